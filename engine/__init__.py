@@ -1,0 +1,1 @@
+"""Diskwright's engine: from a spec to a verified disk image. Knows no user interface."""

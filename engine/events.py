@@ -1,0 +1,93 @@
+"""What a build says while it runs: one stream for the wizard, the command line and build.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+Status = Literal["ok", "failed", "skipped", "cancelled"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of all events; `time` is seconds since the build began."""
+
+    time: float = 0.0
+
+
+class BuildStarted(Event, frozen=True, kw_only=True, tag="build-started"):
+    """The build begins; `plan` is the plan as `plan --json` prints it."""
+
+    plan: dict[str, Any]
+
+
+class StepStarted(Event, frozen=True, kw_only=True, tag="step-started"):
+    """A step begins, or runs a (further) tool."""
+
+    id: str
+    title: str
+    argv: tuple[str, ...] | None = None
+
+
+class Progress(Event, frozen=True, kw_only=True, tag="progress"):
+    """A step has done so much of its total; total 0 means not known."""
+
+    id: str
+    done: int
+    total: int
+    unit: str = "bytes"
+
+
+class Log(Event, frozen=True, kw_only=True, tag="log"):
+    """A line of a tool's output, or of the step's own narration (stream "note")."""
+
+    id: str
+    stream: Literal["stdout", "stderr", "note"]
+    text: str
+
+
+class StepFinished(Event, frozen=True, kw_only=True, tag="step-finished"):
+    """A step ended."""
+
+    id: str
+    status: Status
+    seconds: float
+
+
+class Artifact(Event, frozen=True, kw_only=True, tag="artifact"):
+    """A finished output."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class BuildFinished(Event, frozen=True, kw_only=True, tag="build-finished"):
+    """The build ended; on failure with the step, what happened and what to do."""
+
+    status: Literal["ok", "failed", "cancelled"]
+    seconds: float
+    step: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+AnyEvent = BuildStarted | StepStarted | Progress | Log | StepFinished | Artifact | BuildFinished
+Emit = Callable[[AnyEvent], None]
+
+_DECODER = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(event: AnyEvent) -> bytes:
+    """Returns the event as one line of JSON, without the newline."""
+    return msgspec.json.encode(event)
+
+
+def decode(line: bytes | str) -> AnyEvent:
+    """Returns the event a line of build.jsonl holds.
+
+    Raises:
+        msgspec.DecodeError: The line is no event.
+    """
+    return _DECODER.decode(line)

@@ -1,0 +1,82 @@
+"""The manifest: every entry of one file system of the image, in order, with its sums."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from engine.manifest.entry import Entry, order
+from engine.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a manifest holds; hard links beyond the first name are only counted as such.
+
+    Attributes:
+        data_bytes: Apparent bytes of regular files, each inode once.
+    """
+
+    files: int = 0
+    directories: int = 0
+    symlinks: int = 0
+    others: int = 0
+    hard_links: int = 0
+    data_bytes: int = 0
+
+
+class Manifest:
+    """Entries in manifest order (`engine.manifest.entry.order`), the root directory first.
+
+    Immutable once made. `problems` are those the walk found; a manifest with errors is shown
+    but never built.
+    """
+
+    def __init__(self, entries: Sequence[Entry], problems: Sequence[Problem] = ()) -> None:
+        self.entries = entries
+        self.problems = tuple(problems)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def get(self, path: bytes) -> Entry | None:
+        """Returns the entry at a path of the image (no leading slash), or None."""
+        key = order(path)
+        at = bisect_left(self.entries, key, key=lambda entry: order(entry.path))
+        if at < len(self.entries) and self.entries[at].path == path:
+            return self.entries[at]
+        return None
+
+    def under(self, path: bytes) -> Iterator[Entry]:
+        """Yields everything below a directory, in order."""
+        prefix = order(path) + b"\0" if path else b""
+        at = bisect_left(self.entries, prefix, key=lambda entry: order(entry.path))
+        for index in range(at, len(self.entries)):
+            entry = self.entries[index]
+            if not order(entry.path).startswith(prefix):
+                return
+            if entry.path:
+                yield entry
+
+    @cached_property
+    def counts(self) -> Counts:
+        """Totals, computed once."""
+        files = directories = symlinks = others = links = data = 0
+        for entry in self.entries:
+            if entry.link_to is not None:
+                links += 1
+            elif entry.is_directory:
+                directories += 1
+            elif entry.is_regular:
+                files += 1
+                data += entry.size
+            elif entry.is_symlink:
+                symlinks += 1
+            else:
+                others += 1
+        return Counts(files, directories, symlinks, others, links, data)

@@ -1,0 +1,149 @@
+"""The Plan: every sector, every identifier, every step. What is shown is what is built.
+
+All types are frozen. Sizes are bytes unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.ext4.geometry import Geometry
+from engine.manifest.manifest import Counts, Manifest
+from engine.problem import Problem
+from engine.spec.settings import Settings
+
+Role = Literal["esp", "bios-boot", "boot", "root"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesystemPlan:
+    """A file system as it will be made.
+
+    Attributes:
+        type: "ext4" (or ext2, ext3) or "vfat".
+        uuid: ext: lower-case UUID; FAT: volume id as "XXXX-XXXX".
+        blocks: Blocks of an ext file system, clusters' count of a FAT one.
+        inodes: Inodes of an ext file system, 0 for FAT.
+        geometry: What mke2fs will lay out (ext only).
+        manifest: What goes in.
+        free_bytes, free_inodes: What is left once everything is in.
+    """
+
+    type: str
+    label: str
+    uuid: str
+    size: int
+    block_size: int
+    blocks: int
+    inodes: int
+    manifest: Manifest
+    free_bytes: int
+    free_inodes: int
+    geometry: Geometry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionPlan:
+    """One partition. `start` and `sectors` count logical sectors of the disk."""
+
+    number: int
+    role: Role
+    start: int
+    sectors: int
+    bytes: int
+    type: str
+    guid: str | None
+    name: str | None
+    flags: tuple[str, ...]
+    filesystem: FilesystemPlan | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskPlan:
+    """The disk as a whole."""
+
+    bytes: int
+    sector_size: int
+    table: Literal["gpt", "mbr", "none"]
+    guid: str | None
+    signature: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One part of the size breakdown; the parts sum to the disk's bytes."""
+
+    key: str
+    label: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceSize:
+    """The five figures make-disk-image prints, under its own names."""
+
+    diskUsage: int  # noqa: N815 - the reference's names are the interface
+    fudge: int
+    requiredFilesystemSpace: int  # noqa: N815
+    additionalSpace: int  # noqa: N815
+    diskSize: int  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPlan:
+    """One step of the pipeline.
+
+    Attributes:
+        bytes: What it will write or read, as its weight in the overall progress.
+        argv: The exact command, where a tool runs; `$IMAGE` stands for the temporary image.
+    """
+
+    id: str
+    title: str
+    bytes: int = 0
+    argv: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that will be written, and everything that is wrong with it.
+
+    Attributes:
+        filesystem: The bare file system of `table = "none"`, else None.
+        reference: The reference's size figures, in compat.
+        outputs: File names that the build will leave in the output folder.
+    """
+
+    name: str
+    settings: Settings
+    disk: DiskPlan
+    partitions: tuple[PartitionPlan, ...]
+    filesystem: FilesystemPlan | None
+    breakdown: tuple[Share, ...]
+    counts: Counts
+    reference: ReferenceSize | None
+    steps: tuple[StepPlan, ...]
+    problems: tuple[Problem, ...]
+    outputs: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def root(self) -> FilesystemPlan:
+        """The root file system, in a partition or bare."""
+        if self.filesystem is not None:
+            return self.filesystem
+        root = self.partition("root").filesystem
+        assert root is not None
+        return root
+
+    def partition(self, role: Role) -> PartitionPlan:
+        """Returns the partition of a role; KeyError if the layout has none."""
+        for partition in self.partitions:
+            if partition.role == role:
+                return partition
+        raise KeyError(role)
+
+    def has(self, role: Role) -> bool:
+        """Whether the layout has a partition of that role."""
+        return any(partition.role == role for partition in self.partitions)

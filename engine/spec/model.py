@@ -1,0 +1,118 @@
+"""ImageSpec: what is wanted, exactly as its author wrote it.
+
+A key left out is `None`; which value it then has depends on `compat` and stands in
+`engine.spec.settings`. Nothing here looks at the disk.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SCHEMA = 1
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every table of the spec: frozen, strict."""
+
+
+class Layout(Section):
+    """`[layout]`: partition table and root file system."""
+
+    table: str | None = None
+    filesystem: str | None = None
+    label: str | None = None
+    sector_size: int | None = None
+
+
+class Size(Section):
+    """`[size]`: a bare integer is MiB for `disk` and bytes for the others."""
+
+    disk: int | str | None = None
+    additional: int | str | None = None
+    boot: int | str | None = None
+    inodes: int | None = None
+
+
+class Boot(Section):
+    """`[boot]`: how the image starts, and the proof that it does."""
+
+    loader: str | None = None
+    kernel: str | None = None
+    initrd: str | None = None
+    cmdline: str | None = None
+    efi_variables: bool | None = None
+    firmware: str | None = None
+    firmware_variables: str | None = None
+    prove: bool | None = None
+    expect: str | None = None
+    timeout: int | None = None
+
+
+class Content(Section):
+    """One `[[contents]]` entry: what goes where in the image, and as whom."""
+
+    source: str
+    target: str
+    mode: str | None = None
+    user: str | int | None = None
+    group: str | int | None = None
+    extract: bool | None = None
+    exclude: tuple[str, ...] = ()
+    partition: str | None = None
+
+
+class Nix(Section):
+    """`[nix]`: a NixOS system and what comes with it."""
+
+    system: str | None = None
+    additional_paths: tuple[str, ...] = ()
+    only_store: bool | None = None
+    copy_channel: str | None = None
+    config_file: str | None = None
+    install_boot_loader: bool | None = None
+
+
+class Output(Section):
+    """`[output]`: the format of the finished image."""
+
+    format: str | None = None
+
+
+class Identity(Section):
+    """`[identity]`: identifiers and times."""
+
+    deterministic: bool | None = None
+    seed: str | None = None
+    disk_guid: str | None = None
+    root_partition_guid: str | None = None
+    root_filesystem_uuid: str | None = None
+    source_date_epoch: int | None = None
+
+
+class Hooks(Section):
+    """`[hooks]`: shell text of the user's own."""
+
+    after_build: str | None = None
+
+
+class Vm(Section):
+    """`[vm]`: memory in MiB of a virtual machine, where one is used."""
+
+    memory: int | None = None
+
+
+class ImageSpec(Section):
+    """The whole of a spec file."""
+
+    schema: int = SCHEMA
+    name: str | None = None
+    compat: str | None = None
+    layout: Layout = Layout()
+    size: Size = Size()
+    boot: Boot = Boot()
+    contents: tuple[Content, ...] = ()
+    nix: Nix = Nix()
+    output: Output = Output()
+    identity: Identity = Identity()
+    hooks: Hooks = Hooks()
+    vm: Vm = Vm()

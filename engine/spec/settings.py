@@ -1,0 +1,94 @@
+"""Settings: a spec with every default filled in and every unit resolved, as plan and pipeline read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Compat = Literal["none", "make-disk-image"]
+Table = Literal["none", "legacy", "legacy+gpt", "efi", "hybrid"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentSettings:
+    """One `[[contents]]` entry, resolved.
+
+    Attributes:
+        index: Position in the spec, for key paths ("contents[2]").
+        source: Absolute path; may hold `*` (a glob).
+        target: Absolute normal path in the image, e.g. b"/etc".
+        mode: As written (octal or rsync's form), or "" to keep the source's.
+        user: Name or number as text, or "" for the default.
+        group: Likewise.
+        extract: Unpack an archive.
+        exclude: Patterns.
+        partition: "root" or "esp".
+    """
+
+    index: int
+    source: Path
+    target: bytes
+    mode: str = ""
+    user: str = ""
+    group: str = ""
+    extract: bool = False
+    exclude: tuple[str, ...] = ()
+    partition: Literal["root", "esp"] = "root"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every value of a spec, concrete. Sizes are bytes.
+
+    Attributes:
+        disk_bytes: Fixed size, or None for "auto".
+        boot_text: `size.boot` as written; compat hands it to two different parsers, as the
+            reference does.
+        boot_bytes: `size.boot` under Diskwright's own grammar (IEC).
+        source_date_epoch: Seconds; the time of everything that has no time of its own.
+        clamp_times: The epoch was given (spec or environment): newer times become it.
+        seed: UUID text from which identifiers derive.
+        stem: File stem of the outputs ("nixos" in compat).
+    """
+
+    name: str
+    stem: str
+    compat: Compat
+    table: Table
+    filesystem: str
+    label: str
+    sector_size: int
+    disk_bytes: int | None
+    additional_bytes: int
+    additional_text: str
+    additional_inodes: int | None
+    boot_text: str
+    boot_bytes: int
+    loader: str
+    kernel: str
+    initrd: str
+    cmdline: str
+    efi_variables: bool
+    firmware: str
+    firmware_variables: str
+    prove: bool
+    expect: str
+    boot_timeout: int
+    contents: tuple[ContentSettings, ...]
+    nix_system: str
+    nix_additional_paths: tuple[str, ...]
+    nix_only_store: bool
+    nix_copy_channel: str
+    nix_config_file: str
+    nix_install_boot_loader: bool
+    format: str
+    deterministic: bool
+    seed: str
+    disk_guid: str
+    root_partition_guid: str
+    root_filesystem_uuid: str
+    source_date_epoch: int
+    clamp_times: bool
+    after_build: str
+    vm_memory_mib: int

@@ -1,0 +1,1 @@
+"""The wizard: shows what the engine computes, sends edits back."""
