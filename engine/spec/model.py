@@ -15,7 +15,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of every table of the spec: frozen, strict."""
 
 
-class Layout(Section):
+class Layout(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[layout]`: partition table and root file system."""
 
     table: str | None = None
@@ -24,7 +24,7 @@ class Layout(Section):
     sector_size: int | None = None
 
 
-class Size(Section):
+class Size(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[size]`: a bare integer is MiB for `disk` and bytes for the others."""
 
     disk: int | str | None = None
@@ -33,7 +33,7 @@ class Size(Section):
     inodes: int | None = None
 
 
-class Boot(Section):
+class Boot(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[boot]`: how the image starts, and the proof that it does."""
 
     loader: str | None = None
@@ -48,7 +48,7 @@ class Boot(Section):
     timeout: int | None = None
 
 
-class Content(Section):
+class Content(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[[contents]]` entry: what goes where in the image, and as whom."""
 
     source: str
@@ -61,7 +61,7 @@ class Content(Section):
     partition: str | None = None
 
 
-class Nix(Section):
+class Nix(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[nix]`: a NixOS system and what comes with it."""
 
     system: str | None = None
@@ -72,13 +72,13 @@ class Nix(Section):
     install_boot_loader: bool | None = None
 
 
-class Output(Section):
+class Output(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[output]`: the format of the finished image."""
 
     format: str | None = None
 
 
-class Identity(Section):
+class Identity(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[identity]`: identifiers and times."""
 
     deterministic: bool | None = None
@@ -89,19 +89,19 @@ class Identity(Section):
     source_date_epoch: int | None = None
 
 
-class Hooks(Section):
+class Hooks(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[hooks]`: shell text of the user's own."""
 
     after_build: str | None = None
 
 
-class Vm(Section):
+class Vm(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[vm]`: memory in MiB of a virtual machine, where one is used."""
 
     memory: int | None = None
 
 
-class ImageSpec(Section):
+class ImageSpec(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of a spec file."""
 
     schema: int = SCHEMA
