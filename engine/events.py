@@ -76,7 +76,7 @@ class BuildFinished(Event, frozen=True, kw_only=True, tag="build-finished"):
 AnyEvent = BuildStarted | StepStarted | Progress | Log | StepFinished | Artifact | BuildFinished
 Emit = Callable[[AnyEvent], None]
 
-_DECODER = msgspec.json.Decoder(AnyEvent)
+_DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
 def encode(event: AnyEvent) -> bytes:

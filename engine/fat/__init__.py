@@ -1,0 +1,1 @@
+"""FAT: geometry, writing, reading."""

@@ -1,0 +1,1 @@
+"""Reading finished images without root."""

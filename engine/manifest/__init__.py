@@ -1,0 +1,1 @@
+"""What goes in: every entry of the image, from one walk over the sources."""

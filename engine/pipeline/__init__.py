@@ -1,0 +1,1 @@
+"""The build: async steps that execute a plan."""

@@ -1,0 +1,1 @@
+"""What will be written: pure arithmetic from spec and manifest to sectors and steps."""

@@ -1,0 +1,1 @@
+"""What is wanted: the spec, its rules, its tables."""

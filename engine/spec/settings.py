@@ -1,4 +1,4 @@
-"""Settings: a spec with every default filled in and every unit resolved, as plan and pipeline read it."""
+"""Settings: a spec with every default filled in and every unit resolved."""
 
 from __future__ import annotations
 
