@@ -1,0 +1,48 @@
+"""Machine architectures: what their kernels look like and what their loaders are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Names that depend on the machine.
+
+    Attributes:
+        name: As `uname -m` prints it.
+        efi: Suffix of EFI binaries (UEFI specification 2.10, 3.5.1.1): "x64".
+        magic_offset, magic: What tells the architecture in a kernel's header.
+        grub_efi: GRUB's target for UEFI, "" where this tool builds none.
+        grub_bios: GRUB's target for BIOS, "" where there is no BIOS.
+    """
+
+    name: str
+    efi: str
+    magic_offset: int
+    magic: bytes
+    grub_efi: str
+    grub_bios: str
+
+    @property
+    def removable_path(self) -> bytes:
+        """The path on an ESP that firmware starts without a boot entry."""
+        return f"EFI/BOOT/BOOT{self.efi.upper()}.EFI".encode()
+
+
+# Magic numbers: the kernel's Documentation/arch/x86/boot.rst and arch/arm64/booting.rst.
+X86_64 = Architecture("x86_64", "x64", 0x202, b"HdrS", "x86_64-efi", "i386-pc")
+ARCHITECTURES = (
+    X86_64,
+    Architecture("aarch64", "aa64", 0x38, b"ARM\x64", "", ""),
+)
+HEADER_BYTES = 1024
+
+
+def of_kernel(header: bytes) -> Architecture | None:
+    """Returns the architecture of a kernel by its first bytes, or None if no rule knows it."""
+    for architecture in ARCHITECTURES:
+        end = architecture.magic_offset + len(architecture.magic)
+        if header[architecture.magic_offset : end] == architecture.magic:
+            return architecture
+    return None

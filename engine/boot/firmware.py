@@ -1,0 +1,62 @@
+"""Where firmware and loader binaries lie on a host, by distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# Code and variable template that belong together: their sizes must match.
+_OVMF = (
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),  # Debian, Ubuntu
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),  # Fedora
+    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),  # Arch
+    ("/run/current-system/sw/FV/OVMF_CODE.fd", "/run/current-system/sw/FV/OVMF_VARS.fd"),  # Nix
+)
+_SYSTEMD_BOOT = (
+    "/usr/lib/systemd/boot/efi",
+    "/run/current-system/sw/lib/systemd/boot/efi",
+)
+_GRUB = (
+    "/usr/lib/grub",
+    "/run/current-system/sw/lib/grub",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """UEFI firmware for QEMU: its code and the template of its variables."""
+
+    code: Path
+    variables: Path
+
+
+def find_firmware(code: str = "", variables: str = "") -> Firmware | None:
+    """Returns the firmware given, or the first one installed, or None."""
+    if code:
+        pair = Firmware(Path(code), Path(variables or code.replace("CODE", "VARS")))
+        return pair if pair.code.is_file() and pair.variables.is_file() else None
+    for installed_code, installed_variables in _OVMF:
+        pair = Firmware(Path(installed_code), Path(variables or installed_variables))
+        if pair.code.is_file() and pair.variables.is_file():
+            return pair
+    return None
+
+
+def find_systemd_boot(name: str) -> Path | None:
+    """Returns the path of a binary of systemd-boot ("systemd-bootx64.efi"), or None."""
+    return _first(_SYSTEMD_BOOT, name)
+
+
+def find_grub(target: str, name: str = "kernel.img") -> Path | None:
+    """Returns a file of GRUB's modules for a target ("i386-pc", "boot.img"), or None."""
+    return _first(_GRUB, f"{target}/{name}")
+
+
+def _first(folders: Sequence[str], name: str) -> Path | None:
+    for folder in folders:
+        path = Path(folder, name)
+        if path.is_file():
+            return path
+    return None

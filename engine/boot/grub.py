@@ -1,0 +1,130 @@
+"""GRUB: its menu, its core images, and the BIOS boot code that finds them.
+
+Offsets in the boot sector and in the first sector of core.img are those of GRUB's
+include/grub/i386/pc/boot.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.boot.menu import MenuEntry
+
+SECTOR = 512
+CONFIG_PATH = b"boot/grub/grub.cfg"
+PREFIX = "/boot/grub"
+
+_COMMON_MODULES = (
+    "part_gpt", "part_msdos", "fat", "ext2", "search", "search_fs_uuid", "normal", "configfile",
+    "linux", "echo", "boot", "serial", "terminal", "test", "true", "ls", "cat", "halt", "reboot",
+    "minicmd",
+)  # fmt: skip
+TARGET_MODULES: dict[str, tuple[str, ...]] = {
+    "i386-pc": ("biosdisk", *_COMMON_MODULES),
+    "x86_64-efi": ("efi_gop", "efi_uga", "all_video", *_COMMON_MODULES),
+}
+
+_KERNEL_SECTOR = 0x5C
+_DRIVE_CHECK = 0x66
+_BPB = slice(0x03, 0x5A)
+_TABLE = slice(0x1B8, SECTOR)
+_NOP_NOP = b"\x90\x90"
+_BLOCKLIST = 0x1F4
+
+
+@dataclass(frozen=True, slots=True)
+class BootCode:
+    """What BIOS booting writes outside all partitions.
+
+    Attributes:
+        boot: GRUB's boot.img, 512 bytes, before it is merged with the disk's own first sector.
+        core: core.img, patched for its place.
+        lba: Sector of 512 bytes where core.img starts.
+        room: Sectors there are for it.
+    """
+
+    boot: bytes
+    core: bytes
+    lba: int
+    room: int
+
+    @property
+    def sectors(self) -> int:
+        """Sectors that core.img takes."""
+        return -(-len(self.core) // SECTOR)
+
+
+def mkimage_argv(target: str, config: str, output: str) -> tuple[str, ...]:
+    """Returns the grub-mkimage call for a core image with `config` embedded (grub-mkimage(1))."""
+    return (
+        "grub-mkimage", "-O", target, "-p", PREFIX, "-c", config, "-o", output,
+        *TARGET_MODULES[target],
+    )  # fmt: skip
+
+
+def early_config(root_uuid: str) -> str:
+    """Returns the configuration embedded in core.img: find the root, read the menu there."""
+    return (
+        f"search.fs_uuid {root_uuid} root\n"
+        f"set prefix=($root){PREFIX}\n"
+        f"configfile ($root)/{CONFIG_PATH.decode()}\n"
+    )
+
+
+def quote(text: str) -> str:
+    """Returns `text` as one word of GRUB's shell, whatever it holds."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def menu_config(entries: Sequence[MenuEntry], root_uuid: str, timeout: int = 3) -> str:
+    """Returns grub.cfg: a menu on the screen and, where there is one, the serial port."""
+    lines = [
+        "if serial --unit=0 --speed=115200; then",
+        "  terminal_input console serial",
+        "  terminal_output console serial",
+        "fi",
+        f"set timeout={timeout}",
+        "set default=0",
+        "",
+    ]
+    for entry in entries:
+        words = " ".join(quote(word) for word in entry.options.split())
+        lines += [
+            f"menuentry {quote(entry.heading)} {{",
+            f"  search --no-floppy --fs-uuid --set=root {root_uuid}",
+            f"  linux {quote(entry.kernel_path)} {words}",
+        ]
+        if entry.initrd_paths:
+            paths = " ".join(quote(path) for path in entry.initrd_paths)
+            lines.append(f"  initrd {paths}")
+        lines += ["}", ""]
+    return "\n".join(lines)
+
+
+def place(boot: bytes, core: bytes, lba: int, room: int) -> BootCode:
+    """Patches core.img for its place on the disk.
+
+    Args:
+        boot: boot.img as installed.
+        core: core.img as grub-mkimage wrote it.
+        lba: First sector (512 bytes) of the place.
+        room: Sectors in it.
+    """
+    patched = bytearray(core)
+    struct.pack_into("<Q", patched, _BLOCKLIST, lba + 1)
+    return BootCode(boot, bytes(patched), lba, room)
+
+
+def boot_sector(code: BootCode, old: bytes) -> bytes:
+    """Returns the disk's first sector with GRUB's boot code and everything else kept.
+
+    Kept are the BIOS parameter block, the disk signature and the partition table.
+    """
+    sector = bytearray(code.boot[:SECTOR])
+    sector[_BPB] = old[_BPB]
+    sector[_TABLE] = old[_TABLE]
+    struct.pack_into("<Q", sector, _KERNEL_SECTOR, code.lba)
+    sector[_DRIVE_CHECK : _DRIVE_CHECK + 2] = _NOP_NOP
+    return bytes(sector)

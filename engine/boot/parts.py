@@ -1,0 +1,124 @@
+"""What a host contributes to a bootable image: loader binaries and GRUB's core images.
+
+Read-only: binaries are read, and grub-mkimage writes into memory that no file system holds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from engine.boot import grub, systemd_boot, uki
+from engine.boot.architecture import Architecture
+from engine.boot.firmware import find_grub, find_systemd_boot
+
+_MKIMAGE_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Something a loader needs that the host does not have."""
+
+    what: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderParts:
+    """Bytes of the loader's binaries; empty where the loader does not need them.
+
+    Attributes:
+        systemd_boot: systemd-boot's EFI binary.
+        stub: systemd's EFI stub.
+        grub_efi: GRUB's core image for UEFI.
+        grub_boot, grub_core: boot.img and core.img for BIOS.
+        missing: What could not be had, with the Debian package that brings it.
+    """
+
+    systemd_boot: bytes = b""
+    stub: bytes = b""
+    grub_efi: bytes = b""
+    grub_boot: bytes = b""
+    grub_core: bytes = b""
+    missing: tuple[Missing, ...] = ()
+
+
+def gather(
+    architecture: Architecture, root_uuid: str, *, want_systemd_boot: bool, want_stub: bool,
+    want_grub_efi: bool, want_grub_bios: bool,
+) -> LoaderParts:  # fmt: skip
+    """Collects the wanted parts from the host."""
+    missing: list[Missing] = []
+    boot = stub = efi = first = core = b""
+    if want_systemd_boot:
+        name = systemd_boot.binary_name(architecture)
+        boot = _read(find_systemd_boot(name), Missing(name, "systemd-boot-efi"), missing)
+    if want_stub:
+        name = uki.stub_name(architecture)
+        stub = _read(find_systemd_boot(name), Missing(name, "systemd-boot-efi"), missing)
+    if want_grub_efi:
+        lacking = Missing("GRUB's modules for UEFI", "grub-efi-amd64-bin and grub-common")
+        efi = _core(architecture.grub_efi, root_uuid, lacking, missing)
+    if want_grub_bios:
+        lacking = Missing("GRUB's modules for BIOS", "grub-pc-bin and grub-common")
+        core = _core(architecture.grub_bios, root_uuid, lacking, missing)
+        if core:
+            first = _read(find_grub(architecture.grub_bios, "boot.img"), lacking, missing)
+    return LoaderParts(
+        systemd_boot=boot, stub=stub, grub_efi=efi, grub_boot=first, grub_core=core,
+        missing=tuple(missing),
+    )  # fmt: skip
+
+
+def _read(path: Path | None, lacking: Missing, missing: list[Missing]) -> bytes:
+    if path is None:
+        missing.append(lacking)
+        return b""
+    return path.read_bytes()
+
+
+def _core(target: str, root_uuid: str, lacking: Missing, missing: list[Missing]) -> bytes:
+    if not target or find_grub(target) is None or shutil.which("grub-mkimage") is None:
+        missing.append(lacking)
+        return b""
+    return mkimage(target, grub.early_config(root_uuid))
+
+
+@lru_cache(maxsize=16)
+def mkimage(target: str, config: str) -> bytes:
+    """Returns the core image that grub-mkimage makes, without writing a file.
+
+    Raises:
+        OSError: grub-mkimage failed; the message holds what it said.
+    """
+    with _memory("config") as source, _memory("core") as output:
+        os.write(source.fd, config.encode())
+        argv = grub.mkimage_argv(target, source.path, output.path)
+        done = subprocess.run(
+            argv, pass_fds=(source.fd, output.fd), stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=_MKIMAGE_SECONDS, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = done.stderr.decode("utf-8", "replace").strip()
+            raise OSError(f"grub-mkimage failed with status {done.returncode}: {said}")
+        size = os.fstat(output.fd).st_size
+        return os.pread(output.fd, size, 0)
+
+
+class _memory:  # noqa: N801 - reads as a verb where it is used
+    """A file in memory that a child can open by path (memfd_create(2))."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> _memory:
+        self.fd = os.memfd_create(self._name)
+        self.path = f"/proc/self/fd/{self.fd}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)

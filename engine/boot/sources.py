@@ -1,0 +1,53 @@
+"""Files that the loader's set-up adds to the image: text, host binaries, copies, UKIs."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Sequence
+
+from engine.manifest.entry import Entry
+
+Part = tuple[int, bytes | Entry]
+
+
+class _Composed:
+    """A source whose files are made of byte strings and of other entries' data."""
+
+    def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
+        for entry in entries:
+            parts = entry.stamp
+            assert isinstance(parts, tuple)
+            for offset, part in parts:
+                if isinstance(part, bytes):
+                    yield entry, offset, memoryview(part)
+                elif part.source is not None:
+                    for _, at, piece in part.source.stream([part]):
+                        yield entry, offset + at, piece
+
+    def describe(self, entry: Entry) -> str:
+        """Returns what the file is made of."""
+        parts = entry.stamp
+        assert isinstance(parts, tuple)
+        origins = (p.source.describe(p) for _, p in parts if isinstance(p, Entry) and p.source)
+        return " + ".join(origins) or "made by Diskwright"
+
+
+_COMPOSED = _Composed()
+
+
+def composed(path: bytes, parts: Sequence[Part], size: int, *, mtime_ns: int) -> Entry:
+    """Returns a file put together from `parts` (offset and content, by rising offset)."""
+    return Entry(
+        path, stat.S_IFREG | 0o644, mtime_ns=mtime_ns, size=size,
+        source=_COMPOSED, stamp=tuple(parts),
+    )  # fmt: skip
+
+
+def file_of(path: bytes, data: bytes, *, mtime_ns: int) -> Entry:
+    """Returns a file that holds `data`."""
+    return composed(path, [(0, data)] if data else [], len(data), mtime_ns=mtime_ns)
+
+
+def copy_of(path: bytes, entry: Entry) -> Entry:
+    """Returns a file with the bytes and the time of another entry."""
+    return composed(path, [(0, entry)], entry.size, mtime_ns=entry.mtime_ns)
