@@ -80,7 +80,7 @@ def shape(total: int, longest: int, ext: ExtFormat = EXT4, *, minimum: int = 1) 
     Raises:
         DirectoryTooLarge: It would need more than a root and one level of nodes.
     """
-    capacity = leaf_capacity(format)
+    capacity = leaf_capacity(ext)
     if DOTS + total <= capacity:
         return Shape(minimum)
     leaves = max(-(-total // (capacity - longest)), minimum - 1)
