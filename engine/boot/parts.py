@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -95,30 +97,24 @@ def mkimage(target: str, config: str) -> bytes:
     Raises:
         OSError: grub-mkimage failed; the message holds what it said.
     """
-    with _memory("config") as source, _memory("core") as output:
-        os.write(source.fd, config.encode())
-        argv = grub.mkimage_argv(target, source.path, output.path)
+    with _memory("config") as (source, source_path), _memory("core") as (output, output_path):
+        os.write(source, config.encode())
+        argv = grub.mkimage_argv(target, source_path, output_path)
         done = subprocess.run(
-            argv, pass_fds=(source.fd, output.fd), stdin=subprocess.DEVNULL, capture_output=True,
+            argv, pass_fds=(source, output), stdin=subprocess.DEVNULL, capture_output=True,
             timeout=_MKIMAGE_SECONDS, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()
             raise OSError(f"grub-mkimage failed with status {done.returncode}: {said}")
-        size = os.fstat(output.fd).st_size
-        return os.pread(output.fd, size, 0)
+        return os.pread(output, os.fstat(output).st_size, 0)
 
 
-class _memory:  # noqa: N801 - reads as a verb where it is used
-    """A file in memory that a child can open by path (memfd_create(2))."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> _memory:
-        self.fd = os.memfd_create(self._name)
-        self.path = f"/proc/self/fd/{self.fd}"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+@contextmanager
+def _memory(name: str) -> Iterator[tuple[int, str]]:
+    """Yields a file in memory: its descriptor, and a path a child opens it by (memfd_create(2))."""
+    fd = os.memfd_create(name)
+    try:
+        yield fd, f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
