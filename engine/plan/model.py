@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.ext4.geometry import Geometry
+from engine.ext4.measure import Need
+from engine.fat.geometry import FatGeometry
 from engine.manifest.manifest import Counts, Manifest
 from engine.problem import Problem
 from engine.spec.settings import Settings
@@ -26,8 +28,13 @@ class FilesystemPlan:
         blocks: Blocks of an ext file system, clusters' count of a FAT one.
         inodes: Inodes of an ext file system, 0 for FAT.
         geometry: What mke2fs will lay out (ext only).
+        size: Bytes the file system takes up of its partition or file.
         manifest: What goes in.
-        free_bytes, free_inodes: What is left once everything is in.
+        data_bytes: Bytes of file data that will be written into it; holes are not.
+        free_bytes, free_inodes: What is left once everything is in, as `df` shows it to root.
+        mkfs: The command that makes it, empty; `$IMAGE` stands for the temporary image.
+        need: What its entries take (ext only).
+        fat: Its layout (FAT only).
     """
 
     type: str
@@ -38,9 +45,13 @@ class FilesystemPlan:
     blocks: int
     inodes: int
     manifest: Manifest
+    data_bytes: int
     free_bytes: int
     free_inodes: int
+    mkfs: tuple[str, ...]
     geometry: Geometry | None = None
+    need: Need | None = None
+    fat: FatGeometry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +154,12 @@ class Plan:
             if partition.role == role:
                 return partition
         raise KeyError(role)
+
+    def offset(self, role: Role) -> int:
+        """Returns the byte at which a role's partition begins; 0 for a bare file system."""
+        if self.filesystem is not None:
+            return 0
+        return self.partition(role).start * self.disk.sector_size
 
     def has(self, role: Role) -> bool:
         """Whether the layout has a partition of that role."""

@@ -1,0 +1,182 @@
+"""The steps of a build, in order: what the plan shows and the pipeline executes.
+
+A step is one row of `_STEPS`: when it is wanted, what it weighs, which commands it runs. The
+pipeline has one module for each id and runs exactly the commands of `StepPlan.argv`, one after
+the other, with these placeholders replaced by paths:
+
+    $IMAGE   the raw image under its temporary name
+    $ESP     a temporary sparse copy of the ESP alone (fsck.fat knows no offset)
+    $OUTPUT  the converted image under its temporary name
+
+A step without commands is done in process. Ids and what they leave behind:
+
+    allocate       the image: a sparse file of `disk.bytes`
+    table          partitions, names and flags (libparted); absent for a bare file system
+    identifiers    GUIDs and types, read back and compared. sfdisk knows 512-byte sectors only,
+                   so with 4096 there are no commands and the entries are written in process
+    make-root      the empty root file system, in its place
+    populate-root  its entries, through libext2fs
+    make-esp       the empty ESP and its volume id
+    populate-esp   its files, sorted
+    check-root     e2fsck, read-only
+    check-esp      fsck.fat, read-only
+    convert        the output format, where it is not raw
+    checksum       SHA-256 of every output
+    hook           the user's `hooks.after_build`
+    publish        outputs under their final names
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.plan.model import FilesystemPlan, Plan, Role, StepPlan
+from engine.spec.formats import FORMATS
+
+IMAGE, ESP, OUTPUT = "$IMAGE", "$ESP", "$OUTPUT"
+
+Commands = tuple[tuple[str, ...], ...]
+_SFDISK = ("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "never")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One row of the table of steps; every function takes the plan built so far."""
+
+    id: str
+    title: str
+    wanted: Callable[[Plan], bool] = lambda plan: True
+    weight: Callable[[Plan], int] = lambda plan: 0
+    commands: Callable[[Plan], Commands] = lambda plan: ()
+
+
+def steps(plan: Plan) -> tuple[StepPlan, ...]:
+    """Returns the steps of a plan that has everything else."""
+    return tuple(
+        StepPlan(id=step.id, title=step.title, bytes=step.weight(plan), argv=step.commands(plan))
+        for step in _STEPS
+        if step.wanted(plan)
+    )
+
+
+def _has_esp(plan: Plan) -> bool:
+    return plan.has("esp")
+
+
+def _has_esp_contents(plan: Plan) -> bool:
+    return _has_esp(plan) and len(_filesystem(plan, "esp").manifest) > 1
+
+
+def _filesystem(plan: Plan, role: Role) -> FilesystemPlan:
+    if role == "root":
+        return plan.root
+    filesystem = plan.partition(role).filesystem
+    assert filesystem is not None
+    return filesystem
+
+
+def _written(plan: Plan) -> int:
+    """Returns about how many bytes of the image are not holes: what a reader of it must read."""
+    return sum(
+        filesystem.size - filesystem.free_bytes
+        for filesystem in (plan.root, *(p.filesystem for p in plan.partitions if p.role == "esp"))
+        if filesystem is not None
+    )
+
+
+def _identify(plan: Plan) -> Commands:
+    """Returns the commands that set every identifier libparted cannot, and read the table back."""
+    if plan.disk.sector_size != 512:
+        return ()
+    disk_id = plan.disk.guid or plan.disk.signature or ""
+    commands = [(*_SFDISK, "--disk-id", IMAGE, disk_id)]
+    for partition in plan.partitions:
+        number = str(partition.number)
+        if plan.disk.table == "mbr":
+            if "boot" in partition.flags:
+                commands.append((*_SFDISK, "--activate", IMAGE, number))
+            continue
+        commands.append((*_SFDISK, "--part-type", IMAGE, number, partition.type))
+        commands.append((*_SFDISK, "--part-uuid", IMAGE, number, partition.guid or ""))
+    return (*commands, ("sfdisk", "--json", IMAGE))
+
+
+def _make_esp(plan: Plan) -> Commands:
+    filesystem = _filesystem(plan, "esp")
+    # --invariant pins every time but forces a volume id of its own, so mlabel sets ours after.
+    volume_id = filesystem.uuid.replace("-", "")
+    drive = f"{IMAGE}@@{plan.offset('esp')}"
+    return (filesystem.mkfs, ("mlabel", "-i", drive, "-N", volume_id, f"::{filesystem.label}"))
+
+
+def _check_root(plan: Plan) -> Commands:
+    offset = plan.offset("root")
+    target = f"{IMAGE}?offset={offset}" if offset else IMAGE
+    return (("e2fsck", "-f", "-n", target),)
+
+
+def _convert(plan: Plan) -> Commands:
+    options = FORMATS[plan.settings.format].qemu_img
+    return (("qemu-img", "convert", "-p", "-f", "raw", *options, IMAGE, OUTPUT),)
+
+
+_STEPS = (
+    Step(id="allocate", title="Allocate the image"),
+    Step(
+        id="table",
+        title="Write the partition table",
+        wanted=lambda plan: plan.disk.table != "none",
+    ),
+    Step(
+        id="identifiers",
+        title="Set partition types and identifiers",
+        wanted=lambda plan: plan.disk.table != "none",
+        commands=_identify,
+    ),
+    Step(
+        id="make-root",
+        title="Make the root file system",
+        weight=lambda plan: plan.root.size - plan.root.data_bytes - plan.root.free_bytes,
+        commands=lambda plan: (plan.root.mkfs,),
+    ),
+    Step(
+        id="populate-root",
+        title="Fill the root file system",
+        weight=lambda plan: plan.root.data_bytes,
+    ),
+    Step(id="make-esp", title="Make the ESP", wanted=_has_esp, commands=_make_esp),
+    Step(
+        id="populate-esp",
+        title="Fill the ESP",
+        wanted=_has_esp_contents,
+        weight=lambda plan: _filesystem(plan, "esp").data_bytes,
+    ),
+    Step(
+        id="check-root",
+        title="Check the root file system",
+        weight=lambda plan: plan.root.size - plan.root.data_bytes - plan.root.free_bytes,
+        commands=_check_root,
+    ),
+    Step(
+        id="check-esp",
+        title="Check the ESP",
+        wanted=_has_esp,
+        commands=lambda plan: (("fsck.fat", "-n", ESP),),
+    ),
+    Step(
+        id="convert",
+        title="Convert the image",
+        wanted=lambda plan: plan.settings.format != "raw",
+        weight=_written,
+        commands=_convert,
+    ),
+    Step(id="checksum", title="Compute checksums", weight=_written),
+    Step(
+        id="hook",
+        title="Run the after-build hook",
+        wanted=lambda plan: bool(plan.settings.after_build),
+        commands=lambda plan: (("bash", "-c", plan.settings.after_build),),
+    ),
+    Step(id="publish", title="Move the outputs into place"),
+)
