@@ -1,0 +1,1 @@
+"""What several test areas build on: small systems, real tools."""

@@ -1,0 +1,147 @@
+"""A Linux system of a few megabytes: Debian's cloud kernel, busybox, an init that reports."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+MARKER = "DISKWRIGHT-UP"
+# Loaded in this order (each needs those before it).
+_MODULES = (
+    "virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",
+    "virtio_blk",
+)  # fmt: skip
+_APPLETS = (
+    "sh",
+    "mount",
+    "findfs",
+    "insmod",
+    "switch_root",
+    "stat",
+    "cat",
+    "poweroff",
+    "ls",
+    "sleep",
+)
+_INITRD_INIT = """#!/bin/sh
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+for module in {modules}; do insmod /modules/$module.ko; done
+init=/init
+for word in $(cat /proc/cmdline); do
+  case "$word" in
+    root=*) root="${{word#root=}}" ;;
+    init=*) init="${{word#init=}}" ;;
+  esac
+done
+for try in 1 2 3 4 5 6 7 8 9 10; do
+  device=$(findfs "$root" 2>/dev/null) && break
+  sleep 0.3
+done
+mount -t ext4 "$device" /root || echo "INITRD: cannot mount $root"
+exec switch_root /root "$init"
+"""
+_ROOT_INIT = f"""#!/bin/sh
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev 2>/dev/null
+echo "REPORT mount $(cat /proc/mounts | while read d p t o r; do [ $p = / ] && echo $t $o; done)"
+for path in /etc/shadow /bin/busybox /home/alice /tmp /sbin/su; do
+  echo "REPORT stat $(stat -c '%n %u:%g %a' $path)"
+done
+echo "REPORT cmdline $(cat /proc/cmdline)"
+echo "REPORT machine-id $(cat /etc/machine-id 2>/dev/null || echo none)"
+echo {MARKER}
+poweroff -f
+"""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An unpacked kernel package: its image, its release and its modules' folder."""
+
+    image: Path
+    release: str
+    modules: Path
+
+
+def fetch_kernel(cache: Path) -> Kernel:
+    """Downloads Debian's cloud kernel and unpacks it (nothing is installed)."""
+    unpacked = cache / "kernel"
+    if not unpacked.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        depends = _output("apt-cache", "depends", "linux-image-cloud-amd64")
+        package = next(
+            line.split()[-1] for line in depends.splitlines() if "Depends: linux-image-" in line
+        )
+        subprocess.run(["apt-get", "-q", "download", package], cwd=cache, check=True)
+        deb = next(cache.glob(f"{package}_*.deb"))
+        partial = cache / "kernel.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        subprocess.run(["dpkg-deb", "-x", str(deb), str(partial)], check=True)
+        partial.rename(unpacked)
+    image = next((unpacked / "boot").glob("vmlinuz-*"))
+    release = image.name.removeprefix("vmlinuz-")
+    return Kernel(image, release, unpacked / "lib/modules" / release)
+
+
+def make_initrd(kernel: Kernel, work: Path) -> bytes:
+    """Returns an initrd that finds root= by UUID or label and starts init= there."""
+    root = work / "initrd"
+    for folder in ("bin", "proc", "sys", "dev", "root", "modules"):
+        (root / folder).mkdir(parents=True)
+    _busybox(root)
+    for module in _MODULES:
+        found = next(kernel.modules.rglob(f"{module}.ko"), None)
+        if found is not None:
+            shutil.copy(found, root / "modules" / found.name)
+    present = " ".join(m for m in _MODULES if (root / "modules" / f"{m}.ko").exists())
+    init = root / "init"
+    init.write_text(_INITRD_INIT.format(modules=present))
+    init.chmod(0o755)
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+    archive = subprocess.run(
+        ["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "--reproducible"],
+        cwd=root, input="\n".join(names).encode(), stdout=subprocess.PIPE, check=True,
+    ).stdout  # fmt: skip
+    shutil.rmtree(root)
+    return gzip.compress(archive, mtime=0)
+
+
+def make_root(kernel: Kernel, root: Path, work: Path) -> None:
+    """Fills `root` with the system; owners are left to the spec."""
+    for folder in ("bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "boot", "home/alice"):
+        (root / folder).mkdir(parents=True)
+    _busybox(root)
+    init = root / "init"
+    init.write_text(_ROOT_INIT)
+    init.chmod(0o755)
+    (root / "sbin/su").write_text("#!/bin/sh\n")
+    (root / "sbin/su").chmod(0o4755)
+    (root / "tmp").chmod(0o1777)
+    (root / "home/alice").chmod(0o700)
+    (root / "etc/passwd").write_text(
+        "root:x:0:0::/:/bin/sh\nalice:x:1000:100::/home/alice:/bin/sh\n"
+    )
+    (root / "etc/group").write_text("root:x:0:\nshadow:x:42:\nusers:x:100:\n")
+    (root / "etc/shadow").write_text("root:*:0:0:99999:7:::\n")
+    (root / "etc/shadow").chmod(0o640)
+    (root / "etc/os-release").write_text('ID=busybox\nPRETTY_NAME="Busybox [test] system"\n')
+    (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    shutil.copy(kernel.image, root / "boot" / kernel.image.name)
+    (root / f"boot/initrd.img-{kernel.release}").write_bytes(make_initrd(kernel, work))
+
+
+def _busybox(root: Path) -> None:
+    binary = shutil.which("busybox")
+    assert binary is not None, "busybox-static is not installed"
+    shutil.copy(binary, root / "bin/busybox")
+    for applet in _APPLETS:
+        (root / "bin" / applet).symlink_to("busybox")
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
