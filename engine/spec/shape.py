@@ -1,0 +1,158 @@
+"""The shape of a spec: every unknown key and wrong type of a parsed file, all at once.
+
+msgspec stops at the first error; this walks the same struct definitions key by key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from engine.problem import Problem
+from engine.spec.model import ImageSpec, Section
+
+_NAMES = {str: "text", int: "an integer", bool: "true or false", float: "a decimal number"}
+
+
+@cache
+def fields_of(section: type[Section]) -> dict[str, Any]:
+    """Returns the keys of a section with their declared types."""
+    hints = typing.get_type_hints(section)
+    return {name: hints[name] for name in section.__struct_fields__}
+
+
+def members(declared: Any) -> tuple[Any, ...]:
+    """Returns the alternatives of a declared type, without None."""
+    if isinstance(declared, types.UnionType):
+        return tuple(member for member in declared.__args__ if member is not types.NoneType)
+    return (declared,)
+
+
+def is_section(declared: Any) -> bool:
+    """Whether a declared type is a table of its own."""
+    return isinstance(declared, type) and issubclass(declared, Section)
+
+
+def element_of(declared: Any) -> Any:
+    """Returns what a list type holds, or None if the type is no list."""
+    return declared.__args__[0] if typing.get_origin(declared) is tuple else None
+
+
+@cache
+def key_paths() -> tuple[str, ...]:
+    """Returns every key of a spec as a path, `contents[]` standing for any entry."""
+    return tuple(_key_paths(ImageSpec, ""))
+
+
+def _key_paths(section: type[Section], prefix: str) -> Iterator[str]:
+    for name, declared in fields_of(section).items():
+        element = element_of(declared)
+        if is_section(declared):
+            yield from _key_paths(declared, f"{prefix}{name}.")
+        elif is_section(element):
+            yield from _key_paths(element, f"{prefix}{name}[].")
+        else:
+            yield f"{prefix}{name}"
+
+
+def show(value: object) -> str:
+    """Returns a value as a message quotes it: TOML's spelling, shortened."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, str):
+        text = '"' + "".join(_visible(letter) for letter in value) + '"'
+    elif isinstance(value, Mapping):
+        text = "a table"
+    elif isinstance(value, Sequence):
+        text = f"a list of {len(value)}"
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """Returns the valid word most like `word`, or None if none is near."""
+    choices = list(valid)
+    folded = {choice.lower(): choice for choice in reversed(choices)}
+    found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def _nearest_key(path: str, name: str, siblings: Iterable[str]) -> str | None:
+    beside = nearest(name, siblings)
+    if beside is not None:
+        return beside
+    elsewhere = {known.rpartition(".")[2]: known for known in reversed(key_paths())}
+    leaf = nearest(name, elsewhere)
+    if leaf is not None and elsewhere[leaf] != path:
+        return elsewhere[leaf]
+    return None
+
+
+def unknown_key(path: str, value: object, siblings: Iterable[str]) -> Problem:
+    """Returns the problem of a key that the spec does not have."""
+    known = sorted(siblings)
+    name = path.rpartition(".")[2]
+    near = _nearest_key(path, name, known)
+    hint = f'did you mean "{near}"?' if near else "valid here: " + ", ".join(known)
+    return Problem("unknown-key", "error", path, f"unknown key, set to {show(value)}", hint)
+
+
+def _wrong_type(path: str, value: object, expected: str) -> Problem:
+    hint = ""
+    if isinstance(value, str) and expected == "true or false" and value.lower() in _BOOLEANS:
+        hint = f"write {value.lower()} without quotes"
+    elif expected == "a list of text" and isinstance(value, str):
+        hint = f"write [{show(value)}]"
+    elif "text" in expected and isinstance(value, int | float):
+        hint = f'write "{show(value)}"'
+    return Problem("wrong-type", "error", path, f"is {show(value)}, but must be {expected}", hint)
+
+
+_BOOLEANS = ("true", "false")
+
+
+def check_value(value: object, declared: Any, path: str) -> Iterator[Problem]:
+    """Yields the problems of one value (of any depth) against its declared type."""
+    element = element_of(declared)
+    if is_section(declared):
+        if isinstance(value, Mapping):
+            yield from check_section(value, declared, path)
+        else:
+            yield _wrong_type(path, value, f"a table, [{path}]")
+    elif element is not None:
+        if isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                yield from check_value(item, element, f"{path}[{index}]")
+        else:
+            tables = is_section(element)
+            yield _wrong_type(path, value, f"tables, [[{path}]]" if tables else "a list of text")
+    elif type(value) not in members(declared):
+        yield _wrong_type(path, value, " or ".join(_NAMES[kind] for kind in members(declared)))
+
+
+def check_section(
+    table: Mapping[str, object], section: type[Section], path: str = ""
+) -> Iterator[Problem]:
+    """Yields the problems of one table: unknown keys, wrong types, missing keys."""
+    fields = fields_of(section)
+    for key, value in table.items():
+        where = f"{path}.{key}" if path else key
+        if key in fields:
+            yield from check_value(value, fields[key], where)
+        else:
+            yield unknown_key(where, value, fields)
+    for field in msgspec.structs.fields(section):
+        if field.required and field.name not in table:
+            where = f"{path}.{field.name}"
+            yield Problem("missing-key", "error", where, "is missing", f"add {field.name} = ...")
