@@ -90,13 +90,9 @@ def _identify(plan: Plan) -> Commands:
     if plan.disk.sector_size != 512:
         return ()
     disk_id = plan.disk.guid or plan.disk.signature or ""
-    commands = [(*_SFDISK, "--disk-id", IMAGE, disk_id)]
-    for partition in plan.partitions:
+    commands: list[tuple[str, ...]] = [(*_SFDISK, "--disk-id", IMAGE, disk_id)]
+    for partition in plan.partitions if plan.disk.table == "gpt" else ():
         number = str(partition.number)
-        if plan.disk.table == "mbr":
-            if "boot" in partition.flags:
-                commands.append((*_SFDISK, "--activate", IMAGE, number))
-            continue
         commands.append((*_SFDISK, "--part-type", IMAGE, number, partition.type))
         commands.append((*_SFDISK, "--part-uuid", IMAGE, number, partition.guid or ""))
     return (*commands, ("sfdisk", "--json", IMAGE))

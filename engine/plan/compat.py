@@ -1,0 +1,212 @@
+"""What make-disk-image computes: its size formula, and the partitions its parted lines make.
+
+Source: nixpkgs, nixos/lib/make-disk-image.nix (January 2025), whose own command lines were run to
+check every figure here (tests/engine/plan/test_reference.py).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+from engine.manifest.manifest import Manifest
+from engine.plan.model import ReferenceSize, Role
+from engine.plan.parted_units import PartedDisk
+from engine.plan.placement import BIOS_BOOT_TYPE, ESP_TYPE, LINUX_TYPE, Placement, partition_guid
+from engine.spec.identity import ROOT_PARTITION_GUID
+from engine.spec.settings import Settings, Table
+from engine.units import MIB
+
+BLOCK = 4096
+DISK_GUID = "97FD5997-F390-0B4A-A3F8-D106C1723AEA"
+"""What sgdisk makes of the 35 characters 97FD5997-D90B-4AA3-8D16-C1723AEA73C."""
+FIRST_GUID = "1C06F03B-704E-4657-B9CD-681A087A2FDC"
+SECOND_GUID = "970C694F-AFD0-4B99-B750-CDB7A329AB6F"
+
+_FUDGE_NUMERATOR, _FUDGE_DENOMINATOR = 52, 1000
+_GPT_SPACE = 512 * 34
+
+_NUMFMT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([KMGTPE]?)\s*", re.ASCII)
+
+
+def numfmt(text: str) -> int:
+    """Returns the bytes that `numfmt --from=iec` and the shell arithmetic after it make of a text.
+
+    Raises:
+        ValueError: They refuse it; the message says why.
+    """
+    match = _NUMFMT.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"'{text}' is not what numfmt --from=iec takes: digits and one of K M G T P E"
+        )
+    number, suffix = Fraction(match[1]), match[2]
+    if not suffix and number.denominator != 1:
+        raise ValueError(f"'{text}' is a fraction of a byte")
+    value = number * (1 << 10 * " KMGTPE".index(suffix or " "))
+    return -(-value.numerator // value.denominator)
+
+
+_measured: WeakKeyDictionary[Manifest, int] = WeakKeyDictionary()
+
+
+def disk_usage(manifest: Manifest) -> int:
+    """Returns the reference's `diskUsage` of a tree: bytes, two blocks added for each name.
+
+    Apparent sizes in whole blocks, every inode once, directories none; names are the lines that
+    `find .` prints in the folder above the tree, which a newline in a path adds to.
+    """
+    if manifest not in _measured:
+        blocks = lines = 0
+        for entry in manifest.entries:
+            if entry.link_to is None and not entry.is_directory:
+                blocks += -(-entry.size // BLOCK)
+            lines += 1 + entry.path.count(b"\n")
+        above = 1  # "." itself; the tree's own root directory is an entry
+        _measured[manifest] = (blocks + 2 * (lines + above)) * BLOCK
+    return _measured[manifest]
+
+
+def reserved_space(table: Table, boot_text: str) -> int:
+    """Returns the bytes that the reference sets aside for the table and what precedes the root.
+
+    Raises:
+        ValueError: numfmt refuses the boot size.
+    """
+    if table in {"efi", "hybrid"}:
+        return _GPT_SPACE + numfmt(boot_text)
+    return {"none": 0, "legacy": MIB, "legacy+gpt": _GPT_SPACE + 2 * MIB}[table]
+
+
+def reference_size(settings: Settings, manifest: Manifest) -> ReferenceSize:
+    """Returns the five figures that the reference prints for an automatic size.
+
+    Raises:
+        ValueError: numfmt refuses the additional space or the boot size.
+    """
+    usage = disk_usage(manifest)
+    fudge = usage * _FUDGE_NUMERATOR // _FUDGE_DENOMINATOR
+    required = usage + fudge
+    additional = numfmt(settings.additional_text) + reserved_space(
+        settings.table, settings.boot_text
+    )
+    return ReferenceSize(
+        diskUsage=usage,
+        fudge=fudge,
+        requiredFilesystemSpace=required,
+        additionalSpace=additional,
+        diskSize=-(-(required + additional) // MIB) * MIB,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mkpart:
+    """One `mkpart` of the reference; `BOOT` stands for its `bootSize`."""
+
+    role: Role
+    type: str
+    start: str
+    end: str
+    name: str | None = None
+    flags: tuple[str, ...] = ()
+    guid: str | None = None
+
+
+_BOOT = "BOOT"
+_ROOT_GUID = "ROOT"
+
+_ESP = _Mkpart(
+    role="esp", type=ESP_TYPE, name="ESP", flags=("boot", "esp"), guid=FIRST_GUID,
+    start="8MiB", end=_BOOT,
+)  # fmt: skip
+_ROOT_AFTER_BOOT = _Mkpart(
+    role="root", type=LINUX_TYPE, name="primary", guid=_ROOT_GUID, start=_BOOT, end="-1"
+)
+
+_LINES: dict[Table, tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]] = {
+    "legacy": ("msdos", (_Mkpart(role="root", type="0x83", start="1MiB", end="-1"),)),
+    "legacy+gpt": (
+        "gpt",
+        (
+            _Mkpart(
+                role="bios-boot",
+                type=BIOS_BOOT_TYPE,
+                name="no-fs",
+                flags=("bios_grub",),
+                guid=FIRST_GUID,
+                start="1MB",
+                end="2MB",
+            ),
+            # The reference numbers GUIDs, not roles, so the root gets the second one here.
+            _Mkpart(
+                role="root",
+                type=LINUX_TYPE,
+                name="primary",
+                guid=SECOND_GUID,
+                start="2MB",
+                end="-1",
+            ),
+        ),
+    ),
+    "efi": ("gpt", (_ESP, _ROOT_AFTER_BOOT)),
+    "hybrid": (
+        "gpt",
+        (
+            _ESP,
+            _Mkpart(
+                role="bios-boot",
+                type=BIOS_BOOT_TYPE,
+                name="no-fs",
+                flags=("bios_grub",),
+                guid=SECOND_GUID,
+                start="0",
+                end="1024KiB",
+            ),
+            _ROOT_AFTER_BOOT,
+        ),
+    ),
+}
+
+
+def place(settings: Settings, disk_bytes: int) -> tuple[Placement, ...]:
+    """Returns the partitions that the reference's parted and sgdisk lines make, by number.
+
+    Raises:
+        PartedError: parted would refuse one of them.
+    """
+    if settings.table == "none":
+        return ()
+    label, lines = _LINES[settings.table]
+    disk = PartedDisk(disk_bytes // 512, label)
+    placed = []
+    for number, line in enumerate(lines, start=1):
+        first, last = disk.mkpart(
+            *(settings.boot_text if word == _BOOT else word for word in (line.start, line.end))
+        )
+        placed.append(
+            Placement(
+                number=number,
+                role=line.role,
+                start=first,
+                sectors=last - first + 1,
+                type=line.type,
+                name=line.name,
+                flags=line.flags,
+                guid=_guid(line, settings),
+            )
+        )
+    return tuple(placed)
+
+
+def _guid(line: _Mkpart, settings: Settings) -> str | None:
+    """Returns a partition's GUID; without `deterministic` the reference's is random, ours not."""
+    if line.guid is None:
+        return None
+    if not settings.deterministic:
+        return partition_guid(line.role, settings)
+    if line.guid == _ROOT_GUID:
+        return settings.root_partition_guid.upper() or ROOT_PARTITION_GUID
+    return line.guid
