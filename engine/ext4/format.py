@@ -13,6 +13,9 @@ INODE_SIZE = 256
 EXTRA_INODE_SIZE = 32
 """Bytes of an inode's fixed part beyond the first 128 (`i_extra_isize`)."""
 
+FLEX_GROUPS = 16
+"""Groups whose bitmaps and inode tables lie together (flex_bg)."""
+
 ROOT_INODE = 2
 FIRST_INODE = 11
 """The first inode that is not reserved; mke2fs gives it to lost+found."""
