@@ -1,0 +1,26 @@
+"""Small root file systems as manifests."""
+
+from __future__ import annotations
+
+import stat
+
+from engine.boot.sources import file_of
+from engine.manifest.entry import Entry, order
+from engine.manifest.manifest import Manifest
+
+
+def tree(files: dict[str, bytes | str]) -> Manifest:
+    """Returns a manifest: bytes are a file's contents, text is a symlink's target."""
+    entries: dict[bytes, Entry] = {b"": Entry(b"", stat.S_IFDIR | 0o755)}
+    for name, content in files.items():
+        path = name.encode()
+        parts = path.split(b"/")
+        for depth in range(1, len(parts)):
+            folder = b"/".join(parts[:depth])
+            entries.setdefault(folder, Entry(folder, stat.S_IFDIR | 0o755))
+        if isinstance(content, bytes):
+            entries[path] = file_of(path, content, mtime_ns=0)
+        else:
+            target = content.encode()
+            entries[path] = Entry(path, stat.S_IFLNK | 0o777, size=len(target), target=target)
+    return Manifest(sorted(entries.values(), key=lambda entry: order(entry.path)))
