@@ -248,7 +248,8 @@ class _Split:
     @property
     def table(self) -> int:
         """Blocks of one group's inode table."""
-        return -(-(-(-self.inodes // self.groups)) * INODE_SIZE // BLOCK_SIZE)
+        inodes = -(-self.inodes // self.groups)
+        return -(-inodes * INODE_SIZE // BLOCK_SIZE)
 
     @property
     def inodes_per_group(self) -> int:
