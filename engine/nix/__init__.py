@@ -1,0 +1,1 @@
+"""NixOS: closures, the Nix database, installation, make-disk-image's own arguments."""
