@@ -25,6 +25,9 @@ _TIB = 1 << 40
 MAX_GROUP = BLOCK_SIZE * 8
 """Blocks, and inodes, that one bitmap block covers: the most in a group."""
 
+_SMALLEST_GROUP = 248
+"""Blocks of the smallest group that mke2fs tries when there are many inodes."""
+
 _LAST_GROUP_SPARE = 50
 """A last group must have this many blocks beyond its own metadata, or it is not made."""
 
@@ -217,10 +220,12 @@ class _Split:
         split = cls(given, MAX_GROUP, inodes, given, ext)
         while True:
             if -(-inodes // split.groups) > MAX_GROUP:
-                if split.per_group < 256:
+                # Smaller groups, in steps of 8, until there are enough to hold the inodes.
+                enough = (given - 1) // (-(-inodes // MAX_GROUP) - 1) // 8 * 8
+                per_group = min(split.per_group - 8, enough)
+                if per_group < _SMALLEST_GROUP:
                     raise GeometryError(f"{inodes} inodes are too many for {given} blocks")
-                # Smaller groups, so that there are more of them to hold the inodes.
-                split = cls(given, split.per_group - 8, inodes, split.reserving, ext)
+                split = cls(given, per_group, inodes, split.reserving, ext)
                 continue
             split._check()
             rest = split.blocks % split.per_group
