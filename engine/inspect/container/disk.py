@@ -1,0 +1,170 @@
+"""What every container offers: bytes by offset, and which of them may differ from zero.
+
+Containers come from anywhere, so each figure of a header is checked before it is used: nothing
+read here can make a reader allocate more than a few mebibytes or loop without end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+MAX_READ = 1 << 26
+"""Bytes that one `read` may ask for."""
+
+
+class BadImage(ValueError):
+    """The file is no image that can be read; the message says why."""
+
+
+class Disk(ABC):
+    """A disk of `size` bytes in a container of a `format` (qemu-img's name)."""
+
+    format: str
+    size: int
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.file_size = os.lseek(self._fd, 0, os.SEEK_END)
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Returns bytes of the disk; what is not allocated reads as zeros.
+
+        Raises:
+            BadImage: The range does not lie in the disk, or the container is damaged there.
+        """
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise BadImage(
+                f"{self.path.name}: bytes {offset} to {offset + length} lie outside the disk of "
+                f"{self.size} bytes"
+            )
+        if length > MAX_READ:
+            raise BadImage(
+                f"{self.path.name}: {length} bytes asked for at once, {MAX_READ} at most"
+            )
+        return self._read(offset, length)
+
+    @abstractmethod
+    def _read(self, offset: int, length: int) -> bytes:
+        """Returns bytes of a range that lies in the disk."""
+
+    @abstractmethod
+    def allocated(self) -> Iterator[tuple[int, int]]:
+        """Yields ranges (offset, length) that may hold data, rising, without overlap."""
+
+    def _file(self, offset: int, length: int) -> bytes:
+        """Returns bytes of the container file, zeros past its end."""
+        if offset < 0 or offset >= self.file_size:
+            return bytes(length)
+        data = os.pread(self._fd, length, offset)
+        while len(data) < length:
+            more = os.pread(self._fd, length - len(data), offset + len(data))
+            if not more:
+                return data.ljust(length, b"\0")
+            data += more
+        return data
+
+
+class RawDisk(Disk):
+    """A raw image: the file is the disk."""
+
+    format = "raw"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.size = self.file_size
+
+    def _read(self, offset: int, length: int) -> bytes:
+        return self._file(offset, length)
+
+    def allocated(self) -> Iterator[tuple[int, int]]:
+        """Yields the file's data ranges (lseek(2), SEEK_DATA)."""
+        at = 0
+        while at < self.size:
+            try:
+                start = os.lseek(self._fd, at, os.SEEK_DATA)
+                end = os.lseek(self._fd, start, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    return
+                # A file system without holes: everything may be data.
+                yield at, self.size - at
+                return
+            yield start, end - start
+            at = end
+
+
+class ClusteredDisk(Disk):
+    """A container that maps clusters of the disk to places in the file."""
+
+    cluster: int
+
+    @abstractmethod
+    def cluster_at(self, index: int) -> bytes | None:
+        """Returns a cluster's bytes (whole), or None where it reads as zeros."""
+
+    @abstractmethod
+    def clusters(self) -> Iterator[int]:
+        """Yields the indices of clusters that may hold data, rising."""
+
+    def _read(self, offset: int, length: int) -> bytes:
+        pieces = []
+        end = offset + length
+        while offset < end:
+            index, inside = divmod(offset, self.cluster)
+            take = min(self.cluster - inside, end - offset)
+            data = self.cluster_at(index)
+            pieces.append(bytes(take) if data is None else data[inside : inside + take])
+            offset += take
+        return b"".join(pieces)
+
+    def allocated(self) -> Iterator[tuple[int, int]]:
+        """Yields runs of adjacent clusters that may hold data."""
+        start = end = 0
+        for index in self.clusters():
+            if index != end:
+                if end > start:
+                    yield start * self.cluster, (end - start) * self.cluster
+                start = index
+            end = index + 1
+        if end > start:
+            yield start * self.cluster, min(end * self.cluster, self.size) - start * self.cluster
+
+
+def open_disk(path: Path) -> Disk:
+    """Opens an image of any supported container, told apart by its magic numbers.
+
+    Raises:
+        BadImage: Its header is damaged or asks for something unsupported.
+        OSError: It cannot be read.
+    """
+    from engine.inspect.container import qcow2, vdi, vhd
+
+    with path.open("rb") as file:
+        head = file.read(512)
+        file.seek(0, os.SEEK_END)
+        size = file.tell()
+        file.seek(max(size - 512, 0))
+        foot = file.read(512)
+    if head[:4] == qcow2.MAGIC:
+        return qcow2.Qcow2Disk(path)
+    if head[64:68] == vdi.MAGIC:
+        return vdi.VdiDisk(path)
+    if head[:8] == vhd.COOKIE or foot[:8] == vhd.COOKIE:
+        return vhd.VhdDisk(path)
+    return RawDisk(path)

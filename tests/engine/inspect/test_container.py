@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.inspect.container import BadImage, open_disk
+
+SIZE = 24 << 20
+FORMATS = {
+    "raw": ("raw",),
+    "qcow2": ("qcow2",),
+    "qcow2, small clusters": ("qcow2", "-o", "cluster_size=512"),
+    "qcow2, zlib": ("qcow2", "-c"),
+    "qcow2, zstd": ("qcow2", "-c", "-o", "compression_type=zstd"),
+    "qcow2, version 2": ("qcow2", "-o", "compat=0.10"),
+    "vdi": ("vdi",),
+    "vdi, fixed": ("vdi", "-o", "static=on"),
+    "vhd": ("vpc", "-o", "force_size=on"),
+    "vhd, fixed": ("vpc", "-o", "subformat=fixed,force_size=on"),
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("containers")
+    raw = folder / "source.img"
+    chance = random.Random(7)
+    with raw.open("wb") as file:
+        file.truncate(SIZE)
+        for _ in range(40):
+            file.seek(chance.randrange(SIZE - 70_000))
+            file.write(chance.randbytes(chance.randrange(1, 70_000)))
+    made = {"source": raw}
+    for name, (kind, *options) in FORMATS.items():
+        made[name] = folder / f"{name}.image"
+        subprocess.run(
+            ["qemu-img", "convert", "-O", kind, *options, str(raw), str(made[name])], check=True
+        )
+    return made
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_container_reads_as_the_disk_it_was_made_from(
+    images: dict[str, Path], name: str
+) -> None:
+    expected = images["source"].read_bytes()
+    with open_disk(images[name]) as disk:
+        assert disk.size == SIZE
+        assert disk.read(0, SIZE) == expected
+        assert disk.read(123_457, 300_001) == expected[123_457 : 123_457 + 300_001]
+        rest = bytearray(expected)
+        last = 0
+        for offset, length in disk.allocated():
+            assert offset >= last
+            rest[offset : offset + length] = bytes(length)
+            last = offset + length
+        assert last <= SIZE
+        assert not any(rest), "data outside the allocated ranges"
+
+
+def test_reading_outside_the_disk_is_refused_with_the_numbers(images: dict[str, Path]) -> None:
+    with open_disk(images["qcow2"]) as disk, pytest.raises(BadImage, match=str(SIZE)):
+        disk.read(SIZE - 1, 2)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damaged_headers_are_refused_or_read_but_never_crash(
+    images: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from([name for name in FORMATS if name != "raw"]))
+    content = bytearray(images[name].read_bytes()[: 1 << 20])
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, 2047) | st.integers(len(content) - 512, len(content) - 1))
+        content[at] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "damaged.image"
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    try:
+        with open_disk(path) as disk:
+            disk.read(0, min(disk.size, 1 << 16))
+            for _, _ in zip(range(100), disk.allocated(), strict=False):
+                pass
+    except BadImage:
+        pass
