@@ -206,6 +206,8 @@ class _Tally:
                 self._refuse(entry, f"too many names: {error}")
             else:
                 blocks += packed.blocks - there
+                if not self.ext.extents:
+                    self.mapping += indirect_blocks(((0, packed.blocks),))
         return blocks
 
     def _refuse(self, entry: Entry, reason: str) -> None:
