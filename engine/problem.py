@@ -63,3 +63,12 @@ class Refused(Exception):
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Returns those problems that refuse a build."""
     return tuple(problem for problem in problems if problem.severity == "error")
+
+
+def quote(text: str, limit: int = 80) -> str:
+    """Returns a text as messages quote it: what cannot be printed escaped, the rest shortened."""
+    shown = "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
+        for letter in text[: limit + 1]
+    )
+    return f'"{shown}"' if len(shown) <= limit else f'"{shown[:limit]}..."'

@@ -9,6 +9,8 @@ import math
 import re
 from fractions import Fraction
 
+from engine.problem import quote
+
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
@@ -63,11 +65,11 @@ def parse_size(text: int | str, *, bare: int = 1) -> int:
     match = _SIZE.fullmatch(stripped)
     if match is None:
         if stripped.startswith("-"):
-            raise ValueError(f"{text!r} is negative; a size is 0 or more")
-        raise ValueError(f"{text!r} is no size; write {GRAMMAR}")
+            raise ValueError(f"{quote(text)} is negative; a size is 0 or more")
+        raise ValueError(f"{quote(text)} is no size; write {GRAMMAR}")
     unit = match["unit"].lower()
     if unit and unit not in _UNITS:
-        raise ValueError(f"{match['unit']!r} in {text!r} is no unit; write {GRAMMAR}")
+        raise ValueError(f"{quote(match['unit'])} in {quote(text)} is no unit; write {GRAMMAR}")
     return _whole(match["number"], _UNITS[unit] if unit else bare)
 
 
@@ -84,7 +86,7 @@ def numfmt_iec(text: str) -> int:
     match = _NUMFMT.fullmatch(text.strip(" "))
     if match is None or (not match["unit"] and "." in match["number"]):
         raise ValueError(
-            f"numfmt --from=iec refuses {text!r}; it takes digits and one of K M G T P E"
+            f"numfmt --from=iec refuses {quote(text)}; it takes digits and one of K M G T P E"
         )
     unit = match["unit"]
     return _whole(match["number"], 1024 ** (_PREFIXES.index(unit) + 1) if unit else 1)

@@ -28,6 +28,9 @@ NAMESPACE = uuid.UUID("7c0d2a8e-5b0f-4f0c-9c57-0d1f6a7b52e4")
 ROOT_PARTITION_GUID = "F222513B-DED1-49FA-B591-20CE86A2FE7F"
 """The reference's default `rootGPUID`, which `rootFSUID` also has."""
 
+REFERENCE_DISK_GUID = "97FD5997-F390-0B4A-A3F8-D106C1723AEA"
+"""What sgdisk reads from the 35 characters that the reference gives as its disk GUID (measured)."""
+
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 

@@ -13,6 +13,8 @@ import stat
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.problem import quote
+
 _PERMISSION_BITS = 0o7777
 _UMASK = 0o022
 _ITEM = re.compile(
@@ -108,7 +110,7 @@ def parse_mode(text: str, *, literal: bool = False) -> ModeRule:
     for part in text.split(","):
         match = _ITEM.fullmatch(part)
         if match is None:
-            shown = f"{part!r} in {text!r}" if part != text else repr(text)
+            shown = f"{quote(part)} in {quote(text)}" if part != text else quote(text)
             raise ValueError(
                 f"{shown} is no mode; write octal or rsync's form, as in 755, D755,F644"
             )
@@ -120,6 +122,6 @@ def parse_mode(text: str, *, literal: bool = False) -> ModeRule:
             continue
         value = int(match["octal"], 8)
         if value > _PERMISSION_BITS:
-            raise ValueError(f"{part!r} has bits beyond 7777")
+            raise ValueError(f"{quote(part)} has bits beyond 7777")
         items.append(_Item(kind, 0, value, traversable=not kind and not literal))
     return ModeRule(tuple(items))

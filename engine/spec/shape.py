@@ -10,38 +10,43 @@ import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TypeGuard
 
 import msgspec
 
-from engine.problem import Problem
+from engine.problem import Problem, quote
 from engine.spec.model import ImageSpec, Section
 
-_NAMES = {str: "text", int: "an integer", bool: "true or false", float: "a decimal number"}
+_NAMES: dict[object, str] = {
+    str: "text",
+    int: "an integer",
+    bool: "true or false",
+    float: "a decimal number",
+}
 
 
 @cache
-def fields_of(section: type[Section]) -> dict[str, Any]:
+def fields_of(section: type[Section]) -> dict[str, object]:
     """Returns the keys of a section with their declared types."""
     hints = typing.get_type_hints(section)
     return {name: hints[name] for name in section.__struct_fields__}
 
 
-def members(declared: Any) -> tuple[Any, ...]:
+def members(declared: object) -> tuple[object, ...]:
     """Returns the alternatives of a declared type, without None."""
     if isinstance(declared, types.UnionType):
         return tuple(member for member in declared.__args__ if member is not types.NoneType)
     return (declared,)
 
 
-def is_section(declared: Any) -> bool:
+def is_section(declared: object) -> TypeGuard[type[Section]]:
     """Whether a declared type is a table of its own."""
     return isinstance(declared, type) and issubclass(declared, Section)
 
 
-def element_of(declared: Any) -> Any:
+def element_of(declared: object) -> object:
     """Returns what a list type holds, or None if the type is no list."""
-    return declared.__args__[0] if typing.get_origin(declared) is tuple else None
+    return typing.get_args(declared)[0] if typing.get_origin(declared) is tuple else None
 
 
 @cache
@@ -66,18 +71,14 @@ def show(value: object) -> str:
     if isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
-        text = '"' + "".join(_visible(letter) for letter in value) + '"'
+        text = quote(value)
     elif isinstance(value, Mapping):
         text = "a table"
     elif isinstance(value, Sequence):
         text = f"a list of {len(value)}"
     else:
         text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _visible(letter: str) -> str:
-    return letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
+    return text if len(text) <= 90 else f"{text[:87]}..."
 
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:
@@ -122,7 +123,7 @@ def _wrong_type(path: str, value: object, expected: str) -> Problem:
 _BOOLEANS = ("true", "false")
 
 
-def check_value(value: object, declared: Any, path: str) -> Iterator[Problem]:
+def check_value(value: object, declared: object, path: str) -> Iterator[Problem]:
     """Yields the problems of one value (of any depth) against its declared type."""
     element = element_of(declared)
     if is_section(declared):
@@ -156,3 +157,29 @@ def check_section(
         if field.required and field.name not in table:
             where = f"{path}.{field.name}"
             yield Problem("missing-key", "error", where, "is missing", f"add {field.name} = ...")
+
+
+def sound_part(table: Mapping[str, object], section: type[Section]) -> dict[str, object]:
+    """Returns the table without the keys that have problems, so that the rest can be checked.
+
+    An entry of `contents` with a problem becomes a harmless one, so that its neighbours keep
+    their positions.
+    """
+    sound: dict[str, object] = {}
+    for key, declared in fields_of(section).items():
+        if key not in table:
+            continue
+        value = table[key]
+        element = element_of(declared)
+        if is_section(declared) and isinstance(value, Mapping):
+            sound[key] = sound_part(value, declared)
+        elif is_section(element) and isinstance(value, list | tuple):
+            sound[key] = [
+                HARMLESS_ENTRY if any(check_value(item, element, key)) else item for item in value
+            ]
+        elif not any(check_value(value, declared, key)):
+            sound[key] = value
+    return sound
+
+
+HARMLESS_ENTRY: Mapping[str, object] = {"source": ".", "target": "/"}

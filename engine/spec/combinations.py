@@ -1,0 +1,306 @@
+"""Rules between keys: values that are each right and together wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.problem import Problem
+from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.formats import FORMATS
+from engine.spec.layouts import LAYOUTS
+from engine.spec.loaders import LOADERS, loaders_for
+from engine.spec.model import ImageSpec
+from engine.spec.settings import Settings
+from engine.spec.shape import show
+from engine.spec.values import edit, error, shorten
+from engine.units import MIB, ceil_to, format_exact, numfmt_iec
+
+_MBR_SECTORS = 1 << 32
+"""An MBR counts sectors in 32 bits (UEFI specification 2.10, 5.2.1)."""
+
+
+def _warning(code: str, path: str, message: str, hint: str = "") -> Problem:
+    return Problem(code, "warning", path, message, hint)
+
+
+def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
+    """Returns the problems of keys that do not go together.
+
+    Args:
+        spec: As authored, without the values that are wrong by themselves: it tells what was
+            said from what is a default.
+        settings: The same, resolved.
+    """
+    rules = [_owners, _filesystem, _label, _efi_variables, _loader, _esp, _sizes, _seed]
+    if settings.nix_only_store:
+        rules.append(_only_store)
+    if settings.compat == "make-disk-image":
+        rules.append(_compat)
+    return tuple(problem for rule in rules for problem in rule(spec, settings))
+
+
+def _owners(spec: ImageSpec, _: Settings) -> Iterator[Problem]:
+    for index, entry in enumerate(spec.contents):
+        user, group = (owner not in {None, ""} for owner in (entry.user, entry.group))
+        if user == group:
+            continue
+        given, missing = ("user", "group") if user else ("group", "user")
+        owner = entry.user if user else entry.group
+        yield error(
+            "owner-incomplete",
+            f"contents[{index}].{missing}",
+            f"is missing, while {given} is {show(owner)}; user and group go together",
+            f"set {missing}, or leave both out for 0:0",
+            edit(f"Set {missing} to {owner} as well", (f"contents[{index}].{missing}", owner)),
+        )
+
+
+def _filesystem(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if (
+        settings.compat == "make-disk-image"
+        and settings.table != "none"
+        and settings.filesystem != "ext4"
+    ):
+        yield error(
+            "filesystem-needs-no-table",
+            "layout.filesystem",
+            f"is {show(settings.filesystem)}; make-disk-image puts only ext4 behind a partition "
+            f"table, and layout.table is {show(settings.table)}",
+            'take ext4, or layout.table = "none"',
+            edit("Take ext4", ("layout.filesystem", "ext4")),
+        )
+
+
+def _label(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    label = spec.layout.label
+    limit = FILESYSTEMS[settings.filesystem].label_bytes
+    if label is None or len(label.encode(errors="replace")) <= limit:
+        return
+    short = shorten(label, limit)
+    message = (
+        f"{show(label)} has {len(label.encode(errors='replace'))} bytes; "
+        f"a label of {settings.filesystem} has at most {limit}"
+    )
+    fix = edit(f"Shorten it to {short}", ("layout.label", short))
+    if settings.compat == "make-disk-image":
+        message += f"; as there, it is cut to {show(short)}"
+        yield Problem("label-too-long", "warning", "layout.label", message, "", fix)
+    else:
+        yield error("label-too-long", "layout.label", message, "", fix)
+
+
+def _efi_variables(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if not settings.efi_variables or LAYOUTS[settings.table].has("esp"):
+        return
+    message = f"needs an EFI system partition, which layout {show(settings.table)} has not"
+    hint = 'take layout.table = "efi" or "hybrid", or leave efi_variables out'
+    if settings.compat == "make-disk-image" and settings.table == "legacy+gpt":
+        message += "; as in make-disk-image, efi-vars.fd is the firmware's empty store"
+        yield _warning("efi-variables-without-esp", "boot.efi_variables", message, hint)
+    else:
+        fix = edit("Leave efi-vars.fd out", ("boot.efi_variables", False))
+        yield error("efi-variables-without-esp", "boot.efi_variables", message, hint, fix)
+
+
+def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    yield from _guest_loader(spec, settings)
+    loader = LOADERS[settings.loader]
+    layout = LAYOUTS[settings.table]
+    if not loader.fits(settings.table):
+        fitting = [other.key for other in loaders_for(settings.table)]
+        best = "grub" if "grub" in fitting else "none"
+        yield error(
+            "loader-unfit",
+            "boot.loader",
+            f"{loader.title} does not fit layout {show(settings.table)} ({layout.title})",
+            "what fits: " + ", ".join(fitting),
+            edit(f"Take {best}", ("boot.loader", best)),
+        )
+    elif "bios" in layout.boots and loader.firmware == ("uefi",):
+        yield _warning(
+            "loader-uefi-only",
+            "boot.loader",
+            f"{loader.title} starts under UEFI only; under a BIOS this image will not start",
+            'loader = "grub" starts under both',
+        )
+    if settings.prove and loader.key == "none" and settings.table != "none":
+        yield _warning(
+            "prove-without-loader",
+            "boot.prove",
+            "boots the image, but no loader is installed",
+            "the contents must bring one, or set boot.loader",
+        )
+
+
+def _guest_loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if spec.boot.loader == "nixos" and spec.nix.install_boot_loader is False:
+        yield error(
+            "loader-contradiction",
+            "boot.loader",
+            'is "nixos", while nix.install_boot_loader is false',
+            "say the same in both",
+            edit("Install no loader", ("boot.loader", "none")),
+        )
+    elif not settings.nix_system and guest_loader_wanted(spec, settings):
+        path = "boot.loader" if spec.boot.loader == "nixos" else "nix.install_boot_loader"
+        yield _warning(
+            "no-guest-loader",
+            path,
+            "there is no nix.system whose boot loader could be installed; the step is skipped",
+            "set nix.system, or a loader of Diskwright's own in boot.loader",
+        )
+
+
+def guest_loader_wanted(spec: ImageSpec, settings: Settings) -> bool:
+    """Whether the system in the image is asked to install its own boot loader."""
+    if spec.boot.loader is not None:
+        return spec.boot.loader == "nixos"
+    return (
+        settings.compat == "make-disk-image"
+        and settings.nix_install_boot_loader
+        and not settings.nix_only_store
+    )
+
+
+def _esp(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if LAYOUTS[settings.table].has("esp"):
+        return
+    for index, entry in enumerate(spec.contents):
+        if entry.partition == "esp":
+            yield error(
+                "no-esp",
+                f"contents[{index}].partition",
+                f'is "esp", but layout {show(settings.table)} has no EFI system partition',
+                'take layout.table = "efi" or "hybrid", or the root partition',
+                edit("Put it into the root", (f"contents[{index}].partition", "root")),
+            )
+    if spec.size.boot is not None:
+        yield _warning(
+            "size-unused",
+            "size.boot",
+            f"is not used: layout {show(settings.table)} has no EFI system partition",
+        )
+
+
+def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    disk = settings.disk_bytes
+    if disk is None:
+        return
+    if spec.size.additional is not None:
+        yield _warning(
+            "size-unused",
+            "size.additional",
+            "is not used: size.disk is fixed, and the root takes what is left",
+        )
+    limit = _MBR_SECTORS * settings.sector_size
+    if settings.table == "legacy" and disk > limit:
+        yield error(
+            "disk-too-large-for-mbr",
+            "size.disk",
+            f"is {format_exact(disk)}; an MBR reaches only {format_exact(limit)}",
+            'layout.table = "legacy+gpt" has no such limit',
+            edit("Use a GPT", ("layout.table", "legacy+gpt")),
+        )
+    format_ = FORMATS[settings.format]
+    better = format_exact(ceil_to(disk, MIB))
+    fix = edit(f"Make it {better}", ("size.disk", better))
+    if settings.compat == "make-disk-image" and disk % MIB:
+        yield error(
+            "disk-size-uneven",
+            "size.disk",
+            f"is {disk} bytes; make-disk-image counts whole MiB",
+            f"the next is {better}",
+            fix,
+        )
+    elif disk % format_.size_multiple:
+        yield Problem(
+            "format-size",
+            "warning",
+            "size.disk",
+            f"is {disk} bytes, no whole number of MiB; {format_.title} readers such as Azure "
+            "refuse it",
+            f"the next whole MiB is {better}",
+            fix,
+        )
+
+
+def _seed(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if spec.identity.seed and not settings.deterministic:
+        yield _warning(
+            "seed-unused",
+            "identity.seed",
+            "is not used: with deterministic = false, identifiers are random",
+        )
+
+
+def _only_store(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    rule = "an image with nix.only_store is a Nix store and nothing else"
+    if spec.contents:
+        yield error(
+            "only-store-contents",
+            "contents",
+            f"has {len(spec.contents)} entries, but {rule}",
+            "remove the contents, or nix.only_store",
+            edit("Build a whole system instead", ("nix.only_store", False)),
+        )
+    if settings.nix_config_file:
+        yield error(
+            "only-store-config",
+            "nix.config_file",
+            f"is {show(settings.nix_config_file)}, but {rule}",
+            "leave it out",
+            edit("Leave the configuration out", ("nix.config_file", None)),
+        )
+    if settings.nix_install_boot_loader:
+        said = spec.nix.install_boot_loader is not None
+        yield error(
+            "only-store-loader",
+            "nix.install_boot_loader",
+            f"is true{'' if said else ' by default'}, but {rule}",
+            "set it to false",
+            edit("Install no boot loader", ("nix.install_boot_loader", False)),
+        )
+    if settings.loader not in {"none", "nixos"}:
+        yield error(
+            "only-store-loader",
+            "boot.loader",
+            f"is {show(settings.loader)}, but {rule}",
+            'set it to "none"',
+            edit("Install no boot loader", ("boot.loader", "none")),
+        )
+
+
+def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if settings.sector_size != 512:
+        yield error(
+            "compat-sector-size",
+            "layout.sector_size",
+            f"is {settings.sector_size}; make-disk-image knows sectors of 512 bytes only",
+            'take compat = "none" for other sectors',
+            edit("Use 512", ("layout.sector_size", 512)),
+        )
+    if spec.size.inodes is not None:
+        yield error(
+            "compat-inodes",
+            "size.inodes",
+            f"is {spec.size.inodes}; make-disk-image leaves the inodes to mke2fs",
+            'take compat = "none" to say how many',
+            edit("Leave it to mke2fs", ("size.inodes", None)),
+        )
+    if settings.disk_bytes is not None:
+        return
+    yield from _numfmt("size.additional", spec.size.additional)
+    if LAYOUTS[settings.table].has("esp"):
+        yield from _numfmt("size.boot", spec.size.boot)
+
+
+def _numfmt(path: str, value: int | str | None) -> Iterator[Problem]:
+    if value is None or (isinstance(value, int) and path == "size.additional"):
+        return
+    try:
+        if isinstance(value, int):
+            raise ValueError(f"make-disk-image takes text here, not the integer {value}")
+        numfmt_iec(value)
+    except ValueError as problem:
+        hint = 'with an automatic size, write digits and one of K M G T, as in "512M"'
+        yield error("compat-size", path, str(problem), hint)

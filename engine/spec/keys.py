@@ -1,0 +1,356 @@
+"""Every key of a spec as data: what it means, what it takes, what it is when left out.
+
+The manual (docs/spec.md), the JSON Schema and the wizard's help all read this table; a test holds
+it against the types in `engine.spec.model`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.spec.filesystems import ROOT_FILESYSTEMS
+from engine.spec.formats import FORMATS
+from engine.spec.layouts import LAYOUTS
+from engine.spec.loaders import LOADERS
+
+COMPATS = ("none", "make-disk-image")
+SECTOR_SIZES = (512, 4096)
+CONTENT_PARTITIONS = ("root", "esp")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key.
+
+    Attributes:
+        path: "size.boot"; `contents[].mode` stands for any entry.
+        kind: What it takes, in words.
+        default: Its value when left out, as TOML or in words.
+        summary: What it is, in a sentence or two.
+        choices: The values it takes, where they are few.
+        compat: The default under `compat = "make-disk-image"`, where it differs.
+        argument: make-disk-image's own name for it, or "".
+    """
+
+    path: str
+    kind: str
+    default: str
+    summary: str
+    choices: tuple[str | int, ...] = ()
+    compat: str = ""
+    argument: str = ""
+
+
+_TABLE = (
+    Key("schema", "integer", "1", "Version of this format.", choices=(1,)),
+    Key(
+        "name",
+        "text",
+        '"disk"',
+        "Name of the build and file stem of its outputs; seed of every identifier not given. "
+        "Under make-disk-image the outputs are called nixos.* whatever the name.",
+        compat='"nixos-disk-image"',
+        argument="name",
+    ),
+    Key(
+        "compat",
+        "text",
+        '"none"',
+        "Whose rules hold: Diskwright's own, or make-disk-image's figures, defaults and output "
+        "names to the sector.",
+        choices=COMPATS,
+    ),
+    Key(
+        "layout.table",
+        "text",
+        '"efi"',
+        "Partition table and partitions.",
+        choices=tuple(LAYOUTS),
+        compat='"legacy"',
+        argument="partitionTableType",
+    ),
+    Key(
+        "layout.filesystem",
+        "text",
+        '"ext4"',
+        "Type of the root file system.",
+        choices=ROOT_FILESYSTEMS,
+        argument="fsType",
+    ),
+    Key(
+        "layout.label",
+        "text",
+        '"root", or "nix-store" with nix.only_store',
+        "Label of the root file system, at most 16 bytes.",
+        compat='"nixos", or "nix-store" with nix.only_store',
+        argument="label",
+    ),
+    Key(
+        "layout.sector_size",
+        "integer",
+        "512",
+        "Bytes in a logical sector of the disk that the image is written to.",
+        choices=SECTOR_SIZES,
+    ),
+    Key(
+        "size.disk",
+        "size; an integer is MiB",
+        '"auto"',
+        'Size of the whole image, or "auto": measured from the contents.',
+        argument="diskSize",
+    ),
+    Key(
+        "size.additional",
+        "size; an integer is bytes",
+        '"512MiB"',
+        "With an automatic size: space left free in the root file system.",
+        compat='"512M"',
+        argument="additionalSpace",
+    ),
+    Key(
+        "size.boot",
+        "size; an integer is bytes",
+        '"256MiB"',
+        "Size of the EFI system partition. Under make-disk-image: the offset where it ends, in "
+        "parted's units, where M is a million.",
+        compat='"256M"',
+        argument="bootSize",
+    ),
+    Key(
+        "size.inodes",
+        "integer",
+        "in proportion to the free space",
+        "Inodes left free in the root file system, for the files that its user will add.",
+    ),
+    Key(
+        "boot.loader",
+        "text",
+        '"none"',
+        "Boot loader to install.",
+        choices=tuple(LOADERS),
+        compat='"nixos" where nix.system is given and nix.install_boot_loader holds',
+    ),
+    Key(
+        "boot.kernel",
+        "path",
+        "found in the contents",
+        "Kernel, relative to the spec. Left out, it is looked for in the contents: a bootspec, "
+        "/boot/vmlinuz-*, /usr/lib/modules/*/vmlinuz.",
+    ),
+    Key(
+        "boot.initrd",
+        "path",
+        "found beside the kernel",
+        "Initial RAM disk, relative to the spec.",
+    ),
+    Key(
+        "boot.cmdline",
+        "text",
+        '"console=ttyS0"',
+        "Kernel command line; root=... is added.",
+        compat='""',
+    ),
+    Key(
+        "boot.efi_variables",
+        "true or false",
+        "false",
+        "Also write efi-vars.fd, a UEFI variable store with a boot entry for the image.",
+        argument="touchEFIVars",
+    ),
+    Key(
+        "boot.firmware",
+        "path",
+        "found on this machine",
+        "UEFI firmware code for the virtual machine (OVMF_CODE.fd).",
+        argument="efiFirmware",
+    ),
+    Key(
+        "boot.firmware_variables",
+        "path",
+        "found beside the firmware",
+        "Empty UEFI variable store of that firmware (OVMF_VARS.fd).",
+        argument="efiVariables",
+    ),
+    Key(
+        "boot.prove", "true or false", "false", "Boot the finished image in QEMU, as a build step."
+    ),
+    Key(
+        "boot.expect",
+        "regular expression",
+        '"login:"',
+        "What the serial console must show for the proof to hold (Python's syntax).",
+    ),
+    Key("boot.timeout", "seconds", "180", "How long the proof waits for it."),
+    Key(
+        "contents[].source",
+        "path",
+        "required",
+        "File, folder, glob with *, or archive; relative to the spec.",
+        argument="contents.*.source",
+    ),
+    Key(
+        "contents[].target",
+        "path in the image",
+        "required",
+        "Where it goes, from /. A glob's matches go into it.",
+        argument="contents.*.target",
+    ),
+    Key(
+        "contents[].mode",
+        "text",
+        "the source's own",
+        "Permissions: octal (directories stay traversable) or rsync's form, as in D755,F644.",
+        argument="contents.*.mode",
+    ),
+    Key(
+        "contents[].user",
+        "text or integer",
+        "0",
+        "Owner: a name in the image's own /etc/passwd, or a number. Needs group.",
+        argument="contents.*.user",
+    ),
+    Key(
+        "contents[].group",
+        "text or integer",
+        "0",
+        "Group: a name in the image's own /etc/group, or a number. Needs user.",
+        argument="contents.*.group",
+    ),
+    Key(
+        "contents[].extract",
+        "true or false",
+        "false",
+        "Unpack a tar archive (plain, gz, xz, zst) with the owners, modes and xattrs it gives.",
+    ),
+    Key("contents[].exclude", "list of text", "[]", "Patterns of paths below it to leave out."),
+    Key(
+        "contents[].partition",
+        "text",
+        '"root"',
+        "Which partition it goes to.",
+        choices=CONTENT_PARTITIONS,
+    ),
+    Key(
+        "nix.system",
+        "text",
+        '""',
+        "Store path of a NixOS system, or a flake reference that nix builds first.",
+        argument="config",
+    ),
+    Key(
+        "nix.additional_paths",
+        "list of text",
+        "[]",
+        "Further store paths, with everything they refer to.",
+        argument="additionalPaths",
+    ),
+    Key(
+        "nix.only_store",
+        "true or false",
+        "false",
+        "The image is a Nix store: the closure stands at the root of the file system.",
+        argument="onlyNixStore",
+    ),
+    Key(
+        "nix.copy_channel",
+        "path",
+        '""',
+        "nixpkgs source tree to install as the channel.",
+        argument="copyChannel",
+    ),
+    Key(
+        "nix.config_file",
+        "path",
+        '""',
+        "Becomes /etc/nixos/configuration.nix.",
+        argument="configFile",
+    ),
+    Key(
+        "nix.install_boot_loader",
+        "true or false",
+        "true, or false with nix.only_store",
+        "Whether the NixOS system's boot loader is installed.",
+        compat="true",
+        argument="installBootLoader",
+    ),
+    Key(
+        "output.format",
+        "text",
+        '"raw"',
+        "Format of the finished image.",
+        choices=tuple(FORMATS),
+        argument="format",
+    ),
+    Key(
+        "identity.deterministic",
+        "true or false",
+        "true",
+        "The same spec and sources give the same bytes. Otherwise identifiers are random.",
+        argument="deterministic",
+    ),
+    Key(
+        "identity.seed",
+        "UUID",
+        "derived from name",
+        "From which every identifier derives that is not given here.",
+    ),
+    Key(
+        "identity.disk_guid",
+        "UUID",
+        "derived",
+        "GUID of the disk's table.",
+        compat='"97FD5997-F390-0B4A-A3F8-D106C1723AEA"',
+    ),
+    Key(
+        "identity.root_partition_guid",
+        "UUID",
+        "derived",
+        "GUID of the root partition.",
+        compat='"F222513B-DED1-49FA-B591-20CE86A2FE7F"',
+        argument="rootGPUID",
+    ),
+    Key(
+        "identity.root_filesystem_uuid",
+        "UUID",
+        "derived",
+        "UUID of the root file system.",
+        compat="equal to root_partition_guid",
+        argument="rootFSUID",
+    ),
+    Key(
+        "identity.source_date_epoch",
+        "seconds since 1970",
+        "0",
+        "Time of everything that has none of its own; where it is not 0, newer times become it. "
+        "SOURCE_DATE_EPOCH in the environment wins.",
+    ),
+    Key(
+        "hooks.after_build",
+        "shell text",
+        '""',
+        "Run when the image is finished, with OUT and DISK_IMAGE set.",
+        argument="postVM",
+    ),
+    Key(
+        "vm.memory",
+        "integer, MiB",
+        "1024",
+        "Memory of a virtual machine, where one is used.",
+        argument="memSize",
+    ),
+)
+
+KEYS = {key.path: key for key in _TABLE}
+SECTIONS = {
+    "": "The build",
+    "layout": "Partition table and root file system",
+    "size": "Sizes",
+    "boot": "How the image starts",
+    "contents[]": "What goes into the image; one table for each entry",
+    "nix": "A NixOS system and what comes with it",
+    "output": "The finished image",
+    "identity": "Identifiers and times",
+    "hooks": "Commands of your own",
+    "vm": "Virtual machines, where one is used",
+}
+"""Titles of the sections, in the order of the manual."""

@@ -1,0 +1,166 @@
+"""Reading a spec: TOML to ImageSpec, strictly, with everything that is wrong reported at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from engine.problem import Problem, Refused, errors
+from engine.spec import values
+from engine.spec.model import SCHEMA, Content, ImageSpec
+from engine.spec.overrides import apply_overrides
+from engine.spec.shape import check_section, show, sound_part
+
+MAX_FILE_BYTES = 16 << 20
+"""A spec beyond this is no spec: somebody gave the image instead."""
+
+_POSITION = re.compile(r" \(at line (?P<line>\d+), column (?P<column>\d+)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSpec:
+    """A spec of the right shape, and where it came from.
+
+    Attributes:
+        base: Folder that relative sources start from.
+        text: The file as it was read, for saving with its comments.
+        set_paths: Key paths that overrides set.
+    """
+
+    spec: ImageSpec
+    path: Path
+    base: Path
+    text: str
+    set_paths: tuple[str, ...] = ()
+
+    def locate(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Returns problems found later with the file that each is about ("--set" for overrides)."""
+        return tuple(_located(problem, str(self.path), self.set_paths) for problem in problems)
+
+
+def load(path: Path, overrides: Sequence[str] = (), contents: Sequence[Path] = ()) -> LoadedSpec:
+    """Reads a spec file.
+
+    Only what has the wrong shape is refused here; `engine.spec.resolve` finds values that are
+    wrong and keys that do not go together.
+
+    Args:
+        path: The TOML file.
+        overrides: Texts "section.key=value", applied in order.
+        contents: Folders that go to the image's root, added after the spec's own entries.
+
+    Raises:
+        Refused: With every problem of the file and the overrides.
+    """
+    text = _read(path)
+    spec, set_paths = _load(text, str(path), overrides)
+    return LoadedSpec(with_contents(spec, contents), path, path.absolute().parent, text, set_paths)
+
+
+def loads(text: str, *, file: str | None = None, overrides: Sequence[str] = ()) -> ImageSpec:
+    """Returns the spec that a TOML text holds.
+
+    Args:
+        file: Name to report problems under.
+        overrides: As for `load`.
+
+    Raises:
+        Refused: With every problem of shape found; where there is one, wrong values are reported
+            along with it.
+    """
+    return _load(text, file, overrides)[0]
+
+
+def _load(
+    text: str, file: str | None, overrides: Sequence[str]
+) -> tuple[ImageSpec, tuple[str, ...]]:
+    table = _parse(text, file)
+    set_paths, problems = apply_overrides(table, overrides)
+    _check_schema(table, file)
+    shape = list(check_section(table, ImageSpec))
+    spec = msgspec.convert(sound_part(table, ImageSpec), ImageSpec)
+    problems += shape
+    if problems:
+        found = errors(values.check(spec))
+        problems += (problem for problem in found if not _inside(problem.path, shape))
+        raise Refused([_located(problem, file, set_paths) for problem in problems])
+    return spec, set_paths
+
+
+def with_contents(spec: ImageSpec, folders: Sequence[Path]) -> ImageSpec:
+    """Returns the spec with one more entry for each folder, target "/"."""
+    added = tuple(Content(source=str(folder.absolute()), target="/") for folder in folders)
+    return msgspec.structs.replace(spec, contents=spec.contents + added)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise _refuse("spec-not-found", path, "there is no such file") from None
+    except IsADirectoryError:
+        raise _refuse("spec-not-found", path, "is a folder, not a spec file") from None
+    except OSError as error:
+        raise _refuse("spec-unreadable", path, f"cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise _refuse("spec-not-found", path, f"is no file name: {error}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise _refuse(
+            "spec-too-large", path, f"is over {MAX_FILE_BYTES} bytes; a spec is a short TOML file"
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _refuse(
+            "spec-not-utf8", path, f"line {line}: byte 0x{data[error.start]:02X} is not UTF-8"
+        ) from None
+
+
+def _refuse(code: str, path: Path, message: str) -> Refused:
+    return Refused([Problem(code, "error", "", message, file=str(path))])
+
+
+def _parse(text: str, file: str | None) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        message = "lists or tables are nested too deeply"
+    except ValueError as error:
+        message = str(error)
+        if match := _POSITION.search(message):
+            reason = message[: match.start()]
+            message = f"line {match['line']}, column {match['column']}: {reason}"
+    hint = 'write TOML: key = value, text in "quotes", sections as [name]'
+    raise Refused([Problem("toml-syntax", "error", "", message, hint, file=file)])
+
+
+def _check_schema(table: dict[str, object], file: str | None) -> None:
+    schema = table.get("schema", SCHEMA)
+    if type(schema) is int and schema != SCHEMA:
+        message = f"is {show(schema)}; this version of Diskwright reads schema {SCHEMA}"
+        hint = "use the version that wrote the file" if schema > SCHEMA else f"write {SCHEMA}"
+        raise Refused([Problem("unknown-schema", "error", "schema", message, hint, file=file)])
+
+
+def _inside(path: str, problems: Sequence[Problem]) -> bool:
+    """Whether a path lies in a list entry that has problems already."""
+    entries = {problem.path.partition("]")[0] for problem in problems if "[" in problem.path}
+    return "[" in path and path.partition("]")[0] in entries
+
+
+def _located(problem: Problem, file: str | None, set_paths: Sequence[str]) -> Problem:
+    if problem.file is not None:
+        return problem
+    overridden = any(
+        problem.path == path or problem.path.startswith((f"{path}.", f"{path}["))
+        for path in set_paths
+    )
+    return dataclasses.replace(problem, file="--set" if overridden else file)

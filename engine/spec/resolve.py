@@ -1,0 +1,254 @@
+"""From a spec to Settings: every default filled in, every unit resolved, every rule checked."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from engine.problem import Problem, errors
+from engine.spec import combinations, identity, values
+from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.model import Content, ImageSpec
+from engine.spec.paths import parse_path, replace_at
+from engine.spec.settings import Compat, ContentSettings, Settings, Table
+from engine.units import MIB, format_exact, numfmt_iec, parse_size
+
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Defaults:
+    name: str
+    table: Table
+    label: str
+    additional: str
+    boot: str
+    cmdline: str
+
+
+_DEFAULTS: dict[str, _Defaults] = {
+    "none": _Defaults(
+        name="disk",
+        table="efi",
+        label="root",
+        additional="512MiB",
+        boot="256MiB",
+        cmdline="console=ttyS0",
+    ),
+    "make-disk-image": _Defaults(
+        name="nixos-disk-image",
+        table="legacy",
+        label="nixos",
+        additional="512M",
+        boot="256M",
+        cmdline="",
+    ),
+}
+_STORE_LABEL = "nix-store"
+_COMPAT_STEM = "nixos"
+_EXPECT = "login:"
+_TIMEOUT = 180
+_MEMORY_MIB = 1024
+
+
+def resolve(
+    spec: ImageSpec,
+    base: Path,
+    env: Mapping[str, str],
+    *,
+    draw_seed: Callable[[], str] = identity.random_seed,
+) -> tuple[Settings, tuple[Problem, ...]]:
+    """Fills in every default and checks every rule. Never raises.
+
+    A value that is wrong counts as left out, so that there are Settings to show whatever the
+    problems; an entry without a usable source or target is left out.
+
+    Args:
+        spec: As authored.
+        base: Folder that relative paths start from.
+        env: The environment; its SOURCE_DATE_EPOCH wins over the spec's.
+        draw_seed: Called for a fresh seed where the spec asks for random identifiers.
+    """
+    problems = list(values.check(spec))
+    wrong = {problem.path for problem in errors(problems)}
+    sound = _without(spec, wrong)
+    epoch, epoch_problems = _epoch(sound, env)
+    settings = _settings(sound, base, epoch=epoch, draw_seed=draw_seed, wrong=wrong)
+    problems += epoch_problems
+    problems += combinations.check(sound, settings)
+    return settings, tuple(problems)
+
+
+def _required(path: str) -> bool:
+    return path.startswith("contents[") and path.endswith((".source", ".target"))
+
+
+def _without(spec: ImageSpec, wrong: Iterable[str]) -> ImageSpec:
+    """Returns the spec with the wrong values left out; a required one stays."""
+    for path in wrong:
+        steps = parse_path(path)
+        if steps and not _required(path):
+            # A wrong pattern takes its whole list along: removing it would shift the others.
+            last, _ = steps[-1]
+            spec = replace_at(spec, (*steps[:-1], (last, None)), None)
+    return spec
+
+
+def _epoch(spec: ImageSpec, env: Mapping[str, str]) -> tuple[int | None, list[Problem]]:
+    """Returns the time that was given, if any, and what is wrong with the environment's."""
+    given = spec.identity.source_date_epoch or None
+    text = env.get(EPOCH_VARIABLE, "")
+    if not text:
+        return given, []
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(values.MAX_EPOCH))
+    if digits and int(text) <= values.MAX_EPOCH:
+        return int(text), []
+    problem = values.error(
+        "bad-epoch",
+        "identity.source_date_epoch",
+        f'{EPOCH_VARIABLE} in the environment is "{text}", but must be digits, 0 to '
+        f"{values.MAX_EPOCH}",
+        "unset it, or set it to seconds since 1970",
+    )
+    return given, [problem]
+
+
+def _settings(
+    spec: ImageSpec,
+    base: Path,
+    *,
+    epoch: int | None,
+    draw_seed: Callable[[], str],
+    wrong: set[str],
+) -> Settings:
+    compat: Compat = cast("Compat", spec.compat or "none")
+    as_reference = compat == "make-disk-image"
+    defaults = _DEFAULTS[compat]
+    layout, boot, nix = spec.layout, spec.boot, spec.nix
+    name = spec.name or defaults.name
+    only_store = bool(nix.only_store)
+    filesystem = layout.filesystem or "ext4"
+    label = layout.label or (_STORE_LABEL if only_store else defaults.label)
+    deterministic = spec.identity.deterministic is not False
+    seed = (spec.identity.seed or identity.seed_for(name)) if deterministic else draw_seed()
+    identifiers = _identifiers(spec, seed, constants=as_reference and deterministic)
+    additional_text, additional_bytes = _additional(spec, defaults)
+    boot_text, boot_bytes = _boot_size(spec, defaults)
+    disk = spec.size.disk
+    install_default = as_reference or not only_store
+    install = install_default if nix.install_boot_loader is None else nix.install_boot_loader
+    return Settings(
+        name=name,
+        stem=_COMPAT_STEM if as_reference else name,
+        compat=compat,
+        table=cast("Table", layout.table or defaults.table),
+        filesystem=filesystem,
+        label=values.shorten(label, FILESYSTEMS[filesystem].label_bytes),
+        sector_size=layout.sector_size or 512,
+        disk_bytes=None if disk in {None, "auto"} else parse_size(disk, bare=MIB),
+        additional_bytes=additional_bytes,
+        additional_text=additional_text,
+        additional_inodes=spec.size.inodes,
+        boot_text=boot_text,
+        boot_bytes=boot_bytes,
+        loader=_loader(spec, compat=compat, install=install, only_store=only_store),
+        kernel=_path(boot.kernel, base),
+        initrd=_path(boot.initrd, base),
+        cmdline=defaults.cmdline if boot.cmdline is None else boot.cmdline,
+        efi_variables=bool(boot.efi_variables),
+        firmware=_path(boot.firmware, base),
+        firmware_variables=_path(boot.firmware_variables, base),
+        prove=bool(boot.prove),
+        expect=boot.expect or _EXPECT,
+        boot_timeout=boot.timeout or _TIMEOUT,
+        contents=tuple(
+            _content(index, entry, base)
+            for index, entry in enumerate(spec.contents)
+            if not {f"contents[{index}].source", f"contents[{index}].target"} & wrong
+        ),
+        nix_system=nix.system or "",
+        nix_additional_paths=nix.additional_paths,
+        nix_only_store=only_store,
+        nix_copy_channel=_path(nix.copy_channel, base),
+        nix_config_file=_path(nix.config_file, base),
+        nix_install_boot_loader=install,
+        format=spec.output.format or "raw",
+        deterministic=deterministic,
+        seed=seed,
+        disk_guid=identifiers[0],
+        root_partition_guid=identifiers[1],
+        root_filesystem_uuid=identifiers[2],
+        source_date_epoch=epoch or 0,
+        clamp_times=epoch is not None,
+        after_build=spec.hooks.after_build or "",
+        vm_memory_mib=spec.vm.memory or _MEMORY_MIB,
+    )
+
+
+def _identifiers(spec: ImageSpec, seed: str, *, constants: bool) -> tuple[str, str, str]:
+    """Returns disk GUID, root partition GUID and root file system UUID."""
+    given = spec.identity
+    if constants:
+        disk = given.disk_guid or identity.REFERENCE_DISK_GUID
+        root = given.root_partition_guid or identity.ROOT_PARTITION_GUID
+        filesystem = given.root_filesystem_uuid or root
+    else:
+        disk = given.disk_guid or str(identity.derive(seed, "disk"))
+        root = given.root_partition_guid or str(identity.derive(seed, "partition/root"))
+        filesystem = given.root_filesystem_uuid or str(identity.derive(seed, "filesystem/root"))
+    return disk.upper(), root.upper(), filesystem.lower()
+
+
+def _additional(spec: ImageSpec, defaults: _Defaults) -> tuple[str, int]:
+    """Returns `size.additional` as written and in bytes, by the grammar that `compat` has."""
+    value = spec.size.additional
+    text = defaults.additional if value is None else str(value)
+    parse = numfmt_iec if values.is_compat(spec) else parse_size
+    try:
+        return text, parse(text)
+    except ValueError:
+        return defaults.additional, parse(defaults.additional)
+
+
+def _boot_size(spec: ImageSpec, defaults: _Defaults) -> tuple[str, int]:
+    """Returns `size.boot` as written, and in bytes where our own grammar can read it."""
+    value = spec.size.boot
+    if isinstance(value, int):
+        return format_exact(value), value
+    text = defaults.boot if value is None else value
+    try:
+        return text, parse_size(text)
+    except ValueError:
+        return text, parse_size(defaults.boot)
+
+
+def _loader(spec: ImageSpec, *, compat: Compat, install: bool, only_store: bool) -> str:
+    """Returns the loader to install; the system's own only where there is a system."""
+    given = spec.boot.loader
+    if given is None:
+        wanted = compat == "make-disk-image" and install and not only_store
+        given = "nixos" if wanted and spec.layout.table != "none" else "none"
+    return "none" if given == "nixos" and not spec.nix.system else given
+
+
+def _path(text: str | None, base: Path) -> str:
+    return str(base.absolute() / text) if text else ""
+
+
+def _content(index: int, entry: Content, base: Path) -> ContentSettings:
+    target = posixpath.normpath(f"/{entry.target.lstrip('/')}")
+    return ContentSettings(
+        index=index,
+        source=base.absolute() / entry.source,
+        target=os.fsencode(target),
+        mode=entry.mode or "",
+        user="" if entry.user is None else str(entry.user),
+        group="" if entry.group is None else str(entry.group),
+        extract=bool(entry.extract),
+        exclude=entry.exclude,
+        partition=cast('Literal["root", "esp"]', entry.partition or "root"),
+    )
