@@ -25,7 +25,10 @@ LOST_FOUND_BLOCKS = 4
 """Blocks mke2fs allocates to lost+found (16 KiB)."""
 
 MAX_LINKS = 65_000
-"""Most names of one inode (EXT4_LINK_MAX)."""
+"""Most names of one inode in ext4 (EXT4_LINK_MAX)."""
+
+OLD_MAX_LINKS = 32_000
+"""Most names of one inode in ext2 and ext3 (EXT2_LINK_MAX)."""
 
 MAX_NAME = 255
 """Most bytes of one name."""
@@ -46,6 +49,9 @@ class ExtFormat:
         checksums: Metadata carries checksums (directory blocks lose their tail to them).
         wide_descriptors: Group descriptors are 64 bytes, else 32.
         flexible: Bitmaps and inode tables of 16 groups lie together (flex_bg).
+        max_links: Most names of one inode.
+        max_file_bytes: Largest size of a file. Extents number blocks with 32 bits; without
+            huge_file an inode counts its blocks, map included, in 32 bits of 512 bytes.
     """
 
     name: str
@@ -55,7 +61,11 @@ class ExtFormat:
     checksums: bool
     wide_descriptors: bool
     flexible: bool
+    max_links: int
+    max_file_bytes: int
 
+
+_OLD_MAX_FILE = (2**32 - 1) * 512 - (4 << 30)  # 2 TiB, less room for the map
 
 _BASE = ("sparse_super", "large_file", "filetype", "resize_inode", "dir_index", "ext_attr")
 
@@ -67,6 +77,8 @@ EXT2 = ExtFormat(
     checksums=False,
     wide_descriptors=False,
     flexible=False,
+    max_links=OLD_MAX_LINKS,
+    max_file_bytes=_OLD_MAX_FILE,
 )
 EXT3 = ExtFormat(
     name="ext3",
@@ -76,6 +88,8 @@ EXT3 = ExtFormat(
     checksums=False,
     wide_descriptors=False,
     flexible=False,
+    max_links=OLD_MAX_LINKS,
+    max_file_bytes=_OLD_MAX_FILE,
 )
 EXT4 = ExtFormat(
     name="ext4",
@@ -88,6 +102,8 @@ EXT4 = ExtFormat(
     checksums=True,
     wide_descriptors=True,
     flexible=True,
+    max_links=MAX_LINKS,
+    max_file_bytes=(2**32 - 1) * BLOCK_SIZE,
 )  # fmt: skip
 
 FORMATS = {ext.name: ext for ext in (EXT2, EXT3, EXT4)}

@@ -19,16 +19,12 @@ from engine.ext4.format import (
     FAST_SYMLINK,
     LOST_FOUND,
     LOST_FOUND_BLOCKS,
-    MAX_LINKS,
     MAX_NAME,
     ExtFormat,
 )
 from engine.ext4.xattr import place
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
-
-MAX_FILE_BLOCKS = 2**32 - 1
-"""Blocks of the largest file that extents map; indirect blocks map fewer."""
 
 _UNBROKEN_BLOCKS = 24_576
 """A run of this many blocks or fewer meets metadata at most three times: where a group with a
@@ -133,6 +129,8 @@ class _Tally:
     def _name(self, entry: Entry) -> None:
         path = entry.path
         if path == LOST_FOUND:
+            if not entry.is_directory:
+                self._refuse(entry, "e2fsck needs a directory of this name")
             return
         slash = path.rfind(b"/")
         parent = path[:slash] if slash > 0 else b""
@@ -163,8 +161,8 @@ class _Tally:
     def _link(self, entry: Entry, first: Entry) -> None:
         links = self.links.get(id(first), 1) + 1
         self.links[id(first)] = links
-        if links == MAX_LINKS + 1:
-            self._refuse(entry, f"more than {MAX_LINKS} names of one file")
+        if links == self.ext.max_links + 1:
+            self._refuse(entry, f"more than {self.ext.max_links} names of one file")
 
     def _attributes(self, entry: Entry) -> None:
         placement = place(entry.xattrs)
@@ -183,8 +181,8 @@ class _Tally:
         blocks = sum(count for _, count in pieces)
         self.data += blocks
         self.bytes += size if ranges is None else sum(length for _, length in ranges)
-        if -(-size // BLOCK_SIZE) > MAX_FILE_BLOCKS:
-            self._refuse(entry, f"{size} bytes, {MAX_FILE_BLOCKS * BLOCK_SIZE} at most")
+        if size > self.ext.max_file_bytes:
+            self._refuse(entry, f"{size} bytes, {self.ext.max_file_bytes} at most")
         if not self.ext.extents:
             self.mapping += indirect_blocks(pieces)
             return

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.ext4.format import BLOCK_SIZE, EXT4, FIRST_INODE, ExtFormat
-from engine.ext4.geometry import Geometry, GeometryError, default_inodes, geometry
+from engine.ext4.geometry import Geometry, GeometryError, geometry
 from engine.ext4.measure import Need
 
 MIB = 1 << 20
@@ -50,9 +50,10 @@ class Solution:
 def taken_blocks(need: Need, geometry: Geometry) -> int:
     """Returns the blocks that the contents take of this file system, at most.
 
-    Exact but for files that meet metadata on their way, one block for each at most.
+    Exact but for files that meet metadata on their way: each time, a leaf of an extent tree at
+    most, and rarely an index block above it.
     """
-    return need.blocks + min(need.breakable_blocks, geometry.breaks)
+    return need.blocks + min(need.breakable_blocks, 2 * geometry.breaks)
 
 
 def fits(need: Need, geometry: Geometry) -> Shortage | None:
@@ -211,7 +212,7 @@ def _search(
             if shortage.resource == "blocks":
                 # A new last group brings 50 blocks at once; tables split over more groups may
                 # save a block in each; metadata may break files less often.
-                gain = 50 + made.groups + made.breaks
+                gain = 50 + made.groups + 2 * made.breaks
                 step = (shortage.needed - shortage.available - gain) * BLOCK_SIZE
         size += max(alignment, step // alignment * alignment)
     raise GeometryError(f"{need.blocks + free_blocks} blocks are too many for one file system")
