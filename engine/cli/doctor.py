@@ -1,0 +1,238 @@
+"""`diskwright doctor`: what this machine has, what it lacks, and what each gap costs."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from engine.boot.firmware import find_firmware, find_grub, find_systemd_boot
+from engine.plan import host
+from engine.plan.tools import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
+
+Status = Literal["ok", "old", "missing"]
+_MARKS: dict[Status, str] = {"ok": "ok", "old": "too old", "missing": "missing"}
+_PYTHON_PACKAGES = {
+    "pyparted": "write partition tables",
+    "textual": "open the wizard",
+    "virt-firmware": "write EFI variables",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked for.
+
+    Attributes:
+        kind: "tool", "library", "file" or "python".
+        name: Of the executable, library, file or package.
+        status: "old" where the version is below `minimum`.
+        version: As it tells itself; "" where it does not.
+        minimum: Oldest version that works; "" where any does.
+        path: Where it lies; "" where it is missing or has no path.
+        purpose: What cannot be done without it, in the infinitive.
+        packages: What provides it, by distribution.
+        install: How to get it here.
+    """
+
+    kind: str
+    name: str
+    status: Status
+    version: str = ""
+    minimum: str = ""
+    path: str = ""
+    purpose: str
+    packages: dict[Distribution, str]
+    install: str
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declares the verb's arguments."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the findings; a gap is an answer, not a failure, so this returns 0."""
+    findings = tuple(examine())
+    if args.json:
+        print(json.dumps(report(findings), indent=2))
+    else:
+        print("\n".join(lines(findings)))
+    return 0
+
+
+def examine() -> Iterator[Finding]:
+    """Looks for everything that some build may need."""
+    distribution = host.distribution()
+    installed = host.tools()
+    for tool in TOOLS.values():
+        yield _tool(tool, installed.get(tool.name), distribution)
+    yield _library(distribution)
+    for tool, find in _FILES:
+        path = find()
+        yield _finding(tool, distribution, kind="file", path=str(path or ""))
+    for name, purpose in _PYTHON_PACKAGES.items():
+        yield _python(name, purpose)
+
+
+def report(findings: tuple[Finding, ...]) -> dict[str, object]:
+    """Returns what `--json` prints."""
+    return {
+        "schema": 1,
+        "ok": all(finding.status == "ok" for finding in findings),
+        "distribution": host.distribution(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+
+def lines(findings: tuple[Finding, ...]) -> Iterator[str]:
+    """Yields the report for people: a table, then what each gap costs."""
+    width = max(len(finding.name) for finding in findings)
+    versions = max(len(finding.version) for finding in findings)
+    yield f"{'Python':{width}}  {platform.python_version():{versions}}  ok"
+    for finding in findings:
+        mark = _MARKS[finding.status]
+        yield f"{finding.name:{width}}  {finding.version or '-':{versions}}  {mark}"
+    gaps = [finding for finding in findings if finding.status != "ok"]
+    if not gaps:
+        yield "\nNothing is missing."
+        return
+    yield ""
+    for gap in gaps:
+        needed = f" (at least {gap.minimum} is needed)" if gap.status == "old" else ""
+        yield f"Without {gap.name}{needed}, Diskwright cannot {gap.purpose}: {gap.install}"
+
+
+def _tool(
+    tool: Tool, installed: host.Installed | None, distribution: Distribution | None
+) -> Finding:
+    if installed is None:
+        return _finding(tool, distribution, kind="tool")
+    return _finding(
+        tool,
+        distribution,
+        kind="tool",
+        path=installed.path,
+        version=installed.version or host.version_of(installed.path, tool.version),
+    )
+
+
+def _finding(
+    tool: Tool,
+    distribution: Distribution | None,
+    *,
+    kind: str,
+    path: str = "",
+    version: tuple[int, ...] = (),
+) -> Finding:
+    status: Status = "ok"
+    if not path:
+        status = "missing"
+    elif version < tool.minimum:
+        status = "old"
+    return Finding(
+        kind=kind,
+        name=tool.name,
+        status=status,
+        version=_dotted(version),
+        minimum=_dotted(tool.minimum),
+        path=path,
+        purpose=tool.purpose,
+        packages={name: tool.package(name) for name in DISTRIBUTIONS},
+        install=install_hint(tool, distribution),
+    )
+
+
+def _library(distribution: Distribution | None) -> Finding:
+    """Asks libext2fs for its version (`ext2fs_get_library_version` of ext2fs/ext2fs.h)."""
+    try:
+        library = ctypes.CDLL(_LIBRARY.name)
+    except OSError:
+        return _finding(_LIBRARY, distribution, kind="library")
+    text = ctypes.c_char_p()
+    library.ext2fs_get_library_version(ctypes.byref(text), None)
+    version = tuple(int(part) for part in (text.value or b"").split(b".") if part.isdigit())
+    return _finding(_LIBRARY, distribution, kind="library", path=_LIBRARY.name, version=version)
+
+
+def _python(name: str, purpose: str) -> Finding:
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        version = ""
+    return Finding(
+        kind="python",
+        name=name,
+        status="ok" if version else "missing",
+        version=version,
+        purpose=purpose,
+        packages={},
+        install=f"pip install {name}",
+    )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in version)
+
+
+def _firmware() -> Path | None:
+    firmware = find_firmware()
+    return None if firmware is None else firmware.code
+
+
+_LIBRARY = Tool(
+    name="libext2fs.so.2",
+    purpose="fill the root file system",
+    packages=("libext2fs2", "e2fsprogs-libs", "e2fsprogs", "e2fsprogs"),
+)
+# Files that a host's packages bring, and how each is found.
+_FILES: tuple[tuple[Tool, Callable[[], Path | None]], ...] = (
+    (
+        Tool(
+            name="OVMF",
+            purpose="boot an image by UEFI",
+            packages=("ovmf", "edk2-ovmf", "edk2-ovmf", "OVMF.fd"),
+        ),
+        _firmware,
+    ),
+    (
+        Tool(
+            name="systemd-bootx64.efi",
+            purpose="install systemd-boot",
+            packages=("systemd-boot-efi", "systemd-boot-unsigned", "systemd", "systemd"),
+        ),
+        lambda: find_systemd_boot("systemd-bootx64.efi"),
+    ),
+    (
+        Tool(
+            name="linuxx64.efi.stub",
+            purpose="assemble a unified kernel image",
+            packages=("systemd-boot-efi", "systemd-boot-unsigned", "systemd", "systemd"),
+        ),
+        lambda: find_systemd_boot("linuxx64.efi.stub"),
+    ),
+    (
+        Tool(
+            name="grub i386-pc",
+            purpose="install GRUB for BIOS",
+            packages=("grub-pc-bin", "grub2-pc-modules", "grub", "grub2"),
+        ),
+        lambda: find_grub("i386-pc"),
+    ),
+    (
+        Tool(
+            name="grub x86_64-efi",
+            purpose="install GRUB for UEFI",
+            packages=("grub-efi-amd64-bin", "grub2-efi-x64-modules", "grub", "grub2_efi"),
+        ),
+        lambda: find_grub("x86_64-efi"),
+    ),
+)
