@@ -1,0 +1,126 @@
+"""The command `diskwright`: finds the verb, runs it, turns what goes wrong into an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from engine import __version__
+from engine.cli import exits
+from engine.cli.verbs import VERBS, parser_for
+from engine.problem import Refused
+
+_TRACEBACK = "DISKWRIGHT_TRACEBACK"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line.
+
+    Args:
+        argv: The arguments without the program's name; those of this process if None.
+
+    Returns:
+        The exit code, as `engine.cli.exits` names them.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = _dispatch(words)
+        sys.stdout.flush()
+    except Refused as refused:
+        for problem in refused.problems:
+            print(f"{problem.severity}: {problem.line()}", file=sys.stderr)
+        return exits.REFUSED
+    except KeyboardInterrupt:
+        print("cancelled", file=sys.stderr)
+        return exits.CANCELLED
+    except BrokenPipeError:
+        # The reader has seen enough; the interpreter's own flush at exit must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.FAILED
+    except Exception as error:
+        _report(error)
+        return exits.INTERNAL
+    return code
+
+
+def _dispatch(words: list[str]) -> int:
+    first = words[0] if words else None
+    if first in VERBS:
+        verb = VERBS[first]
+        return verb.load().run(parser_for(verb).parse_args(words[1:]))
+    if first in {"-h", "--help", "help"}:
+        print(usage())
+        return exits.DONE
+    if first == "--version":
+        print(f"diskwright {__version__}")
+        return exits.DONE
+    return _wizard(words)
+
+
+def _wizard(words: list[str]) -> int:
+    spec = Path(words[0]) if words else None
+    if len(words) > 1 or (words and words[0].startswith("-")) or not _known(spec):
+        print(_unknown(words), file=sys.stderr)
+        return exits.REFUSED
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        print(usage(), file=sys.stderr)
+        print("\nthe wizard needs a terminal; `build` and `plan` do not", file=sys.stderr)
+        return exits.REFUSED
+    # By name: the engine imports no terminal UI, the command merely starts it.
+    return int(importlib.import_module("tui.app").run(spec))
+
+
+def _known(spec: Path | None) -> bool:
+    """Whether a word is meant as a spec: it is there, or is named as one to be made."""
+    return spec is None or spec.suffix == ".toml" or spec.exists()
+
+
+def _unknown(words: list[str]) -> str:
+    word = words[0]
+    near = difflib.get_close_matches(word, VERBS, n=1)
+    hint = f"did you mean `diskwright {near[0]}`?" if near else "see `diskwright --help`"
+    return f"error: {word!r} is neither a verb nor a spec file ({hint})"
+
+
+def usage() -> str:
+    """Returns what `diskwright --help` prints."""
+    width = max(len(name) for name in VERBS)
+    verbs = "\n".join(f"  {verb.name:<{width}}  {verb.summary}" for verb in VERBS.values())
+    return (
+        "usage: diskwright [SPEC.toml]          open the wizard\n"
+        "       diskwright VERB ...             work without it\n"
+        "       diskwright VERB --help\n"
+        "\n"
+        "Designs and builds Linux disk images: no root, exact sizes, proof that they boot.\n"
+        "\n"
+        f"verbs:\n{verbs}\n"
+        "\n"
+        "exit codes: 0 done, 1 the build failed, 2 refused and nothing written,\n"
+        "3 a difference was found, 4 the boot did not show what was expected, 130 cancelled"
+    )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Makes SIGTERM end a command as Ctrl+C does, cleaning up on the way."""
+    raise KeyboardInterrupt
+
+
+def _report(error: Exception) -> None:
+    if os.environ.get(_TRACEBACK):
+        traceback.print_exception(error)
+        return
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    print(
+        f"internal error: {type(error).__name__}: {error}\n"
+        f"in {last.name}, {Path(last.filename).name} line {last.lineno}. This is a fault of "
+        f"Diskwright: please report it with the output of {_TRACEBACK}=1 set",
+        file=sys.stderr,
+    )

@@ -1,0 +1,185 @@
+"""How a build is told on standard error: a repainted line a step, or plain lines in a pipe."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections import deque
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+from engine.events import (
+    AnyEvent,
+    BuildFinished,
+    Log,
+    Progress,
+    StepFinished,
+    StepStarted,
+)
+from engine.plan.model import Plan
+from engine.units import human
+
+_MARKS = {"ok": "✓", "failed": "✗", "skipped": "-", "cancelled": "✗"}
+_BAR = 24
+_LAST_LINES = 20
+
+
+class Narration(Protocol):
+    """Tells a build's events to a person."""
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Takes one event."""
+
+    def __enter__(self) -> Self:
+        """Begins."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leaves the terminal as it was."""
+
+
+def narration(plan: Plan, *, quiet: bool, stream: TextIO | None = None) -> Narration:
+    """Returns the narration that suits where standard error goes."""
+    out = stream or sys.stderr
+    if quiet:
+        return Quiet(out)
+    if out.isatty():
+        return Painted(out)
+    return Plain(out)
+
+
+class Quiet:
+    """Speaks up only when a build fails."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._tail: deque[str] = deque(maxlen=_LAST_LINES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to put right."""
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Takes one event."""
+        match event:
+            case StepStarted(argv=None):
+                self._tail.clear()
+            case Log(text=text):
+                self._tail.append(text)
+            case BuildFinished():
+                self._finished(event)
+
+    def _finished(self, event: BuildFinished) -> None:
+        if event.status == "ok":
+            return
+        if event.status == "cancelled":
+            self._say(f"cancelled in step {event.step}; nothing was left behind")
+            return
+        for line in self._tail:
+            self._say(f"  | {line}")
+        self._say(f"error: {event.step}: {event.message}")
+        if event.hint:
+            self._say(f"hint: {event.hint}")
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+class Plain(Quiet):
+    """One line for each thing that happens, for pipes and logs."""
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Takes one event."""
+        match event:
+            case StepStarted(argv=None):
+                self._say(f"==> {event.title}")
+            case StepStarted(argv=argv) if argv is not None:
+                self._say(f"  $ {' '.join(argv)}")
+            case Log():
+                self._say(f"  | {event.text}")
+                return
+            case StepFinished():
+                self._say(f"  {event.status}, {event.seconds:.2f} s")
+            case BuildFinished(status="ok"):
+                self._say(f"done in {event.seconds:.2f} s")
+        super().__call__(event)
+
+
+class Painted(Quiet):
+    """A line for each step, repainted while it runs: bar, rate and time left."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self._title = ""
+        self._begun = 0.0
+        self._painted = False
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ends a line that a step left unfinished."""
+        self._wipe()
+
+    def __call__(self, event: AnyEvent) -> None:
+        """Takes one event."""
+        match event:
+            case StepStarted(argv=None):
+                self._title, self._begun = event.title, time.monotonic()
+                self._paint(f"… {self._title}")
+            case Progress():
+                elapsed = time.monotonic() - self._begun
+                self._paint(f"… {self._title}  {progress_text(event, elapsed)}")
+            case StepFinished():
+                self._wipe()
+                self._say(f"{_MARKS[event.status]} {self._title}  {event.seconds:.2f} s")
+            case BuildFinished(status="ok"):
+                self._say(f"done in {event.seconds:.2f} s")
+        super().__call__(event)
+
+    def _paint(self, text: str) -> None:
+        width = shutil.get_terminal_size().columns
+        self._out.write(f"\r\x1b[K{text[: width - 1]}")
+        self._out.flush()
+        self._painted = True
+
+    def _wipe(self) -> None:
+        if self._painted:
+            self._out.write("\r\x1b[K")
+            self._painted = False
+
+
+def progress_text(event: Progress, elapsed: float) -> str:
+    """Returns bar, amounts, rate and time left of a step that has run `elapsed` seconds."""
+    amount = human if event.unit == "bytes" else str
+    if event.total <= 0:
+        return amount(event.done)
+    filled = min(event.done * _BAR // event.total, _BAR)
+    parts = [
+        "█" * filled + "░" * (_BAR - filled),
+        f"{event.done * 100 // event.total:3d} %",
+        f"{amount(event.done)} of {amount(event.total)}",
+    ]
+    if elapsed > 0.5 and event.done:
+        rate = int(event.done / elapsed)
+        parts.append(f"{amount(rate)}/s")
+        parts.append(f"{_clock((event.total - event.done) // max(rate, 1))} left")
+    return "  ".join(parts)
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 60}:{seconds % 60:02d}"

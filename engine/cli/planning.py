@@ -1,0 +1,74 @@
+"""What `plan`, `build` and their kin share: from the arguments to a plan."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.plan.model import Plan
+
+
+def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the spec and what adds to it."""
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec, a TOML file")
+    parser.add_argument(
+        "--contents",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="put this folder's contents at the image's root; may be given again",
+    )
+
+
+def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: bool = False) -> Plan:
+    """Returns the plan for a verb's arguments, its problems inside.
+
+    Raises:
+        Refused: The spec cannot be read as one.
+    """
+    from engine.pipeline.prepare import prepare
+    from engine.spec.load import load
+
+    loaded = load(args.spec, args.set, args.contents)
+    counter = _ScanCounter()
+    try:
+        return prepare(
+            loaded.spec,
+            base=loaded.base,
+            file=str(loaded.path),
+            outdir=outdir,
+            force=force,
+            progress=counter,
+        )
+    finally:
+        counter.close()
+
+
+def show_problems(plan: Plan) -> None:
+    """Prints every problem of a plan on standard error."""
+    for problem in plan.problems:
+        print(f"{problem.severity}: {problem.line()}", file=sys.stderr)
+
+
+class _ScanCounter:
+    """A line on the terminal that counts entries while sources are scanned."""
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def __call__(self, entries: int, size: int) -> None:
+        if sys.stderr.isatty():
+            from engine.units import human
+
+            self._shown = True
+            print(f"\r\x1b[Kscanning: {entries} entries, {human(size)}", end="", file=sys.stderr)
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Wipes the line."""
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr)

@@ -1,0 +1,77 @@
+"""The verbs of the command line, as data: help and completion read this without importing any.
+
+A verb's module has `add(parser)`, which declares its arguments and imports nothing heavy, and
+`run(args) -> int`, which returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+
+class VerbModule(Protocol):
+    """What the module of a verb offers."""
+
+    def add(self, parser: argparse.ArgumentParser) -> None:
+        """Declares the verb's arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Does the work and returns the exit code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb.
+
+    Attributes:
+        summary: One line for `diskwright --help`.
+        module: Where it lives.
+    """
+
+    name: str
+    summary: str
+    module: str
+
+    def load(self) -> VerbModule:
+        """Imports the verb's module."""
+        return cast("VerbModule", importlib.import_module(self.module))
+
+
+_TABLE = (
+    Verb("plan", "show the partition map and the size breakdown; write nothing", "engine.cli.plan"),
+    Verb("build", "build the image", "engine.cli.build"),
+    Verb("doctor", "show which tools are there and what a missing one costs", "engine.cli.doctor"),
+    Verb("completion", "print the completion script of a shell", "engine.cli.completion"),
+)
+
+VERBS = {verb.name: verb for verb in _TABLE}
+
+
+def parser_for(verb: Verb) -> argparse.ArgumentParser:
+    """Returns the argument parser of one verb; no other verb's module is imported."""
+    parser = argparse.ArgumentParser(prog=f"diskwright {verb.name}", description=verb.summary)
+    _declare(verb, parser)
+    return parser
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns one parser with every verb as a subcommand, as completion scripts need it."""
+    parser = argparse.ArgumentParser(prog="diskwright")
+    subparsers = parser.add_subparsers(dest="verb")
+    for verb in VERBS.values():
+        _declare(verb, subparsers.add_parser(verb.name, help=verb.summary))
+    return parser
+
+
+def _declare(verb: Verb, parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override a key of the spec; may be given again",
+    )
+    verb.load().add(parser)

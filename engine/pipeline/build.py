@@ -1,0 +1,168 @@
+"""A build: the plan's steps one after the other, all or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.events import (
+    Artifact,
+    BuildFinished,
+    BuildStarted,
+    Emit,
+    StepFinished,
+    StepStarted,
+)
+from engine.pipeline import failure
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.record import Recorder
+from engine.pipeline.staging import RECORD, Staging, locked
+from engine.pipeline.steps import STEPS
+from engine.pipeline.work import Work
+from engine.plan.model import Plan
+from engine.plan.render import to_json
+from engine.problem import Problem, Refused, errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildResult:
+    """How a build ended.
+
+    Attributes:
+        artifacts: The finished outputs, none unless `status` is "ok".
+        step: Id of the step that failed.
+        message: What went wrong.
+        hint: What to change.
+    """
+
+    status: Literal["ok", "failed"]
+    seconds: float
+    artifacts: tuple[Artifact, ...] = ()
+    step: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+async def build(plan: Plan, emit: Emit, *, outdir: Path, force: bool = False) -> BuildResult:
+    """Writes what the plan says into `outdir`, or nothing but a record of the attempt.
+
+    Args:
+        plan: From `engine.plan.plan.make_plan`, without errors.
+        emit: Called with every event, on the event loop's thread; must not block.
+        outdir: Made if it is not there.
+        force: Replace outputs that exist, once the new ones are complete.
+
+    Raises:
+        Refused: The plan has errors, outputs exist, or another build writes there. Nothing was
+            written.
+        asyncio.CancelledError: The task was cancelled; no process and no partial output is left.
+    """
+    with _prepared(plan, emit, outdir, force=force) as (recorder, staging):
+        return await _build(plan, recorder, staging)
+
+
+@contextlib.contextmanager
+def _prepared(
+    plan: Plan, emit: Emit, outdir: Path, *, force: bool
+) -> Iterator[tuple[Recorder, Staging]]:
+    """Keeps the output folder to this build and leaves nothing there but outputs and record."""
+    outdir = outdir.absolute()
+    refuse(plan, outdir, force=force)
+    with locked(outdir):
+        staging = Staging(outdir, plan.settings.stem)
+        staging.folder.mkdir()
+        record = staging.part(RECORD)
+        try:
+            with Recorder(record, emit) as recorder:
+                yield recorder, staging
+        finally:
+            with contextlib.suppress(OSError):
+                record.replace(outdir / RECORD)
+            staging.discard()
+
+
+def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
+    """Raises what speaks against building this plan into that folder."""
+    problems = list(errors(plan.problems))
+    if not force:
+        problems += [
+            Problem(
+                "output-exists",
+                "error",
+                "",
+                f"{outdir / name} exists",
+                "give --force to replace it, or another output folder",
+            )
+            for name in plan.outputs
+            if (outdir / name).exists() and name != RECORD
+        ]
+    if problems:
+        raise Refused(problems)
+
+
+async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
+    emit(BuildStarted(plan=to_json(plan)))
+    artifacts: list[Artifact] = []
+    current = ""
+    try:
+        for step in plan.steps:
+            current = step.id
+            work = Work(plan=plan, step=step, staging=staging, emit=emit, artifacts=artifacts)
+            with _narrated(work, emit):
+                await STEPS[step.id](work)
+    except asyncio.CancelledError:
+        emit(BuildFinished(status="cancelled", seconds=emit.elapsed, step=current))
+        raise
+    except (StepFailed, OSError) as error:
+        problem = _explain(error, plan, staging)
+        result = BuildResult(
+            status="failed",
+            seconds=emit.elapsed,
+            step=current,
+            message=problem.message,
+            hint=problem.hint or None,
+        )
+    else:
+        result = BuildResult(status="ok", seconds=emit.elapsed, artifacts=tuple(artifacts))
+    emit(
+        BuildFinished(
+            status=result.status,
+            seconds=result.seconds,
+            step=result.step,
+            message=result.message,
+            hint=result.hint,
+        )
+    )
+    return result
+
+
+@contextlib.contextmanager
+def _narrated(work: Work, emit: Recorder) -> Iterator[None]:
+    """Emits a step's beginning and end, however it ends."""
+    begun = emit.elapsed
+    status: Literal["ok", "failed", "cancelled"] = "failed"
+    emit(StepStarted(id=work.step.id, title=work.step.title))
+    try:
+        yield
+        status = "ok"
+    except asyncio.CancelledError:
+        status = "cancelled"
+        raise
+    finally:
+        seconds = round(emit.elapsed - begun, 4)
+        emit(StepFinished(id=work.step.id, status=status, seconds=seconds))
+
+
+def _explain(error: StepFailed | OSError, plan: Plan, staging: Staging) -> StepFailed:
+    """Returns the failure as a person should read it: a full disk by its figures."""
+    written = staging.allocated()
+    needed = plan.disk.bytes
+    if isinstance(error, OSError):
+        return failure.from_os_error(error, staging.outdir, needed, written)
+    if failure.out_of_space(error.message):
+        return failure.full(staging.outdir, needed, written)
+    return error

@@ -1,0 +1,76 @@
+"""Files with holes: what of them is data, copied and hashed without reading the holes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_CHUNK = 1 << 20
+_ZEROS = bytes(_CHUNK)
+
+
+def zeros(count: int) -> Iterator[bytes]:
+    """Yields `count` zero bytes in pieces of at most 1 MiB."""
+    while count > 0:
+        yield _ZEROS if count >= _CHUNK else bytes(count)
+        count -= _CHUNK
+
+
+def data_ranges(handle: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yields the ranges (first, end) of a file that are not holes, within [start, end)."""
+    at = start
+    while at < end:
+        try:
+            first = os.lseek(handle, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        if first >= end:
+            return
+        at = min(os.lseek(handle, first, os.SEEK_HOLE), end)
+        yield first, at
+
+
+def copy_range(
+    source: Path, offset: int, length: int, target: Path, cancelled: Callable[[], bool]
+) -> None:
+    """Copies part of a file into a new file of that length, holes kept."""
+    with source.open("rb") as reader, target.open("xb") as writer:
+        writer.truncate(length)
+        for first, end in data_ranges(reader.fileno(), offset, offset + length):
+            for at in range(first, end, _CHUNK):
+                if cancelled():
+                    return
+                data = os.pread(reader.fileno(), min(_CHUNK, end - at), at)
+                os.pwrite(writer.fileno(), data, at - offset)
+
+
+def sha256(path: Path, report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> str:
+    """Returns the SHA-256 of a file in hexadecimal; its holes are not read."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as reader:
+        size = os.fstat(reader.fileno()).st_size
+        buffer = memoryview(bytearray(_CHUNK))
+        at = 0
+        for first, end in data_ranges(reader.fileno(), 0, size):
+            for piece in zeros(first - at):
+                digest.update(piece)
+            reader.seek(first)
+            at = first
+            while at < end and not cancelled():
+                got = reader.readinto(buffer[: min(_CHUNK, end - at)])
+                if not got:
+                    raise OSError(errno.EIO, "ends before its end", str(path))
+                digest.update(buffer[:got])
+                at += got
+                report(at, size)
+        for piece in zeros(size - at):
+            if cancelled():
+                break
+            digest.update(piece)
+    report(size, size)
+    return digest.hexdigest()

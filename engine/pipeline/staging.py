@@ -1,0 +1,130 @@
+"""Outputs of a build: made in a hidden folder beside their final names, renamed when complete."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.problem import Problem, Refused
+
+_SUFFIX = ".diskwright-part"
+RECORD = "build.jsonl"
+
+
+class Staging:
+    """The hidden folder of one build, and the way from there to the output folder.
+
+    A file in the making is called `NAME.part` even here; it gets its own name when it is
+    complete and verified. Nothing in the output folder changes before `publish`.
+
+    Attributes:
+        outdir: The output folder.
+        folder: The hidden folder.
+        image: The raw image in the making.
+    """
+
+    def __init__(self, outdir: Path, name: str) -> None:
+        self.outdir = outdir
+        self.folder = outdir / f".{name}{_SUFFIX}"
+        self.image = self.folder / "image.part"
+
+    def part(self, name: str) -> Path:
+        """Returns where an output is made until it is complete."""
+        path = self.folder / f"{name}.part"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def complete(self, part: Path, name: str) -> Path:
+        """Gives a finished file its own name, still inside the hidden folder."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return part.replace(path)
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Makes a small output in one go."""
+        part = self.part(name)
+        part.write_bytes(data)
+        return self.complete(part, name)
+
+    def finished(self) -> list[str]:
+        """Returns the names, relative to the folder, of the outputs that are complete."""
+        paths = (path for path in self.folder.rglob("*") if not path.is_dir() or path.is_symlink())
+        names = (path.relative_to(self.folder).as_posix() for path in paths)
+        return sorted(name for name in names if not name.endswith(".part"))
+
+    def allocated(self) -> int:
+        """Returns the bytes on disk that the build has written so far."""
+        total = 0
+        for path in self.folder.rglob("*"):
+            with contextlib.suppress(OSError):
+                total += path.lstat().st_blocks * 512
+        return total
+
+    def publish(self, last: tuple[str, ...]) -> None:
+        """Moves every complete output to its final name, those of `last` in that order at the end.
+
+        Each move is atomic; what describes the image (`last`) never appears before it.
+        """
+        names = self.finished()
+        for name in [name for name in names if name not in last] + [n for n in last if n in names]:
+            final = self.outdir / name
+            final.parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).replace(final)
+
+    def discard(self) -> None:
+        """Removes the hidden folder and everything in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(outdir: Path) -> Iterator[None]:
+    """Makes the output folder, keeps it to this build and removes what a killed one left there.
+
+    The lock is on the folder itself, so no lock file stays behind and a dead build holds none.
+
+    Raises:
+        Refused: Another build is writing there, or it cannot be a folder that we write to.
+    """
+    try:
+        outdir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(outdir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _refused(
+            outdir, f"cannot be used: {error.strerror}", "give another with -o"
+        ) from None
+    try:
+        _lock(handle, outdir)
+        _sweep(outdir)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, outdir: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno == errno.EWOULDBLOCK:
+            raise _refused(
+                outdir, "is in use by another build", "wait for it, or give another with -o"
+            ) from None
+        # NFS locks files only; two builds into one folder are then the caller's affair.
+        if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+
+
+def _sweep(outdir: Path) -> None:
+    """Removes hidden folders of builds that were killed; the lock says that none is running."""
+    for stale in outdir.glob(f".*{_SUFFIX}"):
+        if stale.is_dir() and not stale.is_symlink():
+            shutil.rmtree(stale, ignore_errors=True)
+
+
+def _refused(outdir: Path, what: str, hint: str) -> Refused:
+    problem = Problem("output-folder", "error", "", f"the output folder {outdir} {what}", hint)
+    return Refused([problem])

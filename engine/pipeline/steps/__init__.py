@@ -1,0 +1,26 @@
+"""The steps of a build, one function for each id of `engine.plan.steps`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from engine.pipeline.steps import checksum, convert, esp, hook, identifiers, publish, root, table
+from engine.pipeline.work import Work
+
+StepFunction = Callable[[Work], Awaitable[None]]
+
+STEPS: Mapping[str, StepFunction] = {
+    "allocate": table.allocate,
+    "table": table.partition,
+    "identifiers": identifiers.identify,
+    "make-root": root.make,
+    "populate-root": root.populate,
+    "make-esp": esp.make,
+    "populate-esp": esp.populate,
+    "check-root": root.check,
+    "check-esp": esp.check,
+    "convert": convert.convert,
+    "checksum": checksum.checksum,
+    "hook": hook.run,
+    "publish": publish.publish,
+}

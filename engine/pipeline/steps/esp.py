@@ -1,0 +1,94 @@
+"""The EFI system partition: mkfs.fat in place, mtools file by file in sorted order, fsck.fat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.manifest.entry import Entry, SourceChanged
+from engine.pipeline.environment import FAT_EPOCH
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.sparse import copy_range, zeros
+from engine.pipeline.work import Work
+from engine.plan.model import FilesystemPlan
+
+_MANY = 200
+"""Folders made by one call, so that the argument list stays short."""
+
+
+async def make(work: Work) -> None:
+    """Makes the empty file system at its place in the image."""
+    for argv in work.step.argv:
+        await work.tool(argv, extra=_clock(work))
+
+
+async def populate(work: Work) -> None:
+    """Writes folders, then files, each in the manifest's order whatever order sources come in.
+
+    Raises:
+        StepFailed: A source changed or cannot be read, by name.
+    """
+    drive = f"{work.image}@@{work.plan.offset('esp')}"
+    entries = [entry for entry in _filesystem(work).manifest if entry.path]
+    folders = [_name(entry) for entry in entries if entry.is_directory]
+    for at in range(0, len(folders), _MANY):
+        await work.tool(("mmd", "-i", drive, *folders[at : at + _MANY]), extra=_clock(work))
+    files = [entry for entry in entries if entry.is_regular]
+    total = sum(entry.size for entry in files)
+    done = 0
+    for entry in files:
+        await _copy(work, drive, entry)
+        done += entry.size
+        work.progress(done, total)
+
+
+async def _copy(work: Work, drive: str, entry: Entry) -> None:
+    origin = entry.link_to or entry
+    assert origin.source is not None
+    argv = ("mcopy", "-i", drive, "-", _name(entry))
+    try:
+        await work.tool(argv, feed=_data(origin), extra=_clock(work))
+    except SourceChanged as error:
+        raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
+
+
+def _data(entry: Entry) -> Iterator[bytes | memoryview]:
+    """Yields a file from its first byte to its last, holes as zeros: FAT knows none."""
+    assert entry.source is not None
+    at = 0
+    for _, offset, data in entry.source.stream([entry]):
+        yield from zeros(offset - at)
+        yield data
+        at = offset + len(data)
+    yield from zeros(entry.size - at)
+
+
+async def check(work: Work) -> None:
+    """Checks the file system without changing it, on a copy: fsck.fat knows no offset.
+
+    Raises:
+        StepFailed: The file system is not clean.
+    """
+    copy = work.staging.part("esp")
+    partition = work.plan.partition("esp")
+    offset = work.plan.offset("esp")
+    await work.thread(
+        lambda report: copy_range(work.image, offset, partition.bytes, copy, work.cancelled)
+    )
+    for argv in work.step.argv:
+        await work.tool(argv, replace={"$ESP": str(copy)})
+    copy.unlink()
+
+
+def _filesystem(work: Work) -> FilesystemPlan:
+    filesystem = work.plan.partition("esp").filesystem
+    assert filesystem is not None
+    return filesystem
+
+
+def _name(entry: Entry) -> str:
+    return "::/" + entry.path.decode("utf-8", errors="surrogateescape")
+
+
+def _clock(work: Work) -> dict[str, str]:
+    """Returns the time FAT's entries get; mtools wraps earlier ones to the year 2098."""
+    return {"SOURCE_DATE_EPOCH": str(max(work.plan.settings.source_date_epoch, FAT_EPOCH))}

@@ -1,0 +1,24 @@
+"""The user's own commands, run on the finished image before it is published."""
+
+from __future__ import annotations
+
+from engine.pipeline.steps.checksum import finish_raw
+from engine.pipeline.steps.names import image_name
+from engine.pipeline.work import Work
+
+
+async def run(work: Work) -> None:
+    """Runs `hooks.after_build` with OUT and DISK_IMAGE set.
+
+    OUT is the folder whose contents become the output folder's, so that a hook that fails
+    leaves nothing behind and one that adds files has them published with the rest.
+    """
+    finish_raw(work)
+    folder = work.staging.folder
+    image = folder / image_name(work.plan)
+    for argv in work.step.argv:
+        await work.tool(
+            argv,
+            extra={"OUT": str(folder), "DISK_IMAGE": str(image), "diskImage": str(image)},
+            cwd=folder,
+        )

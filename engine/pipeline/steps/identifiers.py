@@ -1,0 +1,83 @@
+"""Types and identifiers that libparted cannot set, and the table read back against the plan."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.gpt import identify as identify_gpt
+from engine.pipeline.work import Work
+from engine.plan.model import Plan
+
+_LABELS = {"gpt": "gpt", "mbr": "dos"}
+
+
+async def identify(work: Work) -> None:
+    """Sets disk and partition identifiers and types, then compares every field.
+
+    Raises:
+        StepFailed: What is in the image is not what was planned.
+    """
+    if not work.step.argv:
+        identify_gpt(work.image, work.plan)
+        return
+    *setters, reader = work.step.argv
+    for argv in setters:
+        await work.tool(argv)
+    result = await work.tool(reader, quiet=True)
+    try:
+        found = json.loads(result.stdout)["partitiontable"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StepFailed(
+            f"{reader[0]} printed no partition table: {result.stdout[:200]!r}"
+        ) from error
+    differences = compare(work.plan, found)
+    if differences:
+        raise StepFailed(
+            "the partition table is not as planned: " + "; ".join(differences),
+            "this is a fault of Diskwright or of the tool; please report it with build.jsonl",
+        )
+    work.note(f"read back: {len(work.plan.partitions)} partitions as planned")
+
+
+def compare(plan: Plan, found: dict[str, Any]) -> list[str]:
+    """Returns how the table that `sfdisk --json` prints differs from the plan, by field."""
+    identifier = plan.disk.guid or plan.disk.signature
+    fields: list[tuple[str, object, object]] = [
+        ("label", _LABELS[plan.disk.table], found.get("label")),
+        ("sector size", plan.disk.sector_size, found.get("sectorsize")),
+    ]
+    if identifier is not None:
+        fields.append(("disk identifier", identifier, found.get("id")))
+    partitions = sorted(found.get("partitions", ()), key=_number)
+    fields.append(
+        ("partitions", [p.number for p in plan.partitions], [_number(p) for p in partitions])
+    )
+    for planned, seen in zip(plan.partitions, partitions, strict=False):
+        where = f"partition {planned.number}"
+        fields.append((f"{where} start", planned.start, seen.get("start")))
+        fields.append((f"{where} sectors", planned.sectors, seen.get("size")))
+        fields.append((f"{where} type", planned.type, seen.get("type")))
+        if plan.disk.table == "gpt":
+            fields.append((f"{where} GUID", planned.guid, seen.get("uuid")))
+            fields.append((f"{where} name", planned.name, seen.get("name")))
+        else:
+            fields.append((f"{where} active", "boot" in planned.flags, seen.get("bootable", False)))
+    return [
+        f"{name} is {seen}, planned {wanted}"
+        for name, wanted, seen in fields
+        if _plain(wanted) != _plain(seen)
+    ]
+
+
+def _number(partition: dict[str, Any]) -> int:
+    """Returns the number at the end of a partition's node, `IMAGE` itself ending in none."""
+    node = str(partition.get("node", ""))
+    digits = len(node) - len(node.rstrip("0123456789"))
+    return int(node[-digits:]) if digits else 0
+
+
+def _plain(value: object) -> object:
+    """Returns a value as it is compared: identifiers without regard to case or a 0x in front."""
+    return value.lower().removeprefix("0x") if isinstance(value, str) else value or 0

@@ -1,0 +1,84 @@
+"""The root file system: made in place, filled from the manifest, checked by independent tools."""
+
+from __future__ import annotations
+
+import re
+
+from engine.ext4.failure import PopulateFailed
+from engine.ext4.writer import populate as populate_ext4
+from engine.manifest.entry import SourceChanged
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.work import Work
+from engine.plan.model import Plan
+
+_FIELD = re.compile(r"^([A-Z][A-Za-z ]+):\s+(.*)$", re.MULTILINE)
+
+
+async def make(work: Work) -> None:
+    """Makes the empty file system at its place in the image."""
+    for argv in work.step.argv:
+        await work.tool(argv)
+
+
+async def populate(work: Work) -> None:
+    """Writes every entry of the manifest.
+
+    Raises:
+        StepFailed: A source changed or cannot be read, by name.
+    """
+    plan = work.plan
+    try:
+        await work.thread(
+            lambda report: populate_ext4(
+                work.image,
+                plan.offset("root"),
+                plan.root.manifest,
+                epoch=plan.settings.source_date_epoch,
+                progress=report,
+                cancelled=work.cancelled,
+            )
+        )
+    except SourceChanged as error:
+        raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
+    except PopulateFailed as error:
+        raise StepFailed(str(error)) from error
+
+
+async def check(work: Work) -> None:
+    """Checks the file system without changing it, and compares its figures with the plan's.
+
+    Raises:
+        StepFailed: The file system is not clean, or not the one that was planned.
+    """
+    for argv in work.step.argv:
+        await work.tool(argv)
+    target = work.step.argv[-1][-1]
+    header = await work.tool(("dumpe2fs", "-h", target), quiet=True)
+    differences = compare(work.plan, header.stdout)
+    if differences:
+        raise StepFailed(
+            "the root file system is not as planned: " + "; ".join(differences),
+            "this is a fault of Diskwright or of mke2fs; please report it with build.jsonl",
+        )
+    work.note("read back: the root file system's figures are as planned")
+
+
+def compare(plan: Plan, header: str) -> list[str]:
+    """Returns how a superblock, as `dumpe2fs -h` prints it, differs from the plan."""
+    seen = {name: value.strip() for name, value in _FIELD.findall(header)}
+    root = plan.root
+    wanted = {
+        "Filesystem volume name": root.label or "<none>",
+        "Filesystem UUID": root.uuid.lower(),
+        "Filesystem state": "clean",
+        "Block size": str(root.block_size),
+        "Block count": str(root.blocks),
+        "Inode count": str(root.inodes),
+        "Free blocks": str(root.free_bytes // root.block_size),
+        "Free inodes": str(root.free_inodes),
+    }
+    return [
+        f"{name} is {seen.get(name)}, planned {value}"
+        for name, value in wanted.items()
+        if seen.get(name) != value
+    ]

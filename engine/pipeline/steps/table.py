@@ -1,0 +1,81 @@
+"""The image as a sparse file, and its partitions by libparted, to the sector."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import parted
+
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.work import Work
+from engine.plan.model import DiskPlan, PartitionPlan, Plan
+
+_LABELS = {"gpt": "gpt", "mbr": "msdos"}
+_FLAGS = {
+    "boot": parted.PARTITION_BOOT,
+    "esp": parted.PARTITION_ESP,
+    "bios_grub": parted.PARTITION_BIOS_GRUB,
+}
+# libparted reads the sector size of an image file from this variable, for the whole process.
+_SECTOR_VARIABLE = "PARTED_SECTOR_SIZE"
+_sector_size_lock = threading.Lock()
+
+
+async def allocate(work: Work) -> None:
+    """Makes the image as one hole of the planned size."""
+    with work.image.open("xb") as image:
+        image.truncate(work.plan.disk.bytes)
+
+
+async def partition(work: Work) -> None:
+    """Writes the partition table with every partition exactly where the plan has it."""
+    await work.thread(lambda report: _write(work.image, work.plan))
+
+
+def _write(image: Path, plan: Plan) -> None:
+    try:
+        with _device(image, plan.disk.sector_size) as device:
+            disk = parted.freshDisk(device, _LABELS[plan.disk.table])
+            for partition in plan.partitions:
+                _add(disk, device, partition, plan.disk)
+            disk.commitToDevice()
+    except (parted.PartedException, parted.CreateException) as error:
+        raise StepFailed(f"libparted refused the partition table: {error}") from error
+
+
+def _add(disk: parted.Disk, device: parted.Device, planned: PartitionPlan, on: DiskPlan) -> None:
+    geometry = parted.Geometry(device=device, start=planned.start, length=planned.sectors)
+    partition = parted.Partition(disk=disk, type=parted.PARTITION_NORMAL, geometry=geometry)
+    disk.addPartition(partition, constraint=parted.Constraint(exactGeom=geometry))
+    if partition.number != planned.number:
+        raise StepFailed(
+            f"libparted numbers the {planned.role} partition {partition.number}, "
+            f"the plan {planned.number}"
+        )
+    if on.table == "gpt" and planned.name is not None:
+        partition.set_name(planned.name)
+    for flag in planned.flags:
+        partition.setFlag(_FLAGS[flag])
+
+
+@contextlib.contextmanager
+def _device(image: Path, sector_size: int) -> Iterator[parted.Device]:
+    """Opens an image as a device of that sector size."""
+    with _sector_size_lock:
+        before = os.environ.get(_SECTOR_VARIABLE)
+        os.environ[_SECTOR_VARIABLE] = str(sector_size)
+        try:
+            device = parted.getDevice(str(image))
+        finally:
+            if before is None:
+                del os.environ[_SECTOR_VARIABLE]
+            else:
+                os.environ[_SECTOR_VARIABLE] = before
+    try:
+        yield device
+    finally:
+        device.removeFromCache()

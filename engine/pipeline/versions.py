@@ -1,0 +1,42 @@
+"""Which versions of the tools made the outputs: other versions may make other bytes."""
+
+from __future__ import annotations
+
+import re
+
+from engine.events import AnyEvent
+from engine.pipeline import runner
+from engine.pipeline.environment import tool_environment
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.work import Work
+from engine.plan.tools import TOOLS
+
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
+_ANY_STATUS = frozenset(range(256))
+
+
+async def versions(work: Work) -> dict[str, str]:
+    """Returns the version of each tool that the plan's commands name, by name."""
+    names = {argv[0] for step in work.plan.steps for argv in step.argv} & TOOLS.keys()
+    found = {}
+    for name in sorted(names):
+        version = await _version(work, name)
+        if version:
+            found[name] = version
+    return found
+
+
+async def _version(work: Work, name: str) -> str:
+    said: list[AnyEvent] = []
+    try:
+        result = await runner.run(
+            (name, *TOOLS[name].version),
+            step=work.step.id,
+            emit=said.append,
+            env=tool_environment(work.plan.settings.source_date_epoch),
+            accept=_ANY_STATUS,
+        )
+    except StepFailed:
+        return ""
+    number = _VERSION.search("\n".join(result.tail))
+    return number[0] if number else ""

@@ -1,0 +1,130 @@
+"""What a step works with: the plan, the image in the making, tools, threads, events."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from engine.events import Artifact, Emit, Log, Progress, StepStarted
+from engine.pipeline import runner
+from engine.pipeline.environment import tool_environment
+from engine.pipeline.staging import Staging
+from engine.plan.model import Plan, StepPlan
+
+T = TypeVar("T")
+
+_PROGRESS_INTERVAL = 0.05
+IMAGE = "$IMAGE"
+"""Stands for the temporary image in a plan's commands."""
+
+
+@dataclass(slots=True)
+class Work:
+    """One step's view of the build.
+
+    Attributes:
+        emit: Takes events; call it from the event loop's thread only.
+        artifacts: The finished outputs, as the steps learn their sums.
+    """
+
+    plan: Plan
+    step: StepPlan
+    staging: Staging
+    emit: Emit
+    artifacts: list[Artifact] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _said: float = 0.0
+
+    @property
+    def image(self) -> Path:
+        """The raw image in the making."""
+        return self.staging.image
+
+    def cancelled(self) -> bool:
+        """Whether work in a thread should end at once."""
+        return self._stop.is_set()
+
+    def note(self, text: str) -> None:
+        """Logs a line of the step's own narration."""
+        self.emit(Log(id=self.step.id, stream="note", text=text))
+
+    def progress(self, done: int, total: int, unit: str = "bytes") -> None:
+        """Reports progress, at most twenty times a second and always at the end."""
+        now = time.monotonic()
+        if done < total and now - self._said < _PROGRESS_INTERVAL:
+            return
+        self._said = now
+        self.emit(Progress(id=self.step.id, done=done, total=total, unit=unit))
+
+    async def tool(
+        self,
+        argv: Sequence[str],
+        *,
+        feed: Iterable[bytes | memoryview] | None = None,
+        progress: runner.ParseProgress | None = None,
+        accept: frozenset[int] = frozenset({0}),
+        quiet: bool = False,
+        extra: dict[str, str] | None = None,
+        replace: dict[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> runner.ToolResult:
+        """Runs a command of the plan, `$IMAGE` replaced; see `runner.run`.
+
+        Args:
+            extra: More environment variables.
+            replace: More words to replace inside arguments.
+        """
+        names = {IMAGE: str(self.image)} | (replace or {})
+        command = tuple(_replaced(word, names) for word in argv)
+        self.emit(StepStarted(id=self.step.id, title=self.step.title, argv=command))
+        return await runner.run(
+            command,
+            step=self.step.id,
+            emit=self.emit,
+            env=tool_environment(self.plan.settings.source_date_epoch) | (extra or {}),
+            feed=feed,
+            progress=progress,
+            accept=accept,
+            quiet=quiet,
+            cwd=cwd,
+        )
+
+    async def thread(self, call: Callable[[Callable[[int, int], None]], T]) -> T:
+        """Runs blocking work in a thread, handing it a function that reports (done, total) bytes.
+
+        On cancel the thread is told through `cancelled` and waited for, so that nothing writes
+        to the image any more once this returns.
+        """
+        loop = asyncio.get_running_loop()
+
+        def report(done: int, total: int) -> None:
+            loop.call_soon_threadsafe(self.progress, done, total)
+
+        future = loop.run_in_executor(None, call, report)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            self._stop.set()
+            while not future.done():
+                await _settle(future)
+            future.exception()  # seen: what the thread says to being stopped matters to nobody
+            raise
+
+
+async def _settle(future: asyncio.Future[T]) -> None:
+    """Waits for a future, whatever comes of it and however often the waiter is cancelled."""
+    try:
+        await asyncio.wait({future})
+    except asyncio.CancelledError:
+        return
+
+
+def _replaced(word: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        word = word.replace(name, value)
+    return word
