@@ -1,0 +1,137 @@
+"""Reads the files of a folder on the host, and notices when they are not what was scanned."""
+
+# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from engine.manifest.descent import Descent
+from engine.manifest.entry import Entry, SourceChanged
+from engine.manifest.findings import shown
+
+_CHUNK = 1 << 20
+"""Bytes read at once; a smaller file is read whole, by one call."""
+
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A file that has become a link is not followed, one that has become a FIFO is not waited for."""
+
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
+
+
+def stamp_of(status: os.stat_result) -> int:
+    """Returns what tells a file from any other and from itself after a change.
+
+    Every write and every change of metadata moves ctime, which nobody can set back; one number
+    instead of five fields keeps a million entries small.
+    """
+    return hash(
+        (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    )
+
+
+class FolderSource:
+    """Files below a folder of the host.
+
+    Args:
+        folder: Absolute path of the folder.
+        target: Path in the image that the folder stands for: an entry's path with this taken
+            off is its path in the folder.
+        names: Paths in the folder of those entries to which that does not apply.
+    """
+
+    def __init__(
+        self, folder: bytes, target: bytes = b"", names: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        self.folder = folder
+        self._skip = len(target) + 1 if target else 0
+        self._names = names or {}
+
+    def origin(self, entry: Entry) -> bytes:
+        """Returns the entry's path below the folder."""
+        return self._names.get(entry.path) or entry.path[self._skip :]
+
+    def describe(self, entry: Entry) -> str:
+        """Returns the file's path on the host."""
+        return shown(os.path.join(self.folder, self.origin(entry)))
+
+    def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
+        """Yields the data of regular files; see `engine.manifest.entry.Source.stream`."""
+        buffer = memoryview(bytearray(_CHUNK))
+        here: bytes | None = None
+        folder_fd = -1
+        with self._descend(entries) as descent:
+            for entry in entries:
+                above, _, name = self.origin(entry).rpartition(b"/")
+                try:
+                    if above != here:
+                        folder_fd = descent.enter(above)
+                        here = above
+                    fd = os.open(name, _FILE_FLAGS, dir_fd=folder_fd)
+                except OSError as error:
+                    raise self._named(error, entry) from error
+                if entry.size > _CHUNK or entry.extents is not None:
+                    try:
+                        yield from self._pieces(fd, entry, buffer)
+                    finally:
+                        os.close(fd)
+                    continue
+                piece = buffer[: entry.size]
+                try:
+                    got = os.readv(fd, (piece,)) if entry.size else 0
+                    # One read, and only then the check: it covers before and after.
+                    same = stamp_of(os.fstat(fd)) == entry.stamp
+                except OSError as error:
+                    raise self._named(error, entry) from error
+                finally:
+                    os.close(fd)
+                if not same or got != entry.size:
+                    raise self._changed(entry)
+                if got:
+                    yield entry, 0, piece
+
+    def _descend(self, entries: Sequence[Entry]) -> Descent:
+        try:
+            return Descent(self.folder)
+        except OSError as error:
+            if entries:
+                raise self._named(error, entries[0]) from error
+            raise
+
+    def _pieces(
+        self, fd: int, entry: Entry, buffer: memoryview
+    ) -> Iterator[tuple[Entry, int, memoryview]]:
+        """Yields a file too large for one read, or one with holes."""
+        self._check(fd, entry)
+        ranges = ((0, entry.size),) if entry.extents is None else entry.extents
+        for start, length in ranges:
+            offset, end = start, start + length
+            while offset < end:
+                piece = buffer[: min(_CHUNK, end - offset)]
+                try:
+                    got = os.preadv(fd, (piece,), offset)
+                except OSError as error:
+                    raise self._named(error, entry) from error
+                if got == 0:
+                    raise self._changed(entry)
+                yield entry, offset, piece[:got]
+                offset += got
+        self._check(fd, entry)
+
+    def _check(self, fd: int, entry: Entry) -> None:
+        if stamp_of(os.fstat(fd)) != entry.stamp:
+            raise self._changed(entry)
+
+    def _changed(self, entry: Entry) -> SourceChanged:
+        return SourceChanged(f"{self.describe(entry)} changed after it was scanned")
+
+    def _named(self, error: OSError, entry: Entry) -> Exception:
+        """Returns the error with the file's whole path; one that is gone has changed."""
+        if error.errno in _GONE:
+            return SourceChanged(
+                f"{self.describe(entry)} was there when it was scanned and is not any more"
+                f" ({os.strerror(error.errno or 0)})"
+            )
+        return OSError(error.errno, os.strerror(error.errno or 0), self.describe(entry))

@@ -1,0 +1,109 @@
+"""Entries that the builder itself adds: byte strings, files of the host, other entries' data."""
+
+# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from engine.manifest.entry import Entry
+from engine.manifest.folder import FolderSource, stamp_of
+
+
+class _Memory:
+    """A source whose entries carry their bytes as stamp."""
+
+    def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
+        for entry in entries:
+            assert isinstance(entry.stamp, bytes)
+            if entry.stamp:
+                yield entry, 0, memoryview(entry.stamp)
+
+    def describe(self, entry: Entry) -> str:
+        """Returns what stands for an origin."""
+        return f"/{entry.path.decode(errors='backslashreplace')} (made by Diskwright)"
+
+
+class _Elsewhere:
+    """A source whose entries carry another entry as stamp: its bytes at another path."""
+
+    def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
+        by_source: dict[int, list[tuple[Entry, Entry]]] = {}
+        for entry in entries:
+            original = entry.stamp
+            assert isinstance(original, Entry)
+            by_source.setdefault(id(original.source), []).append((original, entry))
+        for pairs in by_source.values():
+            source = pairs[0][0].source
+            if source is None:
+                continue
+            here = {id(original): entry for original, entry in pairs}
+            for original, offset, piece in source.stream([original for original, _ in pairs]):
+                yield here[id(original)], offset, piece
+
+    def describe(self, entry: Entry) -> str:
+        """Returns the origin of the entry whose bytes these are."""
+        original = entry.stamp
+        assert isinstance(original, Entry)
+        return original.source.describe(original) if original.source is not None else ""
+
+
+_MEMORY = _Memory()
+_ELSEWHERE = _Elsewhere()
+
+
+def directory(path: bytes, *, mtime_ns: int, mode: int = 0o755) -> Entry:
+    """Returns a directory of root's."""
+    return Entry(path, stat.S_IFDIR | mode, mtime_ns=mtime_ns)
+
+
+def symlink(path: bytes, target: bytes, *, mtime_ns: int) -> Entry:
+    """Returns a symbolic link of root's."""
+    return Entry(
+        path, stat.S_IFLNK | 0o777, size=len(target), target=target, mtime_ns=mtime_ns
+    )  # fmt: skip
+
+
+def file_of(path: bytes, data: bytes, *, mtime_ns: int, mode: int = 0o644) -> Entry:
+    """Returns a file of root's that holds `data`."""
+    return Entry(
+        path, stat.S_IFREG | mode, size=len(data), mtime_ns=mtime_ns, source=_MEMORY, stamp=data
+    )
+
+
+def host_file(path: bytes, origin: bytes, *, mtime_ns: int, mode: int = 0o644) -> Entry:
+    """Returns a file of root's with the bytes of a file of the host (links followed).
+
+    Raises:
+        OSError: There is no such file, or it is no regular one.
+    """
+    origin = os.path.realpath(origin)
+    status = os.lstat(origin)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"{os.fsdecode(origin)} is no regular file")
+    above, name = os.path.split(origin)
+    return Entry(
+        path, stat.S_IFREG | mode, size=status.st_size, mtime_ns=mtime_ns,
+        source=FolderSource(above, names={path: name}), stamp=stamp_of(status),
+    )  # fmt: skip
+
+
+def copy_of(path: bytes, entry: Entry) -> Entry:
+    """Returns another name for an entry's content: same metadata and bytes, an inode of its own."""
+    new = copy(entry)
+    new.path = path
+    new.link_to = None
+    if entry.is_regular:
+        new.source, new.stamp = _ELSEWHERE, entry
+    return new
+
+
+def copy(entry: Entry) -> Entry:
+    """Returns an equal entry, for a change that others who hold the first one must not see."""
+    return Entry(
+        entry.path, entry.mode, uid=entry.uid, gid=entry.gid, mtime_ns=entry.mtime_ns,
+        size=entry.size, target=entry.target, rdev=entry.rdev, xattrs=entry.xattrs,
+        extents=entry.extents, link_to=entry.link_to, source=entry.source, stamp=entry.stamp,
+    )  # fmt: skip

@@ -1,0 +1,287 @@
+"""Turns the contents of a spec into the entries of its file systems, by one walk over all sources.
+
+What a person can get wrong is a problem of the manifest, never an exception. Nothing is copied
+and nothing is written.
+"""
+
+# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from engine.manifest import archive, owners
+from engine.manifest.entry import Entry
+from engine.manifest.findings import Findings, shown
+from engine.manifest.manifest import Manifest
+from engine.manifest.merge import Merged, merge
+from engine.manifest.part import Kind, Part
+from engine.manifest.patterns import excluder, glob, is_glob
+from engine.manifest.progress import IsCancelled, OnProgress, ScanCancelled, Ticker
+from engine.manifest.quiet import without_collection
+from engine.manifest.walk import Rules, Walk
+from engine.problem import Problem
+from engine.spec.modes import parse_mode
+from engine.spec.settings import ContentSettings, Settings
+
+__all__ = ["ContentCount", "ScanCache", "ScanCancelled", "Scanned", "scan"]
+
+_SECOND_NS = 1_000_000_000
+
+Partition = Literal["root", "esp"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentCount:
+    """What one content entry brings: names, and bytes of regular files, each inode once."""
+
+    entries: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """The entries of an image.
+
+    Attributes:
+        root: The root file system.
+        esp: What contents put into the EFI system partition.
+        counts: By index of the content entry.
+    """
+
+    root: Manifest
+    esp: Manifest
+    counts: Mapping[int, ContentCount]
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the sources, of both file systems."""
+        return (*self.root.problems, *self.esp.problems)
+
+
+class ScanCache:
+    """What was walked, kept for the next scan of the same session.
+
+    A content entry is walked again only when one of its options changes, or after `forget`.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[Hashable, tuple[Part, ContentCount]] = {}
+        self._manifests: dict[Partition, tuple[Hashable, Manifest]] = {}
+
+    def forget(self) -> None:
+        """Has everything walked again, because the sources may have changed."""
+        self._parts.clear()
+        self._manifests.clear()
+
+
+def scan(
+    settings: Settings,
+    *,
+    progress: OnProgress | None = None,
+    cancelled: IsCancelled | None = None,
+    cache: ScanCache | None = None,
+    extra: Mapping[Partition, Sequence[Part]] | None = None,
+) -> Scanned:
+    """Scans all contents.
+
+    Args:
+        settings: The resolved spec.
+        progress: Called with entries and bytes so far, about ten times a second.
+        cancelled: Asked as often whether to stop.
+        cache: Walks of earlier scans; contents that are unchanged are not walked again, and a
+            file system of which nothing changed has the same Manifest object.
+        extra: What is not in the contents but goes through the same merge (a Nix closure).
+
+    Raises:
+        ScanCancelled: `cancelled` said so.
+    """
+    cache = cache if cache is not None else ScanCache()
+    ticker = Ticker(progress, cancelled)
+    counts: dict[int, ContentCount] = {}
+    parts: dict[Partition, list[Part]] = {"root": [], "esp": []}
+    keys: dict[Partition, list[Hashable]] = {"root": [], "esp": []}
+    fresh: dict[Hashable, tuple[Part, ContentCount]] = {}
+    with without_collection():
+        for content in settings.contents:
+            key = _key(settings, content)
+            part, count = cache._parts.get(key) or _scan_content(settings, content, ticker)
+            fresh[key] = part, count
+            counts[content.index] = count
+            parts[content.partition].append(replace(part, where=f"contents[{content.index}]"))
+            keys[content.partition].append((content.index, key))
+        manifests = {}
+        for partition in ("root", "esp"):
+            more = (extra or {}).get(partition, ())
+            state = (*keys[partition], *(id(part) for part in more), settings.source_date_epoch)
+            known = cache._manifests.get(partition)
+            if known is None or known[0] != state:
+                known = state, _manifest(settings, [*parts[partition], *more])
+                cache._manifests[partition] = known
+            manifests[partition] = known[1]
+    cache._parts = fresh
+    ticker.report()
+    return Scanned(manifests["root"], manifests["esp"], counts)
+
+
+def _key(settings: Settings, content: ContentSettings) -> Hashable:
+    """Returns all that a content entry's walk depends on."""
+    return replace(content, index=0), settings.compat, _newest_ns(settings)
+
+
+def _newest_ns(settings: Settings) -> int | None:
+    return settings.source_date_epoch * _SECOND_NS if settings.clamp_times else None
+
+
+def _scan_content(
+    settings: Settings, content: ContentSettings, ticker: Ticker
+) -> tuple[Part, ContentCount]:
+    """Walks one content entry."""
+    findings = Findings()
+    rules = _rules(settings, content, findings)
+    target = content.target.strip(b"/")
+    walk = Walk(rules, ticker, findings)
+    kind: Kind = "folder"
+    if b".." in target.split(b"/"):
+        findings.add(
+            "target-climbs-out",
+            f"/{shown(target)} climbs out of where it starts (..)",
+            "Write the target without `..`.",
+            key="target",
+        )
+    elif content.extract:
+        archive.read(os.fsencode(content.source), target, walk)
+    else:
+        kind = _walk(content, target, walk)
+    part = Part(
+        origin=shown(os.fsencode(content.source)), kind=kind, target=target, entries=walk.entries,
+        heads=dict(walk.heads), findings=tuple(findings),
+        stated=bool(content.mode or content.user or content.group),
+        user=content.user, group=content.group,
+    )  # fmt: skip
+    size = sum(entry.size for entry in walk.entries if entry.is_regular and entry.link_to is None)
+    return part, ContentCount(len(walk.entries), size)
+
+
+def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> Rules:
+    mode = None
+    if content.mode:
+        try:
+            mode = parse_mode(content.mode, literal=settings.compat == "make-disk-image")
+        except ValueError as error:
+            findings.add("bad-mode", str(error), "Correct the mode.", key="mode")
+    newest = _newest_ns(settings)
+    uid, gid = owners.numeric(content.user), owners.numeric(content.group)
+    owner = (uid, gid) if uid is not None and gid is not None else None
+    rules = Rules(mode=mode, owner=owner, excluded=excluder(content.exclude))
+    return rules if newest is None else replace(rules, newest_ns=newest)
+
+
+def _walk(content: ContentSettings, target: bytes, walk: Walk) -> Kind:
+    """Walks a folder, a file or what a glob matches; returns which it was."""
+    source = os.fsencode(content.source)
+    if is_glob(content.source):
+        _walk_glob(source, target, walk)
+        return "glob"
+    if os.path.isdir(source):  # a link to a folder stands for the folder
+        walk.folder(source, target)
+        return "folder"
+    if not os.path.lexists(source):
+        walk.findings.add(
+            "source-missing",
+            f"{shown(source)} does not exist",
+            "Check the path; a relative one starts at the folder of the spec.",
+        )
+    elif not target:
+        walk.findings.add(
+            "file-as-root",
+            f"{shown(source)} is a file and cannot be the root directory",
+            f"Name the file in the target, such as /{shown(os.path.basename(source))},"
+            " or set extract = true for an archive.",
+            key="target",
+        )
+    else:
+        walk.single(source, target)
+    return "file"
+
+
+def _walk_glob(pattern: bytes, target: bytes, walk: Walk) -> None:
+    """Takes each match into the target directory, under its own name."""
+    matches = list(glob(pattern))
+    if not matches:
+        walk.findings.add(
+            "glob-without-match",
+            f"nothing matches {shown(pattern)}",
+            "Check the pattern: `*` stands for any part of a name but a leading dot.",
+        )
+    taken: dict[bytes, bytes] = {}
+    for path in sorted(matches, key=os.path.basename):
+        name = os.path.basename(path)
+        if name in taken:
+            walk.findings.add(
+                "duplicate-target",
+                f"{shown(taken[name])} and {shown(path)} would both be {shown(name)} in"
+                f" /{shown(target)}: only one of them can be there",
+                "Narrow the pattern, or exclude one.",
+            )
+            continue
+        taken[name] = path
+        place = target + b"/" + name if target else name
+        if os.path.isdir(path) and not os.path.islink(path):
+            walk.folder(path, place)
+        else:
+            walk.single(path, place)
+
+
+def _manifest(settings: Settings, parts: Sequence[Part]) -> Manifest:
+    """Merges the parts and gives owners their numbers."""
+    compat = settings.compat == "make-disk-image"
+    merged = merge(parts, epoch_ns=settings.source_date_epoch * _SECOND_NS, compat=compat)
+    problems = list(merged.problems)
+    entries = merged.entries
+    chosen = _owners(parts, merged, problems, compat=compat)
+    if chosen:
+        entries = owners.give(entries, chosen)
+    if entries and entries[0].mode & 0o005 != 0o005:
+        problems.append(_closed_root(entries[0]))
+    return Manifest(entries, problems)
+
+
+def _owners(
+    parts: Sequence[Part], merged: Merged, problems: list[Problem], *, compat: bool
+) -> dict[int, owners.Owner]:
+    """Returns owners by id() of those entries that a part gives to a named user and group."""
+    chosen: dict[int, owners.Owner] = {}
+    tree = Manifest(merged.entries)
+    accounts = owners.Accounts(tree.get)
+    for part, placed in zip(parts, merged.placed, strict=True):
+        if not part.user and not part.group:
+            continue
+        findings = Findings()
+        uid = accounts.uid(part.user, findings) if part.user else 0
+        gid = accounts.gid(part.group, findings) if part.group else 0
+        problems.extend(found.problem(part.where) for found in findings)
+        if uid is None or gid is None:
+            continue
+        given: Iterable[Entry] = placed
+        if compat:  # the reference runs `chown -R` on the target once everything is there
+            top = tree.get(part.target)
+            given = (*([top] if top is not None else []), *tree.under(part.target))
+        for entry in given:
+            chosen[id(entry.link_to or entry)] = uid, gid
+    return chosen
+
+
+def _closed_root(root: Entry) -> Problem:
+    origin = f" (from {root.source.describe(root)})" if root.source is not None else ""
+    return Problem(
+        "root-directory-closed",
+        "warning",
+        "contents",
+        f"the root directory of the image is mode {root.mode & 0o7777:04o}{origin}:"
+        " only its owner can enter the file system",
+        "Run chmod 755 on the source folder.",
+    )

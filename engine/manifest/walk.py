@@ -1,0 +1,285 @@
+"""Walks folders of the host into entries, in manifest order, each name looked at once.
+
+This is the scan's inner loop: about a microsecond an entry is Python's share, the rest are the
+two system calls that size and extended attributes need (lstat, llistxattr).
+"""
+
+# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
+
+from engine.manifest.acl import chmod_acls
+from engine.manifest.descent import Descent
+from engine.manifest.entry import Entry
+from engine.manifest.findings import Findings, shown
+from engine.manifest.folder import FolderSource, stamp_of
+from engine.manifest.patterns import Excluded
+from engine.manifest.progress import Ticker
+from engine.spec.modes import ModeRule
+
+_TYPE, _REGULAR, _DIRECTORY = 0o170000, stat.S_IFREG, stat.S_IFDIR
+_SYMLINK, _SOCKET = stat.S_IFLNK, stat.S_IFSOCK
+_READ_BY_ALL = 0o444
+_ST_BLOCK = 512
+"""Unit of st_blocks (stat(2))."""
+
+_ROOT = (0, 0)
+_ALWAYS = sys.maxsize
+_UNSUPPORTED = {errno.ENOTSUP, errno.ENOSYS}
+_CHANGED_HINT = "Wait until nothing writes to the source any more, then scan again."
+
+Attributes = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What becomes of a source's metadata on its way into the image.
+
+    Attributes:
+        mode: Rule for permissions, or None to keep the source's.
+        owner: User and group of everything, or None for the source's default: root for files
+            of the host (the caller's own ids never reach the image), an archive's own.
+        newest_ns: Times after this one become it.
+        excluded: Paths left out.
+    """
+
+    mode: ModeRule | None = None
+    owner: tuple[int, int] | None = None
+    newest_ns: int = _ALWAYS
+    excluded: Excluded | None = None
+
+
+@dataclass(slots=True)
+class Walk:
+    """One walk over one or several places; collects entries, hard links and findings.
+
+    Attributes:
+        entries: In manifest order within each place walked.
+        heads: By device and inode, the first name of each file that has several.
+    """
+
+    rules: Rules
+    ticker: Ticker
+    findings: Findings = field(default_factory=Findings)
+    entries: list[Entry] = field(default_factory=list)
+    heads: dict[Hashable, Entry] = field(default_factory=dict)
+    _unsupported: set[int] = field(default_factory=set)
+
+    def folder(self, folder: bytes, target: bytes) -> None:
+        """Walks a folder, itself included, to `target` in the image; links in it stay links."""
+        source = FolderSource(folder, target)
+        try:
+            descent = Descent(folder)
+        except OSError as error:
+            self._failed(folder, error)
+            return
+        with descent:
+            status = os.fstat(descent.root_fd)
+            root = self._entry(target, status, source, descent.root_fd, b".")
+            self.entries.append(root)
+            self.ticker.add(1, 0)
+            pending = [self._children(descent, root, b"")]
+            while pending:
+                for entry in pending[-1]:
+                    self.entries.append(entry)
+                    if entry.mode & _TYPE == _DIRECTORY:
+                        pending.append(self._children(descent, entry, source.origin(entry)))
+                        break
+                else:
+                    pending.pop()
+
+    def single(self, path: bytes, target: bytes) -> None:
+        """Takes one name that is no directory; a symbolic link is kept as one."""
+        above, name = os.path.split(path)
+        source = FolderSource(above, names={target: name})
+        try:
+            with Descent(above) as descent:
+                fd = descent.root_fd
+                status = os.lstat(name, dir_fd=fd)
+                if stat.S_ISSOCK(status.st_mode):
+                    self._socket(path)
+                    return
+                entry = self._entry(target, status, source, fd, name)
+                self.entries.append(entry)
+                self.ticker.add(1, entry.size)
+        except OSError as error:
+            self._failed(path, error)
+
+    def _children(self, descent: Descent, parent: Entry, folder: bytes) -> Iterator[Entry]:
+        """Returns the entries directly in a directory, sorted by name."""
+        source = parent.source
+        assert isinstance(source, FolderSource)
+        place = os.path.join(source.folder, folder)
+        try:
+            fd = descent.enter(folder)
+            names = _names(fd)
+        except OSError as error:
+            self._failed(place, error)
+            return iter(())
+        image_prefix = parent.path + b"/" if parent.path else b""
+        folder_prefix = folder + b"/" if folder else b""
+        excluded, make, lstat = self.rules.excluded, self._entry, os.lstat
+        found: list[Entry] = []
+        size = 0
+        for name in names:
+            try:
+                status = lstat(name, dir_fd=fd)
+                mode = status.st_mode
+                if excluded is not None and excluded(folder_prefix + name, stat.S_ISDIR(mode)):
+                    continue
+                if mode & _TYPE == _SOCKET:
+                    self._socket(os.path.join(place, name))
+                    continue
+                entry = make(image_prefix + name, status, source, fd, name)
+            except OSError as error:
+                self._failed(os.path.join(place, name), error)
+                continue
+            size += entry.size
+            found.append(entry)
+        self.ticker.add(len(found), size)
+        return iter(found)
+
+    def _entry(
+        self, path: bytes, status: os.stat_result, source: FolderSource, fd: int, name: bytes
+    ) -> Entry:
+        """Returns the entry of one name; `fd` is the directory that holds it."""
+        rules = self.rules
+        mode = status.st_mode
+        kind = mode & _TYPE
+        # Attribute by attribute: the constructor's keywords take as long as the system call.
+        entry = _new(Entry)
+        entry.path = path
+        entry.mode = mode
+        entry.uid, entry.gid = rules.owner or _ROOT
+        mtime = status.st_mtime_ns
+        entry.mtime_ns = min(mtime, rules.newest_ns)
+        entry.size = 0
+        entry.target = b""
+        entry.rdev = 0
+        entry.xattrs = ()
+        entry.extents = None
+        entry.link_to = None
+        entry.source = source
+        entry.stamp = None
+        if kind == _REGULAR:
+            size = entry.size = status.st_size
+            entry.stamp = stamp_of(status)
+            if status.st_blocks * _ST_BLOCK < size:
+                entry.extents = _extents(fd, name, size)
+            if mode & _READ_BY_ALL != _READ_BY_ALL and not os.access(
+                name, os.R_OK, dir_fd=fd, effective_ids=True
+            ):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        elif kind == _SYMLINK:
+            entry.target = os.readlink(name, dir_fd=fd)
+            entry.size = len(entry.target)
+        elif kind != _DIRECTORY:
+            entry.rdev = status.st_rdev
+        if status.st_dev not in self._unsupported:
+            try:
+                names = os.listxattr(_XATTR_FORM % (fd, name), follow_symlinks=False)
+                if names:
+                    entry.xattrs = _attributes(_XATTR_FORM % (fd, name), names)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                self._unsupported.add(status.st_dev)
+        if rules.mode is not None and kind != _SYMLINK:
+            entry.mode = rules.mode.apply(mode)
+            if entry.xattrs:
+                entry.xattrs = chmod_acls(entry.xattrs, entry.mode)
+        if status.st_nlink > 1 and kind != _DIRECTORY:
+            head = self.heads.setdefault((status.st_dev, status.st_ino), entry)
+            if head is not entry:
+                entry.link_to = head
+        return entry
+
+    def _socket(self, path: bytes) -> None:
+        self.findings.add(
+            "socket-left-out",
+            f"{shown(path)} is a socket; it is left out",
+            "It means something only to the process that made it; exclude it to silence this.",
+            severity="warning",
+        )
+
+    def _failed(self, path: bytes, error: OSError) -> None:
+        reason = os.strerror(error.errno or 0)
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            self.findings.add(
+                "source-unreadable",
+                f"{shown(path)} cannot be read ({reason})",
+                "Make it readable for the user who builds, or exclude it.",
+            )
+        elif error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            self.findings.add(
+                "source-changed",
+                f"{shown(path)} changed while it was scanned ({reason})",
+                _CHANGED_HINT,
+            )
+        else:
+            self.findings.add(
+                "source-failed",
+                f"{shown(path)} cannot be read ({reason})",
+                "Check the disk or the network behind it, or exclude it.",
+            )
+
+
+_new = Entry.__new__
+_XATTR_FORM = b"/proc/self/fd/%d/%s"
+"""There is no llistxattrat(2) to count on; this path cannot be led astray either."""
+
+
+def _names(fd: int) -> list[bytes]:
+    """Returns the names in an open directory, sorted by byte."""
+    names = os.listdir(fd)
+    if not names:
+        return []
+    # One conversion for all: a descriptor can only be listed as text.
+    listed = os.fsencode("\0".join(names)).split(b"\0")
+    listed.sort()
+    return listed
+
+
+def _attributes(path: bytes, names: list[str]) -> Attributes:
+    """Returns the extended attributes that can be read, sorted by name."""
+    found = []
+    for name in names:
+        try:
+            value = os.getxattr(path, name, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in {errno.ENODATA, errno.EPERM, errno.EACCES, *_UNSUPPORTED}:
+                raise
+            continue
+        found.append((os.fsencode(name), value))
+    return tuple(sorted(found))
+
+
+def _extents(fd: int, name: bytes, size: int) -> tuple[tuple[int, int], ...] | None:
+    """Returns the data ranges of a file that takes less room than its size, None if dense."""
+    file_fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
+    ranges: list[tuple[int, int]] = []
+    try:
+        at = 0
+        while at < size:
+            try:
+                start = os.lseek(file_fd, at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                    break
+                if error.errno in {errno.EINVAL, *_UNSUPPORTED}:
+                    return None
+                raise
+            at = min(os.lseek(file_fd, start, os.SEEK_HOLE), size)
+            if start >= at:
+                break
+            ranges.append((start, at - start))
+    finally:
+        os.close(file_fd)
+    return None if ranges == [(0, size)] else tuple(ranges)
