@@ -160,7 +160,8 @@ def _located(problem: Problem, file: str | None, set_paths: Sequence[str]) -> Pr
     if problem.file is not None:
         return problem
     overridden = any(
-        problem.path == path or problem.path.startswith((f"{path}.", f"{path}["))
+        f"{problem.path}.".startswith((f"{path}.", f"{path}["))
+        or (problem.path and path.startswith(f"{problem.path}."))
         for path in set_paths
     )
     return dataclasses.replace(problem, file="--set" if overridden else file)
