@@ -6,9 +6,7 @@ check every figure here (tests/engine/plan/test_reference.py).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -16,39 +14,15 @@ from engine.manifest.manifest import Manifest
 from engine.plan.model import ReferenceSize, Role
 from engine.plan.parted_units import PartedDisk
 from engine.plan.placement import BIOS_BOOT_TYPE, ESP_TYPE, LINUX_TYPE, Placement, partition_guid
-from engine.spec.identity import ROOT_PARTITION_GUID
 from engine.spec.settings import Settings, Table
-from engine.units import MIB
+from engine.units import MIB, ceil_to, numfmt_iec
 
 BLOCK = 4096
-DISK_GUID = "97FD5997-F390-0B4A-A3F8-D106C1723AEA"
-"""What sgdisk makes of the 35 characters 97FD5997-D90B-4AA3-8D16-C1723AEA73C."""
 FIRST_GUID = "1C06F03B-704E-4657-B9CD-681A087A2FDC"
 SECOND_GUID = "970C694F-AFD0-4B99-B750-CDB7A329AB6F"
 
 _FUDGE_NUMERATOR, _FUDGE_DENOMINATOR = 52, 1000
 _GPT_SPACE = 512 * 34
-
-_NUMFMT = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([KMGTPE]?)\s*", re.ASCII)
-
-
-def numfmt(text: str) -> int:
-    """Returns the bytes that `numfmt --from=iec` and the shell arithmetic after it make of a text.
-
-    Raises:
-        ValueError: They refuse it; the message says why.
-    """
-    match = _NUMFMT.fullmatch(text)
-    if match is None:
-        raise ValueError(
-            f"'{text}' is not what numfmt --from=iec takes: digits and one of K M G T P E"
-        )
-    number, suffix = Fraction(match[1]), match[2]
-    if not suffix and number.denominator != 1:
-        raise ValueError(f"'{text}' is a fraction of a byte")
-    value = number * (1 << 10 * " KMGTPE".index(suffix or " "))
-    return -(-value.numerator // value.denominator)
-
 
 _measured: WeakKeyDictionary[Manifest, int] = WeakKeyDictionary()
 
@@ -70,35 +44,38 @@ def disk_usage(manifest: Manifest) -> int:
     return _measured[manifest]
 
 
-def reserved_space(table: Table, boot_text: str) -> int:
+def reserved_space(table: Table, boot: int) -> int:
     """Returns the bytes that the reference sets aside for the table and what precedes the root.
 
-    Raises:
-        ValueError: numfmt refuses the boot size.
+    Args:
+        table: The layout.
+        boot: `bootSize` as numfmt reads it; for efi and hybrid.
     """
     if table in {"efi", "hybrid"}:
-        return _GPT_SPACE + numfmt(boot_text)
+        return _GPT_SPACE + boot
     return {"none": 0, "legacy": MIB, "legacy+gpt": _GPT_SPACE + 2 * MIB}[table]
 
 
 def reference_size(settings: Settings, manifest: Manifest) -> ReferenceSize:
     """Returns the five figures that the reference prints for an automatic size.
 
-    Raises:
-        ValueError: numfmt refuses the additional space or the boot size.
+    With a fixed size numfmt never sees `bootSize`; where it would refuse it, our own reading
+    stands in.
     """
     usage = disk_usage(manifest)
     fudge = usage * _FUDGE_NUMERATOR // _FUDGE_DENOMINATOR
     required = usage + fudge
-    additional = numfmt(settings.additional_text) + reserved_space(
-        settings.table, settings.boot_text
-    )
+    try:
+        boot = numfmt_iec(settings.boot_text)
+    except ValueError:
+        boot = settings.boot_bytes
+    additional = settings.additional_bytes + reserved_space(settings.table, boot)
     return ReferenceSize(
         diskUsage=usage,
         fudge=fudge,
         requiredFilesystemSpace=required,
         additionalSpace=additional,
-        diskSize=-(-(required + additional) // MIB) * MIB,
+        diskSize=ceil_to(required + additional, MIB),
     )
 
 
@@ -207,6 +184,4 @@ def _guid(line: _Mkpart, settings: Settings) -> str | None:
         return None
     if not settings.deterministic:
         return partition_guid(line.role, settings)
-    if line.guid == _ROOT_GUID:
-        return settings.root_partition_guid.upper() or ROOT_PARTITION_GUID
-    return line.guid
+    return settings.root_partition_guid if line.guid == _ROOT_GUID else line.guid

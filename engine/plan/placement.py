@@ -13,7 +13,7 @@ from engine.plan.gpt import BACKUP_SECTORS
 from engine.plan.model import Role
 from engine.spec import identity
 from engine.spec.settings import Settings, Table
-from engine.units import MIB
+from engine.units import MIB, ceil_to
 
 ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 BIOS_BOOT_TYPE = "21686148-6449-6E6F-744E-656564454649"
@@ -93,7 +93,6 @@ _IDENTITY: dict[Role, identity.Role] = {
     "esp": "partition/esp",
     "bios-boot": "partition/bios-boot",
     "boot": "partition/boot",
-    "root": "partition/root",
 }
 
 
@@ -107,7 +106,7 @@ def root_start(settings: Settings) -> int:
     at = 0 if settings.table == "none" else FIRST_BYTE
     for slot in _SLOTS[settings.table]:
         if slot.role != "root":
-            at = _up(at + _size(slot, settings))
+            at = ceil_to(at + _size(slot, settings), MIB)
     return at
 
 
@@ -156,7 +155,7 @@ def place(settings: Settings, disk_bytes: int, machine: str = "x86_64") -> tuple
                 guid=partition_guid(slot.role, settings) if is_gpt(settings.table) else None,
             )
         )
-        at = _up(at + size)
+        at = ceil_to(at + size, MIB)
     return tuple(placed)
 
 
@@ -174,10 +173,6 @@ def _type(slot: _Slot, settings: Settings, machine: str) -> str:
 
 def partition_guid(role: Role, settings: Settings) -> str:
     """Returns the GUID of a partition: the one given for the root, else derived by role."""
-    if role == "root" and settings.root_partition_guid:
-        return settings.root_partition_guid.upper()
+    if role == "root":
+        return settings.root_partition_guid
     return str(identity.derive(settings.seed, _IDENTITY[role])).upper()
-
-
-def _up(value: int) -> int:
-    return -(-value // MIB) * MIB

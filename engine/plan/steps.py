@@ -76,7 +76,7 @@ def _filesystem(plan: Plan, role: Role) -> FilesystemPlan:
     return filesystem
 
 
-def _written(plan: Plan) -> int:
+def written_bytes(plan: Plan) -> int:
     """Returns about how many bytes of the image are not holes: what a reader of it must read."""
     return sum(
         filesystem.size - filesystem.free_bytes
@@ -164,10 +164,10 @@ _STEPS = (
         id="convert",
         title="Convert the image",
         wanted=lambda plan: plan.settings.format != "raw",
-        weight=_written,
+        weight=written_bytes,
         commands=_convert,
     ),
-    Step(id="checksum", title="Compute checksums", weight=_written),
+    Step(id="checksum", title="Compute checksums", weight=written_bytes),
     Step(
         id="hook",
         title="Run the after-build hook",

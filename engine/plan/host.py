@@ -1,0 +1,179 @@
+"""What the machine has: tools, free space, what lies in the output folder.
+
+The one place of planning that looks at the machine, and it only looks: it opens nothing for
+writing and starts nothing but tools asked for their version.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from engine.plan.outputs import outputs
+from engine.plan.tools import TOOLS, Distribution
+from engine.spec.settings import Settings
+
+_VERSION = re.compile(r"(\d+(?:\.\d+)+)")
+_MOUNTS = Path("/proc/self/mounts")
+_OS_RELEASE = Path("/etc/os-release")
+_SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
+_TIMEOUT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A tool that was found; `version` is empty where it does not say."""
+
+    path: str
+    version: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """The file system that a folder is, or will be, on.
+
+    Attributes:
+        device: Tells one file system from another.
+        type: As /proc/self/mounts names it.
+        free_bytes: For an ordinary user.
+        memory: It is kept in memory (tmpfs).
+    """
+
+    path: Path
+    device: int
+    type: str
+    free_bytes: int
+
+    @property
+    def memory(self) -> bool:
+        """Whether writing to it takes memory."""
+        return self.type in {"tmpfs", "ramfs"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The machine as planning sees it.
+
+    Attributes:
+        machine: As `uname -m` names it.
+        distribution: Which packages to name, or None if unknown.
+        tools: By name; a missing one is left out.
+        outdir: Where the outputs will go, or None while that is not known.
+        volume: What `outdir` is on, or None.
+        existing: Outputs that are already there.
+        force: Outputs that exist may be replaced.
+    """
+
+    machine: str = "x86_64"
+    distribution: Distribution | None = None
+    tools: dict[str, Installed]
+    outdir: Path | None = None
+    volume: Volume | None = None
+    existing: frozenset[str] = frozenset()
+    force: bool = False
+
+
+def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False) -> Host:
+    """Looks at the machine.
+
+    Args:
+        settings: Say which outputs to look for.
+        outdir: The output folder, which need not exist.
+        force: Outputs that exist may be replaced.
+    """
+    return Host(
+        machine=platform.machine(),
+        distribution=distribution(),
+        tools=tools(),
+        outdir=outdir,
+        volume=None if outdir is None else volume(outdir),
+        existing=frozenset(
+            name for name in outputs(settings) if outdir and (outdir / name).exists()
+        ),
+        force=force,
+    )
+
+
+@lru_cache(maxsize=1)
+def tools() -> dict[str, Installed]:
+    """Returns the tools of `engine.plan.tools.TOOLS` that are installed; asked once."""
+    found = {}
+    for name, tool in TOOLS.items():
+        path = shutil.which(name, path=_search_path())
+        if path is not None:
+            found[name] = Installed(path, version_of(path, tool.version) if tool.minimum else ())
+    return found
+
+
+def distribution(os_release: Path = _OS_RELEASE) -> Distribution | None:
+    """Returns the family of distributions that this one belongs to."""
+    try:
+        text = os_release.read_text(errors="replace")
+    except OSError:
+        return None
+    pairs = (line.partition("=") for line in text.splitlines())
+    values = {key: value.strip("\"'") for key, _, value in pairs}
+    kin = {values.get("ID", ""), *values.get("ID_LIKE", "").split()}
+    families: tuple[tuple[str, Distribution], ...] = (
+        ("debian", "debian"), ("ubuntu", "debian"), ("fedora", "fedora"), ("rhel", "fedora"),
+        ("arch", "arch"), ("nixos", "nix"),
+    )  # fmt: skip
+    return next((family for name, family in families if name in kin), None)
+
+
+def volume(folder: Path) -> Volume:
+    """Returns what a folder is on; for one that does not exist, what it would be made on."""
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    stats = os.statvfs(there)
+    return Volume(
+        path=there,
+        device=there.stat().st_dev,
+        type=_filesystem_type(there),
+        free_bytes=stats.f_bavail * stats.f_frsize,
+    )
+
+
+def _search_path() -> str:
+    """Returns PATH with the system folders that ordinary users' PATH may lack."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS])
+
+
+def version_of(path: str, arguments: tuple[str, ...]) -> tuple[int, ...]:
+    """Returns what a tool says of its version; empty where it does not say."""
+    try:
+        answer = subprocess.run(
+            (path, *arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT,
+            check=False,
+            env={"LC_ALL": "C.UTF-8", "PATH": _search_path()},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    match = _VERSION.search((answer.stdout + answer.stderr).decode(errors="replace"))
+    return tuple(int(part) for part in match[1].split(".")) if match else ()
+
+
+def _filesystem_type(folder: Path) -> str:
+    """Returns the type of the mount that a folder lies under, or "" where that is not told."""
+    best, kind = Path("/"), ""
+    try:
+        lines = _MOUNTS.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    where = folder.resolve()
+    for line in lines:
+        _, target, type_, *_ = line.split()
+        mount = Path(target.encode().decode("unicode_escape"))
+        if where.is_relative_to(mount) and len(mount.parts) >= len(best.parts):
+            best, kind = mount, type_
+    return kind

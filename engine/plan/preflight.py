@@ -1,0 +1,180 @@
+"""What stands in the way of a build, found before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from engine.fat import measure as fat_measure
+from engine.manifest.entry import Entry
+from engine.manifest.manifest import Manifest
+from engine.plan import capacity
+from engine.plan.host import Host
+from engine.plan.model import Plan
+from engine.plan.placement import MBR_SECTORS
+from engine.plan.steps import written_bytes
+from engine.plan.tools import TOOLS, install_hint
+from engine.problem import Fix, Problem, errors
+from engine.spec.formats import FORMATS
+from engine.units import ceil_to, format_exact, human
+
+_NAMED = 20
+"""Entries of one kind that are reported each by name; the rest are only counted."""
+
+
+def contents(plan: Plan, root: Manifest, esp: Manifest) -> list[Problem]:
+    """Returns what is wrong with a plan whatever the machine: sizes, labels, names."""
+    return [
+        *capacity.root_full(plan),
+        *capacity.esp_full(plan),
+        *_unwritable(plan),
+        *_unholdable(plan, esp),
+        *_table_limit(plan),
+        *_format(plan),
+    ]
+
+
+def machine(plan: Plan, host: Host) -> list[Problem]:
+    """Returns what this machine lacks to carry out a plan."""
+    return [*_tools(plan, host), *_outputs(plan, host), *_space(plan, host)]
+
+
+def unique(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Returns the problems without repetitions: the first of each code, path and message."""
+    return tuple({(one.code, one.path, one.message): one for one in problems}.values())
+
+
+def _unwritable(plan: Plan) -> Iterator[Problem]:
+    root = capacity.root_filesystem(plan)
+    if root is None or root.need is None:
+        return
+    yield from _each(
+        "entry-unwritable",
+        f"{root.type} cannot hold it",
+        [(one.entry, one.reason) for one in root.need.unwritable],
+    )
+
+
+def _unholdable(plan: Plan, esp: Manifest) -> Iterator[Problem]:
+    if not plan.has("esp"):
+        return
+    need = fat_measure.measure(esp)
+    yield from _each(
+        "fat-cannot-hold", "on the ESP", [(one.entry, one.reason) for one in need.unholdable]
+    )
+    if need.stripped:
+        yield Problem(
+            "fat-drops-metadata",
+            "warning",
+            "contents",
+            f"{need.stripped} entries of the ESP have owners, extended attributes or hard links "
+            f"that FAT does not keep",
+            "The ESP belongs to root as a whole when it is mounted",
+        )
+
+
+def _each(code: str, where: str, found: Sequence[tuple[Entry, str]]) -> Iterator[Problem]:
+    for entry, reason in found[:_NAMED]:
+        path = "/" + entry.path.decode(errors="backslashreplace")
+        origin = f" (from {entry.source.describe(entry)})" if entry.source is not None else ""
+        yield Problem(
+            code, "error", "contents", f"{path} {where}: {reason}{origin}", "Exclude or rename it"
+        )
+    if len(found) > _NAMED:
+        yield Problem(
+            code, "error", "contents", f"{len(found) - _NAMED} more entries like these", ""
+        )
+
+
+def _table_limit(plan: Plan) -> Iterator[Problem]:
+    if plan.disk.table == "mbr" and plan.disk.bytes // plan.disk.sector_size > MBR_SECTORS:
+        limit = MBR_SECTORS * plan.disk.sector_size
+        yield Problem(
+            "disk-too-large",
+            "error",
+            "size.disk",
+            f"An MBR counts sectors in 32 bits, up to {human(limit)}, and the disk has "
+            f"{human(plan.disk.bytes)}",
+            "Take a layout with a GPT",
+            Fix("Use a GPT for BIOS machines", (("layout.table", "legacy+gpt"),)),
+        )
+
+
+def _format(plan: Plan) -> Iterator[Problem]:
+    chosen = FORMATS[plan.settings.format]
+    if plan.disk.bytes % chosen.size_multiple:
+        wanted = format_exact(ceil_to(plan.disk.bytes, chosen.size_multiple))
+        yield Problem(
+            "size-not-aligned",
+            "warning",
+            "size.disk",
+            f"{plan.disk.bytes} bytes are no multiple of {human(chosen.size_multiple)}, which "
+            f"readers of {chosen.title} expect",
+            f"{wanted} is the next one",
+            Fix(f"Grow the disk to {wanted}", (("size.disk", wanted),)),
+        )
+
+
+def _tools(plan: Plan, host: Host) -> Iterator[Problem]:
+    wanted = dict.fromkeys(command[0] for step in plan.steps for command in step.argv)
+    if any(step.id == "populate-esp" for step in plan.steps):
+        wanted |= dict.fromkeys(("mmd", "mcopy"))
+    for name in wanted:
+        tool, installed = TOOLS[name], host.tools.get(name)
+        hint = install_hint(tool, host.distribution)
+        if installed is None:
+            yield Problem(
+                "tool-missing", "error", "",
+                f"{name} is not installed; it is needed to {tool.purpose}", hint,
+            )  # fmt: skip
+        elif installed.version and installed.version < tool.minimum:
+            yield Problem(
+                "tool-too-old", "error", "",
+                f"{installed.path} is version {_dotted(installed.version)}; "
+                f"{_dotted(tool.minimum)} or newer is needed to {tool.purpose}", hint,
+            )  # fmt: skip
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in version)
+
+
+def _outputs(plan: Plan, host: Host) -> Iterator[Problem]:
+    if host.force:
+        return
+    for name in plan.outputs:
+        if name in host.existing:
+            yield Problem(
+                "output-exists", "error", "",
+                f"{host.outdir}/{name} exists", "Give --force to replace it, or another folder",
+            )  # fmt: skip
+
+
+def peak_bytes(plan: Plan) -> int:
+    """Returns about how much the output folder's file system must take while building.
+
+    The sparse image, a conversion beside it (which compression only makes smaller), and the copy
+    of the ESP that is checked.
+    """
+    image = written_bytes(plan)
+    converted = image if plan.settings.format != "raw" else 0
+    return image + converted
+
+
+def _space(plan: Plan, host: Host) -> Iterator[Problem]:
+    volume = host.volume
+    if volume is None or not plan.steps or errors(plan.problems):
+        return
+    needed = peak_bytes(plan)
+    if needed > volume.free_bytes:
+        yield Problem(
+            "output-full", "error", "",
+            f"The build takes up to {human(needed)} ({needed} bytes) below {volume.path}, where "
+            f"{human(volume.free_bytes)} ({volume.free_bytes} bytes) are free",
+            "Free some space or choose another output folder",
+        )  # fmt: skip
+    elif volume.memory:
+        yield Problem(
+            "output-in-memory", "warning", "",
+            f"{volume.path} is a {volume.type}: the build keeps up to {human(needed)} in memory",
+            "Choose an output folder on a disk",
+        )  # fmt: skip

@@ -1,0 +1,132 @@
+"""The programs a build may run, as data: what each is for and which package has it.
+
+`doctor`, the preflight and the manual read this table. Minimum versions are those whose options
+the commands of `engine.plan.steps` use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Distribution = Literal["debian", "fedora", "arch", "nix"]
+
+DISTRIBUTIONS: tuple[Distribution, ...] = ("debian", "fedora", "arch", "nix")
+INSTALL_COMMANDS: dict[Distribution, str] = {
+    "debian": "apt-get install",
+    "fedora": "dnf install",
+    "arch": "pacman -S",
+    "nix": "nix-shell -p",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """One program.
+
+    Attributes:
+        name: Of the executable.
+        purpose: What is lost without it, as "needed to ...".
+        packages: Package by distribution, in the order of `DISTRIBUTIONS`.
+        version: Arguments that make it print its version and do nothing else.
+        minimum: Oldest version that works, as numbers; empty where any does.
+    """
+
+    name: str
+    purpose: str
+    packages: tuple[str, str, str, str]
+    version: tuple[str, ...] = ("--version",)
+    minimum: tuple[int, ...] = ()
+
+    def package(self, distribution: Distribution) -> str:
+        """Returns the package that has it."""
+        return self.packages[DISTRIBUTIONS.index(distribution)]
+
+
+_E2FSPROGS = ("e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs")
+_DOSFSTOOLS = ("dosfstools", "dosfstools", "dosfstools", "dosfstools")
+_MTOOLS = ("mtools", "mtools", "mtools", "mtools")
+
+_TABLE = (
+    Tool(
+        name="mke2fs",
+        purpose="make the root file system",
+        packages=_E2FSPROGS,
+        version=("-V",),
+        minimum=(1, 45),
+    ),
+    Tool(
+        name="e2fsck",
+        purpose="check the root file system",
+        packages=_E2FSPROGS,
+        version=("-V",),
+        minimum=(1, 45),
+    ),
+    Tool(
+        name="sfdisk",
+        purpose="set the identifiers of partitions",
+        packages=("fdisk", "util-linux", "util-linux", "util-linux"),
+        minimum=(2, 34),
+    ),
+    Tool(
+        name="mkfs.fat",
+        purpose="make the EFI system partition",
+        packages=_DOSFSTOOLS,
+        version=("--help",),
+        minimum=(4, 2),
+    ),
+    Tool(
+        name="fsck.fat",
+        purpose="check the EFI system partition",
+        packages=_DOSFSTOOLS,
+        version=("--help",),
+    ),
+    Tool(name="mlabel", purpose="set the identifier of the EFI system partition", packages=_MTOOLS),
+    Tool(name="mmd", purpose="make folders on the EFI system partition", packages=_MTOOLS),
+    Tool(name="mcopy", purpose="fill the EFI system partition", packages=_MTOOLS),
+    Tool(
+        name="qemu-img",
+        purpose="convert the image",
+        packages=("qemu-utils", "qemu-img", "qemu-img", "qemu-utils"),
+        minimum=(5, 1),
+    ),
+    Tool(
+        name="bash",
+        purpose="run the after-build hook",
+        packages=("bash", "bash", "bash", "bash"),
+    ),
+    Tool(
+        name="qemu-system-x86_64",
+        purpose="boot the image",
+        packages=("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu"),
+    ),
+    Tool(
+        name="grub-mkimage",
+        purpose="install GRUB",
+        packages=("grub-common", "grub2-tools", "grub", "grub2"),
+    ),
+    Tool(
+        name="objcopy",
+        purpose="assemble a unified kernel image",
+        packages=("binutils", "binutils", "binutils", "binutils"),
+    ),
+    Tool(
+        name="nix",
+        purpose="install a NixOS system",
+        packages=("nix-bin", "nix", "nix", "nix"),
+    ),
+    Tool(
+        name="bwrap",
+        purpose="run a NixOS system's own boot loader installer",
+        packages=("bubblewrap", "bubblewrap", "bubblewrap", "bubblewrap"),
+    ),
+)
+
+TOOLS = {tool.name: tool for tool in _TABLE}
+
+
+def install_hint(tool: Tool, distribution: Distribution | None) -> str:
+    """Returns how to get a tool: one command where the distribution is known, else all four."""
+    if distribution is not None:
+        return f"{INSTALL_COMMANDS[distribution]} {tool.package(distribution)}"
+    return ", ".join(f"{name}: {tool.package(name)}" for name in DISTRIBUTIONS)
