@@ -1,7 +1,5 @@
 """Reads the files of a folder on the host, and notices when they are not what was scanned."""
 
-# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
-
 from __future__ import annotations
 
 import errno

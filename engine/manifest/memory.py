@@ -1,7 +1,5 @@
 """Entries that the builder itself adds: byte strings, files of the host, other entries' data."""
 
-# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Exclude patterns and globs, over names of any bytes."""
 
-# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
-
 from __future__ import annotations
 
 import os

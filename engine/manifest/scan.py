@@ -4,8 +4,6 @@ What a person can get wrong is a problem of the manifest, never an exception. No
 and nothing is written.
 """
 
-# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
-
 from __future__ import annotations
 
 import os

@@ -4,8 +4,6 @@ This is the scan's inner loop: about a microsecond an entry is Python's share, t
 two system calls that size and extended attributes need (lstat, llistxattr).
 """
 
-# ruff: noqa: PTH  (pathlib cannot hold paths of any bytes)
-
 from __future__ import annotations
 
 import errno
