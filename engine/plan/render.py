@@ -1,0 +1,267 @@
+"""A plan as JSON and as text: the map to scale, the table, where the bytes go, what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from engine.plan.capacity import root_filesystem
+from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
+from engine.plan.regions import Region, regions
+from engine.units import format_exact, human
+
+SCHEMA = 1
+_MAP_WIDTH = 72
+_BAR_WIDTH = 24
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """Returns the plan as `plan --json` prints it."""
+    disk = plan.disk
+    answer: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": plan.name,
+        "compat": plan.settings.compat,
+        "disk": {
+            "bytes": disk.bytes,
+            "sector_size": disk.sector_size,
+            "table": disk.table,
+            "guid": disk.guid,
+            "signature": disk.signature,
+        },
+        "partitions": [_partition(partition) for partition in plan.partitions],
+    }
+    if disk.table == "none":
+        answer["filesystem"] = _filesystem(plan.filesystem)
+    counts = plan.counts
+    size: dict[str, Any] = {
+        "mode": "auto" if plan.settings.disk_bytes is None else "fixed",
+        "breakdown": [
+            {"key": share.key, "label": share.label, "bytes": share.bytes}
+            for share in plan.breakdown
+        ],
+        "contents": {
+            "files": counts.files,
+            "directories": counts.directories,
+            "symlinks": counts.symlinks,
+            "others": counts.others,
+            "hard_links": counts.hard_links,
+            "bytes": counts.data_bytes,
+        },
+    }
+    if plan.reference is not None:
+        size["reference"] = _reference(plan)
+    answer["size"] = size
+    answer["steps"] = [
+        {
+            "id": step.id,
+            "title": step.title,
+            "bytes": step.bytes,
+            "commands": [list(command) for command in step.argv],
+        }
+        for step in plan.steps
+    ]
+    answer["problems"] = [
+        {
+            "code": problem.code,
+            "severity": problem.severity,
+            "path": problem.path,
+            "message": problem.message,
+            "hint": problem.hint,
+        }
+        for problem in plan.problems
+    ]
+    answer["outputs"] = list(plan.outputs)
+    return answer
+
+
+def _partition(partition: PartitionPlan) -> dict[str, Any]:
+    return {
+        "number": partition.number,
+        "role": partition.role,
+        "start": partition.start,
+        "sectors": partition.sectors,
+        "bytes": partition.bytes,
+        "type": partition.type,
+        "guid": partition.guid,
+        "name": partition.name,
+        "flags": list(partition.flags),
+        "filesystem": _filesystem(partition.filesystem),
+    }
+
+
+def _filesystem(filesystem: FilesystemPlan | None) -> dict[str, Any] | None:
+    if filesystem is None:
+        return None
+    return {
+        "type": filesystem.type,
+        "label": filesystem.label,
+        "uuid": filesystem.uuid,
+        "bytes": filesystem.size,
+        "block_size": filesystem.block_size,
+        "blocks": filesystem.blocks,
+        "inodes": filesystem.inodes,
+        "free_bytes": filesystem.free_bytes,
+        "free_inodes": filesystem.free_inodes,
+    }
+
+
+def _reference(plan: Plan) -> dict[str, int]:
+    figures = plan.reference
+    assert figures is not None
+    return {
+        "diskUsage": figures.diskUsage,
+        "fudge": figures.fudge,
+        "requiredFilesystemSpace": figures.requiredFilesystemSpace,
+        "additionalSpace": figures.additionalSpace,
+        "diskSize": figures.diskSize,
+    }
+
+
+def apportion(weights: Sequence[int], width: int) -> list[int]:
+    """Divides cells among weights: each at least one, the rest by largest remainder.
+
+    The parts sum to `width`, or to the number of weights if that is more.
+    """
+    spare = width - len(weights)
+    total = sum(weights)
+    if spare <= 0 or not total:
+        return [1] * len(weights)
+    cells = [1 + weight * spare // total for weight in weights]
+    by_remainder = sorted(
+        range(len(weights)), key=lambda index: (-(weights[index] * spare % total), index)
+    )
+    for index in by_remainder[: width - sum(cells)]:
+        cells[index] += 1
+    return cells
+
+
+def to_text(plan: Plan, width: int = _MAP_WIDTH) -> str:
+    """Returns the plan for a terminal or a file, `width` columns for the map."""
+    blocks = [
+        _heading(plan),
+        disk_map(plan, width),
+        _partition_table(plan),
+        _breakdown(plan),
+        _figures(plan),
+        _problems(plan),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _heading(plan: Plan) -> list[str]:
+    disk = plan.disk
+    identity = disk.guid or disk.signature
+    described = {"gpt": "GPT", "mbr": "MBR", "none": "no partition table"}[disk.table]
+    lines = [
+        f"{plan.name}: {human(disk.bytes)} ({disk.bytes} bytes, {format_exact(disk.bytes)}), "
+        f"{described}, sectors of {disk.sector_size} bytes"
+    ]
+    if identity is not None:
+        lines.append(f"disk {identity}")
+    lines.append(f"writes {', '.join(plan.outputs)}")
+    return lines
+
+
+def disk_map(plan: Plan, width: int) -> list[str]:
+    """Returns the disk drawn to scale in three lines: border, what is where, border."""
+    shown = regions(plan)
+    if not shown or width < 2 * len(shown) + 1:
+        return []
+    cells = apportion([region.bytes for region in shown], width - len(shown) - 1)
+    border = "+" + "+".join("-" * count for count in cells) + "+"
+    inside = "|".join(
+        _region_text(region, count) for region, count in zip(shown, cells, strict=True)
+    )
+    return [border, f"|{inside}|", border]
+
+
+def _region_text(region: Region, width: int) -> str:
+    """Returns the longest name of a region that fits, in the middle of its cells."""
+    name = region.role if region.number == 0 else f"{region.number} {region.role}"
+    texts = (f"{name} {human(region.bytes)}", name, str(region.number or ""), "")
+    text = next(text for text in texts if len(text) <= width)
+    return text.center(width, "." if region.role == "gap" else " ")
+
+
+def _partition_table(plan: Plan) -> list[str]:
+    if plan.filesystem is not None:
+        return _columns([("Type", "Size", "Label", "UUID"), _described(plan.filesystem)])
+    if not plan.partitions:
+        return []
+    rows: list[tuple[str, ...]] = [
+        ("No", "Role", "Start", "Sectors", "Size", "Name", "Contents", "Type", "GUID")
+    ]
+    rows += [
+        (
+            str(partition.number),
+            partition.role,
+            str(partition.start),
+            str(partition.sectors),
+            human(partition.bytes),
+            partition.name or "-",
+            partition.filesystem.type if partition.filesystem else "-",
+            partition.type,
+            partition.guid or "-",
+        )
+        for partition in plan.partitions
+    ]
+    return _columns(rows)
+
+
+def _described(filesystem: FilesystemPlan) -> tuple[str, ...]:
+    return filesystem.type, human(filesystem.size), filesystem.label, filesystem.uuid
+
+
+def _breakdown(plan: Plan) -> list[str]:
+    largest = max((share.bytes for share in plan.breakdown), default=0)
+    rows = [
+        (
+            share.label,
+            human(share.bytes),
+            str(share.bytes),
+            "#" * max(1, share.bytes * _BAR_WIDTH // largest),
+        )
+        for share in plan.breakdown
+    ]
+    rows.append(("Total", human(plan.disk.bytes), str(plan.disk.bytes), ""))
+    lines = _columns(rows, right={1, 2})
+    root = root_filesystem(plan)
+    if root is not None:
+        lines.append(
+            f"Free in the root: {human(root.free_bytes)} ({root.free_bytes} bytes), "
+            f"{root.free_inodes} inodes"
+        )
+    return lines
+
+
+def _figures(plan: Plan) -> list[str]:
+    figures = plan.reference
+    if figures is None:
+        return []
+    return [
+        "Automatic disk size...",
+        f"  Closure space use: {figures.diskUsage} bytes",
+        f"  fudge: {figures.fudge} bytes",
+        f"  Filesystem size needed: {figures.requiredFilesystemSpace} bytes",
+        f"  Additional space: {figures.additionalSpace} bytes",
+        f"  Disk image size: {figures.diskSize} bytes",
+    ]
+
+
+def _problems(plan: Plan) -> list[str]:
+    return [f"{problem.severity}: {problem.line()}" for problem in plan.problems]
+
+
+def _columns(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+    """Returns rows with their columns lined up, those of `right` to the right."""
+    table = [tuple(row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    flush = frozenset(right)
+    return [
+        "  ".join(
+            cell.rjust(width) if index in flush else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
