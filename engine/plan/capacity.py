@@ -16,6 +16,7 @@ from engine.spec.settings import Settings
 from engine.units import GIB, MIB, TIB, ceil_to, format_exact, human, numfmt_iec
 
 _LARGEST_ESP = 4 * GIB
+_LARGEST_DISK = 16 * TIB
 
 
 def smallest_disk(settings: Settings, manifest: Manifest) -> int | None:
@@ -35,9 +36,11 @@ def smallest_disk(settings: Settings, manifest: Manifest) -> int | None:
 
 def _smallest_compat(settings: Settings, manifest: Manifest, root: int) -> int | None:
     """Searches upwards from the root alone; parted's rounding has no simple inverse."""
-    low, high = root // MIB, 16 * TIB // MIB
-    if not _holds(settings, manifest, high * MIB):
-        return None
+    low = high = root // MIB
+    while not _holds(settings, manifest, high * MIB):
+        low, high = high + 1, high * 2
+        if high * MIB > _LARGEST_DISK:
+            return None
     while low < high:
         middle = (low + high) // 2
         if _holds(settings, manifest, middle * MIB):

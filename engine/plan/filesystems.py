@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from engine.ext4 import solve
 from engine.ext4.format import FORMATS as EXT_FORMATS
+from engine.ext4.format import ExtFormat
 from engine.ext4.geometry import Geometry, geometry
 from engine.ext4.measure import Need, measure
 from engine.ext4.mke2fs import mke2fs_argv
@@ -61,11 +64,17 @@ def smallest_root(settings: Settings, manifest: Manifest) -> int:
         GeometryError: The contents are too large for any.
     """
     compat = settings.compat == "make-disk-image"
-    return solve.smallest(
+    return _smallest(
         need(settings, manifest),
-        ext=EXT_FORMATS[settings.filesystem],
-        reserved_percent=COMPAT_RESERVED_PERCENT if compat else None,
-    ).size_bytes
+        EXT_FORMATS[settings.filesystem],
+        COMPAT_RESERVED_PERCENT if compat else None,
+    )
+
+
+@lru_cache(maxsize=16)
+def _smallest(taken: Need, ext: ExtFormat, percent: int | None) -> int:
+    """Searches once for contents that do not change, as the wizard plans again at every key."""
+    return solve.smallest(taken, ext=ext, reserved_percent=percent).size_bytes
 
 
 def root(
