@@ -1,0 +1,122 @@
+"""What all readers of file systems share: a window on a disk, and what they report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.inspect.container.disk import BadImage, Disk
+
+
+class BadFilesystem(BadImage):
+    """A structure of a file system is damaged; the message says which and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a disk, as its own range of bytes.
+
+    Attributes:
+        disk: The disk.
+        start: First byte.
+        size: Bytes in the part.
+    """
+
+    disk: Disk
+    start: int
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Returns bytes of the part.
+
+        Raises:
+            BadImage: The range does not lie in it.
+        """
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise BadImage(f"bytes {offset} to {offset + length} of a part of {self.size} bytes")
+        return self.disk.read(self.start + offset, length)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A file, directory or other inode of a file system, as it was found.
+
+    Attributes:
+        path: Without leading slash; b"" is the root.
+        mode: Type and permission bits as in st_mode.
+        inode: Its number, or the first cluster in FAT.
+        xattrs: Full names and values.
+        extents: Pieces of its data as (offset in the file, offset in the window, length).
+    """
+
+    path: bytes
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime_ns: int = 0
+    links: int = 1
+    inode: int = 0
+    target: bytes = b""
+    rdev: int = 0
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    extents: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> bytes:
+        """The last component of the path."""
+        return self.path.rpartition(b"/")[2]
+
+
+class Filesystem(Protocol):
+    """A file system that can be looked into without mounting it."""
+
+    type: str
+    label: str
+    uuid: str
+    size: int
+    free: int
+    block_size: int
+
+    def lookup(self, path: bytes) -> Node | None:
+        """Returns what is at a path (no leading slash), links not followed, or None."""
+        ...
+
+    def children(self, node: Node) -> Iterator[Node]:
+        """Yields what a directory holds, sorted by name, without `.` and `..`."""
+        ...
+
+    def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
+        """Yields the data of a regular file: offset, bytes; holes left out."""
+        ...
+
+
+def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
+    """Yields every node below a directory, each directory before what it holds.
+
+    Damaged trees end: a directory is entered once, whatever number of names leads to it.
+    """
+    start = top or filesystem.lookup(b"")
+    assert start is not None
+    seen = {start.inode}
+    pending = [filesystem.children(start)]
+    while pending:
+        node = next(pending[-1], None)
+        if node is None:
+            pending.pop()
+            continue
+        yield node
+        if node.mode & 0o170000 == 0o040000 and node.inode not in seen:
+            seen.add(node.inode)
+            pending.append(filesystem.children(node))
+
+
+def contents(filesystem: Filesystem, node: Node, limit: int) -> bytes:
+    """Returns a file's bytes, at most `limit` of them; holes are zeros."""
+    result = bytearray(min(node.size, limit))
+    for offset, piece in filesystem.data(node):
+        if offset >= limit:
+            break
+        result[offset : offset + len(piece)] = piece[: len(result) - offset]
+    return bytes(result)
