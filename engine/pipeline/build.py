@@ -106,7 +106,7 @@ def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
 
 async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
     emit(BuildStarted(plan=to_json(plan)))
-    artifacts: list[Artifact] = []
+    artifacts: dict[str, Artifact] = {}
     current = ""
     try:
         for step in plan.steps:
@@ -127,7 +127,7 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
             hint=problem.hint or None,
         )
     else:
-        result = BuildResult(status="ok", seconds=emit.elapsed, artifacts=tuple(artifacts))
+        result = BuildResult(status="ok", seconds=emit.elapsed, artifacts=tuple(artifacts.values()))
     emit(
         BuildFinished(
             status=result.status,

@@ -230,7 +230,9 @@ async def _end_group(group: int) -> None:
     _signal_group(group, signal.SIGKILL)
 
 
-async def _end(process: asyncio.subprocess.Process, readers: asyncio.Future[tuple[None, None]]) -> None:
+async def _end(
+    process: asyncio.subprocess.Process, readers: asyncio.Future[tuple[None, None]]
+) -> None:
     """Leaves no process of the group, and nothing of its output unread."""
     await _end_group(process.pid)
     await process.wait()

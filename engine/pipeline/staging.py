@@ -15,6 +15,9 @@ from engine.problem import Problem, Refused
 _SUFFIX = ".diskwright-part"
 RECORD = "build.jsonl"
 
+IMAGE, ESP, OUTPUT = "image.part", "esp.part", "output.part"
+"""In the hidden folder: the raw image in the making, a copy of the ESP, the converted image."""
+
 
 class Staging:
     """The hidden folder of one build, and the way from there to the output folder.
@@ -31,7 +34,7 @@ class Staging:
     def __init__(self, outdir: Path, name: str) -> None:
         self.outdir = outdir
         self.folder = outdir / f".{name}{_SUFFIX}"
-        self.image = self.folder / "image.part"
+        self.image = self.folder / IMAGE
 
     def part(self, name: str) -> Path:
         """Returns where an output is made until it is complete."""

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.events import Artifact, Emit, Log, Progress, StepStarted
-from engine.pipeline import runner
+from engine.pipeline import runner, staging
 from engine.pipeline.environment import tool_environment
 from engine.pipeline.staging import Staging
+from engine.plan import steps
 from engine.plan.model import Plan, StepPlan
 
 T = TypeVar("T")
 
 _PROGRESS_INTERVAL = 0.05
-IMAGE = "$IMAGE"
-"""Stands for the temporary image in a plan's commands."""
+# Tools run in the hidden folder and see plain relative names: no character of the output
+# folder's name can then be taken for an offset ("?"), a drive ("@@") or a protocol (":").
+_PLACES = {steps.IMAGE: staging.IMAGE, steps.ESP: staging.ESP, steps.OUTPUT: staging.OUTPUT}
 
 
 @dataclass(slots=True)
@@ -29,14 +31,14 @@ class Work:
 
     Attributes:
         emit: Takes events; call it from the event loop's thread only.
-        artifacts: The finished outputs, as the steps learn their sums.
+        artifacts: The finished outputs by name, once their sums are known.
     """
 
     plan: Plan
     step: StepPlan
     staging: Staging
     emit: Emit
-    artifacts: list[Artifact] = field(default_factory=list)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _said: float = 0.0
 
@@ -70,17 +72,15 @@ class Work:
         accept: frozenset[int] = frozenset({0}),
         quiet: bool = False,
         extra: dict[str, str] | None = None,
-        replace: dict[str, str] | None = None,
-        cwd: Path | None = None,
+        verbatim: bool = False,
     ) -> runner.ToolResult:
-        """Runs a command of the plan, `$IMAGE` replaced; see `runner.run`.
+        """Runs a command of the plan in the hidden folder; see `runner.run`.
 
         Args:
             extra: More environment variables.
-            replace: More words to replace inside arguments.
+            verbatim: Leave what looks like a placeholder alone: the text is the user's.
         """
-        names = {IMAGE: str(self.image)} | (replace or {})
-        command = tuple(_replaced(word, names) for word in argv)
+        command = tuple(argv) if verbatim else tuple(_replaced(word) for word in argv)
         self.emit(StepStarted(id=self.step.id, title=self.step.title, argv=command))
         return await runner.run(
             command,
@@ -91,7 +91,7 @@ class Work:
             progress=progress,
             accept=accept,
             quiet=quiet,
-            cwd=cwd,
+            cwd=self.staging.folder,
         )
 
     async def thread(self, call: Callable[[Callable[[int, int], None]], T]) -> T:
@@ -124,7 +124,7 @@ async def _settle(future: asyncio.Future[T]) -> None:
         return
 
 
-def _replaced(word: str, names: dict[str, str]) -> str:
-    for name, value in names.items():
-        word = word.replace(name, value)
+def _replaced(word: str) -> str:
+    for placeholder, name in _PLACES.items():
+        word = word.replace(placeholder, name)
     return word

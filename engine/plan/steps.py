@@ -21,8 +21,8 @@ A step without commands is done in process. Ids and what they leave behind:
     check-root     e2fsck, read-only
     check-esp      fsck.fat, read-only
     convert        the output format, where it is not raw
+    hook           the user's `hooks.after_build`, which may still change the image
     checksum       SHA-256 of every output
-    hook           the user's `hooks.after_build`
     publish        outputs under their final names
 """
 
@@ -167,12 +167,12 @@ _STEPS = (
         weight=written_bytes,
         commands=_convert,
     ),
-    Step(id="checksum", title="Compute checksums", weight=written_bytes),
     Step(
         id="hook",
         title="Run the after-build hook",
         wanted=lambda plan: bool(plan.settings.after_build),
         commands=lambda plan: (("bash", "-c", plan.settings.after_build),),
     ),
+    Step(id="checksum", title="Compute checksums", weight=written_bytes),
     Step(id="publish", title="Move the outputs into place"),
 )

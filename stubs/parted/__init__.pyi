@@ -3,7 +3,6 @@
 
 PARTITION_NORMAL: int
 PARTITION_BOOT: int
-PARTITION_ESP: int
 PARTITION_BIOS_GRUB: int
 
 class PartedException(Exception): ...

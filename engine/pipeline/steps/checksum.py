@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from engine.events import Artifact
 from engine.pipeline.sparse import sha256
-from engine.pipeline.steps.names import HYDRA, image_name
+from engine.pipeline.steps.names import HYDRA, finish_image
 from engine.pipeline.work import Work
 
 
 async def checksum(work: Work) -> None:
     """Hashes the finished outputs."""
-    finish_raw(work)
+    finish_image(work)
     for name in work.staging.finished():
         path = work.staging.folder / name
         if name == HYDRA or path.is_symlink():
@@ -19,13 +22,12 @@ async def checksum(work: Work) -> None:
             lambda report, path=path: sha256(path, report, work.cancelled)  # type: ignore[misc]
         )
         artifact = Artifact(
-            path=str(work.staging.outdir / name), bytes=path.stat().st_size, sha256=digest
+            path=_readable(work.staging.outdir / name), bytes=path.stat().st_size, sha256=digest
         )
-        work.artifacts.append(artifact)
+        work.artifacts[name] = artifact
         work.emit(artifact)
 
 
-def finish_raw(work: Work) -> None:
-    """Gives a raw image its own name: every step that writes to it is over."""
-    if work.image.exists():
-        work.staging.complete(work.image, image_name(work.plan))
+def _readable(path: Path) -> str:
+    """Returns a path as text that JSON can hold, whatever bytes it is made of."""
+    return os.fsencode(path).decode("utf-8", "replace")

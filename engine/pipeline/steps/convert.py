@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import uuid
 
+from engine.pipeline.staging import IMAGE, OUTPUT
 from engine.pipeline.stamps import stamp_vdi, stamp_vpc
 from engine.pipeline.steps.names import image_name
 from engine.pipeline.work import Work
+from engine.spec.formats import FORMATS
 
 _PERCENT = re.compile(r"\(\s*(\d+)\.(\d\d)/100%\)")
 _STAMPS = {"vdi": stamp_vdi, "vpc": stamp_vpc}
@@ -16,21 +18,17 @@ _STAMPS = {"vdi": stamp_vdi, "vpc": stamp_vpc}
 async def convert(work: Work) -> None:
     """Converts the raw image and, where deterministic, fixes the new file's random fields."""
     settings = work.plan.settings
-    output = work.staging.part(image_name(work.plan))
+    output = work.staging.folder / OUTPUT
     size = work.plan.disk.bytes
     for argv in work.step.argv:
-        await work.tool(
-            argv,
-            replace={"$OUTPUT": str(output)},
-            progress=lambda text: parse_progress(text, size),
-        )
+        await work.tool(argv, progress=lambda text: parse_progress(text, size))
     stamp = _STAMPS.get(settings.format)
     if stamp is not None and settings.deterministic:
         stamp(output, uuid.UUID(settings.seed), settings.source_date_epoch)
-        await work.tool(
-            ("qemu-img", "compare", "-p", "-f", "raw", "-F", settings.format, "$IMAGE", "$OUTPUT"),
-            replace={"$OUTPUT": str(output)},
-        )
+    options = FORMATS[settings.format].qemu_img
+    driver = options[options.index("-O") + 1]
+    compare = ("qemu-img", "compare", "-p", "-f", "raw", "-F", driver, IMAGE, OUTPUT)
+    await work.tool(compare, progress=lambda text: parse_progress(text, size))
     work.image.unlink()
     work.staging.complete(output, image_name(work.plan))
 

@@ -8,6 +8,7 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline.environment import FAT_EPOCH
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.sparse import copy_range, zeros
+from engine.pipeline.staging import ESP, IMAGE
 from engine.pipeline.work import Work
 from engine.plan.model import FilesystemPlan
 
@@ -27,7 +28,7 @@ async def populate(work: Work) -> None:
     Raises:
         StepFailed: A source changed or cannot be read, by name.
     """
-    drive = f"{work.image}@@{work.plan.offset('esp')}"
+    drive = f"{IMAGE}@@{work.plan.offset('esp')}"
     entries = [entry for entry in _filesystem(work).manifest if entry.path]
     folders = [_name(entry) for entry in entries if entry.is_directory]
     for at in range(0, len(folders), _MANY):
@@ -68,14 +69,14 @@ async def check(work: Work) -> None:
     Raises:
         StepFailed: The file system is not clean.
     """
-    copy = work.staging.part("esp")
+    copy = work.staging.folder / ESP
     partition = work.plan.partition("esp")
     offset = work.plan.offset("esp")
     await work.thread(
         lambda report: copy_range(work.image, offset, partition.bytes, copy, work.cancelled)
     )
     for argv in work.step.argv:
-        await work.tool(argv, replace={"$ESP": str(copy)})
+        await work.tool(argv)
     copy.unlink()
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from engine.pipeline.steps.checksum import finish_raw
-from engine.pipeline.steps.names import image_name
+from engine.pipeline.steps.names import finish_image
 from engine.pipeline.work import Work
 
 
@@ -13,12 +12,10 @@ async def run(work: Work) -> None:
     OUT is the folder whose contents become the output folder's, so that a hook that fails
     leaves nothing behind and one that adds files has them published with the rest.
     """
-    finish_raw(work)
-    folder = work.staging.folder
-    image = folder / image_name(work.plan)
+    folder, image = work.staging.folder, finish_image(work)
     for argv in work.step.argv:
         await work.tool(
             argv,
             extra={"OUT": str(folder), "DISK_IMAGE": str(image), "diskImage": str(image)},
-            cwd=folder,
+            verbatim=True,
         )

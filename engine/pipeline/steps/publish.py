@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from engine.pipeline.failure import StepFailed
@@ -36,12 +34,8 @@ async def publish(work: Work) -> None:
         "plan": to_json(plan),
         "tools": await versions(work),
         "outputs": [
-            {
-                "path": str(Path(artifact.path).relative_to(staging.outdir)),
-                "bytes": artifact.bytes,
-                "sha256": artifact.sha256,
-            }
-            for artifact in work.artifacts
+            {"path": name, "bytes": artifact.bytes, "sha256": artifact.sha256}
+            for name, artifact in sorted(work.artifacts.items())
         ],
     }
     staging.write(MANIFEST, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")

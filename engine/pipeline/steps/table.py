@@ -17,7 +17,7 @@ from engine.plan.model import DiskPlan, PartitionPlan, Plan
 _LABELS = {"gpt": "gpt", "mbr": "msdos"}
 _FLAGS = {
     "boot": parted.PARTITION_BOOT,
-    "esp": parted.PARTITION_ESP,
+    "esp": 18,  # PED_PARTITION_ESP of libparted's disk.h, for which pyparted has no name
     "bios_grub": parted.PARTITION_BIOS_GRUB,
 }
 # libparted reads the sector size of an image file from this variable, for the whole process.
