@@ -1,0 +1,383 @@
+"""The wizard: modes, themes, keys, quitting, and what happens when something breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.worker import Worker
+
+from engine.problem import Refused
+from tui.commands import WizardCommands
+from tui.config import Config, load_config
+from tui.document import Document, open_document
+from tui.glyphs import ASCII, UNICODE
+from tui.help import help_for
+from tui.keys import KEYS, bindings
+from tui.planner import Planner
+from tui.report import write_report
+from tui.screens.build import BuildScreen
+from tui.screens.design import DesignScreen
+from tui.screens.dialogs import AskScreen, ConfirmScreen, HelpScreen
+from tui.screens.messages import (
+    BuildRequested,
+    DocumentChanged,
+    DocumentChosen,
+    SaveRequested,
+    StartRequested,
+)
+from tui.screens.start import StartScreen
+from tui.session import Session
+from tui.theme import DARK, LIGHT, preferred, role_variables
+
+AUTOSAVE_DELAY = 1.0
+"""Seconds from an edit to its being kept."""
+CRASHED = 70
+"""Exit status of a fault of our own (EX_SOFTWARE of sysexits.h)."""
+CANCELLED = 130
+
+
+class DiskwrightApp(App[int]):
+    """Start, design and build are modes: a build runs on while the design is looked at."""
+
+    TITLE = "Diskwright"
+    CSS_PATH = "diskwright.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (110, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-low"), (24, "-medium"), (34, "-tall")]
+    COMMANDS = {WizardCommands}
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+
+    def __init__(
+        self,
+        document: Document | None = None,
+        *,
+        outdir: Path | None = None,
+        config: Config | None = None,
+        session: Session | None = None,
+        environment: dict[str, str] | None = None,
+        ascii_only: bool = False,
+        warnings: Iterable[str] = (),
+    ) -> None:
+        """Prepares the wizard.
+
+        Args:
+            document: What to design; without one the start page asks.
+            outdir: Where outputs go unless the user says otherwise.
+            config: The user's choices; read from the usual place if left out.
+            session: Where the work is kept.
+            environment: For tests; `os.environ` if left out.
+            ascii_only: Draw with ASCII alone.
+            warnings: What to tell once the wizard is up.
+        """
+        self.environment = dict(os.environ) if environment is None else environment
+        super().__init__()
+        self.config = load_config() if config is None else config
+        self.session = Session() if session is None else session
+        self.glyphs = ASCII if ascii_only or self.environment.get("TERM") == "linux" else UNICODE
+        self.outdir = Path.cwd() if outdir is None else outdir
+        self._document = document
+        self._warnings = [*self.config.warnings, *warnings]
+        self._autosave: Timer | None = None
+        self._build: Worker[None] | None = None
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+
+    # ------------------------------------------------------------------ looks
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Gives every theme the role colours."""
+        return role_variables(self.available_themes.get(self.theme))
+
+    def on_mount(self) -> None:
+        """Sets theme and keys, and shows the first screen."""
+        wanted = preferred(self.environment, self.config.theme)
+        self.theme = wanted if wanted in self.available_themes else DARK.name
+        self.set_class(self.glyphs is ASCII, "-ascii")
+        self._set_keys()
+        self.theme_changed_signal.subscribe(self, self._theme_changed)
+        self.add_mode("start", self._start_screen)
+        if self._document is None:
+            self.switch_mode("start")
+        else:
+            self.design(self._document)
+        for warning in self._warnings:
+            self.notify(warning, severity="warning", markup=False)
+
+    def _theme_changed(self, theme: object) -> None:
+        if self.config.theme != self.theme and not self.is_headless:
+            self.config.theme = self.theme
+            self.config.save()
+
+    def _set_keys(self) -> None:
+        known = {key.id for key in KEYS}
+        for name in self.config.keys:
+            if name not in known:
+                self._warnings.append(f"{self.config.file}: no key is called {name!r}")
+        self.set_keymap({name: keys for name, keys in self.config.keys.items() if name in known})
+
+    def _start_screen(self) -> StartScreen:
+        found = self.session.unfinished()
+        return StartScreen(Path.cwd(), self.config.recent, found, self.glyphs)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Leaves only the choice of a theme: the rest has better names in `WizardCommands`."""
+        yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
+
+    # ------------------------------------------------------------------ documents
+
+    @property
+    def designing(self) -> DesignScreen | None:
+        """The design screen, if there is one."""
+        for stack in self._screen_stacks.values():
+            for screen in stack:
+                if isinstance(screen, DesignScreen):
+                    return screen
+        return None
+
+    @on(DocumentChosen)
+    def _document_chosen(self, message: DocumentChosen) -> None:
+        self.design(message.document, message.step)
+
+    @work(group="modes", exclusive=True)
+    async def design(self, document: Document, step: str = "layout") -> None:
+        """Shows the design screen of a document; what was designed before must be safe."""
+        if "design" in self._modes:
+            if self.current_mode == "design":
+                await self.switch_mode("start")
+            await self.remove_mode("design")
+        if document.path is not None:
+            self.config.remember(document.path)
+        planner = Planner(document.base, self.environment)
+        screen = partial(
+            DesignScreen, document, planner, outdir=self.outdir, glyphs=self.glyphs, step=step
+        )
+        self.add_mode("design", screen)
+        await self.switch_mode("design")
+
+    @on(StartRequested)
+    @work(group="dialog", exclusive=True)
+    async def start_requested(self) -> None:
+        """Shows the start page anew, once what is designed is safe."""
+        if await self._is_safe("Go to the start page?"):
+            self.session.end()
+            await self.switch_mode("start")
+
+    @on(SaveRequested)
+    @work(group="dialog", exclusive=True)
+    async def save_requested(self, message: SaveRequested) -> None:
+        """Saves the document."""
+        await self._save(ask=message.ask)
+
+    async def _save(self, *, ask: bool) -> bool:
+        """Saves; whether that worked. Must run in a worker."""
+        screen = self.designing
+        if screen is None:
+            return False
+        document = screen.document
+        path = document.path
+        if ask or path is None:
+            default = str(path) if path else f"{screen.spec.name or 'disk'}.toml"
+            answer = await self.push_screen_wait(
+                AskScreen("Save the spec", "As a TOML file:", default, "Save")
+            )
+            if not answer:
+                return False
+            path = document.base / Path(answer).expanduser()
+            if path.exists() and path != document.path:
+                question = ConfirmScreen(
+                    "Replace the file?", f"{path} exists.", (("no", "Keep it"), ("yes", "Replace"))
+                )
+                if await self.push_screen_wait(question) != "yes":
+                    return False
+        try:
+            document.save(screen.spec, path)
+        except OSError as error:
+            screen.say(f"Not saved: {error.strerror}: {path}")
+            self.bell()
+            return False
+        self.config.remember(path)
+        screen.say(f"Saved {path}")
+        screen.watch_preview(screen.preview)
+        return True
+
+    async def _is_safe(self, title: str) -> bool:
+        """Asks about unsaved work; whether to go on. Must run in a worker."""
+        screen = self.designing
+        if screen is None or screen.document.is_saved(screen.spec):
+            return True
+        answer = await self.push_screen_wait(
+            ConfirmScreen(
+                title,
+                f"{screen.document.name} has changes that are not saved.",
+                (("stay", "Stay"), ("save", "Save"), ("discard", "Discard")),
+            )
+        )
+        if answer == "save":
+            return await self._save(ask=False)
+        return answer == "discard"
+
+    @on(DocumentChanged)
+    def _document_changed(self) -> None:
+        if self._autosave is not None:
+            self._autosave.stop()
+        self._autosave = self.set_timer(AUTOSAVE_DELAY, self._keep)
+
+    def _keep(self) -> None:
+        screen = self.designing
+        if screen is None:
+            return
+        if screen.document.is_saved(screen.spec):
+            self.session.end()
+        else:
+            self.session.keep(screen.document, screen.spec, screen.step, screen.outdir)
+
+    # ------------------------------------------------------------------ help
+
+    def action_explain(self) -> None:
+        """Explains the focused thing."""
+        if isinstance(self.screen, HelpScreen):
+            return
+        self.push_screen(HelpScreen(*help_for(self)))
+
+    # ------------------------------------------------------------------ building
+
+    @on(BuildRequested)
+    @work(group="dialog", exclusive=True)
+    async def build_requested(self, message: BuildRequested) -> None:
+        """Builds a plan, once the user agreed to what is replaced."""
+        if self._build is not None and self._build.is_running:
+            self.switch_mode("build")
+            return
+        there = [n for n in message.plan.outputs if (message.outdir / n).exists()]
+        if there:
+            question = ConfirmScreen(
+                "Replace what is there?",
+                f"{message.outdir} already holds: {', '.join(there)}. They are replaced once the "
+                "new ones are complete and verified.",
+                (("no", "Keep them"), ("yes", "Replace and build")),
+            )
+            if await self.push_screen_wait(question) != "yes":
+                return
+        if "build" in self._modes:
+            await self.remove_mode("build")
+        self.add_mode("build", partial(BuildScreen, message.plan, message.outdir, self.glyphs))
+        await self.switch_mode("build")
+        screen = self.screen
+        assert isinstance(screen, BuildScreen)
+        # The app, not the screen, owns the worker: leaving a screen cancels its workers.
+        self._build = self.run_worker(
+            screen.run_build(force=bool(there)), group="build", exit_on_error=False
+        )
+
+    def cancel_build(self) -> None:
+        """Stops the running build, if any."""
+        if self._build is not None:
+            self._build.cancel()
+
+    async def _end_build(self) -> None:
+        """Cancels the build and waits until nothing of it is left."""
+        worker = self._build
+        if worker is None or not worker.is_running:
+            return
+        worker.cancel()
+        while worker.is_running:
+            await asyncio.sleep(0.02)
+
+    # ------------------------------------------------------------------ leaving
+
+    async def action_quit(self) -> None:
+        """Asks where something would be lost, then leaves nothing running."""
+        self._quit_flow()
+
+    @work(group="dialog", exclusive=True)
+    async def _quit_flow(self) -> None:
+        building = self._build is not None and self._build.is_running
+        if building:
+            answer = await self.push_screen_wait(
+                ConfirmScreen(
+                    "A build is running",
+                    "Quitting cancels it; nothing partial is left behind.",
+                    (("stay", "Go on building"), ("quit", "Cancel it and quit")),
+                )
+            )
+            if answer != "quit":
+                return
+        if not await self._is_safe("Quit?"):
+            return
+        await self._end_build()
+        self.session.end()
+        self.exit(CANCELLED if building else 0, return_code=CANCELLED if building else 0)
+
+    def watch_signals(self) -> None:
+        """Ends as asked when the terminal closes or somebody sends SIGTERM."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._terminated, number)
+
+    @work(group="terminate", exclusive=True)
+    async def _terminated(self, number: int) -> None:
+        self._keep()
+        await self._end_build()
+        self.exit(128 + number, return_code=128 + number)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Keeps the work and reports calmly instead of showing a traceback."""
+        if self.is_headless:
+            super()._handle_exception(error)
+            return
+        if self._exception is not None:
+            return
+        self._exception = error
+        self._exception_event.set()
+        self._keep()
+        report = write_report(self.session.folder, error)
+        self.panic(
+            Text(
+                "Diskwright came upon a fault of its own and had to stop.\n"
+                "Your design is kept: the next start offers to resume it.\n"
+                f"A report is in {report}"
+            )
+        )
+        self._return_code = CRASHED
+
+
+def run(spec_path: Path | None = None, *, ascii_only: bool = False) -> int:
+    """Opens the wizard.
+
+    Args:
+        spec_path: A spec to open; the start page otherwise.
+        ascii_only: Draw with ASCII alone.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        Refused: The spec cannot be opened.
+    """
+    document = None if spec_path is None else open_document(spec_path)
+    app = _Terminal(document, ascii_only=ascii_only)
+    app.run()
+    return app.return_code or 0
+
+
+class _Terminal(DiskwrightApp):
+    """The wizard on a real terminal, which can be closed."""
+
+    def on_ready(self) -> None:
+        """Listens to signals once the loop runs."""
+        self.watch_signals()
+
+
+__all__ = ["DiskwrightApp", "Refused", "run"]

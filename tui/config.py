@@ -1,0 +1,68 @@
+"""What the wizard remembers of its user: theme, keys, recent specs. Never needed to run."""
+
+from __future__ import annotations
+
+import tomllib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+import tomlkit
+
+RECENT = 8
+
+
+@dataclass(slots=True)
+class Config:
+    """The user's choices.
+
+    Attributes:
+        keys: Binding id to keys, as `"design.build" = "f5,ctrl+b"`.
+        recent: Spec files, the latest first.
+        warnings: What in the file could not be used, as sentences.
+    """
+
+    file: Path
+    theme: str = ""
+    keys: dict[str, str] = field(default_factory=dict)
+    recent: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def remember(self, path: Path) -> None:
+        """Puts a spec first among the recent ones."""
+        text = str(path.resolve())
+        self.recent = [text, *(other for other in self.recent if other != text)][:RECENT]
+        self.save()
+
+    def save(self) -> None:
+        """Writes the file; not being able to is no reason to stop."""
+        document = tomlkit.document()
+        if self.theme:
+            document["theme"] = self.theme
+        document["recent"] = list(self.recent)
+        document["keys"] = dict(self.keys)
+        with suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def load_config(file: Path | None = None) -> Config:
+    """Reads the user's choices; what is wrong with the file is told, not raised."""
+    file = file or Path(platformdirs.user_config_path("diskwright")) / "wizard.toml"
+    config = Config(file)
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return config
+    except (OSError, ValueError) as error:
+        config.warnings.append(f"{file}: not used: {error}")
+        return config
+    theme, keys, recent = values.get("theme", ""), values.get("keys", {}), values.get("recent", [])
+    if isinstance(theme, str):
+        config.theme = theme
+    if isinstance(keys, dict):
+        config.keys = {str(k): v for k, v in keys.items() if isinstance(v, str)}
+    if isinstance(recent, list):
+        config.recent = [item for item in recent if isinstance(item, str)][:RECENT]
+    return config

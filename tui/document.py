@@ -1,0 +1,71 @@
+"""The document being designed: a spec, where it lives, and whether it is saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.spec.load import load
+from engine.spec.model import ImageSpec
+from engine.spec.save import dumps
+
+
+@dataclass(slots=True)
+class Document:
+    """A spec and its file.
+
+    Attributes:
+        path: Its file, or None while it has none.
+        base: Folder that relative sources start from.
+        text: The file as read, whose comments saving keeps.
+        saved: The spec as it stands in the file, or None.
+        title: What it is called while it has no file.
+    """
+
+    spec: ImageSpec
+    base: Path
+    path: Path | None = None
+    text: str | None = None
+    saved: ImageSpec | None = None
+    title: str = "new image"
+
+    @property
+    def name(self) -> str:
+        """What the title bar calls it."""
+        return str(self.path) if self.path else self.title
+
+    def is_saved(self, spec: ImageSpec) -> bool:
+        """Whether the file holds this spec; an untouched preset has nothing to lose."""
+        return spec == (self.saved if self.saved is not None else self.spec)
+
+    def save(self, spec: ImageSpec, path: Path) -> None:
+        """Writes the spec, comments and order kept where there were any.
+
+        Raises:
+            OSError: It cannot be written; the old file is untouched.
+        """
+        text = dumps(spec, self.text)
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        self.path, self.text, self.saved, self.base = path, text, spec, path.resolve().parent
+
+
+def open_document(path: Path) -> Document:
+    """Reads a spec file.
+
+    Raises:
+        Refused: It is no valid spec; every problem is in it.
+    """
+    loaded = load(path)
+    return Document(
+        spec=loaded.spec,
+        base=loaded.base,
+        path=loaded.path,
+        text=loaded.text,
+        saved=loaded.spec,
+    )

@@ -1,0 +1,308 @@
+"""Every field of the form, as data: the panes, the help and the documentation read this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.plan.model import Plan
+from engine.problem import Scalar
+from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.settings import Settings
+from engine.units import format_exact, human
+
+Kind = Literal["text", "size", "number", "switch", "choice", "path"]
+Echo = Callable[[Settings, "Plan | None"], str]
+OUTDIR = "outdir"
+"""Key of the output folder: part of the session, not of the spec."""
+
+_SWITCH = (("yes", "yes"), ("no", "no"))
+_DIGITS = r"[0-9]*"
+_GUID = r"[0-9A-Fa-f-]*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSpec:
+    """A field.
+
+    Attributes:
+        path: Key path in the spec.
+        step: The pane it stands in.
+        label: Up to 18 cells.
+        help: One line, shown below while there is nothing more urgent.
+        guide: Markdown for F1.
+        choices: Value and title, for kind "choice".
+        default: What holds when the key is left out, as text.
+        echo: What the engine makes of the value.
+        restrict: Regular expression of what can be typed.
+        max_length: Characters, 0 for no limit.
+    """
+
+    path: str
+    step: str
+    label: str
+    help: str
+    guide: str
+    kind: Kind = "text"
+    choices: tuple[tuple[str, str], ...] = ()
+    default: Callable[[Settings], str] = lambda _settings: ""
+    echo: Echo = lambda _settings, _plan: ""
+    restrict: str = ""
+    max_length: int = 0
+
+    @property
+    def widget_id(self) -> str:
+        """The id of its widget."""
+        return "field-" + self.path.replace(".", "-").replace("_", "-")
+
+    def help_markdown(self) -> str:
+        """Returns the text of F1."""
+        return f"# {self.label}\n\n`{self.path}`\n\n{self.guide}\n"
+
+    def to_text(self, value: Scalar) -> str:
+        """Returns an authored value as the control shows it."""
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return str(value)
+
+    def to_value(self, text: str) -> Scalar:
+        """Returns what was entered as the spec has it; empty is left out."""
+        if self.kind == "switch":
+            return text == "yes"
+        stripped = text if self.kind == "text" else text.strip()
+        if not stripped:
+            return None
+        if stripped.isascii() and stripped.isdigit() and self._is_number(stripped):
+            return int(stripped)
+        return stripped
+
+    def _is_number(self, _text: str) -> bool:
+        return self.kind in {"number", "size"} or self.path == "layout.sector_size"
+
+
+def has_root(plan: Plan) -> bool:
+    """Whether the plan got as far as a root file system."""
+    if plan.filesystem is not None:
+        return True
+    return plan.has("root") and plan.partition("root").filesystem is not None
+
+
+def _bytes(size: int) -> str:
+    return f"= {size:,} bytes ({human(size)})"
+
+
+def _yes(flag: bool) -> str:  # noqa: FBT001 - the value itself
+    return "yes" if flag else "no"
+
+
+def _disk_echo(settings: Settings, plan: Plan | None) -> str:
+    if settings.disk_bytes is None:
+        return _bytes(plan.disk.bytes) if plan else ""
+    if plan and plan.disk.bytes != settings.disk_bytes:
+        return f"{_bytes(settings.disk_bytes)}, rounded to {plan.disk.bytes:,} bytes"
+    return _bytes(settings.disk_bytes)
+
+
+def _root_free_echo(settings: Settings, plan: Plan | None) -> str:
+    if plan is None or not has_root(plan):
+        return _bytes(settings.additional_bytes)
+    return f"{_bytes(settings.additional_bytes)}; in the plan {plan.root.free_bytes:,} are free"
+
+
+def _boot_echo(settings: Settings, plan: Plan | None) -> str:
+    if plan is not None and plan.has("esp"):
+        partition = plan.partition("esp")
+        if partition.bytes != settings.boot_bytes:
+            return f"{_bytes(settings.boot_bytes)}; the ESP gets {partition.bytes:,} bytes"
+    return _bytes(settings.boot_bytes)
+
+
+def _inode_echo(_settings: Settings, plan: Plan | None) -> str:
+    if plan is None or not has_root(plan):
+        return ""
+    return f"{plan.root.inodes:,} inodes in the plan, {plan.root.free_inodes:,} free"
+
+
+_TABLE = (
+    FieldSpec(
+        path="layout.filesystem", step="layout", label="File system", kind="choice",
+        choices=tuple((f.key, f.title) for f in FILESYSTEMS.values() if f.writer),
+        default=lambda settings: settings.filesystem,
+        help="What the root file system is made as",
+        guide="ext4 unless a guest cannot read it. ext3 and ext2 are for old kernels.",
+    ),
+    FieldSpec(
+        path="layout.label", step="layout", label="Label",
+        default=lambda settings: settings.label,
+        help="Name of the root file system, at most 16 bytes",
+        guide="Boot loaders and `/etc/fstab` can find the file system by it (`LABEL=...`). "
+        "An ext label holds at most 16 bytes of UTF-8.",
+    ),
+    FieldSpec(
+        path="layout.sector_size", step="layout", label="Sector size", kind="choice",
+        choices=(("512", "512"), ("4096", "4096")),
+        default=lambda settings: str(settings.sector_size),
+        help="512 fits nearly everything; 4096 only for 4Kn drives",
+        guide="Logical sector size in bytes, in which the partition table counts. Virtual disks, "
+        "USB sticks and most drives present 512.",
+    ),
+    FieldSpec(
+        path="size.disk", step="size", label="Disk size", kind="size",
+        default=lambda settings: "auto" if settings.disk_bytes is None
+        else format_exact(settings.disk_bytes),
+        echo=_disk_echo,
+        help="A number with K, M, G, T (powers of 1024), KB, MB, ... (1000); bare is MiB",
+        guide="The whole disk: partition table, ESP and root together. `4GiB`, `4096` (MiB) and "
+        "`4294967296B` are the same. Left empty, the disk is as large as its contents need.",
+    ),
+    FieldSpec(
+        path="size.additional", step="size", label="Free space", kind="size",
+        default=lambda settings: settings.additional_text or format_exact(settings.additional_bytes),
+        echo=_root_free_echo,
+        help="What stays free in the root file system beyond the contents",
+        guide="With automatic size: bytes still free in root after everything is in. `512MiB`, "
+        "`2G` and so on; a bare number is bytes.",
+    ),
+    FieldSpec(
+        path="size.boot", step="size", label="Boot size", kind="size",
+        default=lambda settings: settings.boot_text or format_exact(settings.boot_bytes),
+        echo=_boot_echo,
+        help="Size of the EFI system partition",
+        guide="The EFI system partition holds boot loader, kernels and initrds. Under "
+        "make-disk-image's rules this is not a size but the offset at which the ESP ends.",
+    ),
+    FieldSpec(
+        path="size.inodes", step="size", label="Inodes", kind="number", restrict=_DIGITS,
+        default=lambda settings: "as needed" if settings.additional_inodes is None
+        else str(settings.additional_inodes),
+        echo=_inode_echo,
+        help="Inodes kept free beyond what the contents take",
+        guide="Each file, folder and link takes one inode. Left empty, the engine provides as "
+        "many as the contents need and a reserve in proportion to the free space.",
+    ),
+    FieldSpec(
+        path="boot.kernel", step="boot", label="Kernel", kind="path",
+        default=lambda settings: settings.kernel or "found in the contents",
+        help="Empty: bootspec, then /boot/vmlinuz-*, then /usr/lib/modules/*/vmlinuz",
+        guide="A kernel image on this machine, relative to the spec. Left empty, it is looked "
+        "for in the contents: bootspec, `/boot/vmlinuz-*`, `/usr/lib/modules/*/vmlinuz`.",
+    ),
+    FieldSpec(
+        path="boot.initrd", step="boot", label="Initrd", kind="path",
+        default=lambda settings: settings.initrd or "found beside the kernel",
+        help="Empty: the one that belongs to the kernel found",
+        guide="An initial RAM disk on this machine, relative to the spec.",
+    ),
+    FieldSpec(
+        path="boot.cmdline", step="boot", label="Command line",
+        default=lambda settings: settings.cmdline,
+        help="root=... is added",
+        guide="What the kernel is told. `console=ttyS0` lets it speak on the serial line, which "
+        "the boot test listens to. The root file system is added from the plan.",
+    ),
+    FieldSpec(
+        path="boot.efi_variables", step="boot", label="EFI variables", kind="switch",
+        choices=_SWITCH, default=lambda settings: _yes(settings.efi_variables),
+        help="Also writes efi-vars.fd with a boot entry, for a virtual machine",
+        guide="A file of UEFI variables that already names the boot loader. A virtual machine "
+        "started with it boots this entry first.",
+    ),
+    FieldSpec(
+        path="boot.prove", step="boot", label="Boot test", kind="switch",
+        choices=_SWITCH, default=lambda settings: _yes(settings.prove),
+        help="After the build, start the image in QEMU and watch its serial line",
+        guide="Boots the finished image in QEMU with a copy-on-write overlay, so the image "
+        "itself stays as built, and waits for the text below.",
+    ),
+    FieldSpec(
+        path="boot.expect", step="boot", label="Expected text",
+        default=lambda settings: settings.expect,
+        help="Regular expression the serial line must show in the boot test",
+        guide="For example `login:`. The boot test succeeds when the serial line matches.",
+    ),
+    FieldSpec(
+        path="nix.system", step="contents", label="Nix system", kind="path",
+        default=lambda settings: settings.nix_system,
+        help="Store path of a NixOS toplevel, or a flake reference; empty: none",
+        guide="The system's closure is copied to `/nix/store` of the image, registered, and "
+        "made the first generation of the system profile.",
+    ),
+    FieldSpec(
+        path="nix.only_store", step="contents", label="Only the store", kind="switch",
+        choices=_SWITCH, default=lambda settings: _yes(settings.nix_only_store),
+        help="The image holds the contents of /nix/store and nothing else",
+        guide="For guests that mount the image as their Nix store.",
+    ),
+    FieldSpec(
+        path="nix.install_boot_loader", step="boot", label="Guest's loader", kind="switch",
+        choices=_SWITCH, default=lambda settings: _yes(settings.nix_install_boot_loader),
+        help="Run the NixOS system's own boot loader installation",
+        guide="Only with a Nix system: its `switch-to-configuration boot` runs in a sandbox.",
+    ),
+    FieldSpec(
+        path="name", step="output", label="Name",
+        default=lambda settings: settings.name,
+        help="Name of the build; the file stem of what it writes",
+        guide="Also the seed of every identifier, unless a seed is given.",
+    ),
+    FieldSpec(
+        path=OUTDIR, step="output", label="Folder", kind="path",
+        help="Where the finished image goes",
+        guide="Everything is written under a temporary name here and renamed once it is "
+        "complete and verified.",
+    ),
+    FieldSpec(
+        path="compat", step="output", label="Rules", kind="choice",
+        choices=(("none", "Diskwright"), ("make-disk-image", "make-disk-image")),
+        default=lambda settings: settings.compat,
+        help="Whose rules decide sizes, alignment, identifiers and names",
+        guide="**Diskwright**: aligned to MiB, sizes as named, identifiers by role. "
+        "**make-disk-image**: byte for byte what the reference makes, oddities included. "
+        "Review shows where they differ.",
+    ),
+    FieldSpec(
+        path="identity.deterministic", step="output", label="Deterministic", kind="switch",
+        choices=_SWITCH, default=lambda settings: _yes(settings.deterministic),
+        help="Same spec and sources, same bytes",
+        guide="Identifiers come from the seed and times from the epoch. Otherwise they are "
+        "drawn anew for every build.",
+    ),
+    FieldSpec(
+        path="identity.seed", step="output", label="Seed", restrict=_GUID, max_length=36,
+        default=lambda settings: settings.seed,
+        help="UUID from which all identifiers derive; empty: from the name",
+        guide="Two images with the same seed have the same identifiers and should not meet in "
+        "one machine.",
+    ),
+    FieldSpec(
+        path="identity.disk_guid", step="output", label="Disk GUID", restrict=_GUID,
+        max_length=36, default=lambda settings: settings.disk_guid or "from the seed",
+        help="Empty: derived from the seed",
+        guide="Identifier in the header of the partition table.",
+    ),
+    FieldSpec(
+        path="identity.root_partition_guid", step="output", label="Root partition",
+        restrict=_GUID, max_length=36,
+        default=lambda settings: settings.root_partition_guid or "from the seed",
+        help="GUID of the root partition; empty: derived from the seed",
+        guide="What `root=PARTUUID=...` names.",
+    ),
+    FieldSpec(
+        path="identity.root_filesystem_uuid", step="output", label="Root file system",
+        restrict=_GUID, max_length=36,
+        default=lambda settings: settings.root_filesystem_uuid or "from the seed",
+        help="UUID of the root file system; empty: derived from the seed",
+        guide="What `root=UUID=...` names.",
+    ),
+    FieldSpec(
+        path="identity.source_date_epoch", step="output", label="Epoch", kind="number",
+        restrict=_DIGITS, default=lambda settings: str(settings.source_date_epoch),
+        help="Seconds since 1970: the time of everything without a time of its own",
+        guide="SOURCE_DATE_EPOCH of the environment wins over this.",
+    ),
+)  # fmt: skip
+
+FIELDS = {field.path: field for field in _TABLE}

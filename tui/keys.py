@@ -1,0 +1,116 @@
+"""Every key of the wizard: one table that bindings, footer, help and palette read.
+
+Ctrl+H, Ctrl+I, Ctrl+J, Ctrl+M and Ctrl+[ are Backspace, Tab, line feed, Enter and Escape on
+a terminal and so never appear here. F1, F10 and F11 may be taken by the terminal itself: F1
+has an alias, the others are not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding
+
+Place = Literal["app", "start", "design", "contents", "map", "build"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One binding.
+
+    Attributes:
+        place: Where it acts.
+        name: Its id is `place.name`, which a user's keymap names.
+        keys: Key names, comma separated; the first is the one shown.
+        label: Two words at most, for the footer.
+        tooltip: A sentence, for help, tooltip and palette.
+        show: It stands in the footer.
+        palette: It stands in the command palette.
+        priority: It acts before the focused widget sees the key.
+    """
+
+    place: Place
+    name: str
+    keys: str
+    action: str
+    label: str
+    tooltip: str
+    show: bool = False
+    palette: bool = True
+    priority: bool = False
+
+    @property
+    def id(self) -> str:
+        """The name in a keymap."""
+        return f"{self.place}.{self.name}"
+
+    def binding(self) -> Binding:
+        """Returns it as Textual wants it."""
+        return Binding(
+            self.keys,
+            self.action,
+            self.label,
+            show=self.show,
+            id=self.id,
+            tooltip=self.tooltip,
+            priority=self.priority,
+        )
+
+
+KEYS: tuple[Key, ...] = (
+    Key("app", "help", "f1,question_mark", "explain", "Help",
+        "Explain the focused field and list the keys", show=True),
+    Key("app", "commands", "f2,ctrl+p", "command_palette", "Actions",
+        "Search every action by name", show=True, palette=False),
+    Key("start", "forget", "delete", "forget", "Forget",
+        "Forget the unsaved session under the cursor", palette=False),
+    Key("design", "next", "f6", "next_step", "Next", "Go to the next step", show=True),
+    Key("design", "previous", "shift+f6", "previous_step", "Previous",
+        "Go to the previous step"),
+    Key("design", "table", "f7", "toggle_table", "Table",
+        "Show the partition table and the sizes in full, or the form again", show=True),
+    Key("design", "problems", "f8", "problems", "Problems",
+        "List every problem; Enter goes to it, F9 fixes it", show=True),
+    Key("design", "build", "f5", "build", "Build",
+        "Review the plan, then build it", show=True),
+    Key("design", "fix", "f9", "fix", "Fix",
+        "Apply the fix offered for the focused field, or the first one offered"),
+    Key("design", "save", "ctrl+s", "save", "Save", "Save the spec as TOML"),
+    Key("design", "save_as", "f12", "save_as", "Save as", "Save the spec under another name"),
+    Key("design", "undo", "ctrl+z", "undo", "Undo", "Take back the last edit"),
+    Key("design", "redo", "ctrl+y", "redo", "Redo", "Do the edit again that was taken back"),
+    Key("design", "jump", "ctrl+o", "jump", "Jump", "Go to any field by one letter"),
+    Key("design", "scale", "ctrl+t", "toggle_scale", "Scale",
+        "Draw the partition map true to scale, or even"),
+    Key("design", "map", "f4", "focus_map", "Map", "Go to the partition map"),
+    Key("design", "back", "escape", "back", "Back",
+        "Leave the field, then the step; nothing is lost", palette=False),
+    Key("design", "start", "f3", "start", "Start", "Go to the start page"),
+    *(
+        Key("design", f"step{number}", f"alt+{number}", f"step({number - 1})",
+            f"Step {number}", f"Go to step {number}", palette=False)
+        for number in range(1, 7)
+    ),
+    Key("contents", "add", "a,insert", "add", "Add", "Add an entry"),
+    Key("contents", "edit", "e,enter", "edit", "Edit", "Edit the entry"),
+    Key("contents", "duplicate", "d", "duplicate", "Duplicate", "Duplicate the entry"),
+    Key("contents", "up", "shift+up,k", "move(-1)", "Up", "Move the entry up"),
+    Key("contents", "down", "shift+down,j", "move(1)", "Down", "Move the entry down"),
+    Key("contents", "remove", "delete,x", "remove", "Remove",
+        "Remove the entry; Ctrl+Z brings it back"),
+    Key("contents", "usage", "u", "usage", "What is large",
+        "Show what is large in the image, folder by folder"),
+    Key("app", "quit", "ctrl+q", "quit", "Quit",
+        "Quit; asks where something would be lost", show=True, priority=True),
+)  # fmt: skip
+
+
+def bindings(place: Place) -> list[Binding]:
+    """Returns the bindings of a place, for `BINDINGS`."""
+    return [key.binding() for key in KEYS if key.place == place]
+
+
+def footer_order() -> dict[str, int]:
+    """Returns the position of each binding id in the footer, the most wanted first."""
+    return {key.id: position for position, key in enumerate(KEYS)}

@@ -1,0 +1,119 @@
+"""What all panes share: they show a preview and post edits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual import events
+from textual.containers import VerticalScroll
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Input
+
+from engine.problem import Scalar
+from engine.spec.model import ImageSpec
+from tui.fields import FIELDS, OUTDIR, FieldSpec
+from tui.glyphs import UNICODE, Glyphs
+from tui.preview import Preview
+from tui.widgets.choices import Choices
+from tui.widgets.field import Field
+from tui.widgets.messages import StepWanted
+from tui.widgets.suggest import PathSuggester
+
+
+class Pane(VerticalScroll, can_focus=False):
+    """A step of the design screen.
+
+    Attributes:
+        STEP: Its key; also its widget id.
+        TITLE: Its name in the rail.
+        LEAD: One sentence: what is decided here.
+    """
+
+    STEP: ClassVar[str]
+    TITLE: ClassVar[str]
+    LEAD: ClassVar[str]
+
+    preview: reactive[Preview] = reactive(Preview)
+    outdir = reactive("")
+
+    def __init__(self, glyphs: Glyphs = UNICODE, base: Path | None = None) -> None:
+        super().__init__(id=self.STEP, classes="pane")
+        self.glyphs = glyphs
+        self.base = base or Path.cwd()
+
+    def field(self, path: str, *, suggester: PathSuggester | None = None) -> Field:
+        """Makes the field of a key path."""
+        return Field(FIELDS[path], glyphs=self.glyphs, suggester=suggester)
+
+    def on_mount(self) -> None:
+        """Shows what there is."""
+        self.show(self.preview)
+
+    def watch_preview(self, preview: Preview) -> None:
+        """Shows the new preview in every field."""
+        if self.is_mounted:
+            self.show(preview)
+
+    def watch_outdir(self) -> None:
+        """The folder is a field of the output pane only."""
+        if self.is_mounted:
+            self.show(self.preview)
+
+    def show(self, preview: Preview) -> None:
+        """Fills the fields; panes with more to show extend this."""
+        if preview.settings is None:
+            return
+        for field in self.query(Field):
+            spec = field.spec
+            field.show(
+                self.outdir if spec.path == OUTDIR else value_at(preview.spec, spec),
+                spec.default(preview.settings),
+                spec.echo(preview.settings, preview.plan),
+                preview.problem_at(spec.path),
+                "F9",
+            )
+
+    def first_focus(self) -> Widget | None:
+        """Returns the widget that gets the focus when the step is entered."""
+        for widget in self.query("Input, Choices, DataTable, Tree, Button"):
+            if widget.focusable:
+                return widget
+        return None
+
+    def focus_path(self, path: str) -> bool:
+        """Focuses the control of a key path; whether there is one."""
+        for field in self.query(Field):
+            if field.spec.path == path and field.display:
+                field.control.focus()
+                return True
+        return False
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes to the next field, and from the last one to the next step."""
+        event.stop()
+        order = [widget for widget in self.query("Input, Choices, DataTable") if widget.focusable]
+        position = order.index(event.input) if event.input in order else len(order)
+        if position + 1 < len(order):
+            order[position + 1].focus()
+        else:
+            self.post_message(StepWanted("+", enter=True))
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Keeps the whole field in sight, and the terminal's cursor with it."""
+        field = event.widget.parent
+        while field is not None and not isinstance(field, (Field, Pane)):
+            field = field.parent
+        target = field if isinstance(field, Field) else event.widget
+        if not isinstance(event.widget, Choices) or target is not event.widget:
+            target.scroll_visible(animate=False)
+
+
+def value_at(spec: ImageSpec, field: FieldSpec) -> Scalar:
+    """Returns the authored value of a key path, None where it was left out."""
+    value: object = spec
+    for name in field.path.split("."):
+        value = getattr(value, name)
+    assert value is None or isinstance(value, (str, int, bool))
+    return value

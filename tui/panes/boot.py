@@ -1,0 +1,120 @@
+"""Boot: loader, kernel, command line, and the proof that it starts."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+
+from engine.spec.layouts import LAYOUTS
+from engine.spec.loaders import LOADERS, Loader
+from tui.panes.base import Pane
+from tui.preview import Preview
+from tui.text import visible
+from tui.widgets.choices import Choice, Choices
+from tui.widgets.field import Field
+from tui.widgets.labels import Plain
+from tui.widgets.messages import SpecEdited
+from tui.widgets.suggest import PathSuggester
+
+_KERNEL_FIELDS = ("boot.kernel", "boot.initrd", "boot.cmdline")
+
+
+class BootPane(Pane):
+    """Decides what starts the image."""
+
+    STEP = "boot"
+    TITLE = "Boot"
+    LEAD = "What starts the image, and with which kernel."
+
+    def compose(self) -> ComposeResult:
+        """The loaders, what they start, and the test."""
+        paths = PathSuggester(self.base)
+        yield Plain("Boot loader", classes="section")
+        yield Choices((), glyphs=self.glyphs, id="loader", help_text=_guide())
+        yield Plain("", id="loader-why")
+        yield self.field("boot.kernel", suggester=paths)
+        yield self.field("boot.initrd", suggester=paths)
+        yield self.field("boot.cmdline")
+        yield self.field("boot.efi_variables")
+        yield self.field("nix.install_boot_loader")
+        yield Plain("Proof", classes="section")
+        yield self.field("boot.prove")
+        yield self.field("boot.expect")
+
+    def show(self, preview: Preview) -> None:
+        """Shows the loaders with what speaks against each, and only the fields that count."""
+        super().show(preview)
+        settings = preview.settings
+        if settings is None:
+            return
+        choices = self.query_one("#loader", Choices)
+        choices.options = tuple(
+            Choice(
+                key,
+                loader.title,
+                detail=loader.summary,
+                blocked=_against(loader, settings.table, bool(settings.nix_system)),
+            )
+            for key, loader in LOADERS.items()
+        )
+        choices.chosen = settings.loader
+        self._explain(settings.loader)
+        own_kernel = settings.loader not in {"none", "nixos"}
+        for path in _KERNEL_FIELDS:
+            self._field(path).display = own_kernel
+        self._field("boot.efi_variables").display = settings.table in {"efi", "hybrid"}
+        self._field("nix.install_boot_loader").display = bool(settings.nix_system)
+        self._field("boot.expect").display = settings.prove
+
+    def _field(self, path: str) -> Field:
+        return self.query_one("#field-" + path.replace(".", "-").replace("_", "-"), Field)
+
+    @on(Choices.Highlighted, "#loader")
+    def _looked_at(self, event: Choices.Highlighted) -> None:
+        self._explain(event.value)
+
+    def _explain(self, key: str) -> None:
+        loader = LOADERS.get(key)
+        why = self.query_one("#loader-why", Plain)
+        if loader is None:
+            return
+        problem = self.preview.problem_at("boot.loader")
+        settings = self.preview.settings
+        against = (
+            _against(loader, settings.table, bool(settings.nix_system)) if settings else ""
+        )
+        if against:
+            why.show(f"{self.glyphs.blocked} Not now: {against}")
+        elif problem is not None and settings is not None and key == settings.loader:
+            why.show(f"{self.glyphs.state(problem.severity)} {visible(problem.message)}")
+        else:
+            why.show(loader.why)
+
+    @on(Choices.Chosen, "#loader")
+    def _taken(self, event: Choices.Chosen) -> None:
+        event.stop()
+        self.post_message(SpecEdited("boot.loader", event.value, "boot loader"))
+
+    def focus_path(self, path: str) -> bool:
+        """Also knows the loader."""
+        if path in {"boot", "boot.loader"}:
+            self.query_one("#loader").focus()
+            return True
+        return super().focus_path(path)
+
+
+def _against(loader: Loader, table: str, has_system: bool) -> str:  # noqa: FBT001
+    """Returns why a loader cannot be taken now, or ""."""
+    if not loader.fits(table):
+        fitting = ", ".join(LAYOUTS[key].title for key in loader.layouts if key in LAYOUTS)
+        return f"it needs one of these layouts: {fitting}"
+    if loader.key == "nixos" and not has_system:
+        return "it needs a Nix system (step Contents)"
+    return ""
+
+
+def _guide() -> str:
+    rows = "\n\n".join(
+        f"**{loader.title}**: {loader.summary}. {loader.why}" for loader in LOADERS.values()
+    )
+    return f"# Boot loader\n\n`boot.loader`\n\n{rows}\n"

@@ -1,0 +1,209 @@
+"""Contents: the entries of the image, each with what was found for it."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Button, DataTable
+from textual.widgets.data_table import RowDoesNotExist
+
+from engine.spec.model import Content as Entry
+from engine.units import human
+from tui.keys import bindings
+from tui.panes.base import Pane
+from tui.preview import Preview
+from tui.screens.entry import EntryScreen
+from tui.screens.usage import UsageScreen
+from tui.text import cut_left, visible
+from tui.widgets.labels import Plain
+from tui.widgets.messages import ContentsEdited
+
+
+class EntryTable(DataTable[Text]):
+    """The table of entries; its keys act on the row under the cursor."""
+
+    HELP = """
+# Contents
+
+Each row copies a file, a folder, a glob or an archive into the image, in this order; a later
+row may put files into a folder an earlier one made.
+
+A source folder that ends in `/` gives its contents, otherwise itself. Nothing is copied now:
+sources are read when the image is built, and the build stops if they changed meanwhile.
+"""
+    BINDINGS = bindings("contents")
+
+
+class ContentsPane(Pane):
+    """Decides what is in the image."""
+
+    STEP = "contents"
+    TITLE = "Contents"
+    LEAD = "What is copied into the image, and as whom."
+
+    def compose(self) -> ComposeResult:
+        """The table, its actions, and what a Nix system adds."""
+        table = EntryTable(cursor_type="row", zebra_stripes=False, id="entries")
+        yield table
+        yield Plain("", id="entries-empty")
+        with Horizontal(id="entry-actions"):
+            yield Button("Add (a)", id="entry-add", compact=True)
+            yield Button("Edit (e)", id="entry-edit", compact=True)
+            yield Button("Remove (x)", id="entry-remove", compact=True)
+            yield Button("What is large (u)", id="entry-usage", compact=True)
+        yield Plain("", id="contents-sum")
+        yield Plain("NixOS", classes="section")
+        yield self.field("nix.system")
+        yield self.field("nix.only_store")
+
+    def on_mount(self) -> None:
+        """Names the columns."""
+        table = self.query_one(EntryTable)
+        for title in ("Source", "Target", "Mode", "Owner", "Problems"):
+            table.add_column(title, key=title)
+        super().on_mount()
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries of the spec."""
+        return self.preview.spec.contents
+
+    @property
+    def row(self) -> int:
+        """The entry under the cursor."""
+        return self.query_one(EntryTable).cursor_row
+
+    def show(self, preview: Preview) -> None:
+        """Fills the table and the sum."""
+        super().show(preview)
+        table = self.query_one(EntryTable)
+        if not table.columns:
+            return
+        self._fill(table, preview)
+        empty = self.query_one("#entries-empty", Plain)
+        empty.display = not preview.spec.contents
+        empty.show("Nothing yet: the image would be empty. Press a to add a folder or an archive.")
+        self.query_one("#contents-sum", Plain).show(self._sum(preview))
+
+    def _fill(self, table: EntryTable, preview: Preview) -> None:
+        at = table.cursor_row
+        table.display = bool(preview.spec.contents)
+        table.clear()
+        source_width = max(min(40, self.size.width - 44), 14)
+        for index, entry in enumerate(preview.spec.contents):
+            owner = f"{entry.user}:{entry.group}" if entry.user is not None else "as found"
+            table.add_row(
+                Text(cut_left(visible(entry.source), source_width)),
+                Text(cut_left(visible(entry.target), 20)),
+                Text(visible(entry.mode or "as found")),
+                Text(visible("archive" if entry.extract else owner)),
+                self._problem(preview, index),
+            )
+        if preview.spec.contents:
+            table.move_cursor(row=min(max(at, 0), len(preview.spec.contents) - 1))
+
+    def _problem(self, preview: Preview, index: int) -> Text:
+        prefix = f"contents[{index}]"
+        for problem in preview.problems:
+            if problem.path == prefix or problem.path.startswith(f"{prefix}."):
+                mark = self.glyphs.state(problem.severity)
+                return Text(f"{mark} {visible(problem.message)}")
+        return Text(f"{self.glyphs.done} none" if not preview.scanning else "scanning")
+
+    def _sum(self, preview: Preview) -> str:
+        if preview.scanning:
+            return f"Scanning: {preview.entries:,} entries, {human(preview.bytes)} so far"
+        if preview.plan is None:
+            return ""
+        counts = preview.plan.counts
+        return (
+            f"In the image: {counts.files:,} files, {counts.directories:,} folders, "
+            f"{counts.symlinks:,} links, {human(counts.data_bytes)} ({counts.data_bytes:,} bytes)"
+        )
+
+    def focus_path(self, path: str) -> bool:
+        """Puts the cursor on the entry of a key path."""
+        if not path.startswith("contents"):
+            return super().focus_path(path)
+        table = self.query_one(EntryTable)
+        if self.entries:
+            table.focus()
+            digits = path.partition("[")[2].partition("]")[0]
+            if digits.isdigit():
+                table.move_cursor(row=min(int(digits), len(self.entries) - 1))
+        else:
+            self.query_one("#entry-add").focus()
+        return True
+
+    def _edited(self, entries: list[Entry], name: str) -> None:
+        self.post_message(ContentsEdited(tuple(entries), name))
+
+    @on(Button.Pressed, "#entry-add")
+    def action_add(self) -> None:
+        """Asks for a new entry and puts it after the cursor."""
+
+        def put(entry: Entry | None) -> None:
+            if entry is not None:
+                entries = list(self.entries)
+                entries.insert(self.row + 1 if entries else 0, entry)
+                self._edited(entries, "add entry")
+
+        self.app.push_screen(EntryScreen(None, self.base, self.glyphs), put)
+
+    @on(Button.Pressed, "#entry-edit")
+    @on(DataTable.RowSelected)
+    def action_edit(self) -> None:
+        """Asks for new values of the entry under the cursor."""
+        if not self.entries:
+            return
+        row = self.row
+
+        def put(entry: Entry | None) -> None:
+            if entry is not None:
+                entries = list(self.entries)
+                entries[row] = entry
+                self._edited(entries, "edit entry")
+
+        self.app.push_screen(EntryScreen(self.entries[row], self.base, self.glyphs), put)
+
+    def action_duplicate(self) -> None:
+        """Puts a copy below."""
+        if self.entries:
+            entries = list(self.entries)
+            entries.insert(self.row, entries[self.row])
+            self._edited(entries, "duplicate entry")
+
+    @on(Button.Pressed, "#entry-remove")
+    def action_remove(self) -> None:
+        """Removes the entry under the cursor; undo brings it back."""
+        if self.entries:
+            entries = list(self.entries)
+            del entries[self.row]
+            self._edited(entries, "remove entry")
+
+    def action_move(self, by: int) -> None:
+        """Moves the entry under the cursor, and the cursor with it."""
+        row, goal = self.row, self.row + by
+        if not self.entries or not 0 <= goal < len(self.entries):
+            return
+        entries = list(self.entries)
+        entries[row], entries[goal] = entries[goal], entries[row]
+        self._edited(entries, "move entry")
+        self.call_after_refresh(self._put_cursor, goal)
+
+    def _put_cursor(self, row: int) -> None:
+        try:
+            self.query_one(EntryTable).move_cursor(row=row)
+        except RowDoesNotExist:
+            return
+
+    @on(Button.Pressed, "#entry-usage")
+    def action_usage(self) -> None:
+        """Opens the tree of what is large."""
+        plan = self.preview.plan
+        if plan is None or self.preview.scanning:
+            self.app.bell()
+            return
+        self.app.push_screen(UsageScreen(plan, self.glyphs))

@@ -1,0 +1,69 @@
+"""Output: name, folder, format, identity and rules."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+
+from engine.spec.formats import FORMATS
+from tui.panes.base import Pane
+from tui.preview import Preview
+from tui.widgets.choices import Choice, Choices
+from tui.widgets.field import Field
+from tui.widgets.labels import Plain
+from tui.widgets.messages import SpecEdited
+from tui.widgets.suggest import PathSuggester
+
+
+class OutputPane(Pane):
+    """Decides what is written where, and with which identifiers."""
+
+    STEP = "output"
+    TITLE = "Output"
+    LEAD = "What the image is called, where it goes, and how others recognise it."
+
+    def compose(self) -> ComposeResult:
+        """Name and folder, format, identity, rules."""
+        yield self.field("name")
+        yield self.field("outdir", suggester=PathSuggester(self.base))
+        yield Plain("Format", classes="section")
+        yield Choices(
+            tuple(
+                Choice(key, found.title, detail=found.note or found.summary)
+                for key, found in FORMATS.items()
+            ),
+            glyphs=self.glyphs,
+            id="format",
+            help_text="# Format\n\n`output.format`\n\n"
+            + "\n".join(f"- **{f.title}**: {f.summary}. {f.note}" for f in FORMATS.values()),
+        )
+        yield self.field("compat")
+        yield Plain("Identity", classes="section")
+        yield self.field("identity.deterministic")
+        yield self.field("identity.seed")
+        yield self.field("identity.disk_guid")
+        yield self.field("identity.root_partition_guid")
+        yield self.field("identity.root_filesystem_uuid")
+        yield self.field("identity.source_date_epoch")
+
+    def show(self, preview: Preview) -> None:
+        """Shows the format, and only those identifiers the layout has."""
+        super().show(preview)
+        if preview.settings is None:
+            return
+        self.query_one("#format", Choices).chosen = preview.settings.format
+        tabled = preview.settings.table not in {"none", "legacy"}
+        self.query_one("#field-identity-disk-guid", Field).display = tabled
+        self.query_one("#field-identity-root-partition-guid", Field).display = tabled
+
+    @on(Choices.Chosen, "#format")
+    def _format(self, event: Choices.Chosen) -> None:
+        event.stop()
+        self.post_message(SpecEdited("output.format", event.value, "format"))
+
+    def focus_path(self, path: str) -> bool:
+        """Also knows the format."""
+        if path == "output.format":
+            self.query_one("#format").focus()
+            return True
+        return super().focus_path(path)

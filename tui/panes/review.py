@@ -1,0 +1,131 @@
+"""Review: everything that will happen, before it happens."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Button
+
+from engine.plan.model import Plan
+from engine.units import human
+from tui.panes.base import Pane
+from tui.preview import Preview
+from tui.text import visible
+from tui.widgets.bars import aligned
+from tui.widgets.breakdown_bar import BreakdownBar
+from tui.widgets.labels import Plain
+from tui.widgets.partition_table import PartitionTable
+
+
+class ReviewPane(Pane):
+    """Shows the plan in full and offers to build it."""
+
+    STEP = "review"
+    TITLE = "Review"
+    LEAD = "Everything the build will do. Nothing has been written yet."
+
+    differences: reactive[tuple[str, ...]] = reactive(())
+
+    class BuildWanted(Message):
+        """The plan is to be built."""
+
+    class SaveWanted(Message):
+        """The spec is to be saved."""
+
+    def compose(self) -> ComposeResult:
+        """Actions first, then every fact."""
+        with Horizontal(id="review-actions"):
+            yield Button("Build (F5)", id="review-build", compact=True, variant="primary")
+            yield Button("Save the spec (Ctrl+S)", id="review-save", compact=True)
+        yield Plain("", id="review-why")
+        yield Plain("", id="review-problems")
+        yield Plain("Partitions", classes="section")
+        yield PartitionTable(self.glyphs, id="review-table")
+        yield Plain("Where the bytes go", classes="section")
+        yield BreakdownBar(self.glyphs, id="review-breakdown")
+        yield Plain("Files written", classes="section")
+        yield Plain("", id="review-outputs")
+        yield Plain("Steps and commands", classes="section")
+        yield Plain("", id="review-steps")
+        yield Plain("Beside make-disk-image's rules", classes="section")
+        yield Plain("", id="review-differences")
+
+    def show(self, preview: Preview) -> None:
+        """Fills every section from the plan."""
+        why = preview.why_not_buildable()
+        button = self.query_one("#review-build", Button)
+        button.disabled = bool(why)
+        self.query_one("#review-why", Plain).show(
+            Content.styled(f"{self.glyphs.error} Cannot build yet: {visible(why)}", "$state-error")
+            if why
+            else Content.styled(f"{self.glyphs.done} Ready to build", "$state-done")
+        )
+        self._problems(preview)
+        plan = preview.plan
+        if plan is None:
+            return
+        self.query_one(PartitionTable).plan = plan
+        breakdown = self.query_one(BreakdownBar)
+        breakdown.exact = True
+        breakdown.plan = plan
+        self.query_one("#review-outputs", Plain).show(self._outputs(plan))
+        self.query_one("#review-steps", Plain).show(steps_text(plan, self.glyphs.arrow))
+
+    def watch_differences(self, lines: tuple[str, ...]) -> None:
+        """Shows what the other rules would do."""
+        if self.is_mounted:
+            text = "\n".join(f"{self.glyphs.dot} {visible(line)}" for line in lines)
+            self.query_one("#review-differences", Plain).show(text or "No difference.")
+
+    def _problems(self, preview: Preview) -> None:
+        lines = []
+        for problem in preview.problems:
+            mark = self.glyphs.state(problem.severity)
+            where = f" ({problem.path})" if problem.path else ""
+            hint = f" {self.glyphs.dash} {problem.hint}" if problem.hint else ""
+            lines.append(
+                Content.styled(
+                    visible(f"{mark} {problem.severity.title()}{where}: {problem.message}{hint}"),
+                    f"$state-{problem.severity}",
+                )
+            )
+        shown = self.query_one("#review-problems", Plain)
+        shown.display = bool(lines)
+        shown.show(Content("\n").join(lines))
+
+    def _outputs(self, plan: Plan) -> Content:
+        folder = Path(self.outdir or ".")
+        pairs = []
+        for name in plan.outputs:
+            path = folder / name
+            state = "overwrites the file that is there" if path.exists() else "new"
+            pairs.append((str(path), state))
+        return aligned([(visible(name), state) for name, state in pairs])
+
+    @on(Button.Pressed, "#review-build")
+    def _build(self) -> None:
+        self.post_message(self.BuildWanted())
+
+    @on(Button.Pressed, "#review-save")
+    def _save(self) -> None:
+        self.post_message(self.SaveWanted())
+
+
+def steps_text(plan: Plan, arrow: str) -> Content:
+    """Returns the steps with the exact command of each that runs a tool."""
+    lines = []
+    for number, step in enumerate(plan.steps, start=1):
+        amount = f"  {human(step.bytes)}" if step.bytes else ""
+        lines.append(Content.assemble(f"{number:2} {visible(step.title)}", (amount, "$muted")))
+        lines.extend(
+            Content.styled(f"   {arrow} {visible(shlex.join(argv))}", "$muted")
+            for argv in step.argv
+        )
+    return Content("\n").join(lines)

@@ -1,0 +1,85 @@
+"""The wizard's bridge to the engine: from a spec to settings, entries, plan.
+
+Every method but `edit` and `resolve` may take a while and is called in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.manifest.scan import ScanCache, Scanned, scan
+from engine.plan.host import probe
+from engine.plan.model import Plan
+from engine.plan.plan import make_plan
+from engine.problem import Problem
+from engine.spec.model import ImageSpec
+from engine.spec.resolve import resolve
+from engine.spec.settings import Settings
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+
+HEAVY_ENTRIES = 20_000
+"""From so many entries on, planning leaves the user interface's thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A spec with its defaults, and what is wrong with it as such."""
+
+    settings: Settings
+    problems: tuple[Problem, ...]
+
+
+class Planner:
+    """Plans one document again and again, keeping what an edit did not touch."""
+
+    def __init__(self, base: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.base = base
+        self.environment = dict(os.environ if environment is None else environment)
+        self._cache = ScanCache()
+        self._probed = False
+
+    def resolve(self, spec: ImageSpec) -> Resolved:
+        """Fills in the defaults."""
+        return Resolved(*resolve(spec, self.base, self.environment))
+
+    def scan(self, settings: Settings, progress: Progress, cancelled: Cancelled) -> Scanned:
+        """Walks the sources, and gets to know the machine's tools on the way.
+
+        Raises:
+            ScanCancelled: It was asked to stop.
+        """
+        probe(settings)
+        self._probed = True
+        return scan(settings, progress=progress, cancelled=cancelled, cache=self._cache)
+
+    def is_quick(self, scanned: Scanned) -> bool:
+        """Whether `plan` answers within a frame and so may run where the keys are read."""
+        return self._probed and len(scanned.root) < HEAVY_ENTRIES
+
+    def plan(self, resolved: Resolved, scanned: Scanned, outdir: Path) -> Plan:
+        """Makes the plan that is shown and built."""
+        # What is overwritten is shown in Review and asked before the build, not refused here.
+        host = probe(resolved.settings, outdir, force=True)
+        return make_plan(resolved.settings, scanned, host, resolved.problems)
+
+
+def scan_key(settings: Settings) -> Settings:
+    """Returns the settings as far as the entries depend on them."""
+    return replace(
+        settings,
+        disk_bytes=None,
+        additional_bytes=0,
+        additional_text="",
+        additional_inodes=None,
+        boot_text="",
+        boot_bytes=0,
+        format="",
+        prove=False,
+        expect="",
+        boot_timeout=0,
+    )

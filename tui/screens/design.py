@@ -1,0 +1,506 @@
+"""The design screen: one spec, six panes, and the preview that never leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher
+from textual.worker import get_current_worker
+
+from engine.manifest.scan import ScanCancelled, Scanned
+from engine.plan.model import Plan
+from engine.plan.regions import changes
+from engine.problem import Problem, Refused
+from engine.spec.edit import apply, apply_fix
+from engine.spec.model import ImageSpec
+from engine.units import human
+from tui.document import Document
+from tui.fields import OUTDIR
+from tui.glyphs import UNICODE, Glyphs
+from tui.history import History
+from tui.keys import bindings
+from tui.panes.base import Pane
+from tui.panes.boot import BootPane
+from tui.panes.contents import ContentsPane
+from tui.panes.layout import LayoutPane
+from tui.panes.output import OutputPane
+from tui.panes.review import ReviewPane
+from tui.panes.size import SizePane
+from tui.planner import HEAVY_ENTRIES, Planner, Resolved, scan_key
+from tui.preview import Preview, step_of
+from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
+from tui.screens.problems import Answer, ProblemsScreen
+from tui.widgets.bars import ChangeLine, KeyBar, ProblemLine, TitleBar
+from tui.widgets.labels import Plain
+from tui.widgets.messages import (
+    ContentsEdited,
+    FieldLeft,
+    FixWanted,
+    SpecEdited,
+    StepWanted,
+)
+from tui.widgets.partition_map import PartitionMap
+from tui.widgets.partition_table import PartitionTable
+from tui.widgets.preview_panel import PreviewPanel
+from tui.widgets.step_rail import RailStep, StepRail
+
+PANES: tuple[type[Pane], ...] = (
+    LayoutPane,
+    SizePane,
+    BootPane,
+    ContentsPane,
+    OutputPane,
+    ReviewPane,
+)
+SCAN_DELAY = 0.12
+"""Seconds without an edit before the sources are walked again."""
+
+
+class DesignScreen(Screen[None]):
+    """Holds the one spec; panes show it and post edits, the engine does the rest."""
+
+    BINDINGS = bindings("design")
+
+    spec: reactive[ImageSpec] = reactive(ImageSpec)
+    preview: reactive[Preview] = reactive(Preview)
+    step = reactive("layout")
+    outdir = reactive("")
+
+    def __init__(
+        self,
+        document: Document,
+        planner: Planner,
+        *,
+        outdir: Path,
+        glyphs: Glyphs = UNICODE,
+        step: str = "layout",
+    ) -> None:
+        super().__init__()
+        self.document = document
+        self.planner = planner
+        self.glyphs = glyphs
+        self.history = History(document.spec)
+        self.set_reactive(DesignScreen.spec, document.spec)
+        self.set_reactive(DesignScreen.outdir, str(outdir))
+        self.set_reactive(DesignScreen.step, step)
+        self._visited = {step}
+        self._refused: dict[str, tuple[Problem, ...]] = {}
+        self._scanned: Scanned | None = None
+        self._scan_key: object = None
+        self._before: Plan | None = None
+        self._announce: Timer | None = None
+
+    # ------------------------------------------------------------------ what is on it
+
+    def compose(self) -> ComposeResult:
+        """Title, rail, preview, the panes, and the lines below."""
+        yield TitleBar(self.glyphs, id="title")
+        with Container(id="body"):
+            yield StepRail(self.glyphs, id="rail").data_bind(current=DesignScreen.step)
+            yield PreviewPanel(self.glyphs, id="preview").data_bind(DesignScreen.preview)
+            with Vertical(id="form"):
+                yield Plain("", id="lead")
+                with ContentSwitcher(initial=self.step, id="panes"):
+                    for pane in PANES:
+                        yield pane(self.glyphs, self.document.base).data_bind(
+                            DesignScreen.preview, DesignScreen.outdir
+                        )
+        yield ProblemLine(self.glyphs, id="problem-line")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Plans what was opened."""
+        self._show_step(self.step)
+        self.replan()
+        self.call_after_refresh(self._enter)
+
+    # ------------------------------------------------------------------ steps
+
+    @property
+    def pane(self) -> Pane:
+        """The pane in sight."""
+        return self.query_one(f"#{self.step}", Pane)
+
+    def watch_step(self, step: str) -> None:
+        """Shows the pane of the step."""
+        if self.is_mounted:
+            self._show_step(step)
+
+    def _show_step(self, step: str) -> None:
+        self._visited.add(step)
+        self.query_one(ContentSwitcher).current = step
+        self.query_one("#lead", Plain).show(self.pane.LEAD)
+        self.remove_class("-full")
+        self._show_rail()
+        self.refresh_bindings()
+
+    @on(StepWanted)
+    def _step_wanted(self, message: StepWanted) -> None:
+        if message.step == "+":
+            self.action_next_step()
+            return
+        self.step = message.step
+        if message.enter:
+            self._enter()
+
+    def _enter(self) -> None:
+        widget = self.pane.first_focus()
+        if widget is not None:
+            widget.focus()
+
+    def action_step(self, index: int) -> None:
+        """Shows a step by its position."""
+        self.step = PANES[index].STEP
+        self._enter()
+
+    def _position(self) -> int:
+        return [pane.STEP for pane in PANES].index(self.step)
+
+    def action_next_step(self) -> None:
+        """Shows the next step and goes into it."""
+        self.action_step(min(self._position() + 1, len(PANES) - 1))
+
+    def action_previous_step(self) -> None:
+        """Shows the step before and goes into it."""
+        self.action_step(max(self._position() - 1, 0))
+
+    def action_back(self) -> None:
+        """Leaves the full table, then the field, then the step; never discards anything."""
+        if self.has_class("-full"):
+            self.action_toggle_table()
+            return
+        rail = self.query_one(StepRail)
+        if self.focused is not rail:
+            rail.focus()
+        elif self._position():
+            self.step = PANES[self._position() - 1].STEP
+
+    def _show_rail(self) -> None:
+        self.query_one(StepRail).steps = tuple(
+            RailStep(pane.STEP, pane.TITLE, self._state(pane.STEP)) for pane in PANES
+        )
+
+    def _state(self, step: str) -> str:
+        found = {p.severity for p in self.preview.problems if step_of(p.path) == step}
+        if "error" in found:
+            return "error"
+        if "warning" in found:
+            return "warning"
+        return "done" if step in self._visited else "untouched"
+
+    # ------------------------------------------------------------------ edits
+
+    @on(SpecEdited)
+    def _spec_edited(self, message: SpecEdited) -> None:
+        message.stop()
+        if message.path == OUTDIR:
+            self.outdir = str(message.value or "")
+            self.replan()
+            return
+        try:
+            spec = apply(self.history.spec, message.path, message.value)
+        except Refused as refused:
+            self._refused[message.path] = refused.problems
+            self._show_problems()
+            return
+        self._refused.pop(message.path, None)
+        self._push(spec, message.name, message.path if message.typing else "")
+
+    @on(ContentsEdited)
+    def _contents_edited(self, message: ContentsEdited) -> None:
+        message.stop()
+        self._push(apply(self.history.spec, "contents", message.contents), message.name)
+
+    @on(FixWanted)
+    def _fix_wanted(self, message: FixWanted) -> None:
+        message.stop()
+        self._apply_fix(message.fix)
+
+    @on(FieldLeft)
+    def _field_left(self, message: FieldLeft) -> None:
+        message.stop()
+        self.history.settle()
+        self._refused.clear()
+        # The field shows again what the spec holds, and a first mistake is told now.
+        self.pane.show(self.preview)
+
+    def _push(self, spec: ImageSpec, name: str, typing: str = "") -> None:
+        if not self.history.continues(typing):
+            self._before = self.preview.plan
+        if self.history.push(spec, name, typing=typing):
+            self.spec = spec
+        else:
+            self._show_problems()
+
+    def watch_spec(self) -> None:
+        """Plans the new spec."""
+        if self.is_mounted:
+            self.replan()
+            self.post_message(DocumentChanged())
+
+    def action_undo(self) -> None:
+        """Takes the last edit back."""
+        self._went("Undid", self.history.undo())
+
+    def action_redo(self) -> None:
+        """Does it again."""
+        self._went("Redid", self.history.redo())
+
+    def _went(self, did: str, name: str) -> None:
+        if not name:
+            self.app.bell()
+            return
+        self._refused.clear()
+        self._before = self.preview.plan
+        self.spec = self.history.spec
+        self.say(f"{did}: {name}")
+
+    def say(self, text: str) -> None:
+        """Shows a sentence beside the map for a few seconds."""
+        line = self.query_one(ChangeLine)
+        line.note = text
+        if self._announce is not None:
+            self._announce.stop()
+        self._announce = self.set_timer(4, lambda: setattr(line, "note", ""))
+
+    # ------------------------------------------------------------------ planning
+
+    def replan(self) -> None:
+        """Plans the spec: at once with the entries known, and again once others are scanned."""
+        resolved = self.planner.resolve(self.spec)
+        key = scan_key(resolved.settings)
+        scanned = self._scanned
+        if scanned is not None and key == self._scan_key:
+            self.workers.cancel_group(self, "scan")
+            self._plan(resolved, scanned, scanning=False)
+            return
+        if scanned is not None:
+            self._plan(resolved, scanned, scanning=True)
+        else:
+            self.preview = replace(
+                self.preview,
+                spec=self.spec,
+                settings=resolved.settings,
+                scanning=True,
+                problems=self._with_refused(resolved.problems),
+            )
+        self._scan(resolved, key)
+
+    def _plan(self, resolved: Resolved, scanned: Scanned, *, scanning: bool) -> None:
+        if self.planner.is_quick(scanned):
+            plan = self.planner.plan(resolved, scanned, Path(self.outdir))
+            self._took_plan(resolved, plan, scanning=scanning)
+        else:
+            self._plan_aside(resolved, scanned, scanning)
+
+    @work(thread=True, exclusive=True, group="plan")
+    def _plan_aside(self, resolved: Resolved, scanned: Scanned, scanning: bool) -> None:  # noqa: FBT001
+        worker = get_current_worker()
+        plan = self.planner.plan(resolved, scanned, Path(self.outdir))
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._took_plan, resolved, plan, scanning=scanning)
+
+    @work(exclusive=True, group="scan")
+    async def _scan(self, resolved: Resolved, key: object) -> None:
+        if self._scanned is not None:
+            await asyncio.sleep(SCAN_DELAY)
+        worker = get_current_worker()
+
+        def progress(entries: int, size: int) -> None:
+            self.app.call_from_thread(self._scan_progress, entries, size)
+
+        try:
+            scanned = await asyncio.to_thread(
+                self.planner.scan, resolved.settings, progress, lambda: worker.is_cancelled
+            )
+        except ScanCancelled:
+            return
+        if worker.is_cancelled:
+            return
+        self._scanned, self._scan_key = scanned, key
+        self._plan(self.planner.resolve(self.spec), scanned, scanning=False)
+
+    def _scan_progress(self, entries: int, size: int) -> None:
+        if self.preview.scanning:
+            self.preview = replace(self.preview, entries=entries, bytes=size)
+
+    def _took_plan(self, resolved: Resolved, plan: Plan, *, scanning: bool) -> None:
+        """Shows a plan; where no disk could be laid out, the last one stays in sight, dimmed."""
+        drawable = bool(plan.partitions) or plan.filesystem is not None
+        before = self._before
+        self.preview = Preview(
+            spec=self.spec,
+            settings=resolved.settings,
+            plan=plan if drawable else self.preview.plan,
+            stale=not drawable,
+            scanning=scanning,
+            problems=self._with_refused(plan.problems),
+            changes=changes(before, plan) if drawable and before is not None else (),
+        )
+
+    def _show_problems(self) -> None:
+        own = [p for p in self.preview.problems if p.code != "refused-edit"]
+        self.preview = replace(self.preview, problems=self._with_refused(tuple(own)))
+
+    def _with_refused(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        refused = [
+            replace(problem, path=path, code="refused-edit")
+            for path, found in self._refused.items()
+            for problem in found
+        ]
+        unique = dict.fromkeys((*refused, *problems))
+        return tuple(sorted(unique, key=lambda problem: problem.severity != "error"))
+
+    def watch_preview(self, preview: Preview) -> None:
+        """Shows what does not belong to a pane."""
+        if not self.is_mounted:
+            return
+        title = self.query_one(TitleBar)
+        title.file = self.document.name
+        title.unsaved = not self.document.is_saved(self.spec)
+        plan = preview.plan
+        title.figure = f"{human(plan.disk.bytes)} {plan.disk.table}" if plan else ""
+        title.activity = (
+            f"scanning {preview.entries:,} entries, {human(preview.bytes)}"
+            if preview.scanning
+            else ""
+        )
+        self.query_one(ProblemLine).problems = preview.problems
+        self._show_rail()
+        self.refresh_bindings()
+
+    # ------------------------------------------------------------------ problems and fixes
+
+    @on(ProblemLine.Wanted)
+    def action_problems(self) -> None:
+        """Opens the list of problems."""
+
+        def act(answer: Answer | None) -> None:
+            if answer is None:
+                return
+            what, problem = answer
+            if what == "fix" and problem.fix is not None:
+                self._apply_fix(problem.fix)
+            else:
+                self.go_to(problem.path)
+
+        self.app.push_screen(ProblemsScreen(self.preview.problems, self.glyphs), act)
+
+    def go_to(self, path: str) -> None:
+        """Shows the step of a key path and focuses its field."""
+        self.step = step_of(path)
+
+        def focus() -> None:
+            if not self.pane.focus_path(path):
+                self._enter()
+
+        self.call_after_refresh(focus)
+
+    def action_fix(self) -> None:
+        """Applies the fix that is nearest: of the focused field, of the step, of any."""
+        offered = [problem for problem in self.preview.problems if problem.fix is not None]
+        if not offered:
+            self.say("No problem offers a fix")
+            self.app.bell()
+            return
+        here = self._focused_path()
+        nearest = min(
+            offered, key=lambda p: (p.path != here, step_of(p.path) != self.step)
+        )
+        assert nearest.fix is not None
+        self._apply_fix(nearest.fix)
+
+    def _focused_path(self) -> str:
+        for node in self.focused.ancestors_with_self if self.focused else ():
+            spec = getattr(node, "spec", None)
+            path = getattr(spec, "path", None)
+            if isinstance(path, str):
+                return path
+        return ""
+
+    def _apply_fix(self, fix: object) -> None:
+        self.history.settle()
+        try:
+            spec = apply_fix(self.history.spec, fix)
+        except Refused as refused:
+            self.say(refused.problems[0].message)
+            return
+        self._refused.clear()
+        self._push(spec, fix.label)
+        self.say(f"Fixed: {fix.label}")
+
+    # ------------------------------------------------------------------ preview
+
+    def action_toggle_table(self) -> None:
+        """Shows table and sizes in the place of the form, or the form again."""
+        self.toggle_class("-full")
+        if self.has_class("-full"):
+            self.query_one(PartitionTable).focus()
+        else:
+            self._enter()
+
+    def action_toggle_scale(self) -> None:
+        """Draws the map true to scale, or even."""
+        shown = self.query_one(PartitionMap)
+        shown.to_scale = not shown.to_scale
+        self.say("Map true to scale" if shown.to_scale else "Map with even widths")
+
+    def action_focus_map(self) -> None:
+        """Goes to the map."""
+        self.query_one(PartitionMap).focus()
+
+    # ------------------------------------------------------------------ leaving
+
+    def action_save(self) -> None:
+        """Asks the app to save."""
+        self.post_message(SaveRequested(ask=self.document.path is None))
+
+    def action_save_as(self) -> None:
+        """Asks the app to save under another name."""
+        self.post_message(SaveRequested(ask=True))
+
+    def action_start(self) -> None:
+        """Asks the app for the start page."""
+        self.post_message(StartRequested())
+
+    @on(ReviewPane.SaveWanted)
+    def _save_wanted(self) -> None:
+        self.action_save()
+
+    @on(ReviewPane.BuildWanted)
+    def _build_wanted(self) -> None:
+        self._build()
+
+    def action_build(self) -> None:
+        """Goes to Review; from there, builds."""
+        if self.step != "review":
+            self.step = "review"
+            self.call_after_refresh(self._enter)
+            return
+        self._build()
+
+    def _build(self) -> None:
+        why = self.preview.why_not_buildable()
+        if why or self.preview.plan is None:
+            self.say(f"Cannot build yet: {why}")
+            self.app.bell()
+            return
+        self.post_message(BuildRequested(self.preview.plan, Path(self.outdir)))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dims what cannot be done now; the reason stands in Review and the problem line."""
+        if action == "undo":
+            return True if self.history.undoable else None
+        if action == "redo":
+            return True if self.history.redoable else None
+        if action == "build" and self.step == "review":
+            return None if self.preview.why_not_buildable() else True
+        return super().check_action(action, parameters)

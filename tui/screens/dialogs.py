@@ -1,0 +1,119 @@
+"""Small questions: confirm, a name, help."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Markdown
+
+from tui.text import visible
+from tui.widgets.labels import Plain
+
+_CLOSE = Binding(
+    "escape", "dismiss_empty", "Close", id="dialog.close", tooltip="Close without doing anything"
+)
+
+
+class ConfirmScreen(ModalScreen[str]):
+    """Asks for one of several answers; Escape and the focus stand on the safe one, the first."""
+
+    BINDINGS = [_CLOSE]
+
+    def __init__(self, title: str, text: str, answers: Sequence[tuple[str, str]]) -> None:
+        """Prepares the question.
+
+        Args:
+            title: The question.
+            text: What would be lost.
+            answers: Key and label; the first is the safe one.
+        """
+        super().__init__()
+        self._title, self._text, self._answers = title, text, answers
+
+    def compose(self) -> ComposeResult:
+        """Question, consequence, answers."""
+        with Vertical(classes="dialog"):
+            yield Plain(self._title, classes="dialog-title")
+            yield Plain(visible(self._text), classes="dialog-text")
+            with Horizontal(classes="dialog-buttons"):
+                for key, label in self._answers:
+                    yield Button(label, id=f"answer-{key}", compact=True)
+
+    def on_mount(self) -> None:
+        """Focuses the safe answer."""
+        self.query(Button).first().focus()
+
+    @on(Button.Pressed)
+    def _answer(self, event: Button.Pressed) -> None:
+        self.dismiss((event.button.id or "").removeprefix("answer-"))
+
+    def action_dismiss_empty(self) -> None:
+        """Takes the safe answer."""
+        self.dismiss(self._answers[0][0])
+
+
+class AskScreen(ModalScreen[str]):
+    """Asks for one line of text; Escape answers ""."""
+
+    BINDINGS = [_CLOSE]
+
+    def __init__(self, title: str, text: str, value: str = "", button: str = "OK") -> None:
+        super().__init__()
+        self._title, self._text, self._value, self._button = title, text, value, button
+
+    def compose(self) -> ComposeResult:
+        """Question, input, buttons."""
+        with Vertical(classes="dialog"):
+            yield Plain(self._title, classes="dialog-title")
+            yield Plain(visible(self._text), classes="dialog-text")
+            yield Input(self._value, compact=True, select_on_focus=False)
+            with Horizontal(classes="dialog-buttons"):
+                yield Button(self._button, id="answer-ok", compact=True)
+                yield Button("Cancel", id="answer-cancel", compact=True)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value.strip())
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        ok = event.button.id == "answer-ok"
+        self.dismiss(self.query_one(Input).value.strip() if ok else "")
+
+    def action_dismiss_empty(self) -> None:
+        """Gives no answer."""
+        self.dismiss("")
+
+
+class HelpScreen(ModalScreen[None]):
+    """What the focused thing is for, and the keys that act here."""
+
+    BINDINGS = [
+        _CLOSE,
+        Binding("f1,q", "dismiss_empty", "Close", show=False, id="help.close", tooltip="Close"),
+    ]
+
+    def __init__(self, text: str, keys: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self._text, self._keys = text, keys
+
+    def compose(self) -> ComposeResult:
+        """The text, then the keys as a table."""
+        with VerticalScroll(classes="dialog help", id="help-body"):
+            if self._text:
+                yield Markdown(self._text, open_links=False)
+            rows = "\n".join(f"| {key} | {what} |" for key, what in self._keys)
+            yield Markdown(f"## Keys here\n\n| Key | What it does |\n|---|---|\n{rows}\n")
+
+    def on_mount(self) -> None:
+        """Lets the arrows scroll."""
+        self.query_one("#help-body").focus()
+
+    def action_dismiss_empty(self) -> None:
+        """Closes."""
+        self.dismiss(None)

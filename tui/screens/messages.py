@@ -1,0 +1,42 @@
+"""What screens ask of the app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.message import Message
+
+from engine.plan.model import Plan
+from tui.document import Document
+
+
+@dataclass
+class BuildRequested(Message):
+    """A plan is to be built."""
+
+    plan: Plan
+    outdir: Path
+
+
+class DocumentChanged(Message):
+    """The spec changed: it wants to be kept."""
+
+
+@dataclass
+class SaveRequested(Message):
+    """The document is to be saved; `ask` for a name first."""
+
+    ask: bool = False
+
+
+class StartRequested(Message):
+    """The start page is wanted."""
+
+
+@dataclass
+class DocumentChosen(Message):
+    """A document is to be designed."""
+
+    document: Document
+    step: str = "layout"

@@ -1,0 +1,194 @@
+"""The start page: a preset, a file, a recent one, or the session that was cut off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from engine.problem import Refused
+from engine.spec.layouts import LAYOUTS
+from engine.spec.presets import PRESETS
+from tui.document import Document, open_document
+from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
+from tui.screens.dialogs import AskScreen
+from tui.screens.messages import DocumentChosen
+from tui.session import Found, discard, resume
+from tui.text import cut_left, visible
+from tui.widgets.bars import KeyBar
+from tui.widgets.drawing import draw
+from tui.widgets.labels import Plain
+
+Kind = Literal["resume", "preset", "open", "recent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A line of the page: its kind and what it names."""
+
+    kind: Kind
+    key: str
+
+
+class StartScreen(Screen[None]):
+    """Offers ways to begin; the first line is the likeliest."""
+
+    HELP = """
+# Start
+
+A preset is a complete design: Enter takes it, every value can be changed afterwards, and
+nothing is written before you press build.
+"""
+    BINDINGS = bindings("start")
+
+    def __init__(
+        self, folder: Path, recent: list[str], found: list[Found], glyphs: Glyphs = UNICODE
+    ) -> None:
+        super().__init__()
+        self.folder = folder
+        self.found = {str(item.file): item for item in found}
+        self.recent = [path for path in recent if Path(path).is_file()]
+        self.glyphs = glyphs
+        self.offers: list[Offer] = []
+
+    def compose(self) -> ComposeResult:
+        """Name, offers, words on the offer under the cursor."""
+        with Vertical(id="start"):
+            yield Plain(Content.assemble(("Diskwright", "bold $accent")), id="brand")
+            yield Plain(
+                "Designs disk images and builds them, without root. Nothing is written until you "
+                "say build.",
+                id="tagline",
+            )
+            with Container(id="start-body"):
+                yield OptionList(*self._options(), id="offers", markup=False, compact=True)
+                yield Plain("", id="offer-text")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Lets the arrows move at once, on the first offer."""
+        offers = self.query_one(OptionList)
+        offers.focus()
+        offers.highlighted = next(
+            index for index, option in enumerate(offers.options) if not option.disabled
+        )
+
+    def _options(self) -> list[Option]:
+        options = []
+        if self.found:
+            options.append(_heading("Not saved when the wizard ended"))
+            for key, item in self.found.items():
+                options.append(self._option(Offer("resume", key), f"Resume {item.name}"))
+        options.append(_heading("New image from a preset"))
+        for key, preset in PRESETS.items():
+            options.append(self._option(Offer("preset", key), preset.title))
+        options.append(_heading("A spec that exists"))
+        options.append(self._option(Offer("open", ""), "Open a file..."))
+        for path in self.recent:
+            options.append(self._option(Offer("recent", path), cut_left(path, 60)))
+        return options
+
+    def _option(self, offer: Offer, title: str) -> Option:
+        self.offers.append(offer)
+        return Option(Content(f"  {visible(title)}"), id=f"{offer.kind}:{offer.key}")
+
+    def _offer(self, option_id: str | None) -> Offer | None:
+        for offer in self.offers:
+            if f"{offer.kind}:{offer.key}" == option_id:
+                return offer
+        return None
+
+    @on(OptionList.OptionHighlighted)
+    def _looked_at(self, event: OptionList.OptionHighlighted) -> None:
+        offer = self._offer(event.option_id)
+        if offer is not None:
+            self.query_one("#offer-text", Plain).show(self._words(offer))
+
+    def _words(self, offer: Offer) -> Content:
+        if offer.kind == "preset":
+            preset = PRESETS[offer.key]
+            layout = LAYOUTS.get(preset.spec.layout.table or "efi")
+            lines = [Content.styled(preset.title, "bold")]
+            if layout is not None:
+                lines += [Content(""), draw(layout, 30, self.glyphs.divider)]
+            return Content("\n").join([*lines, Content(""), Content(preset.summary)])
+        if offer.kind == "resume":
+            return Content(
+                "The wizard ended without saving this. Enter takes it up where it was; Delete "
+                "forgets it."
+            )
+        if offer.kind == "open":
+            return Content("A TOML spec. Its folder is where relative sources start from.")
+        return Content(visible(offer.key))
+
+    @on(OptionList.OptionSelected)
+    def _taken(self, event: OptionList.OptionSelected) -> None:
+        offer = self._offer(event.option_id)
+        if offer is None:
+            return
+        if offer.kind == "preset":
+            preset = PRESETS[offer.key]
+            self.post_message(
+                DocumentChosen(Document(spec=preset.spec, base=self.folder, title=preset.title))
+            )
+        elif offer.kind == "resume":
+            found = self.found[offer.key]
+            try:
+                self.post_message(DocumentChosen(resume(found), found.saved.step))
+            except OSError as error:
+                self._tell(str(error))
+        elif offer.kind == "recent":
+            self.open(Path(offer.key))
+        else:
+            self.app.push_screen(
+                AskScreen("Open a spec", "Its path, from the current folder:", button="Open"),
+                self._open_answer,
+            )
+
+    def action_forget(self) -> None:
+        """Discards the session under the cursor."""
+        offers = self.query_one(OptionList)
+        at = offers.highlighted
+        offer = None if at is None else self._offer(offers.get_option_at_index(at).id)
+        if offer is None or offer.kind != "resume":
+            self.app.bell()
+            return
+        discard(self.found.pop(offer.key))
+        assert at is not None
+        offers.remove_option_at_index(at)
+        self._tell("Forgotten.")
+
+    def _open_answer(self, answer: str | None) -> None:
+        if answer:
+            self.open(self.folder / Path(answer).expanduser())
+
+    def open(self, path: Path) -> None:
+        """Opens a spec, or says everything that is wrong with it."""
+        try:
+            document = open_document(path)
+        except Refused as refused:
+            lines = [problem.line() for problem in refused.problems]
+            self._tell("\n".join([f"{path} cannot be opened:", *lines]))
+            return
+        self.post_message(DocumentChosen(document))
+
+    def _tell(self, text: str) -> None:
+        self.query_one("#offer-text", Plain).show(visible_lines(text))
+
+
+def visible_lines(text: str) -> str:
+    """Returns foreign text made safe, its line breaks kept."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def _heading(text: str) -> Option:
+    return Option(Content.styled(text, "$muted"), disabled=True)

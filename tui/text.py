@@ -1,0 +1,64 @@
+"""Foreign text made safe to show: control characters become visible, width is bounded."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+from rich.cells import cell_len, chop_cells
+
+_CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
+
+
+def visible(text: str | bytes) -> str:
+    """Returns text in which nothing can move the cursor, start a sequence or hide.
+
+    Control, format and surrogate characters are shown as `\\xNN`, `\\uNNNN` or `\\UNNNNNNNN`.
+    """
+    if isinstance(text, bytes):
+        text = os.fsdecode(text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(character) for character in text)
+
+
+def _escape(character: str) -> str:
+    if unicodedata.category(character) not in _CONTROL:
+        return character
+    point = ord(character)
+    if 0xDC80 <= point <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it
+        return f"\\x{point - 0xDC00:02x}"
+    if point < 0x100:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def fit(text: str, width: int, ellipsis: str = "…") -> str:
+    """Returns `text` cut or padded to exactly `width` cells."""
+    return pad(cut(text, width, ellipsis), width)
+
+
+def cut(text: str, width: int, ellipsis: str = "…") -> str:
+    """Returns `text` cut to at most `width` cells, the cut marked."""
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return text
+    if width == 1:
+        return ellipsis
+    return (chop_cells(text, width - 1) or [""])[0] + ellipsis
+
+
+def cut_left(text: str, width: int, ellipsis: str = "…") -> str:
+    """Returns the end of `text`: for paths, whose end tells more than their beginning."""
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return text
+    return ellipsis + (chop_cells(text[::-1], max(width - 1, 1)) or [""])[0][::-1]
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Returns `text` filled with spaces to `width` cells, at its left if `right`."""
+    spaces = " " * max(width - cell_len(text), 0)
+    return spaces + text if right else text + spaces

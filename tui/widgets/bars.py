@@ -1,0 +1,181 @@
+"""The one-row bars around the form: title, problems, last change, keys."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widget import Widget
+
+from engine.plan.regions import Change
+from engine.problem import Problem
+from engine.units import human
+from tui.glyphs import UNICODE, Glyphs
+from tui.keys import footer_order
+from tui.text import cut, cut_left, pad, visible
+from tui.widgets.partition_map import ROLE_NAMES
+
+
+class TitleBar(Widget):
+    """What is being designed, whether it is saved, and what is going on."""
+
+    file = reactive("")
+    unsaved = reactive(False)
+    figure = reactive("")
+    activity = reactive("")
+
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.glyphs = glyphs
+
+    def render(self) -> Content:
+        """Draws name and state at the left, activity or size at the right."""
+        width = self.size.width
+        right = self.activity or self.figure
+        mark = f" {self.glyphs.unsaved} not saved" if self.unsaved else ""
+        brand = " Diskwright  " if width >= 50 else " "
+        room = max(width - cell_len(brand) - len(mark) - cell_len(right) - 2, 4)
+        name = cut_left(visible(self.file), room, self.glyphs.ellipsis)
+        left = cell_len(brand) + cell_len(name) + len(mark)
+        return Content.assemble(
+            (brand, "bold $accent"),
+            (name, "bold"),
+            (mark, "$state-warning"),
+            " " * max(width - left - cell_len(right) - 1, 1),
+            (cut(right, max(width - left - 2, 0)), "$muted"),
+        )
+
+
+class ProblemLine(Widget):
+    """The worst problem in one line; a click opens the list."""
+
+    problems: reactive[tuple[Problem, ...]] = reactive(())
+
+    class Wanted(Message):
+        """The list of problems is wanted."""
+
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.glyphs = glyphs
+
+    def render(self) -> Content:
+        """Draws the counts and the first message."""
+        if not self.problems:
+            return Content.assemble(
+                (f" {self.glyphs.done} No problems", "$state-done"),
+            )
+        errors = sum(problem.severity == "error" for problem in self.problems)
+        warnings = len(self.problems) - errors
+        parts = []
+        if errors:
+            parts.append(f"{self.glyphs.error} {_count(errors, 'error')}")
+        if warnings:
+            parts.append(f"{self.glyphs.warning} {_count(warnings, 'warning')}")
+        counts = " " + "  ".join(parts)
+        message = f"  {visible(self.problems[0].message)}"
+        style = "$state-error" if errors else "$state-warning"
+        room = max(self.size.width - cell_len(counts) - 1, 0)
+        return Content.assemble(
+            (counts, f"bold {style}"), (cut(message, room, self.glyphs.ellipsis), style)
+        )
+
+    def on_click(self) -> None:
+        """Asks for the list."""
+        self.post_message(self.Wanted())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+class ChangeLine(Widget):
+    """What the last edit changed, in figures."""
+
+    changes: reactive[tuple[Change, ...]] = reactive(())
+    note = reactive("")
+    stale = reactive(False)
+
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.glyphs = glyphs
+
+    def render(self) -> Content:
+        """Draws one term for each change, as many as fit."""
+        width = self.size.width
+        if self.note:
+            return Content.styled(cut(f" {self.note}", width, self.glyphs.ellipsis), "$muted")
+        if self.stale:
+            return Content.styled(" Showing the last plan that could be made", "$state-warning")
+        if not self.changes:
+            return Content("")
+        content = Content.styled(" Last edit ", "$muted")
+        for change in self.changes:
+            sign = "+" if change.delta > 0 else "-"
+            term = f" {ROLE_NAMES.get(change.what, change.what)} {sign}{human(abs(change.delta))} "
+            if content.cell_length + cell_len(term) > width:
+                break
+            content = content + Content.styled(term, "bold")
+        return content
+
+
+class KeyBar(Widget):
+    """The keys that matter here, most wanted first, as many as fit; each can be clicked."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._places: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        """Follows the bindings of whatever has the focus."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, _screen: Screen[object]) -> None:
+        self.refresh()
+
+    def render(self) -> Content:
+        """Draws the keys."""
+        order = footer_order()
+        shown = [
+            (active.binding, active.enabled)
+            for active in self.screen.active_bindings.values()
+            if active.binding.show and active.binding.id in order
+        ]
+        quit_last = sorted(shown, key=lambda item: order[item[0].id or ""])
+        self._places = []
+        content, width = Content(""), self.size.width
+        seen: set[str] = set()
+        reserve = 9
+        for binding, enabled in quit_last:
+            if binding.action in seen:
+                continue
+            key = self.app.get_key_display(binding)
+            needed = cell_len(key) + cell_len(binding.description) + 3
+            last = binding.id == "app.quit"
+            if content.cell_length + needed + (0 if last else reserve) > width:
+                continue
+            seen.add(binding.action)
+            start = content.cell_length
+            content = content + Content.assemble(
+                (f" {key}", "bold $footer-key-foreground" if enabled else "$muted"),
+                (f" {binding.description} ", "" if enabled else "$muted"),
+            )
+            self._places.append((start, content.cell_length, binding.key))
+        return content
+
+    def on_click(self, event: events.Click) -> None:
+        """Presses the key under the pointer."""
+        for start, end, key in self._places:
+            if start <= event.x < end:
+                self.app.simulate_key(key)
+                return
+
+
+def aligned(pairs: list[tuple[str, str]]) -> Content:
+    """Returns names and values as two columns."""
+    width = max((cell_len(name) for name, _ in pairs), default=0) + 2
+    return Content("\n").join(
+        Content.assemble((pad(name, width), "$muted"), visible(value)) for name, value in pairs
+    )

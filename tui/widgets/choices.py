@@ -1,0 +1,219 @@
+"""A set of choices as one tab stop: arrows move, Space or Enter takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding
+from textual.content import Content
+from textual.geometry import Offset, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.glyphs import UNICODE, Glyphs
+from tui.text import cut, pad
+
+_GAP = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One choice.
+
+    Attributes:
+        value: What choosing it means.
+        title: Its name.
+        detail: What stands beside the title, where there is a line for each.
+        blocked: Why it cannot be taken, or "".
+        drawing: A picture beside the title, where there is a line for each.
+    """
+
+    value: str
+    title: str
+    detail: str = ""
+    blocked: str = ""
+    drawing: Content | None = None
+
+
+class Choices(Widget, can_focus=True):
+    """Radio buttons, in a row or a line each; a blocked one says why instead."""
+
+    BINDINGS = [
+        Binding("up,left", "move(-1)", "Previous", show=False, id="choices.previous", tooltip="Go to the choice before"),
+        Binding("down,right", "move(1)", "Next", show=False, id="choices.next", tooltip="Go to the choice after"),
+        Binding("space,enter", "take", "Choose", show=False, id="choices.take", tooltip="Take the choice under the cursor"),
+    ]  # fmt: skip
+
+    options: reactive[tuple[Choice, ...]] = reactive((), layout=True)
+    chosen = reactive("")
+    cursor = reactive(0)
+
+    @dataclass
+    class Chosen(Message):
+        """A choice was taken."""
+
+        choices: Choices
+        value: str
+
+        @property
+        def control(self) -> Choices:
+            """The widget, for `on` with a selector."""
+            return self.choices
+
+    @dataclass
+    class Highlighted(Message):
+        """The cursor stands on a choice."""
+
+        choices: Choices
+        value: str
+
+        @property
+        def control(self) -> Choices:
+            """The widget, for `on` with a selector."""
+            return self.choices
+
+    def __init__(
+        self,
+        options: tuple[Choice, ...],
+        *,
+        glyphs: Glyphs = UNICODE,
+        inline: bool = False,
+        help_text: str = "",
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        super().__init__(id=id)
+        self.set_reactive(Choices.options, options)
+        self.glyphs = glyphs
+        self.inline = inline
+        self.HELP = help_text
+
+    def watch_chosen(self, value: str) -> None:
+        """The cursor follows the choice made elsewhere."""
+        for index, choice in enumerate(self.options):
+            if choice.value == value:
+                self.cursor = index
+
+    def watch_options(self) -> None:
+        """Keeps the cursor inside."""
+        self.cursor = min(self.cursor, max(len(self.options) - 1, 0))
+        self.watch_chosen(self.chosen)
+
+    def watch_cursor(self, index: int) -> None:
+        """Tells which choice is looked at, and lets the terminal's cursor follow it."""
+        if index < len(self.options):
+            self.post_message(self.Highlighted(self, self.options[index].value))
+        self._follow()
+
+    def _follow(self) -> None:
+        if self.has_focus:
+            column, row = self._places()[self.cursor] if self.options else (0, 0)
+            self.app.cursor_position = self.content_region.offset + Offset(column, row)
+
+    def on_focus(self) -> None:
+        """Lets screen readers follow."""
+        self._follow()
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Shows the cursor no more."""
+        self.refresh()
+
+    def action_move(self, by: int) -> None:
+        """Moves the cursor; in a row, where everything is in sight, round."""
+        if self.options:
+            self.cursor = min(max(self.cursor + by, 0), len(self.options) - 1)
+
+    def action_take(self) -> None:
+        """Takes the choice under the cursor."""
+        if not self.options:
+            return
+        choice = self.options[self.cursor]
+        if choice.blocked:
+            self.app.bell()
+            return
+        self.post_message(self.Chosen(self, choice.value))
+
+    def on_click(self, event: events.Click) -> None:
+        """Takes the choice under the pointer."""
+        for index, (column, row) in enumerate(self._places()):
+            width = self._width(self.options[index]) if self.inline else self.size.width
+            if row == event.y and column <= event.x < column + width:
+                self.cursor = index
+                self.action_take()
+                return
+
+    def _width(self, choice: Choice) -> int:
+        return cell_len(choice.title) + 2
+
+    def _places(self) -> list[tuple[int, int]]:
+        """Column and row of every choice."""
+        if not self.inline:
+            return [(0, row) for row in range(len(self.options))]
+        places, column, row = [], 0, 0
+        width = max(self.size.width, 1)
+        for choice in self.options:
+            if column and column + self._width(choice) > width:
+                column, row = 0, row + 1
+            places.append((column, row))
+            column += self._width(choice) + _GAP
+        return places
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One row, or one for each choice."""
+        if not self.inline:
+            return max(len(self.options), 1)
+        row, column = 1, 0
+        for choice in self.options:
+            if column and column + self._width(choice) > max(width, 1):
+                column, row = 0, row + 1
+            column += self._width(choice) + _GAP
+        return row
+
+    def render(self) -> Content:
+        """Draws the choices."""
+        if self.inline:
+            return self._row()
+        title = max((cell_len(choice.title) for choice in self.options), default=0)
+        drawing = max((c.drawing.cell_length for c in self.options if c.drawing), default=0)
+        return Content("\n").join(
+            self._line(index, choice, title, drawing) for index, choice in enumerate(self.options)
+        )
+
+    def _mark(self, choice: Choice) -> str:
+        if choice.blocked:
+            return self.glyphs.blocked
+        return self.glyphs.chosen if choice.value == self.chosen else self.glyphs.open
+
+    def _style(self, index: int, choice: Choice) -> str:
+        if self.has_focus and index == self.cursor:
+            return "$block-cursor-foreground on $block-cursor-background bold"
+        if choice.blocked:
+            return "$muted"
+        return "bold" if choice.value == self.chosen else ""
+
+    def _row(self) -> Content:
+        lines: dict[int, Content] = {}
+        places = self._places()
+        for index, (choice, (column, row)) in enumerate(zip(self.options, places, strict=True)):
+            line = lines.get(row, Content(""))
+            line = line + " " * (column - line.cell_length)
+            text = f"{self._mark(choice)} {choice.title}"
+            lines[row] = line + Content.styled(text, self._style(index, choice))
+        return Content("\n").join(lines[row] for row in sorted(lines))
+
+    def _line(self, index: int, choice: Choice, title: int, drawing: int) -> Content:
+        width = self.size.width
+        style = self._style(index, choice)
+        content = Content.styled(f"{self._mark(choice)} {pad(choice.title, title)}", style)
+        rest = width - title - 3
+        if drawing and rest > drawing:
+            picture = choice.drawing or Content("")
+            content = content + " " + picture + " " * (drawing - picture.cell_length)
+            rest -= drawing + 1
+        detail = f"not now: {choice.blocked}" if choice.blocked else choice.detail
+        if detail and (choice.blocked or cell_len(detail) <= rest or not drawing):
+            content = content + " " + Content.styled(cut(detail, rest), "$muted")
+        return content

@@ -1,0 +1,152 @@
+"""A field of the form: label, control, and one line that help, echo and error share."""
+
+from __future__ import annotations
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.suggester import Suggester
+from textual.validation import ValidationResult
+from textual.widget import Widget
+from textual.widgets import Input
+
+from engine.problem import Problem, Scalar
+from tui.fields import FieldSpec
+from tui.glyphs import UNICODE, Glyphs
+from tui.text import visible
+from tui.widgets.choices import Choice, Choices
+from tui.widgets.labels import Plain
+from tui.widgets.messages import FieldLeft, SpecEdited
+
+
+class FieldInput(Input):
+    """A one-row input that knows the help of its field."""
+
+    def __init__(self, spec: FieldSpec, suggester: Suggester | None) -> None:
+        super().__init__(
+            placeholder="",
+            compact=True,
+            restrict=spec.restrict or None,
+            max_length=spec.max_length or 0,
+            suggester=suggester,
+            select_on_focus=False,
+            id="control",
+        )
+        self.HELP = spec.help_markdown()
+
+    def _watch_value(self, value: str) -> None:
+        super()._watch_value(value)
+
+    def show_invalid(self, invalid: bool) -> None:
+        """Marks the input as being in error."""
+        self.set_class(invalid, "-invalid")
+
+    def validate(self, value: str) -> ValidationResult | None:
+        """Leaves the judgement to the engine."""
+        return None
+
+
+class Field(Vertical):
+    """Shows one key of the spec and posts `SpecEdited`; it owns no truth."""
+
+    def __init__(
+        self,
+        spec: FieldSpec,
+        *,
+        glyphs: Glyphs = UNICODE,
+        suggester: Suggester | None = None,
+    ) -> None:
+        super().__init__(id=spec.widget_id, classes="field")
+        self.spec = spec
+        self.glyphs = glyphs
+        self._suggester = suggester
+        self._typing = False
+        self._shown_value: Scalar = None
+
+    def compose(self) -> ComposeResult:
+        """Label and control in one row, the note below."""
+        with Horizontal(classes="field-row"):
+            yield Plain(self.spec.label, classes="field-label")
+            if self.spec.kind == "choice":
+                yield Choices(
+                    tuple(Choice(value, title) for value, title in self.spec.choices),
+                    glyphs=self.glyphs,
+                    inline=True,
+                    help_text=self.spec.help_markdown(),
+                    id="control",
+                )
+            else:
+                yield FieldInput(self.spec, self._suggester)
+        yield Plain(self.spec.help, classes="field-note", id="note")
+
+    @property
+    def control(self) -> Widget:
+        """The focusable part."""
+        return self.query_one("#control")
+
+    def show(
+        self, value: Scalar, default: str, echo: str, problem: Problem | None, fix_key: str
+    ) -> None:
+        """Shows a value of the spec.
+
+        Args:
+            value: As authored; None was left out.
+            default: What then holds, as text.
+            echo: What the engine makes of it ("8,589,934,592 bytes").
+            problem: The worst problem of this key.
+            fix_key: The key that applies a fix, for the note.
+        """
+        if not self.is_mounted:
+            return
+        self._shown_value = value
+        control = self.control
+        if isinstance(control, Choices):
+            control.chosen = default if value is None else self.spec.to_text(value)
+        elif isinstance(control, FieldInput):
+            control.placeholder = visible(default)
+            # What is being typed stays as it is typed, as long as it means the same.
+            if self.spec.to_value(control.value) != value:
+                with control.prevent(Input.Changed):
+                    control.value = self.spec.to_text(value)
+        self._note(echo, problem, fix_key)
+
+    def _note(self, echo: str, problem: Problem | None, fix_key: str) -> None:
+        note = self.query_one("#note", Plain)
+        control = self.control
+        # A first mistake is told when the field is left; once told, every key is judged.
+        quiet = self._typing and not self.has_class("-error")
+        if problem is not None and not (quiet and problem.severity == "error"):
+            word = "Error" if problem.severity == "error" else "Warning"
+            mark = self.glyphs.state(problem.severity)
+            text = f"{mark} {word}: {problem.message}"
+            if problem.fix is not None:
+                text += f" [{fix_key}] {problem.fix.label}"
+            elif problem.hint:
+                text += f" {self.glyphs.dash} {problem.hint}"
+            note.show(visible(text))
+        else:
+            note.show(Content.styled(visible(echo or self.spec.help), "$muted"))
+        self.set_class(problem is not None and problem.severity == "error" and not quiet, "-error")
+        self.set_class(problem is not None and problem.severity == "warning", "-warning")
+        if isinstance(control, FieldInput):
+            control.show_invalid(self.has_class("-error"))
+
+    @on(Input.Changed)
+    def _edited(self, event: Input.Changed) -> None:
+        event.stop()
+        value = self.spec.to_value(event.value)
+        if value != self._shown_value:
+            self._typing = True
+            self.post_message(SpecEdited(self.spec.path, value, self.spec.label, typing=True))
+
+    @on(Choices.Chosen)
+    def _chosen(self, event: Choices.Chosen) -> None:
+        event.stop()
+        value = self.spec.to_value(event.value)
+        self.post_message(SpecEdited(self.spec.path, value, self.spec.label))
+
+    def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
+        """What was typed counts now."""
+        self._typing = False
+        self.post_message(FieldLeft())

@@ -1,0 +1,177 @@
+"""The rail: every step with its state, as a column where there is room, else as one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.glyphs import UNICODE, Glyphs, State
+from tui.text import fit
+from tui.widgets.messages import StepWanted
+
+STATE_WORDS: dict[State, str] = {
+    "untouched": "as preset",
+    "done": "done",
+    "warning": "warnings",
+    "error": "errors",
+}
+STATE_STYLES: dict[State, str] = {
+    "untouched": "$muted",
+    "done": "$state-done",
+    "warning": "$state-warning",
+    "error": "$state-error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RailStep:
+    """A step as the rail shows it."""
+
+    key: str
+    title: str
+    state: State
+
+
+class StepRail(Widget, can_focus=True):
+    """One tab stop; arrows change the step, Enter goes into it."""
+
+    HELP = """
+# Steps
+
+Every step can be visited at any time, in any order; nothing is asked twice.
+
+- Arrows change the step, Enter or Tab goes into it.
+- Alt+1 to Alt+6 and F6 do the same from anywhere.
+"""
+    BINDINGS = [
+        Binding("up,left", "move(-1)", "Previous", show=False, id="rail.previous", tooltip="Show the step before"),
+        Binding("down,right", "move(1)", "Next", show=False, id="rail.next", tooltip="Show the step after"),
+        Binding("enter,space", "enter", "Enter", show=False, id="rail.enter", tooltip="Go into the step"),
+    ]  # fmt: skip
+
+    steps: reactive[tuple[RailStep, ...]] = reactive(())
+    current = reactive("")
+
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.glyphs = glyphs
+
+    @property
+    def position(self) -> int:
+        """Index of the current step."""
+        keys = [step.key for step in self.steps]
+        return keys.index(self.current) if self.current in keys else 0
+
+    def action_move(self, by: int) -> None:
+        """Shows a neighbouring step."""
+        if self.steps:
+            target = min(max(self.position + by, 0), len(self.steps) - 1)
+            self.post_message(StepWanted(self.steps[target].key))
+
+    def action_enter(self) -> None:
+        """Goes into the current step."""
+        self.post_message(StepWanted(self.current, enter=True))
+
+    def on_focus(self) -> None:
+        """Shows the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Shows the cursor no more."""
+        self.refresh()
+
+    @property
+    def upright(self) -> bool:
+        """Whether there is room for a column."""
+        return self.size.height > 1
+
+    def render(self) -> Content:
+        """Draws the column or the line."""
+        if not self.steps or self.size.width <= 0:
+            return Content("")
+        return self._column() if self.upright else self._line()
+
+    def _style(self, step: RailStep) -> str:
+        if step.key != self.current:
+            return ""
+        if self.has_focus:
+            return "$block-cursor-foreground on $block-cursor-background bold"
+        return "bold reverse" if not self.upright else "bold"
+
+    def _column(self) -> Content:
+        lines = []
+        width = self.size.width
+        for number, step in enumerate(self.steps, start=1):
+            mark = self.glyphs.state(step.state)
+            cursor = self.glyphs.cursor if step.key == self.current else " "
+            title = fit(f"{cursor}{number} {step.title}", max(width - 2, 0))
+            state = STATE_STYLES[step.state]
+            if step.key == self.current and self.has_focus:
+                state = ""
+            lines.append(
+                Content.assemble((mark, state), " ", (title, self._style(step)))
+                if width > 2
+                else Content(title)
+            )
+            word = STATE_WORDS[step.state]
+            lines.append(Content.styled(fit(f"     {word}", width), STATE_STYLES[step.state]))
+            lines.append(Content(""))
+        return Content("\n").join(lines)
+
+    def _line(self) -> Content:
+        labels = self._labels()
+        if labels is None:
+            step = self.steps[self.position]
+            text = f" {self.position + 1}/{len(self.steps)} {step.title} "
+            return Content.assemble(
+                (text, self._style(step)),
+                f" {self.glyphs.state(step.state)} {STATE_WORDS[step.state]}",
+            )
+        return Content(" ").join(
+            Content.assemble(
+                (f" {label}", self._style(step)),
+                (
+                    f" {self.glyphs.state(step.state)} ",
+                    STATE_STYLES[step.state] if step.key != self.current else self._style(step),
+                ),
+            )
+            for label, step in zip(labels, self.steps, strict=True)
+        )
+
+    def _labels(self) -> list[str] | None:
+        """Numbered titles, or titles, or None where not even those fit."""
+        for numbered in (True, False):
+            labels = [
+                f"{number} {step.title}" if numbered else step.title
+                for number, step in enumerate(self.steps, start=1)
+            ]
+            if sum(cell_len(label) + 4 for label in labels) - 1 <= self.size.width:
+                return labels
+        return None
+
+    def on_click(self, event: events.Click) -> None:
+        """Shows the step under the pointer."""
+        if not self.steps:
+            return
+        if self.upright:
+            index = event.y // 3
+        else:
+            labels = self._labels()
+            if labels is None:
+                return
+            column, index = 0, -1
+            for at, label in enumerate(labels):
+                column += cell_len(label) + 4
+                if event.x < column:
+                    index = at
+                    break
+        if 0 <= index < len(self.steps):
+            self.post_message(StepWanted(self.steps[index].key, enter=True))
+
+
