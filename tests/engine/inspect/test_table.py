@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.inspect.container import BadImage, open_disk
+from engine.inspect.table import Table, read_table
+
+GPT = """label: gpt
+label-id: 97FD5997-D90B-4AA3-8D16-0C1723AEA73C
+first-lba: 34
+1 : start=16384, size=65536, type=uefi, uuid=1C06F03B-704E-4657-B9CD-681A087A2FDC, name=ESP
+2 : start=34, size=2014, type=21686148-6449-6E6F-744E-656564454649, name="no fs"
+3 : start=81920, size=40000, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4
+"""
+MBR = """label: dos
+label-id: 0x4e49584f
+start=2048, size=20480, type=83, bootable
+start=22528, size=40960, type=5
+start=24576, size=4096, type=82
+start=30720, size=4096, type=83
+"""
+
+
+def made(tmp_path: Path, script: str) -> Path:
+    image = tmp_path / "table.img"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["sfdisk", "-q", image], input=script, text=True, check=True)
+    return image
+
+
+def table_of(image: Path) -> Table:
+    with open_disk(image) as disk:
+        return read_table(disk)
+
+
+def test_a_gpt_is_read_as_sfdisk_wrote_it(tmp_path: Path) -> None:
+    table = table_of(made(tmp_path, GPT))
+    assert (table.kind, table.guid) == ("gpt", "97FD5997-D90B-4AA3-8D16-0C1723AEA73C")
+    assert table.findings == ()
+    assert [(p.number, p.start, p.sectors, p.name) for p in table.partitions] == [
+        (1, 16384, 65536, "ESP"),
+        (2, 34, 2014, "no fs"),
+        (3, 81920, 40000, ""),
+    ]
+    assert table.partitions[0].guid == "1C06F03B-704E-4657-B9CD-681A087A2FDC"
+
+
+def test_an_mbr_with_logical_partitions_is_read_as_sfdisk_wrote_it(tmp_path: Path) -> None:
+    table = table_of(made(tmp_path, MBR))
+    assert (table.kind, table.signature, table.findings) == ("mbr", "0x4e49584f", ())
+    assert [(p.number, p.start, p.sectors, p.type, p.active) for p in table.partitions] == [
+        (1, 2048, 20480, "0x83", True),
+        (2, 22528, 40960, "0x05", False),
+        (5, 24576, 4096, "0x82", False),
+        (6, 30720, 4096, "0x83", False),
+    ]
+
+
+def test_a_grown_image_has_its_backup_in_the_wrong_place(tmp_path: Path) -> None:
+    image = made(tmp_path, GPT)
+    with image.open("r+b") as file:
+        file.truncate(80 << 20)
+    (finding,) = table_of(image).findings
+    assert finding == ("the backup GPT is at sector 131071, not in the last sector (163839)")
+
+
+@pytest.mark.parametrize(
+    ("at", "finding"),
+    [
+        (-512, "the backup GPT is missing"),
+        (512, "the primary GPT is missing; this is its backup"),
+        (512 + 60, "the primary GPT header's checksum is wrong"),
+        (1024 + 40, "the primary GPT's entries do not match their checksum"),
+        (510, "there is no protective MBR"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, at: int, finding: str) -> None:
+    image = made(tmp_path, GPT)
+    raw = bytearray(image.read_bytes())
+    raw[at] ^= 0xFF
+    image.write_bytes(raw)
+    assert finding in table_of(image).findings
+
+
+def test_a_bare_file_system_has_no_table(tmp_path: Path) -> None:
+    image = tmp_path / "fat.img"
+    subprocess.run(["truncate", "-s", "64M", image], check=True)
+    subprocess.run(["mkfs.fat", image], check=True, capture_output=True)
+    assert table_of(image).kind == "none"
+
+
+@settings(max_examples=200, deadline=None)
+@given(script=st.sampled_from([GPT, MBR]), data=st.data())
+def test_damaged_tables_never_crash(
+    script: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / f"tables-{len(script)}"
+    folder.mkdir(exist_ok=True)
+    image = folder / "table.img"
+    if not image.exists():
+        made(folder, script)
+    area = 17 * 1024
+    with image.open("rb") as file:
+        original = file.read(area)
+    raw = bytearray(original)
+    for _ in range(data.draw(st.integers(1, 10))):
+        raw[data.draw(st.integers(440, 2047))] = data.draw(st.integers(0, 255))
+    try:
+        with image.open("r+b") as file:
+            file.write(raw)
+        table_of(image)
+    except BadImage:
+        pass
+    finally:
+        with image.open("r+b") as file:
+            file.write(original)
