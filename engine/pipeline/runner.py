@@ -154,10 +154,9 @@ class _Sink:
             if self._raw and name == "stdout":
                 self._raw(chunk)
             for kind, text in splitter.feed(chunk, final=not chunk):
-                if kind == "log":
+                # A last repaint often ends in a newline.
+                if not self._repaint(text) and kind == "log":
                     self._log(name, text)
-                else:
-                    self._repaint(text)
             if not chunk:
                 return
 
@@ -165,16 +164,19 @@ class _Sink:
         if name == "stdout" and self._room > 0:
             self._room -= len(text) + 1
             self.kept.append(text)
-        if text.strip():
-            self.tail.append((name, text))
+        if not text.strip():
+            return
+        self.tail.append((name, text))
         if not (self._quiet and name == "stdout"):
             self._emit(Log(id=self._step, stream=name, text=text))
 
-    def _repaint(self, text: str) -> None:
+    def _repaint(self, text: str) -> bool:
         reading = self._progress(text) if self._progress else None
-        if reading is not None:
-            done, total = reading
-            self._emit(Progress(id=self._step, done=done, total=total, unit=self._unit))
+        if reading is None:
+            return False
+        done, total = reading
+        self._emit(Progress(id=self._step, done=done, total=total, unit=self._unit))
+        return True
 
 
 async def _write(process: asyncio.subprocess.Process, feed: Iterable[bytes | memoryview]) -> None:
