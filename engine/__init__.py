@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from engine.problem import Problem, Refused
     from engine.spec.load import load
 
+__version__ = "0.1.0"
+
 __all__ = ["BuildResult", "Problem", "Refused", "build", "load", "prepare"]
 
 _HOMES = {
