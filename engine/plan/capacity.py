@@ -86,14 +86,17 @@ def _fix(label: str, path: str, value: Scalar) -> Fix:
     return Fix(label, ((path, value),))
 
 
-def root_unmakeable(settings: Settings, manifest: Manifest, disk: int, why: str) -> Problem:
-    """The root's space is too small for any file system (or too large)."""
+def root_unmakeable(
+    settings: Settings, manifest: Manifest, disk: int, place: int, why: GeometryError
+) -> Problem:
+    """The root's place, of so many bytes, is too small for any file system (or too large)."""
     path, hint, fix = grow_disk(settings, manifest, disk)
     return Problem(
         "root-too-small",
         "error",
         path,
-        f"No {settings.filesystem} fits the root's place on a disk of {sized(disk)}: {why}",
+        f"The root has a place of {sized(place)} on a disk of {sized(disk)}, where no "
+        f"{settings.filesystem} can be made: {why}",
         hint,
         fix,
     )

@@ -183,7 +183,7 @@ class _Planner:
             geometry = sizes.geometry or filesystems.root_geometry(settings, manifest, size)
         except GeometryError as error:
             self.problems.append(
-                capacity.root_unmakeable(settings, manifest, sizes.disk, str(error))
+                capacity.root_unmakeable(settings, manifest, sizes.disk, size, error)
             )
             return None
         return filesystems.root(settings, manifest, geometry, offset=offset)
