@@ -22,9 +22,16 @@ _LAST_SECOND = 2**33 + 2**31 - 1
 """2310-04-04. The format reaches on to 2446, but e2fsck takes the two bits of what follows for
 the mark of a time before 1970 that an old kernel wrote wrongly."""
 
-_INODE = struct.Struct(f"<HHIIIIIHHIII60sIIIIHHHHHHHHIIIIIII{INODE_AREA}s")
 _PREFIX = struct.Struct("<II")
-_LOW_CHECKSUM, _HIGH_CHECKSUM = 124, 130
+"""Number and generation: what the checksum covers before the inode."""
+
+_INODE = struct.Struct(f"<IIHHIIIIIHHIII60sIIIIHHHHHHHHIIIIIII{INODE_AREA}s")
+"""The prefix and the inode."""
+
+_SEAL = struct.Struct("<HHHH")
+"""The checksum's halves, and between them a reserved field and the size of the extra fields."""
+
+_SEAL_OFFSET = 124
 _TIMES = ((8, 140), (12, 132), (16, 136), (144, 148))
 """Offsets of seconds and extra bits of access, change, modification and creation."""
 
@@ -63,13 +70,11 @@ class InodePacker:
             epoch: Seconds since 1970.
             checksums: Whether the format has them.
         """
-        self._seed = seed
         self._checksums = checksums
         self._stamp = encode_time(epoch * _NS)
-        # The checksum covers number and generation before the inode: one buffer, one call.
         self._buffer = bytearray(_PREFIX.size + INODE_SIZE)
         self._view = memoryview(self._buffer)[_PREFIX.size :]
-        self._checksum = checksum_of(self._buffer)
+        self._checksum = checksum_of(seed, self._buffer)
 
     def pack(
         self,
@@ -104,9 +109,8 @@ class InodePacker:
         """
         stamp, stamp_extra = self._stamp
         mtime, mtime_extra = encode_time(mtime_ns)
-        _PREFIX.pack_into(self._buffer, 0, number, 0)
         _INODE.pack_into(
-            self._buffer, _PREFIX.size,
+            self._buffer, 0, number, 0,
             mode, uid & 0xFFFF, size & 0xFFFFFFFF, stamp, stamp, mtime, 0, gid & 0xFFFF, links,
             sectors & 0xFFFFFFFF, flags, 0, block_map, 0, attribute_block & 0xFFFFFFFF,
             size >> 32, 0, sectors >> 32, attribute_block >> 32, uid >> 16, gid >> 16, 0, 0,
@@ -124,13 +128,13 @@ class InodePacker:
         for low, high in _TIMES:
             struct.pack_into("<I", self._view, low, seconds)
             struct.pack_into("<I", self._view, high, extra)
-        struct.pack_into("<H", self._view, _LOW_CHECKSUM, 0)
-        struct.pack_into("<H", self._view, _HIGH_CHECKSUM, 0)
+        _SEAL.pack_into(self._view, _SEAL_OFFSET, 0, 0, EXTRA_INODE_SIZE, 0)
         return self._sealed()
 
     def _sealed(self) -> memoryview:
         if self._checksums:
-            checksum = self._checksum(self._seed)
-            struct.pack_into("<H", self._view, _LOW_CHECKSUM, checksum & 0xFFFF)
-            struct.pack_into("<H", self._view, _HIGH_CHECKSUM, checksum >> 16)
+            checksum = self._checksum()
+            _SEAL.pack_into(
+                self._view, _SEAL_OFFSET, checksum & 0xFFFF, 0, EXTRA_INODE_SIZE, checksum >> 16
+            )
         return self._view

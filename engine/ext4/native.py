@@ -136,11 +136,12 @@ def crc32c(seed: int, data: bytes | bytearray) -> int:
     return int(_library().quick.ext2fs_crc32c_le(seed, buffer, len(data)))
 
 
-def checksum_of(buffer: bytearray) -> Callable[[int], int]:
-    """Returns a function from seed to the CRC-32C of what a buffer then holds."""
+def checksum_of(seed: int, buffer: bytearray) -> Callable[[], int]:
+    """Returns a function that gives the CRC-32C of what a buffer then holds."""
     function = _library().quick.ext2fs_crc32c_le
     fixed = (ctypes.c_char * len(buffer)).from_buffer(buffer)
-    return lambda seed: function(seed, fixed, len(fixed))
+    arguments = ctypes.c_uint32(seed), fixed, ctypes.c_size_t(len(buffer))
+    return lambda: int(function(*arguments))
 
 
 def name_hash(version: int, seed: bytes) -> Callable[[bytes], int]:

@@ -14,8 +14,8 @@ from typing import Self
 
 from engine.ext4.format import BLOCK_SIZE
 
-_BUFFER_SIZE = 4 << 20
-_BUFFERS = 4
+_BUFFER_SIZE = 256 << 10
+_BUFFERS = 16
 
 _Job = tuple[bytearray, int, int]
 """Buffer, bytes in it, where they go."""
