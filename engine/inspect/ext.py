@@ -41,22 +41,22 @@ class ExtFilesystem:
         if struct.unpack_from("<H", raw, 0x38)[0] != _MAGIC:
             raise BadFilesystem("no ext superblock")
         self.inodes, blocks_low = struct.unpack_from("<II", raw, 0)
-        free_low, self.free_inodes, self._first_block, log = struct.unpack_from("<IIII", raw, 0x0C)
+        free_low, self.free_inodes, self.first_block, log = struct.unpack_from("<IIII", raw, 0x0C)
         self.blocks_per_group, _, self.inodes_per_group = struct.unpack_from("<III", raw, 0x20)
         self.state, revision = struct.unpack_from("<H16xI", raw, 0x3A)
         compatible, self._incompatible, read_only = struct.unpack_from("<III", raw, 0x5C)
         self.features = (compatible, self._incompatible, read_only)
-        self._inode_size = struct.unpack_from("<H", raw, 0x58)[0] if revision else 128
+        self.inode_size = struct.unpack_from("<H", raw, 0x58)[0] if revision else 128
         if log > 6 or not self.blocks_per_group or not self.inodes_per_group:
             raise BadFilesystem(f"superblock: block size 2^{10 + log}, impossible groups")
         self.block_size = 1024 << log
         wide = bool(self._incompatible & _WIDE)
         self.blocks = blocks_low | (struct.unpack_from("<I", raw, 0x150)[0] << 32 if wide else 0)
         free = free_low | (struct.unpack_from("<I", raw, 0x158)[0] << 32 if wide else 0)
-        self._descriptor_size = max(struct.unpack_from("<H", raw, 0xFE)[0], 32) if wide else 32
-        if not 128 <= self._inode_size <= self.block_size or self._descriptor_size > 1024:
-            raise BadFilesystem(f"superblock: inodes of {self._inode_size} bytes")
-        self.groups = -(-(self.blocks - self._first_block) // self.blocks_per_group)
+        self.descriptor_size = max(struct.unpack_from("<H", raw, 0xFE)[0], 32) if wide else 32
+        if not 128 <= self.inode_size <= self.block_size or self.descriptor_size > 1024:
+            raise BadFilesystem(f"superblock: inodes of {self.inode_size} bytes")
+        self.groups = -(-(self.blocks - self.first_block) // self.blocks_per_group)
         self.size = self.blocks * self.block_size
         self.free = free * self.block_size
         self.label = raw[0x78:0x88].partition(b"\0")[0].decode("utf-8", "replace")
@@ -82,22 +82,19 @@ class ExtFilesystem:
         """Returns a group's descriptor."""
         if not 0 <= group < self.groups:
             raise BadFilesystem(f"group {group} of {self.groups}")
-        table = (self._first_block + 1) * self.block_size
-        at, inside = divmod(group * self._descriptor_size, self.block_size)
+        table = (self.first_block + 1) * self.block_size
+        at, inside = divmod(group * self.descriptor_size, self.block_size)
         block = self._block(table // self.block_size + at)
-        return block[inside : inside + self._descriptor_size]
+        return block[inside : inside + self.descriptor_size]
 
     def raw_inode(self, number: int) -> bytes:
         """Returns an inode as it stands in its table."""
         if not 1 <= number <= self.inodes:
             raise BadFilesystem(f"inode {number} of {self.inodes}")
         group, index = divmod(number - 1, self.inodes_per_group)
-        descriptor = self.descriptor(group)
-        table = struct.unpack_from("<I", descriptor, 8)[0]
-        if self._descriptor_size >= 64:
-            table |= struct.unpack_from("<I", descriptor, 0x28)[0] << 32
-        at, inside = divmod(index * self._inode_size, self.block_size)
-        return self._block(table + at)[inside : inside + self._inode_size]
+        _, _, table = self.tables(group)
+        at, inside = divmod(index * self.inode_size, self.block_size)
+        return self._block(table + at)[inside : inside + self.inode_size]
 
     def node(self, number: int, path: bytes) -> Node:
         """Returns an inode as a node.
@@ -135,6 +132,47 @@ class ExtFilesystem:
             links=links, inode=number, target=target, rdev=rdev, extents=extents,
             xattrs=tuple(sorted(self._xattrs(raw, extra_size, acl_low | acl_high << 32))),
         )  # fmt: skip
+
+    def tables(self, group: int) -> tuple[int, int, int]:
+        """Returns the blocks of a group's block bitmap, inode bitmap and inode table."""
+        raw = self.descriptor(group)
+        places = struct.unpack_from("<III", raw, 0)
+        high = struct.unpack_from("<III", raw, 0x20) if self.descriptor_size >= 64 else (0, 0, 0)
+        block_bitmap, inode_bitmap, table = (
+            low | up << 32 for low, up in zip(places, high, strict=True)
+        )
+        return block_bitmap, inode_bitmap, table
+
+    def map_blocks(self, number: int) -> Iterator[int]:
+        """Yields the blocks that hold an inode's map and its attributes, not its data."""
+        raw = self.raw_inode(number)
+        (mode,) = struct.unpack_from("<H", raw, 0)
+        flags = struct.unpack_from("<I", raw, 32)[0]
+        acl = struct.unpack_from("<I", raw, 104)[0] | struct.unpack_from("<H", raw, 118)[0] << 32
+        if acl:
+            yield acl
+        if mode & 0o170000 not in {_REGULAR, _DIRECTORY, _LINK} or flags & _INLINE_FLAG:
+            return
+        if flags & _EXTENTS_FLAG:
+            yield from (block for block, _, _ in self._extent_nodes(raw[40:100]) if block)
+        else:
+            for slot, block in enumerate(struct.unpack("<3I", raw[88:100])):
+                yield from self._pointer_blocks(block, slot, set())
+
+    def _pointer_blocks(self, block: int, depth: int, seen: set[int]) -> Iterator[int]:
+        if not block:
+            return
+        yield self._new(block, seen)
+        if depth:
+            for below in struct.unpack(f"<{self.block_size // 4}I", self._block(block)):
+                yield from self._pointer_blocks(below, depth - 1, seen)
+
+    def _new(self, block: int, seen: set[int]) -> int:
+        """Returns a block of a map that was not met before: a map that repeats one has no end."""
+        if block in seen:
+            raise BadFilesystem(f"block {block} stands twice in one file's map")
+        seen.add(block)
+        return block
 
     def lookup(self, path: bytes) -> Node | None:
         """Returns what is at a path, links not followed, or None."""
@@ -199,39 +237,52 @@ class ExtFilesystem:
                 raise BadFilesystem(f"extent of {length} blocks at {physical} of {self.blocks}")
             yield logical * unit, physical * unit, length * unit
 
-    def _extent_runs(self, root: bytes) -> Iterator[tuple[int, int, int]]:
-        pending = [(root, _MAX_DEPTH)]
+    def _extent_nodes(self, root: bytes) -> Iterator[tuple[int, bytes, int]]:
+        """Yields the nodes of an extent tree in order: block (0: the inode), bytes, depth."""
+        pending = [(0, root, _MAX_DEPTH)]
+        seen: set[int] = set()
         while pending:
-            node, left = pending.pop()
+            place, node, most = pending.pop()
             magic, entries, _, depth = struct.unpack_from("<HHHH", node)
-            if magic != _EXTENT_MAGIC or depth > left or 12 + entries * 12 > len(node):
+            if magic != _EXTENT_MAGIC or depth > most or 12 + entries * 12 > len(node):
                 raise BadFilesystem(f"extent node: magic {magic:#x}, depth {depth}, {entries}")
-            below = []
-            for at in range(12, 12 + entries * 12, 12):
-                if depth == 0:
-                    logical, length, high, low = struct.unpack_from("<IHHI", node, at)
-                    # Above 32768 an extent is allocated but not written: it reads as zeros.
-                    if length <= 32768:
-                        yield logical, low | high << 32, length
-                else:
+            yield place, node, depth
+            if depth:
+                below = []
+                for at in range(12, 12 + entries * 12, 12):
                     _, low, high = struct.unpack_from("<IIH", node, at)
-                    below.append((self._block(low | high << 32), depth - 1))
-            pending += reversed(below)
+                    block = self._new(low | high << 32, seen)
+                    below.append((block, self._block(block), depth - 1))
+                pending += reversed(below)
+
+    def _extent_runs(self, root: bytes) -> Iterator[tuple[int, int, int]]:
+        for _, node, depth in self._extent_nodes(root):
+            if depth:
+                continue
+            (entries,) = struct.unpack_from("<H", node, 2)
+            for at in range(12, 12 + entries * 12, 12):
+                logical, length, high, low = struct.unpack_from("<IHHI", node, at)
+                # Above 32768 an extent is allocated but not written: it reads as zeros.
+                if length <= 32768:
+                    yield logical, low | high << 32, length
 
     def _mapped_runs(self, area: bytes, size: int) -> Iterator[tuple[int, int, int]]:
         total = -(-size // self.block_size)
         pointers = struct.unpack("<15I", area)
         per_block = self.block_size // 4
         logical = 0
+        seen: set[int] = set()
         for slot, block in enumerate(pointers):
             depth = max(slot - 11, 0)
-            for at, number in self._leaves(block, depth, logical):
+            for at, number in self._leaves(block, depth, logical, seen):
                 if at >= total:
                     return
                 yield at, number, 1
             logical += per_block**depth
 
-    def _leaves(self, block: int, depth: int, logical: int) -> Iterator[tuple[int, int]]:
+    def _leaves(
+        self, block: int, depth: int, logical: int, seen: set[int]
+    ) -> Iterator[tuple[int, int]]:
         if not block:
             return
         if depth == 0:
@@ -239,8 +290,9 @@ class ExtFilesystem:
             return
         per_block = self.block_size // 4
         step = per_block ** (depth - 1)
-        for index, below in enumerate(struct.unpack(f"<{per_block}I", self._block(block))):
-            yield from self._leaves(below, depth - 1, logical + index * step)
+        pointers = struct.unpack(f"<{per_block}I", self._block(self._new(block, seen)))
+        for index, below in enumerate(pointers):
+            yield from self._leaves(below, depth - 1, logical + index * step, seen)
 
     def _xattrs(self, raw: bytes, extra: int, block: int) -> Iterator[tuple[bytes, bytes]]:
         start = 128 + extra
