@@ -21,8 +21,8 @@ MAX_SIZE = (1 << 63) - 1
 
 GRAMMAR = "a number with K, M, G, T, KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (1000)"
 
-_SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(?P<unit>[A-Za-z]*)")
-_NUMFMT = re.compile(r"(?P<number>[0-9]*\.[0-9]+|[0-9]+)(?P<unit>[KMGTPE]?)")
+_SIZE = re.compile(r"(?P<number>[0-9]{1,40}(?:\.[0-9]{1,40})?|\.[0-9]{1,40})\s*(?P<unit>[A-Za-z]*)")
+_NUMFMT = re.compile(r"(?P<number>[0-9]{0,40}\.[0-9]{1,40}|[0-9]{1,40})(?P<unit>[KMGTPE]?)")
 _PREFIXES = "KMGTPE"
 
 

@@ -21,7 +21,7 @@ _ITEM = re.compile(
     r"(?P<kind>D+|F+)?(?:(?P<octal>[0-7]+)|(?P<who>[ugoa]*)(?P<operator>[+=-])(?P<what>[rwxXst]*))"
 )
 _WHO = {"u": 0o100, "g": 0o010, "o": 0o001, "a": 0o111}
-_SET_ID = {"u": stat.S_ISUID, "g": stat.S_ISGID}
+_SET_ID = {"u": stat.S_ISUID, "g": stat.S_ISGID, "a": stat.S_ISUID | stat.S_ISGID}
 _WHAT = {"r": 4, "w": 2, "x": 1, "X": 1}
 
 EXAMPLES = ("755", "D755,F644", "u+w", "go-rwx")

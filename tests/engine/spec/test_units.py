@@ -1,0 +1,126 @@
+"""Sizes: the grammar, exactness, and numfmt's own answers."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.units import GIB, KIB, MAX_SIZE, MIB, TIB, format_exact, human, numfmt_iec, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        (0, 0),
+        (4096, 4096),
+        ("4096", 4096),
+        ("1B", 1),
+        ("512K", 512 * KIB),
+        ("512M", 512 * MIB),
+        ("4G", 4 * GIB),
+        ("2T", 2 * TIB),
+        ("512KiB", 512 * KIB),
+        ("512 MiB", 512 * MIB),
+        ("  512MiB ", 512 * MIB),
+        ("512mib", 512 * MIB),
+        ("512Mi", 512 * MIB),
+        ("1TiB", TIB),
+        ("1KB", 1000),
+        ("256MB", 256_000_000),
+        ("4GB", 4_000_000_000),
+        ("1TB", 10**12),
+        ("1.5GiB", 1610612736),
+        ("0.5G", GIB // 2),
+        (".5G", GIB // 2),
+        ("0.1KiB", 103),
+        ("1.1G", 1181116007),
+        ("7.999999999999999999E", 9223372036854775807),
+    ],
+)
+def test_reads(text: int | str, size: int):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (-1, "negative"),
+        ("-5MiB", "negative"),
+        ("", "no size"),
+        ("MiB", "no size"),
+        ("1,5G", "no size"),
+        ("1e3", "no size"),
+        ("0x10", "no size"),
+        ("12 foo", "no unit"),
+        ("1.5.2G", "no size"),
+        ("+64M", "no size"),
+        ("64 M B", "no size"),
+        ("５M", "no size"),
+        ("auto", "no size"),
+        ("50%", "no size"),
+        ("8E", "more than"),
+        (MAX_SIZE + 1, "more than"),
+        ("9" * 40, "more than"),
+        ("9" * 5000, "no size"),
+    ],
+)
+def test_refuses(text: int | str, words: str):
+    with pytest.raises(ValueError, match=words):
+        parse_size(text)
+
+
+def test_a_bare_number_counts_what_the_key_says():
+    assert parse_size(1024, bare=MIB) == GIB
+    assert parse_size("1024", bare=MIB) == GIB
+    assert parse_size("1024B", bare=MIB) == 1024
+
+
+@given(st.integers(0, MAX_SIZE), st.sampled_from([1, MIB]))
+def test_exact_text_reads_back(size: int, bare: int):
+    assert parse_size(format_exact(size), bare=bare) == size
+
+
+@given(st.integers(0, 10**6), st.integers(0, 999), st.sampled_from("KMGT"))
+def test_decimals_are_exact(whole: int, thousandths: int, unit: str):
+    factor = 1 << 10 * (1 + "KMGT".index(unit))
+    scaled = (whole * 1000 + thousandths) * factor
+    assert parse_size(f"{whole}.{thousandths:03}{unit}") == -(-scaled // 1000)
+
+
+@given(st.text(max_size=20))
+def test_nonsense_is_refused_with_words_never_a_crash(text: str):
+    try:
+        size = parse_size(text)
+    except ValueError as problem:
+        assert len(str(problem)) > 10
+    else:
+        assert 0 <= size <= MAX_SIZE
+
+
+@pytest.mark.skipif(shutil.which("numfmt") is None, reason="numfmt (coreutils) is not there")
+@pytest.mark.parametrize(
+    "text",
+    ["0", "512", "00012M", "512K", "1.5G", "0.5G", ".5G", "1.1G", "1.0001K", "1.5", "1.", "1.G",
+     "512MiB", "256MB", "512m", "1Gi", "foo", "", "+64M", "64 M", "1e3", "1,5G", "7E",
+     "1.23456789012345678901G", " 64M", "0.0000000001K"],
+)  # fmt: skip
+def test_numfmt_agrees(text: str):
+    tool = subprocess.run(
+        ["numfmt", "--from=iec", "--", text], capture_output=True, text=True, check=False
+    )
+    answer = tool.stdout.strip()
+    if tool.returncode == 0 and answer.isdigit():
+        assert numfmt_iec(text) == int(answer)
+    else:
+        with pytest.raises(ValueError, match="numfmt"):
+            numfmt_iec(text)
+
+
+def test_human_is_binary_and_has_units():
+    assert human(GIB) == "1.0 GiB"
+    assert human(236 * MIB) == "236.0 MiB"
+    assert human(12) == "12 B"
