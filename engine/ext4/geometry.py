@@ -22,13 +22,16 @@ from engine.ext4.format import (
 _MIB = 1 << 20
 _TIB = 1 << 40
 
+MAX_BLOCKS = 2**32 - 1
+"""Blocks of the largest file system that resize_inode allows (16 TiB)."""
+
 MAX_GROUP = BLOCK_SIZE * 8
 """Blocks, and inodes, that one bitmap block covers: the most in a group."""
 
 _SMALLEST_GROUP = 248
 """Blocks of the smallest group that mke2fs tries when there are many inodes."""
 
-_LAST_GROUP_SPARE = 50
+LAST_GROUP_SPARE = 50
 """A last group must have this many blocks beyond its own metadata, or it is not made."""
 
 _RATIOS = (
@@ -162,6 +165,8 @@ def geometry(
         GeometryError: Too small, or too many inodes.
     """
     given = size_bytes // BLOCK_SIZE
+    if given > MAX_BLOCKS:
+        raise GeometryError(f"{given} blocks, {MAX_BLOCKS} at most")
     wanted = default_inodes(size_bytes) if inodes is None else inodes
     if wanted * INODE_SIZE >= given * BLOCK_SIZE:
         raise GeometryError(f"{wanted} inodes take more room than {size_bytes} bytes")
@@ -232,7 +237,7 @@ class _Split:
             needed = split.group_overhead(split.groups - 1)
             if split.groups == 1 and rest and rest < needed:
                 raise GeometryError(f"{given} blocks are too few: metadata takes {needed}")
-            if not rest or rest >= needed + _LAST_GROUP_SPARE:
+            if not rest or rest >= needed + LAST_GROUP_SPARE:
                 return split
             if split.blocks == rest:
                 raise GeometryError(f"{given} blocks are too few")
@@ -268,7 +273,7 @@ class _Split:
     @property
     def reserved_descriptors(self) -> int:
         """Blocks kept for the descriptors of a file system grown 1024 times (resize_inode)."""
-        grown = min(self.blocks * 1024, 2**32 - 1)
+        grown = min(self.blocks * 1024, MAX_BLOCKS)
         groups = -(-grown // self.per_group)
         return min(-(-groups // self._descriptors_per_block) - self.descriptors, BLOCK_SIZE // 4)
 
@@ -289,6 +294,9 @@ class _Split:
 
 
 def _journal_map(journal: int, ext: ExtFormat) -> int:
-    """Returns the blocks that map the journal outside its inode."""
+    """Returns the blocks that map the journal outside its inode.
+
+    The journal lies in one piece unless tables of far more inodes than blocks are in its way.
+    """
     run = ((0, journal),) if journal else ()
     return tree_blocks(extent_count(run)) if ext.extents else indirect_blocks(run)

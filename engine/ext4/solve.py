@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.ext4.format import BLOCK_SIZE, EXT4, FIRST_INODE, ExtFormat
-from engine.ext4.geometry import Geometry, GeometryError, geometry
+from engine.ext4.geometry import LAST_GROUP_SPARE, MAX_BLOCKS, Geometry, GeometryError, geometry
 from engine.ext4.measure import Need
 
 MIB = 1 << 20
@@ -17,9 +17,6 @@ BYTES_PER_INODE = 16_384
 
 SPARE_INODES = 16
 """Free inodes that every file system is left with."""
-
-_LARGEST_BLOCKS = 2**32 - 1
-"""Blocks that one file system is allowed here (16 TiB), as `resize_inode` is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,22 +196,23 @@ def _search(
     from below, and each step is what is certainly still lacking.
     """
     size = _align((need.blocks + free_blocks + 1) * BLOCK_SIZE, alignment)
-    while size <= _LARGEST_BLOCKS * BLOCK_SIZE:
-        step = 0
+    while size <= MAX_BLOCKS * BLOCK_SIZE:
+        least = size + alignment
         try:
             made = make(size)
         except GeometryError:
-            step = MIB
+            least = size + max(alignment, MIB)
         else:
             shortage = _shortage(need, made, free_blocks, free_inodes)
             if shortage is None:
                 return solution(need, size, made)
             if shortage.resource == "blocks":
-                # A new last group brings 50 blocks at once; tables split over more groups may
-                # save a block in each; metadata may break files less often.
-                gain = 50 + made.groups + 2 * made.breaks
-                step = (shortage.needed - shortage.available - gain) * BLOCK_SIZE
-        size += max(alignment, step // alignment * alignment)
+                # Tables split over more groups may save a block in each; metadata may break
+                # files less often; the last group comes with more than its share.
+                gain = made.groups + 2 * made.breaks + LAST_GROUP_SPARE
+                lacking = shortage.needed - shortage.available - gain
+                least = max(least, (made.blocks + lacking) * BLOCK_SIZE)
+        size = _align(least, alignment)
     raise GeometryError(f"{need.blocks + free_blocks} blocks are too many for one file system")
 
 
