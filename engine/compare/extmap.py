@@ -6,7 +6,7 @@ import stat
 import struct
 from collections.abc import Iterator
 
-from engine.compare.regions import Region
+from engine.compare.regions import Region, RegionMap
 from engine.inspect.ext import ExtFilesystem
 from engine.inspect.reading import Node, walk
 
@@ -33,7 +33,6 @@ def regions(ext: ExtFilesystem, start: int, where: str) -> Iterator[Region]:
     yield Region(start + 1024, start + 1024 + _SUPERBLOCK, f"{where}, superblock")
     first = ext.first_block
     descriptor_blocks = -(-ext.groups * ext.descriptor_size // unit)
-    table_blocks = -(-ext.inodes_per_group * ext.inode_size // unit)
     for group in range(ext.groups):
         at = first + group * ext.blocks_per_group
         if group and _has_backup(ext, group):
@@ -41,20 +40,40 @@ def regions(ext: ExtFilesystem, start: int, where: str) -> Iterator[Region]:
             yield region(at + 1, descriptor_blocks, f"backup group descriptors of group {group}")
         elif group == 0:
             yield region(at + 1, descriptor_blocks, "group descriptors")
-        block_bitmap, inode_bitmap, table = ext.tables(group)
+        block_bitmap, inode_bitmap, _ = ext.tables(group)
         yield region(block_bitmap, 1, f"block bitmap of group {group}")
         yield region(inode_bitmap, 1, f"inode bitmap of group {group}")
-        yield region(table, table_blocks, f"inode table of group {group}")
-    for number, what in ((_RESIZE_INODE, "resize inode"), (_JOURNAL_INODE, "journal")):
+    names = {_RESIZE_INODE: "resize inode", _JOURNAL_INODE: "journal"}
+    for number, what in names.items():
         yield from _of(ext, ext.node(number, b""), start, f"{where}, {what}")
     root = ext.lookup(b"")
     assert root is not None
-    seen: set[int] = set()
     for node in (root, *walk(ext)):
-        if node.inode not in seen:
-            seen.add(node.inode)
+        if node.inode not in names:
+            names[node.inode] = f"/{node.path.decode('utf-8', 'backslashreplace')}"
             kind = "directory" if stat.S_ISDIR(node.mode) else "data"
-            yield from _of(ext, node, start, f"{where}, {kind} of /{_text(node.path)}")
+            yield from _of(ext, node, start, f"{where}, {kind} of {names[node.inode]}")
+    yield from _inode_tables(ext, start, where, names)
+
+
+def _inode_tables(
+    ext: ExtFilesystem, start: int, where: str, names: dict[int, str]
+) -> Iterator[Region]:
+    """Yields each inode in use by itself, and what lies between them."""
+    size = ext.inode_size
+    used = sorted(names)
+    at = 0
+    for group in range(ext.groups):
+        table = start + ext.tables(group)[2] * ext.block_size
+        first = group * ext.inodes_per_group + 1
+        known = []
+        while at < len(used) and used[at] < first + ext.inodes_per_group:
+            place = table + (used[at] - first) * size
+            what = f"{where}, inode {used[at]} ({names[used[at]]})"
+            known.append(Region(place, place + size, what))
+            at += 1
+        rest = f"{where}, inodes of group {group} that no name leads to"
+        yield from RegionMap(known, rest).cut(table, table + ext.inodes_per_group * size)
 
 
 def _of(ext: ExtFilesystem, node: Node, start: int, what: str) -> Iterator[Region]:
@@ -75,15 +94,6 @@ def _has_backup(ext: ExtFilesystem, group: int) -> bool:
         if power == group:
             return True
     return False
-
-
-def inode_at(ext: ExtFilesystem, group: int, offset: int) -> int:
-    """Returns the number of the inode at a byte of a group's inode table."""
-    return int(group * ext.inodes_per_group + offset // ext.inode_size + 1)
-
-
-def _text(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")
 
 
 SUPERBLOCK_FIELDS: tuple[tuple[str, int, str], ...] = (

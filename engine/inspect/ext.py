@@ -58,7 +58,7 @@ class ExtFilesystem:
             raise BadFilesystem(f"superblock: inodes of {self.inode_size} bytes")
         self.groups = -(-(self.blocks - self.first_block) // self.blocks_per_group)
         self.size = self.blocks * self.block_size
-        self.free = free * self.block_size
+        self.free_blocks = free
         self.label = raw[0x78:0x88].partition(b"\0")[0].decode("utf-8", "replace")
         self.uuid = str(uuid.UUID(bytes=raw[0x68:0x78]))
         self.type = (
@@ -69,6 +69,11 @@ class ExtFilesystem:
             else "ext2"
         )
         self._block = lru_cache(maxsize=64)(self._read_block)
+
+    @property
+    def free(self) -> int:
+        """Bytes in free blocks, reserved ones included."""
+        return int(self.free_blocks * self.block_size)
 
     @property
     def clean(self) -> bool:

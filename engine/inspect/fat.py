@@ -42,16 +42,16 @@ class FatFilesystem:
             raise BadFilesystem("no FAT boot sector")
         self.sector = sector
         self.block_size: int = self._per_cluster * sector
-        self._table_at = reserved * sector
-        self._root_at = (reserved + self.tables * table) * sector
+        self.table_at = reserved * sector
+        self.root_at = (reserved + self.tables * table) * sector
         root_size = root_entries * _ENTRY
-        self._data_at = self._root_at + -(-root_size // sector) * sector
+        self.data_at = self.root_at + -(-root_size // sector) * sector
         self._root_size = root_size
-        self.clusters = max(total * sector - self._data_at, 0) // self.block_size
+        self.clusters = max(total * sector - self.data_at, 0) // self.block_size
         self.bits = next(bits for most, bits in _KINDS if self.clusters < most)
         if (self.clusters + 2) * self.bits > table * sector * 8:
             raise BadFilesystem(f"{self.clusters} clusters do not fit the table")
-        self._table_size = table * sector
+        self.table_size = table * sector
         self._root_cluster = struct.unpack_from("<I", boot, 44)[0] if self.bits == 32 else 0
         at = 67 if self.bits == 32 else 39
         serial = struct.unpack_from("<I", boot, at)[0]
@@ -88,23 +88,32 @@ class FatFilesystem:
     def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
         """Yields a file's data, cluster by cluster."""
         at = 0
-        for cluster in self._chain(node.inode, -(-node.size // self.block_size)):
+        for cluster in self.clusters_of(node):
             take = min(self.block_size, node.size - at)
-            yield at, self._window.read(self._place(cluster), take)
+            yield at, self._window.read(self.place(cluster), take)
             at += take
         if at < node.size:
             raise BadFilesystem(f"{node.path!r}: the chain ends after {at} of {node.size} bytes")
 
-    def _place(self, cluster: int) -> int:
-        return int(self._data_at + (cluster - 2) * self.block_size)
+    def clusters_of(self, node: Node) -> Iterator[int]:
+        """Yields the clusters of a file or directory; none for a fixed root directory."""
+        if node.mode & 0o170000 == 0o040000:
+            most = max(_MAX_FOLDER // self.block_size, 1)
+        else:
+            most = -(-node.size // self.block_size)
+        return self._chain(node.inode, most) if node.inode else iter(())
+
+    def place(self, cluster: int) -> int:
+        """Returns the first byte of a cluster in the window."""
+        return int(self.data_at + (cluster - 2) * self.block_size)
 
     def _entry(self, cluster: int) -> int:
         if self.bits == 12:
             at = cluster * 3 // 2
-            (pair,) = struct.unpack("<H", self._window.read(self._table_at + at, 2))
+            (pair,) = struct.unpack("<H", self._window.read(self.table_at + at, 2))
             return int(pair >> 4 if cluster % 2 else pair & 0xFFF)
         width = self.bits // 8
-        raw = self._window.read(self._table_at + cluster * width, width)
+        raw = self._window.read(self.table_at + cluster * width, width)
         return int.from_bytes(raw, "little") & 0x0FFF_FFFF
 
     def _entries(self) -> Iterator[int]:
@@ -114,7 +123,7 @@ class FatFilesystem:
         width = self.bits // 8
         end = (self.clusters + 2) * width
         for start in range(0, end, _TABLE_PIECE):
-            data = self._window.read(self._table_at + start, min(_TABLE_PIECE, end - start))
+            data = self._window.read(self.table_at + start, min(_TABLE_PIECE, end - start))
             values = struct.unpack(f"<{len(data) // width}{'H' if width == 2 else 'I'}", data)
             for value in values[2:] if start == 0 else values:
                 yield value & 0x0FFF_FFFF
@@ -131,9 +140,8 @@ class FatFilesystem:
 
     def _folder(self, node: Node) -> bytes:
         if not node.inode:
-            return self._window.read(self._root_at, self._root_size)
-        most = max(_MAX_FOLDER // self.block_size, 1)
-        places = map(self._place, self._chain(node.inode, most))
+            return self._window.read(self.root_at, self._root_size)
+        places = map(self.place, self.clusters_of(node))
         return b"".join(self._window.read(place, self.block_size) for place in places)
 
     def _volume_label(self) -> str:

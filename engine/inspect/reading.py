@@ -76,8 +76,12 @@ class Filesystem(Protocol):
     label: str
     uuid: str
     size: int
-    free: int
     block_size: int
+
+    @property
+    def free(self) -> int:
+        """Bytes that files can still take."""
+        ...
 
     def lookup(self, path: bytes) -> Node | None:
         """Returns what is at a path (no leading slash), links not followed, or None."""

@@ -1,0 +1,141 @@
+"""Compares two images: first what has a name, then every byte, each attributed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.compare import extmap, fatmap
+from engine.compare.fields import Difference, of_filesystems, of_tables
+from engine.compare.parts import Image, Part, open_image
+from engine.compare.ranges import differing
+from engine.compare.regions import Region, RegionMap, merge
+from engine.inspect.container import BadImage
+from engine.inspect.ext import ExtFilesystem
+from engine.inspect.fat import FatFilesystem
+
+_MAX_RANGES = 1 << 16
+_GAP = "outside all partitions"
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Differing bytes and the structure they lie in, on either side."""
+
+    start: int
+    end: int
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Everything that differs.
+
+    Attributes:
+        fields: What has a name.
+        ranges: What differs byte for byte, attributed.
+        bytes: How many bytes the ranges span.
+        cut: Whether there were more ranges than are listed.
+    """
+
+    fields: tuple[Difference, ...]
+    ranges: tuple[ByteRange, ...]
+    bytes: int
+    cut: bool = False
+
+    @property
+    def identical(self) -> bool:
+        """Whether the two disks are the same, bit for bit."""
+        return not self.fields and not self.ranges
+
+
+def compare(a: Path, b: Path) -> Comparison:
+    """Compares the disks in two image files, of whatever formats.
+
+    Raises:
+        BadImage: One is no image that can be read.
+        OSError: One cannot be read.
+    """
+    left = open_image(a)
+    try:
+        right = open_image(b)
+        try:
+            return _compare(left, right)
+        finally:
+            right.disk.close()
+    finally:
+        left.disk.close()
+
+
+def _compare(a: Image, b: Image) -> Comparison:
+    ranges: list[tuple[int, int]] = []
+    cut = False
+    for found in differing(a.disk, b.disk):
+        if len(ranges) == _MAX_RANGES:
+            cut = True
+            break
+        ranges.append(found)
+    if not ranges and a.disk.size == b.disk.size:
+        return Comparison((), (), 0)
+    fields = tuple(_fields(a, b))
+    span = sum(end - start for start, end in ranges)
+    return Comparison(fields, tuple(_attributed(a, b, ranges)), span, cut)
+
+
+def _fields(a: Image, b: Image) -> Iterator[Difference]:
+    yield from of_tables(a, b)
+    others = {part.name: part for part in b.parts}
+    for part in a.parts:
+        other = others.get(part.name)
+        if other is None:
+            continue
+        try:
+            yield from of_filesystems(part, other)
+        except (BadImage, struct.error) as error:
+            yield Difference("partition", f"{part.name}, file system", f"damaged: {error}", "")
+
+
+def _attributed(a: Image, b: Image, ranges: list[tuple[int, int]]) -> Iterator[ByteRange]:
+    left, right = RegionMap(_regions(a), _GAP), RegionMap(_regions(b), _GAP)
+    for start, end in ranges:
+        for piece in merge(left.cut(start, end)):
+            for other in merge(right.cut(piece.start, piece.end)):
+                yield ByteRange(other.start, other.end, piece.what, other.what)
+
+
+def _regions(image: Image) -> Iterator[Region]:
+    """Yields the regions of a whole disk."""
+    size, sector = image.disk.size, image.table.sector_size
+    if image.table.kind != "none":
+        yield Region(0, 440, "boot code in the first sector")
+        yield Region(440, 446, "disk signature in the first sector")
+        yield Region(446, 510, "MBR partition table")
+        yield Region(510, 512, "MBR signature")
+    if image.table.kind == "gpt":
+        entries = max(128 * 128, sector)
+        yield Region(sector, 2 * sector, "primary GPT header")
+        yield Region(2 * sector, 2 * sector + entries, "primary GPT entries")
+        yield Region(size - sector - entries, size - sector, "backup GPT entries")
+        yield Region(size - sector, size, "backup GPT header")
+    for part in image.parts:
+        yield from _regions_of(part)
+
+
+def _regions_of(part: Part) -> Iterator[Region]:
+    start, end = part.window.start, part.window.start + part.window.size
+    filesystem = part.filesystem
+    known: list[Region] = []
+    rest = f"{part.name}, unknown contents"
+    try:
+        if isinstance(filesystem, ExtFilesystem):
+            rest = f"{part.name}, unallocated blocks"
+            known.extend(extmap.regions(filesystem, start, part.name))
+        elif isinstance(filesystem, FatFilesystem):
+            rest = f"{part.name}, unallocated clusters"
+            known.extend(fatmap.regions(filesystem, start, part.name))
+    except (BadImage, struct.error):
+        rest = f"{part.name}, damaged file system"
+    yield from RegionMap(known, rest).cut(start, end)

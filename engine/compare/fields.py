@@ -1,0 +1,188 @@
+"""Differences that have names: table fields, superblock fields, inodes by path."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from engine.compare.extmap import superblock_fields
+from engine.compare.parts import Image, Part
+from engine.inspect.ext import ExtFilesystem
+from engine.inspect.fat import FatFilesystem
+from engine.inspect.reading import Filesystem, Node, walk
+from engine.inspect.table import Table
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference.
+
+    Attributes:
+        kind: "table", "partition", "superblock", "boot-sector", "path" or "bytes".
+        where: What differs, from the outside in ("partition 2, /etc/passwd, mode").
+        a, b: The two values as text; "" where one side has none.
+    """
+
+    kind: str
+    where: str
+    a: str
+    b: str
+
+
+def of_tables(a: Image, b: Image) -> Iterator[Difference]:
+    """Yields what differs in size and partition tables, field by field."""
+    yield from _mapping("table", "disk", {"bytes": a.disk.size}, {"bytes": b.disk.size})
+    yield from _mapping("table", "table", _table(a.table), _table(b.table))
+    left = {p.number: p for p in a.table.partitions}
+    right = {p.number: p for p in b.table.partitions}
+    for number in sorted(left.keys() | right.keys()):
+        one, other = left.get(number), right.get(number)
+        where = f"partition {number}"
+        if one is None or other is None:
+            yield Difference("partition", where, _presence(one), _presence(other))
+            continue
+        fields = ("start", "sectors", "type", "guid", "name", "attributes", "active")
+        yield from _mapping(
+            "partition", where,
+            {field: getattr(one, field) for field in fields},
+            {field: getattr(other, field) for field in fields},
+        )  # fmt: skip
+
+
+def of_filesystems(a: Part, b: Part) -> Iterator[Difference]:
+    """Yields what differs between the file systems of two parts of one name."""
+    left, right = a.filesystem, b.filesystem
+    where = a.name
+    if left is None and right is None:
+        return
+    kinds = tuple(f.type if f else "none that can be read" for f in (left, right))
+    if kinds[0] != kinds[1]:
+        yield Difference("partition", f"{where}, file system", *kinds)
+        return
+    assert left is not None
+    assert right is not None
+    if isinstance(left, ExtFilesystem) and isinstance(right, ExtFilesystem):
+        yield from _mapping(
+            "superblock", f"{where}, superblock",
+            superblock_fields(left.superblock), superblock_fields(right.superblock),
+        )  # fmt: skip
+    if isinstance(left, FatFilesystem) and isinstance(right, FatFilesystem):
+        yield from _mapping("boot-sector", f"{where}, FAT", _fat(left), _fat(right))
+    yield from _trees(left, right, where)
+
+
+def _table(table: Table) -> dict[str, object]:
+    return {
+        "kind": table.kind, "sector size": table.sector_size, "disk GUID": table.guid,
+        "disk signature": table.signature, "first usable sector": table.first_usable,
+        "last usable sector": table.last_usable,
+    }  # fmt: skip
+
+
+def _fat(fat: FatFilesystem) -> dict[str, object]:
+    return {
+        "bits": fat.bits, "label": fat.label, "volume id": fat.uuid, "bytes": fat.size,
+        "cluster size": fat.block_size, "tables": fat.tables, "clusters": fat.clusters,
+    }  # fmt: skip
+
+
+def _presence(item: object) -> str:
+    return "absent" if item is None else "present"
+
+
+def _mapping(
+    kind: str, where: str, left: Mapping[str, object], right: Mapping[str, object]
+) -> Iterator[Difference]:
+    for name in left:
+        if left[name] != right[name]:
+            yield Difference(kind, f"{where}, {name}", str(left[name]), str(right[name]))
+
+
+def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Difference]:
+    ours = {node.path: node for node in _all(left)}
+    theirs = {node.path: node for node in _all(right)}
+    for path in sorted(ours.keys() | theirs.keys()):
+        one, other = ours.get(path), theirs.get(path)
+        name = f"{where}, /{path.decode('utf-8', 'backslashreplace')}"
+        if one is None or other is None:
+            yield Difference("path", name, _presence(one), _presence(other))
+            continue
+        yield from _mapping("path", name, _inode(one), _inode(other))
+        if stat.S_ISREG(one.mode) and stat.S_ISREG(other.mode):
+            at = _first_difference(left, one, right, other)
+            if at is not None:
+                yield Difference("path", f"{name}, content", *(f"differs from byte {at}",) * 2)
+
+
+def _all(filesystem: Filesystem) -> Iterator[Node]:
+    root = filesystem.lookup(b"")
+    if root is not None:
+        yield root
+    yield from walk(filesystem)
+
+
+def _inode(node: Node) -> dict[str, object]:
+    directory = stat.S_ISDIR(node.mode)
+    return {
+        "type": stat.filemode(node.mode)[0],
+        "mode": f"{stat.S_IMODE(node.mode):04o}",
+        "owner": f"{node.uid}:{node.gid}",
+        "size": 0 if directory else node.size,
+        "links": 0 if directory else node.links,
+        "time": _time(node.mtime_ns),
+        "target": node.target.decode("utf-8", "backslashreplace"),
+        "device": node.rdev,
+        "inode": node.inode,
+        "extended attributes": ", ".join(
+            f"{name.decode('utf-8', 'backslashreplace')}={value.hex()}"
+            for name, value in node.xattrs
+        ),
+    }
+
+
+def _time(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    try:
+        moment = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")
+    except OverflowError:
+        moment = f"{seconds} s"
+    return f"{moment}.{rest:09d}"
+
+
+def _first_difference(left: Filesystem, one: Node, right: Filesystem, other: Node) -> int | None:
+    """Returns where the contents of two files begin to differ, over the length both have."""
+    common = min(one.size, other.size)
+    ours, theirs = _pieces(left, one, common), _pieces(right, other, common)
+    at = 0
+    mine = yours = b""
+    while at < common:
+        mine = mine or next(ours)
+        yours = yours or next(theirs)
+        size = min(len(mine), len(yours))
+        if mine[:size] != yours[:size]:
+            pairs = zip(mine[:size], yours[:size], strict=True)
+            return at + next(index for index, (x, y) in enumerate(pairs) if x != y)
+        mine, yours = mine[size:], yours[size:]
+        at += size
+    return None
+
+
+def _pieces(filesystem: Filesystem, node: Node, size: int) -> Iterator[bytes]:
+    """Yields a file's bytes in order, holes as zeros."""
+    at = 0
+    for offset, piece in filesystem.data(node):
+        while at < offset:
+            hole = min(offset - at, _PIECE)
+            yield bytes(hole)
+            at += hole
+        yield piece
+        at += len(piece)
+    while at < size:
+        hole = min(size - at, _PIECE)
+        yield bytes(hole)
+        at += hole
