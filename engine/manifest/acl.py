@@ -10,7 +10,10 @@ _VERSION = 2
 _HEADER = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
 # Tags of linux/posix_acl.h.
-_USER_OBJ, _GROUP_OBJ, _MASK, _OTHER = 0x01, 0x04, 0x10, 0x20
+_USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+_NOBODY = 2**32 - 1
+_TAGS = {"user": (_USER_OBJ, _USER), "group": (_GROUP_OBJ, _GROUP), "mask": (_MASK, _MASK),
+         "other": (_OTHER, _OTHER)}  # fmt: skip
 
 
 def chmod_acls(
@@ -40,3 +43,30 @@ def _chmod(value: bytes, mode: int) -> bytes:
     }
     changed = (_ENTRY.pack(tag, bits.get(tag, perm), who) for tag, perm, who in entries)
     return _HEADER.pack(_VERSION) + b"".join(changed)
+
+
+def acl_of_text(text: bytes) -> bytes:
+    """Returns the kernel's form of a list in long text form, as archives hold it (acl(5)).
+
+    Entries stand between commas or line ends; who is meant is a number, or a name followed by
+    its number as a fourth field (star's form).
+
+    Raises:
+        ValueError: An entry is malformed, or names someone without a number.
+    """
+    entries = []
+    for line in text.decode("utf-8", "replace").replace(",", "\n").splitlines():
+        item = line.partition("#")[0].strip()
+        if not item:
+            continue
+        fields = item.split(":")
+        if len(fields) < 3 or fields[0] not in _TAGS or not set(fields[2]) <= set("rwx-"):
+            raise ValueError(f"{item!r} is no entry of an access list")
+        owner, named = _TAGS[fields[0]]
+        bits = sum(value for letter, value in (("r", 4), ("w", 2), ("x", 1)) if letter in fields[2])
+        who = fields[3] if len(fields) > 3 else fields[1]
+        if fields[1] and not who.isdecimal():
+            raise ValueError(f"{item!r} has no number for the name")
+        entries.append((named, bits, int(who)) if fields[1] else (owner, bits, _NOBODY))
+    packed = b"".join(_ENTRY.pack(*entry) for entry in sorted(entries))
+    return _HEADER.pack(_VERSION) + packed

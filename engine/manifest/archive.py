@@ -1,8 +1,143 @@
-"""Archives."""
+"""Tar archives as sources of data, read once from front to back, packed or not."""
 
-from engine.manifest.walk import Walk
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+from engine.manifest.compressed import CORRUPT, Stream, is_compressed, unpacked
+from engine.manifest.entry import Entry, SourceChanged
+from engine.manifest.findings import shown
+from engine.manifest.folder import stamp_of
+from engine.manifest.tar import BadArchive
+
+_CHUNK = 1 << 20
+_PLAIN_BUFFER = 1 << 16
 
 
-def read(path: bytes, target: bytes, walk: Walk) -> None:
-    """Reads."""
-    walk.findings.add("archive-unsupported", "archives are not read yet", "")
+class ArchiveSource:
+    """Members' data; entries carry its offset in the unpacked archive as stamp."""
+
+    def __init__(self, path: bytes, stamp: int) -> None:
+        self.path = path
+        self.stamp = stamp
+
+    def describe(self, entry: Entry) -> str:
+        """Returns the archive's path and the entry's in the image."""
+        return f"{shown(self.path)} (/{shown(entry.path)})"
+
+    def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
+        """Yields data in the archive's order; see `engine.manifest.entry.Source.stream`."""
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._check(fd)
+            source = open_archive(os.dup(fd))
+            try:
+                for entry in sorted(entries, key=_offset):
+                    yield from self._data(entry, source)
+            except (BadArchive, *CORRUPT) as error:
+                raise SourceChanged(f"{shown(self.path)} cannot be read again: {error}") from error
+            finally:
+                source.close()
+            self._check(fd)
+        finally:
+            os.close(fd)
+
+    def _data(
+        self, entry: Entry, source: Reader
+    ) -> Iterator[tuple[Entry, int, memoryview]]:  # fmt: skip
+        source.skip(_offset(entry) - source.position)
+        for start, length in ((0, entry.size),) if entry.extents is None else entry.extents:
+            offset, end = start, start + length
+            while offset < end:
+                piece = source.piece(end - offset)
+                yield entry, offset, piece
+                offset += len(piece)
+
+    def _check(self, fd: int) -> None:
+        if stamp_of(os.fstat(fd)) != self.stamp:
+            raise SourceChanged(f"{shown(self.path)} changed after it was scanned")
+
+
+def _offset(entry: Entry) -> int:
+    assert isinstance(entry.stamp, int)
+    return entry.stamp
+
+
+def _nothing() -> None:
+    """Takes no notice."""
+
+
+class Reader:
+    """Reads a stream forward and knows where it is."""
+
+    def __init__(self, stream: Stream, on_piece: Callable[[], None] = _nothing) -> None:
+        self.position = 0
+        self._on_piece = on_piece
+        self._stream = stream
+        self._buffer = memoryview(bytearray(_CHUNK))
+
+    def piece(self, length: int) -> memoryview:
+        """Returns up to so many bytes, at least one; valid until the next call."""
+        piece = self._buffer[: min(length, _CHUNK)]
+        got = self._stream.readinto(piece)
+        if not got:
+            raise BadArchive(f"it ends at byte {self.position}, in the middle of a member")
+        self.position += got
+        self._on_piece()
+        return piece[:got]
+
+    def read(self, length: int) -> bytes:
+        """Returns the next bytes, fewer only at the end."""
+        data = bytearray(length)
+        view = memoryview(data)
+        filled = 0
+        while filled < length:
+            got = self._stream.readinto(view[filled:])
+            if not got:
+                break
+            filled += got
+        self.position += filled
+        return bytes(view[:filled])
+
+    def skip(self, length: int) -> None:
+        """Passes over bytes."""
+        end = self.position + length
+        while self.position < end:
+            self.piece(end - self.position)
+
+    def close(self) -> None:
+        """Ends reading."""
+        self._stream.close()
+
+
+class _Seekable(Reader):
+    """Passes over bytes of a plain file without reading them."""
+
+    def __init__(self, file: io.BufferedReader[io.FileIO]) -> None:
+        super().__init__(file)
+        self._file = file
+        self._end = os.fstat(file.fileno()).st_size
+
+    def skip(self, length: int) -> None:
+        """Passes over bytes."""
+        if self.position + length > self._end:
+            raise BadArchive(f"it ends at byte {self._end}, in the middle of a member")
+        self.position += length
+        self._file.seek(length, os.SEEK_CUR)
+
+
+def open_archive(fd: int, on_piece: Callable[[], None] = _nothing) -> Reader:
+    """Returns a reader of an archive, packed or not; takes over the descriptor.
+
+    Args:
+        fd: Open file at its start.
+        on_piece: Called for each piece that is unpacked; what it raises ends the reading.
+
+    Raises:
+        ToolMissing: The program that unpacks it is not installed.
+    """
+    if is_compressed(fd):
+        return Reader(unpacked(fd), on_piece)
+    return _Seekable(io.BufferedReader(io.FileIO(fd), _PLAIN_BUFFER))

@@ -28,18 +28,19 @@ class _Elsewhere:
     """A source whose entries carry another entry as stamp: its bytes at another path."""
 
     def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
-        by_source: dict[int, list[tuple[Entry, Entry]]] = {}
+        here: dict[int, list[Entry]] = {}
+        by_source: dict[int, dict[int, Entry]] = {}
         for entry in entries:
             original = entry.stamp
             assert isinstance(original, Entry)
-            by_source.setdefault(id(original.source), []).append((original, entry))
-        for pairs in by_source.values():
-            source = pairs[0][0].source
-            if source is None:
-                continue
-            here = {id(original): entry for original, entry in pairs}
-            for original, offset, piece in source.stream([original for original, _ in pairs]):
-                yield here[id(original)], offset, piece
+            here.setdefault(id(original), []).append(entry)
+            by_source.setdefault(id(original.source), {})[id(original)] = original
+        for originals in by_source.values():
+            wanted = list(originals.values())
+            if wanted[0].source is not None:
+                for original, offset, piece in wanted[0].source.stream(wanted):
+                    for entry in here[id(original)]:
+                        yield entry, offset, piece
 
     def describe(self, entry: Entry) -> str:
         """Returns the origin of the entry whose bytes these are."""

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from engine.manifest import archive, owners
+from engine.manifest import owners
 from engine.manifest.entry import Entry
 from engine.manifest.findings import Findings, shown
 from engine.manifest.manifest import Manifest
@@ -20,6 +20,7 @@ from engine.manifest.part import Kind, Part
 from engine.manifest.patterns import excluder, glob, is_glob
 from engine.manifest.progress import IsCancelled, OnProgress, ScanCancelled, Ticker
 from engine.manifest.quiet import without_collection
+from engine.manifest.unpack import unpack
 from engine.manifest.walk import Rules, Walk
 from engine.problem import Problem
 from engine.spec.modes import parse_mode
@@ -151,7 +152,8 @@ def _scan_content(
             key="target",
         )
     elif content.extract:
-        archive.read(os.fsencode(content.source), target, walk)
+        kind = "archive"
+        unpack(os.fsencode(content.source), target, walk)
     else:
         kind = _walk(content, target, walk)
     part = Part(

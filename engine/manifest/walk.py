@@ -76,7 +76,7 @@ class Walk:
         try:
             descent = Descent(folder)
         except OSError as error:
-            self._failed(folder, error)
+            self.failed(folder, error)
             return
         with descent:
             status = os.fstat(descent.root_fd)
@@ -108,7 +108,7 @@ class Walk:
                 self.entries.append(entry)
                 self.ticker.add(1, entry.size)
         except OSError as error:
-            self._failed(path, error)
+            self.failed(path, error)
 
     def _children(self, descent: Descent, parent: Entry, folder: bytes) -> Iterator[Entry]:
         """Returns the entries directly in a directory, sorted by name."""
@@ -119,7 +119,7 @@ class Walk:
             fd = descent.enter(folder)
             names = _names(fd)
         except OSError as error:
-            self._failed(place, error)
+            self.failed(place, error)
             return iter(())
         image_prefix = parent.path + b"/" if parent.path else b""
         folder_prefix = folder + b"/" if folder else b""
@@ -137,7 +137,7 @@ class Walk:
                     continue
                 entry = make(image_prefix + name, status, source, fd, name)
             except OSError as error:
-                self._failed(os.path.join(place, name), error)
+                self.failed(os.path.join(place, name), error)
                 continue
             size += entry.size
             found.append(entry)
@@ -207,7 +207,8 @@ class Walk:
             severity="warning",
         )
 
-    def _failed(self, path: bytes, error: OSError) -> None:
+    def failed(self, path: bytes, error: OSError) -> None:
+        """Records that something cannot be read."""
         reason = os.strerror(error.errno or 0)
         if error.errno in {errno.EACCES, errno.EPERM}:
             self.findings.add(
