@@ -108,10 +108,10 @@ class _Planner:
         )
         if _complete(plan):
             plan = replace(plan, steps=steps(plan))
-        self.problems += preflight.contents(plan, self.scanned.root, self.scanned.esp)
-        self.problems += preflight.machine(plan, host)
+        self.problems += preflight.contents(plan, self.scanned.esp)
         found = (*earlier, *self.scanned.root.problems, *self.scanned.esp.problems, *self.problems)
-        return replace(plan, problems=preflight.unique(found))
+        plan = replace(plan, problems=preflight.unique(found))
+        return replace(plan, problems=(*plan.problems, *preflight.machine(plan, host)))
 
     def _sizes(self) -> _Sizes:
         """Decides the size of the disk."""

@@ -21,7 +21,7 @@ _NAMED = 20
 """Entries of one kind that are reported each by name; the rest are only counted."""
 
 
-def contents(plan: Plan, root: Manifest, esp: Manifest) -> list[Problem]:
+def contents(plan: Plan, esp: Manifest) -> list[Problem]:
     """Returns what is wrong with a plan whatever the machine: sizes, labels, names."""
     return [
         *capacity.root_full(plan),
@@ -157,7 +157,8 @@ def peak_bytes(plan: Plan) -> int:
     """
     image = written_bytes(plan)
     converted = image if plan.settings.format != "raw" else 0
-    return image + converted
+    esp = plan.partition("esp").filesystem if plan.has("esp") else None
+    return image + converted + (esp.size - esp.free_bytes if esp is not None else 0)
 
 
 def _space(plan: Plan, host: Host) -> Iterator[Problem]:

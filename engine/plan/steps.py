@@ -12,8 +12,8 @@ A step without commands is done in process. Ids and what they leave behind:
 
     allocate       the image: a sparse file of `disk.bytes`
     table          partitions, names and flags (libparted); absent for a bare file system
-    identifiers    GUIDs and types, read back and compared. sfdisk knows 512-byte sectors only,
-                   so with 4096 there are no commands and the entries are written in process
+    identifiers    GUIDs and types, read back and compared. sfdisk finds a GPT of 512-byte sectors
+                   only, so with 4096 there are no commands and it is written in process
     make-root      the empty root file system, in its place
     populate-root  its entries, through libext2fs
     make-esp       the empty ESP and its volume id
@@ -31,6 +31,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.ext4.format import INODE_SIZE
+from engine.ext4.solve import taken_blocks
 from engine.plan.model import FilesystemPlan, Plan, Role, StepPlan
 from engine.spec.formats import FORMATS
 
@@ -77,17 +79,24 @@ def _filesystem(plan: Plan, role: Role) -> FilesystemPlan:
 
 
 def written_bytes(plan: Plan) -> int:
-    """Returns about how many bytes of the image are not holes: what a reader of it must read."""
-    return sum(
-        filesystem.size - filesystem.free_bytes
-        for filesystem in (plan.root, *(p.filesystem for p in plan.partitions if p.role == "esp"))
-        if filesystem is not None
-    )
+    """Returns about how many bytes of the image are no holes: what a reader of it must read."""
+    esp = _filesystem(plan, "esp") if _has_esp(plan) else None
+    return _written_ext(plan.root) + (esp.size - esp.free_bytes if esp is not None else 0)
+
+
+def _written_ext(filesystem: FilesystemPlan) -> int:
+    """Returns the bytes written to an ext file system; empty tables and journal stay holes."""
+    layout, need = filesystem.geometry, filesystem.need
+    assert layout is not None
+    assert need is not None
+    empty_tables = layout.groups * layout.inode_table_blocks
+    blocks = layout.overhead_blocks - empty_tables + taken_blocks(need, layout)
+    return blocks * layout.block_size + need.inodes * INODE_SIZE
 
 
 def _identify(plan: Plan) -> Commands:
     """Returns the commands that set every identifier libparted cannot, and read the table back."""
-    if plan.disk.sector_size != 512:
+    if plan.disk.table == "gpt" and plan.disk.sector_size != 512:
         return ()
     disk_id = plan.disk.guid or plan.disk.signature or ""
     commands: list[tuple[str, ...]] = [(*_SFDISK, "--disk-id", IMAGE, disk_id)]
@@ -133,7 +142,7 @@ _STEPS = (
     Step(
         id="make-root",
         title="Make the root file system",
-        weight=lambda plan: plan.root.size - plan.root.data_bytes - plan.root.free_bytes,
+        weight=lambda plan: _written_ext(plan.root) - plan.root.data_bytes,
         commands=lambda plan: (plan.root.mkfs,),
     ),
     Step(
@@ -151,7 +160,7 @@ _STEPS = (
     Step(
         id="check-root",
         title="Check the root file system",
-        weight=lambda plan: plan.root.size - plan.root.data_bytes - plan.root.free_bytes,
+        weight=lambda plan: _written_ext(plan.root) - plan.root.data_bytes,
         commands=_check_root,
     ),
     Step(

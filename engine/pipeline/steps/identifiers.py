@@ -46,8 +46,9 @@ def compare(plan: Plan, found: dict[str, Any]) -> list[str]:
     identifier = plan.disk.guid or plan.disk.signature
     fields: list[tuple[str, object, object]] = [
         ("label", _LABELS[plan.disk.table], found.get("label")),
-        ("sector size", plan.disk.sector_size, found.get("sectorsize")),
     ]
+    if plan.disk.table == "gpt":  # an MBR does not record it: sfdisk takes it for 512
+        fields.append(("sector size", plan.disk.sector_size, found.get("sectorsize")))
     if identifier is not None:
         fields.append(("disk identifier", identifier, found.get("id")))
     partitions = sorted(found.get("partitions", ()), key=_number)
