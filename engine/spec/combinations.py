@@ -27,9 +27,8 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
     """Returns the problems of keys that do not go together.
 
     Args:
-        spec: As authored, without the values that are wrong by themselves: it tells what was
-            said from what is a default.
-        settings: The same, resolved.
+        spec: As authored: it tells what was said from what is a default.
+        settings: The same, resolved; values that are wrong by themselves left out.
     """
     rules = [_owners, _filesystem, _label, _efi_variables, _loader, _esp, _sizes, _seed]
     if settings.nix_only_store:

@@ -79,7 +79,7 @@ def resolve(
     epoch, epoch_problems = _epoch(sound, env)
     settings = _settings(sound, base, epoch=epoch, draw_seed=draw_seed, wrong=wrong)
     problems += epoch_problems
-    problems += combinations.check(sound, settings)
+    problems += combinations.check(spec, settings)
     return settings, tuple(problems)
 
 

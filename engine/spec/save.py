@@ -84,6 +84,8 @@ def _update(table: MutableMapping[str, object], wanted: Mapping[str, object]) ->
             del table[key]
     for key, value in wanted.items():
         current = table.get(key)
+        if current is not None and _same(current, value):
+            continue
         if isinstance(value, dict) and isinstance(current, MutableMapping):
             _update(current, value)
         elif isinstance(value, dict):
@@ -93,7 +95,7 @@ def _update(table: MutableMapping[str, object], wanted: Mapping[str, object]) ->
                 _update_entries(current, value)
             else:
                 table[key] = _entries(value)
-        elif current is None or not _same(current, value):
+        else:
             table[key] = value
 
 

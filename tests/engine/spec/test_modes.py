@@ -22,7 +22,7 @@ RULES = [
 
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not there to compare with")
 @pytest.mark.parametrize("rule", RULES)
-def test_rsync_agrees(rule: str, tmp_path: Path):
+def test_rsync_agrees(rule: str, tmp_path: Path) -> None:
     for directory_mode, file_mode in ((0o750, 0o640), (0o700, 0o755), (0o6777, 0o4511)):
         source, target = tmp_path / f"{directory_mode:o}", tmp_path / f"{directory_mode:o}.out"
         (source / "d").mkdir(parents=True)
@@ -48,16 +48,16 @@ def test_rsync_agrees(rule: str, tmp_path: Path):
     [("644", 0o755, 0o644), ("600", 0o700, 0o600), ("640", 0o750, 0o640), ("755", 0o755, 0o755),
      ("444", 0o555, 0o444), ("000", 0, 0), ("D700,F644", 0o700, 0o644), ("F600", 0o711, 0o600)],
 )  # fmt: skip
-def test_a_bare_figure_keeps_directories_traversable(rule: str, directory: int, file: int):
+def test_a_bare_figure_keeps_directories_traversable(rule: str, directory: int, file: int) -> None:
     parsed = parse_mode(rule)
     assert parsed.apply(stat.S_IFDIR | 0o711) == stat.S_IFDIR | directory
     assert parsed.apply(stat.S_IFREG | 0o644) == stat.S_IFREG | file
 
 
-def test_literally_644_shuts_directories():
+def test_literally_644_shuts_directories() -> None:
     assert parse_mode("644", literal=True).apply(stat.S_IFDIR | 0o755) == stat.S_IFDIR | 0o644
 
 
-def test_bits_beyond_7777_are_refused():
+def test_bits_beyond_7777_are_refused() -> None:
     with pytest.raises(ValueError, match="beyond 7777"):
         parse_mode("100644")

@@ -1,0 +1,17 @@
+"""Writes the files that are made from the tables: `python -m engine.spec.generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.spec import manual, schema
+
+
+def main() -> None:
+    """Writes docs/spec.md and schema/diskwright.schema.json below the current folder."""
+    Path("docs/spec.md").write_text(manual.markdown(), encoding="utf-8")
+    Path("schema/diskwright.schema.json").write_text(schema.dumps(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

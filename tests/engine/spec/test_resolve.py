@@ -1,0 +1,172 @@
+"""Resolving: defaults of both modes, identifiers, the environment's time."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.spec import identity
+from engine.spec.load import loads
+from engine.spec.model import ImageSpec
+from engine.spec.resolve import resolve
+from engine.spec.settings import Settings
+from engine.units import GIB, MIB
+
+BASE = Path("/spec")
+
+
+def settled(text: str, env: dict[str, str] | None = None) -> Settings:
+    return resolve(loads(text), BASE, env or {})[0]
+
+
+def test_defaults_of_our_own() -> None:
+    settings = settled("")
+    assert (settings.name, settings.stem, settings.table) == ("disk", "disk", "efi")
+    assert (settings.filesystem, settings.label, settings.sector_size) == ("ext4", "root", 512)
+    assert settings.disk_bytes is None
+    assert (settings.additional_bytes, settings.boot_bytes) == (512 * MIB, 256 * MIB)
+    assert (settings.loader, settings.cmdline) == ("none", "console=ttyS0")
+    assert (settings.format, settings.deterministic) == ("raw", True)
+    assert (settings.source_date_epoch, settings.clamp_times) == (0, False)
+    assert (settings.vm_memory_mib, settings.efi_variables) == (1024, False)
+
+
+def test_defaults_of_the_reference() -> None:
+    settings = settled("compat = 'make-disk-image'\n[nix]\nsystem = '/nix/store/x'")
+    assert (settings.name, settings.stem) == ("nixos-disk-image", "nixos")
+    assert (settings.table, settings.label, settings.loader) == ("legacy", "nixos", "nixos")
+    assert (settings.additional_text, settings.boot_text) == ("512M", "256M")
+    assert settings.root_partition_guid == "F222513B-DED1-49FA-B591-20CE86A2FE7F"
+    assert settings.root_filesystem_uuid == "f222513b-ded1-49fa-b591-20ce86a2fe7f"
+    assert settings.disk_guid == "97FD5997-F390-0B4A-A3F8-D106C1723AEA"
+
+
+def test_the_file_system_follows_the_partition_in_compat() -> None:
+    own = "11111111-2222-3333-4444-555555555555"
+    settings = settled(f"compat = 'make-disk-image'\n[identity]\nroot_partition_guid = '{own}'")
+    assert (settings.root_partition_guid, settings.root_filesystem_uuid) == (own, own)
+
+
+def test_a_store_has_its_label() -> None:
+    assert settled("[nix]\nonly_store = true").label == "nix-store"
+    assert settled("[nix]\nonly_store = true\n[layout]\nlabel = 'x'").label == "x"
+
+
+def test_what_the_reference_cuts_is_cut() -> None:
+    text = "compat = 'make-disk-image'\n[layout]\nlabel = 'seventeen-chars-x'"
+    assert settled(text).label == "seventeen-chars-"
+
+
+def test_writing_the_defaults_changes_nothing() -> None:
+    written = settled(
+        "schema = 1\nname = 'disk'\ncompat = 'none'\n[layout]\ntable = 'efi'\n"
+        "filesystem = 'ext4'\nlabel = 'root'\nsector_size = 512\n[size]\ndisk = 'auto'\n"
+        "additional = '512MiB'\nboot = '256MiB'\n[boot]\nloader = 'none'\nkernel = ''\n"
+        "cmdline = 'console=ttyS0'\nefi_variables = false\n[nix]\nsystem = ''\n"
+        "additional_paths = []\nonly_store = false\ncopy_channel = ''\nconfig_file = ''\n"
+        "install_boot_loader = true\n[output]\nformat = 'raw'\n[identity]\n"
+        "deterministic = true\nseed = ''\ndisk_guid = ''\nroot_partition_guid = ''\n"
+        "root_filesystem_uuid = ''\nsource_date_epoch = 0\n[hooks]\nafter_build = ''\n"
+        "[vm]\nmemory = 1024"
+    )
+    assert written == settled("")
+
+
+@pytest.mark.parametrize(
+    ("disk", "size"),
+    [("4096", 4 * GIB), ("'4096'", 4 * GIB), ("'4GiB'", 4 * GIB), ("'0.5G'", GIB // 2)],
+)
+def test_a_disk_without_unit_counts_mib(disk: str, size: int) -> None:
+    assert settled(f"[size]\ndisk = {disk}").disk_bytes == size
+
+
+def test_other_sizes_without_unit_count_bytes() -> None:
+    settings = settled("[size]\nadditional = 4096\nboot = 67108864")
+    assert (settings.additional_bytes, settings.boot_bytes) == (4096, 64 * MIB)
+
+
+def test_boot_keeps_its_text_in_compat() -> None:
+    text = "compat = 'make-disk-image'\n[size]\ndisk = 1024\nboot = '50%'\n[layout]\ntable = 'efi'"
+    assert settled(text).boot_text == "50%"
+
+
+def test_sources_start_from_the_spec() -> None:
+    settings = settled(
+        "[boot]\nkernel = 'k/vmlinuz'\ninitrd = '/abs'\n"
+        "[[contents]]\nsource = 'a/*'\ntarget = '/x/./y//z/../w'\nuser = 0\ngroup = 'g'\n"
+    )
+    assert (settings.kernel, settings.initrd) == ("/spec/k/vmlinuz", "/abs")
+    (entry,) = settings.contents
+    assert (entry.source, entry.target) == (Path("/spec/a/*"), b"/x/y/w")
+    assert (entry.user, entry.group, entry.index) == ("0", "g", 0)
+
+
+def test_targets_may_hold_any_name() -> None:
+    settings = settled('[[contents]]\nsource = "a"\ntarget = "//ä [b]\\n"\n')
+    assert settings.contents[0].target == "/ä [b]\n".encode()
+
+
+def test_an_entry_without_usable_target_is_left_out_and_the_others_keep_their_index() -> None:
+    settings = settled(
+        "[[contents]]\nsource = 'a'\ntarget = '/../x'\n[[contents]]\nsource = 'b'\ntarget = '/b'\n"
+    )
+    assert [entry.index for entry in settings.contents] == [1]
+
+
+@pytest.mark.parametrize(
+    ("spec", "env", "epoch", "clamp"),
+    [
+        ("", {"SOURCE_DATE_EPOCH": "1700000000"}, 1700000000, True),
+        ("5", {"SOURCE_DATE_EPOCH": "0"}, 0, True),
+        ("5", {}, 5, True),
+        ("5", {"SOURCE_DATE_EPOCH": ""}, 5, True),
+        ("", {}, 0, False),
+        ("5", {"SOURCE_DATE_EPOCH": "yesterday"}, 5, True),
+        ("5", {"SOURCE_DATE_EPOCH": "99999999999999999999"}, 5, True),
+    ],
+)
+def test_the_environments_time_wins(
+    spec: str, env: dict[str, str], epoch: int, clamp: bool
+) -> None:
+    text = f"[identity]\nsource_date_epoch = {spec}" if spec else ""
+    settings, problems = resolve(loads(text), BASE, env)
+    assert (settings.source_date_epoch, settings.clamp_times) == (epoch, clamp)
+    bad = env.get("SOURCE_DATE_EPOCH", "0") not in {"", "0", "1700000000"}
+    assert [problem.code for problem in problems] == (["bad-epoch"] if bad else [])
+
+
+def test_identifiers_derive_from_the_name_by_role() -> None:
+    first, again, other = settled("name = 'a'"), settled("name = 'a'"), settled("name = 'b'")
+    assert first == again
+    ids = {first.disk_guid, first.root_partition_guid, first.root_filesystem_uuid.upper()}
+    assert len(ids) == 3
+    assert not ids & {other.disk_guid, other.root_partition_guid}
+    assert all(uuid.UUID(text).version == 5 for text in ids)
+
+
+def test_derivation_never_changes() -> None:
+    """Images of earlier releases must be made again bit for bit."""
+    assert identity.seed_for("disk") == "6b35bb6b-e074-580a-ae6d-0b858d9349ee"
+    seed = "f222513b-ded1-49fa-b591-20ce86a2fe7f"
+    assert str(identity.derive(seed, "disk")) == str(uuid.uuid5(uuid.UUID(seed), "disk"))
+    assert 0 < identity.derive_32(seed, "mbr-signature") < 1 << 32
+
+
+def test_random_identifiers_differ_and_given_ones_stay() -> None:
+    text = "[identity]\ndeterministic = false\ndisk_guid = '97fd5997-d90b-4aa3-8d16-0c1723aea73c'"
+    first, second = settled(text), settled(text)
+    assert first.root_partition_guid != second.root_partition_guid
+    assert first.disk_guid == second.disk_guid == "97FD5997-D90B-4AA3-8D16-0C1723AEA73C"
+    drawn = resolve(loads(text), BASE, {}, draw_seed=lambda: identity.seed_for("fixed"))[0]
+    assert drawn.seed == identity.seed_for("fixed")
+
+
+@given(st.from_type(ImageSpec))
+def test_resolve_never_raises(spec: ImageSpec) -> None:
+    settings, problems = resolve(spec, BASE, {})
+    assert settings.sector_size in {512, 4096}
+    assert all(problem.message and problem.code for problem in problems)

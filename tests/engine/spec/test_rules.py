@@ -1,0 +1,201 @@
+"""Rules: each wrong value and combination has its own problem, and its fix solves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.problem import Problem, errors
+from engine.spec.edit import apply_fix
+from engine.spec.load import loads
+from engine.spec.model import ImageSpec
+from engine.spec.resolve import resolve
+
+BASE = Path("/spec")
+COMPAT = "compat = 'make-disk-image'\n"
+ENTRY = "[[contents]]\nsource = 'x'\ntarget = '/x'\n"
+
+
+def problems_of(text: str) -> tuple[ImageSpec, tuple[Problem, ...]]:
+    spec = loads(text)
+    return spec, resolve(spec, BASE, {})[1]
+
+
+# text, code, path, words of the message or hint, whether there is a fix
+ERRORS = [
+    ("name = ''", "bad-name", "name", "empty", True),
+    ("name = '..'", "bad-name", "name", '".."', True),
+    ("name = 'a/b'", "bad-name", "name", '"a/b"', True),
+    ('name = "a\\nb"', "bad-name", "name", "U+000A", True),
+    (f"name = '{'ä' * 101}'", "bad-name", "name", "202 bytes", True),
+    ('name = "a\\u0000b"', "nul-character", "name", "NUL", False),
+    ("compat = 'make-disk-imag'", "bad-choice", "compat", "make-disk-image", True),
+    ("[layout]\ntable = 'EFI'", "bad-choice", "layout.table", 'did you mean "efi"', True),
+    ("[layout]\ntable = 'bogus'", "bad-choice", "layout.table", '"legacy+gpt"', False),
+    ("[layout]\ntable = ''", "bad-choice", "layout.table", 'is ""', False),
+    ("[layout]\nfilesystem = 'xfs'", "no-writer", "layout.filesystem", "ext4, ext3, ext2", True),
+    ("[layout]\nfilesystem = 'vfat'", "no-writer", "layout.filesystem", '"vfat"', True),
+    ("[layout]\nfilesystem = 'ext5'", "bad-choice", "layout.filesystem", '"ext4"', True),
+    ("[layout]\nlabel = ''", "empty-label", "layout.label", "empty", True),
+    ('[layout]\nlabel = "a\\tb"', "bad-label", "layout.label", "U+0009", False),
+    ("[layout]\nlabel = 'seventeen-chars-x'", "label-too-long", "layout.label", "17 bytes", True),
+    (f"[layout]\nlabel = '{'ä' * 9}'", "label-too-long", "layout.label", "18 bytes", True),
+    ("[layout]\nsector_size = 1024", "bad-choice", "layout.sector_size", "512, 4096", False),
+    ("[layout]\nsector_size = 0", "bad-choice", "layout.sector_size", "512, 4096", False),
+    ("[size]\ndisk = 0", "disk-size-zero", "size.disk", "0", True),
+    ("[size]\ndisk = -5", "bad-size", "size.disk", "-5", True),
+    ("[size]\ndisk = ''", "bad-size", "size.disk", '""', True),
+    ("[size]\ndisk = 'foo'", "bad-size", "size.disk", '"foo"', True),
+    ("[size]\ndisk = '1000001B'", "disk-size-uneven", "size.disk", "1000001", True),
+    ("[size]\ndisk = 99999999999999999999", "bad-size", "size.disk", "more than", True),
+    ("[size]\nadditional = '64 Q'", "bad-size", "size.additional", '"Q"', False),
+    ("[size]\nadditional = -1", "bad-size", "size.additional", "negative", False),
+    ("[size]\nboot = '50%'", "bad-size", "size.boot", '"50%"', False),
+    ("[size]\nboot = 0", "boot-size-zero", "size.boot", "0", True),
+    ("[size]\ninodes = -1", "bad-inodes", "size.inodes", "-1", False),
+    ("[boot]\nloader = 'grub2'", "bad-choice", "boot.loader", '"grub"', True),
+    ("[boot]\nexpect = '('", "bad-expect", "boot.expect", "position 0", False),
+    ("[boot]\ntimeout = 0", "bad-timeout", "boot.timeout", "0", False),
+    ('[boot]\ncmdline = "a\\nb"', "bad-cmdline", "boot.cmdline", "U+000A", False),
+    ("[boot]\nefi_variables = true\n[layout]\ntable = 'legacy'",
+     "efi-variables-without-esp", "boot.efi_variables", '"legacy"', True),
+    ("[boot]\nefi_variables = true\n[layout]\ntable = 'legacy+gpt'",
+     "efi-variables-without-esp", "boot.efi_variables", '"legacy+gpt"', True),
+    ("[boot]\nloader = 'systemd-boot'\n[layout]\ntable = 'legacy'",
+     "loader-unfit", "boot.loader", "none, grub", True),
+    ("[boot]\nloader = 'grub'\n[layout]\ntable = 'none'",
+     "loader-unfit", "boot.loader", "none", True),
+    ("[boot]\nloader = 'nixos'\n[nix]\ninstall_boot_loader = false\nsystem = '/nix/store/x'",
+     "loader-contradiction", "boot.loader", "false", True),
+    (ENTRY.replace("'/x'", "''"), "empty-target", "contents[0].target", "empty", True),
+    (ENTRY.replace("'/x'", "'etc/x'"), "relative-target", "contents[0].target", '"etc/x"', True),
+    (ENTRY.replace("'/x'", "'/../esc'"), "target-climbs-out", "contents[0].target", "..", False),
+    (ENTRY.replace("'/x'", "'/a/../../b'"), "target-climbs-out", "contents[0].target", "", False),
+    (ENTRY.replace("'/x'", '"/a\\u0000"'), "nul-character", "contents[0].target", "NUL", False),
+    (ENTRY.replace("'x'", "''"), "empty-source", "contents[0].source", "empty", False),
+    (ENTRY + "mode = 'xyz'", "bad-mode", "contents[0].mode", '"xyz"', False),
+    (ENTRY + "mode = '888'", "bad-mode", "contents[0].mode", '"888"', False),
+    (ENTRY + "user = 'root'", "owner-incomplete", "contents[0].group", '"root"', True),
+    (ENTRY + "group = 0", "owner-incomplete", "contents[0].user", "group is 0", True),
+    (ENTRY + "user = 'a:b'\ngroup = 'c'", "bad-owner", "contents[0].user", '"a:b"', False),
+    (ENTRY + "user = -1\ngroup = 0", "bad-owner", "contents[0].user", "-1", False),
+    (ENTRY + "user = 0\ngroup = '4294967295'", "bad-owner", "contents[0].group", "", False),
+    (ENTRY + "exclude = ['']", "empty-pattern", "contents[0].exclude[0]", "empty", False),
+    (ENTRY + "partition = 'boot'", "bad-choice", "contents[0].partition", '"root"', True),
+    (ENTRY + "partition = 'esp'\n[layout]\ntable = 'legacy'",
+     "no-esp", "contents[0].partition", '"legacy"', True),
+    ("[nix]\nonly_store = true\n" + ENTRY, "only-store-contents", "contents", "1", True),
+    ("[nix]\nonly_store = true\nconfig_file = 'c.nix'",
+     "only-store-config", "nix.config_file", "c.nix", True),
+    ("[nix]\nonly_store = true\ninstall_boot_loader = true",
+     "only-store-loader", "nix.install_boot_loader", "true", True),
+    ("[nix]\nonly_store = true\n[boot]\nloader = 'grub'",
+     "only-store-loader", "boot.loader", '"grub"', True),
+    ("[output]\nformat = 'vmdk'", "bad-choice", "output.format", '"vdi"', False),
+    ("[output]\nformat = ''", "bad-choice", "output.format", '""', False),
+    ("[identity]\ndisk_guid = '97FD5997-D90B-4AA3-8D16-C1723AEA73C'",
+     "bad-uuid", "identity.disk_guid", "35 characters", False),
+    ("[identity]\nseed = '{F222513B-DED1-49FA-B591-20CE86A2FE7F}'",
+     "bad-uuid", "identity.seed", "36 characters", True),
+    ("[identity]\nroot_partition_guid = 'F222513BDED149FAB59120CE86A2FE7F'",
+     "bad-uuid", "identity.root_partition_guid", "32", True),
+    ("[identity]\nroot_filesystem_uuid = '00000000-0000-0000-0000-000000000000'",
+     "nil-uuid", "identity.root_filesystem_uuid", "nil", True),
+    ("[identity]\nsource_date_epoch = -1", "bad-epoch", "identity.source_date_epoch", "-1", False),
+    ("[vm]\nmemory = 0", "bad-memory", "vm.memory", "0 MiB", True),
+    ("[layout]\ntable = 'legacy'\n[size]\ndisk = '3T'",
+     "disk-too-large-for-mbr", "size.disk", "2TiB", True),
+    (COMPAT + "[layout]\nfilesystem = 'ext3'",
+     "filesystem-needs-no-table", "layout.filesystem", '"ext3"', True),
+    (COMPAT + "[layout]\nsector_size = 4096",
+     "compat-sector-size", "layout.sector_size", "4096", True),
+    (COMPAT + "[size]\ninodes = 5", "compat-inodes", "size.inodes", "5", True),
+    (COMPAT + "[size]\nadditional = '512MiB'", "compat-size", "size.additional", '"512MiB"', False),
+    (COMPAT + "[size]\nadditional = '64 M'", "compat-size", "size.additional", '"64 M"', False),
+    (COMPAT + "[size]\nboot = '256MiB'\n[layout]\ntable = 'efi'",
+     "compat-size", "size.boot", '"256MiB"', False),
+    (COMPAT + "[size]\nboot = 268435456\n[layout]\ntable = 'efi'",
+     "compat-size", "size.boot", "268435456", False),
+    (COMPAT + "[size]\ndisk = '1000000KB'", "disk-size-uneven", "size.disk", "whole MiB", True),
+    (COMPAT + "[nix]\nonly_store = true",
+     "only-store-loader", "nix.install_boot_loader", "by default", True),
+    (COMPAT + "[boot]\nefi_variables = true",
+     "efi-variables-without-esp", "boot.efi_variables", '"legacy"', True),
+]  # fmt: skip
+
+WARNINGS = [
+    ("[output]\nformat = 'vpc'\n[size]\ndisk = '100000KiB'", "format-size", "size.disk", True),
+    ("[size]\ndisk = 64\nadditional = 1", "size-unused", "size.additional", False),
+    ("[layout]\ntable = 'none'\n[size]\nboot = 1024", "size-unused", "size.boot", False),
+    ("layout.table = 'hybrid'\nboot.loader = 'uki'", "loader-uefi-only", "boot.loader", False),
+    ("[boot]\nprove = true", "prove-without-loader", "boot.prove", False),
+    ("[boot]\nloader = 'nixos'", "no-guest-loader", "boot.loader", False),
+    (COMPAT, "no-guest-loader", "nix.install_boot_loader", False),
+    (COMPAT + "[layout]\nlabel = 'seventeen-chars-x'", "label-too-long", "layout.label", True),
+    (COMPAT + "[layout]\ntable = 'legacy+gpt'\n[boot]\nefi_variables = true",
+     "efi-variables-without-esp", "boot.efi_variables", False),
+    ("[identity]\ndeterministic = false\nseed = 'F222513B-DED1-49FA-B591-20CE86A2FE7F'",
+     "seed-unused", "identity.seed", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "code", "path", "words", "fixable"), ERRORS)
+def test_errors(text: str, code: str, path: str, words: str, fixable: bool) -> None:
+    spec, problems = problems_of(text)
+    (problem,) = errors(problems)
+    assert (problem.code, problem.path) == (code, path)
+    assert words in f"{problem.message} {problem.hint}"
+    assert (problem.fix is not None) == fixable
+    if problem.fix is not None:
+        fixed = apply_fix(spec, problem.fix)
+        assert not errors(resolve(fixed, BASE, {})[1])
+
+
+@pytest.mark.parametrize(("text", "code", "path", "fixable"), WARNINGS)
+def test_warnings(text: str, code: str, path: str, fixable: bool) -> None:
+    spec, problems = problems_of(text)
+    assert not errors(problems)
+    (problem,) = [problem for problem in problems if problem.code == code]
+    assert (problem.path, problem.severity) == (path, "warning")
+    if fixable:
+        assert problem.fix is not None
+        after = resolve(apply_fix(spec, problem.fix), BASE, {})[1]
+        assert code not in {problem.code for problem in after}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ENTRY + "user = 1000\ngroup = 'users'\nmode = 'u+w,D755,F644'",
+        ENTRY.replace("'/x'", "'/a/../b'"),
+        "[layout]\nlabel = 'sixteen-chars-xx'",
+        "[layout]\nfilesystem = 'ext2'\ntable = 'none'",
+        "[nix]\nonly_store = true",
+        "[size]\ndisk = '1024'\n[layout]\ntable = 'hybrid'\n[boot]\nloader = 'grub'",
+        COMPAT + "[nix]\nonly_store = true\ninstall_boot_loader = false",
+        COMPAT + "[size]\nboot = '256MiB'",
+        COMPAT + "[size]\nboot = '256MiB'\ndisk = 1024\n[layout]\ntable = 'efi'",
+        COMPAT + "[size]\nadditional = '512MiB'\ndisk = 1024",
+        COMPAT + "[layout]\nfilesystem = 'ext3'\ntable = 'none'",
+        COMPAT + ENTRY.replace("'/x'", "'etc/x'"),
+    ],
+)
+def test_good_specs_have_no_errors(text: str) -> None:
+    _, problems = problems_of(text)
+    assert not errors(problems)
+
+
+def test_all_problems_come_at_once() -> None:
+    _, problems = problems_of(
+        "name = 'a/b'\n[layout]\ntable = 'legacy'\nlabel = 'seventeen-chars-x'\n"
+        "[boot]\nefi_variables = true\nloader = 'uki'\n" + ENTRY + "user = 'x'"
+    )
+    assert {problem.code for problem in errors(problems)} == {
+        "bad-name",
+        "label-too-long",
+        "efi-variables-without-esp",
+        "loader-unfit",
+        "owner-incomplete",
+    }

@@ -1,0 +1,129 @@
+"""The tables that the wizard, the planner and the manual read, held against each other."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from engine.problem import errors
+from engine.spec import manual, schema
+from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS, ROOT_FILESYSTEMS
+from engine.spec.formats import FORMATS
+from engine.spec.keys import KEYS, SECTIONS
+from engine.spec.layouts import LAYOUTS
+from engine.spec.load import load
+from engine.spec.loaders import LOADERS, loaders_for
+from engine.spec.presets import PRESETS
+from engine.spec.resolve import resolve
+from engine.spec.save import dumps
+from engine.spec.shape import key_paths
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+
+
+def test_every_key_is_documented() -> None:
+    assert set(KEYS) == set(key_paths())
+    assert {path.rpartition(".")[0] for path in KEYS} == set(SECTIONS)
+
+
+def test_the_manual_is_up_to_date() -> None:
+    committed = (ROOT / "docs" / "spec.md").read_text()
+    assert committed == manual.markdown(), "run: python -m engine.spec.generate"
+    for path in KEYS:
+        assert f"### `{path.rpartition('.')[2]}`" in committed
+
+
+def test_the_schema_is_up_to_date() -> None:
+    committed = (ROOT / "schema" / "diskwright.schema.json").read_text()
+    assert committed == schema.dumps(), "run: python -m engine.spec.generate"
+
+
+def _fits(value: object, rule: dict[str, object]) -> bool:
+    """A validator for the few words of JSON Schema that ours uses."""
+    if "enum" in rule:
+        allowed = rule["enum"]
+        assert isinstance(allowed, list)
+        return value in allowed
+    kinds = rule["type"] if isinstance(rule["type"], list) else [rule["type"]]
+    names = {str: "string", int: "integer", bool: "boolean", list: "array", dict: "object"}
+    if names.get(type(value)) not in kinds:
+        return False
+    if isinstance(value, list):
+        items = rule["items"]
+        assert isinstance(items, dict)
+        return all(_fits(item, items) for item in value)
+    if isinstance(value, dict):
+        properties, required = rule["properties"], rule.get("required", [])
+        assert isinstance(properties, dict)
+        assert isinstance(required, list)
+        return set(required) <= set(value) <= set(properties) and all(
+            _fits(item, properties[key]) for key, item in value.items()
+        )
+    return True
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_say_what_they_show_and_are_right(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith("# Shows ")
+    loaded = load(path)
+    assert resolve(loaded.spec, loaded.base, {})[1] == ()
+    assert _fits(tomllib.loads(text), json.loads(schema.dumps()))
+    assert dumps(loaded.spec, loaded.text) == loaded.text
+
+
+def test_the_schema_refuses_what_is_no_spec() -> None:
+    rule = json.loads(schema.dumps())
+    for wrong in ({"nmae": 1}, {"layout": {"table": "EFI"}}, {"contents": [{"source": "x"}]}):
+        assert not _fits(wrong, rule)
+
+
+def test_examples_cover_every_layout_and_mode() -> None:
+    settings = []
+    for path in EXAMPLES:
+        loaded = load(path)
+        settings.append(resolve(loaded.spec, loaded.base, {})[0])
+    assert {one.table for one in settings} == set(LAYOUTS)
+    assert {one.compat for one in settings} == {"none", "make-disk-image"}
+    entries = [entry for one in settings for entry in one.contents]
+    assert any(entry.extract for entry in entries)
+    assert any(entry.user and entry.mode for entry in entries)
+    assert any("*" in entry.source.name for entry in entries)
+
+
+def test_layouts_name_their_parts() -> None:
+    assert set(LAYOUTS) == {"none", "legacy", "legacy+gpt", "efi", "hybrid"}
+    assert {key for key, layout in LAYOUTS.items() if layout.has("esp")} == {"efi", "hybrid"}
+    for layout in LAYOUTS.values():
+        assert layout.has("root") == (layout.scheme != "none")
+        assert ("uefi" in layout.boots) == layout.has("esp")
+
+
+def test_every_loader_fits_where_its_firmware_can_start_it() -> None:
+    for loader in LOADERS.values():
+        for table in loader.layouts:
+            assert not loader.firmware or set(loader.firmware) & set(LAYOUTS[table].boots)
+    assert [loader.key for loader in loaders_for("none")] == ["none"]
+    assert "grub" in {loader.key for loader in loaders_for("legacy")}
+    assert "systemd-boot" not in {loader.key for loader in loaders_for("legacy+gpt")}
+
+
+def test_formats_and_file_systems() -> None:
+    assert set(FORMATS) == {"raw", "qcow2", "qcow2-compressed", "vdi", "vpc"}
+    assert [FORMATS[key].extension for key in ("raw", "vpc", "qcow2-compressed")] == [
+        "img",
+        "vhd",
+        "qcow2",
+    ]
+    assert ROOT_FILESYSTEMS[0] == "ext4"
+    assert len(ESP_LABEL) <= FILESYSTEMS["vfat"].label_bytes == 11
+
+
+@pytest.mark.parametrize("key", PRESETS)
+def test_presets_build_as_they_stand(key: str) -> None:
+    problems = resolve(PRESETS[key].spec, ROOT, {})[1]
+    assert not errors(problems)
