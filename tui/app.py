@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -14,9 +15,10 @@ from rich.text import Text
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.command import Provider
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.worker import Worker
+from textual.worker import Worker, WorkerError
 
 from engine.problem import Refused
 from tui.commands import WizardCommands
@@ -47,15 +49,19 @@ CRASHED = 70
 """Exit status of a fault of our own (EX_SOFTWARE of sysexits.h)."""
 CANCELLED = 130
 
+COLUMNS: list[tuple[int, str]] = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (110, "-wide")]
+ROWS: list[tuple[int, str]] = [(0, "-short"), (18, "-low"), (24, "-medium"), (34, "-tall")]
+"""Sizes of the terminal from which the style sheet has rules of their own."""
+
 
 class DiskwrightApp(App[int]):
     """Start, design and build are modes: a build runs on while the design is looked at."""
 
     TITLE = "Diskwright"
     CSS_PATH = "diskwright.tcss"
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (110, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-low"), (24, "-medium"), (34, "-tall")]
-    COMMANDS = {WizardCommands}
+    HORIZONTAL_BREAKPOINTS = COLUMNS
+    VERTICAL_BREAKPOINTS = ROWS
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {WizardCommands}
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     COMMAND_PALETTE_BINDING = "ctrl+p"
 
@@ -194,7 +200,7 @@ class DiskwrightApp(App[int]):
             )
             if not answer:
                 return False
-            path = document.base / Path(answer).expanduser()
+            path = document.base / Path(answer).expanduser()  # noqa: ASYNC240 - a lookup
             if path.exists() and path != document.path:
                 question = ConfirmScreen(
                     "Replace the file?", f"{path} exists.", (("no", "Keep it"), ("yes", "Replace"))
@@ -292,8 +298,8 @@ class DiskwrightApp(App[int]):
         if worker is None or not worker.is_running:
             return
         worker.cancel()
-        while worker.is_running:
-            await asyncio.sleep(0.02)
+        with suppress(WorkerError):
+            await worker.wait()
 
     # ------------------------------------------------------------------ leaving
 

@@ -94,7 +94,7 @@ def _bytes(size: int) -> str:
     return f"= {size:,} bytes ({human(size)})"
 
 
-def _yes(flag: bool) -> str:  # noqa: FBT001 - the value itself
+def _yes(flag: bool) -> str:
     return "yes" if flag else "no"
 
 
@@ -160,7 +160,8 @@ _TABLE = (
     ),
     FieldSpec(
         path="size.additional", step="size", label="Free space", kind="size",
-        default=lambda settings: settings.additional_text or format_exact(settings.additional_bytes),
+        default=lambda settings: settings.additional_text
+        or format_exact(settings.additional_bytes),
         echo=_root_free_echo,
         help="What stays free in the root file system beyond the contents",
         guide="With automatic size: bytes still free in root after everything is in. `512MiB`, "

@@ -15,7 +15,7 @@ def help_for(app: App[Any]) -> tuple[str, list[tuple[str, str]]]:
     for node in focused.ancestors_with_self if focused is not None else [app.screen]:
         if node is app:
             break
-        found = getattr(node, "HELP", None)
+        found = getattr(node, "help_text", None) or getattr(node, "HELP", None)
         if found:
             text = inspect.cleandoc(found)
             break

@@ -61,9 +61,7 @@ class History:
         """Goes one edit forward; returns its name, or "" at the end."""
         return self._move(self._future, self._past)
 
-    def _move(
-        self, source: list[tuple[ImageSpec, str]], goal: list[tuple[ImageSpec, str]]
-    ) -> str:
+    def _move(self, source: list[tuple[ImageSpec, str]], goal: list[tuple[ImageSpec, str]]) -> str:
         self.settle()
         if not source:
             return ""

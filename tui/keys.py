@@ -10,9 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
-Place = Literal["app", "start", "design", "contents", "map", "build"]
+Place = Literal[
+    "app",
+    "start",
+    "design",
+    "rail",
+    "map",
+    "table",
+    "choices",
+    "contents",
+    "dialog",
+    "help",
+    "entry",
+    "picker",
+    "problems",
+    "usage",
+    "build",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +117,50 @@ KEYS: tuple[Key, ...] = (
         "Remove the entry; Ctrl+Z brings it back"),
     Key("contents", "usage", "u", "usage", "What is large",
         "Show what is large in the image, folder by folder"),
+    Key("rail", "previous", "up,left", "move(-1)", "Previous", "Show the step before",
+        palette=False),
+    Key("rail", "next", "down,right", "move(1)", "Next", "Show the step after", palette=False),
+    Key("rail", "enter", "enter,space", "enter", "Enter", "Go into the step", palette=False),
+    Key("map", "left", "left", "move(-1)", "Left", "Choose the partition to the left",
+        palette=False),
+    Key("map", "right", "right", "move(1)", "Right", "Choose the partition to the right",
+        palette=False),
+    Key("map", "first", "home", "move(-99)", "First", "Choose the first partition",
+        palette=False),
+    Key("map", "last", "end", "move(99)", "Last", "Choose the last partition", palette=False),
+    Key("table", "up", "up", "move(-1)", "Up", "Choose the row above", palette=False),
+    Key("table", "down", "down", "move(1)", "Down", "Choose the row below", palette=False),
+    Key("choices", "previous", "up,left", "move(-1)", "Previous", "Go to the choice before",
+        palette=False),
+    Key("choices", "next", "down,right", "move(1)", "Next", "Go to the choice after",
+        palette=False),
+    Key("choices", "take", "space,enter", "take", "Choose", "Take the choice under the cursor",
+        palette=False),
+    Key("dialog", "close", "escape", "close", "Close", "Close without doing anything",
+        palette=False),
+    Key("help", "close", "escape,f1,q", "close", "Close", "Close the help", palette=False),
+    Key("entry", "cancel", "escape", "cancel", "Cancel", "Close and change nothing",
+        palette=False),
+    Key("entry", "browse", "f2", "browse", "Browse", "Choose the source from a tree",
+        palette=False),
+    Key("entry", "accept", "ctrl+s", "accept", "Accept", "Take the entry", palette=False),
+    Key("picker", "cancel", "escape", "cancel", "Cancel", "Choose nothing", palette=False),
+    Key("picker", "take", "ctrl+s", "take", "Take", "Take what is highlighted", palette=False),
+    Key("picker", "up", "backspace", "parent", "Up", "Go to the folder above", palette=False),
+    Key("problems", "close", "escape,f8", "close", "Close", "Close the list", palette=False),
+    Key("problems", "fix", "f9,f", "fix", "Fix", "Apply the fix offered", palette=False),
+    Key("usage", "close", "escape", "close", "Close", "Close the list", palette=False),
+    Key("usage", "up", "left,backspace", "up", "Up", "Go to the folder above", palette=False),
+    Key("usage", "down", "right", "down", "Down", "Go into the folder", palette=False),
+    Key("build", "back", "escape", "back", "Design", "Look at the design; the build goes on",
+        show=True),
+    Key("build", "cancel", "ctrl+x", "cancel", "Cancel", "Cancel the build", show=True),
     Key("app", "quit", "ctrl+q", "quit", "Quit",
         "Quit; asks where something would be lost", show=True, priority=True),
 )  # fmt: skip
 
 
-def bindings(place: Place) -> list[Binding]:
+def bindings(place: Place) -> list[BindingType]:
     """Returns the bindings of a place, for `BINDINGS`."""
     return [key.binding() for key in KEYS if key.place == place]
 

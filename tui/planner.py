@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from engine.manifest.scan import ScanCache, Scanned, scan
+from engine.plan.differences import differences
 from engine.plan.host import probe
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
@@ -66,6 +69,18 @@ class Planner:
         # What is overwritten is shown in Review and asked before the build, not refused here.
         host = probe(resolved.settings, outdir, force=True)
         return make_plan(resolved.settings, scanned, host, resolved.problems)
+
+    def differences(self, spec: ImageSpec, plan: Plan, scanned: Scanned) -> tuple[str, ...]:
+        """Returns what the other set of rules would do otherwise."""
+        other = "none" if plan.settings.compat == "make-disk-image" else "make-disk-image"
+        # The same layout on both sides: otherwise their default table would be all one sees.
+        wanted = msgspec.structs.replace(
+            spec,
+            compat=other,
+            layout=msgspec.structs.replace(spec.layout, table=plan.settings.table),
+        )
+        theirs = self.plan(self.resolve(wanted), scanned, self.base)
+        return differences(plan, theirs)
 
 
 def scan_key(settings: Settings) -> Settings:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.manifest.scan import ContentCount
 from engine.plan.model import Plan
 from engine.plan.regions import Change
 from engine.problem import Problem
@@ -39,6 +41,7 @@ class Preview:
         scanning: Sources are being walked; `entries` and `bytes` count up.
         problems: All of them, errors first.
         changes: What the last edit changed.
+        counts: What each entry of the contents brings.
     """
 
     spec: ImageSpec = field(default_factory=ImageSpec)
@@ -50,6 +53,7 @@ class Preview:
     bytes: int = 0
     problems: tuple[Problem, ...] = ()
     changes: tuple[Change, ...] = ()
+    counts: Mapping[int, ContentCount] = field(default_factory=dict)
 
     @property
     def errors(self) -> tuple[Problem, ...]:

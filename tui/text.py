@@ -11,9 +11,9 @@ _CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
 
 
 def visible(text: str | bytes) -> str:
-    """Returns text in which nothing can move the cursor, start a sequence or hide.
+    r"""Returns text in which nothing can move the cursor, start a sequence or hide.
 
-    Control, format and surrogate characters are shown as `\\xNN`, `\\uNNNN` or `\\UNNNNNNNN`.
+    Control, format and surrogate characters are shown as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
     """
     if isinstance(text, bytes):
         text = os.fsdecode(text)

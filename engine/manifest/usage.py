@@ -18,14 +18,14 @@ class Item:
     """A name in a directory.
 
     Attributes:
-        bytes: Apparent bytes of regular files at and below it; an inode with several names
+        size: Apparent bytes of regular files at and below it; an inode with several names
             counts under the first.
         entries: Names at and below it.
     """
 
     path: Path
     kind: Kind
-    bytes: int
+    size: int
     entries: int
 
     @property
@@ -64,7 +64,7 @@ class Usage:
             Item(entry.path, _kind(entry), self._size[entry.path], self._count[entry.path])
             for entry in self._children.get(path, ())
         ]
-        return tuple(sorted(items, key=lambda item: (-item.bytes, item.path)))
+        return tuple(sorted(items, key=lambda item: (-item.size, item.path)))
 
 
 def _kind(entry: Entry) -> Kind:

@@ -80,9 +80,7 @@ class BootPane(Pane):
             return
         problem = self.preview.problem_at("boot.loader")
         settings = self.preview.settings
-        against = (
-            _against(loader, settings.table, bool(settings.nix_system)) if settings else ""
-        )
+        against = _against(loader, settings.table, bool(settings.nix_system)) if settings else ""
         if against:
             why.show(f"{self.glyphs.blocked} Not now: {against}")
         elif problem is not None and settings is not None and key == settings.loader:
@@ -103,7 +101,7 @@ class BootPane(Pane):
         return super().focus_path(path)
 
 
-def _against(loader: Loader, table: str, has_system: bool) -> str:  # noqa: FBT001
+def _against(loader: Loader, table: str, has_system: bool) -> str:
     """Returns why a loader cannot be taken now, or ""."""
     if not loader.fits(table):
         fitting = ", ".join(LAYOUTS[key].title for key in loader.layouts if key in LAYOUTS)

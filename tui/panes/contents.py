@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.widgets import Button, DataTable
 from textual.widgets.data_table import RowDoesNotExist
@@ -22,7 +25,11 @@ from tui.widgets.messages import ContentsEdited
 
 
 class EntryTable(DataTable[Text]):
-    """The table of entries; its keys act on the row under the cursor."""
+    """The table of entries."""
+
+
+class ContentsPane(Pane):
+    """Decides what is in the image; its keys act on the row under the cursor."""
 
     HELP = """
 # Contents
@@ -33,11 +40,7 @@ row may put files into a folder an earlier one made.
 A source folder that ends in `/` gives its contents, otherwise itself. Nothing is copied now:
 sources are read when the image is built, and the build stops if they changed meanwhile.
 """
-    BINDINGS = bindings("contents")
-
-
-class ContentsPane(Pane):
-    """Decides what is in the image."""
+    BINDINGS: ClassVar[list[BindingType]] = bindings("contents")
 
     STEP = "contents"
     TITLE = "Contents"
@@ -61,7 +64,7 @@ class ContentsPane(Pane):
     def on_mount(self) -> None:
         """Names the columns."""
         table = self.query_one(EntryTable)
-        for title in ("Source", "Target", "Mode", "Owner", "Problems"):
+        for title in ("Source", "Target", "Found", "Mode", "Owner", "State"):
             table.add_column(title, key=title)
         super().on_mount()
 
@@ -91,26 +94,31 @@ class ContentsPane(Pane):
         at = table.cursor_row
         table.display = bool(preview.spec.contents)
         table.clear()
-        source_width = max(min(40, self.size.width - 44), 14)
+        width = max(min(40, (self.size.width - 40) * 2 // 3), 12)
         for index, entry in enumerate(preview.spec.contents):
-            owner = f"{entry.user}:{entry.group}" if entry.user is not None else "as found"
             table.add_row(
-                Text(cut_left(visible(entry.source), source_width)),
-                Text(cut_left(visible(entry.target), 20)),
-                Text(visible(entry.mode or "as found")),
-                Text(visible("archive" if entry.extract else owner)),
-                self._problem(preview, index),
+                Text(cut_left(visible(entry.source), width)),
+                Text(cut_left(visible(entry.target), max(width // 2, 8))),
+                Text(self._found(preview, index), justify="right"),
+                Text(visible(entry.mode or self.glyphs.dash)),
+                Text(visible(_owner(entry) or self.glyphs.dash)),
+                self._state(preview, index),
             )
         if preview.spec.contents:
             table.move_cursor(row=min(max(at, 0), len(preview.spec.contents) - 1))
 
-    def _problem(self, preview: Preview, index: int) -> Text:
+    def _found(self, preview: Preview, index: int) -> str:
+        count = preview.counts.get(index)
+        if count is None or preview.scanning:
+            return self.glyphs.ellipsis
+        return f"{count.entries:,} / {human(count.bytes)}"
+
+    def _state(self, preview: Preview, index: int) -> Text:
         prefix = f"contents[{index}]"
         for problem in preview.problems:
             if problem.path == prefix or problem.path.startswith(f"{prefix}."):
-                mark = self.glyphs.state(problem.severity)
-                return Text(f"{mark} {visible(problem.message)}")
-        return Text(f"{self.glyphs.done} none" if not preview.scanning else "scanning")
+                return Text(f"{self.glyphs.state(problem.severity)} {problem.severity}")
+        return Text("scanning" if preview.scanning else f"{self.glyphs.done} fine")
 
     def _sum(self, preview: Preview) -> str:
         if preview.scanning:
@@ -207,3 +215,9 @@ class ContentsPane(Pane):
             self.app.bell()
             return
         self.app.push_screen(UsageScreen(plan, self.glyphs))
+
+
+def _owner(entry: Entry) -> str:
+    if entry.extract:
+        return "archive"
+    return f"{entry.user}:{entry.group}" if entry.user is not None else ""

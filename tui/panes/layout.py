@@ -29,7 +29,7 @@ class LayoutPane(Pane):
         """The layouts, the words on one of them, and the root file system."""
         yield Choices(
             tuple(
-                Choice(key, layout.title, detail=_boots(layout), drawing=draw(layout, 24, self.glyphs.divider))
+                Choice(key, layout.title, detail=_boots(layout), drawing=draw(layout, 24))
                 for key, layout in LAYOUTS.items()
             ),
             glyphs=self.glyphs,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from pathlib import Path
+from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Log
 
@@ -27,6 +28,7 @@ from engine.plan.model import Plan
 from engine.problem import Refused
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
 from tui.text import visible
 from tui.widgets.bars import KeyBar
 from tui.widgets.labels import Plain
@@ -38,10 +40,7 @@ DRAIN = 0.05
 class BuildScreen(Screen[None]):
     """Shows one build."""
 
-    BINDINGS = [
-        Binding("escape", "back", "Design", id="build.back", tooltip="Look at the design; the build goes on"),
-        Binding("ctrl+x", "cancel", "Cancel", id="build.cancel", tooltip="Cancel the build"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("build")
 
     def __init__(self, plan: Plan, outdir: Path, glyphs: Glyphs = UNICODE) -> None:
         super().__init__()
@@ -63,7 +62,7 @@ class BuildScreen(Screen[None]):
 
     async def run_build(self, *, force: bool) -> None:
         """Runs the build; the app starts it as a worker of its own."""
-        from engine.pipeline.build import build  # noqa: PLC0415 - not needed to start
+        from engine.pipeline.build import build
 
         try:
             await build(self.plan, self._queue.append, outdir=self.outdir, force=force)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
+import msgspec
 from textual import on, work
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -18,13 +21,13 @@ from textual.worker import get_current_worker
 from engine.manifest.scan import ScanCancelled, Scanned
 from engine.plan.model import Plan
 from engine.plan.regions import changes
-from engine.problem import Problem, Refused
+from engine.problem import Fix, Problem, Refused
 from engine.spec.edit import apply, apply_fix
 from engine.spec.model import ImageSpec
 from engine.units import human
 from tui.document import Document
 from tui.fields import OUTDIR
-from tui.glyphs import UNICODE, Glyphs
+from tui.glyphs import UNICODE, Glyphs, State
 from tui.history import History
 from tui.keys import bindings
 from tui.panes.base import Pane
@@ -34,11 +37,12 @@ from tui.panes.layout import LayoutPane
 from tui.panes.output import OutputPane
 from tui.panes.review import ReviewPane
 from tui.panes.size import SizePane
-from tui.planner import HEAVY_ENTRIES, Planner, Resolved, scan_key
+from tui.planner import Planner, Resolved, scan_key
 from tui.preview import Preview, step_of
 from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
 from tui.screens.problems import Answer, ProblemsScreen
 from tui.widgets.bars import ChangeLine, KeyBar, ProblemLine, TitleBar
+from tui.widgets.field import REFUSED
 from tui.widgets.labels import Plain
 from tui.widgets.messages import (
     ContentsEdited,
@@ -67,7 +71,7 @@ SCAN_DELAY = 0.12
 class DesignScreen(Screen[None]):
     """Holds the one spec; panes show it and post edits, the engine does the rest."""
 
-    BINDINGS = bindings("design")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("design")
 
     spec: reactive[ImageSpec] = reactive(ImageSpec)
     preview: reactive[Preview] = reactive(Preview)
@@ -96,6 +100,7 @@ class DesignScreen(Screen[None]):
         self._scanned: Scanned | None = None
         self._scan_key: object = None
         self._before: Plan | None = None
+        self._compared: Plan | None = None
         self._announce: Timer | None = None
 
     # ------------------------------------------------------------------ what is on it
@@ -140,6 +145,7 @@ class DesignScreen(Screen[None]):
         self.query_one("#lead", Plain).show(self.pane.LEAD)
         self.remove_class("-full")
         self._show_rail()
+        self._compare_in_review()
         self.refresh_bindings()
 
     @on(StepWanted)
@@ -188,7 +194,7 @@ class DesignScreen(Screen[None]):
             RailStep(pane.STEP, pane.TITLE, self._state(pane.STEP)) for pane in PANES
         )
 
-    def _state(self, step: str) -> str:
+    def _state(self, step: str) -> State:
         found = {p.severity for p in self.preview.problems if step_of(p.path) == step}
         if "error" in found:
             return "error"
@@ -217,7 +223,9 @@ class DesignScreen(Screen[None]):
     @on(ContentsEdited)
     def _contents_edited(self, message: ContentsEdited) -> None:
         message.stop()
-        self._push(apply(self.history.spec, "contents", message.contents), message.name)
+        self._push(
+            msgspec.structs.replace(self.history.spec, contents=message.contents), message.name
+        )
 
     @on(FixWanted)
     def _fix_wanted(self, message: FixWanted) -> None:
@@ -228,8 +236,7 @@ class DesignScreen(Screen[None]):
     def _field_left(self, message: FieldLeft) -> None:
         message.stop()
         self.history.settle()
-        self._refused.clear()
-        # The field shows again what the spec holds, and a first mistake is told now.
+        # A first mistake is told now.
         self.pane.show(self.preview)
 
     def _push(self, spec: ImageSpec, name: str, typing: str = "") -> None:
@@ -302,7 +309,7 @@ class DesignScreen(Screen[None]):
             self._plan_aside(resolved, scanned, scanning)
 
     @work(thread=True, exclusive=True, group="plan")
-    def _plan_aside(self, resolved: Resolved, scanned: Scanned, scanning: bool) -> None:  # noqa: FBT001
+    def _plan_aside(self, resolved: Resolved, scanned: Scanned, scanning: bool) -> None:
         worker = get_current_worker()
         plan = self.planner.plan(resolved, scanned, Path(self.outdir))
         if not worker.is_cancelled:
@@ -344,15 +351,26 @@ class DesignScreen(Screen[None]):
             scanning=scanning,
             problems=self._with_refused(plan.problems),
             changes=changes(before, plan) if drawable and before is not None else (),
+            counts={} if self._scanned is None else self._scanned.counts,
         )
 
+    @work(thread=True, exclusive=True, group="differences")
+    def _compare(self, spec: ImageSpec, plan: Plan, scanned: Scanned) -> None:
+        worker = get_current_worker()
+        lines = self.planner.differences(spec, plan, scanned)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._took_differences, lines)
+
+    def _took_differences(self, lines: tuple[str, ...]) -> None:
+        self.query_one(ReviewPane).differences = lines
+
     def _show_problems(self) -> None:
-        own = [p for p in self.preview.problems if p.code != "refused-edit"]
+        own = [p for p in self.preview.problems if p.code != REFUSED]
         self.preview = replace(self.preview, problems=self._with_refused(tuple(own)))
 
     def _with_refused(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
         refused = [
-            replace(problem, path=path, code="refused-edit")
+            replace(problem, path=path, code=REFUSED)
             for path, found in self._refused.items()
             for problem in found
         ]
@@ -375,7 +393,16 @@ class DesignScreen(Screen[None]):
         )
         self.query_one(ProblemLine).problems = preview.problems
         self._show_rail()
+        self._compare_in_review()
         self.refresh_bindings()
+
+    def _compare_in_review(self) -> None:
+        preview, scanned = self.preview, self._scanned
+        if self.step != "review" or preview.plan is None or preview.stale or scanned is None:
+            return
+        if preview.plan is not self._compared:
+            self._compared = preview.plan
+            self._compare(self.spec, preview.plan, scanned)
 
     # ------------------------------------------------------------------ problems and fixes
 
@@ -412,9 +439,7 @@ class DesignScreen(Screen[None]):
             self.app.bell()
             return
         here = self._focused_path()
-        nearest = min(
-            offered, key=lambda p: (p.path != here, step_of(p.path) != self.step)
-        )
+        nearest = min(offered, key=lambda p: (p.path != here, step_of(p.path) != self.step))
         assert nearest.fix is not None
         self._apply_fix(nearest.fix)
 
@@ -426,7 +451,7 @@ class DesignScreen(Screen[None]):
                 return path
         return ""
 
-    def _apply_fix(self, fix: object) -> None:
+    def _apply_fix(self, fix: Fix) -> None:
         self.history.settle()
         try:
             spec = apply_fix(self.history.spec, fix)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Markdown
 
+from tui.keys import bindings
 from tui.text import visible
 from tui.widgets.labels import Plain
-
-_CLOSE = Binding(
-    "escape", "dismiss_empty", "Close", id="dialog.close", tooltip="Close without doing anything"
-)
 
 
 class ConfirmScreen(ModalScreen[str]):
     """Asks for one of several answers; Escape and the focus stand on the safe one, the first."""
 
-    BINDINGS = [_CLOSE]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
 
     def __init__(self, title: str, text: str, answers: Sequence[tuple[str, str]]) -> None:
         """Prepares the question.
@@ -52,7 +50,7 @@ class ConfirmScreen(ModalScreen[str]):
     def _answer(self, event: Button.Pressed) -> None:
         self.dismiss((event.button.id or "").removeprefix("answer-"))
 
-    def action_dismiss_empty(self) -> None:
+    def action_close(self) -> None:
         """Takes the safe answer."""
         self.dismiss(self._answers[0][0])
 
@@ -60,7 +58,7 @@ class ConfirmScreen(ModalScreen[str]):
 class AskScreen(ModalScreen[str]):
     """Asks for one line of text; Escape answers ""."""
 
-    BINDINGS = [_CLOSE]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
 
     def __init__(self, title: str, text: str, value: str = "", button: str = "OK") -> None:
         super().__init__()
@@ -85,7 +83,7 @@ class AskScreen(ModalScreen[str]):
         ok = event.button.id == "answer-ok"
         self.dismiss(self.query_one(Input).value.strip() if ok else "")
 
-    def action_dismiss_empty(self) -> None:
+    def action_close(self) -> None:
         """Gives no answer."""
         self.dismiss("")
 
@@ -93,10 +91,7 @@ class AskScreen(ModalScreen[str]):
 class HelpScreen(ModalScreen[None]):
     """What the focused thing is for, and the keys that act here."""
 
-    BINDINGS = [
-        _CLOSE,
-        Binding("f1,q", "dismiss_empty", "Close", show=False, id="help.close", tooltip="Close"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("help")
 
     def __init__(self, text: str, keys: Sequence[tuple[str, str]]) -> None:
         super().__init__()
@@ -114,6 +109,6 @@ class HelpScreen(ModalScreen[None]):
         """Lets the arrows scroll."""
         self.query_one("#help-body").focus()
 
-    def action_dismiss_empty(self) -> None:
+    def action_close(self) -> None:
         """Closes."""
         self.dismiss(None)

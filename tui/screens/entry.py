@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input
@@ -14,6 +15,7 @@ from textual.widgets import Button, Input
 from engine.spec.model import Content as Entry
 from engine.spec.modes import EXAMPLES
 from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
 from tui.screens.picker import PickerScreen
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.labels import Plain
@@ -42,11 +44,7 @@ class EntryScreen(ModalScreen[Entry | None]):
 - **User and group**: looked up in the image's own `/etc/passwd` and `/etc/group`.
 - **Unpack**: owners, modes and extended attributes come from the archive's headers.
 """
-    BINDINGS = [
-        Binding("escape", "cancel", "Cancel", id="entry.cancel", tooltip="Close and change nothing"),
-        Binding("f2", "browse", "Browse", id="entry.browse", tooltip="Choose the source from a tree"),
-        Binding("ctrl+s", "accept", "Accept", id="entry.accept", tooltip="Take the entry"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("entry")
 
     def __init__(self, entry: Entry | None, base: Path, glyphs: Glyphs = UNICODE) -> None:
         super().__init__()
@@ -132,7 +130,7 @@ class EntryScreen(ModalScreen[Entry | None]):
                 mode=text["mode"] or None,
                 user=_owner(text["user"]),
                 group=_owner(text["group"]),
-                extract=True if extract else self.entry.extract and None,
+                extract=extract or None,
                 exclude=tuple(part.strip() for part in text["exclude"].split(",") if part.strip()),
                 partition=self.entry.partition,
             )
@@ -148,7 +146,7 @@ class EntryScreen(ModalScreen[Entry | None]):
         """Chooses the source from a tree."""
         source = self.query_one("#entry-source", Input)
 
-        def put(path: str) -> None:
+        def put(path: str | None) -> None:
             if path:
                 source.value = path
                 source.focus()

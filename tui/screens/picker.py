@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from rich.text import Text, TextType
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree
 
+from tui.keys import bindings
 from tui.text import cut_left, visible
 from tui.widgets.labels import Plain
 
@@ -37,11 +39,7 @@ class SafeTree(DirectoryTree):
 class PickerScreen(ModalScreen[str]):
     """Returns the chosen path, relative to the spec's folder where it is below it, or ""."""
 
-    BINDINGS = [
-        Binding("escape", "cancel", "Cancel", id="picker.cancel", tooltip="Choose nothing"),
-        Binding("ctrl+s", "take", "Take", id="picker.take", tooltip="Take what is highlighted"),
-        Binding("backspace", "parent", "Up", id="picker.up", tooltip="Go to the folder above"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("picker")
 
     def __init__(self, base: Path, start: str = "") -> None:
         super().__init__()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -13,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from engine.problem import Problem
 from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
 from tui.text import visible
 from tui.widgets.labels import Plain
 
@@ -28,10 +31,7 @@ class ProblemsScreen(ModalScreen[Answer | None]):
 Errors forbid the build, warnings do not. Enter goes to the field; F9 or F applies the fix that
 a problem offers, which Ctrl+Z takes back.
 """
-    BINDINGS = [
-        Binding("escape,f8", "close", "Close", id="problems.close", tooltip="Close the list"),
-        Binding("f9,f", "fix", "Fix", id="problems.fix", tooltip="Apply the fix offered"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings("problems")
 
     def __init__(self, problems: tuple[Problem, ...], glyphs: Glyphs = UNICODE) -> None:
         super().__init__()

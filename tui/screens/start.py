@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
@@ -17,6 +18,7 @@ from textual.widgets.option_list import Option
 from engine.problem import Refused
 from engine.spec.layouts import LAYOUTS
 from engine.spec.presets import PRESETS
+from engine.spec.resolve import resolve
 from tui.document import Document, open_document
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
@@ -48,7 +50,7 @@ class StartScreen(Screen[None]):
 A preset is a complete design: Enter takes it, every value can be changed afterwards, and
 nothing is written before you press build.
 """
-    BINDINGS = bindings("start")
+    BINDINGS: ClassVar[list[BindingType]] = bindings("start")
 
     def __init__(
         self, folder: Path, recent: list[str], found: list[Found], glyphs: Glyphs = UNICODE
@@ -93,8 +95,9 @@ nothing is written before you press build.
             options.append(self._option(Offer("preset", key), preset.title))
         options.append(_heading("A spec that exists"))
         options.append(self._option(Offer("open", ""), "Open a file..."))
-        for path in self.recent:
-            options.append(self._option(Offer("recent", path), cut_left(path, 60)))
+        options.extend(
+            self._option(Offer("recent", path), cut_left(path, 60)) for path in self.recent
+        )
         return options
 
     def _option(self, offer: Offer, title: str) -> Option:
@@ -116,11 +119,16 @@ nothing is written before you press build.
     def _words(self, offer: Offer) -> Content:
         if offer.kind == "preset":
             preset = PRESETS[offer.key]
-            layout = LAYOUTS.get(preset.spec.layout.table or "efi")
-            lines = [Content.styled(preset.title, "bold")]
-            if layout is not None:
-                lines += [Content(""), draw(layout, 30, self.glyphs.divider)]
-            return Content("\n").join([*lines, Content(""), Content(preset.summary)])
+            settings, _problems = resolve(preset.spec, self.folder, {})
+            return Content("\n").join(
+                [
+                    Content.styled(preset.title, "bold"),
+                    Content(""),
+                    draw(LAYOUTS[settings.table], 30),
+                    Content(""),
+                    Content(preset.summary),
+                ]
+            )
         if offer.kind == "resume":
             return Content(
                 "The wizard ended without saving this. Enter takes it up where it was; Delete "

@@ -92,11 +92,12 @@ def _count(number: int, noun: str) -> str:
 
 
 class ChangeLine(Widget):
-    """What the last edit changed, in figures."""
+    """What the last edit changed, in figures; the disk in a sentence while there is nothing."""
 
     changes: reactive[tuple[Change, ...]] = reactive(())
     note = reactive("")
     stale = reactive(False)
+    summary = reactive("")
 
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -110,7 +111,7 @@ class ChangeLine(Widget):
         if self.stale:
             return Content.styled(" Showing the last plan that could be made", "$state-warning")
         if not self.changes:
-            return Content("")
+            return Content.styled(cut(f" {self.summary}", width, self.glyphs.ellipsis), "$muted")
         content = Content.styled(" Last edit ", "$muted")
         for change in self.changes:
             sign = "+" if change.delta > 0 else "-"

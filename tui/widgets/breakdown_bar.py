@@ -34,7 +34,8 @@ SHARE_KINDS = {
 """Kind of each share; everything else a file system keeps for itself is metadata."""
 
 FILLS_UNICODE = {
-    "contents": "█", "metadata": "▓", "reserved": "▒", "free": "░", "esp": "▞", "table": "╱",
+    "contents": "█", "metadata": "▓", "reserved": "▒", "free": "░", "esp": "▞",
+    "table": UNICODE.gap,
 }  # fmt: skip
 FILLS_ASCII = {
     "contents": "#", "metadata": "%", "reserved": "+", "free": ".", "esp": "=", "table": "/",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Offset, Size
 from textual.message import Message
@@ -14,6 +15,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
 from tui.text import cut, pad
 
 _GAP = 3
@@ -41,11 +43,7 @@ class Choice:
 class Choices(Widget, can_focus=True):
     """Radio buttons, in a row or a line each; a blocked one says why instead."""
 
-    BINDINGS = [
-        Binding("up,left", "move(-1)", "Previous", show=False, id="choices.previous", tooltip="Go to the choice before"),
-        Binding("down,right", "move(1)", "Next", show=False, id="choices.next", tooltip="Go to the choice after"),
-        Binding("space,enter", "take", "Choose", show=False, id="choices.take", tooltip="Take the choice under the cursor"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("choices")
 
     options: reactive[tuple[Choice, ...]] = reactive((), layout=True)
     chosen = reactive("")
@@ -88,7 +86,7 @@ class Choices(Widget, can_focus=True):
         self.set_reactive(Choices.options, options)
         self.glyphs = glyphs
         self.inline = inline
-        self.HELP = help_text
+        self.help_text = help_text
 
     def watch_chosen(self, value: str) -> None:
         """The cursor follows the choice made elsewhere."""

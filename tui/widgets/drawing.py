@@ -9,18 +9,16 @@ from tui.text import cut, fit
 from tui.widgets.proportions import cells
 
 
-def draw(layout: Layout, width: int = 28, divider: str = "│") -> Content:
-    """Returns a layout's partitions as one row, not to scale."""
+def draw(layout: Layout, width: int = 28) -> Content:
+    """Returns a layout's partitions as one row, not to scale; gaps stand between them."""
     if not layout.partitions:
-        text = fit(" root, no table", width)
-        return Content.styled(text, "$role-text on $role-root")
+        return Content.styled(fit(" no table", width), "$role-text on $role-root")
     count = len(layout.partitions)
     weights = [partition.weight for partition in layout.partitions]
-    widths = cells(weights, width - count - 1, minimum=4)
-    content = Content.styled(divider, "$muted")
-    for partition, part in zip(layout.partitions, widths, strict=True):
-        text = fit(cut(partition.label, part, ""), part)
-        content = content + Content.assemble(
-            (text, f"$role-text on $role-{partition.role}"), (divider, "$muted")
+    widths = cells(weights, width - count + 1, minimum=6)
+    return Content(" ").join(
+        Content.styled(
+            fit(cut(f" {partition.label}", part, ""), part), f"$role-text on $role-{partition.role}"
         )
-    return content
+        for partition, part in zip(layout.partitions, widths, strict=True)
+    )

@@ -19,6 +19,9 @@ from tui.widgets.choices import Choice, Choices
 from tui.widgets.labels import Plain
 from tui.widgets.messages import FieldLeft, SpecEdited
 
+REFUSED = "refused-edit"
+"""Code of a problem of text that never became part of the spec."""
+
 
 class FieldInput(Input):
     """A one-row input that knows the help of its field."""
@@ -30,13 +33,9 @@ class FieldInput(Input):
             restrict=spec.restrict or None,
             max_length=spec.max_length or 0,
             suggester=suggester,
-            select_on_focus=False,
             id="control",
         )
-        self.HELP = spec.help_markdown()
-
-    def _watch_value(self, value: str) -> None:
-        super()._watch_value(value)
+        self.help_text = spec.help_markdown()
 
     def show_invalid(self, invalid: bool) -> None:
         """Marks the input as being in error."""
@@ -62,13 +61,13 @@ class Field(Vertical):
         self.glyphs = glyphs
         self._suggester = suggester
         self._typing = False
-        self._shown_value: Scalar = None
+        self._posted: list[Scalar] = []
 
     def compose(self) -> ComposeResult:
         """Label and control in one row, the note below."""
         with Horizontal(classes="field-row"):
             yield Plain(self.spec.label, classes="field-label")
-            if self.spec.kind == "choice":
+            if self.spec.kind in {"choice", "switch"}:
                 yield Choices(
                     tuple(Choice(value, title) for value, title in self.spec.choices),
                     glyphs=self.glyphs,
@@ -99,17 +98,23 @@ class Field(Vertical):
         """
         if not self.is_mounted:
             return
-        self._shown_value = value
         control = self.control
         if isinstance(control, Choices):
             control.chosen = default if value is None else self.spec.to_text(value)
         elif isinstance(control, FieldInput):
             control.placeholder = visible(default)
-            # What is being typed stays as it is typed, as long as it means the same.
-            if self.spec.to_value(control.value) != value:
+            if not self._keeps_text(control, value, problem):
                 with control.prevent(Input.Changed):
                     control.value = self.spec.to_text(value)
         self._note(echo, problem, fix_key)
+
+    def _keeps_text(self, control: FieldInput, value: Scalar, problem: Problem | None) -> bool:
+        """Whether what was typed stays: it means the value, is on its way, or was refused."""
+        typed = self.spec.to_value(control.value)
+        if typed == value or (problem is not None and problem.code == REFUSED):
+            self._posted.clear()
+            return True
+        return typed in self._posted
 
     def _note(self, echo: str, problem: Problem | None, fix_key: str) -> None:
         note = self.query_one("#note", Plain)
@@ -136,9 +141,9 @@ class Field(Vertical):
     def _edited(self, event: Input.Changed) -> None:
         event.stop()
         value = self.spec.to_value(event.value)
-        if value != self._shown_value:
-            self._typing = True
-            self.post_message(SpecEdited(self.spec.path, value, self.spec.label, typing=True))
+        self._typing = True
+        self._posted.append(value)
+        self.post_message(SpecEdited(self.spec.path, value, self.spec.label, typing=True))
 
     @on(Choices.Chosen)
     def _chosen(self, event: Choices.Chosen) -> None:
@@ -149,4 +154,5 @@ class Field(Vertical):
     def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
         """What was typed counts now."""
         self._typing = False
+        self._posted.clear()
         self.post_message(FieldLeft())

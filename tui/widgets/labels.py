@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from textual.widgets import Static
-
 from textual.content import Content
+from textual.widgets import Static
 
 
 class Plain(Static):

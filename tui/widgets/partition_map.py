@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
@@ -17,6 +18,7 @@ from engine.plan.model import Plan
 from engine.plan.regions import Region, regions
 from engine.units import format_exact, human
 from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
 from tui.text import cut, fit
 from tui.widgets.proportions import cells, even
 
@@ -55,12 +57,7 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
 - Ctrl+T switches between even widths, where small partitions can be read, and true scale.
 """
 
-    BINDINGS = [
-        Binding("left", "move(-1)", "Left", show=False, id="map.left", tooltip="Choose the partition to the left"),
-        Binding("right", "move(1)", "Right", show=False, id="map.right", tooltip="Choose the partition to the right"),
-        Binding("home", "move(-99)", "First", show=False, id="map.first", tooltip="Choose the first partition"),
-        Binding("end", "move(99)", "Last", show=False, id="map.last", tooltip="Choose the last partition"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("map")
 
     plan: reactive[Plan | None] = reactive(None)
     selected = reactive(0)

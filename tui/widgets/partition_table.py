@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
@@ -17,18 +19,22 @@ from engine.plan.model import Plan
 from engine.plan.regions import Region, regions
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
 from tui.text import cut, fit, pad, visible
 from tui.widgets.partition_map import ROLE_NAMES
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `need` is the table width from which on it is shown."""
+    """A column, as wide as what stands in it.
+
+    Attributes:
+        rank: Columns of a high rank go first where there is no room for all.
+    """
 
     title: str
-    width: int
     right: bool
-    need: int
+    rank: int
     cell: Callable[[Region, int], str]
 
 
@@ -53,14 +59,14 @@ def _guid(region: Region, _sector: int) -> str:
 
 
 COLUMNS = (
-    Column("#", 2, True, 0, lambda region, _: str(region.number) if region.number else "-"),
-    Column("Role", 9, False, 0, lambda region, _: ROLE_NAMES.get(region.role, region.role)),
-    Column("File system", 11, False, 56, _filesystem),
-    Column("Start", 12, True, 0, _start),
-    Column("Sectors", 12, True, 68, _sectors),
-    Column("Size", 10, True, 0, lambda region, _: human(region.bytes)),
-    Column("Free", 10, True, 44, _free),
-    Column("GUID", 36, False, 112, _guid),
+    Column("#", True, 0, lambda region, _: str(region.number) if region.number else "-"),
+    Column("Role", False, 0, lambda region, _: ROLE_NAMES.get(region.role, region.role)),
+    Column("File system", False, 3, _filesystem),
+    Column("Start", True, 1, _start),
+    Column("Sectors", True, 4, _sectors),
+    Column("Size", True, 0, lambda region, _: human(region.bytes)),
+    Column("Free", True, 2, _free),
+    Column("GUID", False, 5, _guid),
 )
 
 
@@ -73,10 +79,7 @@ class PartitionTable(Widget, can_focus=True):
 Start counts sectors. Up and Down choose a row, the map follows. Below the table stands every
 figure of the chosen row, exact.
 """
-    BINDINGS = [
-        Binding("up", "move(-1)", "Up", show=False, id="table.up", tooltip="Choose the row above"),
-        Binding("down", "move(1)", "Down", show=False, id="table.down", tooltip="Choose the row below"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("table")
 
     plan: reactive[Plan | None] = reactive(None, layout=True)
     selected = reactive(0)
@@ -115,15 +118,22 @@ figure of the chosen row, exact.
             return Content.styled("No plan yet", "$muted")
         width = self.size.width
         sector = self.plan.disk.sector_size
-        columns = [column for column in COLUMNS if column.need <= width]
-        head = " " + " ".join(_cell(column.title, column) for column in columns)
-        lines = [Content.styled(fit(head, width), "$muted")]
-        for index, region in enumerate(regions(self.plan)):
+        found = regions(self.plan)
+        columns = [
+            (column, [column.title, *(column.cell(region, sector) for region in found)])
+            for column in COLUMNS
+        ]
+        while _width(columns) > width and len(columns) > 1:
+            columns.remove(max(columns, key=lambda item: item[0].rank))
+        lines = []
+        for index in range(-1, len(found)):
             chosen = index == self.selected
             mark = self.glyphs.cursor if chosen else " "
-            row = mark + " ".join(_cell(column.cell(region, sector), column) for column in columns)
+            row = mark + "  ".join(
+                pad(texts[index + 1], _wide(texts), right=column.right) for column, texts in columns
+            )
             style = ("bold reverse" if self.has_focus else "bold") if chosen else ""
-            lines.append(Content.styled(fit(row, width), style))
+            lines.append(Content.styled(fit(row, width), "$muted" if index < 0 else style))
         lines.append(Content(""))
         lines.extend(self._details(width))
         return Content("\n").join(lines)
@@ -152,8 +162,13 @@ figure of the chosen row, exact.
         self.refresh()
 
 
-def _cell(text: str, column: Column) -> str:
-    return pad(cut(text, column.width), column.width, right=column.right)
+def _wide(texts: list[str]) -> int:
+    return max(cell_len(text) for text in texts)
+
+
+def _width(columns: list[tuple[Column, list[str]]]) -> int:
+    """Returns the width of a row: the mark, the columns, two cells between them."""
+    return 1 + sum(_wide(texts) + 2 for _, texts in columns) - 2
 
 
 def details(region: Region, sector_size: int) -> list[tuple[str, str]]:

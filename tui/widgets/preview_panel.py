@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.reactive import reactive
 
+from engine.plan.model import Plan
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.widgets.bars import ChangeLine
@@ -45,6 +46,7 @@ class PreviewPanel(Vertical):
         self.query_one(BreakdownBar).plan = preview.plan
         line = self.query_one(ChangeLine)
         line.changes = preview.changes
+        line.summary = sentence(preview.plan) if preview.plan else ""
         line.stale = preview.stale and preview.plan is not None
 
     @on(PartitionMap.Selected)
@@ -56,3 +58,11 @@ class PreviewPanel(Vertical):
     def _row_selected(self, message: PartitionTable.Selected) -> None:
         message.stop()
         self.query_one(PartitionMap).selected = message.index
+
+
+def sentence(plan: Plan) -> str:
+    """Returns the disk in a sentence."""
+    kind = {"gpt": "GPT disk", "mbr": "MBR disk", "none": "Bare file system"}[plan.disk.table]
+    text = f"{kind} of {plan.disk.bytes:,} bytes"
+    count = len(plan.partitions)
+    return f"{text}, {count} partition{'' if count == 1 else 's'}" if count else text

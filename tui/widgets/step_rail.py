@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
-from textual.binding import Binding
+from textual.binding import BindingType
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs, State
+from tui.keys import bindings
 from tui.text import fit
 from tui.widgets.messages import StepWanted
 
 STATE_WORDS: dict[State, str] = {
-    "untouched": "as preset",
+    "untouched": "untouched",
     "done": "done",
     "warning": "warnings",
     "error": "errors",
@@ -49,11 +51,7 @@ Every step can be visited at any time, in any order; nothing is asked twice.
 - Arrows change the step, Enter or Tab goes into it.
 - Alt+1 to Alt+6 and F6 do the same from anywhere.
 """
-    BINDINGS = [
-        Binding("up,left", "move(-1)", "Previous", show=False, id="rail.previous", tooltip="Show the step before"),
-        Binding("down,right", "move(1)", "Next", show=False, id="rail.next", tooltip="Show the step after"),
-        Binding("enter,space", "enter", "Enter", show=False, id="rail.enter", tooltip="Go into the step"),
-    ]  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = bindings("rail")
 
     steps: reactive[tuple[RailStep, ...]] = reactive(())
     current = reactive("")
@@ -173,5 +171,3 @@ Every step can be visited at any time, in any order; nothing is asked twice.
                     break
         if 0 <= index < len(self.steps):
             self.post_message(StepWanted(self.steps[index].key, enter=True))
-
-
