@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.ext4.format import BLOCK_SIZE, EXT4, FIRST_INODE, ExtFormat
+from engine.ext4.format import BLOCK_SIZE, EXT4, FIRST_INODE, INODE_SIZE, ExtFormat
 from engine.ext4.geometry import LAST_GROUP_SPARE, MAX_BLOCKS, Geometry, GeometryError, geometry
 from engine.ext4.measure import Need
 
@@ -206,14 +206,22 @@ def _search(
             shortage = _shortage(need, made, free_blocks, free_inodes)
             if shortage is None:
                 return solution(need, size, made)
-            if shortage.resource == "blocks":
-                # Tables split over more groups may save a block in each; metadata may break
-                # files less often; the last group comes with more than its share.
-                gain = made.groups + 2 * made.breaks + LAST_GROUP_SPARE
-                lacking = shortage.needed - shortage.available - gain
-                least = max(least, (made.blocks + lacking) * BLOCK_SIZE)
+            least = max(least, _least_size(size, made, shortage))
         size = _align(least, alignment)
     raise GeometryError(f"{need.blocks + free_blocks} blocks are too many for one file system")
+
+
+def _least_size(size: int, made: Geometry, shortage: Shortage) -> int:
+    """Returns a size below which the shortage of a smaller size cannot be over."""
+    lacking = shortage.needed - shortage.available
+    if shortage.resource == "blocks":
+        # Tables split over more groups may save a block in each; metadata may break files less
+        # often; the last group comes with more than its share. A dropped group is no start.
+        gain = made.groups + 2 * made.breaks + LAST_GROUP_SPARE
+        return (made.blocks + lacking - gain) * BLOCK_SIZE
+    # A block brings an inode at most, but tables are filled up, and the ratio doubles at 3 MiB.
+    gain = made.groups * (BLOCK_SIZE // INODE_SIZE) + 3 * MIB // 8192
+    return size + (lacking - gain) * BLOCK_SIZE
 
 
 def _align(size: int, alignment: int) -> int:

