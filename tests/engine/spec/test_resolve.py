@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.spec import identity
+from engine.problem import Refused, errors
+from engine.spec import edit, identity
+from engine.spec.keys import KEYS
 from engine.spec.load import loads
 from engine.spec.model import ImageSpec
 from engine.spec.resolve import resolve
@@ -17,6 +20,8 @@ from engine.spec.settings import Settings
 from engine.units import GIB, MIB
 
 BASE = Path("/spec")
+SAMPLE = Path(__file__).parents[4] / "shared" / "reference" / "sample.json"
+KEY_OF = {key.argument: key.path for key in KEYS.values() if key.argument}
 
 
 def settled(text: str, env: dict[str, str] | None = None) -> Settings:
@@ -163,6 +168,21 @@ def test_random_identifiers_differ_and_given_ones_stay() -> None:
     assert first.disk_guid == second.disk_guid == "97FD5997-D90B-4AA3-8D16-0C1723AEA73C"
     drawn = resolve(loads(text), BASE, {}, draw_seed=lambda: identity.seed_for("fixed"))[0]
     assert drawn.seed == identity.seed_for("fixed")
+
+
+@pytest.mark.skipif(not SAMPLE.exists(), reason="the reference's samples are not there")
+def test_what_the_reference_builds_is_not_refused() -> None:
+    for case in json.loads(SAMPLE.read_text()):
+        spec = edit.apply(ImageSpec(), "compat", "make-disk-image")
+        try:
+            for argument, value in case["args"].items():
+                spec = edit.apply(spec, KEY_OF[argument], value)
+        except Refused:
+            assert not case["ok"], case["id"]
+            continue
+        settings, problems = resolve(spec, BASE, {})
+        assert not (case["ok"] and errors(problems)), (case["id"], problems)
+        assert settings.table == case["args"]["partitionTableType"]
 
 
 @given(st.from_type(ImageSpec))
