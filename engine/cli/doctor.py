@@ -8,7 +8,6 @@ import json
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -164,6 +163,8 @@ def _library(distribution: Distribution | None) -> Finding:
 
 
 def _python(name: str, purpose: str) -> Finding:
+    from importlib import metadata
+
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
