@@ -66,18 +66,18 @@ def grow_disk(settings: Settings, manifest: Manifest, disk: int) -> tuple[str, s
     if settings.disk_bytes is None:
         path = "size.additional"
         if wanted is None or settings.compat == "none":
-            return path, "Leave something out of the contents", None
+            return path, "leave something out of the contents", None
         # What is missing at the end may be more than what is missing in the root: the reference
         # rounds, so ask for the difference of the disks.
         more = numfmt_iec(settings.additional_text) + max(MIB, wanted - disk)
         text = f"{ceil_to(more, MIB) // MIB}M"
-        return path, f"Ask for {text} of additional space", _fix(f"Add space: {text}", path, text)
+        return path, f"ask for {text} of additional space", _fix(f"Add space: {text}", path, text)
     if wanted is None or wanted <= disk:
-        return "size.disk", "Leave something out of the contents", None
+        return "size.disk", "leave something out of the contents", None
     text = format_exact(wanted)
     return (
         "size.disk",
-        f"The smallest disk that works has {text}",
+        f"the smallest disk that works has {text}",
         _fix(f"Grow the disk to {text}", "size.disk", text),
     )
 
@@ -95,7 +95,7 @@ def root_unmakeable(
         "root-too-small",
         "error",
         path,
-        f"The root has a place of {sized(place)} on a disk of {sized(disk)}, where no "
+        f"the root has a place of {sized(place)} on a disk of {sized(disk)}, where no "
         f"{settings.filesystem} can be made: {why}",
         hint,
         fix,
@@ -115,13 +115,13 @@ def root_full(plan: Plan) -> list[Problem]:
         code = "contents-too-large"
         needed, available = shortage.needed * BLOCK_SIZE, shortage.available * BLOCK_SIZE
         message = (
-            f"The contents take {sized(needed)} of the root file system, which has "
+            f"the contents take {sized(needed)} of the root file system, which has "
             f"{sized(available)} for them: {sized(needed - available)} too little"
         )
     else:
         code = "too-few-inodes"
         message = (
-            f"The contents take {shortage.needed} inodes, and the root file system has "
+            f"the contents take {shortage.needed} inodes, and the root file system has "
             f"{shortage.available} for them"
         )
     return [Problem(code, "error", path, message, hint, fix)]
@@ -137,8 +137,8 @@ def root_filesystem(plan: Plan) -> FilesystemPlan | None:
 def esp_unmakeable(settings: Settings, sector_size: int, why: str) -> Problem:
     """No FAT file system fits the ESP."""
     return Problem(
-        "esp-too-small", "error", "size.boot", f"The ESP cannot be made: {why}",
-        f"The smallest that works has {format_exact(fat.smallest(sector_size=sector_size))}",
+        "esp-too-small", "error", "size.boot", f"the ESP cannot be made: {why}",
+        f"the smallest that works has {format_exact(fat.smallest(sector_size=sector_size))}",
         _esp_fix(settings, fat.smallest(sector_size=sector_size)),
     )  # fmt: skip
 
@@ -156,10 +156,10 @@ def esp_full(plan: Plan) -> list[Problem]:
         return [
             Problem(
                 "esp-too-few-clusters", "error", "size.boot",
-                f"An ESP of {sized(layout.size)} with sectors of {layout.sector_size} bytes has "
+                f"an ESP of {sized(layout.size)} with sectors of {layout.sector_size} bytes has "
                 f"{layout.clusters} clusters; FAT32 begins at {fat.MIN_CLUSTERS_32}, and firmware "
                 f"takes anything less for FAT16",
-                f"The smallest ESP that works has {format_exact(wanted)}",
+                f"the smallest ESP that works has {format_exact(wanted)}",
                 _esp_fix(settings, wanted),
             )
         ]  # fmt: skip
@@ -168,14 +168,14 @@ def esp_full(plan: Plan) -> list[Problem]:
         return []
     wanted_bytes = _smallest_esp(filesystem.manifest, layout)
     hint = (
-        f"The smallest ESP that works has {format_exact(wanted_bytes)}"
+        f"the smallest ESP that works has {format_exact(wanted_bytes)}"
         if wanted_bytes is not None
-        else "Leave something out of the ESP's contents"
+        else "leave something out of the ESP's contents"
     )
     return [
         Problem(
             "esp-too-small", "error", "size.boot",
-            f"The ESP's contents take {sized(needed * layout.cluster_size)}, and it has "
+            f"the ESP's contents take {sized(needed * layout.cluster_size)}, and it has "
             f"{sized(layout.data_bytes)} for them",
             hint,
             None if wanted_bytes is None else _esp_fix(settings, wanted_bytes),

@@ -12,20 +12,6 @@ from engine.spec.settings import Settings
 from engine.units import MIB, ceil_to, format_exact
 
 
-def partial_sector(settings: Settings) -> Problem:
-    """A fixed disk does not end with a whole sector."""
-    size = settings.disk_bytes or 0
-    wanted = format_exact(ceil_to(size, MIB))
-    return Problem(
-        "partial-sector",
-        "error",
-        "size.disk",
-        f"{size} bytes are no whole number of sectors of {settings.sector_size} bytes",
-        f"{wanted} is the next whole MiB",
-        Fix(f"Grow the disk to {wanted}", (("size.disk", wanted),)),
-    )
-
-
 def unaligned_esp(settings: Settings) -> Problem:
     """The ESP's size is no whole number of KiB and sectors, which mkfs.fat counts in."""
     wanted = format_exact(ceil_to(settings.boot_bytes, MIB))
@@ -33,7 +19,7 @@ def unaligned_esp(settings: Settings) -> Problem:
         "esp-unaligned",
         "error",
         "size.boot",
-        f"An ESP of {settings.boot_bytes} bytes is no whole number of KiB and sectors",
+        f"an ESP of {settings.boot_bytes} bytes is no whole number of KiB and sectors",
         f"{wanted} is the next whole MiB",
         Fix(f"Make the ESP {wanted}", (("size.boot", wanted),)),
     )
@@ -45,8 +31,8 @@ def unsolvable(error: GeometryError) -> Problem:
         "contents-too-large",
         "error",
         "contents",
-        f"No file system is large enough for the contents: {error}",
-        "Leave something out, or ask for less additional space",
+        f"no file system is large enough for the contents: {error}",
+        "leave something out, or ask for less additional space",
     )
 
 
@@ -55,7 +41,7 @@ def outside_disk(
 ) -> Problem:
     """The partitions do not fit on the disk."""
     path, hint, fix = grow_disk(settings, manifest, disk)
-    return Problem("disk-too-small", "error", path, f"{str(error).capitalize()}", hint, fix)
+    return Problem("disk-too-small", "error", path, str(error), hint, fix)
 
 
 def refused_by_parted(
@@ -71,6 +57,6 @@ def refused_by_parted(
         f"parted refuses the reference's partitions on a disk of {sized(disk)}"
         + (f' with bootSize "{settings.boot_text}"' if efi else "")
         + f": {error}",
-        hint if fix is not None else "Change where the ESP ends, or the size of the disk",
+        hint if fix is not None else "change where the ESP ends, or the size of the disk",
         fix,
     )

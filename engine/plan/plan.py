@@ -122,9 +122,7 @@ class _Planner:
             if settings.disk_bytes is None:
                 return _Sizes(reference.diskSize, reference)
         if settings.disk_bytes is not None:
-            if settings.disk_bytes % self.sector:
-                self.problems.append(layout_problems.partial_sector(settings))
-            return _Sizes(settings.disk_bytes // self.sector * self.sector, reference)
+            return _Sizes(settings.disk_bytes, reference)
         before = placement.root_start(settings)
         behind = placement.tail(settings)
         try:

@@ -14,8 +14,7 @@ from engine.plan.placement import MBR_SECTORS
 from engine.plan.steps import written_bytes
 from engine.plan.tools import TOOLS, install_hint
 from engine.problem import Fix, Problem, errors
-from engine.spec.formats import FORMATS
-from engine.units import ceil_to, format_exact, human
+from engine.units import human
 
 _NAMED = 20
 """Entries of one kind that are reported each by name; the rest are only counted."""
@@ -29,7 +28,6 @@ def contents(plan: Plan, esp: Manifest) -> list[Problem]:
         *_unwritable(plan),
         *_unholdable(plan, esp),
         *_table_limit(plan),
-        *_format(plan),
     ]
 
 
@@ -68,7 +66,7 @@ def _unholdable(plan: Plan, esp: Manifest) -> Iterator[Problem]:
             "contents",
             f"{need.stripped} entries of the ESP have owners, extended attributes or hard links "
             f"that FAT does not keep",
-            "The ESP belongs to root as a whole when it is mounted",
+            "the ESP belongs to root as a whole when it is mounted",
         )
 
 
@@ -77,7 +75,7 @@ def _each(code: str, where: str, found: Sequence[tuple[Entry, str]]) -> Iterator
         path = "/" + entry.path.decode(errors="backslashreplace")
         origin = f" (from {entry.source.describe(entry)})" if entry.source is not None else ""
         yield Problem(
-            code, "error", "contents", f"{path} {where}: {reason}{origin}", "Exclude or rename it"
+            code, "error", "contents", f"{path} {where}: {reason}{origin}", "exclude or rename it"
         )
     if len(found) > _NAMED:
         yield Problem(
@@ -86,31 +84,17 @@ def _each(code: str, where: str, found: Sequence[tuple[Entry, str]]) -> Iterator
 
 
 def _table_limit(plan: Plan) -> Iterator[Problem]:
-    if plan.disk.table == "mbr" and plan.disk.bytes // plan.disk.sector_size > MBR_SECTORS:
-        limit = MBR_SECTORS * plan.disk.sector_size
+    """An automatic size that an MBR cannot count; a fixed one is the spec's own problem."""
+    automatic = plan.settings.disk_bytes is None
+    limit = MBR_SECTORS * plan.disk.sector_size
+    if automatic and plan.disk.table == "mbr" and plan.disk.bytes > limit:
         yield Problem(
-            "disk-too-large",
+            "disk-too-large-for-mbr",
             "error",
-            "size.disk",
-            f"An MBR counts sectors in 32 bits, up to {human(limit)}, and the disk has "
-            f"{human(plan.disk.bytes)}",
-            "Take a layout with a GPT",
-            Fix("Use a GPT for BIOS machines", (("layout.table", "legacy+gpt"),)),
-        )
-
-
-def _format(plan: Plan) -> Iterator[Problem]:
-    chosen = FORMATS[plan.settings.format]
-    if plan.disk.bytes % chosen.size_multiple:
-        wanted = format_exact(ceil_to(plan.disk.bytes, chosen.size_multiple))
-        yield Problem(
-            "size-not-aligned",
-            "warning",
-            "size.disk",
-            f"{plan.disk.bytes} bytes are no multiple of {human(chosen.size_multiple)}, which "
-            f"readers of {chosen.title} expect",
-            f"{wanted} is the next one",
-            Fix(f"Grow the disk to {wanted}", (("size.disk", wanted),)),
+            "layout.table",
+            f"the disk comes to {human(plan.disk.bytes)}; an MBR reaches only {human(limit)}",
+            'layout.table = "legacy+gpt" has no such limit',
+            Fix("Use a GPT", (("layout.table", "legacy+gpt"),)),
         )
 
 
@@ -145,7 +129,7 @@ def _outputs(plan: Plan, host: Host) -> Iterator[Problem]:
         if name in host.existing:
             yield Problem(
                 "output-exists", "error", "",
-                f"{host.outdir}/{name} exists", "Give --force to replace it, or another folder",
+                f"{host.outdir}/{name} exists", "give --force to replace it, or another folder",
             )  # fmt: skip
 
 
@@ -169,13 +153,13 @@ def _space(plan: Plan, host: Host) -> Iterator[Problem]:
     if needed > volume.free_bytes:
         yield Problem(
             "output-full", "error", "",
-            f"The build takes up to {human(needed)} ({needed} bytes) below {volume.path}, where "
+            f"the build takes up to {human(needed)} ({needed} bytes) below {volume.path}, where "
             f"{human(volume.free_bytes)} ({volume.free_bytes} bytes) are free",
-            "Free some space or choose another output folder",
+            "free some space or choose another output folder",
         )  # fmt: skip
     elif volume.memory:
         yield Problem(
             "output-in-memory", "warning", "",
             f"{volume.path} is a {volume.type}: the build keeps up to {human(needed)} in memory",
-            "Choose an output folder on a disk",
+            "choose an output folder on a disk",
         )  # fmt: skip

@@ -1,0 +1,203 @@
+"""Every obstacle is found before anything is written, with numbers, and its fix removes it."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.manifest.entry import Entry
+from engine.plan.host import Volume
+from engine.plan.model import Plan
+from engine.plan.plan import make_plan
+from engine.problem import Problem, errors
+from engine.spec.settings import Settings
+from engine.units import parse_size
+from tests.engine.plan.support import (
+    MIB,
+    Contents,
+    codes,
+    file,
+    host,
+    manifest,
+    plan,
+    settings,
+    symlink,
+)
+
+GIB = 1 << 30
+BIG = Contents(manifest([file(b"big", 3 * GIB)]))
+MANY = Contents(manifest([file(b"%d" % index) for index in range(30_000)]))
+BOOTABLE = Contents(esp=manifest([file(b"KERNEL", 300 * MIB)]))
+
+
+def only(made: Plan) -> Problem:
+    (problem,) = made.problems
+    return problem
+
+
+def fixed(wanted: Settings, problem: Problem) -> Settings:
+    """Settings after the problem's own fix."""
+    assert problem.fix is not None
+    ((path, value),) = problem.fix.edits
+    assert isinstance(value, str)
+    match path:
+        case "size.disk":
+            return replace(wanted, disk_bytes=parse_size(value, bare=MIB))
+        case "size.boot":
+            return replace(wanted, boot_bytes=parse_size(value), boot_text=value)
+        case "size.additional":
+            return replace(wanted, additional_bytes=parse_size(value), additional_text=value)
+        case "layout.table":
+            return replace(wanted, table="legacy+gpt")
+    raise AssertionError(path)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "contents", "code", "path"),
+    [
+        (settings("efi", disk="1GiB"), BIG, "contents-too-large", "size.disk"),
+        (settings("legacy", disk="1GiB"), BIG, "contents-too-large", "size.disk"),
+        (settings("none", disk="1GiB"), BIG, "contents-too-large", "size.disk"),
+        (
+            settings("hybrid", compat="make-disk-image", disk=1024),
+            BIG, "contents-too-large", "size.disk",
+        ),
+        (
+            settings("legacy", compat="make-disk-image", additional="0"),
+            Contents(manifest([file(b"f", 50 * MIB)])),
+            "contents-too-large", "size.additional",
+        ),
+        (
+            settings("none", compat="make-disk-image", disk=256),
+            Contents(manifest([file(b"%d" % index) for index in range(70_000)])),
+            "too-few-inodes", "size.disk",
+        ),
+        (settings("efi", disk="100MiB"), Contents(), "disk-too-small", "size.disk"),
+        (
+            settings("efi", compat="make-disk-image", disk=100),
+            Contents(), "parted-refuses", "size.boot",
+        ),
+        (
+            settings("efi", compat="make-disk-image", boot="1G", additional="0"),
+            Contents(), "root-too-small", "size.additional",
+        ),
+        (settings("legacy", disk="1MiB"), Contents(), "disk-too-small", "size.disk"),
+        (settings("none", disk="8KiB"), Contents(), "root-too-small", "size.disk"),
+        (settings("efi", boot="32MiB"), Contents(), "esp-too-few-clusters", "size.boot"),
+        (settings("efi", sector_size=4096), Contents(), "esp-too-few-clusters", "size.boot"),
+        (settings("efi"), BOOTABLE, "esp-too-small", "size.boot"),
+        (settings("efi", boot="67108865B"), Contents(), "esp-unaligned", "size.boot"),
+        (
+            settings("legacy", additional="3TiB"),
+            Contents(), "disk-too-large-for-mbr", "layout.table",
+        ),
+    ],
+)  # fmt: skip
+def test_error_whose_fix_solves_it(
+    wanted: Settings, contents: Contents, code: str, path: str
+) -> None:
+    problem = only(plan(wanted, contents))
+    assert (problem.code, problem.path, problem.severity) == (code, path, "error")
+    assert any(char.isdigit() for char in problem.message)
+    assert plan(fixed(wanted, problem), contents).problems == ()
+
+
+@pytest.mark.parametrize("table", ["none", "legacy", "efi"])
+def test_smallest_disk_is_the_smallest(table: str) -> None:
+    wanted = settings(table, disk="1GiB")
+    better = fixed(wanted, only(plan(wanted, BIG)))
+    assert better.disk_bytes is not None
+    below = replace(better, disk_bytes=better.disk_bytes - MIB)
+    assert errors(plan(below, BIG).problems)
+
+
+def test_inodes_are_made_for_many_files_in_a_fixed_disk() -> None:
+    assert plan(settings("none", disk="128MiB"), MANY).problems == ()
+
+
+def test_entries_that_fat_cannot_hold() -> None:
+    esp = manifest([symlink(b"link", b"x"), file(b"EFI"), file(b"efi")])
+    assert codes(plan(settings("efi"), Contents(esp=esp)).problems) == ["fat-cannot-hold"] * 2
+
+
+def test_metadata_that_fat_drops_is_a_warning() -> None:
+    made = plan(settings("efi"), Contents(esp=manifest([file(b"A", uid=7)])))
+    assert codes(made.problems) == ["fat-drops-metadata"]
+    assert errors(made.problems) == ()
+
+
+def test_entries_that_ext4_cannot_hold() -> None:
+    root = manifest([Entry(b"x", stat.S_IFLNK | 0o777, size=5000, target=b"y" * 5000)])
+    problem = only(plan(settings(), Contents(root)))
+    assert problem.code == "entry-unwritable"
+    assert "/x" in problem.message
+    assert "5000" in problem.message
+
+
+def test_many_entries_of_a_kind_are_counted() -> None:
+    esp = manifest([symlink(b"%03d" % index, b"x") for index in range(50)])
+    found = plan(settings("efi"), Contents(esp=esp)).problems
+    assert len(found) == 21
+    assert "30 more" in found[-1].message
+
+
+@pytest.mark.parametrize(
+    ("distribution", "package"),
+    [
+        ("debian", "apt-get install fdisk"),
+        ("arch", "pacman -S util-linux"),
+        (None, "debian: fdisk"),
+    ],
+)
+def test_missing_tool_names_its_package(distribution: str | None, package: str) -> None:
+    machine = host(without="sfdisk", distribution=distribution)  # type: ignore[arg-type]
+    problem = only(plan(settings("efi"), machine=machine))
+    assert problem.code == "tool-missing"
+    assert package in problem.hint
+
+
+def test_tool_that_is_not_needed_may_be_missing() -> None:
+    assert plan(settings("none"), machine=host(without="sfdisk")).problems == ()
+    assert plan(settings("efi"), machine=host(without="qemu-img")).problems == ()
+
+
+def test_tool_that_is_too_old() -> None:
+    problem = only(plan(settings("efi", output="qcow2"), machine=host(old="qemu-img")))
+    assert problem.code == "tool-too-old"
+    assert "0.1" in problem.message
+    assert "5.1" in problem.message
+
+
+def test_output_that_exists(tmp_path: Path) -> None:
+    machine = host(outdir=tmp_path, existing=["disk.img"])
+    assert only(plan(settings(), machine=machine)).code == "output-exists"
+    assert plan(settings(), machine=replace(machine, force=True)).problems == ()
+
+
+def test_output_folder_without_room() -> None:
+    volume = Volume(path=Path("/out"), device=1, type="ext4", free_bytes=2 * GIB)
+    problem = only(plan(settings(), BIG, host(volume=volume)))
+    assert problem.code == "output-full"
+    assert str(2 * GIB) in problem.message
+
+
+def test_a_conversion_takes_room_beside_the_image() -> None:
+    volume = Volume(path=Path("/out"), device=1, type="ext4", free_bytes=4 * GIB)
+    machine = host(volume=volume)
+    assert plan(settings(), BIG, machine).problems == ()
+    assert only(plan(settings(output="qcow2"), BIG, machine)).code == "output-full"
+
+
+def test_output_in_memory_is_a_warning() -> None:
+    volume = Volume(path=Path("/shm"), device=1, type="tmpfs", free_bytes=9 * GIB)
+    problem = only(plan(settings(), machine=host(volume=volume)))
+    assert (problem.code, problem.severity) == ("output-in-memory", "warning")
+
+
+def test_earlier_problems_come_first_and_once() -> None:
+    earlier = Problem("x", "error", "name", "is wrong")
+    made = make_plan(settings(disk="1GiB"), BIG, host(), (earlier, earlier))
+    assert codes(made.problems) == ["x", "contents-too-large"]
