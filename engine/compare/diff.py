@@ -9,12 +9,12 @@ from pathlib import Path
 
 from engine.compare import extmap, fatmap
 from engine.compare.fields import Difference, of_filesystems, of_tables
-from engine.compare.parts import Image, Part, open_image
 from engine.compare.ranges import differing
 from engine.compare.regions import Region, RegionMap, merge
 from engine.inspect.container import BadImage
 from engine.inspect.ext import ExtFilesystem
 from engine.inspect.fat import FatFilesystem
+from engine.inspect.image import Image, Part, open_image
 
 _MAX_RANGES = 1 << 16
 _GAP = "outside all partitions"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from engine.compare.extmap import superblock_fields
-from engine.compare.parts import Image, Part
 from engine.inspect.ext import ExtFilesystem
 from engine.inspect.fat import FatFilesystem
+from engine.inspect.image import Image, Part
 from engine.inspect.reading import Filesystem, Node, walk
 from engine.inspect.table import Table
 
