@@ -30,22 +30,20 @@ def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: boo
     Raises:
         Refused: The spec cannot be read as one.
     """
+    from dataclasses import replace
+
     from engine.pipeline.prepare import prepare
     from engine.spec.load import load
 
     loaded = load(args.spec, args.set, args.contents)
     counter = _ScanCounter()
     try:
-        return prepare(
-            loaded.spec,
-            base=loaded.base,
-            file=str(loaded.path),
-            outdir=outdir,
-            force=force,
-            progress=counter,
+        plan = prepare(
+            loaded.spec, base=loaded.base, outdir=outdir, force=force, progress=counter
         )
     finally:
         counter.close()
+    return replace(plan, problems=loaded.locate(plan.problems))
 
 
 def show_problems(plan: Plan) -> None:

@@ -40,8 +40,14 @@ class LoadedSpec:
     set_paths: tuple[str, ...] = ()
 
     def locate(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-        """Returns problems found later with the file that each is about ("--set" for overrides)."""
-        return tuple(_located(problem, str(self.path), self.set_paths) for problem in problems)
+        """Returns problems found later with the file that each key is in ("--set" for overrides).
+
+        A problem without a key path is none of the file's and stays as it is.
+        """
+        return tuple(
+            _located(problem, str(self.path), self.set_paths) if problem.path else problem
+            for problem in problems
+        )
 
 
 def load(path: Path, overrides: Sequence[str] = (), contents: Sequence[Path] = ()) -> LoadedSpec:

@@ -128,7 +128,10 @@ def _update_entries(
         for index in reversed(range(start + common, stop)):
             del entries[index]
         for offset, value in enumerate(wanted[to_start + common : to_stop]):
-            entries.insert(start + common + offset, _table(value))
+            added = tomlkit.table()
+            added.update(value)
+            added.add(tomlkit.nl())
+            entries.insert(start + common + offset, added)
 
 
 def _unwrapped(entry: MutableMapping[str, object]) -> _Plain:

@@ -17,6 +17,7 @@ import msgspec
 from engine.problem import Problem, quote
 from engine.spec.model import ImageSpec, Section
 
+_HARMLESS_ENTRY: Mapping[str, object] = {"source": ".", "target": "/"}
 _NAMES: dict[object, str] = {
     str: "text",
     int: "an integer",
@@ -175,11 +176,8 @@ def sound_part(table: Mapping[str, object], section: type[Section]) -> dict[str,
             sound[key] = sound_part(value, declared)
         elif is_section(element) and isinstance(value, list | tuple):
             sound[key] = [
-                HARMLESS_ENTRY if any(check_value(item, element, key)) else item for item in value
+                _HARMLESS_ENTRY if any(check_value(item, element, key)) else item for item in value
             ]
         elif not any(check_value(value, declared, key)):
             sound[key] = value
     return sound
-
-
-HARMLESS_ENTRY: Mapping[str, object] = {"source": ".", "target": "/"}
