@@ -38,9 +38,7 @@ def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: boo
     loaded = load(args.spec, args.set, args.contents)
     counter = _ScanCounter()
     try:
-        plan = prepare(
-            loaded.spec, base=loaded.base, outdir=outdir, force=force, progress=counter
-        )
+        plan = prepare(loaded.spec, base=loaded.base, outdir=outdir, force=force, progress=counter)
     finally:
         counter.close()
     return replace(plan, problems=loaded.locate(plan.problems))
