@@ -16,7 +16,7 @@ Source: Documentation/filesystems/ext4/directory.rst of the Linux kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.ext4.format import BLOCK_SIZE, EXT4, ExtFormat
@@ -90,12 +90,6 @@ def shape(total: int, longest: int, ext: ExtFormat = EXT4, *, minimum: int = 1) 
     if nodes > ROOT_ENTRIES:
         raise DirectoryTooLarge(f"{leaves} blocks of names, {ROOT_ENTRIES * NODE_ENTRIES} at most")
     return Shape(leaves, nodes, indexed=True)
-
-
-def blocks_for(names: Iterable[bytes], ext: ExtFormat = EXT4) -> int:
-    """Returns the blocks of a directory with these names (without "." and "..")."""
-    lengths = [record_length(len(name)) for name in names]
-    return shape(sum(lengths), max(lengths, default=0), ext).blocks
 
 
 def leaf_spans(lengths: Sequence[int], leaves: int) -> Iterator[tuple[int, int]]:

@@ -94,11 +94,6 @@ class Geometry:
     free_inodes: int
 
     @property
-    def bytes(self) -> int:
-        """Size of the file system."""
-        return self.blocks * self.block_size
-
-    @property
     def breaks(self) -> int:
         """How often its metadata interrupts the free space, at most."""
         tables = -(-self.groups // FLEX_GROUPS) if self.ext.flexible else self.groups

@@ -49,6 +49,27 @@ def free(image: Path) -> tuple[int, int]:
     return int(fields["Free blocks"]), int(fields["Free inodes"])
 
 
+def free_pieces(image: Path) -> list[tuple[int, int]]:
+    """Returns the runs of free blocks (first, count)."""
+    shown = subprocess.run(
+        ["dumpe2fs", f"{image}?offset={OFFSET}"],
+        env=os.environ | {"LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    pieces: list[tuple[int, int]] = []
+    for line in re.findall(r"^  Free blocks: (.+)$", shown.stdout, re.MULTILINE):
+        for text in line.split(", "):
+            first, _, last = text.partition("-")
+            start, count = int(first), int(last or first) - int(first) + 1
+            if pieces and sum(pieces[-1]) == start:
+                start, before = pieces.pop()
+                count += before
+            pieces.append((start, count))
+    return pieces
+
+
 def check(image: Path) -> None:
     """Asserts that e2fsck finds nothing."""
     checked = subprocess.run(

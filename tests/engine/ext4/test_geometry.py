@@ -62,7 +62,7 @@ def spaces(draw: st.DrawFn) -> int:
     return size
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), size=spaces(), ext=st.sampled_from(list(FORMATS.values())))
 def test_is_what_mke2fs_makes(
     data: st.DataObject, size: int, ext: ExtFormat, tmp_path_factory: pytest.TempPathFactory
@@ -99,7 +99,7 @@ def test_edges(size: int, inodes: int | None, why: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ext", FORMATS.values(), ids=lambda ext: str(ext.name))
-@pytest.mark.parametrize("size", [MIB, 100 * MIB, 515 * MIB])
+@pytest.mark.parametrize("size", [MIB, 20 * MIB, 260 * MIB])
 def test_the_bytes_are_those_of_a_plain_mkfs(ext: ExtFormat, size: int, tmp_path: Path) -> None:
     """compat = "make-disk-image": the explicit options change nothing but what is random."""
     ours, plain = tmp_path / "ours", tmp_path / "plain"
@@ -118,6 +118,17 @@ def test_the_bytes_are_those_of_a_plain_mkfs(ext: ExtFormat, size: int, tmp_path
         capture_output=True,
     )  # fmt: skip
     subprocess.run(["cmp", ours, plain], check=True)
+
+
+@pytest.mark.parametrize("ext", FORMATS.values(), ids=lambda ext: str(ext.name))
+@pytest.mark.parametrize("size", [5 * MIB, GIB, 11 * GIB])
+def test_free_space_has_no_more_pieces_than_said(ext: ExtFormat, size: int, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    layout = geometry(size, ext=ext)
+    dumpe2fs.make(image, layout)
+    pieces = dumpe2fs.free_pieces(image)
+    assert sum(count for _, count in pieces) == layout.free_blocks
+    assert layout.breaks // 2 <= len(pieces) <= layout.breaks + 1
 
 
 def test_nothing_depends_on_time_or_place(tmp_path: Path) -> None:
