@@ -16,7 +16,10 @@ _CHUNK = 1 << 20
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """A file that has become a link is not followed, one that has become a FIFO is not waited for."""
 
-_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
+_REPLACED = {
+    errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.EAGAIN, errno.ESTALE,
+}  # fmt: skip
+"""Errors that only a file gives that is gone, or is of another type now."""
 
 
 def stamp_of(status: os.stat_result) -> int:
@@ -126,10 +129,10 @@ class FolderSource:
         return SourceChanged(f"{self.describe(entry)} changed after it was scanned")
 
     def _named(self, error: OSError, entry: Entry) -> Exception:
-        """Returns the error with the file's whole path; one that is gone has changed."""
-        if error.errno in _GONE:
+        """Returns the error with the file's whole path; one that was replaced has changed."""
+        if error.errno in _REPLACED:
             return SourceChanged(
-                f"{self.describe(entry)} was there when it was scanned and is not any more"
+                f"{self.describe(entry)} is not what was scanned any more"
                 f" ({os.strerror(error.errno or 0)})"
             )
         return OSError(error.errno, os.strerror(error.errno or 0), self.describe(entry))

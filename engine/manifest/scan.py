@@ -283,5 +283,5 @@ def _closed_root(root: Entry) -> Problem:
         "contents",
         f"the root directory of the image is mode {root.mode & 0o7777:04o}{origin}:"
         " only its owner can enter the file system",
-        "Run chmod 755 on the source folder.",
+        "Give the source folder mode 755, or leave directories out of `mode`.",
     )
