@@ -115,20 +115,26 @@ def write_data(
         current: Entry | None = None
         file: _File | None = None
         for entry, offset, data in source.stream(files):
-            if cancelled():
-                raise Cancelled
+            length = len(data)
             if entry is not current:
                 if file is not None:
                     file.finish()
                 if missing.pop(id(entry), None) is None:
                     raise changed(entry, "data where there was none")
-                current, file = entry, _File(entry, places[id(entry)], sink)
-            assert file is not None
-            file.take(offset, data)
-            done += len(data)
+                place = places[id(entry)]
+                if length == entry.size and isinstance(place, int):  # most files: one piece
+                    sink.write(place * BLOCK_SIZE, data)
+                    current = file = None
+                else:
+                    current, file = entry, _File(entry, place, sink)
+            if file is not None:
+                file.take(offset, data)
+            done += length
             if done - reported >= _REPORT_EVERY:
                 progress(done, total)
                 reported = done
+            if cancelled():
+                raise Cancelled
         if file is not None:
             file.finish()
         for entry in missing.values():

@@ -44,7 +44,7 @@ def encode_time(time_ns: int) -> tuple[int, int]:
     Args:
         time_ns: Nanoseconds since 1970.
     """
-    seconds, nanoseconds = divmod(time_ns, _NS)
+    seconds, nanoseconds = time_ns // _NS, time_ns % _NS
     if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
         seconds = max(_FIRST_SECOND, min(seconds, _LAST_SECOND))
         nanoseconds = 0

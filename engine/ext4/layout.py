@@ -48,6 +48,7 @@ _Mapped = tuple[bytes, int, int]
 
 _SECTORS = BLOCK_SIZE // 512
 _CHECK_EVERY = 1024
+_TYPE = 0o170000
 _NO_MAP = bytes(60)
 
 
@@ -128,55 +129,63 @@ class Layout:
             OSError: Writing the image failed.
         """
         entries = iter(self._manifest)
-        stack = [_Directory(next(entries), ROOT_INODE, ROOT_INODE)]
-        for index, entry in enumerate(entries):
-            if not index % _CHECK_EVERY and cancelled():
-                raise Cancelled
-            parent, _, name = entry.path.rpartition(b"/")
-            while stack[-1].path != parent:
+        entry = next(entries)
+        stack = [_Directory(entry, ROOT_INODE, ROOT_INODE)]
+        holder = stack[0]
+        try:
+            for index, entry in enumerate(entries):
+                if not index % _CHECK_EVERY and cancelled():
+                    raise Cancelled
+                parent, _, name = entry.path.rpartition(b"/")
+                while holder.path != parent:
+                    self._close(stack.pop())
+                    holder = stack[-1]
+                kind = entry.mode & _TYPE
+                if entry.link_to is not None:
+                    number = self._shared[id(entry.link_to)]
+                elif kind == stat.S_IFDIR:
+                    number = self._open(entry, holder, stack)
+                else:
+                    number = self._file(entry, kind)
+                holder.records.append(record(number, name, FILE_TYPES[kind]))
+                holder = stack[-1]
+            while stack:
                 self._close(stack.pop())
-            holder = stack[-1]
-            kind = FILE_TYPES[stat.S_IFMT(entry.mode)]
-            try:
-                number = self._enter(entry, holder, stack)
-            except OutOfBlocks as error:
-                raise refuse(entry, f"the file system is full: {error}") from error
-            holder.records.append(record(number, name, kind))
-        while stack:
-            self._close(stack.pop())
+        except OutOfBlocks as error:
+            raise refuse(entry, f"the file system is full: {error}") from error
         assert not self._early.left, "measure counted other blocks than were laid out"
         for first, count in self._blocks.taken():
             self._books.use_blocks(first, count)
 
-    def _enter(self, entry: Entry, holder: _Directory, stack: list[_Directory]) -> int:
-        """Gives an entry its inode, written at once but for a directory; returns its number."""
-        if entry.link_to is not None:
-            return self._shared[id(entry.link_to)]
-        if entry.is_directory:
-            holder.directories += 1
-            if entry.path == LOST_FOUND:
-                number = FIRST_INODE
-            else:
-                number = next(self._numbers)
-                self._books.use_inode(number, directory=True)
-            stack.append(_Directory(entry, number, holder.number))
-            return number
+    def _open(self, entry: Entry, holder: _Directory, stack: list[_Directory]) -> int:
+        """Begins a directory below another; returns its inode's number."""
+        holder.directories += 1
+        if entry.path == LOST_FOUND:
+            number = FIRST_INODE
+        else:
+            number = next(self._numbers)
+            self._books.use_inode(number, directory=True)
+        stack.append(_Directory(entry, number, holder.number))
+        return number
+
+    def _file(self, entry: Entry, kind: int) -> int:
+        """Writes the inode of anything but a directory; returns its number."""
         number = next(self._numbers)
         self._books.use_inode(number, directory=False)
         names = 1
         if id(entry) in self._links:
             self._shared[id(entry)] = number
             names += self._links[id(entry)]
-        if entry.is_regular:
-            self._put(entry, number, entry.size, names, *self._file(entry, number))
-        elif entry.is_symlink:
+        if kind == stat.S_IFREG:
+            self._put(entry, number, entry.size, names, *self._place(entry, number))
+        elif kind == stat.S_IFLNK:
             self._put(entry, number, len(entry.target), names, *self._symlink(entry))
         else:
             block_map = device_map(entry.rdev) if entry.rdev else _NO_MAP
             self._put(entry, number, 0, names, block_map, 0, 0)
         return number
 
-    def _file(self, entry: Entry, number: int) -> _Mapped:
+    def _place(self, entry: Entry, number: int) -> _Mapped:
         """Places a file's data; returns map, blocks in use and flags."""
         if entry.extents is None and self._ext.extents:
             count = -(-entry.size // BLOCK_SIZE)
@@ -201,8 +210,10 @@ class Layout:
         return self._map(0, [(0, block, 1)])
 
     def _map(self, number: int, pieces: list[Piece]) -> _Mapped:
-        """Writes the map of an inode's blocks; returns it as `_file` does."""
+        """Writes the map of an inode's blocks; returns it as `_place` does."""
         used = sum(count for _, _, count in pieces)
+        if self._ext.extents and len(pieces) == 1 and used <= MAX_EXTENT and not pieces[0][0]:
+            return single_extent(pieces[0][1], used), used, EXTENTS_FLAG
         if self._ext.extents:
             checksum = self._checksum(number)
             block_map, outside = extent_tree(pieces, self._blocks.take_numbers, checksum)

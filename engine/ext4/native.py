@@ -179,6 +179,7 @@ class Bookkeeping:
         self._image = image
         self._native = _library()
         self._handle = _HANDLE()
+        self._mark_inode = self._native.quick.ext2fs_inode_alloc_stats2
         code = self._native.slow.ext2fs_open2(
             os.fsencode(image),
             f"offset={offset}".encode(),
@@ -236,7 +237,7 @@ class Bookkeeping:
 
     def use_inode(self, number: int, *, directory: bool) -> None:
         """Marks an inode as used, in the bitmap and in every count."""
-        self._native.quick.ext2fs_inode_alloc_stats2(self._handle, number, 1, int(directory))
+        self._mark_inode(self._handle, number, 1, directory)
 
     def inode_table(self, group: int) -> int:
         """Returns the first block of a group's inode table."""
