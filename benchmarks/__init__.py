@@ -1,0 +1,1 @@
+"""Timings beside the tools that people use today; see each module's own text."""

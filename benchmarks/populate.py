@@ -49,7 +49,7 @@ class Case:
 
 def many_files(folder: Path, files: int, total: int) -> None:
     """Makes files of very different sizes, seven to a directory."""
-    generator = random.Random(1)  # noqa: S311 - data, not secrets
+    generator = random.Random(1)
     weights = [generator.lognormvariate(0, 1.5) for _ in range(files)]
     scale = total / sum(weights)
     noise = generator.randbytes(64 * MIB)
@@ -67,7 +67,7 @@ def many_files(folder: Path, files: int, total: int) -> None:
 
 def one_file(folder: Path, size: int) -> None:
     """Makes one dense file."""
-    noise = random.Random(2).randbytes(64 * MIB)  # noqa: S311 - data, not secrets
+    noise = random.Random(2).randbytes(64 * MIB)
     with (folder / "disk.raw").open("wb") as file:
         while size > 0:
             size -= file.write(noise[:size])
@@ -172,7 +172,9 @@ def run(case: Case, folder: Path, rounds: int) -> None:
     try:
         case.generate(tree)
         _read_once(tree)
-        ours, theirs, copies = [], [], []
+        ours: list[dict[str, float]] = []
+        theirs: list[float | None] = []
+        copies: list[float] = []
         for number in range(rounds):
             ours.append(_ours(tree, folder, case))
             if number == 0 or theirs[0] is not None:
@@ -213,13 +215,28 @@ def main() -> None:
     files, names = arguments.files, arguments.names
     total, big = arguments.total * MIB, arguments.big * MIB
     cases = {
-        "files": Case(f"{files} files, {total // MIB} MiB", lambda folder: many_files(folder, files, total),
-             files * 2, total * 2 + 512 * MIB, 600),
-        "big": Case(f"one file of {big // MIB} MiB", lambda folder: one_file(folder, big),
-             64, big + big // 8 + 64 * MIB, 600),
-        "names": Case(f"{names} names in a directory", lambda folder: one_directory(folder, names),
-             names + 1024, names * 512 + 64 * MIB, arguments.limit),
-    }  # fmt: skip
+        "files": Case(
+            f"{files} files, {total // MIB} MiB",
+            lambda folder: many_files(folder, files, total),
+            inodes=files * 2,
+            size=total * 2 + 512 * MIB,
+            limit=600,
+        ),
+        "big": Case(
+            f"one file of {big // MIB} MiB",
+            lambda folder: one_file(folder, big),
+            inodes=64,
+            size=big + big // 8 + 64 * MIB,
+            limit=600,
+        ),
+        "names": Case(
+            f"{names} names in a directory",
+            lambda folder: one_directory(folder, names),
+            inodes=names + 1024,
+            size=names * 512 + 64 * MIB,
+            limit=arguments.limit,
+        ),
+    }
     with tempfile.TemporaryDirectory(prefix="populate-", dir=arguments.folder) as folder:
         for name in arguments.case or cases:
             run(cases[name], Path(folder), arguments.rounds)
