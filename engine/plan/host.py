@@ -7,7 +7,6 @@ writing and starts nothing but tools asked for their version.
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -39,16 +38,16 @@ class Volume:
     """The file system that a folder is, or will be, on.
 
     Attributes:
-        device: Tells one file system from another.
+        path: The folder, or the nearest one above it that exists.
         type: As /proc/self/mounts names it.
         free_bytes: For an ordinary user.
-        memory: It is kept in memory (tmpfs).
+        usable: `path` is a folder that one may write to.
     """
 
     path: Path
-    device: int
     type: str
     free_bytes: int
+    usable: bool = True
 
     @property
     def memory(self) -> bool:
@@ -61,7 +60,6 @@ class Host:
     """The machine as planning sees it.
 
     Attributes:
-        machine: As `uname -m` names it.
         distribution: Which packages to name, or None if unknown.
         tools: By name; a missing one is left out.
         outdir: Where the outputs will go, or None while that is not known.
@@ -70,7 +68,6 @@ class Host:
         force: Outputs that exist may be replaced.
     """
 
-    machine: str = "x86_64"
     distribution: Distribution | None = None
     tools: dict[str, Installed]
     outdir: Path | None = None
@@ -88,14 +85,11 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
         force: Outputs that exist may be replaced.
     """
     return Host(
-        machine=platform.machine(),
         distribution=distribution(),
         tools=tools(),
         outdir=outdir,
         volume=None if outdir is None else volume(outdir),
-        existing=frozenset(
-            name for name in outputs(settings) if outdir and (outdir / name).exists()
-        ),
+        existing=frozenset(name for name in outputs(settings) if outdir and _exists(outdir / name)),
         force=force,
     )
 
@@ -130,15 +124,24 @@ def distribution(os_release: Path = _OS_RELEASE) -> Distribution | None:
 def volume(folder: Path) -> Volume:
     """Returns what a folder is on; for one that does not exist, what it would be made on."""
     there = folder.absolute()
-    while not there.exists() and there != there.parent:
+    while not _exists(there) and there != there.parent:
         there = there.parent
     stats = os.statvfs(there)
     return Volume(
         path=there,
-        device=there.stat().st_dev,
         type=_filesystem_type(there),
         free_bytes=stats.f_bavail * stats.f_frsize,
+        usable=there.is_dir() and os.access(there, os.W_OK | os.X_OK),
     )
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is something at a path, as far as one may look."""
+    try:
+        path.lstat()
+    except OSError:
+        return False
+    return True
 
 
 def _search_path() -> str:

@@ -5,7 +5,7 @@ All types are frozen. Sizes are bytes unless the name says otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from engine.ext4.geometry import Geometry
@@ -137,7 +137,6 @@ class Plan:
     steps: tuple[StepPlan, ...]
     problems: tuple[Problem, ...]
     outputs: tuple[str, ...]
-    notes: tuple[str, ...] = field(default=())
 
     @property
     def root(self) -> FilesystemPlan:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.plan.gpt import BACKUP_SECTORS
+from engine.plan.machine import DEFAULT
 from engine.plan.model import Role
 from engine.spec import identity
 from engine.spec.settings import Settings, Table
@@ -115,7 +116,7 @@ def tail(settings: Settings) -> int:
     return MIB if is_gpt(settings.table) else 0
 
 
-def place(settings: Settings, disk_bytes: int, machine: str = "x86_64") -> tuple[Placement, ...]:
+def place(settings: Settings, disk_bytes: int, machine: str = DEFAULT) -> tuple[Placement, ...]:
     """Returns the partitions of a disk, in disk order.
 
     Args:

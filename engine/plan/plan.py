@@ -12,6 +12,7 @@ from engine.manifest.manifest import Counts, Manifest
 from engine.plan import capacity, compat, filesystems, layout_problems, placement, preflight
 from engine.plan.breakdown import breakdown
 from engine.plan.host import Host
+from engine.plan.machine import machine
 from engine.plan.model import (
     DiskPlan,
     FilesystemPlan,
@@ -140,7 +141,7 @@ class _Planner:
             if settings.table in {"efi", "hybrid"} and settings.boot_bytes % max(self.sector, KIB):
                 self.problems.append(layout_problems.unaligned_esp(settings))
                 return ()
-            return placement.place(settings, disk)
+            return placement.place(settings, disk, machine(manifest))
         except PartedError as error:
             self.problems.append(layout_problems.refused_by_parted(settings, manifest, disk, error))
         except PlacementError as error:

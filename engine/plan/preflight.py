@@ -147,7 +147,15 @@ def peak_bytes(plan: Plan) -> int:
 
 def _space(plan: Plan, host: Host) -> Iterator[Problem]:
     volume = host.volume
-    if volume is None or not plan.steps or errors(plan.problems):
+    if volume is None:
+        return
+    if not volume.usable:
+        yield Problem(
+            "output-not-writable", "error", "",
+            f"{volume.path} is no folder that you may write to", "choose another output folder",
+        )  # fmt: skip
+        return
+    if not plan.steps or errors(plan.problems):
         return
     needed = peak_bytes(plan)
     if needed > volume.free_bytes:

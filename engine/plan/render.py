@@ -1,4 +1,4 @@
-"""A plan as JSON and as text: the map to scale, the table, where the bytes go, what is wrong."""
+"""A plan as JSON and as text: the map to scale, the table, where the bytes go."""
 
 from __future__ import annotations
 
@@ -137,16 +137,15 @@ def apportion(weights: Sequence[int], width: int) -> list[int]:
 
 
 def to_text(plan: Plan, width: int = _MAP_WIDTH) -> str:
-    """Returns the plan for a terminal or a file, `width` columns for the map."""
+    """Returns the plan for a terminal or a file, `width` columns for the map; no problems."""
     blocks = [
         _heading(plan),
         disk_map(plan, width),
         _partition_table(plan),
         _breakdown(plan),
         _figures(plan),
-        _problems(plan),
     ]
-    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+    return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
 def _heading(plan: Plan) -> list[str]:
@@ -247,10 +246,6 @@ def _figures(plan: Plan) -> list[str]:
         f"  Additional space: {figures.additionalSpace} bytes",
         f"  Disk image size: {figures.diskSize} bytes",
     ]
-
-
-def _problems(plan: Plan) -> list[str]:
-    return [f"{problem.severity}: {problem.line()}" for problem in plan.problems]
 
 
 def _columns(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:

@@ -41,8 +41,14 @@ def test_tools_have_the_versions_they_print() -> None:
 def test_folder_that_is_still_to_be_made_lies_where_its_parent_does(tmp_path: Path) -> None:
     there = volume(tmp_path / "a" / "b")
     assert there.path == tmp_path
-    assert there.device == tmp_path.stat().st_dev
     assert there.free_bytes > 0
+
+
+def test_a_file_is_no_output_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert volume(tmp_path).usable
+    assert volume(tmp_path / "new").usable
+    assert not volume(tmp_path / "file").usable
 
 
 def test_memory_is_told_from_disk() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.plan import placement
 from engine.plan.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.spec.settings import Settings
-from tests.engine.plan.support import MIB, TABLES, plan, settings
+from tests.engine.plan.support import MIB, TABLES, Contents, file, manifest, plan, settings
 
 PARTITIONED = [table for table in TABLES if table != "none"]
 ROLES = {
@@ -106,3 +106,18 @@ def test_identifiers_are_the_seeds_and_all_different(table: str) -> None:
     assert first == again
     named = [identifier for identifier in first if identifier is not None]
     assert len(set(named)) == len(named)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (b"lib/ld-linux-aarch64.so.1", "aarch64"),
+        (b"usr/lib64/ld-linux-x86-64.so.2", "x86_64"),
+        (b"lib/ld-musl-riscv64.so.1", "riscv64"),
+        (b"etc/ld-linux-aarch64.so.1", "x86_64"),
+    ],
+)
+def test_machine_is_told_by_the_contents(path: bytes, expected: str) -> None:
+    contents = Contents(manifest([file(path)]))
+    made = plan(settings("efi"), contents)
+    assert made.partition("root").type == placement.ROOT_TYPES[expected]

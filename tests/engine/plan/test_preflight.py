@@ -178,23 +178,30 @@ def test_output_that_exists(tmp_path: Path) -> None:
 
 
 def test_output_folder_without_room() -> None:
-    volume = Volume(path=Path("/out"), device=1, type="ext4", free_bytes=2 * GIB)
+    volume = Volume(path=Path("/out"), type="ext4", free_bytes=2 * GIB)
     problem = only(plan(settings(), BIG, host(volume=volume)))
     assert problem.code == "output-full"
     assert str(2 * GIB) in problem.message
 
 
 def test_a_conversion_takes_room_beside_the_image() -> None:
-    volume = Volume(path=Path("/out"), device=1, type="ext4", free_bytes=4 * GIB)
+    volume = Volume(path=Path("/out"), type="ext4", free_bytes=4 * GIB)
     machine = host(volume=volume)
     assert plan(settings(), BIG, machine).problems == ()
     assert only(plan(settings(output="qcow2"), BIG, machine)).code == "output-full"
 
 
 def test_output_in_memory_is_a_warning() -> None:
-    volume = Volume(path=Path("/shm"), device=1, type="tmpfs", free_bytes=9 * GIB)
+    volume = Volume(path=Path("/shm"), type="tmpfs", free_bytes=9 * GIB)
     problem = only(plan(settings(), machine=host(volume=volume)))
     assert (problem.code, problem.severity) == ("output-in-memory", "warning")
+
+
+def test_output_folder_that_is_none() -> None:
+    volume = Volume(path=Path("/out"), type="ext4", free_bytes=9 * GIB, usable=False)
+    problem = only(plan(settings(), machine=host(volume=volume)))
+    assert (problem.code, problem.severity) == ("output-not-writable", "error")
+    assert "/out" in problem.message
 
 
 def test_earlier_problems_come_first_and_once() -> None:

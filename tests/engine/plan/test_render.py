@@ -110,12 +110,6 @@ def test_text_says_what_json_says() -> None:
     assert "  Closure space use: " in text
 
 
-def test_text_tells_problems_with_path_and_hint() -> None:
-    text = to_text(plan(settings("efi", disk="1GiB"), Contents(manifest([file(b"f", 3 << 30)]))))
-    assert "error: size.disk: the contents take" in text
-    assert "the smallest disk that works has" in text
-
-
 def test_a_plan_without_partitions_can_be_shown() -> None:
     made = plan(settings("efi", disk="10MiB"))
     assert made.partitions == ()
