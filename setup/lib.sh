@@ -29,9 +29,10 @@ lock_file() {
 }
 
 # Sets `stamp`: what a finished environment in $venv for group $1 says of itself. The folder is
-# part of it, since scripts in an environment hold its absolute path.
+# part of it, since scripts in an environment hold its absolute path. The number counts changes
+# to how this file builds environments.
 want_stamp() {
-    stamp="$(sha256sum <"$(lock_file "$1")") $venv $root"
+    stamp="1 $(sha256sum <"$(lock_file "$1")") $venv $root"
 }
 
 # Whether $venv is finished and built from today's lock. A dangling interpreter (Python was
