@@ -106,7 +106,8 @@ def test_the_library_page_runs(folder: Path) -> None:
 def test_every_verb_has_its_section() -> None:
     text = (PROJECT / "docs" / "commands.md").read_text()
 
-    assert set(re.findall(r"^## `(\w+)`$", text, re.MULTILINE)) == set(VERBS)
+    titles = " ".join(re.findall(r"^## (.*)$", text, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", titles)) >= set(VERBS)
 
 
 def test_the_readmes_spec_is_the_example() -> None:
