@@ -128,7 +128,8 @@ def scan(
 
 def _key(settings: Settings, content: ContentSettings) -> Hashable:
     """Returns all that a content entry's walk depends on."""
-    return replace(content, index=0), settings.compat, _newest_ns(settings)
+    times = settings.source_date_epoch, settings.clamp_times
+    return replace(content, index=0), settings.compat, times
 
 
 def _newest_ns(settings: Settings) -> int | None:
@@ -151,11 +152,18 @@ def _scan_content(
             "Write the target without `..`.",
             key="target",
         )
+    elif not is_glob(content.source) and not os.path.lexists(content.source):
+        findings.add(
+            "source-missing",
+            f"{shown(os.fsencode(content.source))} does not exist",
+            "Check the path; a relative one starts at the folder of the spec.",
+        )
     elif content.extract:
         kind = "archive"
         unpack(os.fsencode(content.source), target, walk)
     else:
         kind = _walk(content, target, walk)
+        walk.tie()
     part = Part(
         origin=shown(os.fsencode(content.source)), kind=kind, target=target, entries=walk.entries,
         heads=dict(walk.heads), findings=tuple(findings),
@@ -176,7 +184,8 @@ def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> 
     newest = _newest_ns(settings)
     uid, gid = owners.numeric(content.user), owners.numeric(content.group)
     owner = (uid, gid) if uid is not None and gid is not None else None
-    rules = Rules(mode=mode, owner=owner, excluded=excluder(content.exclude))
+    made_ns = settings.source_date_epoch * _SECOND_NS
+    rules = Rules(mode=mode, owner=owner, made_ns=made_ns, excluded=excluder(content.exclude))
     return rules if newest is None else replace(rules, newest_ns=newest)
 
 
@@ -189,13 +198,7 @@ def _walk(content: ContentSettings, target: bytes, walk: Walk) -> Kind:
     if os.path.isdir(source):  # a link to a folder stands for the folder
         walk.folder(source, target)
         return "folder"
-    if not os.path.lexists(source):
-        walk.findings.add(
-            "source-missing",
-            f"{shown(source)} does not exist",
-            "Check the path; a relative one starts at the folder of the spec.",
-        )
-    elif not target:
+    if not target:
         walk.findings.add(
             "file-as-root",
             f"{shown(source)} is a file and cannot be the root directory",

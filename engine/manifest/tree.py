@@ -42,8 +42,7 @@ class Tree:
             placed = part.entries
         else:
             placed = self._merge(part, base, findings)
-        # A glob's target is a directory that none of its entries is.
-        self._bases.append(base if part.kind == "glob" else base.rpartition(b"/")[0])
+        self._bases.append(base.rpartition(b"/")[0] if part.kind == "file" else base)
         if self.compat:
             self._make_parents()
         return placed

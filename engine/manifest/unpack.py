@@ -69,6 +69,7 @@ class _Unpacking:
         self._walk = walk
         self._source = source
         self._entries: dict[bytes, Entry] = {}
+        self._excluded: dict[bytes, Entry] = {}
         self._heads: dict[Hashable, Entry] = {}
         self._retie = False
 
@@ -82,10 +83,13 @@ class _Unpacking:
         name = self._inside(member.name, member, "climbs out of the archive")
         if name is None or member.kind == b"V":  # V: the volume's label
             return
-        excluded = self._walk.rules.excluded
-        if excluded is not None and self._leaves_out(name, member.kind in {b"5", b"D"}):
-            return
         path = self._place(name)
+        if self._leaves_out(name, member.kind in {b"5", b"D"}):
+            if member.kind == b"0":  # another name of it may stay
+                entry = self._entry(path, member)
+                if entry is not None:
+                    self._excluded[path] = entry
+            return
         if member.kind == b"1":
             entry = self._link(path, member)
         elif member.kind in _TYPES:
@@ -106,8 +110,7 @@ class _Unpacking:
     def _leaves_out(self, name: bytes, is_directory: bool) -> bool:
         """Whether a member or a directory above it is excluded."""
         excluded = self._walk.rules.excluded
-        assert excluded is not None
-        if not name:
+        if excluded is None or not name:
             return False
         above = name
         while above := above.rpartition(b"/")[0]:
@@ -147,9 +150,10 @@ class _Unpacking:
                 return None
         elif kind in {stat.S_IFCHR, stat.S_IFBLK}:
             entry.rdev = os.makedev(member.major, member.minor)
+        entry.xattrs = self._attributes(member)
         if rules.mode is not None and kind != stat.S_IFLNK:
             entry.mode = rules.mode.apply(entry.mode)
-        entry.xattrs = chmod_acls(self._attributes(member), entry.mode)
+            entry.xattrs = chmod_acls(entry.xattrs, entry.mode)
         return entry
 
     def _attributes(self, member: Member) -> tuple[tuple[bytes, bytes], ...]:
@@ -172,7 +176,8 @@ class _Unpacking:
         name = self._inside(member.link, member, "is a hard link that leads out of the archive")
         if name is None:
             return None
-        first = self._entries.get(self._place(name))
+        place = self._place(name)
+        first = self._entries.get(place) or self._excluded.get(place)
         if first is None or first.is_directory:
             self._odd(member, f"is a hard link to {shown(member.link)}, which is no file before it")
             return None
@@ -194,15 +199,22 @@ class _Unpacking:
 
     def finish(self) -> None:
         """Hands over the entries, each in a directory, in manifest order."""
+        self._close()
         moved = self._follow_links()
-        epoch = max((e.mtime_ns for e in self._entries.values()), default=0)
-        entries = with_parents(self._entries.values(), self._target, epoch)
+        self._close()
+        entries = list(self._entries.values())
         if self._retie or moved:
             entries = relink(entries, [self._heads], moved)
             tops = {id(head): head for head in (entry.link_to for entry in entries) if head}
             self._heads = {(self._archive, at): head for at, head in tops.items()}
         self._walk.entries += entries
         self._walk.heads.update(self._heads)
+
+    def _close(self) -> None:
+        """Adds the directories that no member made, and puts all in manifest order."""
+        made_ns = self._walk.rules.made_ns
+        entries = with_parents(self._entries.values(), self._target, made_ns)
+        self._entries = {entry.path: entry for entry in entries}
 
     def _follow_links(self) -> list[tuple[Entry, Entry]]:
         """Moves members that lie below a symbolic link of the archive to where it leads."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from engine.manifest.acl import chmod_acls
 from engine.manifest.descent import Descent
-from engine.manifest.entry import Entry
+from engine.manifest.entry import Entry, order
 from engine.manifest.findings import Findings, shown
 from engine.manifest.folder import FolderSource, stamp_of
 from engine.manifest.patterns import Excluded
@@ -44,12 +44,14 @@ class Rules:
         mode: Rule for permissions, or None to keep the source's.
         owner: User and group of everything, or None for the source's default: root for files
             of the host (the caller's own ids never reach the image), an archive's own.
+        made_ns: Time of directories that have to be made.
         newest_ns: Times after this one become it.
         excluded: Paths left out.
     """
 
     mode: ModeRule | None = None
     owner: tuple[int, int] | None = None
+    made_ns: int = 0
     newest_ns: int = _ALWAYS
     excluded: Excluded | None = None
 
@@ -60,7 +62,7 @@ class Walk:
 
     Attributes:
         entries: In manifest order within each place walked.
-        heads: By device and inode, the first name of each file that has several.
+        heads: By device and inode, the first name of each file that has several (after `tie`).
     """
 
     rules: Rules
@@ -68,6 +70,7 @@ class Walk:
     findings: Findings = field(default_factory=Findings)
     entries: list[Entry] = field(default_factory=list)
     heads: dict[Hashable, Entry] = field(default_factory=dict)
+    _shared: dict[tuple[int, int], list[Entry]] = field(default_factory=dict)
     _unsupported: set[int] = field(default_factory=set)
 
     def folder(self, folder: bytes, target: bytes) -> None:
@@ -92,6 +95,14 @@ class Walk:
                         break
                 else:
                     pending.pop()
+
+    def tie(self) -> None:
+        """Ties the names of each inode to the first in manifest order, at the walk's end."""
+        for inode, names in self._shared.items():
+            names.sort(key=lambda entry: order(entry.path))
+            head = self.heads[inode] = names[0]
+            for name in names[1:]:
+                name.link_to = head
 
     def single(self, path: bytes, target: bytes) -> None:
         """Takes one name that is no directory; a symbolic link is kept as one."""
@@ -194,9 +205,7 @@ class Walk:
             if entry.xattrs:
                 entry.xattrs = chmod_acls(entry.xattrs, entry.mode)
         if status.st_nlink > 1 and kind != _DIRECTORY:
-            head = self.heads.setdefault((status.st_dev, status.st_ino), entry)
-            if head is not entry:
-                entry.link_to = head
+            self._shared.setdefault((status.st_dev, status.st_ino), []).append(entry)
         return entry
 
     def _socket(self, path: bytes) -> None:

@@ -34,18 +34,19 @@ TREES = st.recursive(
 ).filter(lambda tree: isinstance(tree, dict))
 
 
-def _write(folder: bytes, tree: dict[bytes, object]) -> None:
+def _write(folder: bytes, tree: dict[bytes, object], top: bytes) -> None:
     os.mkdir(folder, 0o755)  # noqa: PTH102 - bytes
     for name, node in tree.items():
         path = folder + b"/" + name
         match node:
             case dict():
-                _write(path, node)
+                _write(path, node, top)
             case ("file", bytes(body), int(mode)):
                 with open(path, "wb") as file:  # noqa: PTH123 - bytes
                     file.write(body)
                 os.chmod(path, mode)  # noqa: PTH101 - bytes
                 os.link(path, path + b"!")
+                os.link(path, b"%s/%d!" % (top, os.lstat(path).st_ino))
             case ("link", bytes(target)):
                 os.symlink(target, path)  # noqa: PTH211 - bytes
 
@@ -55,7 +56,7 @@ def _write(folder: bytes, tree: dict[bytes, object]) -> None:
 def test_the_walk_agrees_with_os_walk(tree: dict[bytes, object]) -> None:
     with tempfile.TemporaryDirectory() as made:
         root = os.fsencode(made) + b"/tree"
-        _write(root, tree)
+        _write(root, tree, root)
         entries = manifest(content(Path(os.fsdecode(root))))
         expected = on_disk(root)
         files = data(entries)
