@@ -13,14 +13,14 @@ from engine.plan.model import FilesystemPlan, Plan
 from engine.plan.parted_units import PartedError
 from engine.problem import Fix, Problem, Scalar
 from engine.spec.settings import Settings
-from engine.units import GIB, MIB, TIB, ceil_to, format_exact, human, numfmt_iec
+from engine.units import GIB, MIB, TIB, ceil_to, format_exact, human
 
 _LARGEST_ESP = 4 * GIB
 _LARGEST_DISK = 16 * TIB
 
 
-def smallest_disk(settings: Settings, manifest: Manifest) -> int | None:
-    """Returns the bytes of the smallest disk whose root holds the contents, in whole MiB.
+def larger_disk(settings: Settings, manifest: Manifest, disk: int) -> int | None:
+    """Returns the bytes of the smallest disk above one that is too small, in whole MiB.
 
     None where no size of the disk helps (the ESP's size does not work, or nothing is large
     enough).
@@ -31,12 +31,16 @@ def smallest_disk(settings: Settings, manifest: Manifest) -> int | None:
         return None
     if settings.compat == "none":
         return placement.root_start(settings) + root + placement.tail(settings)
-    return _smallest_compat(settings, manifest, root)
+    return _larger_compat(settings, manifest, max(root // MIB, disk // MIB + 1))
 
 
-def _smallest_compat(settings: Settings, manifest: Manifest, root: int) -> int | None:
-    """Searches upwards from the root alone; parted's rounding has no simple inverse."""
-    low = high = root // MIB
+def _larger_compat(settings: Settings, manifest: Manifest, low: int) -> int | None:
+    """Searches upwards from so many MiB; parted's rounding has no simple inverse.
+
+    From 512 MiB on, mke2fs makes room for fewer inodes by default, so that a disk that works may
+    lie below one that does not.
+    """
+    high = low
     while not _holds(settings, manifest, high * MIB):
         low, high = high + 1, high * 2
         if high * MIB > _LARGEST_DISK:
@@ -62,17 +66,15 @@ def _holds(settings: Settings, manifest: Manifest, disk: int) -> bool:
 
 def grow_disk(settings: Settings, manifest: Manifest, disk: int) -> tuple[str, str, Fix | None]:
     """Returns the key path, the hint and the fix that make the disk large enough."""
-    wanted = smallest_disk(settings, manifest)
+    wanted = larger_disk(settings, manifest, disk)
     if settings.disk_bytes is None:
         path = "size.additional"
         if wanted is None or settings.compat == "none":
             return path, "leave something out of the contents", None
-        # What is missing at the end may be more than what is missing in the root: the reference
-        # rounds, so ask for the difference of the disks.
-        more = numfmt_iec(settings.additional_text) + max(MIB, wanted - disk)
+        more = settings.additional_bytes + wanted - disk
         text = f"{ceil_to(more, MIB) // MIB}M"
         return path, f"ask for {text} of additional space", _fix(f"Add space: {text}", path, text)
-    if wanted is None or wanted <= disk:
+    if wanted is None:
         return "size.disk", "leave something out of the contents", None
     text = format_exact(wanted)
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.ext4.geometry import GeometryError
+from engine.fat.geometry import smallest
 from engine.manifest.manifest import Manifest
 from engine.plan.capacity import grow_disk, sized
 from engine.plan.parted_units import PartedError
@@ -14,13 +15,14 @@ from engine.units import MIB, ceil_to, format_exact
 
 def unaligned_esp(settings: Settings) -> Problem:
     """The ESP's size is no whole number of KiB and sectors, which mkfs.fat counts in."""
-    wanted = format_exact(ceil_to(settings.boot_bytes, MIB))
+    real = smallest(sector_size=settings.sector_size)
+    wanted = format_exact(max(real, ceil_to(settings.boot_bytes, MIB)))
     return Problem(
         "esp-unaligned",
         "error",
         "size.boot",
         f"an ESP of {settings.boot_bytes} bytes is no whole number of KiB and sectors",
-        f"{wanted} is the next whole MiB",
+        f"{wanted} is the next size that works",
         Fix(f"Make the ESP {wanted}", (("size.boot", wanted),)),
     )
 

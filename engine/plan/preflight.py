@@ -14,10 +14,14 @@ from engine.plan.placement import MBR_SECTORS
 from engine.plan.steps import written_bytes
 from engine.plan.tools import TOOLS, install_hint
 from engine.problem import Fix, Problem, errors
-from engine.units import human
+from engine.units import MIB, human
 
 _NAMED = 20
 """Entries of one kind that are reported each by name; the rest are only counted."""
+
+
+_RECORD_BYTES = MIB
+"""More than manifest.json and build.jsonl take."""
 
 
 def contents(plan: Plan, esp: Manifest) -> list[Problem]:
@@ -136,13 +140,14 @@ def _outputs(plan: Plan, host: Host) -> Iterator[Problem]:
 def peak_bytes(plan: Plan) -> int:
     """Returns about how much the output folder's file system must take while building.
 
-    The sparse image, a conversion beside it (which compression only makes smaller), and the copy
-    of the ESP that is checked.
+    The sparse image, a conversion beside it (which compression only makes smaller), the copy of
+    the ESP that is checked, and the records of the build.
     """
     image = written_bytes(plan)
     converted = image if plan.settings.format != "raw" else 0
     esp = plan.partition("esp").filesystem if plan.has("esp") else None
-    return image + converted + (esp.size - esp.free_bytes if esp is not None else 0)
+    checked = esp.size - esp.free_bytes if esp is not None else 0
+    return image + converted + checked + _RECORD_BYTES
 
 
 def _space(plan: Plan, host: Host) -> Iterator[Problem]:
