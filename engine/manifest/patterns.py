@@ -17,11 +17,9 @@ def _component(pattern: bytes) -> bytes:
 
 def _expression(pattern: bytes) -> bytes:
     """Returns the regular expression of an exclude pattern over whole relative paths."""
-    body = pattern.rstrip(b"/")
-    anchored = b"/" in body
-    pieces = [_component(piece) for piece in body.strip(b"/").split(b"**")]
-    tail = b"/" if pattern.endswith(b"/") else b"/?"
-    return (b"" if anchored else b"(?:.*/)?") + b".*".join(pieces) + tail
+    anchored = b"/" in pattern.rstrip(b"/")
+    pieces = [_component(piece) for piece in pattern.strip(b"/").split(b"**")]
+    return (b"" if anchored else b"(?:.*/)?") + b".*".join(pieces)
 
 
 def excluder(patterns: Iterable[str]) -> Excluded | None:
@@ -31,13 +29,16 @@ def excluder(patterns: Iterable[str]) -> Excluded | None:
     matches a name at any depth ("*.o"). `*` stays within a component, `**` does not; a slash at
     the end limits the pattern to directories. What lies below an excluded directory is excluded.
     """
-    expressions = [_expression(os.fsencode(pattern)) for pattern in patterns if pattern.strip("/")]
-    if not expressions:
+    named = [os.fsencode(pattern) for pattern in patterns if pattern.strip("/")]
+    if not named:
         return None
-    match = re.compile(b"|".join(expressions), re.DOTALL).fullmatch
+    of_any = [_expression(pattern) for pattern in named if not pattern.endswith(b"/")]
+    of_all = [_expression(pattern) for pattern in named]
+    match_file = re.compile(b"|".join(of_any) or b"(?!)", re.DOTALL).fullmatch
+    match_directory = re.compile(b"|".join(of_all), re.DOTALL).fullmatch
 
     def excluded(path: bytes, is_directory: bool) -> bool:
-        return match(path + b"/" if is_directory else path) is not None
+        return (match_directory if is_directory else match_file)(path) is not None
 
     return excluded
 

@@ -57,8 +57,9 @@ class Tree:
     def _make_parents(self) -> None:
         for base in self._bases:
             path = base
-            while path and path not in self.entries:
-                self.entries[path] = directory(path, mtime_ns=self.epoch_ns)
+            while path:
+                if path not in self.entries:
+                    self.entries[path] = directory(path, mtime_ns=self.epoch_ns)
                 path = path.rpartition(b"/")[0]
         self._bases.clear()
 
