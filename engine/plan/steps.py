@@ -84,6 +84,11 @@ def written_bytes(plan: Plan) -> int:
     return _written_ext(plan.root) + (esp.size - esp.free_bytes if esp is not None else 0)
 
 
+def _hashed_bytes(plan: Plan) -> int:
+    """Returns about how many bytes the outputs' checksums are of: holes count, too."""
+    return plan.disk.bytes if plan.settings.format == "raw" else written_bytes(plan)
+
+
 def _written_ext(filesystem: FilesystemPlan) -> int:
     """Returns the bytes written to an ext file system; empty tables and journal stay holes."""
     layout, need = filesystem.geometry, filesystem.need
@@ -182,6 +187,6 @@ _STEPS = (
         wanted=lambda plan: bool(plan.settings.after_build),
         commands=lambda plan: (("bash", "-c", plan.settings.after_build),),
     ),
-    Step(id="checksum", title="Compute checksums", weight=written_bytes),
+    Step(id="checksum", title="Compute checksums", weight=_hashed_bytes),
     Step(id="publish", title="Move the outputs into place"),
 )
