@@ -21,6 +21,7 @@ _PYTHON_PACKAGES = {
     "pyparted": "write partition tables",
     "textual": "open the wizard",
     "virt-firmware": "write EFI variables",
+    "zstandard": "read qcow2 images compressed with zstd",
 }
 
 

@@ -91,6 +91,11 @@ _TABLE = (
         minimum=(5, 1),
     ),
     Tool(
+        name="zstd",
+        purpose="unpack archives compressed with zstd",
+        packages=("zstd", "zstd", "zstd", "zstd"),
+    ),
+    Tool(
         name="bash",
         purpose="run the after-build hook",
         packages=("bash", "bash", "bash", "bash"),
