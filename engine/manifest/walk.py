@@ -1,7 +1,7 @@
 """Walks folders of the host into entries, in manifest order, each name looked at once.
 
-This is the scan's inner loop: about a microsecond an entry is Python's share, the rest are the
-two system calls that size and extended attributes need (lstat, llistxattr).
+Two system calls an entry cannot be saved (lstat for its size, llistxattr for its attributes);
+everything else is there to add little to them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _ST_BLOCK = 512
 _ROOT = (0, 0)
 _ALWAYS = sys.maxsize
 _UNSUPPORTED = {errno.ENOTSUP, errno.ENOSYS}
+_NOT_FOR_US = {errno.ENODATA, errno.EPERM, errno.EACCES, *_UNSUPPORTED}
 _CHANGED_HINT = "Wait until nothing writes to the source any more, then scan again."
 
 Attributes = tuple[tuple[bytes, bytes], ...]
@@ -54,6 +55,21 @@ class Rules:
     made_ns: int = 0
     newest_ns: int = _ALWAYS
     excluded: Excluded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A directory's path on the host, and what goes before a name in it to make a path.
+
+    Attributes:
+        path: On the host.
+        below: Before a name to make it relative to the source.
+        image: Before a name to make it a path of the image.
+    """
+
+    path: bytes
+    below: bytes
+    image: bytes
 
 
 @dataclass(slots=True)
@@ -82,11 +98,11 @@ class Walk:
             self.failed(folder, error)
             return
         with descent:
-            status = os.fstat(descent.root_fd)
-            root = self._entry(target, status, source, descent.root_fd, b".")
-            self.entries.append(root)
-            self.ticker.add(1, 0)
-            pending = [self._children(descent, root, b"")]
+            found = self._look(source, descent.root_fd, [b"."], _Place(folder, b"", b""))
+            for root in found:
+                root.path = target
+            self.ticker.add(len(found), 0)
+            pending = [iter(found)]
             while pending:
                 for entry in pending[-1]:
                     self.entries.append(entry)
@@ -110,103 +126,120 @@ class Walk:
         source = FolderSource(above, names={target: name})
         try:
             with Descent(above) as descent:
-                fd = descent.root_fd
-                status = os.lstat(name, dir_fd=fd)
-                if stat.S_ISSOCK(status.st_mode):
-                    self._socket(path)
-                    return
-                entry = self._entry(target, status, source, fd, name)
-                self.entries.append(entry)
-                self.ticker.add(1, entry.size)
+                for entry in self._look(source, descent.root_fd, [name], _Place(above, b"", b"")):
+                    entry.path = target
+                    self.entries.append(entry)
+                    self.ticker.add(1, entry.size)
         except OSError as error:
-            self.failed(path, error)
+            self.failed(above, error)
 
     def _children(self, descent: Descent, parent: Entry, folder: bytes) -> Iterator[Entry]:
         """Returns the entries directly in a directory, sorted by name."""
         source = parent.source
         assert isinstance(source, FolderSource)
-        place = os.path.join(source.folder, folder)
+        path = os.path.join(source.folder, folder)
         try:
             fd = descent.enter(folder)
             names = _names(fd)
         except OSError as error:
-            self.failed(place, error)
+            self.failed(path, error)
             return iter(())
-        image_prefix = parent.path + b"/" if parent.path else b""
-        folder_prefix = folder + b"/" if folder else b""
-        excluded, make, lstat = self.rules.excluded, self._entry, os.lstat
+        below = folder + b"/" if folder else b""
+        image = parent.path + b"/" if parent.path else b""
+        found = self._look(source, fd, names, _Place(path, below, image))
+        self.ticker.add(len(found), sum([entry.size for entry in found]))
+        return iter(found)
+
+    def _look(
+        self, source: FolderSource, fd: int, names: list[bytes], place: _Place
+    ) -> list[Entry]:
+        """Returns the entries of names in an open directory: the scan's inner loop.
+
+        Fields are set one by one, and what is looked up often is local: with the constructor's
+        keywords and a call for each name, Python's share would exceed that of the system.
+        """
+        rules, shared, unsupported = self.rules, self._shared, self._unsupported
+        excluded, mode_rule, newest_ns = rules.excluded, rules.mode, rules.newest_ns
+        uid, gid = rules.owner or _ROOT
+        lstat, listxattr, new, make = os.lstat, os.listxattr, Entry.__new__, Entry
+        below, image, hint = place.below, place.image, place.path + b"/"
         found: list[Entry] = []
-        size = 0
         for name in names:
             try:
                 status = lstat(name, dir_fd=fd)
                 mode = status.st_mode
-                if excluded is not None and excluded(folder_prefix + name, stat.S_ISDIR(mode)):
+                kind = mode & _TYPE
+                if excluded is not None and excluded(below + name, kind == _DIRECTORY):
                     continue
-                if mode & _TYPE == _SOCKET:
-                    self._socket(os.path.join(place, name))
+                if kind == _SOCKET:
+                    self._socket(hint + name)
                     continue
-                entry = make(image_prefix + name, status, source, fd, name)
+                entry = new(make)
+                entry.path = image + name
+                entry.mode = mode
+                entry.uid = uid
+                entry.gid = gid
+                entry.mtime_ns = mtime_ns = status.st_mtime_ns
+                if mtime_ns > newest_ns:
+                    entry.mtime_ns = newest_ns
+                entry.size = 0
+                entry.target = b""
+                entry.rdev = 0
+                entry.xattrs = ()
+                entry.extents = None
+                entry.link_to = None
+                entry.source = source
+                entry.stamp = None
+                if kind == _REGULAR:
+                    entry.size = size = status.st_size
+                    entry.stamp = stamp_of(status)
+                    if status.st_blocks * _ST_BLOCK < size:
+                        entry.extents = _extents(fd, name, size)
+                    if mode & _READ_BY_ALL != _READ_BY_ALL:
+                        _assert_readable(fd, name)
+                elif kind == _SYMLINK:
+                    entry.target = os.readlink(name, dir_fd=fd)
+                    entry.size = len(entry.target)
+                elif kind != _DIRECTORY:
+                    entry.rdev = status.st_rdev
+                if not unsupported or status.st_dev not in unsupported:
+                    # The plain path is only asked whether there is anything, as it is the
+                    # quickest to ask; it could be led astray, so the values come another way.
+                    try:
+                        if listxattr(hint + name, follow_symlinks=False):
+                            entry.xattrs = self._attributes(fd, name, status.st_dev)
+                    except OSError:
+                        entry.xattrs = self._attributes(fd, name, status.st_dev)
+                if mode_rule is not None and kind != _SYMLINK:
+                    entry.mode = mode_rule.apply(mode)
+                    entry.xattrs = chmod_acls(entry.xattrs, entry.mode)
+                if kind != _DIRECTORY and status.st_nlink > 1:
+                    shared.setdefault((status.st_dev, status.st_ino), []).append(entry)
             except OSError as error:
-                self.failed(os.path.join(place, name), error)
+                self.failed(hint + name, error)
                 continue
-            size += entry.size
             found.append(entry)
-        self.ticker.add(len(found), size)
-        return iter(found)
+        return found
 
-    def _entry(
-        self, path: bytes, status: os.stat_result, source: FolderSource, fd: int, name: bytes
-    ) -> Entry:
-        """Returns the entry of one name; `fd` is the directory that holds it."""
-        rules = self.rules
-        mode = status.st_mode
-        kind = mode & _TYPE
-        # Attribute by attribute: the constructor's keywords take as long as the system call.
-        entry = _new(Entry)
-        entry.path = path
-        entry.mode = mode
-        entry.uid, entry.gid = rules.owner or _ROOT
-        mtime = status.st_mtime_ns
-        entry.mtime_ns = min(mtime, rules.newest_ns)
-        entry.size = 0
-        entry.target = b""
-        entry.rdev = 0
-        entry.xattrs = ()
-        entry.extents = None
-        entry.link_to = None
-        entry.source = source
-        entry.stamp = None
-        if kind == _REGULAR:
-            size = entry.size = status.st_size
-            entry.stamp = stamp_of(status)
-            if status.st_blocks * _ST_BLOCK < size:
-                entry.extents = _extents(fd, name, size)
-            if mode & _READ_BY_ALL != _READ_BY_ALL and not os.access(
-                name, os.R_OK, dir_fd=fd, effective_ids=True
-            ):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        elif kind == _SYMLINK:
-            entry.target = os.readlink(name, dir_fd=fd)
-            entry.size = len(entry.target)
-        elif kind != _DIRECTORY:
-            entry.rdev = status.st_rdev
-        if status.st_dev not in self._unsupported:
-            try:
-                names = os.listxattr(_XATTR_FORM % (fd, name), follow_symlinks=False)
-                if names:
-                    entry.xattrs = _attributes(_XATTR_FORM % (fd, name), names)
-            except OSError as error:
-                if error.errno not in _UNSUPPORTED:
-                    raise
-                self._unsupported.add(status.st_dev)
-        if rules.mode is not None and kind != _SYMLINK:
-            entry.mode = rules.mode.apply(mode)
-            if entry.xattrs:
-                entry.xattrs = chmod_acls(entry.xattrs, entry.mode)
-        if status.st_nlink > 1 and kind != _DIRECTORY:
-            self._shared.setdefault((status.st_dev, status.st_ino), []).append(entry)
-        return entry
+    def _attributes(self, fd: int, name: bytes, device: int) -> Attributes:
+        """Returns the extended attributes that can be read, sorted by name."""
+        # There is no llistxattrat(2) to count on; this path cannot be led astray either.
+        path = b"/proc/self/fd/%d/%s" % (fd, name)
+        found = []
+        try:
+            for attribute in os.listxattr(path, follow_symlinks=False):
+                try:
+                    value = os.getxattr(path, attribute, follow_symlinks=False)
+                except OSError as error:
+                    if error.errno not in _NOT_FOR_US:
+                        raise
+                    continue
+                found.append((os.fsencode(attribute), value))
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            self._unsupported.add(device)
+        return tuple(sorted(found))
 
     def _socket(self, path: bytes) -> None:
         self.findings.add(
@@ -239,11 +272,6 @@ class Walk:
             )
 
 
-_new = Entry.__new__
-_XATTR_FORM = b"/proc/self/fd/%d/%s"
-"""There is no llistxattrat(2) to count on; this path cannot be led astray either."""
-
-
 def _names(fd: int) -> list[bytes]:
     """Returns the names in an open directory, sorted by byte."""
     names = os.listdir(fd)
@@ -255,18 +283,9 @@ def _names(fd: int) -> list[bytes]:
     return listed
 
 
-def _attributes(path: bytes, names: list[str]) -> Attributes:
-    """Returns the extended attributes that can be read, sorted by name."""
-    found = []
-    for name in names:
-        try:
-            value = os.getxattr(path, name, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in {errno.ENODATA, errno.EPERM, errno.EACCES, *_UNSUPPORTED}:
-                raise
-            continue
-        found.append((os.fsencode(name), value))
-    return tuple(sorted(found))
+def _assert_readable(fd: int, name: bytes) -> None:
+    if not os.access(name, os.R_OK, dir_fd=fd, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _extents(fd: int, name: bytes, size: int) -> tuple[tuple[int, int], ...] | None:
