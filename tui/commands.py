@@ -1,44 +1,42 @@
-"""The command palette: every action of the current screen, and every step and preset."""
+"""The command palette: every action of the current screen, with its key."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from textual.binding import ActiveBinding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tui.keys import KEYS
 
-Command = tuple[str, str, Callable[[], object]]
+Command = tuple[str, Callable[[], object]]
 
 
 class WizardCommands(Provider):
     """Lists the palette's actions with the key of each."""
 
     def _commands(self) -> Iterator[Command]:
-        active = {
-            entry.binding.id: (entry.node, entry.binding, entry.enabled)
-            for entry in self.screen.active_bindings.values()
-        }
+        active: dict[str | None, ActiveBinding] = {}
+        for entry in self.screen.active_bindings.values():
+            active.setdefault(entry.binding.id, entry)
         for key in KEYS:
-            if not key.palette or key.id not in active:
+            entry = active.get(key.id)
+            if entry is None or not key.palette or not entry.enabled:
                 continue
-            node, binding, enabled = active[key.id]
-            if not enabled:
-                continue
-            shown = self.app.get_key_display(binding)
-            run = partial(self.app.run_action, key.action, node)
-            yield f"{key.tooltip.partition(';')[0]}  ({shown})", key.tooltip, run
+            shown = self.app.get_key_display(entry.binding)
+            run = partial(self.app.run_action, key.action, entry.node)
+            yield f"{key.tooltip}  ({shown})", run
 
     async def discover(self) -> Hits:
         """Lists everything."""
-        for title, what, run in self._commands():
-            yield DiscoveryHit(title, run, help=what)
+        for title, run in self._commands():
+            yield DiscoveryHit(title, run)
 
     async def search(self, query: str) -> Hits:
         """Lists what matches."""
         matcher = self.matcher(query)
-        for title, what, run in self._commands():
-            score = max(matcher.match(title), matcher.match(what))
+        for title, run in self._commands():
+            score = matcher.match(title)
             if score > 0:
-                yield Hit(score, matcher.highlight(title), run, help=what)
+                yield Hit(score, matcher.highlight(title), run)

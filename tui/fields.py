@@ -91,7 +91,7 @@ def has_root(plan: Plan) -> bool:
 
 
 def _bytes(size: int) -> str:
-    return f"= {size:,} bytes ({human(size)})"
+    return f"= {human(size)}, {size:,} bytes"
 
 
 def _yes(flag: bool) -> str:
@@ -109,7 +109,7 @@ def _disk_echo(settings: Settings, plan: Plan | None) -> str:
 def _root_free_echo(settings: Settings, plan: Plan | None) -> str:
     if plan is None or not has_root(plan):
         return _bytes(settings.additional_bytes)
-    return f"{_bytes(settings.additional_bytes)}; in the plan {plan.root.free_bytes:,} are free"
+    return f"{_bytes(settings.additional_bytes)}; planned {plan.root.free_bytes:,}"
 
 
 def _boot_echo(settings: Settings, plan: Plan | None) -> str:
@@ -154,7 +154,7 @@ _TABLE = (
         default=lambda settings: "auto" if settings.disk_bytes is None
         else format_exact(settings.disk_bytes),
         echo=_disk_echo,
-        help="A number with K, M, G, T (powers of 1024), KB, MB, ... (1000); bare is MiB",
+        help="K, M, G, T are powers of 1024; a bare number is MiB",
         guide="The whole disk: partition table, ESP and root together. `4GiB`, `4096` (MiB) and "
         "`4294967296B` are the same. Left empty, the disk is as large as its contents need.",
     ),
@@ -163,7 +163,7 @@ _TABLE = (
         default=lambda settings: settings.additional_text
         or format_exact(settings.additional_bytes),
         echo=_root_free_echo,
-        help="What stays free in the root file system beyond the contents",
+        help="Free in the root file system once everything is in",
         guide="With automatic size: bytes still free in root after everything is in. `512MiB`, "
         "`2G` and so on; a bare number is bytes.",
     ),
@@ -187,14 +187,14 @@ _TABLE = (
     FieldSpec(
         path="boot.kernel", step="boot", label="Kernel", kind="path",
         default=lambda settings: settings.kernel or "found in the contents",
-        help="Empty: bootspec, then /boot/vmlinuz-*, then /usr/lib/modules/*/vmlinuz",
+        help="Empty: the one found in the contents",
         guide="A kernel image on this machine, relative to the spec. Left empty, it is looked "
         "for in the contents: bootspec, `/boot/vmlinuz-*`, `/usr/lib/modules/*/vmlinuz`.",
     ),
     FieldSpec(
         path="boot.initrd", step="boot", label="Initrd", kind="path",
         default=lambda settings: settings.initrd or "found beside the kernel",
-        help="Empty: the one that belongs to the kernel found",
+        help="Empty: the one that belongs to the kernel",
         guide="An initial RAM disk on this machine, relative to the spec.",
     ),
     FieldSpec(
@@ -207,40 +207,40 @@ _TABLE = (
     FieldSpec(
         path="boot.efi_variables", step="boot", label="EFI variables", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.efi_variables),
-        help="Also writes efi-vars.fd with a boot entry, for a virtual machine",
+        help="Also write efi-vars.fd, which names the boot entry",
         guide="A file of UEFI variables that already names the boot loader. A virtual machine "
         "started with it boots this entry first.",
     ),
     FieldSpec(
         path="boot.prove", step="boot", label="Boot test", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.prove),
-        help="After the build, start the image in QEMU and watch its serial line",
+        help="After the build, start the image in QEMU",
         guide="Boots the finished image in QEMU with a copy-on-write overlay, so the image "
         "itself stays as built, and waits for the text below.",
     ),
     FieldSpec(
         path="boot.expect", step="boot", label="Expected text",
         default=lambda settings: settings.expect,
-        help="Regular expression the serial line must show in the boot test",
+        help="What the serial line must show, as a regular expression",
         guide="For example `login:`. The boot test succeeds when the serial line matches.",
     ),
     FieldSpec(
         path="nix.system", step="contents", label="Nix system", kind="path",
         default=lambda settings: settings.nix_system,
-        help="Store path of a NixOS toplevel, or a flake reference; empty: none",
+        help="Store path of a toplevel or a flake reference",
         guide="The system's closure is copied to `/nix/store` of the image, registered, and "
         "made the first generation of the system profile.",
     ),
     FieldSpec(
         path="nix.only_store", step="contents", label="Only the store", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.nix_only_store),
-        help="The image holds the contents of /nix/store and nothing else",
+        help="The image holds what is in /nix/store, nothing else",
         guide="For guests that mount the image as their Nix store.",
     ),
     FieldSpec(
         path="nix.install_boot_loader", step="boot", label="Guest's loader", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.nix_install_boot_loader),
-        help="Run the NixOS system's own boot loader installation",
+        help="Run the system's own boot loader installation",
         guide="Only with a Nix system: its `switch-to-configuration boot` runs in a sandbox.",
     ),
     FieldSpec(
@@ -259,7 +259,7 @@ _TABLE = (
         path="compat", step="output", label="Rules", kind="choice",
         choices=(("none", "Diskwright"), ("make-disk-image", "make-disk-image")),
         default=lambda settings: settings.compat,
-        help="Whose rules decide sizes, alignment, identifiers and names",
+        help="Whose rules decide sizes, identifiers and names",
         guide="**Diskwright**: aligned to MiB, sizes as named, identifiers by role. "
         "**make-disk-image**: byte for byte what the reference makes, oddities included. "
         "Review shows where they differ.",
@@ -274,7 +274,7 @@ _TABLE = (
     FieldSpec(
         path="identity.seed", step="output", label="Seed", restrict=_GUID, max_length=36,
         default=lambda settings: settings.seed,
-        help="UUID from which all identifiers derive; empty: from the name",
+        help="UUID from which identifiers derive; empty: the name",
         guide="Two images with the same seed have the same identifiers and should not meet in "
         "one machine.",
     ),
@@ -288,20 +288,20 @@ _TABLE = (
         path="identity.root_partition_guid", step="output", label="Root partition",
         restrict=_GUID, max_length=36,
         default=lambda settings: settings.root_partition_guid or "from the seed",
-        help="GUID of the root partition; empty: derived from the seed",
+        help="GUID of the root partition; empty: from the seed",
         guide="What `root=PARTUUID=...` names.",
     ),
     FieldSpec(
         path="identity.root_filesystem_uuid", step="output", label="Root file system",
         restrict=_GUID, max_length=36,
         default=lambda settings: settings.root_filesystem_uuid or "from the seed",
-        help="UUID of the root file system; empty: derived from the seed",
+        help="UUID of the root file system; empty: from the seed",
         guide="What `root=UUID=...` names.",
     ),
     FieldSpec(
         path="identity.source_date_epoch", step="output", label="Epoch", kind="number",
         restrict=_DIGITS, default=lambda settings: str(settings.source_date_epoch),
-        help="Seconds since 1970: the time of everything without a time of its own",
+        help="Seconds since 1970, for all without a time of its own",
         guide="SOURCE_DATE_EPOCH of the environment wins over this.",
     ),
 )  # fmt: skip

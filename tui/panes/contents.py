@@ -55,7 +55,7 @@ sources are read when the image is built, and the build stops if they changed me
             yield Button("Add (a)", id="entry-add", compact=True)
             yield Button("Edit (e)", id="entry-edit", compact=True)
             yield Button("Remove (x)", id="entry-remove", compact=True)
-            yield Button("What is large (u)", id="entry-usage", compact=True)
+            yield Button("Largest (u)", id="entry-usage", compact=True)
         yield Plain("", id="contents-sum")
         yield Plain("NixOS", classes="section")
         yield self.field("nix.system")
@@ -64,7 +64,7 @@ sources are read when the image is built, and the build stops if they changed me
     def on_mount(self) -> None:
         """Names the columns."""
         table = self.query_one(EntryTable)
-        for title in ("Source", "Target", "Found", "Mode", "Owner", "State"):
+        for title in ("Source", "Target", "Found", "State", "Mode", "Owner"):
             table.add_column(title, key=title)
         super().on_mount()
 
@@ -94,15 +94,15 @@ sources are read when the image is built, and the build stops if they changed me
         at = table.cursor_row
         table.display = bool(preview.spec.contents)
         table.clear()
-        width = max(min(40, (self.size.width - 40) * 2 // 3), 12)
+        width = max(min(40, (self.size.width - 38) * 2 // 3), 10)
         for index, entry in enumerate(preview.spec.contents):
             table.add_row(
                 Text(cut_left(visible(entry.source), width)),
                 Text(cut_left(visible(entry.target), max(width // 2, 8))),
                 Text(self._found(preview, index), justify="right"),
+                self._state(preview, index),
                 Text(visible(entry.mode or self.glyphs.dash)),
                 Text(visible(_owner(entry) or self.glyphs.dash)),
-                self._state(preview, index),
             )
         if preview.spec.contents:
             table.move_cursor(row=min(max(at, 0), len(preview.spec.contents) - 1))

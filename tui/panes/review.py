@@ -46,9 +46,9 @@ class ReviewPane(Pane):
             yield Button("Save the spec (Ctrl+S)", id="review-save", compact=True)
         yield Plain("", id="review-why")
         yield Plain("", id="review-problems")
-        yield Plain("Partitions", classes="section")
+        yield Plain("Partitions", classes="section beside-preview")
         yield PartitionTable(self.glyphs, id="review-table")
-        yield Plain("Where the bytes go", classes="section")
+        yield Plain("Where the bytes go", classes="section beside-preview")
         yield BreakdownBar(self.glyphs, id="review-breakdown")
         yield Plain("Files written", classes="section")
         yield Plain("", id="review-outputs")
@@ -125,7 +125,11 @@ def steps_text(plan: Plan, arrow: str) -> Content:
         amount = f"  {human(step.bytes)}" if step.bytes else ""
         lines.append(Content.assemble(f"{number:2} {visible(step.title)}", (amount, "$muted")))
         lines.extend(
-            Content.styled(f"   {arrow} {visible(shlex.join(argv))}", "$muted")
-            for argv in step.argv
+            Content.styled(f"   {arrow} {visible(_command(argv))}", "$muted") for argv in step.argv
         )
     return Content("\n").join(lines)
+
+
+def _command(argv: tuple[str, ...]) -> str:
+    """Returns a command as a shell reads it; `$IMAGE` is left to be expanded."""
+    return shlex.join(argv).replace("'$IMAGE'", '"$IMAGE"')

@@ -50,12 +50,11 @@ class SizePane(Pane):
         super().show(preview)
         if preview.settings is None:
             return
-        fixed = preview.settings.disk_bytes is not None or preview.spec.size.disk not in (
-            None,
-            "auto",
-        )
+        disk = self.query_one("#field-size-disk", Field)
+        # An emptied field means automatic, but it must not vanish under the hands.
+        fixed = preview.spec.size.disk not in (None, "auto") or disk.control.has_focus
         self.query_one("#size-mode", Choices).chosen = "fixed" if fixed else "auto"
-        self.query_one("#field-size-disk", Field).display = fixed
+        disk.display = fixed
         self.query_one("#field-size-additional", Field).display = not fixed
         has_esp = preview.settings.table in {"efi", "hybrid"}
         self.query_one("#field-size-boot", Field).display = has_esp

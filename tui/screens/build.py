@@ -6,7 +6,6 @@ stall the keys.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from pathlib import Path
 from typing import ClassVar
@@ -67,14 +66,8 @@ class BuildScreen(Screen[None]):
         try:
             await build(self.plan, self._queue.append, outdir=self.outdir, force=force)
         except Refused as refused:
-            self._ended("failed", refused.problems[0].message)
-        except asyncio.CancelledError:
-            self._ended("cancelled", "nothing is left behind")
-            raise
-
-    def _ended(self, status: str, message: str) -> None:
-        self._queue.append(BuildFinished(status="failed", seconds=0, message=message))
-        self.status = status
+            message = refused.problems[0].message
+            self._queue.append(BuildFinished(status="failed", seconds=0, message=message))
 
     def _drain(self) -> None:
         lines = []

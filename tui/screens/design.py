@@ -15,6 +15,7 @@ from textual.containers import Container, Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 from textual.worker import get_current_worker
 
@@ -39,9 +40,11 @@ from tui.panes.review import ReviewPane
 from tui.panes.size import SizePane
 from tui.planner import Planner, Resolved, scan_key
 from tui.preview import Preview, step_of
+from tui.screens.jump import JumpScreen, targets_of
 from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
 from tui.screens.problems import Answer, ProblemsScreen
 from tui.widgets.bars import ChangeLine, KeyBar, ProblemLine, TitleBar
+from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.field import REFUSED
 from tui.widgets.labels import Plain
 from tui.widgets.messages import (
@@ -477,6 +480,20 @@ class DesignScreen(Screen[None]):
         shown = self.query_one(PartitionMap)
         shown.to_scale = not shown.to_scale
         self.say("Map true to scale" if shown.to_scale else "Map with even widths")
+
+    def action_toggle_exact(self) -> None:
+        """Shows the breakdown in bytes, or rounded."""
+        for bar in self.query(BreakdownBar):
+            bar.exact = not bar.exact
+
+    def action_jump(self) -> None:
+        """Puts a letter on everything in sight; the letter goes there."""
+
+        def go(target: Widget | None) -> None:
+            if target is not None:
+                target.focus()
+
+        self.app.push_screen(JumpScreen(targets_of(self.focus_chain)), go)
 
     def action_focus_map(self) -> None:
         """Goes to the map."""

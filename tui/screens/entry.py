@@ -73,7 +73,6 @@ class EntryScreen(ModalScreen[Entry | None]):
                             values[key],
                             compact=True,
                             id=f"entry-{key}",
-                            select_on_focus=False,
                             suggester=PathSuggester(self.base) if key == "source" else None,
                         )
                 with Horizontal(classes="field-row"):

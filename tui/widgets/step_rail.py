@@ -123,15 +123,16 @@ Every step can be visited at any time, in any order; nothing is asked twice.
         return Content("\n").join(lines)
 
     def _line(self) -> Content:
-        labels = self._labels()
-        if labels is None:
+        laid = self._laid()
+        if laid is None:
             step = self.steps[self.position]
             text = f" {self.position + 1}/{len(self.steps)} {step.title} "
             return Content.assemble(
                 (text, self._style(step)),
                 f" {self.glyphs.state(step.state)} {STATE_WORDS[step.state]}",
             )
-        return Content(" ").join(
+        labels, gap = laid
+        return Content(" " * gap).join(
             Content.assemble(
                 (f" {label}", self._style(step)),
                 (
@@ -142,15 +143,13 @@ Every step can be visited at any time, in any order; nothing is asked twice.
             for label, step in zip(labels, self.steps, strict=True)
         )
 
-    def _labels(self) -> list[str] | None:
-        """Numbered titles, or titles, or None where not even those fit."""
-        for numbered in (True, False):
-            labels = [
-                f"{number} {step.title}" if numbered else step.title
-                for number, step in enumerate(self.steps, start=1)
-            ]
-            if sum(cell_len(label) + 4 for label in labels) - 1 <= self.size.width:
-                return labels
+    def _laid(self) -> tuple[list[str], int] | None:
+        """Returns titles and the gap between them, or None where not even short ones fit."""
+        numbered = [f"{number} {step.title}" for number, step in enumerate(self.steps, start=1)]
+        for labels, gap in ((numbered, 1), ([step.title for step in self.steps], 0)):
+            needed = sum(cell_len(label) + 4 for label in labels) + gap * (len(labels) - 1)
+            if needed <= self.size.width:
+                return labels, gap
         return None
 
     def on_click(self, event: events.Click) -> None:
@@ -160,12 +159,13 @@ Every step can be visited at any time, in any order; nothing is asked twice.
         if self.upright:
             index = event.y // 3
         else:
-            labels = self._labels()
-            if labels is None:
+            laid = self._laid()
+            if laid is None:
                 return
+            labels, gap = laid
             column, index = 0, -1
             for at, label in enumerate(labels):
-                column += cell_len(label) + 4
+                column += cell_len(label) + 4 + gap
                 if event.x < column:
                     index = at
                     break

@@ -1,0 +1,100 @@
+"""The wizard under test: real engine, folders of its own, no terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from engine.spec.model import ImageSpec
+from tui.app import DiskwrightApp
+from tui.config import Config
+from tui.document import Document
+from tui.preview import Preview
+from tui.screens.design import DesignScreen
+from tui.session import Session
+
+SIZES = [(120, 40), (100, 30), (80, 24), (60, 20), (40, 12)]
+ENVIRONMENT = {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
+
+MakeApp = Callable[..., DiskwrightApp]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with a small tree of sources in `rootfs`."""
+    root = tmp_path / "rootfs"
+    (root / "etc").mkdir(parents=True)
+    (root / "boot").mkdir()
+    (root / "etc" / "hostname").write_text("lab\n")
+    (root / "boot" / "vmlinuz-6.1").write_bytes(b"k" * 5000)
+    (root / "boot" / "initrd.img-6.1").write_bytes(b"i" * 3000)
+    return tmp_path
+
+
+@pytest.fixture
+def make_app(home: Path, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
+    """Makes apps whose state, configuration and outputs stand below `home`."""
+    monkeypatch.chdir(home)
+
+    def make(spec: ImageSpec | None = None, **options: Any) -> DiskwrightApp:  # noqa: ANN401
+        document = None if spec is None else Document(spec=spec, base=home, title="test")
+        return DiskwrightApp(
+            options.pop("document", document),
+            outdir=home / "out",
+            config=options.pop("config", Config(home / "config.toml")),
+            session=options.pop("session", Session(home / "state")),
+            environment=ENVIRONMENT,
+            **options,
+        )
+
+    return make
+
+
+async def settled(pilot: Pilot[int], seconds: float = 10) -> DesignScreen:
+    """Waits until the design screen has planned its present spec; returns the screen."""
+    async with asyncio.timeout(seconds):
+        while True:
+            await pilot.pause()
+            app = pilot.app
+            assert isinstance(app, DiskwrightApp)
+            screen = app.designing
+            if screen is None or not screen.is_mounted:
+                await asyncio.sleep(0.01)
+                continue
+            preview = screen.preview
+            if preview.settings is None or preview.scanning or preview.spec != screen.spec:
+                await asyncio.sleep(0.01)
+                continue
+            if any(worker.group in {"scan", "plan"} for worker in _running(app)):
+                await asyncio.sleep(0.01)
+                continue
+            await pilot.pause()
+            return screen
+
+
+def _running(app: DiskwrightApp) -> list[Any]:
+    return [worker for worker in app.workers if worker.is_running]
+
+
+async def type_text(pilot: Pilot[int], text: str) -> None:
+    """Presses the keys of a text."""
+    names = {"/": "slash", ".": "full_stop", " ": "space", "-": "minus", "[": "left_square_bracket"}
+    for character in text:
+        await pilot.press(names.get(character, character))
+
+
+def shown(app: DiskwrightApp) -> str:
+    """Returns what stands on the screen as text."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+def preview_of(app: DiskwrightApp) -> Preview:
+    """Returns what the design screen shows."""
+    screen = app.designing
+    assert screen is not None
+    return screen.preview

@@ -1,0 +1,52 @@
+"""Jump: a letter on everything that can be focused; the letter goes there."""
+
+from __future__ import annotations
+
+from string import ascii_lowercase
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import ModalScreen
+from textual.widget import Widget
+
+from tui.keys import bindings
+from tui.widgets.labels import Plain
+
+
+class JumpScreen(ModalScreen[Widget | None]):
+    """Returns the widget whose letter was pressed, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("jump")
+
+    def __init__(self, targets: list[Widget]) -> None:
+        super().__init__()
+        self.targets = dict(zip(ascii_lowercase, targets, strict=False))
+
+    def compose(self) -> ComposeResult:
+        """One letter at the upper left corner of each target."""
+        for letter, target in self.targets.items():
+            label = Plain(f" {letter} ", classes="jump-letter")
+            label.styles.offset = target.region.offset
+            yield label
+
+    def on_key(self, event: events.Key) -> None:
+        """Takes the letter."""
+        target = self.targets.get(event.key)
+        if target is not None:
+            event.stop()
+            self.dismiss(target)
+
+    def on_click(self) -> None:
+        """A click elsewhere ends it."""
+        self.dismiss(None)
+
+    def action_close(self) -> None:
+        """Goes nowhere."""
+        self.dismiss(None)
+
+
+def targets_of(focus_chain: list[Widget]) -> list[Widget]:
+    """Returns those widgets of a focus chain that are in sight."""
+    return [widget for widget in focus_chain if widget.region in widget.screen.region]
