@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from engine.events import Emit, Log, Progress
 from engine.pipeline.failure import StepFailed
@@ -77,10 +77,9 @@ async def run(
         StepFailed: The tool is missing, exits otherwise or is killed.
         asyncio.CancelledError: The caller was cancelled; no process of the group is left.
     """
-    command = _command(argv, env)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *_command(argv, env),
             stdin=asyncio.subprocess.DEVNULL if feed is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -88,6 +87,11 @@ async def run(
             cwd=cwd,
             start_new_session=True,
         )
+    )
+    # A start that is cut short would leave the tool's children running.
+    cancelled = await finished(starting)
+    try:
+        process = starting.result()
     except OSError as error:
         raise StepFailed(f"{argv[0]} could not be started: {error.strerror}") from error
     sink = _Sink(step, emit, progress, unit, quiet, raw)
@@ -97,18 +101,39 @@ async def run(
         sink.read(process.stdout, "stdout"), sink.read(process.stderr, "stderr")
     )
     try:
+        if cancelled:
+            raise asyncio.CancelledError
         if feed is not None:
             await _write(process, feed)
-        status = await process.wait()
+        await _ended(process)
     finally:
         # Also after a normal end: what the tool left running would outlive the build.
-        await _uninterrupted(asyncio.ensure_future(_end(process, readers)))
+        ending = asyncio.ensure_future(_end(process, readers))
+        cancelled = await finished(ending)
+    if cancelled:
+        raise asyncio.CancelledError
+    status = ending.result()
     result = ToolResult(
         tuple(argv), status, "\n".join(sink.kept), tuple(text for _, text in sink.tail)
     )
     if status not in accept:
         raise _failure(result)
     return result
+
+
+async def finished(work: asyncio.Future[Any]) -> bool:
+    """Waits for work to end although the caller is being cancelled, even repeatedly.
+
+    Returns:
+        Whether it was cancelled: the caller must then raise CancelledError when it has tidied up.
+    """
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled
 
 
 def _command(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
@@ -223,7 +248,7 @@ async def _end_group(group: int) -> None:
     if not _signal_group(group, signal.SIGTERM):
         return
     deadline = asyncio.get_running_loop().time() + GRACE
-    pause = 0.005
+    pause = 0.001
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(pause)
         if not _signal_group(group, 0):
@@ -232,27 +257,33 @@ async def _end_group(group: int) -> None:
     _signal_group(group, signal.SIGKILL)
 
 
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Waits for the tool itself; asyncio's own wait also waits for all who hold its pipes."""
+    try:
+        handle = os.pidfd_open(process.pid)
+    except OSError:  # over already, or a kernel before 5.3
+        await process.wait()
+        return
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    loop.add_reader(handle, over.set)
+    try:
+        await over.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
+
+
 async def _end(
     process: asyncio.subprocess.Process, readers: asyncio.Future[tuple[None, None]]
-) -> None:
-    """Leaves no process of the group, and nothing of its output unread."""
+) -> int:
+    """Leaves no process of the group and nothing of its output unread; returns the status."""
     await _end_group(process.pid)
-    await process.wait()
     # Only a process that left the group can still hold the pipes: it is not waited for.
     await asyncio.wait({readers}, timeout=1)
-    readers.cancel()
+    if not readers.done():
+        readers.cancel()
+        process._transport.close()  # type: ignore[attr-defined]  # wait() would hang otherwise
     with contextlib.suppress(asyncio.CancelledError):
         await readers
-
-
-async def _uninterrupted(work: asyncio.Future[None]) -> None:
-    """Awaits work to its end although the caller is being cancelled, even repeatedly."""
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            cancelled = True
-    work.result()
-    if cancelled:
-        raise asyncio.CancelledError
+    return await process.wait()

@@ -110,18 +110,9 @@ class Work:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             self._stop.set()
-            while not future.done():
-                await _settle(future)
+            await runner.finished(future)
             future.exception()  # seen: what the thread says to being stopped matters to nobody
             raise
-
-
-async def _settle(future: asyncio.Future[T]) -> None:
-    """Waits for a future, whatever comes of it and however often the waiter is cancelled."""
-    try:
-        await asyncio.wait({future})
-    except asyncio.CancelledError:
-        return
 
 
 def _replaced(word: str) -> str:

@@ -1,0 +1,189 @@
+"""Every layout and format, built for real and read back with tools that are not ours."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from engine.events import (
+    AnyEvent,
+    Artifact,
+    BuildFinished,
+    BuildStarted,
+    StepFinished,
+    decode,
+    encode,
+)
+from engine.pipeline.build import build
+from tests.support.specs import plan_of, write_spec
+
+LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
+FORMATS = {
+    "raw": "demo.img",
+    "qcow2": "demo.qcow2",
+    "qcow2-compressed": "demo.qcow2",
+    "vdi": "demo.vdi",
+    "vpc": "demo.vhd",
+}
+
+
+def output(*argv: str | Path) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+async def built(spec: Path, outdir: Path, *overrides: str) -> list[AnyEvent]:
+    events: list[AnyEvent] = []
+    result = await build(plan_of(spec, overrides), events.append, outdir=outdir)
+    assert result.status == "ok", result.message
+    return events
+
+
+@pytest.mark.parametrize("compat", ["none", "make-disk-image"])
+@pytest.mark.parametrize("table", LAYOUTS)
+async def test_the_image_is_what_the_plan_says(tmp_path: Path, table: str, compat: str) -> None:
+    spec = write_spec(tmp_path)
+    sizes = ("size.boot=40M", "size.additional=16M")
+    overrides = (f"layout.table={table}", f"compat={compat}", *sizes)
+    plan = plan_of(spec, overrides)
+
+    await built(spec, tmp_path / "out", *overrides)
+
+    image = tmp_path / "out" / plan.outputs[0]
+    assert image.stat().st_size == plan.disk.bytes
+    if plan.disk.table != "none":
+        seen = json.loads(output("sfdisk", "--json", image))["partitiontable"]
+        assert seen["id"].lower() == (plan.disk.guid or plan.disk.signature or "").lower()
+        rows = [
+            (p["start"], p["size"], p["type"].upper(), p.get("uuid"), p.get("name"))
+            for p in sorted(seen["partitions"], key=lambda p: str(p["node"]))
+        ]
+        assert rows == [
+            (p.start, p.sectors, p.type.upper().removeprefix("0X"), p.guid, p.name)
+            for p in plan.partitions
+        ]
+    target = f"{image}?offset={plan.offset('root')}"
+    header = output("dumpe2fs", "-h", target)
+    assert f"Filesystem UUID:          {plan.root.uuid.lower()}\n" in header
+    assert f"Block count:              {plan.root.blocks}\n" in header
+    assert f"Free blocks:              {plan.root.free_bytes // 4096}\n" in header
+    assert output("debugfs", "-R", "cat /etc/same", target) == "hello\n"
+    assert 'Fast link dest: "motd"' in output("debugfs", "-R", "stat /etc/link", target)
+    output("e2fsck", "-fn", target)
+
+
+async def test_the_esp_holds_what_the_spec_puts_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = write_spec(tmp_path, esp=True)
+    plan = plan_of(spec)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("MTOOLS_SKIP_CHECK", "1")
+
+    await built(spec, tmp_path / "out")
+
+    drive = f"{tmp_path}/out/demo.img@@{plan.offset('esp')}"
+    for name in ("EFI/BOOT/BOOTX64.EFI", "A long name, ünïcode.conf"):
+        copy = tmp_path / "copy"
+        output("mcopy", "-n", "-o", "-i", drive, f"::/{name}", copy)
+        assert copy.read_bytes() == (tmp_path / "esp" / name).read_bytes()
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+async def test_each_format_twice_gives_the_same_bytes(
+    tmp_path: Path, format_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = write_spec(tmp_path, esp=True)
+    overrides = (f"output.format={format_}",)
+    odd = tmp_path / "with ? @@ : odd"
+    await built(spec, tmp_path / "one", *overrides)
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    await built(spec, odd, *overrides)
+
+    one, two = (folder / FORMATS[format_] for folder in (tmp_path / "one", odd))
+
+    assert one.read_bytes() == two.read_bytes()
+    info = json.loads(output("qemu-img", "info", "--output=json", one))
+    assert info["virtual-size"] == plan_of(spec, overrides).disk.bytes
+    if format_ in ("qcow2", "qcow2-compressed", "vdi"):
+        output("qemu-img", "check", one)
+
+
+async def test_sectors_of_4096_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = write_spec(tmp_path)
+    overrides = ("layout.sector_size=4096", "size.boot=260MiB")
+    plan = plan_of(spec, overrides)
+
+    await built(spec, tmp_path / "out", *overrides)
+
+    monkeypatch.setenv("PARTED_SECTOR_SIZE", "4096")
+    table = output("parted", "-sm", tmp_path / "out" / "demo.img", "unit", "s", "print")
+    rows = [line.split(":")[:4] for line in table.splitlines()[2:]]
+    assert rows == [
+        [str(p.number), f"{p.start}s", f"{p.start + p.sectors - 1}s", f"{p.sectors}s"]
+        for p in plan.partitions
+    ]
+
+
+async def test_what_a_finished_build_leaves(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    out = tmp_path / "out"
+
+    events = await built(spec, out)
+
+    names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert names == ["build.jsonl", "demo.img", "manifest.json", "nix-support/hydra-build-products"]
+    products = (out / "nix-support" / "hydra-build-products").read_text()
+    assert products == f"file raw-image {out}/demo.img\n"
+    sum_ = output("sha256sum", out / "demo.img").split()[0]
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["outputs"] == [
+        {"path": "demo.img", "bytes": (out / "demo.img").stat().st_size, "sha256": sum_}
+    ]
+    assert manifest["tools"]["mke2fs"]
+    assert [event.sha256 for event in events if isinstance(event, Artifact)] == [sum_]
+
+
+async def test_the_record_holds_the_events_in_order(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, esp=True)
+
+    events = await built(spec, tmp_path / "out")
+
+    lines = (tmp_path / "out" / "build.jsonl").read_bytes().splitlines()
+    assert [encode(decode(line)) for line in lines] == [encode(event) for event in events]
+    assert isinstance(events[0], BuildStarted)
+    assert isinstance(events[-1], BuildFinished)
+    assert [event.time for event in events] == sorted(event.time for event in events)
+    finished = [event for event in events if isinstance(event, StepFinished)]
+    assert [event.id for event in finished] == [step.id for step in plan_of(spec).steps]
+    assert {event.status for event in finished} == {"ok"}
+
+
+async def test_a_hook_may_add_to_the_outputs(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    hook = (
+        'test -s "$DISK_IMAGE" && mkdir -p "$OUT/nix-support" && echo note > "$OUT/note" && '
+        'echo "doc none $OUT/note" >> "$OUT/nix-support/hydra-build-products"'
+    )
+
+    await built(spec, tmp_path / "out", f"hooks.after_build={hook}")
+
+    assert (tmp_path / "out" / "note").read_text() == "note\n"
+    products = (tmp_path / "out" / "nix-support" / "hydra-build-products").read_text()
+    assert products.splitlines()[1] == f"doc none {tmp_path}/out/note"
+
+
+async def test_force_replaces_and_leaves_other_files_alone(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    out = tmp_path / "out"
+    await built(spec, out)
+    (out / "mine").write_text("keep")
+    (out / "demo.img").write_text("old")
+
+    result = await build(plan_of(spec), lambda event: None, outdir=out, force=True)
+
+    assert result.status == "ok"
+    assert (out / "demo.img").stat().st_size > 1000
+    assert (out / "mine").read_text() == "keep"
