@@ -130,11 +130,15 @@ async def test_what_a_tool_leaves_in_the_background_ends_with_it(tmp_path: Path)
 
 
 async def test_a_daemon_that_holds_the_pipes_is_not_waited_for(tmp_path: Path) -> None:
-    result = await shell(f"echo on; setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 100' &")
-    pid = await written_pid(tmp_path / "pid")
+    pid_file = tmp_path / "pid"
+    daemon = f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 100' &"
 
-    assert result.stdout == "on"
+    result = await shell(f"{daemon} until [ -s {pid_file} ]; do sleep 0.01; done; echo on")
+
+    pid = await written_pid(pid_file)
+
     os.kill(pid, signal.SIGKILL)
+    assert result.stdout == "on"
 
 
 async def test_cancel_while_the_tool_is_being_started(tmp_path: Path) -> None:
