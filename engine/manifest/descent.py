@@ -55,6 +55,9 @@ class Descent:
                 readable.
         """
         names = path.split(b"/") if path else []
+        if self._names == names[:-1] and self._fds and self._fds[-1] != _CLOSED:
+            self._push(names[-1])  # one further down, as a walk mostly goes
+            return self._fds[-1]
         common = 0
         for ours, theirs in zip(self._names, names, strict=False):
             if ours != theirs:

@@ -7,6 +7,7 @@ and nothing is written.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -28,6 +29,7 @@ from engine.spec.settings import ContentSettings, Settings
 
 __all__ = ["ContentCount", "ScanCache", "ScanCancelled", "Scanned", "scan"]
 
+_TYPE, _REGULAR = 0o170000, stat.S_IFREG
 _SECOND_NS = 1_000_000_000
 
 Partition = Literal["root", "esp"]
@@ -170,8 +172,8 @@ def _scan_content(
         stated=bool(content.mode or content.user or content.group),
         user=content.user, group=content.group,
     )  # fmt: skip
-    size = sum(entry.size for entry in walk.entries if entry.is_regular and entry.link_to is None)
-    return part, ContentCount(len(walk.entries), size)
+    sizes = [e.size for e in walk.entries if e.mode & _TYPE == _REGULAR and e.link_to is None]
+    return part, ContentCount(len(walk.entries), sum(sizes))
 
 
 def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> Rules:
