@@ -250,6 +250,8 @@ def _manifest(settings: Settings, parts: Sequence[Part]) -> Manifest:
     chosen = _owners(parts, merged, problems, compat=compat)
     if chosen:
         entries = owners.give(entries, chosen)
+    if compat:
+        problems += _dotfiles(entries)
     if entries and entries[0].mode & 0o005 != 0o005:
         problems.append(_closed_root(entries[0]))
     return Manifest(entries, problems)
@@ -278,6 +280,24 @@ def _owners(
         for entry in given:
             chosen[id(entry.link_to or entry)] = uid, gid
     return chosen
+
+
+def _dotfiles(entries: Sequence[Entry]) -> list[Problem]:
+    """Returns a warning of names that the reference loses: it copies `root/*` (fact 37)."""
+    lost = [e.path for e in entries if e.path.startswith(b".") and b"/" not in e.path]
+    if not lost:
+        return []
+    names = ", ".join(f"/{shown(path)}" for path in lost[:3])
+    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    return [
+        Problem(
+            "dotfiles-kept",
+            "warning",
+            "contents",
+            f"{names}{more} would be missing from the reference's image, and are kept in this one",
+            "Exclude them where the image has to be without them.",
+        )
+    ]
 
 
 def _closed_root(root: Entry) -> Problem:

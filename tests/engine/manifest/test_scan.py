@@ -197,3 +197,13 @@ def test_many_problems_of_a_kind_are_summed_up(tmp_path: Path) -> None:
     assert set(codes(found)) == {"duplicate-target"}
     assert len(found.problems) == 21
     assert found.problems[-1].message == "and 30 more like these"
+
+
+def test_what_the_reference_loses_is_kept_and_said(tmp_path: Path) -> None:
+    tree = make(tmp_path / "tree", [".profile", "etc/.pwd.lock"])
+    found = scanned(content(tree), compat="make-disk-image")
+    (problem,) = found.problems
+    assert (problem.code, problem.severity) == ("dotfiles-kept", "warning")
+    assert "/.profile" in problem.message
+    assert found.root.get(b".profile") is not None
+    assert codes(scanned(content(tree))) == []
