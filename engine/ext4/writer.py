@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.ext4.failure import PopulateFailed, refuse
 from engine.ext4.filedata import Progress, write_data
-from engine.ext4.format import BLOCK_SIZE, LOST_FOUND
+from engine.ext4.format import BLOCK_SIZE
 from engine.ext4.inode import InodePacker
 from engine.ext4.inodetable import InodeTable
 from engine.ext4.layout import Layout
@@ -83,7 +83,8 @@ class _Populate:
     def run(self, progress: Progress, cancelled: Callable[[], bool]) -> None:
         superblock = parse(self._superblock(0))
         need = measure(self._manifest, superblock.format)
-        _check(self._manifest, need)
+        for unwritable in need.unwritable:
+            raise refuse(unwritable.entry, unwritable.reason)
         packer = InodePacker(
             superblock.checksum_seed, self._epoch, checksums=superblock.format.checksums
         )
@@ -119,12 +120,3 @@ class _Populate:
         assert before.free_inodes - after.free_inodes == need.inodes
         assert used - map_blocks == need.blocks - need.extent_blocks
         assert need.extent_blocks <= map_blocks <= need.extent_blocks + need.breakable_blocks
-
-
-def _check(manifest: Manifest, need: Need) -> None:
-    """Refuses what the format cannot hold, before anything is written."""
-    for unwritable in need.unwritable:
-        raise refuse(unwritable.entry, unwritable.reason)
-    lost_found = manifest.get(LOST_FOUND)
-    if lost_found is not None and not lost_found.is_directory:
-        raise refuse(lost_found, "e2fsck needs a directory of this name")
