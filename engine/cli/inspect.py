@@ -1,0 +1,193 @@
+"""`diskwright inspect`: table, file systems, boot loaders and files of an image; mounts nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.cli import exits
+
+if TYPE_CHECKING:
+    from engine.inspect.image import Image, Part
+    from engine.inspect.reading import Node
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of `inspect`."""
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="raw, qcow2, VDI or VHD")
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        nargs="?",
+        help="list this directory of the root file system, or show this file's metadata; "
+        "N:/PATH looks into partition N",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what the image holds."""
+    from engine.cli.images import refused
+    from engine.inspect.image import open_image
+
+    with refused():
+        image = open_image(args.image)
+        with image.disk:
+            if args.path is None:
+                _show_image(image, as_json=args.json)
+            else:
+                _show_path(image, args.path, as_json=args.json)
+    return exits.DONE
+
+
+def _show_image(image: Image, *, as_json: bool) -> None:
+    from engine.inspect.report import image_report
+
+    report = image_report(image)
+    if as_json:
+        _print_json(report)
+        return
+    print("\n".join(_image_lines(report)))
+
+
+def _image_lines(report: dict[str, Any]) -> list[str]:
+    from engine.units import human
+
+    disk = report["disk"]
+    identifier = disk["guid"] or disk["signature"] or ""
+    lines = [
+        f"{report['image']}: {report['format']}, disk of {human(disk['bytes'])} "
+        f"({disk['bytes']} bytes), table {disk['table']} {identifier}".rstrip()
+    ]
+    for partition in report["partitions"]:
+        name = f' "{partition["name"]}"' if partition["name"] else ""
+        flags = f" [{', '.join(partition['flags'])}]" if partition["flags"] else ""
+        lines.append("")
+        lines.append(
+            f"{partition['number']}  {partition['role']}{name}{flags}: sectors "
+            f"{partition['start']} to {partition['start'] + partition['sectors'] - 1}, "
+            f"{human(partition['bytes'])} ({partition['bytes']} bytes)"
+        )
+        lines.append(f"   type {partition['type']}")
+        if partition["guid"]:
+            lines.append(f"   GUID {partition['guid']}")
+        lines += _filesystem_lines(partition["filesystem"])
+    if "filesystem" in report:
+        lines += ["", *_filesystem_lines(report["filesystem"])]
+    lines += _section("boot loaders", [f"{x['where']}: {x['name']}" for x in report["loaders"]])
+    lines += _section("findings", report["findings"])
+    return lines
+
+
+def _filesystem_lines(filesystem: dict[str, Any] | None) -> list[str]:
+    from engine.units import human
+
+    if filesystem is None:
+        return ["   no file system known here"]
+    used = filesystem["bytes"] - filesystem["free_bytes"]
+    lines = [
+        f'   {filesystem["type"]} "{filesystem["label"]}" {filesystem["uuid"]}',
+        f"   {filesystem['blocks']} blocks of {filesystem['block_size']} bytes: "
+        f"{human(used)} used, {human(filesystem['free_bytes'])} free",
+    ]
+    if "inodes" in filesystem:
+        lines.append(f"   {filesystem['inodes']} inodes, {filesystem['free_inodes']} free")
+    return lines
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", f"{title}:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _show_path(image: Image, where: str, *, as_json: bool) -> None:
+    from engine.inspect.report import node_report
+
+    part, path = _locate(image, where)
+    assert part.filesystem is not None
+    node = part.filesystem.lookup(path)
+    if node is None:
+        raise _refusal("no-such-path", f"{part.name} has no /{os.fsdecode(path)}")
+    children = list(part.filesystem.children(node)) if stat.S_ISDIR(node.mode) else []
+    if as_json:
+        report = node_report(node)
+        if stat.S_ISDIR(node.mode):
+            report["entries"] = [node_report(child) for child in children]
+        _print_json(report)
+    elif stat.S_ISDIR(node.mode):
+        print("\n".join(_listing(children)))
+    else:
+        print("\n".join(_details(node)))
+
+
+def _locate(image: Image, where: str) -> tuple[Part, bytes]:
+    """Returns the part that a path leads into, and the path in there."""
+    number, colon, rest = where.partition(":")
+    readable = [part for part in image.parts if part.filesystem is not None]
+    if colon and number.isdigit():
+        wanted = [p for p in readable if p.partition and p.partition.number == int(number)]
+        if not wanted:
+            raise _refusal("no-such-partition", f"no file system is known in partition {number}")
+        return wanted[0], _normal(rest)
+    if not readable:
+        troubles = "; ".join(part.trouble for part in image.parts if part.trouble)
+        raise _refusal("no-file-system", troubles or "the image holds no file system known here")
+    # The root is the ext file system, and the last of them where there are several.
+    roots = [part for part in readable if part.filesystem and part.filesystem.type != "vfat"]
+    return (roots or readable)[-1], _normal(where)
+
+
+def _normal(path: str) -> bytes:
+    return b"/".join(part for part in os.fsencode(path).split(b"/") if part not in (b"", b"."))
+
+
+def _listing(nodes: list[Node]) -> list[str]:
+    from engine.inspect.report import text, when
+
+    rows = [
+        (
+            stat.filemode(node.mode), str(node.links), str(node.uid), str(node.gid),
+            str(node.size), when(node.mtime_ns), text(node.name) + _arrow(node),
+        )
+        for node in nodes
+    ]  # fmt: skip
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(6)]
+    return [
+        "  ".join(
+            (
+                row[0],
+                *(row[column].rjust(widths[column]) for column in range(1, 5)),
+                *row[5:],
+            )
+        )
+        for row in rows
+    ]
+
+
+def _details(node: Node) -> list[str]:
+    from engine.inspect.report import node_report
+
+    report = node_report(node)
+    attributes = report.pop("xattrs")
+    lines = [f"{key}: {value}" for key, value in report.items()]
+    return lines + [f"xattr {name}: {value}" for name, value in attributes.items()]
+
+
+def _arrow(node: Node) -> str:
+    from engine.inspect.report import text
+
+    return f" -> {text(node.target)}" if stat.S_ISLNK(node.mode) else ""
+
+
+def _refusal(code: str, message: str) -> Exception:
+    from engine.problem import Problem, Refused
+
+    return Refused([Problem(code, "error", "", message)])
+
+
+def _print_json(report: dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps(report, indent=1, ensure_ascii=False))

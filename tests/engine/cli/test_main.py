@@ -1,0 +1,199 @@
+"""The command line as its users meet it: verbs, exit codes, what goes to which stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.cli import exits, main, verbs
+from engine.events import BuildFinished, BuildStarted, decode
+from tests.support.specs import write_spec
+
+
+def run(
+    *argv: str | Path, stdin: int | None = subprocess.DEVNULL
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (sys.executable, "-m", "engine.cli", *argv), capture_output=True, text=True, stdin=stdin
+    )
+
+
+def tree_of(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from engine.cli.main import main\n"
+        "assert main(['--help']) == 0\n"
+        "try: main(['build', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'textual', 'msgspec', 'tomlkit', 'asyncio', 'parted', 'humanize'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
+    )
+
+    subprocess.run((sys.executable, "-c", script), check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("verb", verbs.VERBS)
+def test_every_verb_takes_set_and_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main.main([verb, "--help"])
+
+    assert end.value.code == 0
+    assert "--set SECTION.KEY=VALUE" in capsys.readouterr().out
+
+
+def test_without_a_terminal_the_wizard_is_refused() -> None:
+    result = run()
+
+    assert result.returncode == exits.REFUSED
+    assert result.stdout == ""
+    assert "usage: diskwright" in result.stderr
+
+
+def test_a_mistyped_verb_is_answered_with_the_nearest() -> None:
+    result = run("bulid")
+
+    assert result.returncode == exits.REFUSED
+    assert "did you mean `diskwright build`?" in result.stderr
+
+
+def test_plan_prints_json_and_writes_nothing(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    before = tree_of(tmp_path)
+
+    result = run("plan", spec, "--json", "--set", "layout.table=hybrid")
+
+    assert result.returncode == exits.DONE, result.stderr
+    plan = json.loads(result.stdout)
+    assert [partition["role"] for partition in plan["partitions"]] == ["bios-boot", "esp", "root"]
+    assert sum(part["bytes"] for part in plan["size"]["breakdown"]) == plan["disk"]["bytes"]
+    assert tree_of(tmp_path) == before
+
+
+def test_contents_are_added_at_the_root(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "extra").write_text("x")
+
+    plans = [run("plan", spec, "--json", *add) for add in ((), ("--contents", more))]
+
+    counts = [json.loads(plan.stdout)["size"]["contents"]["files"] for plan in plans]
+    assert counts[1] == counts[0] + 1
+
+
+def test_every_problem_is_printed_and_nothing_written(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    spec.write_text(spec.read_text() + '[layout]\ntable = "gpt"\nlabbel = "x"\n')
+
+    result = run("build", spec, "-o", tmp_path / "out")
+
+    assert result.returncode == exits.REFUSED
+    assert f"error: {spec}: layout.table" in result.stderr
+    assert f"error: {spec}: layout.labbel" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_build_names_its_outputs_as_sha256sum_does(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+
+    result = run("build", spec, "-o", tmp_path / "out")
+
+    assert result.returncode == exits.DONE, result.stderr
+    check = subprocess.run(("sha256sum", "-c"), input=result.stdout, text=True, capture_output=True)
+    assert check.stdout == f"{tmp_path}/out/demo.img: OK\n"
+    assert "==> Fill the root file system" in result.stderr
+
+
+def test_events_to_standard_output_are_nothing_but_events(tmp_path: Path) -> None:
+    result = run("build", write_spec(tmp_path), "-o", tmp_path / "out", "--events", "-", "--quiet")
+
+    events = [decode(line) for line in result.stdout.splitlines()]
+    assert isinstance(events[0], BuildStarted)
+    assert isinstance(events[-1], BuildFinished)
+    assert result.stderr == ""
+
+
+def test_an_events_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere" / "events"
+
+    result = run("build", write_spec(tmp_path), "-o", tmp_path / "out", "--events", nowhere)
+
+    assert result.returncode == exits.REFUSED
+    assert "No such file or directory" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_build_says_step_reason_and_hint(tmp_path: Path) -> None:
+    hook = "hooks.after_build=echo the reason; exit 4"
+
+    result = run("build", write_spec(tmp_path), "-o", tmp_path / "out", "--quiet", "--set", hook)
+
+    assert result.returncode == exits.FAILED
+    assert "  | the reason\n" in result.stderr
+    assert "error: hook: bash exited with status 4: the reason\n" in result.stderr
+
+
+def test_an_existing_output_needs_force(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    run("build", spec, "-o", tmp_path / "out", "--quiet")
+
+    refused = run("build", spec, "-o", tmp_path / "out")
+    forced = run("build", spec, "-o", tmp_path / "out", "--force", "--quiet")
+
+    assert refused.returncode == exits.REFUSED
+    assert "demo.img" in refused.stderr
+    assert forced.returncode == exits.DONE
+
+
+def test_a_reader_that_closes_early_is_no_fault(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    ran = subprocess.run(
+        ("sh", "-c", f"{sys.executable} -m engine.cli plan {spec} --json | head -c 1"),
+        capture_output=True,
+        text=True,
+    )
+
+    assert ran.stderr == ""
+
+
+def test_a_fault_of_ours_is_short_and_not_the_users(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault(words: list[str]) -> int:
+        raise KeyError("oops")
+
+    monkeypatch.setattr(main, "_dispatch", fault)
+
+    assert main.main([]) == exits.INTERNAL
+
+    said = capsys.readouterr().err
+    assert "internal error: KeyError: 'oops'" in said
+    assert "Traceback" not in said
+
+
+def test_on_a_terminal_each_step_is_one_repainted_line(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    leader, follower = pty.openpty()
+    ran = subprocess.run(
+        (sys.executable, "-m", "engine.cli", "build", spec, "-o", tmp_path / "out"),
+        stdout=subprocess.DEVNULL,
+        stderr=follower,
+    )
+    screen = os.read(leader, 1 << 16).decode()
+    os.close(leader)
+    os.close(follower)
+
+    assert ran.returncode == exits.DONE
+    assert "\r\x1b[K✓ Fill the root file system  " in screen
+    assert screen.rstrip().splitlines()[-1].startswith("done in ")

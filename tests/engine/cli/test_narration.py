@@ -1,0 +1,67 @@
+"""How a build is told: one line of progress, and what stands on the terminal at the end."""
+
+from __future__ import annotations
+
+import io
+
+from engine.cli.narration import Painted, Plain, Quiet, progress_text
+from engine.events import BuildFinished, Log, Progress, StepFinished, StepStarted
+
+FAILURE = BuildFinished(status="failed", seconds=1.0, step="a", message="no", hint="do this")
+
+
+def test_progress_tells_share_amounts_rate_and_time_left() -> None:
+    text = progress_text(Progress(id="a", done=1 << 30, total=4 << 30), elapsed=2.0)
+
+    assert text == ("██████░░░░░░░░░░░░░░░░░░   25 %  1.0 GiB of 4.0 GiB  512.0 MiB/s  0:06 left")
+
+
+def test_progress_of_unknown_total_is_an_amount() -> None:
+    assert progress_text(Progress(id="a", done=7, total=0, unit="files"), elapsed=9.0) == "7"
+
+
+def test_progress_beyond_its_total_stays_in_the_bar() -> None:
+    assert progress_text(Progress(id="a", done=3, total=2, unit="x"), 0.0).startswith("█" * 24)
+
+
+def test_a_failure_shows_the_last_lines_of_its_own_step() -> None:
+    out = io.StringIO()
+    tell = Quiet(out)
+
+    for event in (
+        StepStarted(id="z", title="Z"),
+        Log(id="z", stream="stdout", text="of another step"),
+        StepStarted(id="a", title="A"),
+        StepStarted(id="a", title="A", argv=("tool", "x")),
+        Log(id="a", stream="stderr", text="reason"),
+        FAILURE,
+    ):
+        tell(event)
+
+    assert out.getvalue() == "  | reason\nerror: a: no\nhint: do this\n"
+
+
+def test_plain_narration_has_no_control_characters() -> None:
+    out = io.StringIO()
+    tell = Plain(out)
+
+    for event in (
+        StepStarted(id="a", title="A"),
+        StepStarted(id="a", title="A", argv=("tool", "x")),
+        Progress(id="a", done=1, total=2),
+        Log(id="a", stream="stdout", text="said"),
+        StepFinished(id="a", status="ok", seconds=0.5),
+        BuildFinished(status="ok", seconds=0.5),
+    ):
+        tell(event)
+
+    assert out.getvalue() == "==> A\n  $ tool x\n  | said\n  ok, 0.50 s\ndone in 0.50 s\n"
+
+
+def test_painted_narration_wipes_an_unfinished_line() -> None:
+    out = io.StringIO()
+
+    with Painted(out) as tell:
+        tell(StepStarted(id="a", title="A"))
+
+    assert out.getvalue() == "\r\x1b[K… A\r\x1b[K"
