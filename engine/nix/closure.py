@@ -147,6 +147,11 @@ class Closure:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def plus(self, path: StorePath) -> Closure:
+        """Returns the closure with one more root, whose references it holds."""
+        paths = {one.path: one for one in (*self.paths, path)}
+        return Closure(tuple(paths[name] for name in sorted(paths)), (*self.roots, path.path))
+
     def reachable(self, path: str) -> set[str]:
         """Returns a path's own closure."""
         seen = {path}

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from engine.boot.install import install
 from engine.manifest.scan import scan
+from engine.nix.gather import gather, settled
 from engine.plan.host import probe
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
@@ -36,8 +38,14 @@ def prepare(
         cancelled: Asked now and then whether to stop scanning.
     """
     settings, problems = resolve(spec, base, os.environ)
-    scanned = scan(settings, progress=progress, cancelled=cancelled)
-    plan = make_plan(settings, scanned, probe(settings, outdir, force=force), problems)
+    brought = gather(settings, os.environ)
+    settings = settled(settings, brought)
+    contents = scan(
+        settings, progress=progress, cancelled=cancelled, extra={"root": brought.parts}
+    )
+    scanned = install(settings, contents)
+    host = probe(settings, outdir, force=force)
+    plan = make_plan(settings, scanned, host, (*problems, *brought.problems), scanned.boot)
     if file is None:
         return plan
     located = tuple(

@@ -115,14 +115,15 @@ def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "what fits: " + ", ".join(fitting),
             edit(f"Take {best}", ("boot.loader", best)),
         )
-    elif "bios" in layout.boots and loader.firmware == ("uefi",):
-        yield _warning(
-            "loader-uefi-only",
-            "boot.loader",
-            f"{loader.title} starts under UEFI only; under a BIOS this image will not start",
-            'loader = "grub" starts under both',
+    if settings.prove and not layout.boots:
+        yield error(
+            "prove-without-table",
+            "boot.prove",
+            f"boots the image, but under layout {show(settings.table)} no firmware starts it",
+            "leave it out, or take a layout with a partition table",
+            edit("Leave the proof out", ("boot.prove", False)),
         )
-    if settings.prove and loader.key == "none" and settings.table != "none":
+    elif settings.prove and loader.key == "none":
         yield _warning(
             "prove-without-loader",
             "boot.prove",

@@ -33,6 +33,11 @@ class Format:
     size_multiple: int = 1
     note: str = ""
 
+    @property
+    def driver(self) -> str:
+        """QEMU's name of the format."""
+        return self.qemu_img[self.qemu_img.index("-O") + 1] if self.qemu_img else "raw"
+
 
 _TABLE = (
     Format(

@@ -234,8 +234,15 @@ _TABLE = (
         "nix.system",
         "text",
         '""',
-        "Store path of a NixOS system, or a flake reference that nix builds first.",
+        "Store path of a NixOS system; or a flake reference, or `-f FILE -A ATTRIBUTE`, that nix "
+        "builds first.",
         argument="config",
+    ),
+    Key(
+        "nix.store",
+        "path or text",
+        "NIX_REMOTE, or this machine's own",
+        "Store that holds the system, as nix's --store takes it; a folder is relative to the spec.",
     ),
     Key(
         "nix.additional_paths",

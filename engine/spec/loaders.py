@@ -55,7 +55,7 @@ _TABLE = (
     Loader(
         key="systemd-boot",
         title="systemd-boot",
-        summary="A small UEFI menu with one text file per kernel",
+        summary="A small UEFI menu with one text file per kernel; on hybrid, GRUB starts a BIOS",
         layouts=("efi", "hybrid"),
         firmware=("uefi",),
         architectures=("x86_64", "aarch64"),
@@ -65,7 +65,7 @@ _TABLE = (
     Loader(
         key="uki",
         title="Unified kernel image",
-        summary="Kernel, initrd and command line in one UEFI program",
+        summary="Kernel, initrd and command line in one UEFI program; on hybrid, GRUB for a BIOS",
         layouts=("efi", "hybrid"),
         firmware=("uefi",),
         architectures=("x86_64", "aarch64"),

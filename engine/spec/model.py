@@ -65,6 +65,7 @@ class Nix(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[nix]`: a NixOS system and what comes with it."""
 
     system: str | None = None
+    store: str | None = None
     additional_paths: tuple[str, ...] = ()
     only_store: bool | None = None
     copy_channel: str | None = None

@@ -12,6 +12,7 @@ from typing import Literal, cast
 from engine.problem import Problem, errors
 from engine.spec import combinations, identity, values
 from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.installable import STORE_WORDS, absolute
 from engine.spec.model import Content, ImageSpec
 from engine.spec.paths import parse_path, replace_at
 from engine.spec.settings import Compat, ContentSettings, Settings, Table
@@ -156,8 +157,10 @@ def _settings(
         boot_text=boot_text,
         boot_bytes=boot_bytes,
         loader=_loader(spec, compat=compat, install=install, only_store=only_store),
-        kernel=_path(boot.kernel, base),
-        initrd=_path(boot.initrd, base),
+        kernel=boot.kernel or "",
+        kernel_file=_path(boot.kernel, base),
+        initrd=boot.initrd or "",
+        initrd_file=_path(boot.initrd, base),
         cmdline=defaults.cmdline if boot.cmdline is None else boot.cmdline,
         efi_variables=bool(boot.efi_variables),
         firmware=_path(boot.firmware, base),
@@ -170,7 +173,8 @@ def _settings(
             for index, entry in enumerate(spec.contents)
             if not {f"contents[{index}].source", f"contents[{index}].target"} & wrong
         ),
-        nix_system=nix.system or "",
+        nix_system=absolute(nix.system, base) if nix.system else "",
+        nix_store=_store(nix.store, base),
         nix_additional_paths=nix.additional_paths,
         nix_only_store=only_store,
         nix_copy_channel=_path(nix.copy_channel, base),
@@ -233,6 +237,12 @@ def _loader(spec: ImageSpec, *, compat: Compat, install: bool, only_store: bool)
         wanted = compat == "make-disk-image" and install and not only_store
         given = "nixos" if wanted and spec.layout.table != "none" else "none"
     return "none" if given == "nixos" and not spec.nix.system else given
+
+
+def _store(text: str | None, base: Path) -> str:
+    """Returns a store as nix's --store takes it; what is no word or URL of nix is a folder."""
+    known = not text or text in STORE_WORDS or "?" in text or "://" in text
+    return text or "" if known else _path(text, base)
 
 
 def _path(text: str | None, base: Path) -> str:

@@ -45,6 +45,8 @@ class Settings:
         disk_bytes: Fixed size, or None for "auto".
         boot_text: `size.boot` as written; compat hands it to two different parsers, as the
             reference does.
+        kernel, initrd: As written: a path in the image, if the contents have it.
+        kernel_file, initrd_file: What the same text means as a file of the host, or "".
         boot_bytes: `size.boot` under Diskwright's own grammar (IEC).
         source_date_epoch: Seconds; the time of everything that has no time of its own.
         clamp_times: The epoch was given (spec or environment): newer times become it.
@@ -67,7 +69,9 @@ class Settings:
     boot_bytes: int
     loader: str
     kernel: str
+    kernel_file: str
     initrd: str
+    initrd_file: str
     cmdline: str
     efi_variables: bool
     firmware: str
@@ -77,6 +81,7 @@ class Settings:
     boot_timeout: int
     contents: tuple[ContentSettings, ...]
     nix_system: str
+    nix_store: str
     nix_additional_paths: tuple[str, ...]
     nix_only_store: bool
     nix_copy_channel: str

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 
 from engine.problem import Fix, Problem, Scalar
+from engine.spec import installable
 from engine.spec.filesystems import FILESYSTEMS, ROOT_FILESYSTEMS
 from engine.spec.identity import is_uuid
 from engine.spec.keys import KEYS
@@ -58,6 +59,7 @@ def check(spec: ImageSpec) -> tuple[Problem, ...]:
             for index, entry in enumerate(spec.contents)
             for found in _content(f"contents[{index}]", entry, compat=is_compat(spec))
         ),
+        *_nix(spec),
         *_identity(spec),
         *_machine(spec),
     )
@@ -300,6 +302,14 @@ def _owner(path: str, owner: str | int | None) -> Iterator[Problem]:
         yield error(
             "bad-owner", path, f"is {show(text)}; a name holds no blank, colon, comma or slash"
         )
+
+
+def _nix(spec: ImageSpec) -> Iterator[Problem]:
+    if spec.nix.system:
+        try:
+            installable.parse(spec.nix.system)
+        except ValueError as problem:
+            yield error("bad-system", "nix.system", str(problem), "or name a store path or flake")
 
 
 def _identity(spec: ImageSpec) -> Iterator[Problem]:

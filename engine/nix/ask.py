@@ -1,0 +1,151 @@
+"""Asks nix: one process each, its answer or a reason in words.
+
+The only module of this package that starts a process, and it starts none that builds.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from engine.nix.closure import BadClosure, Closure, StorePath, parse
+from engine.nix.store import Store
+from engine.spec.installable import Attribute, Flake
+
+OLDEST = (2, 4)
+"""The first with `nix path-info --json` and flakes behind an experimental feature."""
+
+EXPERIMENTAL = ("--extra-experimental-features", "nix-command flakes")
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+_INVALID = re.compile(r"path '(/nix/store/[^']+)' is not valid")
+# Lines of nix that are no part of the reason.
+_NOISE = ("warning:", "don't know how to build", "copying ", "evaluating ")
+
+
+class NixMissing(Exception):
+    """There is no nix, or one that is too old; the message says which."""
+
+
+class NixFailed(Exception):
+    """Nix refused; the message is its own reason."""
+
+
+class NotValid(NixFailed):
+    """A path is not a valid one of the store.
+
+    Attributes:
+        path: The path.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is not in the store")
+        self.path = path
+
+
+def require(environment: Mapping[str, str]) -> None:
+    """Makes sure that there is a nix that can be asked.
+
+    Raises:
+        NixMissing: There is none.
+    """
+    path = shutil.which("nix", path=environment.get("PATH"))
+    if path is None:
+        raise NixMissing("nix is not installed")
+    version = _version(path)
+    if version is not None and version < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise NixMissing(
+            f"{path} is version {version[0]}.{version[1]}, and {oldest} or newer is needed"
+        )
+
+
+@cache
+def _version(path: str) -> tuple[int, int] | None:
+    answer = subprocess.run((path, "--version"), capture_output=True, text=True, check=False)
+    found = _VERSION.search(answer.stdout)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def closure(roots: Sequence[str], store: Store, environment: Mapping[str, str]) -> Closure:
+    """Returns the closure of store paths.
+
+    Raises:
+        NotValid: One is not a valid path of the store.
+        NixFailed: Nix does not answer.
+        BadClosure: What it answers is no closure.
+    """
+    answer = _nix(("path-info", *store.arguments, "--json", "--recursive", *roots), environment)
+    # One object for all paths is how later versions answer, with the store beside them.
+    return Closure(parse(answer), tuple(roots))
+
+
+def path_info(path: str, store: Store, environment: Mapping[str, str]) -> StorePath:
+    """Returns what the store knows of one path.
+
+    Raises:
+        NotValid: It is not a valid path of the store.
+        NixFailed: Nix does not answer.
+    """
+    answer = parse(_nix(("path-info", *store.arguments, "--json", path), environment))
+    if not answer:
+        raise NotValid(path)
+    return answer[0]
+
+
+def evaluate(installable: Flake | Attribute, store: Store, environment: Mapping[str, str]) -> str:
+    """Returns the store path that something would have once it is built; builds nothing.
+
+    Raises:
+        NixFailed: It cannot be evaluated.
+    """
+    if isinstance(installable, Attribute):
+        what: tuple[str, ...] = ("-f", installable.file, f"{installable.name}.outPath")
+    else:
+        reference, mark, attribute = installable.reference.partition("#")
+        what = (f"{reference}#{attribute if mark else 'default'}.outPath",)
+    argv = ("eval", *store.arguments, "--read-only", "--raw", *what)
+    return _nix(argv, environment).decode()
+
+
+def literal(text: str, environment: Mapping[str, str]) -> bytes:
+    """Returns a Nix expression's value as JSON.
+
+    Raises:
+        NixFailed: It cannot be evaluated, or has no JSON form.
+    """
+    # A store of no account: evaluation alone needs one to exist, and must not touch the real one.
+    return _nix(("eval", "--store", "dummy://", "--json", "--impure", "--expr", text), environment)
+
+
+def _nix(arguments: Sequence[str], environment: Mapping[str, str]) -> bytes:
+    answer = subprocess.run(
+        ("nix", *EXPERIMENTAL, *arguments),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=dict(environment),
+        check=False,
+    )
+    if answer.returncode == 0:
+        return answer.stdout
+    said = answer.stderr.decode(errors="replace")
+    if found := _INVALID.search(said):
+        raise NotValid(found[1])
+    raise NixFailed(reason(said) or f"nix exited with status {answer.returncode}")
+
+
+def reason(said: str) -> str:
+    """Returns the part of nix's standard error that says why, on one line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    at = next((i for i, line in enumerate(lines) if line.startswith("error:")), None)
+    kept = lines[at:] if at is not None else lines[-3:]
+    kept = [line for line in kept if not line.startswith(_NOISE)]
+    return " ".join(kept[:12]).removeprefix("error:").strip()
+
+
+__all__ = [
+    "BadClosure", "NixFailed", "NixMissing", "NotValid", "closure", "evaluate", "literal",
+    "path_info", "reason", "require",
+]  # fmt: skip
