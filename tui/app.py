@@ -17,6 +17,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.timer import Timer
 from textual.worker import Worker, WorkerError
 
@@ -52,6 +53,16 @@ CANCELLED = 130
 COLUMNS: list[tuple[int, str]] = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (110, "-wide")]
 ROWS: list[tuple[int, str]] = [(0, "-short"), (18, "-low"), (24, "-medium"), (34, "-tall")]
 """Sizes of the terminal from which the style sheet has rules of their own."""
+
+
+class _BlockScrollBar(ScrollBarRender):
+    """A scroll bar of whole cells: no glyph that a terminal may lack."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
+
+
+ScrollBar.renderer = _BlockScrollBar
 
 
 class DiskwrightApp(App[int]):

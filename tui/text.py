@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 
 from rich.cells import cell_len, chop_cells
-
-_CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
 
 
 def visible(text: str | bytes) -> str:
     r"""Returns text in which nothing can move the cursor, start a sequence or hide.
 
-    Control, format and surrogate characters are shown as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
+    What is not printable is shown as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
     """
     if isinstance(text, bytes):
         text = os.fsdecode(text)
@@ -23,7 +20,7 @@ def visible(text: str | bytes) -> str:
 
 
 def _escape(character: str) -> str:
-    if unicodedata.category(character) not in _CONTROL:
+    if character.isprintable():
         return character
     point = ord(character)
     if 0xDC80 <= point <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it
@@ -55,7 +52,9 @@ def cut_left(text: str, width: int, ellipsis: str = "…") -> str:
         return ""
     if cell_len(text) <= width:
         return text
-    return ellipsis + (chop_cells(text[::-1], max(width - 1, 1)) or [""])[0][::-1]
+    if width == 1:
+        return ellipsis
+    return ellipsis + (chop_cells(text[::-1], width - 1) or [""])[0][::-1]
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:

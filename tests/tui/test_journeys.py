@@ -303,7 +303,7 @@ async def test_resume_after_a_crash(make_app: MakeApp, home: Path) -> None:
 
 
 async def test_a_broken_spec_is_told_in_full(make_app: MakeApp, home: Path) -> None:
-    (home / "broken.toml").write_text('schema = 1\nlayuot = 3\n[size]\ndisk = [1]\n')
+    (home / "broken.toml").write_text("schema = 1\nlayuot = 3\n[size]\ndisk = [1]\n")
     app = make_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()

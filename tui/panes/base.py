@@ -52,8 +52,8 @@ class Pane(VerticalScroll, can_focus=False):
         self.show(self.preview)
 
     def watch_preview(self, preview: Preview) -> None:
-        """Shows the new preview in every field."""
-        if self.is_mounted:
+        """Shows the new preview; a pane out of sight waits until it is entered."""
+        if self.is_mounted and self.display:
             self.show(preview)
 
     def watch_outdir(self) -> None:

@@ -97,8 +97,8 @@ sources are read when the image is built, and the build stops if they changed me
         width = max(min(40, (self.size.width - 38) * 2 // 3), 10)
         for index, entry in enumerate(preview.spec.contents):
             table.add_row(
-                Text(cut_left(visible(entry.source), width)),
-                Text(cut_left(visible(entry.target), max(width // 2, 8))),
+                Text(cut_left(visible(entry.source), width, self.glyphs.ellipsis)),
+                Text(cut_left(visible(entry.target), max(width // 2, 8), self.glyphs.ellipsis)),
                 Text(self._found(preview, index), justify="right"),
                 self._state(preview, index),
                 Text(visible(entry.mode or self.glyphs.dash)),

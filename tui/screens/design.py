@@ -145,6 +145,7 @@ class DesignScreen(Screen[None]):
     def _show_step(self, step: str) -> None:
         self._visited.add(step)
         self.query_one(ContentSwitcher).current = step
+        self.pane.show(self.preview)
         self.query_one("#lead", Plain).show(self.pane.LEAD)
         self.remove_class("-full")
         self._show_rail()

@@ -96,7 +96,8 @@ nothing is written before you press build.
         options.append(_heading("A spec that exists"))
         options.append(self._option(Offer("open", ""), "Open a file..."))
         options.extend(
-            self._option(Offer("recent", path), cut_left(path, 60)) for path in self.recent
+            self._option(Offer("recent", path), cut_left(visible(path), 60, self.glyphs.ellipsis))
+            for path in self.recent
         )
         return options
 

@@ -45,7 +45,7 @@ class TitleBar(Widget):
             (name, "bold"),
             (mark, "$state-warning"),
             " " * max(width - left - cell_len(right) - 1, 1),
-            (cut(right, max(width - left - 2, 0)), "$muted"),
+            (cut(right, max(width - left - 2, 0), self.glyphs.ellipsis), "$muted"),
         )
 
 

@@ -53,12 +53,18 @@ class BreakdownBar(Widget):
     In one row it is the bar alone.
     """
 
-    plan: reactive[Plan | None] = reactive(None, layout=True)
+    plan: reactive[Plan | None] = reactive(None)
     exact = reactive(False)
 
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.glyphs = glyphs
+
+    def watch_plan(self) -> None:
+        """Lays the screen out anew only where the height changes."""
+        size = self.size
+        if self.get_content_height(size, size, size.width) != size.height:
+            self.refresh(layout=True)
 
     @property
     def fills(self) -> dict[str, str]:
@@ -93,7 +99,7 @@ class BreakdownBar(Widget):
             Content.assemble(
                 (self.fills[kind(share)] * 2, f"$share-{kind(share)}"),
                 " ",
-                pad(cut(share.label, name), name),
+                pad(cut(share.label, name, self.glyphs.ellipsis), name),
                 " ",
                 pad(self._figure(share.bytes), figure, right=True),
             )

@@ -213,5 +213,7 @@ class Choices(Widget, can_focus=True):
             rest -= drawing + 1
         detail = f"not now: {choice.blocked}" if choice.blocked else choice.detail
         if detail and (choice.blocked or cell_len(detail) <= rest or not drawing):
-            content = content + " " + Content.styled(cut(detail, rest), "$muted")
+            content = (
+                content + " " + Content.styled(cut(detail, rest, self.glyphs.ellipsis), "$muted")
+            )
         return content

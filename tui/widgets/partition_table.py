@@ -81,7 +81,7 @@ figure of the chosen row, exact.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("table")
 
-    plan: reactive[Plan | None] = reactive(None, layout=True)
+    plan: reactive[Plan | None] = reactive(None)
     selected = reactive(0)
 
     @dataclass
@@ -93,6 +93,12 @@ figure of the chosen row, exact.
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.glyphs = glyphs
+
+    def watch_plan(self) -> None:
+        """Lays the screen out anew only where the height changes."""
+        size = self.size
+        if self.get_content_height(size, size, size.width) != size.height:
+            self.refresh(layout=True)
 
     def action_move(self, by: int) -> None:
         """Chooses another row."""
@@ -133,7 +139,11 @@ figure of the chosen row, exact.
                 pad(texts[index + 1], _wide(texts), right=column.right) for column, texts in columns
             )
             style = ("bold reverse" if self.has_focus else "bold") if chosen else ""
-            lines.append(Content.styled(fit(row, width), "$muted" if index < 0 else style))
+            lines.append(
+                Content.styled(
+                    fit(row, width, self.glyphs.ellipsis), "$muted" if index < 0 else style
+                )
+            )
         lines.append(Content(""))
         lines.extend(self._details(width))
         return Content("\n").join(lines)
@@ -148,7 +158,8 @@ figure of the chosen row, exact.
         label = max(len(name) for name, _ in pairs) + 2
         return [
             Content.assemble(
-                (pad(name, label), "$muted"), cut(visible(value), max(width - label, 1))
+                (pad(name, label), "$muted"),
+                cut(visible(value), max(width - label, 1), self.glyphs.ellipsis),
             )
             for name, value in pairs
         ]

@@ -108,7 +108,7 @@ Every step can be visited at any time, in any order; nothing is asked twice.
         for number, step in enumerate(self.steps, start=1):
             mark = self.glyphs.state(step.state)
             cursor = self.glyphs.cursor if step.key == self.current else " "
-            title = fit(f"{cursor}{number} {step.title}", max(width - 2, 0))
+            title = fit(f"{cursor}{number} {step.title}", max(width - 2, 0), self.glyphs.ellipsis)
             state = STATE_STYLES[step.state]
             if step.key == self.current and self.has_focus:
                 state = ""
@@ -118,7 +118,11 @@ Every step can be visited at any time, in any order; nothing is asked twice.
                 else Content(title)
             )
             word = STATE_WORDS[step.state]
-            lines.append(Content.styled(fit(f"     {word}", width), STATE_STYLES[step.state]))
+            lines.append(
+                Content.styled(
+                    fit(f"     {word}", width, self.glyphs.ellipsis), STATE_STYLES[step.state]
+                )
+            )
             lines.append(Content(""))
         return Content("\n").join(lines)
 

@@ -1,0 +1,196 @@
+"""The steps of a build: what is done, what runs and how fast, what is still to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import BindingType
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.widget import Widget
+
+from engine.units import human
+from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
+from tui.progress import BuildState, StepState, clock
+from tui.text import cut, fit, pad, visible
+
+SILENCE = 2.0
+"""Seconds without an event before it is said that a tool still runs."""
+_BAR = 16
+_TITLE = 36
+
+
+class StageList(Widget, can_focus=True):
+    """One row for each step; choosing one keeps the log to its lines."""
+
+    HELP = """
+# Steps
+
+Every step of the plan in its order. Up and Down choose one, Enter shows its lines alone in the
+log, and all of them again.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = bindings("stages")
+
+    @dataclass
+    class Chosen(Message):
+        """The log of a step is wanted."""
+
+        step: str
+
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.glyphs = glyphs
+        self.state = BuildState()
+        self.elapsed = 0.0
+        self.selected: int | None = None
+        self._rows = 0
+
+    def show(self, state: BuildState, elapsed: float) -> None:
+        """Draws a state of the build, `elapsed` seconds after it began."""
+        self.state, self.elapsed = state, elapsed
+        grown = len(state.steps) != self._rows
+        self._rows = len(state.steps)
+        self.refresh(layout=grown)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """A row for each step."""
+        return max(len(self.state.steps), 1)
+
+    # ------------------------------------------------------------------ choosing
+
+    def _steps(self) -> list[StepState]:
+        return list(self.state.steps.values())
+
+    def _focal(self) -> int:
+        """Returns the row that must be in sight."""
+        steps = self._steps()
+        if self.has_focus and self.selected is not None:
+            return min(self.selected, max(len(steps) - 1, 0))
+        begun = [index for index, step in enumerate(steps) if step.status != "pending"]
+        return begun[-1] if begun else 0
+
+    def action_move(self, by: int) -> None:
+        """Chooses another step."""
+        at = self._focal() if self.selected is None else self.selected
+        self.selected = min(max(at + by, 0), max(len(self.state.steps) - 1, 0))
+        self.refresh()
+
+    def action_take(self) -> None:
+        """Asks for the log of the step."""
+        steps = self._steps()
+        if steps:
+            self.selected = self._focal()
+            self.post_message(self.Chosen(steps[self.selected].id))
+
+    def on_click(self, event: events.Click) -> None:
+        """Chooses the step under the pointer and asks for its log."""
+        at = self._top() + event.y
+        if at < len(self.state.steps):
+            self.selected = at
+            self.action_take()
+            self.refresh()
+
+    def on_focus(self) -> None:
+        """Draws the selection."""
+        self.selected = self._focal() if self.selected is None else self.selected
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Hides the selection."""
+        self.refresh()
+
+    # ------------------------------------------------------------------ drawing
+
+    def _top(self) -> int:
+        """Returns the first row in sight: the one that matters stays near the middle."""
+        height = max(self.size.height, 1)
+        return min(
+            max(self._focal() - height // 2, 0), max(len(self.state.steps) - height, 0)
+        )
+
+    def render(self) -> Content:
+        """Draws the rows that fit."""
+        steps, top, width = self._steps(), self._top(), self.size.width
+        if not steps:
+            return Content.styled("Preparing", "$muted")
+        rows = []
+        for at in range(top, min(top + max(self.size.height, 1), len(steps))):
+            row = self._row(steps[at], width)
+            if self.has_focus and at == self.selected:
+                row = Content.styled(fit(row.plain, width), "bold reverse")
+            rows.append(row)
+        return Content("\n").join(rows)
+
+    def _row(self, step: StepState, width: int) -> Content:
+        mark, style = self._mark(step)
+        right = self._figures(step, width)
+        name = min(_TITLE, max(width - 2 - (cell_len(right) + 2 if width < 60 else 0), 8))
+        title = visible(step.title)
+        if step.status == "running" and (quiet := self._quiet()):
+            right = quiet
+        left = Content.assemble(
+            (f"{mark} ", style),
+            (
+                pad(cut(title, name, self.glyphs.ellipsis), name),
+                {"running": "bold", "pending": "$muted", "failed": style}.get(step.status, ""),
+            ),
+        )
+        room = max(width - left.cell_length - 2, 0)
+        shown = cut(right, room, self.glyphs.ellipsis)
+        return left + Content.assemble("  ", (shown, self._figure_style(step)))
+
+    def _figure_style(self, step: StepState) -> str:
+        return {"running": "", "failed": "$state-error"}.get(step.status, "$muted")
+
+    def _mark(self, step: StepState) -> tuple[str, str]:
+        glyphs = self.glyphs
+        if step.status == "running":
+            return glyphs.spinner[int(self.elapsed * 4) % len(glyphs.spinner)], "bold $accent"
+        return {
+            "pending": (glyphs.untouched, "$muted"),
+            "ok": (glyphs.done, "$state-done"),
+            "failed": (glyphs.error, "bold $state-error"),
+            "skipped": (glyphs.dash, "$muted"),
+            "cancelled": (glyphs.error, "$state-warning"),
+        }[step.status]
+
+    def _quiet(self) -> str:
+        """Returns a sign of life when the tool has been silent."""
+        state = self.state
+        silent = self.elapsed - state.time
+        if silent < SILENCE or state.current is None:
+            return ""
+        tool = state.current.command[0] if state.current.command else "working"
+        return f"still running {visible(tool)}, silent for {clock(silent)}"
+
+    def _figures(self, step: StepState, width: int) -> str:
+        if step.status == "pending":
+            return human(step.weight) if step.weight and width >= 60 else ""
+        if step.status == "running":
+            return self._running(step, width)
+        word = "" if step.status == "ok" else f"{step.status}  "
+        return f"{word}{step.seconds:7.2f} s"
+
+    def _running(self, step: StepState, width: int) -> str:
+        elapsed = clock(max(self.elapsed - step.begun, 0))
+        if step.total <= 0:
+            return elapsed
+        amount = human if step.unit == "bytes" else "{:,}".format
+        filled = min(step.done * _BAR // step.total, _BAR)
+        bar = self.glyphs.used * filled + self.glyphs.free * (_BAR - filled)
+        parts = [f"{step.done * 100 // step.total:3} %"]
+        if width >= 72:
+            parts.insert(0, bar)
+        rate, left = step.rate(), step.left()
+        if width >= 100:
+            parts.append(f"{amount(step.done)} of {amount(step.total)}")
+        if width >= 60:
+            parts.append(f"{amount(rate)}/s" if rate is not None else elapsed)
+        if left is not None:
+            parts.append(f"{clock(left)} left")
+        return "  ".join(parts)
