@@ -170,3 +170,22 @@ def seen(name: bytes, value: bytes) -> bytes:
         for tag, bits, identity in struct.iter_unpack("<HHI", value[4:])
     ]
     return value[:4] + b"".join(entries)
+
+
+def listing(image: Path, offset: int, number: int) -> dict[bytes, int]:
+    """Returns the names in a directory and their inodes."""
+    return _names(next(_answers(image, offset, [f"ls -p <{number}>"])))
+
+
+def htree(image: Path, offset: int, number: int) -> bytes:
+    """Returns what debugfs tells of a directory's index."""
+    return next(_answers(image, offset, [f"htree_dump <{number}>"]))
+
+
+def pieces(image: Path, offset: int, number: int) -> Iterator[bytes]:
+    """Yields a file of any size, a MiB at a time."""
+    command = ["debugfs", "-R", f"cat <{number}>", f"{image}?offset={offset}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        while piece := process.stdout.read(1 << 20):
+            yield piece
