@@ -19,11 +19,13 @@ from engine.events import (
 )
 from engine.pipeline import failure
 from engine.pipeline.failure import StepFailed
+from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
 from engine.pipeline.staging import RECORD, Staging, locked
 from engine.pipeline.steps import STEPS
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
+from engine.plan.preflight import peak_bytes
 from engine.plan.render import to_json
 from engine.problem import Problem, Refused, errors
 
@@ -74,15 +76,25 @@ def _prepared(
     refuse(plan, outdir, force=force)
     with locked(outdir):
         staging = Staging(outdir, plan.settings.stem)
-        staging.folder.mkdir()
-        record = staging.part(RECORD)
         try:
-            with Recorder(record, emit) as recorder:
-                yield recorder, staging
+            with _recorder(staging, emit) as recorder:
+                try:
+                    yield recorder, staging
+                finally:
+                    with contextlib.suppress(OSError):
+                        staging.part(RECORD).replace(outdir / RECORD)
         finally:
-            with contextlib.suppress(OSError):
-                record.replace(outdir / RECORD)
             staging.discard()
+
+
+def _recorder(staging: Staging, emit: Emit) -> Recorder:
+    """Begins the record, the first thing that a build writes."""
+    try:
+        return Recorder(staging.part(RECORD), emit)
+    except OSError as error:
+        message = f"the output folder {staging.outdir} cannot be written to: {error.strerror}"
+        hint = "give another output folder"
+        raise Refused([Problem("output-folder", "error", "", message, hint)]) from error
 
 
 def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
@@ -107,11 +119,15 @@ def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
 async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
     emit(BuildStarted(plan=to_json(plan)))
     artifacts: dict[str, Artifact] = {}
+    proofs: list[Verdict] = []
     current = ""
     try:
         for step in plan.steps:
             current = step.id
-            work = Work(plan=plan, step=step, staging=staging, emit=emit, artifacts=artifacts)
+            work = Work(
+                plan=plan, step=step, staging=staging, emit=emit, artifacts=artifacts,
+                proofs=proofs,
+            )  # fmt: skip
             with _narrated(work, emit):
                 await STEPS[step.id](work)
     except asyncio.CancelledError:
@@ -126,6 +142,10 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
             message=problem.message,
             hint=problem.hint or None,
         )
+    except Exception as fault:
+        message = f"a fault of Diskwright: {type(fault).__name__}: {fault}"
+        emit(BuildFinished(status="failed", seconds=emit.elapsed, step=current, message=message))
+        raise
     else:
         result = BuildResult(status="ok", seconds=emit.elapsed, artifacts=tuple(artifacts.values()))
     emit(
@@ -159,10 +179,9 @@ def _narrated(work: Work, emit: Recorder) -> Iterator[None]:
 
 def _explain(error: StepFailed | OSError, plan: Plan, staging: Staging) -> StepFailed:
     """Returns the failure as a person should read it: a full disk by its figures."""
-    written = staging.allocated()
-    needed = plan.disk.bytes
+    room = failure.Room(staging.outdir, needed=peak_bytes(plan), written=staging.allocated())
     if isinstance(error, OSError):
-        return failure.from_os_error(error, staging.outdir, needed, written)
-    if failure.out_of_space(error.message):
-        return failure.full(staging.outdir, needed, written)
+        return failure.from_os_error(error, room)
+    if failure.out_of_space(error.message) or room.tight:
+        return failure.full(room, error.message)
     return error

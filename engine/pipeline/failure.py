@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.units import human
 
+_TIGHT = 1 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -25,35 +27,55 @@ def out_of_space(text: str) -> bool:
     return os.strerror(errno.ENOSPC) in text or os.strerror(errno.EDQUOT) in text
 
 
-def full(folder: Path, needed: int, written: int) -> StepFailed:
-    """Returns the failure of a build whose output folder ran full.
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a build has and takes on the file system of its output folder, in bytes.
 
-    Args:
-        folder: The output folder.
-        needed: Bytes the build may write at its peak.
-        written: Bytes on disk when it stopped.
+    Attributes:
+        needed: What it takes at its peak.
+        written: What it had written when it stopped.
     """
-    status = os.statvfs(folder)
-    available = status.f_bavail * status.f_frsize
-    missing = max(needed - written - available, 0)
+
+    folder: Path
+    needed: int
+    written: int
+
+    @property
+    def available(self) -> int:
+        """What is left for an ordinary user."""
+        status = os.statvfs(self.folder)
+        return status.f_bavail * status.f_frsize
+
+    @property
+    def tight(self) -> bool:
+        """Whether so little is left that a failure is likely for want of it.
+
+        mtools and mkfs.fat do not say why they cannot write, some not even that they cannot.
+        """
+        return self.available < min(_TIGHT, self.needed - self.written)
+
+
+def full(room: Room, reason: str) -> StepFailed:
+    """Returns the failure of a build whose output folder ran full."""
+    available = room.available
+    missing = max(room.needed - room.written - available, 0)
+    advice = f"free at least {human(missing)} there" if missing else "free some space there"
     return StepFailed(
-        f"the file system of {folder} is full: the build needs up to {human(needed)} "
-        f"({needed} bytes), {human(written)} were written and {human(available)} are left",
-        f"free at least {human(missing)} there, or give another output folder with -o"
-        if missing
-        else "free some space there, or give another output folder with -o",
+        f"{room.folder} is on a file system that is full: the build takes up to "
+        f"{human(room.needed)} ({room.needed} bytes), {human(room.written)} were written and "
+        f"{human(available)} ({available} bytes) are left; {reason}",
+        f"{advice}, or give another output folder",
     )
 
 
-def from_os_error(error: OSError, folder: Path, needed: int, written: int) -> StepFailed:
+def from_os_error(error: OSError, room: Room) -> StepFailed:
     """Returns the failure that an error of the operating system amounts to."""
+    reason = error.strerror or str(error)
     if error.errno in _NO_SPACE:
-        return full(folder, needed, written)
+        return full(room, reason)
     name = error.filename
     where = f"{os.fsdecode(name)}: " if isinstance(name, (str, bytes)) else ""
-    reason = error.strerror or str(error)
+    hint = ""
     if error.errno == errno.EIO:
-        return StepFailed(
-            f"{where}{reason}", "the storage device reports an error: see the kernel log (dmesg)"
-        )
-    return StepFailed(f"{where}{reason}")
+        hint = "the storage device reports an error: see the kernel log (dmesg)"
+    return StepFailed(f"{where}{reason}", hint)

@@ -20,6 +20,18 @@ _FLAGS = {
     "esp": 18,  # PED_PARTITION_ESP of libparted's disk.h, for which pyparted has no name
     "bios_grub": parted.PARTITION_BIOS_GRUB,
 }
+# pyparted's exceptions have no base of their own.
+_TROUBLES = (
+    parted.ConstraintException,
+    parted.CreateException,
+    parted.DeviceException,
+    parted.DiskException,
+    parted.DiskLabelException,
+    parted.GeometryException,
+    parted.IOException,
+    parted.PartedException,
+    parted.PartitionException,
+)
 # libparted reads the sector size of an image file from this variable, for the whole process.
 _SECTOR_VARIABLE = "PARTED_SECTOR_SIZE"
 _sector_size_lock = threading.Lock()
@@ -43,7 +55,7 @@ def _write(image: Path, plan: Plan) -> None:
             for partition in plan.partitions:
                 _add(disk, device, partition, plan.disk)
             disk.commitToDevice()
-    except (parted.PartedException, parted.CreateException) as error:
+    except _TROUBLES as error:
         raise StepFailed(f"libparted refused the partition table: {error}") from error
 
 
