@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from engine.boot import grub, kernels, systemd_boot, uki
 from engine.boot.architecture import HEADER_BYTES, X86_64, Architecture, of_kernel
+from engine.boot.given import given
 from engine.boot.menu import MenuEntry
-from engine.boot.parts import LoaderParts, gather
+from engine.boot.parts import LoaderParts, Missing, gather
 from engine.boot.pe import BadStub
-from engine.boot.sources import file_of
-from engine.boot.tree import follow, read, read_text
+from engine.boot.tree import read_text, regular
 from engine.manifest.entry import Entry, SourceChanged
+from engine.manifest.lookup import read
 from engine.manifest.manifest import Manifest
-from engine.problem import Problem
+from engine.manifest.memory import file_of
+from engine.problem import Fix, Problem
+from engine.spec.layouts import LAYOUTS
+from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 
 _MACHINE_ID = b"etc/machine-id"
 # What systemd takes for "first boot" (machine-id(5)).
 _UNINITIALIZED = b"uninitialized\n"
 _OWN_LOADERS = {"grub", "systemd-boot", "uki"}
-_BIOS_LAYOUTS = {"legacy", "legacy+gpt", "hybrid"}
-_UEFI_LAYOUTS = {"efi", "hybrid"}
+_BIOS_SECTOR = 512
+_SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +37,12 @@ class BootAssets:
         esp_files: Files for the ESP.
         root_files: Files for the root file system; they replace the contents' own.
         root_removed: Paths of the contents left out of the root file system.
-        boot: GRUB's boot.img, "" where nothing boots by BIOS.
+        boot: GRUB's boot.img, empty where nothing boots by BIOS.
         core: GRUB's core.img, not yet placed.
-        efi_path: The loader's path on the ESP, for a boot variable; not the removable one.
-        problems: Why it can't boot.
+        architecture: Of the default kernel, as `uname -m` has it; "" where none is known.
+        efi_path: The loader's own path on the ESP, which a boot variable names.
+        missing: What this machine lacks to prepare the loader.
+        problems: Why it cannot boot.
     """
 
     menu: tuple[MenuEntry, ...] = ()
@@ -45,92 +51,142 @@ class BootAssets:
     root_removed: tuple[bytes, ...] = ()
     boot: bytes = b""
     core: bytes = b""
-    efi_path: str = ""
-    problems: tuple[Problem, ...] = field(default=())
+    architecture: str = ""
+    efi_path: str = X86_64.removable_path.decode()
+    missing: tuple[Missing, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def is_own(settings: Settings) -> bool:
+    """Whether a loader of this tool's own is to be installed, and has a place for it."""
+    return settings.loader in _OWN_LOADERS and LOADERS[settings.loader].fits(settings.table)
 
 
 def boots_by_bios(settings: Settings) -> bool:
-    """Whether this tool writes BIOS boot code: GRUB where chosen, and always on a hybrid disk."""
-    if settings.table == "hybrid":
-        return settings.loader in _OWN_LOADERS
-    return settings.loader == "grub" and settings.table in _BIOS_LAYOUTS
+    """Whether this tool writes BIOS boot code: wherever the layout promises to start that way."""
+    return is_own(settings) and "bios" in LAYOUTS[settings.table].boots
 
 
-def assemble(
-    settings: Settings, root: Manifest, *, root_uuid: str,
-    kernel: Entry | None = None, initrd: Entry | None = None,
-) -> BootAssets:  # fmt: skip
+def boots_by_uefi(settings: Settings) -> bool:
+    """Whether this tool fills the ESP with a loader."""
+    return is_own(settings) and "uefi" in LAYOUTS[settings.table].boots
+
+
+def assemble(settings: Settings, root: Manifest) -> BootAssets:
     """Decides what a loader adds to an image, from the contents' manifest.
+
+    Reads kernels' headers, a few small files of the image and the host's loader binaries; has
+    grub-mkimage write into memory. Never raises for what a user can cause.
 
     Args:
         settings: The spec, resolved.
         root: The root file system's contents.
-        root_uuid: The UUID the root file system will have.
-        kernel: The entry of `boot.kernel`, where the spec names one.
-        initrd: That of `boot.initrd`.
     """
-    if settings.loader not in _OWN_LOADERS or settings.table == "none":
+    if not is_own(settings):
         return BootAssets()
     try:
-        return _assemble(settings, root, root_uuid, kernel, initrd)
+        return _assemble(settings, root)
     except (OSError, SourceChanged, BadStub) as error:
         problem = Problem(
             code="loader-failed", severity="error", path="boot.loader",
-            message=f"{settings.loader} can't be prepared: {error}",
+            message=f"{LOADERS[settings.loader].title} cannot be prepared: {error}",
         )  # fmt: skip
         return BootAssets(problems=(problem,))
 
 
-def _assemble(
-    settings: Settings, root: Manifest, root_uuid: str, kernel: Entry | None, initrd: Entry | None
-) -> BootAssets:
+def _assemble(settings: Settings, root: Manifest) -> BootAssets:
+    mtime_ns = settings.source_date_epoch * _SECOND_NS
+    named = given(settings, root, mtime_ns)
+    if named.problems:
+        return BootAssets(problems=named.problems)
     found = kernels.find(
-        root, kernel=kernel, initrd=initrd, cmdline=settings.cmdline, root_uuid=root_uuid,
+        root, kernel=named.kernel, initrd=named.initrd, cmdline=settings.cmdline,
+        root_uuid=settings.root_filesystem_uuid,
         nix_system=settings.nix_system if settings.nix_system.startswith("/") else "",
     )  # fmt: skip
     if not found.entries:
         return BootAssets(problems=found.problems)
-    header = read(found.entries[0].kernel, HEADER_BYTES)
-    architecture = of_kernel(header) or X86_64
-    parts = _parts(settings, architecture, root_uuid)
-    problems = [*found.problems, *_missing(settings, parts)]
-    if problems:
-        return BootAssets(menu=found.entries, problems=tuple(problems))
-
-    mtime_ns = settings.source_date_epoch * 1_000_000_000
-    removed, replaced = _machine_id(settings, root, mtime_ns)
     menu = found.entries
+    architecture = of_kernel(read(menu[0].kernel, HEADER_BYTES))
+    problems = (*found.problems, *_unfit(settings, menu[0], architecture))
+    if architecture is None or problems:
+        return BootAssets(menu=menu, problems=problems)
+    parts = _parts(settings, architecture)
+    if parts.missing:
+        return BootAssets(menu=menu, architecture=architecture.name, missing=parts.missing)
+
+    removed, replaced = _machine_id(settings, root, mtime_ns)
+    replaced += named.added
     if parts.grub_core or parts.grub_efi:
-        text = grub.menu_config(menu, root_uuid).encode("utf-8", "surrogateescape")
+        text = grub.menu_config(menu).encode("utf-8", "surrogateescape")
         replaced.append(file_of(grub.CONFIG_PATH, text, mtime_ns=mtime_ns))
     esp, efi_path = _esp_files(settings, root, menu, parts, architecture, mtime_ns)
     return BootAssets(
         menu=menu, esp_files=tuple(esp), root_files=tuple(replaced), root_removed=tuple(removed),
-        boot=parts.grub_boot, core=parts.grub_core, efi_path=efi_path,
+        boot=parts.grub_boot, core=parts.grub_core, architecture=architecture.name,
+        efi_path=efi_path,
     )  # fmt: skip
 
 
-def _parts(settings: Settings, architecture: Architecture, root_uuid: str) -> LoaderParts:
-    uefi = settings.table in _UEFI_LAYOUTS
+def _unfit(
+    settings: Settings, entry: MenuEntry, architecture: Architecture | None
+) -> tuple[Problem, ...]:
+    loader = LOADERS[settings.loader]
+    if architecture is None:
+        return (
+            _error(
+                "kernel-unknown", "boot.kernel",
+                f"{entry.kernel_path} is no kernel that a loader can start: it has neither the "
+                "header of an x86-64 bzImage nor that of an arm64 Image",
+                "give the bootable image (vmlinuz), not the ELF file vmlinux",
+            ),
+        )  # fmt: skip
+    if architecture.name not in loader.architectures:
+        return (
+            _error(
+                "loader-architecture", "boot.loader",
+                f"{loader.title} is for {', '.join(loader.architectures)}, and "
+                f"{entry.kernel_path} is a kernel for {architecture.name}",
+                'take "systemd-boot" or "uki"',
+                Fix("Take systemd-boot", (("boot.loader", "systemd-boot"),)),
+            ),
+        )  # fmt: skip
+    if boots_by_bios(settings) and not architecture.grub_bios:
+        return (
+            _error(
+                "no-bios", "layout.table",
+                f"layout {settings.table} starts under a BIOS, and {entry.kernel_path} is a "
+                f"kernel for {architecture.name}, which has none",
+                'take layout.table = "efi"',
+                Fix("Start under UEFI only", (("layout.table", "efi"),)),
+            ),
+        )  # fmt: skip
+    if boots_by_bios(settings) and settings.sector_size != _BIOS_SECTOR:
+        return (
+            _error(
+                "bios-sector-size", "layout.sector_size",
+                f"is {settings.sector_size}, and a BIOS reads disks of {_BIOS_SECTOR}-byte "
+                f"sectors only; layout {settings.table} starts under a BIOS",
+                f'take {_BIOS_SECTOR}, or layout.table = "efi"',
+                Fix(f"Use {_BIOS_SECTOR}", (("layout.sector_size", _BIOS_SECTOR),)),
+            ),
+        )  # fmt: skip
+    return ()
+
+
+def _error(code: str, path: str, message: str, hint: str, fix: Fix | None = None) -> Problem:
+    return Problem(code, "error", path, message, hint, fix)
+
+
+def _parts(settings: Settings, architecture: Architecture) -> LoaderParts:
+    uefi = boots_by_uefi(settings)
     return gather(
-        architecture, root_uuid,
+        architecture, grub.ROOT_PARTITION[settings.table],
         want_systemd_boot=uefi and settings.loader == "systemd-boot",
         want_stub=uefi and settings.loader == "uki",
         want_grub_efi=uefi and settings.loader == "grub",
         want_grub_bios=boots_by_bios(settings),
     )  # fmt: skip
-
-
-def _missing(settings: Settings, parts: LoaderParts) -> list[Problem]:
-    return [
-        Problem(
-            code="loader-not-installed", severity="error", path="boot.loader",
-            message=f"{settings.loader} on {settings.table} needs {missing.what}, "
-            "which this machine does not have",
-            hint=f"on Debian: apt-get install {missing.package.replace(' and ', ' ')}",
-        )
-        for missing in parts.missing
-    ]  # fmt: skip
 
 
 def _esp_files(
@@ -155,7 +211,7 @@ def _esp_files(
         named = f"EFI/grub/grub{architecture.efi}.efi"
         paths = (architecture.removable_path, named.encode())
         return [file_of(path, parts.grub_efi, mtime_ns=mtime_ns) for path in paths], named
-    return [], ""
+    return [], BootAssets().efi_path
 
 
 def _pinned_machine_id(settings: Settings) -> bool:
@@ -170,10 +226,14 @@ def _kept_machine_id(settings: Settings, root: Manifest) -> str:
 def _machine_id(
     settings: Settings, root: Manifest, mtime_ns: int
 ) -> tuple[list[bytes], list[Entry]]:
-    """One machine's identity must not be baked into every copy of an image."""
-    present = follow(root, _MACHINE_ID)
-    if present is None or not present.is_regular or _pinned_machine_id(settings):
+    """One machine's identity must not be baked into every copy of an image.
+
+    An empty file already means what is wanted; one that the spec places itself is left alone.
+    """
+    present = regular(root, _MACHINE_ID)
+    if present is None or not present.size or _pinned_machine_id(settings):
         return [], []
     if settings.compat == "make-disk-image":
         return [present.path], []
-    return [], [file_of(present.path, _UNINITIALIZED, mtime_ns=mtime_ns)]
+    mode = present.mode & 0o7777
+    return [], [file_of(present.path, _UNINITIALIZED, mtime_ns=mtime_ns, mode=mode)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+FirmwareKind = Literal["bios", "uefi"]
 
 # Code and variable template that belong together: their sizes must match.
 _OVMF = (
@@ -33,14 +36,25 @@ class Firmware:
 
 
 def find_firmware(code: str = "", variables: str = "") -> Firmware | None:
-    """Returns the firmware given, or the first one installed, or None."""
+    """Returns the firmware given, or the first one installed that fits, or None.
+
+    Args:
+        code: Path of the firmware, or "" for an installed one.
+        variables: Path of the variables to start from, or "" for those that came with the code.
+            A store fits the code whose own template has the same size.
+    """
     if code:
-        pair = Firmware(Path(code), Path(variables or code.replace("CODE", "VARS")))
-        return pair if pair.code.is_file() and pair.variables.is_file() else None
-    for installed_code, installed_variables in _OVMF:
-        pair = Firmware(Path(installed_code), Path(variables or installed_variables))
-        if pair.code.is_file() and pair.variables.is_file():
+        given = Firmware(Path(code), Path(variables or code.replace("CODE", "VARS")))
+        return given if given.code.is_file() and given.variables.is_file() else None
+    for installed_code, template in _OVMF:
+        pair = Firmware(Path(installed_code), Path(template))
+        if not (pair.code.is_file() and pair.variables.is_file()):
+            continue
+        if not variables:
             return pair
+        own = Path(variables)
+        if own.is_file() and own.stat().st_size == pair.variables.stat().st_size:
+            return Firmware(pair.code, own)
     return None
 
 

@@ -14,12 +14,11 @@ from engine.boot.menu import MenuEntry
 
 SECTOR = 512
 CONFIG_PATH = b"boot/grub/grub.cfg"
-PREFIX = "/boot/grub"
 
 _COMMON_MODULES = (
-    "part_gpt", "part_msdos", "fat", "ext2", "search", "search_fs_uuid", "normal", "configfile",
-    "linux", "echo", "boot", "serial", "terminal", "test", "true", "ls", "cat", "halt", "reboot",
-    "minicmd",
+    "part_gpt", "part_msdos", "fat", "ext2", "search", "search_fs_uuid", "search_label", "normal",
+    "configfile", "linux", "echo", "boot", "serial", "terminal", "test", "true", "ls", "cat",
+    "halt", "reboot", "minicmd",
 )  # fmt: skip
 TARGET_MODULES: dict[str, tuple[str, ...]] = {
     "i386-pc": ("biosdisk", *_COMMON_MODULES),
@@ -56,21 +55,23 @@ class BootCode:
         return -(-len(self.core) // SECTOR)
 
 
-def mkimage_argv(target: str, config: str, output: str) -> tuple[str, ...]:
-    """Returns the grub-mkimage call for a core image with `config` embedded (grub-mkimage(1))."""
+# The root is the last partition of every layout. Named by its place on the disk that GRUB was
+# started from, it is found whatever other disks are there, and core.img is the same for all images.
+ROOT_PARTITION = {"legacy": "msdos1", "legacy+gpt": "gpt2", "efi": "gpt2", "hybrid": "gpt3"}
+
+
+def mkimage_argv(target: str, partition: str, output: str) -> tuple[str, ...]:
+    """Returns the grub-mkimage call for a core image that reads its menu from a partition.
+
+    Args:
+        target: Key of `TARGET_MODULES`.
+        partition: Of the disk that the core is started from, in GRUB's words ("gpt2").
+        output: Path of the core image.
+    """
     return (
-        "grub-mkimage", "-O", target, "-p", PREFIX, "-c", config, "-o", output,
+        "grub-mkimage", "-O", target, "-p", f"(,{partition})/boot/grub", "-o", output,
         *TARGET_MODULES[target],
     )  # fmt: skip
-
-
-def early_config(root_uuid: str) -> str:
-    """Returns the configuration embedded in core.img: find the root, read the menu there."""
-    return (
-        f"search.fs_uuid {root_uuid} root\n"
-        f"set prefix=($root){PREFIX}\n"
-        f"configfile ($root)/{CONFIG_PATH.decode()}\n"
-    )
 
 
 def quote(text: str) -> str:
@@ -78,8 +79,11 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def menu_config(entries: Sequence[MenuEntry], root_uuid: str, timeout: int = 3) -> str:
-    """Returns grub.cfg: a menu on the screen and, where there is one, the serial port."""
+def menu_config(entries: Sequence[MenuEntry], timeout: int = 3) -> str:
+    """Returns grub.cfg: a menu on the screen and, where there is one, the serial port.
+
+    Kernels are read from the partition that holds grub.cfg, which GRUB has as its root.
+    """
     lines = [
         "if serial --unit=0 --speed=115200; then",
         "  terminal_input console serial",
@@ -93,7 +97,6 @@ def menu_config(entries: Sequence[MenuEntry], root_uuid: str, timeout: int = 3) 
         words = " ".join(quote(word) for word in entry.options.split())
         lines += [
             f"menuentry {quote(entry.heading)} {{",
-            f"  search --no-floppy --fs-uuid --set=root {root_uuid}",
             f"  linux {quote(entry.kernel_path)} {words}",
         ]
         if entry.initrd_paths:

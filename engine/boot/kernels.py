@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import msgspec
 
 from engine.boot.menu import MenuEntry, Origin, version_key
-from engine.boot.tree import children, follow, read, read_text
+from engine.boot.tree import children, read_text, regular
 from engine.manifest.entry import Entry
+from engine.manifest.lookup import read
 from engine.manifest.manifest import Manifest
 from engine.problem import Problem
 
@@ -123,12 +124,12 @@ def _from_boot(manifest: Manifest) -> Iterator[_Candidate]:
 
 def _from_modules(manifest: Manifest) -> Iterator[_Candidate]:
     for folder in children(manifest, b"usr/lib/modules"):
-        kernel = follow(manifest, folder.path + b"/vmlinuz")
-        if kernel is None or not kernel.is_regular:
+        kernel = regular(manifest, folder.path + b"/vmlinuz")
+        if kernel is None:
             continue
         release = folder.name.decode("utf-8", "replace")
-        beside = (follow(manifest, folder.path + b"/" + n) for n in _MODULE_INITRD_NAMES)
-        initrds = next(((e,) for e in beside if e is not None and e.is_regular), ())
+        beside = (regular(manifest, folder.path + b"/" + n) for n in _MODULE_INITRD_NAMES)
+        initrds = next(((e,) for e in beside if e is not None), ())
         yield _Candidate(
             release, kernel, initrds or _boot_initrds(manifest, release), "", "modules"
         )
@@ -141,8 +142,8 @@ def _matching_initrds(manifest: Manifest, kernel: Entry) -> tuple[Entry, ...]:
 
 def _boot_initrds(manifest: Manifest, release: str) -> tuple[Entry, ...]:
     for pattern in _INITRD_NAMES:
-        entry = follow(manifest, b"boot/" + pattern.format(release).encode())
-        if entry is not None and entry.is_regular:
+        entry = regular(manifest, b"boot/" + pattern.format(release).encode())
+        if entry is not None:
             return (entry,)
     return ()
 
@@ -159,8 +160,8 @@ class _Bootspec(msgspec.Struct, frozen=True, rename="camel"):
 
 def _from_bootspec(manifest: Manifest, nix_system: str) -> Iterator[_Candidate]:
     system = nix_system.encode().lstrip(b"/") or _SYSTEM_PROFILE
-    document = follow(manifest, system + b"/boot.json")
-    if document is None or not document.is_regular:
+    document = regular(manifest, system + b"/boot.json")
+    if document is None:
         return
     try:
         fields = msgspec.json.decode(read(document, _BOOTSPEC_LIMIT), type=dict[str, msgspec.Raw])
@@ -182,10 +183,10 @@ def _generation(
     if raw is None:
         return
     spec = msgspec.json.decode(raw, type=_Bootspec)
-    kernel = follow(manifest, spec.kernel.encode())
+    kernel = regular(manifest, spec.kernel.encode())
     if kernel is None:
         return
-    initrd = follow(manifest, spec.initrd.encode()) if spec.initrd else None
+    initrd = regular(manifest, spec.initrd.encode()) if spec.initrd else None
     options = " ".join((f"init={spec.init}", *spec.kernel_params))
     title = spec.label or "NixOS"
     yield _Candidate(

@@ -23,10 +23,21 @@ _MKIMAGE_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something a loader needs that the host does not have."""
+    """Something a loader needs that the host does not have.
+
+    Attributes:
+        packages: What to install, for Debian, Fedora, Arch and Nix.
+    """
 
     what: str
-    package: str
+    packages: tuple[str, str, str, str]
+
+
+_SYSTEMD_BOOT = ("systemd-boot-efi", "systemd-boot-unsigned", "systemd", "systemd")
+_GRUB_UEFI = (
+    "grub-efi-amd64-bin grub-common", "grub2-efi-x64-modules grub2-tools", "grub", "grub2_efi",
+)  # fmt: skip
+_GRUB_BIOS = ("grub-pc-bin grub-common", "grub2-pc-modules grub2-tools", "grub", "grub2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +49,7 @@ class LoaderParts:
         stub: systemd's EFI stub.
         grub_efi: GRUB's core image for UEFI.
         grub_boot, grub_core: boot.img and core.img for BIOS.
-        missing: What could not be had, with the Debian package that brings it.
+        missing: What could not be had, with the packages that bring it.
     """
 
     systemd_boot: bytes = b""
@@ -50,24 +61,31 @@ class LoaderParts:
 
 
 def gather(
-    architecture: Architecture, root_uuid: str, *, want_systemd_boot: bool, want_stub: bool,
+    architecture: Architecture, grub_partition: str, *, want_systemd_boot: bool, want_stub: bool,
     want_grub_efi: bool, want_grub_bios: bool,
 ) -> LoaderParts:  # fmt: skip
-    """Collects the wanted parts from the host."""
+    """Collects the wanted parts from the host.
+
+    Args:
+        grub_partition: The partition with GRUB's menu, in its own words ("gpt2").
+
+    Raises:
+        OSError: A part cannot be read, or grub-mkimage failed.
+    """
     missing: list[Missing] = []
     boot = stub = efi = first = core = b""
     if want_systemd_boot:
         name = systemd_boot.binary_name(architecture)
-        boot = _read(find_systemd_boot(name), Missing(name, "systemd-boot-efi"), missing)
+        boot = _read(find_systemd_boot(name), Missing(name, _SYSTEMD_BOOT), missing)
     if want_stub:
         name = uki.stub_name(architecture)
-        stub = _read(find_systemd_boot(name), Missing(name, "systemd-boot-efi"), missing)
+        stub = _read(find_systemd_boot(name), Missing(name, _SYSTEMD_BOOT), missing)
     if want_grub_efi:
-        lacking = Missing("GRUB's modules for UEFI", "grub-efi-amd64-bin and grub-common")
-        efi = _core(architecture.grub_efi, root_uuid, lacking, missing)
+        lacking = Missing("GRUB for UEFI", _GRUB_UEFI)
+        efi = _core(architecture.grub_efi, grub_partition, lacking, missing)
     if want_grub_bios:
-        lacking = Missing("GRUB's modules for BIOS", "grub-pc-bin and grub-common")
-        core = _core(architecture.grub_bios, root_uuid, lacking, missing)
+        lacking = Missing("GRUB for BIOS", _GRUB_BIOS)
+        core = _core(architecture.grub_bios, grub_partition, lacking, missing)
         if core:
             first = _read(find_grub(architecture.grub_bios, "boot.img"), lacking, missing)
     return LoaderParts(
@@ -83,25 +101,24 @@ def _read(path: Path | None, lacking: Missing, missing: list[Missing]) -> bytes:
     return path.read_bytes()
 
 
-def _core(target: str, root_uuid: str, lacking: Missing, missing: list[Missing]) -> bytes:
+def _core(target: str, partition: str, lacking: Missing, missing: list[Missing]) -> bytes:
     if not target or find_grub(target) is None or shutil.which("grub-mkimage") is None:
         missing.append(lacking)
         return b""
-    return mkimage(target, grub.early_config(root_uuid))
+    return mkimage(target, partition)
 
 
 @lru_cache(maxsize=16)
-def mkimage(target: str, config: str) -> bytes:
+def mkimage(target: str, partition: str) -> bytes:
     """Returns the core image that grub-mkimage makes, without writing a file.
 
     Raises:
         OSError: grub-mkimage failed; the message holds what it said.
     """
-    with _memory("config") as (source, source_path), _memory("core") as (output, output_path):
-        os.write(source, config.encode())
-        argv = grub.mkimage_argv(target, source_path, output_path)
+    with _memory("core") as (output, output_path):
+        argv = grub.mkimage_argv(target, partition, output_path)
         done = subprocess.run(
-            argv, pass_fds=(source, output), stdin=subprocess.DEVNULL, capture_output=True,
+            argv, pass_fds=(output,), stdin=subprocess.DEVNULL, capture_output=True,
             timeout=_MKIMAGE_SECONDS, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         if done.returncode != 0:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from engine.boot.firmware import Firmware
+from engine.boot.firmware import FirmwareKind
 
-FirmwareKind = Literal["bios", "uefi"]
+Accelerator = Literal["kvm", "tcg"]
 _QEMU = "qemu-system-x86_64"
 _MACHINES: dict[FirmwareKind, str] = {"bios": "pc", "uefi": "q35"}
+_CUT_SHORT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[=>()])?\Z")
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[=>()][0-9A-Za-z]?)|[\x00-\x08\x0b-\x1f]")
 
 
@@ -20,38 +20,52 @@ class Machine:
     """A virtual machine that starts an image.
 
     Attributes:
-        format: qemu-img's name of the image's format.
+        image: Path of the image, which is opened through a temporary overlay.
+        format: QEMU's name of the image's format.
+        sector_size: Logical sectors of the disk, in bytes.
         memory_mib: Guest memory.
-        accelerator: "kvm" or "tcg".
-        firmware: UEFI firmware, with `variables` a private copy; None starts by BIOS.
+        code: Path of the UEFI firmware; "" starts by BIOS.
+        variables: Path of a private copy of its variables.
         interactive: Serial port and monitor share the terminal (Ctrl-A X ends it).
     """
 
-    image: Path
+    image: str
     format: str
+    sector_size: int
     memory_mib: int
-    accelerator: Literal["kvm", "tcg"]
-    firmware: Firmware | None = None
+    accelerator: Accelerator
+    code: str = ""
+    variables: str = ""
     interactive: bool = False
 
+    @property
+    def firmware(self) -> FirmwareKind:
+        """What starts the image."""
+        return "uefi" if self.code else "bios"
+
     def argv(self) -> tuple[str, ...]:
-        """Returns the command. The image is opened through a temporary overlay (`snapshot=on`)."""
-        kind: FirmwareKind = "uefi" if self.firmware else "bios"
+        """Returns the command (qemu(1)); `snapshot=on` keeps every write out of the image."""
         drive = f"if=none,id=disk,snapshot=on,format={self.format},file={_escape(self.image)}"
+        disk = f"virtio-blk-pci,drive=disk,bootindex=1,logical_block_size={self.sector_size}"
         serial = "mon:stdio" if self.interactive else "stdio"
         flash: tuple[str, ...] = ()
-        if self.firmware:
-            code, variables = map(_escape, (self.firmware.code, self.firmware.variables))
+        if self.code:
             flash = (
-                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
-                "-drive", f"if=pflash,unit=1,format=raw,file={variables}",
+                "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_escape(self.code)}",
+                "-drive", f"if=pflash,unit=1,format=raw,file={_escape(self.variables)}",
             )  # fmt: skip
         return (
-            _QEMU, "-machine", f"{_MACHINES[kind]},accel={self.accelerator}",
+            _QEMU, "-machine", f"{_MACHINES[self.firmware]},accel={self.accelerator}",
             "-m", str(self.memory_mib), "-nodefaults", "-no-reboot", "-display", "none",
             "-serial", serial, *flash,
-            "-drive", drive, "-device", "virtio-blk-pci,drive=disk,bootindex=1",
+            "-drive", drive, "-device", f"{disk},physical_block_size={self.sector_size}",
         )  # fmt: skip
+
+
+def unfinished(text: str) -> str:
+    """Returns the escape sequence that the end of `text` cuts short, or ""."""
+    found = _CUT_SHORT.search(text)
+    return found[0] if found else ""
 
 
 def plain(text: str) -> str:
@@ -90,10 +104,10 @@ def diagnose(console: str) -> str:
     if "Linux version" in console or "Booting" in console:
         return "it was still starting; a longer timeout may do"
     if console.strip():
-        return "something started but nothing of the kernel was seen: is console=ttyS0 in boot.cmdline?"
+        return "no kernel was seen on the serial console: is console=ttyS0 in boot.cmdline?"
     return "nothing came over the serial console"
 
 
-def _escape(path: Path) -> str:
+def _escape(path: str) -> str:
     # A comma ends an option's value for QEMU; doubled it is a comma.
-    return str(path.absolute()).replace(",", ",,")
+    return path.replace(",", ",,")

@@ -1,4 +1,4 @@
-"""Files that the loader's set-up adds to the image: text, host binaries, copies, UKIs."""
+"""Files of an ESP that are put together: byte strings, copies of the root's files, both (UKIs)."""
 
 from __future__ import annotations
 
@@ -43,11 +43,6 @@ def composed(path: bytes, parts: Sequence[Part], size: int, *, mtime_ns: int) ->
     )  # fmt: skip
 
 
-def file_of(path: bytes, data: bytes, *, mtime_ns: int) -> Entry:
-    """Returns a file that holds `data`."""
-    return composed(path, [(0, data)] if data else [], len(data), mtime_ns=mtime_ns)
-
-
-def copy_of(path: bytes, entry: Entry) -> Entry:
-    """Returns a file with the bytes and the time of another entry."""
+def bytes_of(path: bytes, entry: Entry) -> Entry:
+    """Returns a file with the bytes and the time of another entry, and nothing FAT cannot hold."""
     return composed(path, [(0, entry)], entry.size, mtime_ns=entry.mtime_ns)

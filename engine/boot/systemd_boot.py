@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 from engine.boot.architecture import Architecture
 from engine.boot.menu import MenuEntry, slug
-from engine.boot.sources import copy_of, file_of
+from engine.boot.sources import bytes_of
 from engine.manifest.entry import Entry
+from engine.manifest.memory import file_of
 
 _LOADER_CONF = b"timeout 3\nconsole-mode keep\n"
 
@@ -39,8 +40,8 @@ def esp_files(
     files = [
         file_of(architecture.removable_path, binary, mtime_ns=mtime_ns),
         file_of(systemd_path, binary, mtime_ns=mtime_ns),
-        file_of(b"loader/loader.conf", _LOADER_CONF, mtime_ns=mtime_ns),
     ]
+    configuration = _LOADER_CONF
     for index, entry in enumerate(entries):
         name = slug(entry.version) if entry.version else str(index)
         folder = f"{token}/{name}"
@@ -55,11 +56,15 @@ def esp_files(
         lines += [f"initrd /{path}" for path in initrds]
         lines.append(f"options {entry.options}")
         text = "".join(" ".join(line.split()) + "\n" for line in lines)
-        files.append(copy_of(kernel.encode(), entry.kernel))
+        files.append(bytes_of(kernel.encode(), entry.kernel))
         files += [
-            copy_of(path.encode(), initrd)
+            bytes_of(path.encode(), initrd)
             for path, initrd in zip(initrds, entry.initrds, strict=True)
         ]
         conf = f"loader/entries/{token}-{name}.conf".encode()
+        if index == 0 and entry.origin == "bootspec":
+            # A specialisation sorts before its system; a later generation rewrites the file.
+            configuration += f"default {token}-{name}.conf\n".encode()
         files.append(file_of(conf, text.encode(), mtime_ns=mtime_ns))
+    files.append(file_of(b"loader/loader.conf", configuration, mtime_ns=mtime_ns))
     return files

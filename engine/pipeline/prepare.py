@@ -40,9 +40,7 @@ def prepare(
     settings, problems = resolve(spec, base, os.environ)
     brought = gather(settings, os.environ)
     settings = settled(settings, brought)
-    contents = scan(
-        settings, progress=progress, cancelled=cancelled, extra={"root": brought.parts}
-    )
+    contents = scan(settings, progress=progress, cancelled=cancelled, extra={"root": brought.parts})
     scanned = install(settings, contents)
     host = probe(settings, outdir, force=force)
     plan = make_plan(settings, scanned, host, (*problems, *brought.problems), scanned.boot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import re
 import shutil
@@ -10,18 +11,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from engine.boot.firmware import Firmware
-from engine.boot.qemu import FirmwareKind, Machine, diagnose, plain
+from engine.boot.firmware import FirmwareKind
+from engine.boot.qemu import Accelerator, Machine, diagnose, plain, unfinished
 from engine.events import AnyEvent
 from engine.pipeline.environment import tool_environment
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.runner import run
 
-Accelerator = Literal["kvm", "tcg"]
 OnText = Callable[[str], None]
 
 # A /dev/kvm that answers may still hang every kernel: it is believed once a kernel has spoken.
@@ -30,6 +29,7 @@ _SIGN_OF_LIFE = re.compile(r"Linux version|\[ *\d+\.\d{6}\]|login:")
 # Expectations span at most this much console text.
 _WINDOW = 1 << 16
 _KEPT_CONSOLE = 1 << 20
+_KVM = Path("/dev/kvm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Verdict:
         seconds: From QEMU's start until then, or until it was given up.
         console: What the console printed, without escape sequences (the last MiB).
         meaning: What the end of the console probably means, where `seen` is false.
-        note: Why the accelerator is what it is, where that needs saying.
+        note: Why the accelerator is what it is.
     """
 
     firmware: FirmwareKind
@@ -51,7 +51,12 @@ class Verdict:
     seconds: float
     console: str
     meaning: str
-    note: str = ""
+    note: str
+
+    def last_lines(self, count: int = 12) -> list[str]:
+        """Returns the end of the console, empty lines left out."""
+        lines = (line.rstrip() for line in self.console.splitlines())
+        return [line for line in lines if line][-count:]
 
 
 class _Watch:
@@ -60,6 +65,8 @@ class _Watch:
     def __init__(self, expect: re.Pattern[str] | None, on_text: OnText) -> None:
         self._expect = expect
         self._on_text = on_text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._pending = ""
         self._recent = ""
         self.wants_power_off = expect is None
         self.console = ""
@@ -67,9 +74,11 @@ class _Watch:
         self.alive = asyncio.Event()
 
     def feed(self, chunk: bytes) -> None:
-        raw = chunk.decode("utf-8", "replace")
+        raw = self._decoder.decode(chunk)
         self._on_text(raw)
-        text = plain(raw)
+        raw = self._pending + raw
+        self._pending = unfinished(raw)
+        text = plain(raw[: len(raw) - len(self._pending)])
         self.console = (self.console + text)[-_KEPT_CONSOLE:]
         self._recent = (self._recent + text)[-_WINDOW:]
         if _SIGN_OF_LIFE.search(self._recent):
@@ -79,68 +88,74 @@ class _Watch:
             self.seen.set()
 
 
-async def boot(
-    image: Path, image_format: str, *, firmware: Firmware | None, expect: str, limit: float,
-    memory_mib: int, on_text: OnText,
-) -> Verdict:  # fmt: skip
+async def boot(machine: Machine, *, expect: str, limit: float, on_text: OnText) -> Verdict:
     """Boots an image until its console shows `expect`, it switches off, or time is up.
 
     KVM is used where it proves within 15 seconds that it runs a kernel, else TCG.
 
     Args:
-        image: The image, which is never changed.
-        image_format: qemu-img's name of its format.
-        firmware: UEFI firmware with the variables to start from (copied), or None for BIOS.
+        machine: What to start. Its accelerator is chosen here, and its variables are copied first:
+            neither they nor the image are changed.
         expect: Regular expression, or "" to wait for the machine to switch off.
         limit: Seconds.
-        memory_mib: Guest memory.
         on_text: Takes console output as it comes, escape sequences included.
 
     Raises:
         StepFailed: QEMU is missing or refuses to start.
+        re.error: `expect` is no regular expression.
     """
-    note = ""
+    pattern = re.compile(expect) if expect else None
+    kvm, note = kvm_is_plausible()
     with tempfile.TemporaryDirectory(prefix="diskwright-boot-") as folder:
-        for accelerator in _accelerators():
-            private = firmware
-            if firmware is not None:
-                copy = Path(folder, f"variables-{accelerator}.fd")
-                await asyncio.to_thread(shutil.copyfile, firmware.variables, copy)
-                private = Firmware(firmware.code, copy)
-            machine = Machine(
-                image=image, format=image_format, memory_mib=memory_mib,
-                accelerator=accelerator, firmware=private,
-            )  # fmt: skip
-            watch = _Watch(re.compile(expect) if expect else None, on_text)
-            started = time.monotonic()
-            ended = await _attempt(machine, watch, limit)
-            if ended is None:
-                note = (
-                    f"KVM answers here but ran no kernel within {KVM_SIGN_OF_LIFE_SECONDS:g} s; "
-                    "TCG was used"
-                )
-                continue
-            return Verdict(
-                firmware="uefi" if firmware else "bios", accelerator=accelerator, seen=ended,
-                seconds=time.monotonic() - started, console=watch.console,
-                meaning="" if ended else diagnose(watch.console), note=note,
-            )  # fmt: skip
-    raise AssertionError("TCG always gives a verdict")
+        if kvm:
+            verdict = await _boot(machine, "kvm", Path(folder), pattern, limit, on_text)
+            if verdict is not None:
+                return verdict
+            note = f"KVM answers, but ran no kernel within {KVM_SIGN_OF_LIFE_SECONDS:g} s"
+        verdict = await _boot(machine, "tcg", Path(folder), pattern, limit, on_text)
+    assert verdict is not None
+    return replace(verdict, note=note)
 
 
-def kvm_is_plausible() -> bool:
-    """Whether /dev/kvm may be opened and the processor has what KVM needs."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return False
+async def _boot(
+    machine: Machine, accelerator: Accelerator, folder: Path, expect: re.Pattern[str] | None,
+    limit: float, on_text: OnText,
+) -> Verdict | None:  # fmt: skip
+    """Returns how a boot with this accelerator went, or None if KVM showed no sign of life."""
+    machine = replace(machine, accelerator=accelerator)
+    if machine.code:
+        copy = folder / f"variables-{accelerator}.fd"
+        await asyncio.to_thread(shutil.copyfile, machine.variables, copy)
+        machine = replace(machine, variables=str(copy))
+    watch = _Watch(expect, on_text)
+    started = time.monotonic()
+    seen = await _attempt(machine, watch, limit)
+    if seen is None:
+        return None
+    return Verdict(
+        firmware=machine.firmware,
+        accelerator=accelerator,
+        seen=seen,
+        seconds=round(time.monotonic() - started, 3),
+        console=watch.console,
+        meaning="" if seen else diagnose(watch.console),
+        note="KVM runs it" if accelerator == "kvm" else "",
+    )
+
+
+def kvm_is_plausible() -> tuple[bool, str]:
+    """Returns whether KVM is worth a try, and if not, why not."""
+    if not _KVM.exists():
+        return False, f"{_KVM} is not there"
+    if not os.access(_KVM, os.R_OK | os.W_OK):
+        return False, f"{_KVM} is not yours to open"
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return False
-    return re.search(r"^flags\b.*\b(?:vmx|svm)\b", flags, re.MULTILINE) is not None
-
-
-def _accelerators() -> tuple[Accelerator, ...]:
-    return ("kvm", "tcg") if kvm_is_plausible() else ("tcg",)
+        return False, "the processor's features are not told"
+    if re.search(r"^flags\b.*\b(?:vmx|svm)\b", flags, re.MULTILINE) is None:
+        return False, "the processor offers no hardware virtualization here"
+    return True, ""
 
 
 async def _attempt(machine: Machine, watch: _Watch, limit: float) -> bool | None:
@@ -160,7 +175,7 @@ async def _attempt(machine: Machine, watch: _Watch, limit: float) -> bool | None
             patience = min(limit, KVM_SIGN_OF_LIFE_SECONDS)
             await asyncio.wait({qemu, alive}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             alive.cancel()
-            if not qemu.done() and not watch.alive.is_set() and patience < limit:
+            if not watch.alive.is_set() and (qemu.done() or patience < limit):
                 return None
         left = deadline - asyncio.get_running_loop().time()
         await asyncio.wait({qemu, seen}, timeout=max(left, 0), return_when=asyncio.FIRST_COMPLETED)
@@ -168,7 +183,9 @@ async def _attempt(machine: Machine, watch: _Watch, limit: float) -> bool | None
             try:
                 qemu.result()
             except StepFailed as error:
-                raise StepFailed(f"QEMU could not boot the image: {error.message}") from error
+                raise StepFailed(
+                    f"QEMU could not boot the image: {error.message}", error.hint
+                ) from error
             # A panic with panic=-1 also ends QEMU with status 0: only the console tells.
             switched_off = watch.wants_power_off and "Kernel panic" not in watch.console
             return watch.seen.is_set() or switched_off

@@ -18,6 +18,9 @@ RECORD = "build.jsonl"
 IMAGE, ESP, OUTPUT = "image.part", "esp.part", "output.part"
 """In the hidden folder: the raw image in the making, a copy of the ESP, the converted image."""
 
+EFI_JSON, EFI_VARIABLES = "efi-json.part", "efi-vars.part"
+"""In the hidden folder: boot variables as virt-fw-vars takes and shows them, and their store."""
+
 
 class Staging:
     """The hidden folder of one build, and the way from there to the output folder.

@@ -13,6 +13,7 @@ from typing import TypeVar
 from engine.events import Artifact, Emit, Log, Progress, StepStarted
 from engine.pipeline import runner, staging
 from engine.pipeline.environment import tool_environment
+from engine.pipeline.proof import Verdict
 from engine.pipeline.staging import Staging
 from engine.plan import steps
 from engine.plan.model import Plan, StepPlan
@@ -22,7 +23,13 @@ T = TypeVar("T")
 _PROGRESS_INTERVAL = 0.05
 # Tools run in the hidden folder and see plain relative names: no character of the output
 # folder's name can then be taken for an offset ("?"), a drive ("@@") or a protocol (":").
-_PLACES = {steps.IMAGE: staging.IMAGE, steps.ESP: staging.ESP, steps.OUTPUT: staging.OUTPUT}
+_PLACES = {
+    steps.IMAGE: staging.IMAGE,
+    steps.ESP: staging.ESP,
+    steps.OUTPUT: staging.OUTPUT,
+    steps.EFI_JSON: staging.EFI_JSON,
+    steps.EFI_VARIABLES: staging.EFI_VARIABLES,
+}
 
 
 @dataclass(slots=True)
@@ -32,6 +39,7 @@ class Work:
     Attributes:
         emit: Takes events; call it from the event loop's thread only.
         artifacts: The finished outputs by name, once their sums are known.
+        proofs: How the image started, where that was to be proved.
     """
 
     plan: Plan
@@ -39,6 +47,7 @@ class Work:
     staging: Staging
     emit: Emit
     artifacts: dict[str, Artifact] = field(default_factory=dict)
+    proofs: list[Verdict] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _said: float = 0.0
 

@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from engine.boot.firmware import Firmware, find_firmware
 from engine.plan.outputs import outputs
 from engine.plan.tools import TOOLS, Distribution
 from engine.spec.settings import Settings
@@ -66,6 +68,7 @@ class Host:
         volume: What `outdir` is on, or None.
         existing: Outputs that are already there.
         force: Outputs that exist may be replaced.
+        firmware: UEFI firmware: the spec's own, or one that is installed, or None.
     """
 
     distribution: Distribution | None = None
@@ -74,6 +77,7 @@ class Host:
     volume: Volume | None = None
     existing: frozenset[str] = frozenset()
     force: bool = False
+    firmware: Firmware | None = None
 
 
 def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False) -> Host:
@@ -91,6 +95,7 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
         volume=None if outdir is None else volume(outdir),
         existing=frozenset(name for name in outputs(settings) if outdir and _exists(outdir / name)),
         force=force,
+        firmware=find_firmware(settings.firmware, settings.firmware_variables),
     )
 
 
@@ -146,7 +151,8 @@ def _exists(path: Path) -> bool:
 
 def _search_path() -> str:
     """Returns PATH with the system folders that ordinary users' PATH may lack."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS])
+    own = str(Path(sys.executable).parent)  # where Python packages of ours have their commands
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS, own])
 
 
 def version_of(path: str, arguments: tuple[str, ...]) -> tuple[int, ...]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.boot.firmware import Firmware, FirmwareKind
+from engine.boot.grub import BootCode
+from engine.boot.menu import MenuEntry
 from engine.ext4.geometry import Geometry
 from engine.ext4.measure import Need
 from engine.fat.geometry import FatGeometry
@@ -117,6 +120,29 @@ class StepPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BootPlan:
+    """How the image starts.
+
+    Attributes:
+        loader: Key of `engine.spec.loaders.LOADERS`.
+        menu: What the loader offers, the default first.
+        firmware: What starts the image by the loader that is installed.
+        proofs: What the build starts the image with to prove it.
+        code: What goes outside all partitions, where a BIOS starts the image.
+        efi_path: The loader on the ESP that a boot variable names, with slashes.
+        uefi: Firmware of this machine for the proof and the variables, if there is one.
+    """
+
+    loader: str = "none"
+    menu: tuple[MenuEntry, ...] = ()
+    firmware: tuple[FirmwareKind, ...] = ()
+    proofs: tuple[FirmwareKind, ...] = ()
+    code: BootCode | None = None
+    efi_path: str = ""
+    uefi: Firmware | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything that will be written, and everything that is wrong with it.
 
@@ -137,6 +163,7 @@ class Plan:
     steps: tuple[StepPlan, ...]
     problems: tuple[Problem, ...]
     outputs: tuple[str, ...]
+    boot: BootPlan = BootPlan()
 
     @property
     def root(self) -> FilesystemPlan:

@@ -6,10 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from engine.boot.assemble import BootAssets
 from engine.ext4.geometry import Geometry, GeometryError
 from engine.fat.geometry import FatSizeError
 from engine.manifest.manifest import Counts, Manifest
-from engine.plan import capacity, compat, filesystems, layout_problems, placement, preflight
+from engine.plan import (
+    booting,
+    capacity,
+    compat,
+    filesystems,
+    layout_problems,
+    placement,
+    preflight,
+)
 from engine.plan.breakdown import breakdown
 from engine.plan.host import Host
 from engine.plan.machine import machine
@@ -47,17 +56,22 @@ class Scanned(Protocol):
 
 
 def make_plan(
-    settings: Settings, scanned: Scanned, host: Host, problems: Iterable[Problem] = ()
+    settings: Settings,
+    scanned: Scanned,
+    host: Host,
+    problems: Iterable[Problem] = (),
+    boot: BootAssets | None = None,
 ) -> Plan:
     """Returns the whole plan. Opens nothing, starts nothing, never raises for what a user wrote.
 
     Args:
         settings: What is wanted.
-        scanned: What goes in.
+        scanned: What goes in, the loader's files included.
         host: What `engine.plan.host.probe` saw.
         problems: Those found before; the plan's own are added.
+        boot: What `engine.boot.install.install` brought besides files.
     """
-    return _Planner(settings, scanned).plan(host, tuple(problems))
+    return _Planner(settings, scanned, boot or BootAssets()).plan(host, tuple(problems))
 
 
 @dataclass(slots=True)
@@ -76,9 +90,10 @@ class _Sizes:
 class _Planner:
     """One planning: gathers problems while it goes."""
 
-    def __init__(self, settings: Settings, scanned: Scanned) -> None:
+    def __init__(self, settings: Settings, scanned: Scanned, boot: BootAssets) -> None:
         self.settings = settings
         self.scanned = scanned
+        self.boot = boot
         self.compat = settings.compat == "make-disk-image"
         self.sector = COMPAT_SECTOR if self.compat else settings.sector_size
         self.problems: list[Problem] = []
@@ -106,13 +121,16 @@ class _Planner:
             steps=(),
             problems=(),
             outputs=outputs(settings),
+            boot=booting.plan(settings, disk, partitions, self.boot, host.firmware),
         )
         if _complete(plan):
             plan = replace(plan, steps=steps(plan))
+        self.problems += [*self.boot.problems, *booting.problems(plan)]
         self.problems += preflight.contents(plan, self.scanned.esp)
         found = (*earlier, *self.scanned.root.problems, *self.scanned.esp.problems, *self.problems)
         plan = replace(plan, problems=preflight.unique(found))
-        return replace(plan, problems=(*plan.problems, *preflight.machine(plan, host)))
+        lacking = (*booting.lacking(plan, self.boot, host), *preflight.machine(plan, host))
+        return replace(plan, problems=(*plan.problems, *lacking))
 
     def _sizes(self) -> _Sizes:
         """Decides the size of the disk."""

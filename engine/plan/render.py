@@ -8,6 +8,7 @@ from typing import Any
 from engine.plan.capacity import root_filesystem
 from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
 from engine.plan.regions import Region, regions
+from engine.spec.loaders import LOADERS
 from engine.units import format_exact, human
 
 SCHEMA = 1
@@ -52,6 +53,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
     if plan.reference is not None:
         size["reference"] = _reference(plan)
     answer["size"] = size
+    answer["boot"] = _boot(plan)
     answer["steps"] = [
         {
             "id": step.id,
@@ -106,6 +108,34 @@ def _filesystem(filesystem: FilesystemPlan | None) -> dict[str, Any] | None:
     }
 
 
+def _boot(plan: Plan) -> dict[str, Any]:
+    boot = plan.boot
+    code = boot.code
+    return {
+        "loader": boot.loader,
+        "firmware": list(boot.firmware),
+        "menu": [
+            {
+                "title": entry.title,
+                "version": entry.version,
+                "kernel": _shown(entry.kernel_path),
+                "initrds": [_shown(path) for path in entry.initrd_paths],
+                "options": entry.options,
+                "found": entry.origin,
+            }
+            for entry in boot.menu
+        ],
+        "boot_code": None
+        if code is None
+        else {"start": code.lba, "sectors": code.sectors, "available": code.room},
+    }
+
+
+def _shown(path: str) -> str:
+    """Returns a path as text that can be encoded, whatever bytes it is made of."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 def _reference(plan: Plan) -> dict[str, int]:
     figures = plan.reference
     assert figures is not None
@@ -142,6 +172,7 @@ def to_text(plan: Plan, width: int = _MAP_WIDTH) -> str:
         _heading(plan),
         disk_map(plan, width),
         _partition_table(plan),
+        _menu(plan),
         _breakdown(plan),
         _figures(plan),
     ]
@@ -231,6 +262,21 @@ def _breakdown(plan: Plan) -> list[str]:
             f"Free in the root: {human(root.free_bytes)} ({root.free_bytes} bytes), "
             f"{root.free_inodes} inodes"
         )
+    return lines
+
+
+def _menu(plan: Plan) -> list[str]:
+    """Returns what the loader offers, a line for the kernel and one for its command line."""
+    boot = plan.boot
+    if not boot.firmware:
+        return []
+    names = " and ".join(firmware.upper() for firmware in boot.firmware)
+    lines = [f"{LOADERS[boot.loader].title}, started by {names}"]
+    for number, entry in enumerate(boot.menu, start=1):
+        files = " ".join((entry.kernel_path, *entry.initrd_paths))
+        lines.append(f"  {number}. {entry.heading}")
+        lines.append(f"     {_shown(files)}")
+        lines.append(f"     {entry.options}")
     return lines
 
 

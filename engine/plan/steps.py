@@ -7,6 +7,7 @@ the other, with these placeholders replaced by paths:
     $IMAGE   the raw image under its temporary name
     $ESP     a temporary sparse copy of the ESP alone (fsck.fat knows no offset)
     $OUTPUT  the converted image under its temporary name
+    $EFI_JSON, $EFI_VARIABLES  the wanted boot variables, and the store they go into
 
 A step without commands is done in process. Ids and what they leave behind:
 
@@ -18,10 +19,14 @@ A step without commands is done in process. Ids and what they leave behind:
     populate-root  its entries, through libext2fs
     make-esp       the empty ESP and its volume id
     populate-esp   its files, sorted
+    loader-boot-code  GRUB's boot sector and core, outside all partitions, read back
     check-root     e2fsck, read-only
     check-esp      fsck.fat, read-only
+    efi-variables  the firmware's variable store with a boot entry for the image
     convert        the output format, where it is not raw
     hook           the user's `hooks.after_build`, which may still change the image
+    prove          the finished image started in QEMU, its console watched. The commands shown are
+                   for emulation; KVM takes its place where it proves to work
     checksum       SHA-256 of every output
     publish        outputs under their final names
 """
@@ -31,12 +36,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.boot.firmware import FirmwareKind
+from engine.boot.qemu import Accelerator, Machine
 from engine.ext4.format import INODE_SIZE
 from engine.ext4.solve import taken_blocks
 from engine.plan.model import FilesystemPlan, Plan, Role, StepPlan
 from engine.spec.formats import FORMATS
 
 IMAGE, ESP, OUTPUT = "$IMAGE", "$ESP", "$OUTPUT"
+EFI_JSON, EFI_VARIABLES = "$EFI_JSON", "$EFI_VARIABLES"
 
 Commands = tuple[tuple[str, ...], ...]
 _SFDISK = ("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "never")
@@ -131,6 +139,48 @@ def _convert(plan: Plan) -> Commands:
     return (("qemu-img", "convert", "-p", "-f", "raw", *options, IMAGE, OUTPUT),)
 
 
+def _efi_variables(plan: Plan) -> Commands:
+    # Without an ESP, which only the reference allows, the store stays as the firmware has it.
+    if plan.boot.uefi is None or not plan.has("esp"):
+        return ()
+    template = str(plan.boot.uefi.variables)
+    return (("virt-fw-vars", "-i", template, "--set-json", EFI_JSON, "-o", EFI_VARIABLES),)
+
+
+def _prove(plan: Plan) -> Commands:
+    return tuple(
+        machine(
+            plan, kind, image=IMAGE, variables=EFI_VARIABLES, accelerator="tcg"
+        ).argv()
+        for kind in plan.boot.proofs
+        if kind == "bios" or plan.boot.uefi is not None
+    )  # fmt: skip
+
+
+def machine(
+    plan: Plan, kind: FirmwareKind, *, image: str, variables: str, accelerator: Accelerator
+) -> Machine:
+    """Returns the virtual machine that proves that the image starts.
+
+    Args:
+        plan: Has firmware where `kind` is "uefi".
+        kind: What starts the image.
+        image: The finished image.
+        variables: A private copy of the firmware's variables.
+        accelerator: What runs it.
+    """
+    uefi = plan.boot.uefi
+    return Machine(
+        image=image,
+        format=FORMATS[plan.settings.format].driver,
+        sector_size=plan.disk.sector_size,
+        memory_mib=plan.settings.vm_memory_mib,
+        accelerator=accelerator,
+        code=str(uefi.code) if kind == "uefi" and uefi is not None else "",
+        variables=variables,
+    )
+
+
 _STEPS = (
     Step(id="allocate", title="Allocate the image"),
     Step(
@@ -163,6 +213,12 @@ _STEPS = (
         weight=lambda plan: _filesystem(plan, "esp").data_bytes,
     ),
     Step(
+        id="loader-boot-code",
+        title="Write the boot code",
+        wanted=lambda plan: plan.boot.code is not None,
+        weight=lambda plan: len(plan.boot.code.core) if plan.boot.code else 0,
+    ),
+    Step(
         id="check-root",
         title="Check the root file system",
         weight=lambda plan: _written_ext(plan.root) - plan.root.data_bytes,
@@ -173,6 +229,12 @@ _STEPS = (
         title="Check the ESP",
         wanted=_has_esp,
         commands=lambda plan: (("fsck.fat", "-n", ESP),),
+    ),
+    Step(
+        id="efi-variables",
+        title="Write the EFI variables",
+        wanted=lambda plan: plan.settings.efi_variables,
+        commands=_efi_variables,
     ),
     Step(
         id="convert",
@@ -186,6 +248,12 @@ _STEPS = (
         title="Run the after-build hook",
         wanted=lambda plan: bool(plan.settings.after_build),
         commands=lambda plan: (("bash", "-c", plan.settings.after_build),),
+    ),
+    Step(
+        id="prove",
+        title="Boot the image",
+        wanted=lambda plan: bool(plan.boot.proofs),
+        commands=_prove,
     ),
     Step(id="checksum", title="Compute checksums", weight=_hashed_bytes),
     Step(id="publish", title="Move the outputs into place"),

@@ -106,6 +106,17 @@ _TABLE = (
         packages=("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu"),
     ),
     Tool(
+        name="virt-fw-vars",
+        purpose="write EFI variables",
+        packages=(
+            "python3-virt-firmware",
+            "python3-virt-firmware",
+            "virt-firmware",
+            "python3Packages.virt-firmware",
+        ),
+        version=("--help",),
+    ),
+    Tool(
         name="grub-mkimage",
         purpose="install GRUB",
         packages=("grub-common", "grub2-tools", "grub", "grub2"),
@@ -132,6 +143,12 @@ TOOLS = {tool.name: tool for tool in _TABLE}
 
 def install_hint(tool: Tool, distribution: Distribution | None) -> str:
     """Returns how to get a tool: one command where the distribution is known, else all four."""
+    return packages_hint(tool.packages, distribution)
+
+
+def packages_hint(packages: tuple[str, str, str, str], distribution: Distribution | None) -> str:
+    """Returns how to get packages, given in the order of `DISTRIBUTIONS`."""
+    by_name = dict(zip(DISTRIBUTIONS, packages, strict=True))
     if distribution is not None:
-        return f"{INSTALL_COMMANDS[distribution]} {tool.package(distribution)}"
-    return ", ".join(f"{name}: {tool.package(name)}" for name in DISTRIBUTIONS)
+        return f"{INSTALL_COMMANDS[distribution]} {by_name[distribution]}"
+    return ", ".join(f"{name}: {package}" for name, package in by_name.items())

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from engine.pipeline.steps import checksum, convert, esp, hook, identifiers, publish, root, table
+from engine.pipeline.steps import (
+    checksum,
+    convert,
+    esp,
+    hook,
+    identifiers,
+    loader,
+    prove,
+    publish,
+    root,
+    table,
+)
 from engine.pipeline.work import Work
 
 StepFunction = Callable[[Work], Awaitable[None]]
@@ -17,10 +28,13 @@ STEPS: Mapping[str, StepFunction] = {
     "populate-root": root.populate,
     "make-esp": esp.make,
     "populate-esp": esp.populate,
+    "loader-boot-code": loader.boot_code,
     "check-root": root.check,
     "check-esp": esp.check,
+    "efi-variables": loader.efi_variables,
     "convert": convert.convert,
     "checksum": checksum.checksum,
     "hook": hook.run,
+    "prove": prove.prove,
     "publish": publish.publish,
 }

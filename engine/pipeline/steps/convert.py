@@ -25,8 +25,7 @@ async def convert(work: Work) -> None:
     stamp = _STAMPS.get(settings.format)
     if stamp is not None and settings.deterministic:
         stamp(output, uuid.UUID(settings.seed), settings.source_date_epoch)
-    options = FORMATS[settings.format].qemu_img
-    driver = options[options.index("-O") + 1]
+    driver = FORMATS[settings.format].driver
     compare = ("qemu-img", "compare", "-p", "-f", "raw", "-F", driver, IMAGE, OUTPUT)
     await work.tool(compare, progress=lambda text: parse_progress(text, size))
     work.image.unlink()

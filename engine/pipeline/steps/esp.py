@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
+from engine.inspect.reading import BadFilesystem
 from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline.environment import FAT_EPOCH
 from engine.pipeline.failure import StepFailed
-from engine.pipeline.sparse import copy_range, zeros
+from engine.pipeline.fatfiles import data_of, differences
+from engine.pipeline.sparse import copy_range
 from engine.pipeline.staging import ESP, IMAGE
 from engine.pipeline.work import Work
 from engine.plan.model import FilesystemPlan
@@ -43,31 +43,18 @@ async def populate(work: Work) -> None:
 
 
 async def _copy(work: Work, drive: str, entry: Entry) -> None:
-    origin = entry.link_to or entry
-    assert origin.source is not None
     argv = ("mcopy", "-i", drive, "-", _name(entry))
     try:
-        await work.tool(argv, feed=_data(origin), extra=_clock(work))
+        await work.tool(argv, feed=data_of(entry), extra=_clock(work))
     except SourceChanged as error:
         raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
-
-
-def _data(entry: Entry) -> Iterator[bytes | memoryview]:
-    """Yields a file from its first byte to its last, holes as zeros: FAT knows none."""
-    assert entry.source is not None
-    at = 0
-    for _, offset, data in entry.source.stream([entry]):
-        yield from zeros(offset - at)
-        yield data
-        at = offset + len(data)
-    yield from zeros(entry.size - at)
 
 
 async def check(work: Work) -> None:
     """Checks the file system without changing it, on a copy: fsck.fat knows no offset.
 
     Raises:
-        StepFailed: The file system is not clean.
+        StepFailed: The file system is not clean, or does not hold what the manifest says.
     """
     copy = work.staging.folder / ESP
     partition = work.plan.partition("esp")
@@ -77,6 +64,16 @@ async def check(work: Work) -> None:
     )
     for argv in work.step.argv:
         await work.tool(argv)
+    manifest = _filesystem(work).manifest
+    try:
+        found = await work.thread(
+            lambda report: differences(copy, manifest, report, work.cancelled)
+        )
+    except (BadFilesystem, SourceChanged) as error:
+        raise StepFailed(f"the ESP cannot be read back: {error}") from error
+    if found:
+        raise StepFailed("the ESP does not hold what was written: " + "; ".join(found))
+    work.note("read back: the files of the ESP are as planned")
     copy.unlink()
 
 

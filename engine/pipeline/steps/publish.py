@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import msgspec
 
 from engine.pipeline.failure import StepFailed
@@ -33,6 +35,7 @@ async def publish(work: Work) -> None:
         "schema": 1,
         "plan": to_json(plan),
         "tools": await versions(work),
+        "proofs": [asdict(verdict) for verdict in work.proofs],
         "outputs": [
             {"path": name, "bytes": artifact.bytes, "sha256": artifact.sha256}
             for name, artifact in sorted(work.artifacts.items())

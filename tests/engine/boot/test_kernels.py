@@ -6,7 +6,6 @@ import pytest
 
 from engine.boot.kernels import Found, find
 from engine.boot.menu import version_key
-from engine.boot.tree import follow
 from engine.manifest.manifest import Manifest
 from tests.engine.boot.trees import tree
 
@@ -105,9 +104,3 @@ def test_versions_sort_as_people_read_them(older: str, newer: str) -> None:
     assert version_key(older) < version_key(newer)
 
 
-def test_links_are_followed_inside_the_image_and_loops_end() -> None:
-    manifest = tree({"a": "/b", "b": "../../c", "c/f": b"x", "loop": "loop", "up": "../.."})
-    assert follow(manifest, b"a/f") is manifest.get(b"c/f")
-    assert follow(manifest, b"loop/x") is None
-    assert follow(manifest, b"up/c/f") is manifest.get(b"c/f")
-    assert follow(manifest, b"c/none") is None

@@ -9,9 +9,9 @@ import pytest
 from engine.boot.firmware import find_systemd_boot
 from engine.boot.menu import MenuEntry
 from engine.boot.pe import BadStub, Section, lay_out
-from engine.boot.sources import file_of
-from engine.boot.tree import read
 from engine.boot.uki import build
+from engine.manifest.lookup import read
+from engine.manifest.memory import file_of
 
 
 def stub() -> bytes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import stat
 
-from engine.boot.sources import file_of
 from engine.manifest.entry import Entry, order
 from engine.manifest.manifest import Manifest
+from engine.manifest.memory import file_of
 
 
 def tree(files: dict[str, bytes | str]) -> Manifest:

@@ -104,7 +104,8 @@ def test_sources_start_from_the_spec() -> None:
         "[boot]\nkernel = 'k/vmlinuz'\ninitrd = '/abs'\n"
         "[[contents]]\nsource = 'a/*'\ntarget = '/x/./y//z/../w'\nuser = 0\ngroup = 'g'\n"
     )
-    assert (settings.kernel, settings.initrd) == ("/spec/k/vmlinuz", "/abs")
+    assert (settings.kernel, settings.kernel_file) == ("k/vmlinuz", "/spec/k/vmlinuz")
+    assert (settings.initrd, settings.initrd_file) == ("/abs", "/abs")
     (entry,) = settings.contents
     assert (entry.source, entry.target) == (Path("/spec/a/*"), b"/x/y/w")
     assert (entry.user, entry.group, entry.index) == ("0", "g", 0)

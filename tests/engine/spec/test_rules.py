@@ -122,13 +122,14 @@ ERRORS = [
      "only-store-loader", "nix.install_boot_loader", "by default", True),
     (COMPAT + "[boot]\nefi_variables = true",
      "efi-variables-without-esp", "boot.efi_variables", '"legacy"', True),
+    ("[layout]\ntable = 'none'\n[boot]\nprove = true",
+     "prove-without-table", "boot.prove", "no firmware", True),
 ]  # fmt: skip
 
 WARNINGS = [
     ("[output]\nformat = 'vpc'\n[size]\ndisk = '100000KiB'", "format-size", "size.disk", True),
     ("[size]\ndisk = 64\nadditional = 1", "size-unused", "size.additional", False),
     ("[layout]\ntable = 'none'\n[size]\nboot = 1024", "size-unused", "size.boot", False),
-    ("layout.table = 'hybrid'\nboot.loader = 'uki'", "loader-uefi-only", "boot.loader", False),
     ("[boot]\nprove = true", "prove-without-loader", "boot.prove", False),
     ("[boot]\nloader = 'nixos'", "no-guest-loader", "boot.loader", False),
     (COMPAT, "no-guest-loader", "nix.install_boot_loader", False),

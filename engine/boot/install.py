@@ -1,0 +1,142 @@
+"""The contents of an image with its loader in them: what sizes, plan and writers then read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from engine.boot.assemble import BootAssets, assemble
+from engine.boot.overlay import overlay
+from engine.manifest.entry import Entry
+from engine.manifest.manifest import Manifest
+from engine.manifest.memory import copy
+from engine.problem import Problem
+from engine.spec.settings import Settings
+
+# The one file of ours on the ESP that contents may bring themselves: it is configuration.
+_CONFIGURABLE = b"LOADER/LOADER.CONF"
+
+
+class Scanned(Protocol):
+    """What the scan found: the contents of each file system."""
+
+    @property
+    def root(self) -> Manifest:
+        """Contents of the root file system."""
+        ...
+
+    @property
+    def esp(self) -> Manifest:
+        """Contents of the EFI system partition."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The entries of an image, its loader's included.
+
+    Attributes:
+        root: The root file system.
+        esp: The EFI system partition.
+        boot: What the loader brought.
+    """
+
+    root: Manifest
+    esp: Manifest
+    boot: BootAssets
+
+
+class LoaderCache:
+    """The last answer of `install`, so that planning again costs nothing while it holds."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Settings, Scanned, Installed] | None = None
+
+    def get(self, key: Settings, scanned: Scanned) -> Installed | None:
+        """Returns the answer for these settings and these very manifests, if it was the last."""
+        if self._known is None:
+            return None
+        known, before, answer = self._known
+        same = known == key and before.root is scanned.root and before.esp is scanned.esp
+        return answer if same else None
+
+    def put(self, key: Settings, scanned: Scanned, answer: Installed) -> None:
+        """Keeps an answer."""
+        self._known = key, scanned, answer
+
+
+def install(settings: Settings, scanned: Scanned, cache: LoaderCache | None = None) -> Installed:
+    """Adds the loader to what was scanned. Writes nothing; see `engine.boot.assemble`.
+
+    Args:
+        settings: The spec, resolved.
+        scanned: The contents.
+        cache: Kept from one call to the next of a session.
+    """
+    key = _relevant(settings)
+    known = cache.get(key, scanned) if cache is not None else None
+    if known is None:
+        known = _install(settings, scanned)
+        if cache is not None:
+            cache.put(key, scanned, known)
+    return known
+
+
+def _relevant(settings: Settings) -> Settings:
+    """Returns the settings as far as the loader depends on them."""
+    return replace(
+        settings,
+        name="", stem="", label="", filesystem="", disk_bytes=None, additional_bytes=0,
+        additional_text="", additional_inodes=None, boot_text="", boot_bytes=0, firmware="",
+        firmware_variables="", prove=False, expect="", boot_timeout=0, format="", seed="",
+        disk_guid="", root_partition_guid="", after_build="", vm_memory_mib=0,
+    )  # fmt: skip
+
+
+def _install(settings: Settings, scanned: Scanned) -> Installed:
+    assets = assemble(settings, scanned.root)
+    files, problems = _onto_esp(scanned.esp, assets.esp_files)
+    if problems:
+        assets = replace(assets, problems=(*assets.problems, *problems))
+    return Installed(
+        overlay(scanned.root, assets.root_files, assets.root_removed),
+        overlay(scanned.esp, files),
+        assets,
+    )
+
+
+def _onto_esp(esp: Manifest, files: Iterable[Entry]) -> tuple[list[Entry], list[Problem]]:
+    """Returns the loader's files under the spelling that the ESP's contents use, as FAT would."""
+    there = {entry.path.upper(): entry for entry in esp}
+    placed, problems = [], []
+    for file in files:
+        taken = there.get(file.path.upper())
+        if taken is None:
+            placed.append(_spelled(file, there))
+        elif file.path.upper() != _CONFIGURABLE:
+            problems.append(_taken(taken))
+    return placed, problems
+
+
+def _spelled(file: Entry, there: dict[bytes, Entry]) -> Entry:
+    parts = file.path.split(b"/")
+    for depth in range(len(parts) - 1, 0, -1):
+        folder = there.get(b"/".join(parts[:depth]).upper())
+        if folder is not None:
+            renamed = copy(file)
+            renamed.path = b"/".join((folder.path, *parts[depth:]))
+            return renamed
+    return file
+
+
+def _taken(entry: Entry) -> Problem:
+    origin = f" ({entry.source.describe(entry)})" if entry.source is not None else ""
+    return Problem(
+        code="loader-file-taken",
+        severity="error",
+        path="boot.loader",
+        message=f"the contents put /{entry.path.decode(errors='backslashreplace')}{origin} on the "
+        "ESP, where the loader has a file of its own",
+        hint='exclude it from the contents, or set boot.loader = "none"',
+    )

@@ -1,0 +1,79 @@
+"""The proof that the finished image starts: QEMU, once for each firmware the layout promises."""
+
+from __future__ import annotations
+
+from engine.boot.firmware import FirmwareKind
+from engine.boot.qemu import Machine
+from engine.events import Log
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.lines import LineSplitter
+from engine.pipeline.proof import Verdict, boot
+from engine.pipeline.steps.names import finish_image
+from engine.pipeline.work import Work
+from engine.plan.outputs import EFI_VARIABLES
+from engine.plan.steps import machine
+
+
+async def prove(work: Work) -> None:
+    """Boots the image until its console shows `boot.expect`; verdicts go into manifest.json.
+
+    Raises:
+        StepFailed: It was not seen; the message ends with the console's last lines.
+    """
+    settings = work.plan.settings
+    for kind in work.plan.boot.proofs:
+        console = _Console(work)
+        verdict = await boot(
+            _machine(work, kind), expect=settings.expect, limit=settings.boot_timeout,
+            on_text=console.feed,
+        )  # fmt: skip
+        console.close()
+        work.proofs.append(verdict)
+        by = f"{verdict.accelerator} ({verdict.note})"
+        if not verdict.seen:
+            raise StepFailed(_unseen(verdict, settings.expect), f"emulated by {by}")
+        work.note(
+            f"{_NAMES[kind]}: {settings.expect!r} seen after {verdict.seconds:.1f} s, by {by}"
+        )
+
+
+_NAMES: dict[FirmwareKind, str] = {"bios": "BIOS", "uefi": "UEFI"}
+
+
+def _machine(work: Work, kind: FirmwareKind) -> Machine:
+    plan = work.plan
+    made = work.staging.folder / EFI_VARIABLES
+    template = plan.boot.uefi.variables if plan.boot.uefi is not None else made
+    return machine(
+        plan, kind, image=str(finish_image(work)), accelerator="tcg",
+        variables=str(made if made.exists() else template),
+    )  # fmt: skip
+
+
+def _unseen(verdict: Verdict, expect: str) -> str:
+    tail = "".join(f"\n  | {line}" for line in verdict.last_lines())
+    return (
+        f"under {_NAMES[verdict.firmware]} the console did not show {expect!r} within "
+        f"{verdict.seconds:.0f} s: {verdict.meaning}; it ended with{tail or ' nothing'}"
+    )
+
+
+class _Console:
+    """Turns the console into log lines of the step."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._lines = LineSplitter()
+
+    def feed(self, text: str) -> None:
+        """Takes what the console printed."""
+        self._log(text.encode(), final=False)
+
+    def close(self) -> None:
+        """Logs what has no newline at its end."""
+        self._log(b"", final=True)
+
+    def _log(self, data: bytes, *, final: bool) -> None:
+        for _, text in self._lines.feed(data, final=final):
+            if text.strip():
+                self._work.emit(Log(id=self._work.step.id, stream="stdout", text=text))

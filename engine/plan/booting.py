@@ -1,0 +1,126 @@
+"""How a planned disk starts: which firmware, which menu, and the boot code outside partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.boot import grub
+from engine.boot.architecture import X86_64
+from engine.boot.assemble import BootAssets, is_own
+from engine.boot.firmware import Firmware
+from engine.plan.host import Host
+from engine.plan.model import BootPlan, DiskPlan, PartitionPlan, Plan
+from engine.plan.tools import packages_hint
+from engine.problem import Problem
+from engine.spec.layouts import LAYOUTS
+from engine.spec.loaders import LOADERS
+from engine.spec.settings import Settings
+
+_FIRMWARE_PACKAGES = ("ovmf", "edk2-ovmf", "edk2-ovmf", "OVMF.fd")
+
+
+def plan(
+    settings: Settings,
+    disk: DiskPlan,
+    partitions: Sequence[PartitionPlan],
+    assets: BootAssets,
+    uefi: Firmware | None,
+) -> BootPlan:
+    """Returns how the disk starts, its boot code placed.
+
+    Args:
+        settings: What is wanted.
+        disk: The disk, of 512-byte sectors where there is boot code.
+        partitions: With their places.
+        assets: What the loader brought.
+        uefi: Firmware of this machine, if there is any.
+    """
+    promised = LAYOUTS[settings.table].boots
+    return BootPlan(
+        loader=settings.loader,
+        menu=assets.menu,
+        firmware=promised if is_own(settings) else (),
+        proofs=promised if settings.prove else (),
+        code=_placed(disk, partitions, assets) if assets.core else None,
+        efi_path=assets.efi_path,
+        uefi=uefi,
+    )
+
+
+def _placed(
+    disk: DiskPlan, partitions: Sequence[PartitionPlan], assets: BootAssets
+) -> grub.BootCode | None:
+    """Places core.img: in the BIOS boot partition, else in the gap behind an MBR."""
+    if not partitions:
+        return None
+    for partition in partitions:
+        if partition.role == "bios-boot":
+            return grub.place(assets.boot, assets.core, partition.start, partition.sectors)
+    first = min(partition.start for partition in partitions)
+    return grub.place(assets.boot, assets.core, 1, first - 1) if disk.table == "mbr" else None
+
+
+def problems(plan: Plan) -> Iterator[Problem]:
+    """Yields what keeps the disk from starting, whatever the machine that builds it."""
+    code = plan.boot.code
+    if code is not None and code.sectors > code.room:
+        where = "BIOS boot partition" if plan.has("bios-boot") else "gap before the first partition"
+        yield Problem(
+            "core-too-large",
+            "error",
+            "boot.loader",
+            f"GRUB's core.img takes {code.sectors} sectors of {grub.SECTOR} bytes, and the "
+            f"{where} has {code.room}",
+            'take layout.table = "legacy+gpt", whose BIOS boot partition has room for it',
+        )
+
+
+def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:
+    """Yields what this machine lacks to install the loader, make EFI variables or prove."""
+    loader = LOADERS[plan.settings.loader]
+    for missing in assets.missing:
+        yield Problem(
+            "loader-not-installed",
+            "error",
+            "boot.loader",
+            f"{loader.title} on layout {plan.settings.table} needs {missing.what}, which this "
+            "machine does not have",
+            packages_hint(missing.packages, host.distribution),
+        )
+    purpose = _needs_firmware(plan)
+    if purpose and plan.boot.uefi is None:
+        yield _no_firmware(plan.settings, purpose, host)
+    if plan.boot.proofs and assets.architecture not in {"", X86_64.name}:
+        yield Problem(
+            "prove-architecture",
+            "error",
+            "boot.prove",
+            f"the proof starts {X86_64.name} machines only, and the kernel is for "
+            f"{assets.architecture}",
+            "leave it out",
+        )
+
+
+def _needs_firmware(plan: Plan) -> str:
+    if plan.settings.efi_variables:
+        return "boot.efi_variables"
+    return "boot.prove" if "uefi" in plan.boot.proofs else ""
+
+
+def _no_firmware(settings: Settings, path: str, host: Host) -> Problem:
+    if settings.firmware or settings.firmware_variables:
+        given = ", ".join(filter(None, (settings.firmware, settings.firmware_variables)))
+        return Problem(
+            "firmware-missing",
+            "error",
+            "boot.firmware" if settings.firmware else "boot.firmware_variables",
+            f"{given}: no pair of UEFI code and variables of matching size is there",
+            "give both files of one firmware, or neither",
+        )
+    return Problem(
+        "firmware-missing",
+        "error",
+        path,
+        "needs UEFI firmware for QEMU (OVMF), which this machine does not have",
+        packages_hint(_FIRMWARE_PACKAGES, host.distribution),
+    )
