@@ -22,6 +22,7 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerError
 
 from engine.problem import Refused
+from tui.bridge import EngineJob, Job
 from tui.commands import WizardCommands
 from tui.config import Config, load_config
 from tui.document import Document, open_document
@@ -42,6 +43,7 @@ from tui.screens.messages import (
 )
 from tui.screens.start import StartScreen
 from tui.session import Session
+from tui.text import visible
 from tui.theme import DARK, LIGHT, preferred, role_variables
 
 AUTOSAVE_DELAY = 1.0
@@ -287,16 +289,45 @@ class DiskwrightApp(App[int]):
             )
             if await self.push_screen_wait(question) != "yes":
                 return
+        await self._watch(EngineJob(message.plan, message.outdir, force=bool(there)))
+
+    async def _watch(self, job: Job) -> None:
+        """Shows the build screen of a job and runs the job."""
         if "build" in self._modes:
             await self.remove_mode("build")
-        self.add_mode("build", partial(BuildScreen, message.plan, message.outdir, self.glyphs))
+        designing = self.designing
+        spec = designing.document.path if designing is not None else None
+        self.add_mode("build", partial(BuildScreen, job, self.glyphs, spec=spec))
         await self.switch_mode("build")
         screen = self.screen
         assert isinstance(screen, BuildScreen)
         # The app, not the screen, owns the worker: leaving a screen cancels its workers.
-        self._build = self.run_worker(
-            screen.run_build(force=bool(there)), group="build", exit_on_error=False
-        )
+        self._build = self.run_worker(screen.run_build(), group="build", exit_on_error=False)
+
+    @on(BuildScreen.Retry)
+    def _retry(self) -> None:
+        if self.designing is not None:
+            self.switch_mode("design")
+            self.designing.build()
+
+    @on(BuildScreen.FieldWanted)
+    async def _field_wanted(self, message: BuildScreen.FieldWanted) -> None:
+        if self.designing is not None:
+            await self.switch_mode("design")
+            self.designing.go_to(message.path)
+
+    @on(BuildScreen.StartWanted)
+    def _start_wanted(self) -> None:
+        self.post_message(StartRequested())
+
+    @on(BuildScreen.TitleChanged)
+    def _title_changed(self, message: BuildScreen.TitleChanged) -> None:
+        self.name_terminal(message.title)
+
+    def name_terminal(self, title: str) -> None:
+        """Sets the title of the terminal's window (xterm's OSC 0)."""
+        if self._driver is not None and not self.is_headless and not self.is_web:
+            self._driver.write(f"\x1b]0;{visible(title)}\x07")
 
     def cancel_build(self) -> None:
         """Stops the running build, if any."""

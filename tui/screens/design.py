@@ -520,7 +520,7 @@ class DesignScreen(Screen[None]):
 
     @on(ReviewPane.BuildWanted)
     def _build_wanted(self) -> None:
-        self._build()
+        self.build()
 
     def action_build(self) -> None:
         """Goes to Review; from there, builds."""
@@ -528,9 +528,10 @@ class DesignScreen(Screen[None]):
             self.step = "review"
             self.call_after_refresh(self._enter)
             return
-        self._build()
+        self.build()
 
-    def _build(self) -> None:
+    def build(self) -> None:
+        """Asks the app to build, or says why not."""
         why = self.preview.why_not_buildable()
         if why or self.preview.plan is None:
             self.say(f"Cannot build yet: {why}")

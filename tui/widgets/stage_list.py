@@ -109,9 +109,7 @@ log, and all of them again.
     def _top(self) -> int:
         """Returns the first row in sight: the one that matters stays near the middle."""
         height = max(self.size.height, 1)
-        return min(
-            max(self._focal() - height // 2, 0), max(len(self.state.steps) - height, 0)
-        )
+        return min(max(self._focal() - height // 2, 0), max(len(self.state.steps) - height, 0))
 
     def render(self) -> Content:
         """Draws the rows that fit."""
@@ -172,11 +170,11 @@ log, and all of them again.
         if step.status == "pending":
             return human(step.weight) if step.weight and width >= 60 else ""
         if step.status == "running":
-            return self._running(step, width)
+            return self._progress(step, width)
         word = "" if step.status == "ok" else f"{step.status}  "
         return f"{word}{step.seconds:7.2f} s"
 
-    def _running(self, step: StepState, width: int) -> str:
+    def _progress(self, step: StepState, width: int) -> str:
         elapsed = clock(max(self.elapsed - step.begun, 0))
         if step.total <= 0:
             return elapsed

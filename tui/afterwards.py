@@ -1,0 +1,75 @@
+"""What can be done once a build is over: with its image, or against its failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.cli.verbs import VERBS
+from engine.events import Artifact
+
+IMAGE_SUFFIXES = (".img", ".qcow2", ".vdi", ".vhd")
+
+
+@dataclass(frozen=True, slots=True)
+class Afterwards:
+    """Something to do with what was built.
+
+    Attributes:
+        key: Name of the action, and of its button.
+        label: What the button says.
+        verb: The verb that does it; it is offered only where there is such a verb.
+        needs_spec: It works on the spec, not on the image.
+    """
+
+    key: str
+    label: str
+    verb: str
+    needs_spec: bool = False
+
+
+_TABLE = (
+    Afterwards("inspect", "Inspect", "inspect"),
+    Afterwards("boot", "Boot", "boot"),
+    Afterwards("check", "Check", "check", needs_spec=True),
+)
+
+
+def offered(*, image: bool, spec: bool) -> tuple[Afterwards, ...]:
+    """Returns what this installation can do with an image, with a saved spec."""
+    return tuple(
+        item for item in _TABLE if item.verb in VERBS and (spec if item.needs_spec else image)
+    )
+
+
+def image_of(artifacts: list[Artifact]) -> Path | None:
+    """Returns the image among the outputs, if it is still there."""
+    for artifact in artifacts:
+        path = Path(artifact.path)
+        if path.suffix in IMAGE_SUFFIXES and path.is_file():
+            return path
+    return None
+
+
+FAILURE_PATHS = {
+    "allocate": "outdir",
+    "table": "layout.table",
+    "identifiers": "identity.disk_guid",
+    "make-root": "size.disk",
+    "populate-root": "contents",
+    "make-esp": "size.boot",
+    "populate-esp": "size.boot",
+    "make-boot": "size.boot",
+    "populate-boot": "size.boot",
+    "convert": "output.format",
+    "hook": "hooks.after_build",
+    "publish": "outdir",
+}
+"""The key path whose field most likely answers a step's failure."""
+
+
+def path_of_failure(step: str | None, message: str) -> str:
+    """Returns the field to look at when a step failed, "" where none would help."""
+    if "is full" in message:
+        return "outdir"
+    return FAILURE_PATHS.get(step or "", "")

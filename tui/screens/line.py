@@ -1,0 +1,45 @@
+"""A line of the log in full, however long."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+
+from tui.keys import bindings
+from tui.text import visible
+from tui.widgets.labels import Plain
+from tui.widgets.log_view import LogLine
+
+_MOST = 20_000
+
+
+class LineScreen(ModalScreen[None]):
+    """Shows one line, wrapped; Escape closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
+
+    def __init__(self, line: LogLine) -> None:
+        super().__init__()
+        self._line = line
+
+    def compose(self) -> ComposeResult:
+        """Where it is from, then the line."""
+        line = self._line
+        with VerticalScroll(classes="dialog line", id="line-body"):
+            source = f"{line.step or 'build'}, {line.stream}, {line.time:.2f} s"
+            yield Plain(source, classes="dialog-title")
+            text = visible(line.text[:_MOST])
+            more = len(line.text) - _MOST
+            yield Plain(text + (f" [{more:,} more]" if more > 0 else ""), id="line-text")
+
+    def on_mount(self) -> None:
+        """Lets the arrows scroll."""
+        self.query_one("#line-body").focus()
+
+    def action_close(self) -> None:
+        """Closes."""
+        self.dismiss(None)

@@ -1,0 +1,115 @@
+"""How a build ended: what was made, or what went wrong and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Button
+
+from engine.units import human
+from tui.glyphs import UNICODE, Glyphs
+from tui.progress import BuildState
+from tui.text import cut_left, visible
+from tui.widgets.labels import Plain
+
+Answers = Sequence[tuple[str, str]]
+"""Action of the screen and what its button says."""
+
+
+class Outcome(Vertical):
+    """Words and buttons; hidden until the build is over."""
+
+    class Wanted(Message):
+        """A button was pressed."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.glyphs = glyphs
+        self._answers: Answers = ()
+
+    def compose(self) -> ComposeResult:
+        """Words, then buttons."""
+        yield Plain("", id="outcome-words")
+        yield Horizontal(id="outcome-buttons")
+
+    async def show(self, state: BuildState, answers: Answers) -> None:
+        """Shows how a build ended, and what can be done now."""
+        width = max(self.app.size.width - 6, 20)
+        words = {"ok": self._success, "failed": self._failure}.get(state.status, self._cancelled)
+        self.query_one("#outcome-words", Plain).show(words(state, width))
+        self._answers = answers
+        box = self.query_one("#outcome-buttons", Horizontal)
+        await box.remove_children()
+        await box.mount(
+            *(
+                Button(label, id=f"answer-{index}", compact=True)
+                for index, (_action, label) in enumerate(answers)
+            )
+        )
+        self.display = True
+        box.query(Button).first().focus()
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        index = int((event.button.id or "").removeprefix("answer-"))
+        self.post_message(self.Wanted(self._answers[index][0]))
+
+    def _success(self, state: BuildState, width: int) -> Content:
+        seconds = state.finished.seconds if state.finished else state.time
+        lines = [
+            Content.assemble(
+                (f"{self.glyphs.done} Built {visible(state.name)}", "bold $state-done"),
+                (f" in {seconds:.1f} s", "$muted"),
+            )
+        ]
+        for artifact in state.artifacts:
+            size = f"{human(artifact.bytes)} ({artifact.bytes:,} bytes)"
+            lines.append(
+                Content.assemble(
+                    (cut_left(visible(artifact.path), max(width - len(size) - 2, 16)), "bold"),
+                    f"  {size}",
+                )
+            )
+            lines.append(Content.assemble(("sha256  ", "$muted"), artifact.sha256))
+        return Content("\n").join(lines)
+
+    def _failure(self, state: BuildState, _width: int) -> Content:
+        end, step = state.finished, state.failed_step
+        where = f"{step.title} failed" if step else "The build could not start"
+        took = f" after {end.seconds:.1f} s" if end and step else ""
+        lines = [
+            Content.assemble(
+                (f"{self.glyphs.error} {visible(where)}", "bold $state-error"), (took, "$muted")
+            )
+        ]
+        if end and end.message:
+            lines.append(Content(visible(end.message)))
+        if end and end.hint:
+            lines.append(
+                Content.assemble((f"{self.glyphs.arrow} ", "$accent"), (visible(end.hint), "bold"))
+            )
+        lines.append(Content.styled("Nothing partial was left in the output folder.", "$muted"))
+        return Content("\n").join(lines)
+
+    def _cancelled(self, state: BuildState, _width: int) -> Content:
+        step = state.failed_step
+        where = f" in “{visible(step.title)}”" if step else ""
+        return Content("\n").join(
+            [
+                Content.styled(
+                    f"{self.glyphs.error} Cancelled{where} after {state.time:.1f} s",
+                    "bold $state-warning",
+                ),
+                Content.styled("No process and nothing partial was left behind.", "$muted"),
+            ]
+        )
