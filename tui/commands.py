@@ -18,8 +18,8 @@ class WizardCommands(Provider):
 
     def _commands(self) -> Iterator[Command]:
         active: dict[str | None, ActiveBinding] = {}
-        for entry in self.screen.active_bindings.values():
-            active.setdefault(entry.binding.id, entry)
+        for bound in self.screen.active_bindings.values():
+            active.setdefault(bound.binding.id, bound)
         for key in KEYS:
             entry = active.get(key.id)
             if entry is None or not key.palette or not entry.enabled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_larger_parts_are_never_drawn_smaller(weights: list[int], width: int) ->
         widths = cells(scale, width)
         drawn = sorted(zip(scale, widths, strict=True))
         # Largest remainder may give one cell more to the smaller of two nearly equal parts.
-        assert all(b[1] >= a[1] - 1 for a, b in zip(drawn, drawn[1:], strict=False))
+        assert all(b[1] >= a[1] - 1 for a, b in pairwise(drawn))
 
 
 @pytest.mark.parametrize("key", LAYOUTS)

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, Markdown
 
 from tui.keys import bindings
 from tui.text import visible
+from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
 
 
@@ -69,7 +70,7 @@ class AskScreen(ModalScreen[str]):
         with Vertical(classes="dialog"):
             yield Plain(self._title, classes="dialog-title")
             yield Plain(visible(self._text), classes="dialog-text")
-            yield Input(self._value, compact=True, select_on_focus=False)
+            yield SafeInput(self._value, compact=True, select_on_focus=False)
             with Horizontal(classes="dialog-buttons"):
                 yield Button(self._button, id="answer-ok", compact=True)
                 yield Button("Cancel", id="answer-cancel", compact=True)

@@ -18,6 +18,7 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.screens.picker import PickerScreen
 from tui.widgets.choices import Choice, Choices
+from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
 from tui.widgets.suggest import PathSuggester
 
@@ -69,7 +70,7 @@ class EntryScreen(ModalScreen[Entry | None]):
                 for key, label, _help in _TEXTS:
                     with Horizontal(classes="field-row"):
                         yield Plain(label, classes="field-label")
-                        yield Input(
+                        yield SafeInput(
                             values[key],
                             compact=True,
                             id=f"entry-{key}",

@@ -49,4 +49,4 @@ class JumpScreen(ModalScreen[Widget | None]):
 
 def targets_of(focus_chain: list[Widget]) -> list[Widget]:
     """Returns those widgets of a focus chain that are in sight."""
-    return [widget for widget in focus_chain if widget.region in widget.screen.region]
+    return [w for w in focus_chain if w.screen.region.contains_region(w.region)]

@@ -16,6 +16,7 @@ from tui.fields import FieldSpec
 from tui.glyphs import UNICODE, Glyphs
 from tui.text import visible
 from tui.widgets.choices import Choice, Choices
+from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
 from tui.widgets.messages import FieldLeft, SpecEdited
 
@@ -23,7 +24,7 @@ REFUSED = "refused-edit"
 """Code of a problem of text that never became part of the spec."""
 
 
-class FieldInput(Input):
+class FieldInput(SafeInput):
     """A one-row input that knows the help of its field."""
 
     def __init__(self, spec: FieldSpec, suggester: Suggester | None) -> None:
