@@ -12,7 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from engine.boot.install import Installed, LoaderCache, install
 from engine.manifest.scan import ScanCache, Scanned, scan
+from engine.nix.cache import NixCache
+from engine.nix.gather import Brought, gather, settled
 from engine.plan.differences import differences
 from engine.plan.host import probe
 from engine.plan.model import Plan
@@ -37,6 +40,23 @@ class Resolved:
     problems: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the sources hold.
+
+    Attributes:
+        key: The settings it holds for (`scan_key`).
+        contents: The contents alone; counts of each entry.
+        brought: What the Nix section brings.
+        installed: Both, with the loader's files.
+    """
+
+    key: Settings
+    contents: Scanned
+    brought: Brought
+    installed: Installed
+
+
 class Planner:
     """Plans one document again and again, keeping what an edit did not touch."""
 
@@ -44,33 +64,52 @@ class Planner:
         self.base = base
         self.environment = dict(os.environ if environment is None else environment)
         self._cache = ScanCache()
+        self._nix_cache = NixCache()
+        self._loader_cache = LoaderCache()
         self._probed = False
 
     def resolve(self, spec: ImageSpec) -> Resolved:
         """Fills in the defaults."""
         return Resolved(*resolve(spec, self.base, self.environment))
 
-    def scan(self, settings: Settings, progress: Progress, cancelled: Cancelled) -> Scanned:
-        """Walks the sources, and gets to know the machine's tools on the way.
+    def scan(self, settings: Settings, progress: Progress, cancelled: Cancelled) -> Found:
+        """Walks the sources, puts the loader in, and gets to know the machine's tools.
 
         Raises:
             ScanCancelled: It was asked to stop.
         """
         probe(settings)
         self._probed = True
-        return scan(settings, progress=progress, cancelled=cancelled, cache=self._cache)
+        brought = gather(settings, self.environment, self._nix_cache)
+        contents = scan(
+            settings,
+            progress=progress,
+            cancelled=cancelled,
+            cache=self._cache,
+            extra={"root": brought.parts},
+        )
+        installed = install(settled(settings, brought), contents, self._loader_cache)
+        return Found(scan_key(settings), contents, brought, installed)
 
-    def is_quick(self, scanned: Scanned) -> bool:
+    def is_quick(self, found: Found) -> bool:
         """Whether `plan` answers within a frame and so may run where the keys are read."""
-        return self._probed and len(scanned.root) < HEAVY_ENTRIES
+        return self._probed and len(found.installed.root) < HEAVY_ENTRIES
 
-    def plan(self, resolved: Resolved, scanned: Scanned, outdir: Path) -> Plan:
-        """Makes the plan that is shown and built."""
+    def plan(self, resolved: Resolved, found: Found, outdir: Path) -> Plan:
+        """Makes the plan that is shown and built.
+
+        With entries found for other settings it is the best that can be said until these are
+        scanned: the contents then known, without a loader.
+        """
         # What is overwritten is shown in Review and asked before the build, not refused here.
         host = probe(resolved.settings, outdir, force=True)
-        return make_plan(resolved.settings, scanned, host, resolved.problems)
+        if found.key != scan_key(resolved.settings):
+            return make_plan(resolved.settings, found.contents, host, resolved.problems)
+        settings = settled(resolved.settings, found.brought)
+        problems = (*resolved.problems, *found.brought.problems)
+        return make_plan(settings, found.installed, host, problems, found.installed.boot)
 
-    def differences(self, spec: ImageSpec, plan: Plan, scanned: Scanned) -> tuple[str, ...]:
+    def differences(self, spec: ImageSpec, plan: Plan, found: Found) -> tuple[str, ...]:
         """Returns what the other set of rules would do otherwise."""
         other = "none" if plan.settings.compat == "make-disk-image" else "make-disk-image"
         # The same layout on both sides: otherwise their default table would be all one sees.
@@ -79,7 +118,7 @@ class Planner:
             compat=other,
             layout=msgspec.structs.replace(spec.layout, table=plan.settings.table),
         )
-        theirs = self.plan(self.resolve(wanted), scanned, self.base)
+        theirs = self.plan(self.resolve(wanted), found, self.base)
         return differences(plan, theirs)
 
 

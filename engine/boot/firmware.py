@@ -9,6 +9,9 @@ from typing import Literal
 
 FirmwareKind = Literal["bios", "uefi"]
 
+PACKAGES = ("ovmf", "edk2-ovmf", "edk2-ovmf", "OVMF.fd")
+"""What has UEFI firmware for QEMU, for Debian, Fedora, Arch and Nix."""
+
 # Code and variable template that belong together: their sizes must match.
 _OVMF = (
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),  # Debian, Ubuntu

@@ -9,7 +9,7 @@ from typing import Literal
 from engine.boot.firmware import FirmwareKind
 
 Accelerator = Literal["kvm", "tcg"]
-_QEMU = "qemu-system-x86_64"
+QEMU = "qemu-system-x86_64"
 _MACHINES: dict[FirmwareKind, str] = {"bios": "pc", "uefi": "q35"}
 _CUT_SHORT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[=>()])?\Z")
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[=>()][0-9A-Za-z]?)|[\x00-\x08\x0b-\x1f]")
@@ -55,7 +55,7 @@ class Machine:
                 "-drive", f"if=pflash,unit=1,format=raw,file={_escape(self.variables)}",
             )  # fmt: skip
         return (
-            _QEMU, "-machine", f"{_MACHINES[self.firmware]},accel={self.accelerator}",
+            QEMU, "-machine", f"{_MACHINES[self.firmware]},accel={self.accelerator}",
             "-m", str(self.memory_mib), "-nodefaults", "-no-reboot", "-display", "none",
             "-serial", serial, *flash,
             "-drive", drive, "-device", f"{disk},physical_block_size={self.sector_size}",

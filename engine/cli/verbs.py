@@ -43,8 +43,10 @@ class Verb:
 _TABLE = (
     Verb("plan", "show the partition map and the size breakdown; write nothing", "engine.cli.plan"),
     Verb("build", "build the image", "engine.cli.build"),
+    Verb("boot", "start an image in QEMU, on the serial console", "engine.cli.boot"),
     Verb("inspect", "show what an image holds: table, file systems, files", "engine.cli.inspect"),
     Verb("diff", "show what differs between two images", "engine.cli.diff"),
+    Verb("check", "build twice under perturbed conditions and compare", "engine.cli.check"),
     Verb("doctor", "show which tools are there and what a missing one costs", "engine.cli.doctor"),
     Verb("completion", "print the completion script of a shell", "engine.cli.completion"),
 )

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from engine.boot.firmware import FirmwareKind
 from engine.boot.qemu import Accelerator, Machine, diagnose, plain, unfinished
-from engine.events import AnyEvent
 from engine.pipeline.environment import tool_environment
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.runner import run
@@ -29,6 +28,7 @@ _SIGN_OF_LIFE = re.compile(r"Linux version|\[ *\d+\.\d{6}\]|login:")
 # Expectations span at most this much console text.
 _WINDOW = 1 << 16
 _KEPT_CONSOLE = 1 << 20
+_SILENT_KVM = f"KVM answers, but ran no kernel within {KVM_SIGN_OF_LIFE_SECONDS:g} s"
 _KVM = Path("/dev/kvm")
 
 
@@ -111,10 +111,32 @@ async def boot(machine: Machine, *, expect: str, limit: float, on_text: OnText) 
             verdict = await _boot(machine, "kvm", Path(folder), pattern, limit, on_text)
             if verdict is not None:
                 return verdict
-            note = f"KVM answers, but ran no kernel within {KVM_SIGN_OF_LIFE_SECONDS:g} s"
+            note = _SILENT_KVM
         verdict = await _boot(machine, "tcg", Path(folder), pattern, limit, on_text)
     assert verdict is not None
     return replace(verdict, note=note)
+
+
+async def choose_accelerator(machine: Machine) -> tuple[Accelerator, str]:
+    """Returns KVM if it shows by this very image that it runs kernels, else TCG; and why.
+
+    Raises:
+        StepFailed: QEMU is missing or refuses to start.
+    """
+    kvm, note = kvm_is_plausible()
+    if kvm:
+        with tempfile.TemporaryDirectory(prefix="diskwright-boot-") as folder:
+            verdict = await _boot(
+                machine, "kvm", Path(folder), _SIGN_OF_LIFE, KVM_SIGN_OF_LIFE_SECONDS, _ignore
+            )
+        if verdict is not None and verdict.seen:
+            return "kvm", verdict.note
+        note = _SILENT_KVM
+    return "tcg", note
+
+
+def _ignore(_: object) -> None:
+    """Takes what nobody looks at."""
 
 
 async def _boot(
@@ -160,12 +182,9 @@ def kvm_is_plausible() -> tuple[bool, str]:
 
 async def _attempt(machine: Machine, watch: _Watch, limit: float) -> bool | None:
     """Returns whether it was seen, or None if KVM showed no sign of life."""
-
-    def ignore(_: AnyEvent) -> None:
-        """The console goes to the watch, byte by byte; lines are of no use here."""
-
+    # The console goes to the watch as it comes; lines are of no use here.
     qemu = asyncio.create_task(
-        run(machine.argv(), step="boot", emit=ignore, env=tool_environment(0), raw=watch.feed)
+        run(machine.argv(), step="boot", emit=_ignore, env=tool_environment(0), raw=watch.feed)
     )
     seen = asyncio.create_task(watch.seen.wait())
     deadline = asyncio.get_running_loop().time() + limit

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from engine.boot import grub
 from engine.boot.architecture import X86_64
 from engine.boot.assemble import BootAssets, is_own
-from engine.boot.firmware import Firmware
+from engine.boot.firmware import PACKAGES, Firmware
 from engine.plan.host import Host
 from engine.plan.model import BootPlan, DiskPlan, PartitionPlan, Plan
 from engine.plan.tools import packages_hint
@@ -15,8 +15,6 @@ from engine.problem import Problem
 from engine.spec.layouts import LAYOUTS
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
-
-_FIRMWARE_PACKAGES = ("ovmf", "edk2-ovmf", "edk2-ovmf", "OVMF.fd")
 
 
 def plan(
@@ -122,5 +120,5 @@ def _no_firmware(settings: Settings, path: str, host: Host) -> Problem:
         "error",
         path,
         "needs UEFI firmware for QEMU (OVMF), which this machine does not have",
-        packages_hint(_FIRMWARE_PACKAGES, host.distribution),
+        packages_hint(PACKAGES, host.distribution),
     )

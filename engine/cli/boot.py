@@ -1,0 +1,214 @@
+"""`diskwright boot`: starts an image in QEMU, for a person at a terminal or for a script."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.cli import exits
+
+if TYPE_CHECKING:
+    from engine.boot.qemu import Machine
+    from engine.pipeline.proof import Verdict
+
+_TIMEOUT = 180.0
+_MEMORY = 1024
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of `boot`."""
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="an image of any format")
+    parser.add_argument(
+        "--firmware", choices=("bios", "uefi", "both"),
+        help="what starts it; left out: UEFI if the image has an EFI system partition, else BIOS",
+    )  # fmt: skip
+    parser.add_argument(
+        "--expect", metavar="REGEX", type=_regex,
+        help="end well once the console shows this; exit 4 if it does not",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timeout", metavar="S", type=_seconds, default=_TIMEOUT,
+        help=f"seconds to wait for it, for each firmware (default: {_TIMEOUT:g})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--efi-vars", metavar="FILE", type=Path, help="UEFI variables to start from; not changed"
+    )
+    parser.add_argument(
+        "--memory", metavar="MIB", type=int, default=_MEMORY,
+        help=f"memory of the machine in MiB (default: {_MEMORY})",
+    )  # fmt: skip
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"no regular expression: {error}") from None
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
+
+
+def run(args: argparse.Namespace) -> int:
+    """Boots the image; 4 if its console does not show what is expected."""
+    machines = _machines(args)
+    if args.expect is None and sys.stdin.isatty() and sys.stdout.isatty():
+        return _interactive(machines[0])
+    import asyncio
+
+    return asyncio.run(_watched(args, machines))
+
+
+def _machines(args: argparse.Namespace) -> list[Machine]:
+    """Returns a machine for each firmware.
+
+    Raises:
+        Refused: The image, QEMU or the firmware is missing.
+    """
+    import shutil
+
+    from engine.boot.qemu import QEMU, Machine
+    from engine.cli.images import refused
+    from engine.inspect.image import open_image
+    from engine.inspect.report import image_report
+    from engine.pipeline.environment import search_path
+    from engine.plan import host
+    from engine.plan.tools import TOOLS, install_hint
+
+    if args.memory <= 0:
+        raise _refuse("bad-memory", f"--memory is {args.memory}, but must be above 0")
+    with refused():
+        image = open_image(args.image)
+        with image.disk:
+            report = image_report(image)
+    has_esp = any(partition["role"] == "esp" for partition in report["partitions"])
+    if shutil.which(QEMU, path=search_path()) is None:
+        hint = install_hint(TOOLS[QEMU], host.distribution())
+        raise _refuse("tool-missing", f"{QEMU} is not installed", hint)
+    chosen = args.firmware or ("uefi" if has_esp or args.efi_vars else "bios")
+    kinds = ("bios", "uefi") if chosen == "both" else (chosen,)
+    pairs = [_firmware(args.efi_vars) if kind == "uefi" else ("", "") for kind in kinds]
+    return [
+        Machine(
+            image=str(args.image.absolute()), format=report["format"],
+            sector_size=report["disk"]["sector_size"], memory_mib=args.memory,
+            accelerator="tcg", code=code, variables=variables,
+        )
+        for code, variables in pairs
+    ]  # fmt: skip
+
+
+def _firmware(variables: Path | None) -> tuple[str, str]:
+    """Returns the paths of UEFI code and of the variables to start from."""
+    from engine.boot.firmware import PACKAGES, find_firmware
+    from engine.plan import host
+    from engine.plan.tools import packages_hint
+
+    if variables is not None and not variables.is_file():
+        raise _refuse("efi-vars-missing", f"--efi-vars {variables}: there is no such file")
+    pair = find_firmware(variables=str(variables.absolute()) if variables else "")
+    if pair is not None:
+        return str(pair.code), str(pair.variables)
+    if find_firmware() is not None:
+        raise _refuse(
+            "efi-vars-unfit",
+            f"--efi-vars {variables}: no installed UEFI firmware has variables of that size",
+            "make it from the template of a firmware that is installed",
+        )
+    hint = packages_hint(PACKAGES, host.distribution())
+    raise _refuse("firmware-missing", "no UEFI firmware for QEMU (OVMF) is installed", hint)
+
+
+def _refuse(code: str, message: str, hint: str = "") -> Exception:
+    from engine.problem import Problem, Refused
+
+    return Refused([Problem(code, "error", "", message, hint)])
+
+
+def _interactive(machine: Machine) -> int:
+    """Gives the terminal to the machine's serial port until it ends."""
+    import asyncio
+    import shutil
+    import subprocess
+    import tempfile
+    from dataclasses import replace
+
+    from engine.pipeline.proof import choose_accelerator
+
+    accelerator, why = asyncio.run(choose_accelerator(machine))
+    _say(f"{machine.firmware.upper()}, {accelerator} ({why}); Ctrl-A X ends it")
+    with tempfile.TemporaryDirectory(prefix="diskwright-boot-") as folder:
+        if machine.code:
+            copy = Path(folder, "variables.fd")
+            shutil.copyfile(machine.variables, copy)
+            machine = replace(machine, variables=str(copy))
+        machine = replace(machine, accelerator=accelerator, interactive=True)
+        status = subprocess.run(machine.argv(), check=False).returncode
+    return exits.DONE if status == 0 else exits.FAILED
+
+
+async def _watched(args: argparse.Namespace, machines: list[Machine]) -> int:
+    """Streams the console of each machine in turn; stops at the first that disappoints."""
+    import asyncio
+    import signal
+
+    task = asyncio.ensure_future(_all(args, machines))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        _say("cancelled")
+        return exits.CANCELLED
+
+
+async def _all(args: argparse.Namespace, machines: list[Machine]) -> int:
+    from engine.pipeline.failure import StepFailed
+    from engine.pipeline.proof import boot
+
+    for machine in machines:
+        try:
+            verdict = await boot(
+                machine, expect=args.expect or "", limit=args.timeout, on_text=_print
+            )
+        except StepFailed as failed:
+            _say(f"error: {failed.message}" + (f"\nhint: {failed.hint}" if failed.hint else ""))
+            return exits.FAILED
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        _tell(verdict, args.expect)
+        if not verdict.seen:
+            return exits.NOT_SEEN
+    return exits.DONE
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text.encode(errors="surrogateescape").decode(errors="replace"))
+    sys.stdout.flush()
+
+
+def _tell(verdict: Verdict, expect: str | None) -> None:
+    what = f"{expect!r} was" if expect else "the machine's own end was"
+    how = f"{verdict.firmware.upper()}, {verdict.accelerator} ({verdict.note})"
+    if verdict.seen:
+        _say(f"{how}: {what} seen after {verdict.seconds:.1f} s")
+        return
+    _say(f"{how}: {what} not seen within {verdict.seconds:.1f} s: {verdict.meaning}")
+    for line in verdict.last_lines():
+        _say(f"  | {line}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
