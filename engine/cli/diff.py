@@ -31,13 +31,14 @@ def run(args: argparse.Namespace) -> int:
     with refused():
         found = compare(args.image_a, args.image_b)
     if args.json:
-        print(json.dumps(_to_json(found), indent=1))
+        print(json.dumps(to_json(found), indent=1))
     else:
-        print(_to_text(found))
+        print(to_text(found))
     return exits.DONE if found.identical else exits.DIFFERENT
 
 
-def _to_json(found: Comparison) -> dict[str, Any]:
+def to_json(found: Comparison) -> dict[str, Any]:
+    """Returns a comparison as `diff --json` prints it."""
     return {
         "schema": 1,
         "identical": found.identical,
@@ -52,7 +53,8 @@ def _to_json(found: Comparison) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _to_text(found: Comparison) -> str:
+def to_text(found: Comparison) -> str:
+    """Returns a comparison for a terminal."""
     if found.identical:
         return "the two disks are identical, bit for bit"
     lines = [f"{d.where}: {d.a or '-'} | {d.b or '-'}" for d in found.fields]

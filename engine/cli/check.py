@@ -1,0 +1,108 @@
+"""`diskwright check`: builds twice under perturbed conditions and compares, bit for bit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.cli import exits
+from engine.cli.planning import add_spec_arguments
+
+if TYPE_CHECKING:
+    from engine.trust.check import Report, Request
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of `check`."""
+    add_spec_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="leave both builds in DIR/first and DIR/second"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the report; 3 if the builds differ."""
+    import asyncio
+    import json
+
+    from engine.cli.diff import to_json as difference_json
+    from engine.cli.diff import to_text as difference_text
+    from engine.pipeline.failure import StepFailed
+    from engine.trust import report as shown
+    from engine.trust.check import BuildEnded
+
+    request = _request(args)
+    try:
+        report = asyncio.run(_cancellable(request))
+    except BuildEnded as ended:
+        print(f"error: {ended}", file=sys.stderr)
+        return ended.status
+    except StepFailed as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return exits.FAILED
+    except asyncio.CancelledError:
+        print("cancelled", file=sys.stderr)
+        return exits.CANCELLED
+    if args.json:
+        print(json.dumps(shown.to_json(report, difference_json), indent=1))
+    else:
+        print(shown.to_text(report, difference_text))
+    return exits.DONE if report.identical else exits.DIFFERENT
+
+
+def _request(args: argparse.Namespace) -> Request:
+    """Returns what is to be checked.
+
+    Raises:
+        Refused: The spec cannot be read, wants to differ, or the place to keep it is taken.
+    """
+    import os
+
+    from engine.problem import Problem, Refused
+    from engine.spec.load import load
+    from engine.spec.resolve import resolve
+    from engine.trust.check import Request
+
+    loaded = load(args.spec, args.set, args.contents)
+    settings, _ = resolve(loaded.spec, loaded.base, os.environ)
+    problems = []
+    if not settings.deterministic:
+        problems.append(
+            Problem(
+                "not-deterministic", "error", "identity.deterministic",
+                "is false, so two builds differ by intent",
+                "check it with --set identity.deterministic=true",
+            )
+        )  # fmt: skip
+    if args.keep:
+        problems += [
+            Problem("kept-exists", "error", "", f"{path} exists", "give another folder with --keep")
+            for path in (args.keep / "first", args.keep / "second")
+            if path.exists()
+        ]
+    if problems:
+        raise Refused(loaded.locate(problems))
+    return Request(
+        spec=args.spec,
+        overrides=tuple(args.set),
+        contents=tuple(args.contents),
+        settings=settings,
+        keep=args.keep,
+    )
+
+
+async def _cancellable(request: Request) -> Report:
+    """Checks until the end or a signal."""
+    import asyncio
+    import signal
+
+    from engine.trust.check import check
+
+    task = asyncio.ensure_future(check(request, lambda line: print(line, file=sys.stderr)))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    return await task

@@ -1,0 +1,285 @@
+"""Builds a spec twice, the second time with everything changed that must not matter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.compare.diff import Comparison, compare
+from engine.events import AnyEvent, Log
+from engine.pipeline import runner
+from engine.pipeline.failure import StepFailed
+from engine.plan.outputs import outputs
+from engine.spec.settings import Settings
+from engine.trust.conditions import (
+    NOBODY,
+    Conditions,
+    Row,
+    conditions,
+    module_command,
+    search_environment,
+    temporary_folder,
+    user_command,
+)
+from engine.trust.copies import Copies, copy_sources, hand_over
+
+Which = Literal["first", "second"]
+Narrate = Callable[[str], None]
+
+_APART = 2.1
+"""Seconds between the beginnings of the builds: FAT keeps times to two."""
+
+_ANY_STATUS = frozenset(range(256))
+_MANIFEST = "manifest.json"
+_DEEPER = Path("a deeper", "änother", "place")
+
+
+class BuildEnded(Exception):
+    """One of the two builds was refused or failed; it has said why on standard error."""
+
+    def __init__(self, which: Which, status: int) -> None:
+        super().__init__(f"the {which} build ended with exit code {status}")
+        self.which = which
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of both builds; a sum is "" where that build left none of that name."""
+
+    name: str
+    bytes: int
+    first: str
+    second: str
+
+    @property
+    def identical(self) -> bool:
+        """Whether both builds made the same bytes."""
+        return self.first == self.second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        rows: What was different for the second build, and what could not be.
+        outputs: Every output but the records of the builds themselves.
+        difference: How the images differ, where they do.
+        seconds: Of "first", "second" and "compare".
+        kept: Where the outputs are, by build, if they were to be kept.
+    """
+
+    rows: tuple[Row, ...]
+    outputs: tuple[Output, ...]
+    difference: Comparison | None
+    seconds: Mapping[str, float]
+    kept: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def identical(self) -> bool:
+        """Whether every output came out the same."""
+        return bool(self.outputs) and all(output.identical for output in self.outputs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to check.
+
+    Attributes:
+        spec: The spec's file.
+        overrides: As `--set` takes them.
+        contents: As `--contents` takes them.
+        settings: What they resolve to.
+        keep: Folder to leave both builds' outputs in, or None.
+    """
+
+    spec: Path
+    overrides: tuple[str, ...]
+    contents: tuple[Path, ...]
+    settings: Settings
+    keep: Path | None = None
+
+
+async def check(request: Request, narrate: Narrate) -> Report:
+    """Builds twice and compares.
+
+    Args:
+        request: What to build.
+        narrate: Takes what the builds say, line by line.
+
+    Raises:
+        BuildEnded: A build did not finish.
+        Refused: There is no room for copies of the sources.
+        StepFailed: A build was killed.
+    """
+    folder = await asyncio.to_thread(temporary_folder)
+    try:
+        return await _Check(request, folder, narrate).run()
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+class _Check:
+    """One check, in a temporary folder of its own."""
+
+    def __init__(self, request: Request, folder: Path, narrate: Narrate) -> None:
+        self._request = request
+        self._folder = folder
+        self._narrate = narrate
+        self._environ = search_environment(os.environ)
+        self._seconds: dict[str, float] = {}
+
+    async def run(self) -> Report:
+        first = self._folder / "first"
+        second = self._folder / "other" / _DEEPER
+        begun = time.monotonic()
+        plain = module_command("engine.cli", *self._build(first, {}))
+        await self._run("first", plain, self._environ, self._folder)
+
+        other = self._folder / "other"
+        copies = await asyncio.to_thread(
+            copy_sources, self._request.settings.contents, other / "sources"
+        )
+        changed = await self._conditions(copies, other)
+        words = ("engine.cli.perturbed", changed.settings, *self._build(second, copies.sources))
+        if changed.other_user:
+            os.chown(self._folder, NOBODY, NOBODY)  # to be allowed through it
+            await asyncio.to_thread(hand_over, other, NOBODY)
+        await asyncio.sleep(max(0.0, begun + _APART - time.monotonic()))
+        command = (*changed.prefix, *module_command(*words))
+        await self._run("second", command, changed.env, other)
+
+        begun = time.monotonic()
+        found = _outputs(first, second)
+        difference = await self._difference(first, second, found)
+        self._seconds["compare"] = time.monotonic() - begun
+        return Report(
+            rows=(*_placement(copies, len(self._request.settings.contents)), *changed.rows),
+            outputs=found,
+            difference=difference,
+            seconds=self._seconds,
+            kept=await asyncio.to_thread(self._kept, {"first": first, "second": second}),
+        )
+
+    def _build(self, outdir: Path, moved: Mapping[int, Path]) -> tuple[str, ...]:
+        """Returns the command line of a build whose sources have been moved so."""
+        request = self._request
+        own = len(request.settings.contents) - len(request.contents)
+        words = ["build", str(request.spec.absolute()), "-o", str(outdir)]
+        for text in request.overrides:
+            words += ["--set", text]
+        for index, source in moved.items():
+            if index < own:
+                words += ["--set", f"contents[{index}].source={json.dumps(str(source))}"]
+        for at, source in enumerate(request.contents, start=own):
+            words += ["--contents", str(moved.get(at, source.absolute()))]
+        return tuple(words)
+
+    async def _run(
+        self, which: Which, argv: Sequence[str], env: Mapping[str, str], place: Path
+    ) -> None:
+        def say(event: AnyEvent) -> None:
+            # Indented lines are what the tools say.
+            if isinstance(event, Log) and event.stream == "stderr" and event.text[:2] != "  ":
+                self._narrate(f"{which} build: {event.text}")
+
+        begun = time.monotonic()
+        result = await runner.run(
+            argv, step=which, emit=say, env=env, cwd=place, accept=_ANY_STATUS, quiet=True
+        )
+        self._seconds[which] = time.monotonic() - begun
+        if result.status:
+            raise BuildEnded(which, result.status)
+
+    async def _conditions(self, copies: Copies, other: Path) -> Conditions:
+        home = other / "home"
+        await asyncio.to_thread(home.mkdir)
+        prefix, why = user_command(), self._needs_this_user(copies)
+        if not why:
+            why = await self._try_user(prefix)
+        return conditions(
+            self._environ, home, user_prefix=() if why else prefix, why_not_user=why
+        )  # fmt: skip
+
+    def _needs_this_user(self, copies: Copies) -> str:
+        settings = self._request.settings
+        if copies.left or copies.private:
+            return "only this user can read all of the sources"
+        if settings.nix_system or settings.nix_additional_paths:
+            return "the Nix store is this user's to ask"
+        return ""
+
+    async def _try_user(self, prefix: Sequence[str]) -> str:
+        """Returns why another user cannot build here, or "" if one can."""
+        settings = self._request.settings
+        hosts = [text for text in (settings.kernel_file, settings.initrd_file) if text]
+        needed = [str(self._request.spec.absolute()), *filter(os.path.exists, hosts)]
+        program = (
+            "import sys, engine.cli.main, engine.pipeline.build\n"
+            "for name in sys.argv[1:]: open(name, 'rb').close()"
+        )
+        interpreter = module_command("engine.cli")[0]
+        try:
+            result = await runner.run(
+                (*prefix, interpreter, "-c", program, *needed),
+                step="second", emit=lambda event: None, env=self._environ,
+                cwd=Path("/"), accept=_ANY_STATUS, quiet=True,
+            )  # fmt: skip
+        except StepFailed as error:
+            return error.message
+        if result.status:
+            said = result.tail[-1].strip() if result.tail else f"exit code {result.status}"
+            return f"another user cannot build here: {said}"
+        return ""
+
+    async def _difference(
+        self, first: Path, second: Path, found: Sequence[Output]
+    ) -> Comparison | None:
+        image = outputs(self._request.settings)[0]
+        if all(output.identical for output in found if output.name == image):
+            return None
+        return await asyncio.to_thread(compare, first / image, second / image)
+
+    def _kept(self, folders: Mapping[str, Path]) -> dict[str, Path]:
+        keep = self._request.keep
+        if keep is None:
+            return {}
+        keep.mkdir(parents=True, exist_ok=True)
+        return {
+            name: Path(shutil.move(folder, keep / name)) for name, folder in folders.items()
+        }  # fmt: skip
+
+
+def _outputs(first: Path, second: Path) -> tuple[Output, ...]:
+    """Pairs up what the two builds recorded of their outputs."""
+    ours, theirs = _recorded(first), _recorded(second)
+    pairs = []
+    for name in sorted(ours.keys() | theirs.keys()):
+        one, other = ours.get(name, {}), theirs.get(name, {})
+        size = one.get("bytes", other.get("bytes", 0))
+        pairs.append(Output(name, size, one.get("sha256", ""), other.get("sha256", "")))
+    return tuple(pairs)
+
+
+def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
+    record = json.loads((folder / _MANIFEST).read_bytes())
+    return {output["path"]: output for output in record["outputs"]}
+
+
+def _placement(copies: Copies, count: int) -> tuple[Row, ...]:
+    left = "; ".join(f"contents[{index}]: {why}" for index, why in copies.left.items())
+    rows = [Row("output folder", "a new folder", "one elsewhere, three levels deeper")]
+    if copies.sources:
+        moved = f"{len(copies.sources)} of {count} copied: other place, inodes, creation order"
+        rows.append(Row("sources", "where the spec says", f"{moved}, link counts", left))
+    elif left:
+        rows.append(Row("sources", "where the spec says", "", left))
+    return tuple(rows)

@@ -1,0 +1,153 @@
+"""The conditions of the second build: each differs from the first build's where it can.
+
+`Conditions` is what the second build's process is started under; its rows say it to a person.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.pipeline.environment import search_path
+
+CLOCK_AHEAD = 400 * 24 * 3600
+"""Seconds by which the second build's own clock is ahead."""
+
+NOBODY = 65534
+"""User and group that own nothing (Linux: the overflow ids)."""
+
+_UMASK = 0o077
+_ZONE = "CHK-12:45"
+"""A POSIX TZ: 12 hours 45 minutes east of Greenwich, without need of a time zone database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One condition.
+
+    Attributes:
+        what: What it is.
+        first, second: Its value for either build; `second` is "" where it could not be changed.
+        why: Why not.
+    """
+
+    what: str
+    first: str
+    second: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How the second build's process is started.
+
+    Attributes:
+        env: Its whole environment.
+        prefix: Command that changes the user, or nothing.
+        settings: What `engine.cli.perturbed` takes as its first argument.
+        rows: All of it, for the report.
+        other_user: The prefix makes it `NOBODY`, to whom its folder has to be given.
+    """
+
+    env: Mapping[str, str]
+    prefix: tuple[str, ...]
+    settings: str
+    rows: tuple[Row, ...]
+    other_user: bool
+
+
+def conditions(
+    environ: Mapping[str, str], home: Path, *, user_prefix: tuple[str, ...], why_not_user: str
+) -> Conditions:
+    """Returns the conditions of the second build.
+
+    Args:
+        environ: The first build's environment.
+        home: A folder for it to take for its home and temporary files.
+        user_prefix: `user_command()` where that works, else nothing.
+        why_not_user: Why it does not.
+    """
+    changed = {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "USER": "somebody",
+        "LOGNAME": "somebody",
+        "LC_ALL": "C",
+        "LANG": "tr_TR.UTF-8",
+        "TZ": _ZONE,
+        "PYTHONHASHSEED": "271828",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "COLUMNS": "61",
+        "EDITOR": "none",
+        "MTOOLS_LOWER_CASE": "1",
+        "MKE2FS_CONFIG": str(home / "mke2fs.conf"),
+    }
+    cpus = sorted(os.sched_getaffinity(0))
+    umask = _umask()
+    settings = {"umask": _UMASK, "cpu": cpus[-1], "ahead": CLOCK_AHEAD, "shuffle": 577215}
+    who = f"{os.getuid()}:{os.getgid()}"
+    other = "" if not user_prefix else "0:0 (a user namespace)"
+    if user_prefix and os.getuid() == 0:
+        other = f"{NOBODY}:{NOBODY}"
+    rows = (
+        Row("own clock", "as it is", f"{CLOCK_AHEAD // 86400} days ahead"),
+        Row("TZ", environ.get("TZ", "not set"), _ZONE),
+        Row("locale", environ.get("LC_ALL") or environ.get("LANG") or "not set", "C"),
+        Row("umask", f"{umask:04o}", f"{_UMASK:04o}"),
+        Row("order of directory listings", "the file system's", "shuffled"),
+        Row(
+            "processors", str(len(cpus)), "1" if len(cpus) > 1 else "",
+            "" if len(cpus) > 1 else "this machine has one",
+        ),
+        Row("PYTHONHASHSEED", environ.get("PYTHONHASHSEED", "random"), "271828"),
+        Row("home, user name, TMPDIR", "as they are", "others"),
+        Row("user and group id", who, other, why_not_user),
+    )  # fmt: skip
+    return Conditions(
+        env=dict(environ) | changed,
+        prefix=user_prefix,
+        settings=json.dumps(settings),
+        rows=rows,
+        other_user=bool(user_prefix) and os.getuid() == 0,
+    )
+
+
+def user_command() -> tuple[str, ...]:
+    """Returns the command that runs another as a different user, if the machine lets us.
+
+    Root becomes nobody; anyone else becomes root of a user namespace of their own.
+    """
+    if os.getuid() == 0:
+        ids = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+        return ("setpriv", *ids, "--")
+    return ("unshare", "--user", "--map-root-user", "--")
+
+
+def module_command(module: str, *arguments: str) -> tuple[str, ...]:
+    """Returns the command that runs a module of this program by this interpreter."""
+    return (sys.executable, "-m", module, *arguments)
+
+
+def search_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Returns an environment in which tools and this program's modules are found."""
+    project = str(Path(__file__).parents[2])
+    before = environ.get("PYTHONPATH")
+    modules = os.pathsep.join([project, before]) if before else project
+    return dict(environ) | {"PATH": search_path(environ), "PYTHONPATH": modules}
+
+
+def temporary_folder() -> Path:
+    """Returns a new folder for both builds and the copies."""
+    return Path(tempfile.mkdtemp(prefix="diskwright-check-"))
+
+
+def _umask() -> int:
+    """Returns this process's umask, which can only be read by setting it."""
+    value = os.umask(0o022)
+    os.umask(value)
+    return value

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.cli.main import main
+from engine.spec.load import load
+from engine.spec.resolve import resolve
+from engine.trust.check import Report, Request, check
+from engine.trust.copies import copy_sources
+from tests.support.specs import write_spec
+
+FORMATS = ("raw", "qcow2", "qcow2-compressed", "vdi", "vpc")
+LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can look into, unlike pytest's."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def checked(spec: Path, *overrides: str, keep: Path | None = None) -> Report:
+    loaded = load(spec, overrides)
+    settings, _ = resolve(loaded.spec, loaded.base, {})
+    request = Request(
+        spec=spec, overrides=overrides, contents=(), settings=settings, keep=keep
+    )  # fmt: skip
+    return asyncio.run(check(request, lambda line: None))
+
+
+@pytest.mark.parametrize("format_", ["raw", "vpc"])
+def test_another_user_elsewhere_makes_the_same_bytes(open_folder: Path, format_: str) -> None:
+    spec = write_spec(open_folder, esp=True)
+
+    report = checked(spec, f"output.format={format_}", "layout.table=hybrid")
+
+    assert report.identical
+    assert len(report.outputs) == 1
+    assert report.outputs[0].first
+    changed = {row.what for row in report.rows if row.second}
+    assert {"own clock", "TZ", "umask", "order of directory listings", "sources"} <= changed
+    assert "user and group id" in changed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compat", ["none", "make-disk-image"])
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("table", LAYOUTS)
+def test_every_layout_comes_out_the_same_in_every_format(
+    tmp_path: Path, table: str, format_: str, compat: str
+) -> None:
+    esp = table in {"efi", "hybrid"} and compat == "none"
+    spec = write_spec(tmp_path, esp=esp)
+
+    overrides = (f"layout.table={table}", f"output.format={format_}", f"compat={compat}")
+    report = checked(spec, *overrides, "size.boot=40M", "size.additional=16M")
+
+    assert report.identical
+
+
+def test_a_difference_is_found_and_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = write_spec(tmp_path)
+    # The two builds have different TMPDIRs, which a hook may well write into the image.
+    hook = 'printf "$TMPDIR" | head -c 64 | dd of="$DISK_IMAGE" bs=1 seek=300 conv=notrunc'
+    words = ["check", str(spec), "--set", f"hooks.after_build={json.dumps(hook)}"]
+
+    assert main([*words, "--json", "--keep", str(tmp_path / "kept")]) == 3
+
+    found = json.loads(capsys.readouterr().out)
+    assert found["identical"] is False
+    assert found["outputs"][0]["identical"] is False
+    places = {piece["a"] for piece in found["difference"]["ranges"]}
+    assert places == {"boot code in the first sector"}
+    one, other = (Path(found["kept"][name], "demo.img") for name in ("first", "second"))
+    assert main(["diff", str(one), str(other)]) == 3
+
+
+def test_what_cannot_be_the_same_is_refused(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+
+    assert main(["check", str(spec), "--set", "identity.deterministic=false"]) == 2
+
+
+def test_a_build_that_fails_is_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = write_spec(tmp_path)
+
+    assert main(["check", str(spec), "--set", 'hooks.after_build="exit 7"']) == 1
+    assert "the first build ended" in capsys.readouterr().err
+
+
+def test_copies_read_alike_and_lie_otherwise(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    tree = tmp_path / "tree"
+    (tree / "etc").chmod(0o2751)
+    os.setxattr(tree / "etc" / "motd", "user.note", b"x")
+    os.utime(tree / "etc", ns=(1, 123_456_789))
+    loaded = load(spec)
+    settings, _ = resolve(loaded.spec, loaded.base, {})
+
+    copies = copy_sources(settings.contents, tmp_path / "copies")
+
+    copy = copies.sources[0]
+    assert not copies.left
+    ours = sorted(path.relative_to(tree) for path in tree.rglob("*"))
+    assert sorted(path.relative_to(copy) for path in copy.rglob("*")) == ours
+    for name in ours:
+        one, other = (tree / name).lstat(), (copy / name).lstat()
+        assert (one.st_mode, one.st_size, one.st_mtime_ns) == (
+            other.st_mode, other.st_size, other.st_mtime_ns,
+        )  # fmt: skip
+        assert one.st_ino != other.st_ino
+    assert os.getxattr(copy / "etc" / "motd", "user.note") == b"x"
+    assert (copy / "etc" / "same").samefile(copy / "etc" / "motd")
+    assert (copy / "hole").stat().st_blocks < 100
+    assert any(
+        (copy / name).lstat().st_nlink > (tree / name).lstat().st_nlink
+        for name in ours
+        if (tree / name).is_file()
+    )
