@@ -15,7 +15,10 @@ from typing import Self
 from engine.ext4.format import BLOCK_SIZE
 
 _BUFFER_SIZE = 256 << 10
-_BUFFERS = 16
+"""Large enough to hide the cost of a call; at 512 KiB and more, Linux' page cache took four times
+the processor time for the same bytes (measured on ext4)."""
+
+_BUFFERS = 4
 
 _Job = tuple[bytearray, int, int]
 """Buffer, bytes in it, where they go."""
@@ -58,10 +61,12 @@ class Sink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._submit()
-        self._jobs.put(None)
-        self._thread.join()
+        try:
+            if kind is None:
+                self._submit()
+        finally:
+            self._jobs.put(None)
+            self._thread.join()
         if kind is None and self._error is not None:
             raise self._error
 
