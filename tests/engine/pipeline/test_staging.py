@@ -1,0 +1,81 @@
+"""Outputs between their making and their final names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.pipeline.staging import Staging, locked
+from engine.problem import Refused
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    return Staging(tmp_path, "demo")
+
+
+def test_what_is_not_complete_is_never_published(staging: Staging) -> None:
+    staging.part("half").write_text("half")
+    staging.write("whole", b"whole")
+
+    staging.publish(last=())
+    staging.discard()
+
+    assert [path.name for path in staging.outdir.rglob("*")] == ["whole"]
+
+
+def test_what_describes_the_image_comes_last(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a/products", "demo.img", "manifest.json"):
+        staging.write(name, b"")
+    moved: list[str] = []
+    rename = Path.replace
+
+    def watch(self: Path, target: Path) -> Path:
+        moved.append(target.relative_to(staging.outdir).as_posix())
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", watch)
+    staging.publish(last=("manifest.json", "a/products"))
+
+    assert moved == ["demo.img", "manifest.json", "a/products"]
+
+
+def test_an_older_output_is_replaced_in_one_move(staging: Staging) -> None:
+    old = staging.outdir / "demo.img"
+    old.write_text("old")
+    with old.open() as reader:
+        staging.write("demo.img", b"new")
+        staging.publish(last=())
+
+        assert reader.read() == "old"  # whoever reads the old one keeps reading it
+    assert old.read_text() == "new"
+
+
+def test_leftovers_are_swept_and_strangers_left_alone(tmp_path: Path) -> None:
+    stale = tmp_path / ".other.diskwright-part"
+    stale.mkdir()
+    (stale / "image.part").write_text("x")
+    kept = tmp_path / "mine.diskwright-part"
+    kept.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / ".link.diskwright-part").symlink_to(elsewhere)
+
+    with locked(tmp_path):
+        pass
+
+    assert not stale.exists()
+    assert kept.exists()
+    assert elsewhere.exists()
+
+
+def test_a_lock_ends_with_its_build(tmp_path: Path) -> None:
+    in_use = pytest.raises(Refused, match="in use by another build")
+    with locked(tmp_path), in_use, locked(tmp_path):
+        pass
+
+    with locked(tmp_path):
+        assert list(tmp_path.iterdir()) == []
