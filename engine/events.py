@@ -90,4 +90,7 @@ def decode(line: bytes | str) -> AnyEvent:
     Raises:
         msgspec.DecodeError: The line is no event.
     """
-    return _DECODER.decode(line)
+    try:
+        return _DECODER.decode(line)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error

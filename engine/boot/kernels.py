@@ -19,6 +19,7 @@ from engine.manifest.manifest import Manifest
 from engine.problem import Problem
 
 _BOOTSPEC_LIMIT = 1 << 20
+_BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BOOTSPEC_KEY = "org.nixos.bootspec.v1"
 _SPECIALISATION_KEY = "org.nixos.specialisation.v1"
 _SYSTEM_PROFILE = b"nix/var/nix/profiles/system"
@@ -172,7 +173,7 @@ def _from_bootspec(manifest: Manifest, nix_system: str) -> Iterator[_Candidate]:
         )
         for name in sorted(specialisations):
             yield from _generation(manifest, specialisations[name], name)
-    except msgspec.DecodeError:
+    except _BAD_JSON:
         return
 
 

@@ -15,6 +15,10 @@ import msgspec
 
 STORE = "/nix/store"
 _BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
+# ValueError also stands for text that is no UTF-8 and for hashes that hold other characters.
+_NOT_UNDERSTOOD = (
+    msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
+)  # fmt: skip
 
 
 class BadClosure(ValueError):
@@ -81,7 +85,9 @@ def parse(text: bytes) -> tuple[StorePath, ...]:
         else:
             named = [(info["path"], info) for info in document]
         paths = [_store_path(path, info) for path, info in named]
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as error:
+    except BadClosure:
+        raise
+    except _NOT_UNDERSTOOD as error:
         raise BadClosure(f"nix path-info answered what is not understood: {error}") from error
     return tuple(sorted(paths, key=lambda path: path.path))
 
