@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from engine.boot.architecture import Architecture
 from engine.boot.menu import MenuEntry, slug
 from engine.boot.sources import bytes_of
+from engine.boot.tree import data
 from engine.manifest.entry import Entry
 from engine.manifest.memory import file_of
 
@@ -56,9 +57,9 @@ def esp_files(
         lines += [f"initrd /{path}" for path in initrds]
         lines.append(f"options {entry.options}")
         text = "".join(" ".join(line.split()) + "\n" for line in lines)
-        files.append(bytes_of(kernel.encode(), entry.kernel))
+        files.append(bytes_of(kernel.encode(), data(entry.kernel)))
         files += [
-            bytes_of(path.encode(), initrd)
+            bytes_of(path.encode(), data(initrd))
             for path, initrd in zip(initrds, entry.initrds, strict=True)
         ]
         conf = f"loader/entries/{token}-{name}.conf".encode()

@@ -47,6 +47,8 @@ _TABLE = (
     Verb("inspect", "show what an image holds: table, file systems, files", "engine.cli.inspect"),
     Verb("diff", "show what differs between two images", "engine.cli.diff"),
     Verb("check", "build twice under perturbed conditions and compare", "engine.cli.check"),
+    Verb("import", "make a spec from make-disk-image arguments", "engine.cli.import_"),
+    Verb("export", "write a spec as a call of make-disk-image", "engine.cli.export"),
     Verb("doctor", "show which tools are there and what a missing one costs", "engine.cli.doctor"),
     Verb("completion", "print the completion script of a shell", "engine.cli.completion"),
 )

@@ -11,19 +11,16 @@ from engine.manifest.findings import Finding
 from engine.manifest.memory import directory
 from engine.manifest.part import Part
 from engine.manifest.quiet import without_collection
-from engine.nix import ask, install
+from engine.nix import install
 from engine.nix.cache import NixCache
 from engine.nix.channel import channel
-from engine.nix.closure import BadClosure, Closure, StorePath
-from engine.nix.store import NoFolder, Store, locate
-from engine.plan.host import distribution
-from engine.plan.tools import TOOLS, install_hint
-from engine.problem import Fix, Problem
-from engine.spec.installable import STORE_PREFIX, Attribute, Flake, InStore, parse
+from engine.nix.closure import Closure, StorePath
+from engine.nix.roots import REPAIR_HINT, NixRefused, Roots
+from engine.nix.store import Store
+from engine.problem import Problem
 from engine.spec.settings import Settings
 
 _SECOND_NS = 1_000_000_000
-_REPAIR = "`nix-store --verify --check-contents --repair` mends a store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +45,6 @@ class Brought:
         return (self.part,) if self.part is not None else ()
 
 
-class _Refused(Exception):
-    """The section cannot be carried out, for one reason."""
-
-    def __init__(self, code: str, key: str, message: str, hint: str, fix: Fix | None = None):
-        super().__init__(message)
-        self.problem = Problem(code, "error", f"nix.{key}", message, hint, fix)
-
-
 def gather(
     settings: Settings, environment: Mapping[str, str], cache: NixCache | None = None
 ) -> Brought:
@@ -67,7 +56,7 @@ def gather(
         cache: What earlier calls read; where nothing changed, the very same Part comes again.
     """
     cache = cache if cache is not None else NixCache()
-    roots = _Roots(settings, environment)
+    roots = Roots(settings, environment)
     try:
         closure = roots.closure() if roots.asked else None
         if closure is None and not settings.nix_config_file:
@@ -78,13 +67,13 @@ def gather(
             return known
         with without_collection():
             brought = _bring(settings, roots, closure, cache)
-    except _Refused as refused:
+    except NixRefused as refused:
         return Brought(problems=(refused.problem,))
     cache.keep(key, brought)
     return brought
 
 
-def _key(settings: Settings, roots: _Roots, closure: Closure | None) -> Hashable:
+def _key(settings: Settings, roots: Roots, closure: Closure | None) -> Hashable:
     """Returns all that what is brought depends on; a store path is its own content."""
     paths = closure.paths if closure is not None else ()
     tree = settings.nix_copy_channel
@@ -101,123 +90,7 @@ def _changed(path: str) -> int:
         return 0
 
 
-class _Roots:
-    """From what the section names to valid store paths."""
-
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        self.settings = settings
-        self.environment = environment
-        self.system = ""
-        self._keys: dict[str, str] = {}
-
-    @property
-    def asked(self) -> bool:
-        """Whether the section names any store path."""
-        settings = self.settings
-        return bool(
-            settings.nix_system or settings.nix_additional_paths or self.channel_in_store
-        )
-
-    @property
-    def channel_in_store(self) -> str:
-        """The channel, where it is a store path already."""
-        path = self.settings.nix_copy_channel
-        return _top(path) if path.startswith(STORE_PREFIX) else ""
-
-    def closure(self) -> Closure:
-        """Returns the closure of all that is named.
-
-        Raises:
-            _Refused: It is not to be had.
-        """
-        self.store = self._store()
-        self._require()
-        if self.settings.nix_system:
-            self.system = self._system(self.store)
-            self._keys[self.system] = "system"
-        for index, path in enumerate(self.settings.nix_additional_paths):
-            key = f"additional_paths[{index}]"
-            if not path.startswith(STORE_PREFIX):
-                raise _Refused(
-                    "not-a-store-path", key, f'"{path}" is no store path',
-                    f"a store path starts with {STORE_PREFIX}; contents takes any other file",
-                )  # fmt: skip
-            self._keys.setdefault(_top(path), key)
-        if self.channel_in_store:
-            self._keys.setdefault(self.channel_in_store, "copy_channel")
-        return self._ask(self.store)
-
-    def _ask(self, store: Store) -> Closure:
-        try:
-            return ask.closure(tuple(self._keys), store, self.environment)
-        except ask.NotValid as error:
-            key = self._keys.get(error.path, "system")
-            raise self._not_valid(error.path, key, store) from None
-        except (BadClosure, ask.NixFailed) as error:
-            raise _Refused("nix-failed", "system", f"nix says: {error}", _REPAIR) from None
-
-    def _not_valid(self, path: str, key: str, store: Store) -> _Refused:
-        where = f"the store {store.name}" if store.name else "this machine's store"
-        if key == "system" and not isinstance(parse(self.settings.nix_system), InStore):
-            return _Refused(
-                "system-not-built", "system",
-                f"{self.settings.nix_system} is not built yet: {path} is not in {where}",
-                "`diskwright build` has nix build it first, or build it yourself with `nix build`",
-            )  # fmt: skip
-        return _Refused(
-            "not-in-store", key, f"{path} is not a valid path of {where}",
-            "build it or `nix copy` it there, or name the store that has it in nix.store",
-        )  # fmt: skip
-
-    def _store(self) -> Store:
-        try:
-            return locate(self.settings.nix_store, self.environment)
-        except NoFolder as error:
-            raise _Refused(
-                "store-elsewhere", "store", str(error),
-                "`nix copy --to /some/folder` makes a local copy, and nix.store names it",
-            ) from None  # fmt: skip
-
-    def _require(self) -> None:
-        try:
-            ask.require(self.environment)
-        except ask.NixMissing as error:
-            raise _Refused(
-                "nix-missing", "system" if self.settings.nix_system else "additional_paths",
-                f"{error}; it alone knows what a store path needs to run",
-                install_hint(TOOLS["nix"], distribution()),
-            ) from None  # fmt: skip
-
-    def _system(self, store: Store) -> str:
-        installable = parse(self.settings.nix_system)
-        if isinstance(installable, InStore):
-            return _top(installable.path)
-        if isinstance(installable, Flake) and os.path.islink(installable.reference):
-            target = os.path.realpath(installable.reference)
-            if target.startswith(STORE_PREFIX):
-                return _top(target)
-        return self._evaluated(installable, store)
-
-    def _evaluated(self, installable: Flake | Attribute, store: Store) -> str:
-        try:
-            return ask.evaluate(installable, store, self.environment)
-        except ask.NixFailed as error:
-            raise _Refused(
-                "system-unknown", "system",
-                f"{self.settings.nix_system} cannot be evaluated: {error}",
-                "try `nix eval` on it; a NixOS flake's system is "
-                "#nixosConfigurations.NAME.config.system.build.toplevel",
-            ) from None  # fmt: skip
-
-
-def _top(path: str) -> str:
-    """Returns the store path that a path lies in."""
-    return STORE_PREFIX + path.removeprefix(STORE_PREFIX).partition("/")[0]
-
-
-def _bring(
-    settings: Settings, roots: _Roots, closure: Closure | None, cache: NixCache
-) -> Brought:
+def _bring(settings: Settings, roots: Roots, closure: Closure | None, cache: NixCache) -> Brought:
     """Reads what is in the store and makes the image's part of it."""
     mtime_ns = settings.source_date_epoch * _SECOND_NS
     findings: list[Finding] = []
@@ -251,17 +124,19 @@ def _store_files(
             gone = isinstance(error, FileNotFoundError)
             findings.append(
                 Finding(
-                    "store-path-missing" if gone else "store-path-unreadable", "error", "system",
+                    "store-path-missing" if gone else "store-path-unreadable",
+                    "error",
+                    "system",
                     f"{path.path} is valid for nix, but {os.fsdecode(error.filename or b'')} "
                     f"{'is not there' if gone else f'cannot be read ({error.strerror})'}; "
                     f"it is needed by {chain}",
-                    _REPAIR,
-                )  # fmt: skip
+                    REPAIR_HINT,
+                )
             )
 
 
 def _installed(
-    settings: Settings, roots: _Roots, closure: Closure | None, channel_path: StorePath | None,
+    settings: Settings, roots: Roots, closure: Closure | None, channel_path: StorePath | None,
     mtime_ns: int, findings: list[Finding],
 ) -> Iterator[Entry]:  # fmt: skip
     if closure is not None:
@@ -281,7 +156,7 @@ def _installed(
             findings.append(Finding("config-unreadable", "error", "config_file", message, hint))
 
 
-def _channel(settings: Settings, roots: _Roots) -> tuple[StorePath | None, list[Entry]]:
+def _channel(settings: Settings, roots: Roots) -> tuple[StorePath | None, list[Entry]]:
     """Returns the channel, where it is a tree that is no store path yet."""
     tree = settings.nix_copy_channel
     if not tree or roots.channel_in_store or not roots.system:
@@ -289,7 +164,7 @@ def _channel(settings: Settings, roots: _Roots) -> tuple[StorePath | None, list[
     try:
         return channel(tree)
     except (OSError, SourceChanged) as error:
-        raise _Refused(
+        raise NixRefused(
             "channel-unreadable", "copy_channel", f"{tree} cannot be read: {error}",
             "name a folder with a nixpkgs tree",
         ) from None  # fmt: skip

@@ -1,0 +1,214 @@
+"""A spec as a call of nixpkgs' make-disk-image that yields the same image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.nix.arguments import TOPLEVEL
+from engine.nix.values import Buildable, Import, Opaque, Path, Value, show
+from engine.problem import Problem
+from engine.spec.installable import Flake, parse
+from engine.spec.keys import KEYS
+from engine.spec.model import ImageSpec, Section
+from engine.spec.settings import ContentSettings, Settings
+from engine.spec.shape import fields_of
+from engine.spec.shape import show as show_toml
+from engine.units import MIB, ceil_to
+
+_ESP_START = 8 * MIB
+"""Where the reference's ESP begins; its `bootSize` is the offset at which it ends."""
+_MEGABYTE = 10**6
+
+_HEAD = """\
+# An image with nixpkgs' make-disk-image: nix-build {file}
+{{ nixpkgs ? <nixpkgs>, pkgs ? import nixpkgs {{ }}, ... }}:
+import (pkgs.path + "/nixos/lib/make-disk-image.nix") """
+
+# Keys that say the same of an image whatever the rules, or that only `compat` explains.
+_SILENT = {"schema", "compat", "nix.store"}
+_OTHER_LOADERS = ("grub", "systemd-boot", "uki")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A call of make-disk-image.
+
+    Attributes:
+        arguments: By name, those that differ from its defaults or were given.
+        notes: Keys of the spec that it has no argument for.
+    """
+
+    arguments: dict[str, Value]
+    notes: tuple[Problem, ...]
+
+    def source(self, file: str = "image.nix") -> str:
+        """Returns the call as a Nix file.
+
+        Args:
+            file: What it will be called, for its comment.
+        """
+        notes = "".join(f"# not carried over: {note.line()}\n" for note in self.notes)
+        arguments = {"pkgs": Opaque("pkgs"), "lib": Opaque("pkgs.lib")} | self.arguments
+        call = show(arguments)
+        return f"{notes}{_HEAD.format(file=file)}{call}\n"
+
+
+def export(spec: ImageSpec, settings: Settings) -> Exported:
+    """Returns the call that stands for a spec.
+
+    Args:
+        spec: As authored.
+        settings: The same, resolved.
+    """
+    arguments = dict(_arguments(spec, settings))
+    return Exported(arguments, tuple(_notes(spec, settings)))
+
+
+def _arguments(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
+    """Yields what was said; without compat also what Diskwright has by default otherwise."""
+    ours = settings.compat == "none"
+    layout, boot, nix, identity = spec.layout, spec.boot, spec.nix, spec.identity
+    yield "config", _config(settings)
+    if spec.name is not None or ours:
+        yield "name", settings.name
+    if layout.table is not None or ours:
+        yield "partitionTableType", settings.table
+    if layout.filesystem is not None:
+        yield "fsType", settings.filesystem
+    if layout.label is not None or ours:
+        yield "label", settings.label
+    yield from _sizes(spec, settings)
+    if spec.contents:
+        yield "contents", [_content(content) for content in settings.contents]
+    yield from _loader(spec, settings)
+    if boot.efi_variables is not None:
+        yield "touchEFIVars", settings.efi_variables
+    if settings.firmware:
+        yield "efiFirmware", Path(settings.firmware)
+    if settings.firmware_variables:
+        yield "efiVariables", Path(settings.firmware_variables)
+    if settings.nix_additional_paths:
+        yield "additionalPaths", [Buildable(path) for path in settings.nix_additional_paths]
+    if nix.only_store is not None:
+        yield "onlyNixStore", settings.nix_only_store
+    if settings.nix_copy_channel:
+        yield "pkgs", Import(settings.nix_copy_channel)
+    yield "copyChannel", bool(settings.nix_copy_channel)
+    if settings.nix_config_file:
+        yield "configFile", Path(settings.nix_config_file)
+    if spec.output.format is not None:
+        yield "format", settings.format
+    if identity.deterministic is not None:
+        yield "deterministic", settings.deterministic
+    if identity.root_partition_guid or ours:
+        yield "rootGPUID", settings.root_partition_guid
+    if identity.root_filesystem_uuid or ours:
+        yield "rootFSUID", settings.root_filesystem_uuid
+    if settings.after_build:
+        yield "postVM", settings.after_build
+    if spec.vm.memory is not None:
+        yield "memSize", settings.vm_memory_mib
+
+
+def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
+    size, ours = spec.size, settings.compat == "none"
+    if settings.disk_bytes is not None:
+        yield "diskSize", settings.disk_bytes // MIB
+    elif size.disk is not None:
+        yield "diskSize", "auto"
+    if size.additional is not None or ours:
+        text = str(settings.additional_bytes) if ours else settings.additional_text
+        yield "additionalSpace", text
+    if ours and settings.table in {"efi", "hybrid"}:
+        end = ceil_to(_ESP_START + settings.boot_bytes, _MEGABYTE) // _MEGABYTE
+        yield "bootSize", f"{end}M"
+    elif size.boot is not None and not ours:
+        yield "bootSize", settings.boot_text
+
+
+def _loader(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
+    """Whether the system's own loader is installed; no other can be."""
+    if settings.compat == "none":
+        yield "installBootLoader", settings.loader == "nixos"
+    elif spec.nix.install_boot_loader is not None:
+        yield "installBootLoader", settings.nix_install_boot_loader
+    elif spec.boot.loader not in {None, "nixos"}:
+        yield "installBootLoader", False
+
+
+def _config(settings: Settings) -> Value:
+    """Returns the NixOS configuration, or as much of one as make-disk-image looks at."""
+    if not settings.nix_system:
+        return Opaque('(import (pkgs.path + "/nixos") { configuration = { }; }).config')
+    toplevel = Buildable(settings.nix_system)
+    whole = settings.nix_system.removesuffix(f".{TOPLEVEL}")
+    if isinstance(parse(settings.nix_system), Flake) and whole != settings.nix_system:
+        return Buildable(f"{whole}.config")
+    installer = '(import (pkgs.path + "/nixos") { configuration = { }; }).config.system.build'
+    return {
+        "system": {
+            "build": {
+                "toplevel": toplevel,
+                "nixos-install": Opaque(f"{installer}.nixos-install"),
+                "nixos-enter": Opaque(f"{installer}.nixos-enter"),
+            },
+            "nixos": {"version": "unknown", "versionSuffix": ""},
+        },
+        "boot": {"loader": {"grub": {"enable": False, "device": "/dev/vda"}}},
+    }
+
+
+def _content(content: ContentSettings) -> Value:
+    entry: dict[str, Value] = {
+        "source": Path(str(content.source)),
+        "target": content.target.decode("utf-8", "surrogateescape"),
+    }
+    for name in ("mode", "user", "group"):
+        text: str = getattr(content, name)
+        if text:
+            entry[name] = text
+    return entry
+
+
+def _notes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    """Yields what the call cannot say."""
+    if settings.compat == "none":
+        yield _note(
+            "compat", 'is "none"',
+            "partitions, identifiers and sizes will be make-disk-image's own",
+        )  # fmt: skip
+    for path, value in _given(spec, ""):
+        known = KEYS.get(_general(path))
+        if path in _SILENT or known is None or known.argument:
+            continue
+        if path == "boot.loader" and value not in _OTHER_LOADERS:
+            continue
+        yield _note(path, f"is {show_toml(value)}", "make-disk-image has no argument for it")
+    if settings.disk_bytes is not None and settings.disk_bytes % MIB:
+        reason = "make-disk-image counts whole MiB"
+        yield _note("size.disk", f"is {settings.disk_bytes} bytes", reason)
+
+
+def _note(path: str, what: str, why: str) -> Problem:
+    return Problem("not-carried-over", "warning", path, what, why)
+
+
+def _general(path: str) -> str:
+    """Returns the path that the table of keys has: contents[2].mode is contents[].mode."""
+    head, bracket, rest = path.partition("[")
+    return f"{head}[]{rest.partition(']')[2]}" if bracket else path
+
+
+def _given(section: Section, path: str) -> Iterator[tuple[str, object]]:
+    """Yields key paths and values of all that was said."""
+    for name in fields_of(type(section)):
+        value = getattr(section, name)
+        where = f"{path}.{name}" if path else name
+        if isinstance(value, Section):
+            yield from _given(value, where)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Section):
+            for index, entry in enumerate(value):
+                yield from _given(entry, f"{where}[{index}]")
+        elif value is not None and value != () and value is not False:
+            yield where, value
