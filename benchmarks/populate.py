@@ -82,14 +82,14 @@ def one_directory(folder: Path, names: int) -> None:
 def populate_child(tree: Path, image: Path, inodes: int) -> None:
     """Scans, makes and fills an image; prints seconds of each and the peak memory."""
     from engine.ext4.writer import populate
-    from engine.manifest.manifest import Manifest
-    from engine.manifest.progress import Ticker
-    from engine.manifest.walk import Rules, Walk
+    from engine.manifest.scan import scan
+    from engine.spec.load import loads
+    from engine.spec.resolve import resolve
 
+    text = f"schema = 1\n[[contents]]\nsource = {json.dumps(str(tree))}\ntarget = '/'\n"
+    settings, _ = resolve(loads(text), Path("/"), {})
     begin = time.perf_counter()
-    walk = Walk(Rules(), Ticker())
-    walk.folder(os.fsencode(tree), b"")
-    manifest = Manifest(walk.entries)
+    manifest = scan(settings).root
     scanned = time.perf_counter()
     subprocess.run(_mke2fs(image, inodes), check=True)
     populate(image, 0, manifest, epoch=1)
@@ -157,7 +157,8 @@ def _copied(tree: Path, folder: Path) -> float:
     return seconds
 
 
-def _read_once(tree: Path) -> None:
+def read_once(tree: Path) -> None:
+    """Reads every file, so that all contenders find them in memory."""
     for folder, _, names in os.walk(tree):
         for name in names:
             with open(os.path.join(folder, name), "rb", buffering=0) as file:  # noqa: PTH118, PTH123
@@ -171,7 +172,7 @@ def run(case: Case, folder: Path, rounds: int) -> None:
     tree.mkdir()
     try:
         case.generate(tree)
-        _read_once(tree)
+        read_once(tree)
         ours: list[dict[str, float]] = []
         theirs: list[float | None] = []
         copies: list[float] = []
