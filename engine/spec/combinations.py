@@ -30,12 +30,30 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         spec: As authored: it tells what was said from what is a default.
         settings: The same, resolved; values that are wrong by themselves left out.
     """
-    rules = [_owners, _filesystem, _label, _efi_variables, _loader, _esp, _sizes, _seed]
+    rules = [_owners, _filesystem, _label, _efi_variables, _loader, _esp, _sizes, _seed, _packed]
     if settings.nix_only_store:
         rules.append(_only_store)
     if settings.compat == "make-disk-image":
         rules.append(_compat)
     return tuple(problem for rule in rules for problem in rule(spec, settings))
+
+
+def _packed(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    wanted = {"output.compress": settings.compress != "none", "output.bmap": settings.bmap}
+    for path in (path for path, given in wanted.items() if given and settings.format != "raw"):
+        yield error(
+            "packs-raw-only", path,
+            f"is made of a raw image, and output.format is {show(settings.format)}",
+            'take output.format = "raw", or leave the key out',
+            edit("Make the image raw", ("output.format", "raw")),
+        )  # fmt: skip
+    if not settings.keep_raw and settings.compress == "none":
+        yield error(
+            "keeps-nothing", "output.keep_raw",
+            "is false, and nothing else is made of the image",
+            'set output.compress = "zst", or leave the key out',
+            edit("Compress the image with zstd", ("output.compress", "zst")),
+        )  # fmt: skip
 
 
 def _owners(spec: ImageSpec, _: Settings) -> Iterator[Problem]:

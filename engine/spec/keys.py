@@ -16,6 +16,7 @@ from engine.spec.loaders import LOADERS
 COMPATS = ("none", "make-disk-image")
 SECTOR_SIZES = (512, 4096)
 CONTENT_PARTITIONS = ("root", "esp")
+COMPRESSIONS = ("none", "zst", "xz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,41 @@ _TABLE = (
         "Format of the finished image.",
         choices=tuple(FORMATS),
         argument="format",
+    ),
+    Key(
+        "output.compress",
+        "text",
+        '"none"',
+        "Also writes the raw image compressed, as NAME.img.zst or NAME.img.xz, in the pass that "
+        "computes its checksum.",
+        choices=COMPRESSIONS,
+    ),
+    Key(
+        "output.keep_raw",
+        "true or false",
+        "true",
+        "Whether the raw image stays beside the compressed one.",
+    ),
+    Key(
+        "output.bmap",
+        "true or false",
+        "false",
+        "Also writes NAME.img.bmap: which blocks of the raw image matter, with their checksums. "
+        "`bmaptool copy` then writes just these to a device.",
+    ),
+    Key(
+        "output.sbom",
+        "true or false",
+        "true",
+        "Writes NAME.spdx.json, a bill of materials (SPDX 2.3), where the contents hold a package "
+        "database: dpkg, apk, rpm (sqlite) or a Nix store.",
+    ),
+    Key(
+        "output.sign",
+        "list of text",
+        "[]",
+        "Command that signs, as a list of arguments; SHA256SUMS is added as its last. What it "
+        "writes beside that file is published.",
     ),
     Key(
         "identity.deterministic",

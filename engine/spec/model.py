@@ -74,9 +74,14 @@ class Nix(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Output(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[output]`: the format of the finished image."""
+    """`[output]`: the finished image and what comes with it."""
 
     format: str | None = None
+    compress: str | None = None
+    keep_raw: bool | None = None
+    bmap: bool | None = None
+    sbom: bool | None = None
+    sign: tuple[str, ...] = ()
 
 
 class Identity(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

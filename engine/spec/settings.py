@@ -51,6 +51,9 @@ class Settings:
         source_date_epoch: Seconds; the time of everything that has no time of its own.
         clamp_times: The epoch was given (spec or environment): newer times become it.
         seed: UUID text from which identifiers derive.
+        compress: "none", "zst" or "xz": the raw image also, or only, packed so.
+        keep_raw: The raw image stays beside the packed one.
+        sign: Command that signs SHA256SUMS, whose name is its last argument; or nothing.
         stem: File stem of the outputs ("nixos" in compat).
     """
 
@@ -88,6 +91,11 @@ class Settings:
     nix_config_file: str
     nix_install_boot_loader: bool
     format: str
+    compress: str
+    keep_raw: bool
+    bmap: bool
+    sbom: bool
+    sign: tuple[str, ...]
     deterministic: bool
     seed: str
     disk_guid: str

@@ -26,7 +26,14 @@ MAX_NAME_BYTES = 200
 """Leaves room below NAME_MAX (255) for extensions and the suffix of a file being written."""
 MAX_INODES = (1 << 32) - 1
 
-_CHOICES = ("compat", "layout.table", "layout.sector_size", "boot.loader", "output.format")
+_CHOICES = (
+    "compat",
+    "layout.table",
+    "layout.sector_size",
+    "boot.loader",
+    "output.format",
+    "output.compress",
+)
 _UUIDS = ("seed", "disk_guid", "root_partition_guid", "root_filesystem_uuid")
 
 
@@ -60,6 +67,7 @@ def check(spec: ImageSpec) -> tuple[Problem, ...]:
             for found in _content(f"contents[{index}]", entry, compat=is_compat(spec))
         ),
         *_nix(spec),
+        *_signer(spec),
         *_identity(spec),
         *_machine(spec),
     )
@@ -310,6 +318,14 @@ def _nix(spec: ImageSpec) -> Iterator[Problem]:
             installable.parse(spec.nix.system)
         except ValueError as problem:
             yield error("bad-system", "nix.system", str(problem), "or name a store path or flake")
+
+
+def _signer(spec: ImageSpec) -> Iterator[Problem]:
+    command = spec.output.sign
+    if command and not command[0].strip():
+        yield error(
+            "bad-command", "output.sign[0]", "is empty; it is the name of the program that signs"
+        )
 
 
 def _identity(spec: ImageSpec) -> Iterator[Problem]:
