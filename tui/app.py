@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -289,15 +290,17 @@ class DiskwrightApp(App[int]):
             )
             if await self.push_screen_wait(question) != "yes":
                 return
-        await self._watch(EngineJob(message.plan, message.outdir, force=bool(there)))
+        await self.watch(EngineJob(message.plan, message.outdir, force=bool(there)))
 
-    async def _watch(self, job: Job) -> None:
+    async def watch(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Shows the build screen of a job and runs the job."""
         if "build" in self._modes:
+            if self.current_mode == "build":
+                await self.switch_mode("start")
             await self.remove_mode("build")
         designing = self.designing
         spec = designing.document.path if designing is not None else None
-        self.add_mode("build", partial(BuildScreen, job, self.glyphs, spec=spec))
+        self.add_mode("build", partial(BuildScreen, job, self.glyphs, spec=spec, clock=clock))
         await self.switch_mode("build")
         screen = self.screen
         assert isinstance(screen, BuildScreen)
@@ -334,7 +337,7 @@ class DiskwrightApp(App[int]):
         if self._build is not None:
             self._build.cancel()
 
-    async def _end_build(self) -> None:
+    async def end_build(self) -> None:
         """Cancels the build and waits until nothing of it is left."""
         worker = self._build
         if worker is None or not worker.is_running:
@@ -364,7 +367,7 @@ class DiskwrightApp(App[int]):
                 return
         if not await self._is_safe("Quit?"):
             return
-        await self._end_build()
+        await self.end_build()
         self.session.end()
         self.exit(CANCELLED if building else 0, return_code=CANCELLED if building else 0)
 
@@ -377,7 +380,7 @@ class DiskwrightApp(App[int]):
     @work(group="terminate", exclusive=True)
     async def _terminated(self, number: int) -> None:
         self._keep()
-        await self._end_build()
+        await self.end_build()
         self.exit(128 + number, return_code=128 + number)
 
     def _handle_exception(self, error: Exception) -> None:

@@ -1,0 +1,1 @@
+"""Pictures of the wizard, and what takes them."""
