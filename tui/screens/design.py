@@ -19,7 +19,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 from textual.worker import get_current_worker
 
-from engine.manifest.scan import ScanCancelled, Scanned
+from engine.manifest.scan import ScanCancelled
 from engine.plan.model import Plan
 from engine.plan.regions import changes
 from engine.problem import Fix, Problem, Refused
@@ -38,7 +38,7 @@ from tui.panes.layout import LayoutPane
 from tui.panes.output import OutputPane
 from tui.panes.review import ReviewPane
 from tui.panes.size import SizePane
-from tui.planner import Planner, Resolved, scan_key
+from tui.planner import Found, Planner, Resolved, scan_key
 from tui.preview import Preview, step_of
 from tui.screens.jump import JumpScreen, targets_of
 from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
@@ -100,8 +100,7 @@ class DesignScreen(Screen[None]):
         self.set_reactive(DesignScreen.step, step)
         self._visited = {step}
         self._refused: dict[str, tuple[Problem, ...]] = {}
-        self._scanned: Scanned | None = None
-        self._scan_key: object = None
+        self._found: Found | None = None
         self._before: Plan | None = None
         self._compared: Plan | None = None
         self._announce: Timer | None = None
@@ -285,16 +284,16 @@ class DesignScreen(Screen[None]):
     # ------------------------------------------------------------------ planning
 
     def replan(self) -> None:
-        """Plans the spec: at once with the entries known, and again once others are scanned."""
+        """Plans the spec: at once with the entries known, and again once others are found."""
         resolved = self.planner.resolve(self.spec)
         key = scan_key(resolved.settings)
-        scanned = self._scanned
-        if scanned is not None and key == self._scan_key:
+        found = self._found
+        if found is not None and key == found.key:
             self.workers.cancel_group(self, "scan")
-            self._plan(resolved, scanned, scanning=False)
+            self._plan(resolved, found, scanning=False)
             return
-        if scanned is not None:
-            self._plan(resolved, scanned, scanning=True)
+        if found is not None:
+            self._plan(resolved, found, scanning=True)
         else:
             self.preview = replace(
                 self.preview,
@@ -303,25 +302,26 @@ class DesignScreen(Screen[None]):
                 scanning=True,
                 problems=self._with_refused(resolved.problems),
             )
-        self._scan(resolved, key)
+        self._scan(resolved)
 
-    def _plan(self, resolved: Resolved, scanned: Scanned, *, scanning: bool) -> None:
-        if self.planner.is_quick(scanned):
-            plan = self.planner.plan(resolved, scanned, Path(self.outdir))
+    def _plan(self, resolved: Resolved, found: Found, *, scanning: bool) -> None:
+        if self.planner.is_quick(found):
+            self.workers.cancel_group(self, "plan")
+            plan = self.planner.plan(resolved, found, Path(self.outdir))
             self._took_plan(resolved, plan, scanning=scanning)
         else:
-            self._plan_aside(resolved, scanned, scanning)
+            self._plan_aside(resolved, found, scanning)
 
     @work(thread=True, exclusive=True, group="plan")
-    def _plan_aside(self, resolved: Resolved, scanned: Scanned, scanning: bool) -> None:
+    def _plan_aside(self, resolved: Resolved, found: Found, scanning: bool) -> None:
         worker = get_current_worker()
-        plan = self.planner.plan(resolved, scanned, Path(self.outdir))
+        plan = self.planner.plan(resolved, found, Path(self.outdir))
         if not worker.is_cancelled:
             self.app.call_from_thread(self._took_plan, resolved, plan, scanning=scanning)
 
     @work(exclusive=True, group="scan")
-    async def _scan(self, resolved: Resolved, key: object) -> None:
-        if self._scanned is not None:
+    async def _scan(self, resolved: Resolved) -> None:
+        if self._found is not None:
             await asyncio.sleep(SCAN_DELAY)
         worker = get_current_worker()
 
@@ -329,15 +329,15 @@ class DesignScreen(Screen[None]):
             self.app.call_from_thread(self._scan_progress, entries, size)
 
         try:
-            scanned = await asyncio.to_thread(
+            found = await asyncio.to_thread(
                 self.planner.scan, resolved.settings, progress, lambda: worker.is_cancelled
             )
         except ScanCancelled:
             return
         if worker.is_cancelled:
             return
-        self._scanned, self._scan_key = scanned, key
-        self._plan(self.planner.resolve(self.spec), scanned, scanning=False)
+        self._found = found
+        self._plan(self.planner.resolve(self.spec), found, scanning=False)
 
     def _scan_progress(self, entries: int, size: int) -> None:
         if self.preview.scanning:
@@ -355,13 +355,13 @@ class DesignScreen(Screen[None]):
             scanning=scanning,
             problems=self._with_refused(plan.problems),
             changes=changes(before, plan) if drawable and before is not None else (),
-            counts={} if self._scanned is None else self._scanned.counts,
+            counts={} if self._found is None else self._found.contents.counts,
         )
 
     @work(thread=True, exclusive=True, group="differences")
-    def _compare(self, spec: ImageSpec, plan: Plan, scanned: Scanned) -> None:
+    def _compare(self, spec: ImageSpec, plan: Plan, found: Found) -> None:
         worker = get_current_worker()
-        lines = self.planner.differences(spec, plan, scanned)
+        lines = self.planner.differences(spec, plan, found)
         if not worker.is_cancelled:
             self.app.call_from_thread(self._took_differences, lines)
 
@@ -401,12 +401,12 @@ class DesignScreen(Screen[None]):
         self.refresh_bindings()
 
     def _compare_in_review(self) -> None:
-        preview, scanned = self.preview, self._scanned
-        if self.step != "review" or preview.plan is None or preview.stale or scanned is None:
+        preview, found = self.preview, self._found
+        if self.step != "review" or preview.plan is None or preview.stale or found is None:
             return
         if preview.plan is not self._compared:
             self._compared = preview.plan
-            self._compare(self.spec, preview.plan, scanned)
+            self._compare(self.spec, preview.plan, found)
 
     # ------------------------------------------------------------------ problems and fixes
 
