@@ -10,7 +10,7 @@ from engine.boot.given import given
 from engine.boot.menu import MenuEntry
 from engine.boot.parts import LoaderParts, Missing, gather
 from engine.boot.pe import BadStub
-from engine.boot.tree import read_text, regular
+from engine.boot.tree import data, read_text, regular
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import read
 from engine.manifest.manifest import Manifest
@@ -107,7 +107,7 @@ def _assemble(settings: Settings, root: Manifest) -> BootAssets:
     if not found.entries:
         return BootAssets(problems=found.problems)
     menu = found.entries
-    architecture = of_kernel(read(menu[0].kernel, HEADER_BYTES))
+    architecture = of_kernel(read(data(menu[0].kernel), HEADER_BYTES))
     problems = (*found.problems, *_unfit(settings, menu[0], architecture))
     if architecture is None or problems:
         return BootAssets(menu=menu, problems=problems)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from engine.boot.menu import MenuEntry, Origin, version_key
-from engine.boot.tree import children, read_text, regular
+from engine.boot.tree import children, data, read_text, regular
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
 from engine.manifest.manifest import Manifest
@@ -117,10 +117,9 @@ def _from_boot(manifest: Manifest) -> Iterator[_Candidate]:
         name = entry.name
         if not name.startswith(b"vmlinuz-") or entry.is_symlink:
             continue
-        kernel = entry.link_to or entry
-        if kernel.is_regular:
+        if entry.is_regular:
             release = name.removeprefix(b"vmlinuz-").decode("utf-8", "replace")
-            yield _Candidate(release, kernel, _matching_initrds(manifest, entry), "", "boot")
+            yield _Candidate(release, entry, _matching_initrds(manifest, entry), "", "boot")
 
 
 def _from_modules(manifest: Manifest) -> Iterator[_Candidate]:
@@ -165,7 +164,9 @@ def _from_bootspec(manifest: Manifest, nix_system: str) -> Iterator[_Candidate]:
     if document is None:
         return
     try:
-        fields = msgspec.json.decode(read(document, _BOOTSPEC_LIMIT), type=dict[str, msgspec.Raw])
+        fields = msgspec.json.decode(
+            read(data(document), _BOOTSPEC_LIMIT), type=dict[str, msgspec.Raw]
+        )
         yield from _generation(manifest, fields, "")
         specialisations = msgspec.json.decode(
             fields.get(_SPECIALISATION_KEY, msgspec.Raw(b"{}")),

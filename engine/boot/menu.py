@@ -18,7 +18,7 @@ class MenuEntry:
     Attributes:
         title: Name of the system ("Debian GNU/Linux 12 (bookworm)").
         version: Kernel release or generation label, what tells entries apart.
-        kernel, initrds: Entries of the root file system, regular files.
+        kernel, initrds: Names in the root file system, of regular files.
         options: The kernel's command line, complete.
         origin: Which rule found the kernel.
     """

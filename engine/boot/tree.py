@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from engine.manifest.entry import Entry
-from engine.manifest.lookup import find, read
+from engine.manifest.lookup import LeadsNowhere, find, read, resolve
 from engine.manifest.manifest import Manifest
 
 
 def regular(manifest: Manifest, path: bytes) -> Entry | None:
-    """Returns the regular file that a path leads to, links followed, or None."""
-    entry = find(manifest.get, path)
+    """Returns the regular file that a path leads to, symlinks followed, or None.
+
+    The entry is that of the name, which `data` leads from to the bytes.
+    """
+    try:
+        entry = manifest.get(resolve(manifest.get, path))
+    except LeadsNowhere:
+        return None
     return entry if entry is not None and entry.is_regular else None
+
+
+def data(entry: Entry) -> Entry:
+    """Returns the entry that holds the bytes of a file with several names."""
+    return entry.link_to or entry
 
 
 def children(manifest: Manifest, directory: bytes) -> list[Entry]:
@@ -25,4 +36,4 @@ def children(manifest: Manifest, directory: bytes) -> list[Entry]:
 def read_text(manifest: Manifest, path: bytes, limit: int = 65536) -> str | None:
     """Returns a small text file of the image, or None where there is none."""
     entry = regular(manifest, path)
-    return None if entry is None else read(entry, limit).decode("utf-8", "replace")
+    return None if entry is None else read(data(entry), limit).decode("utf-8", "replace")

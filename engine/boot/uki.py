@@ -8,6 +8,7 @@ from engine.boot.architecture import Architecture
 from engine.boot.menu import MenuEntry, slug
 from engine.boot.pe import Section, lay_out
 from engine.boot.sources import Part, composed
+from engine.boot.tree import data
 from engine.manifest.entry import Entry
 
 
@@ -28,7 +29,7 @@ def build(path: bytes, entry: MenuEntry, stub: bytes, *, os_release: bytes, mtim
         (".uname", (entry.version.encode(),)),
         (".cmdline", (entry.options.encode(),)),
         (".initrd", _padded(entry.initrds)),
-        (".linux", (entry.kernel,)),
+        (".linux", (data(entry.kernel),)),
     ]
     present = [(name, parts) for name, parts in contents if sum(map(_length, parts))]
     layout = lay_out(stub, [Section(name, sum(map(_length, parts))) for name, parts in present])
@@ -77,7 +78,7 @@ def named_path(entry: MenuEntry) -> bytes:
 def _padded(initrds: tuple[Entry, ...]) -> tuple[bytes | Entry, ...]:
     # cpio archives that follow one another start at multiples of four bytes.
     parts: list[bytes | Entry] = []
-    for initrd in initrds:
+    for initrd in map(data, initrds):
         parts.append(initrd)
         if initrd.size % 4 and len(initrds) > 1:
             parts.append(bytes(-initrd.size % 4))

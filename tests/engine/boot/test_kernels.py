@@ -102,5 +102,3 @@ def test_a_broken_bootspec_is_passed_over(text: str) -> None:
 )
 def test_versions_sort_as_people_read_them(older: str, newer: str) -> None:
     assert version_key(older) < version_key(newer)
-
-

@@ -1,0 +1,165 @@
+"""Builds images of the busybox system and boots them, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.boot.firmware import FirmwareKind
+from engine.events import AnyEvent
+from engine.pipeline.build import build
+from engine.pipeline.proof import Verdict, boot
+from engine.plan.model import Plan
+from engine.plan.steps import machine
+from tests.support.busybox import MARKER
+from tests.support.specs import plan_of
+
+LIMIT = 120
+
+# Owners are the spec's: the tree belongs to whoever runs the tests.
+SPEC = """\
+schema = 1
+name = "bb"
+[size]
+additional = "8MiB"
+boot = "64MiB"
+[boot]
+cmdline = "console=ttyS0 panic=-1"
+[[contents]]
+source = "{root}"
+target = "/"
+exclude = ["etc/shadow", "home/alice"]
+[[contents]]
+source = "{root}/etc/shadow"
+target = "/etc/shadow"
+mode = "640"
+user = "root"
+group = "shadow"
+[[contents]]
+source = "{root}/home/alice"
+target = "/home/alice"
+user = "alice"
+group = "users"
+"""
+
+
+def cache_folder() -> Path:
+    """Where downloads of the tests stay from one run to the next."""
+    folder = Path(tempfile.gettempdir(), f"diskwright-tests-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keeps other test processes from making the same thing at the same time."""
+    with (cache_folder() / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished image and its plan."""
+
+    plan: Plan
+    image: Path
+    outdir: Path
+
+
+def build_image(root: Path, folder: Path, *overrides: str) -> Built:
+    """Builds the busybox system; overrides are those of `--set`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = folder / "bb.toml"
+    spec.write_text(SPEC.format(root=root))
+    return build_spec(spec, folder / "out", *overrides)
+
+
+def build_spec(spec: Path, outdir: Path, *overrides: str) -> Built:
+    """Builds a spec, which must succeed."""
+    plan = plan_of(spec, overrides, outdir=outdir)
+    events: list[AnyEvent] = []
+    result = asyncio.run(build(plan, events.append, outdir=outdir))
+    assert result.status == "ok", (result, events[-5:])
+    return Built(plan, outdir / plan.outputs[0], outdir)
+
+
+def boots(
+    built: Built,
+    firmware: FirmwareKind,
+    *,
+    expect: str = MARKER,
+    variables: Path | None = None,
+    limit: float = LIMIT,
+) -> Verdict:
+    """Boots an image until its console shows `expect`, which it must."""
+    uefi = built.plan.boot.uefi
+    assert uefi is not None, "ovmf is not installed"
+    started = machine(
+        built.plan, firmware, image=str(built.image), accelerator="tcg",
+        variables=str(variables or uefi.variables),
+    )  # fmt: skip
+    verdict = asyncio.run(boot(started, expect=expect, limit=limit, on_text=lambda _: None))
+    assert verdict.seen, (verdict.meaning, verdict.last_lines(30))
+    return verdict
+
+
+def report(verdict: Verdict) -> dict[str, list[str]]:
+    """Returns what the busybox system said of itself, by topic."""
+    found: dict[str, list[str]] = {}
+    for line in verdict.console.splitlines():
+        topic, _, text = line.removeprefix("REPORT ").partition(" ")
+        if line.startswith("REPORT "):
+            found.setdefault(topic, []).append(text.strip())
+    return found
+
+
+def check_report(verdict: Verdict) -> dict[str, list[str]]:
+    """Compares owners, modes and the mount with what the spec says; returns the report."""
+    said = report(verdict)
+    assert said["mount"] == ["ext4 rw,relatime"]
+    assert said["stat"] == [
+        "/etc/shadow 0:42 640",
+        "/bin/busybox 0:0 755",
+        "/home/alice 1000:100 700",
+        "/tmp 0:0 1777",
+        "/sbin/su 0:0 4755",
+    ]
+    assert said["machine-id"] == ["uninitialized"]
+    return said
+
+
+def check_tools(built: Built) -> None:
+    """Asks independent tools whether table and file systems are clean."""
+    plan = built.plan
+    if plan.disk.table == "gpt" and plan.disk.sector_size == 512:
+        verified = _output("sgdisk", "-v", built.image)
+        assert "No problems found" in verified, verified
+        assert "Warning" not in verified, verified
+    offset = plan.offset("root")
+    _output("e2fsck", "-f", "-n", f"{built.image}?offset={offset}")
+    if plan.has("esp"):
+        esp = built.outdir / "esp.fat"
+        partition = plan.partition("esp")
+        with built.image.open("rb") as image, esp.open("wb") as copy:
+            image.seek(plan.offset("esp"))
+            copy.write(image.read(partition.bytes))
+        _output("fsck.fat", "-n", esp)
+
+
+def esp_drive(built: Built) -> str:
+    """Returns the ESP as mtools names it."""
+    return f"{built.image}@@{built.plan.offset('esp')}"
+
+
+def _output(*argv: str | Path) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (argv, done.stdout, done.stderr)
+    return done.stdout
