@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from engine.cli import exits
 from engine.cli.planning import add_spec_arguments, plan_for, show_problems
@@ -15,8 +15,9 @@ from engine.cli.planning import add_spec_arguments, plan_for, show_problems
 if TYPE_CHECKING:
     from engine.cli.narration import Narration
     from engine.events import AnyEvent, Emit
-    from engine.pipeline.build import BuildResult
     from engine.plan.model import Plan
+
+T = TypeVar("T")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -34,31 +35,49 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds; prints the SHA-256 and path of each output."""
-    from engine.problem import errors
-
-    plan = plan_for(args, outdir=args.output, force=args.force)
-    show_problems(plan)
-    if errors(plan.problems):
-        return exits.REFUSED
-    return _build(args, plan)
-
-
-def _build(args: argparse.Namespace, plan: Plan) -> int:
-    import asyncio
     from contextlib import ExitStack
 
     from engine.cli.narration import narration
+    from engine.pipeline import realise
 
+    plan = plan_for(args, outdir=args.output, force=args.force)
+    realising = realise.wanted(plan)
+    if not realising and _refused(plan):
+        return exits.REFUSED
     with ExitStack() as stack:
         sinks: list[Emit] = [stack.enter_context(_events_to(args.events))] if args.events else []
         view: Narration = stack.enter_context(narration(plan, quiet=args.quiet))
         sinks.append(view)
+        before: list[AnyEvent] = []
 
         def emit(event: AnyEvent) -> None:
             for sink in sinks:
                 sink(event)
 
-        result = asyncio.run(_cancellable(plan, emit, args.output, force=args.force))
+        if realising:
+            sinks.append(before.append)
+            built = _cancellable(realise.realise(plan.settings, emit))
+            if not built:
+                return exits.CANCELLED if built is None else exits.FAILED
+            sinks.remove(before.append)
+            plan = plan_for(args, outdir=args.output, force=args.force)
+            if _refused(plan):
+                return exits.REFUSED
+        return _build(args, plan, emit, before)
+
+
+def _refused(plan: Plan) -> bool:
+    """Prints the problems of a plan; whether they keep it from being built."""
+    from engine.problem import errors
+
+    show_problems(plan)
+    return bool(errors(plan.problems))
+
+
+def _build(args: argparse.Namespace, plan: Plan, emit: Emit, before: Sequence[AnyEvent]) -> int:
+    from engine.pipeline.build import build
+
+    result = _cancellable(build(plan, emit, outdir=args.output, force=args.force, before=before))
     if result is None:
         return exits.CANCELLED
     if result.status != "ok":
@@ -69,21 +88,22 @@ def _build(args: argparse.Namespace, plan: Plan) -> int:
     return exits.DONE
 
 
-async def _cancellable(plan: Plan, emit: Emit, outdir: Path, *, force: bool) -> BuildResult | None:
-    """Builds until the end or a signal; None where a signal ended it."""
+def _cancellable(work: Coroutine[None, None, T]) -> T | None:
+    """Runs until the end or a signal; None where a signal ended it."""
     import asyncio
     import signal
 
-    from engine.pipeline.build import build
+    async def guarded() -> T | None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return None
 
-    task = asyncio.ensure_future(build(plan, emit, outdir=outdir, force=force))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
+    return asyncio.run(guarded())
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from engine.events import (
+    AnyEvent,
     Artifact,
     BuildFinished,
     BuildStarted,
@@ -49,7 +50,9 @@ class BuildResult:
     hint: str | None = None
 
 
-async def build(plan: Plan, emit: Emit, *, outdir: Path, force: bool = False) -> BuildResult:
+async def build(
+    plan: Plan, emit: Emit, *, outdir: Path, force: bool = False, before: Sequence[AnyEvent] = ()
+) -> BuildResult:
     """Writes what the plan says into `outdir`, or nothing but a record of the attempt.
 
     Args:
@@ -57,6 +60,7 @@ async def build(plan: Plan, emit: Emit, *, outdir: Path, force: bool = False) ->
         emit: Called with every event, on the event loop's thread; must not block.
         outdir: Made if it is not there.
         force: Replace outputs that exist, once the new ones are complete.
+        before: What was said before there was a plan; it only goes into the record.
 
     Raises:
         Refused: The plan has errors, outputs exist, or another build writes there. Nothing was
@@ -64,6 +68,8 @@ async def build(plan: Plan, emit: Emit, *, outdir: Path, force: bool = False) ->
         asyncio.CancelledError: The task was cancelled; no process and no partial output is left.
     """
     with _prepared(plan, emit, outdir, force=force) as (recorder, staging):
+        for event in before:
+            recorder.record(event)
         return await _build(plan, recorder, staging)
 
 

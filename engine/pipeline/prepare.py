@@ -13,6 +13,7 @@ from engine.nix.gather import gather, settled
 from engine.plan.host import probe
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
+from engine.problem import errors
 from engine.spec.model import ImageSpec
 from engine.spec.resolve import resolve
 
@@ -41,7 +42,9 @@ def prepare(
     brought = gather(settings, os.environ)
     settings = settled(settings, brought)
     contents = scan(settings, progress=progress, cancelled=cancelled, extra={"root": brought.parts})
-    scanned = install(settings, contents)
+    # Without its system an image has nothing to boot, which is no second mistake.
+    lacking = bool(errors(brought.problems))
+    scanned = install(replace(settings, loader="none") if lacking else settings, contents)
     host = probe(settings, outdir, force=force)
     plan = make_plan(settings, scanned, host, (*problems, *brought.problems), scanned.boot)
     if file is None:

@@ -43,9 +43,14 @@ class Recorder:
     def __call__(self, event: AnyEvent) -> None:
         """Stamps, records and passes on one event."""
         stamped = msgspec.structs.replace(event, time=self.elapsed)
-        if not self._broken:
-            try:
-                self._file.write(encode(stamped) + b"\n")
-            except OSError:
-                self._broken = True
+        self.record(stamped)
         self._emit(stamped)
+
+    def record(self, event: AnyEvent) -> None:
+        """Keeps an event as it is, without passing it on."""
+        if self._broken:
+            return
+        try:
+            self._file.write(encode(event) + b"\n")
+        except OSError:
+            self._broken = True

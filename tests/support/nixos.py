@@ -1,4 +1,4 @@
-"""A store of the test's own with a NixOS-like system, built by the real nix from raw derivations."""
+"""A store of the test's own, with a NixOS-like system that the real nix built."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ experimental-features = nix-command flakes
 
 # The builder is a file whose name busybox knows itself by; a bare ./busybox would lose it.
 _SYSTEM = r"""
-{ version ? "25.05", payload ? "one" }:
+{ version ? "25.05", payload ? "one", system ? builtins.currentSystem }:
 let
   tools = ./busybox;
   sh = "${tools}/busybox";
   run = name: script: derivation {
-    inherit name;
-    system = builtins.currentSystem;
+    inherit name system;
     builder = sh;
     args = [ "sh" "-euc" ("b=${sh}\n" + script) ];
   };
@@ -107,8 +106,8 @@ in rec {
 """
 _FLAKE = """\
 { outputs = { self }: {
-    lab = (import ./system.nix { }).toplevel;
-    broken = (import ./system.nix { }).broken;
+    lab = (import ./system.nix { system = "x86_64-linux"; }).toplevel;
+    broken = (import ./system.nix { system = "x86_64-linux"; }).broken;
   }; }
 """
 

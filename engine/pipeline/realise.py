@@ -1,0 +1,79 @@
+"""Has nix build the system that a spec names, before there can be a plan of its image."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Literal
+
+import msgspec
+
+from engine.events import AnyEvent, BuildFinished, Emit, StepFinished, StepStarted
+from engine.nix import ask
+from engine.nix.store import locate
+from engine.pipeline import runner
+from engine.pipeline.failure import StepFailed
+from engine.plan.model import Plan
+from engine.problem import errors
+from engine.spec.installable import Attribute, parse
+from engine.spec.settings import Settings
+
+STEP, TITLE = "nix-build", "Build the NixOS system"
+
+
+def wanted(plan: Plan) -> bool:
+    """Whether all that keeps a plan from being built is that its system is not built yet."""
+    return {problem.code for problem in errors(plan.problems)} == {"system-not-built"}
+
+
+def command(settings: Settings) -> tuple[str, ...]:
+    """Returns the call that builds the system (nix3-build(1))."""
+    installable = parse(settings.nix_system)
+    if isinstance(installable, Attribute):
+        what: tuple[str, ...] = ("-f", installable.file, installable.name)
+    else:
+        what = (settings.nix_system,)
+    store = locate(settings.nix_store, os.environ)
+    return (
+        "nix", *ask.EXPERIMENTAL, "build", *store.arguments, "--no-link", "--print-build-logs",
+        *what,
+    )  # fmt: skip
+
+
+async def realise(settings: Settings, emit: Emit) -> bool:
+    """Runs the build as a step whose log is streamed.
+
+    Args:
+        settings: The resolved spec.
+        emit: Takes the events; after a failure also that the whole build has failed.
+
+    Returns:
+        Whether the system is built now.
+
+    Raises:
+        asyncio.CancelledError: The task was cancelled; no process is left.
+    """
+    begun = time.monotonic()
+
+    def say(event: AnyEvent) -> None:
+        emit(msgspec.structs.replace(event, time=round(time.monotonic() - begun, 4)))
+
+    argv = command(settings)
+    say(StepStarted(id=STEP, title=TITLE, argv=argv))
+    failure = StepFailed("cancelled")
+    status: Literal["ok", "failed", "cancelled"] = "cancelled"
+    try:
+        # The user's own environment: builders, proxies and keys are found through it.
+        await runner.run(argv, step=STEP, emit=say, env=os.environ)
+        status = "ok"
+    except StepFailed as error:
+        status, failure = "failed", error
+    finally:
+        seconds = round(time.monotonic() - begun, 4)
+        say(StepFinished(id=STEP, status=status, seconds=seconds))
+        if status != "ok":
+            message, hint = failure.message, failure.hint or None
+            say(
+                BuildFinished(status=status, seconds=seconds, step=STEP, message=message, hint=hint)
+            )
+    return status == "ok"
