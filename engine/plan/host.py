@@ -22,6 +22,8 @@ from engine.spec.settings import Settings
 
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 _MOUNTS = Path("/proc/self/mounts")
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+"""How blanks and backslashes are written there (fstab(5))."""
 _OS_RELEASE = Path("/etc/os-release")
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 _TIMEOUT = 5
@@ -176,13 +178,13 @@ def _filesystem_type(folder: Path) -> str:
     """Returns the type of the mount that a folder lies under, or "" where that is not told."""
     best, kind = Path("/"), ""
     try:
-        lines = _MOUNTS.read_text(errors="replace").splitlines()
+        lines = _MOUNTS.read_bytes().splitlines()
     except OSError:
         return ""
     where = folder.resolve()
     for line in lines:
         _, target, type_, *_ = line.split()
-        mount = Path(target.encode().decode("unicode_escape"))
+        mount = Path(os.fsdecode(_OCTAL.sub(lambda code: bytes([int(code[1], 8)]), target)))
         if where.is_relative_to(mount) and len(mount.parts) >= len(best.parts):
-            best, kind = mount, type_
+            best, kind = mount, type_.decode()
     return kind
