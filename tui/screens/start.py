@@ -87,13 +87,15 @@ nothing is written before you press build.
     def _options(self) -> list[Option]:
         options = []
         if self.found:
-            options.append(_heading("Not saved when the wizard ended"))
+            options.append(_heading("Unsaved work"))
             for key, item in self.found.items():
                 options.append(self._option(Offer("resume", key), f"Resume {item.name}"))
-        options.append(_heading("New image from a preset"))
+            options.append(_heading(""))
+        options.append(_heading("New image"))
         for key, preset in PRESETS.items():
             options.append(self._option(Offer("preset", key), preset.title))
-        options.append(_heading("A spec that exists"))
+        options.append(_heading(""))
+        options.append(_heading("Existing spec"))
         options.append(self._option(Offer("open", ""), "Open a file..."))
         options.extend(
             self._option(Offer("recent", path), cut_left(visible(path), 60, self.glyphs.ellipsis))

@@ -94,7 +94,7 @@ Enter or Right goes into a folder, Left or Backspace out of it, Escape closes.
             (self.glyphs.free * rest, "$faint"),
             "  ",
             (name, "bold" if item.kind == "directory" else ""),
-            (below, "$muted"),
+            below,
         )
 
     @on(OptionList.OptionSelected)

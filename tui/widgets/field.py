@@ -125,12 +125,14 @@ class Field(Vertical):
         if problem is not None and not (quiet and problem.severity == "error"):
             word = "Error" if problem.severity == "error" else "Warning"
             mark = self.glyphs.state(problem.severity)
-            text = f"{mark} {word}: {problem.message}"
+            text = Content(visible(f"{mark} {word}: {problem.message}"))
             if problem.fix is not None:
-                text += f" [{fix_key}] {problem.fix.label}"
+                text = Content.assemble(
+                    text, "  ", (fix_key, "bold $accent"), f" {visible(problem.fix.label)}"
+                )
             elif problem.hint:
-                text += f" {self.glyphs.dash} {problem.hint}"
-            note.show(visible(text))
+                text = text + visible(f" {self.glyphs.dash} {problem.hint}")
+            note.show(text)
         else:
             note.show(Content.styled(visible(echo or self.spec.help), "$muted"))
         self.set_class(problem is not None and problem.severity == "error" and not quiet, "-error")
@@ -152,8 +154,13 @@ class Field(Vertical):
         value = self.spec.to_value(event.value)
         self.post_message(SpecEdited(self.spec.path, value, self.spec.label))
 
+    def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
+        """Marks the label, so that the focus shows twice."""
+        self.add_class("-focused")
+
     def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
         """What was typed counts now."""
+        self.remove_class("-focused")
         self._typing = False
         self._posted.clear()
         self.post_message(FieldLeft())
