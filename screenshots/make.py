@@ -45,7 +45,7 @@ LOOKS = (
     Look("-80x24", (80, 24), DARK.name, frozenset({"size", "contents", "build"})),
     Look("-ascii", (80, 24), "ansi-dark", frozenset({"size"}), ascii_only=True),
 )
-COVER = "contents"
+COVER = "layout"
 """The page that the README shows first, as wizard.svg."""
 
 

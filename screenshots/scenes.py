@@ -65,6 +65,8 @@ def make_tree(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"d" * size)
+    (folder / "images").mkdir()
+    (folder / "images/web-server.qcow2").touch()
     (folder / "rootfs/etc/passwd").write_text(_PASSWD)
     (folder / "rootfs/etc/group").write_text(_GROUP)
 
@@ -83,7 +85,7 @@ def make_app(folder: Path, *, theme: str, ascii_only: bool = False) -> Diskwrigh
 class Held:
     """A build that stands still after its first events, so that it can be looked at."""
 
-    outdir: Path | None = Path("/home/alice/images")
+    outdir: Path | None = Path("images")
     title = "web-server"
     pace = 0.0
 
@@ -134,7 +136,7 @@ async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str
         ("built", read_record(BUILT)),
         ("failed", read_record(FAILED)),
     ):
-        await app.watch(Held(events), clock=lambda: 0.0)
+        await app.show_job(Held(events), clock=lambda: 0.0)
         screen = app.screen
         assert isinstance(screen, BuildScreen)
         async with asyncio.timeout(20):

@@ -15,7 +15,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on, work
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
@@ -150,6 +150,11 @@ class DiskwrightApp(App[int]):
     def _start_screen(self) -> StartScreen:
         found = self.session.unfinished()
         return StartScreen(Path.cwd(), self.config.recent, found, self.glyphs)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Writes function keys as they stand on the keyboard."""
+        shown = super().get_key_display(binding)
+        return shown.upper() if shown[1:].isdigit() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Leaves only the choice of a theme: the rest has better names in `WizardCommands`."""
@@ -290,9 +295,9 @@ class DiskwrightApp(App[int]):
             )
             if await self.push_screen_wait(question) != "yes":
                 return
-        await self.watch(EngineJob(message.plan, message.outdir, force=bool(there)))
+        await self.show_job(EngineJob(message.plan, message.outdir, force=bool(there)))
 
-    async def watch(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
+    async def show_job(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Shows the build screen of a job and runs the job."""
         if "build" in self._modes:
             if self.current_mode == "build":

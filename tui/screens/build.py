@@ -19,7 +19,6 @@ from engine.events import (
     AnyEvent,
     Artifact,
     BuildFinished,
-    BuildStarted,
     StepFinished,
     StepStarted,
 )
@@ -354,15 +353,11 @@ def log_line(event: AnyEvent) -> LogLine | None:
             return LogLine(event.time, event.id, "command", " ".join(argv or ()))
         case LogEvent():
             return LogLine(event.time, event.id, event.stream, event.text)
-        case StepFinished(status="ok"):
-            return None
-        case StepFinished():
+        case StepFinished(status="skipped" | "cancelled"):
             return LogLine(event.time, event.id, "note", event.status)
         case Artifact():
             text = f"{event.path}: {event.bytes:,} bytes, sha256 {event.sha256}"
             return LogLine(event.time, "", "note", text)
-        case BuildStarted():
-            return None
         case BuildFinished(status="failed"):
             return LogLine(event.time, event.step or "", "stderr", event.message or event.status)
     return None

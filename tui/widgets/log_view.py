@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -309,6 +309,11 @@ Enter shows a long line in full, `c` copies the line.
         """Draws the selection."""
         self.refresh()
 
+    def on_resize(self) -> None:
+        """Stays at the end while following."""
+        if self.following:
+            self._resize()
+
     def on_focus(self) -> None:
         """Draws the cursor."""
         self.refresh()
@@ -316,7 +321,3 @@ Enter shows a long line in full, `c` copies the line.
     def on_blur(self) -> None:
         """Hides the cursor."""
         self.refresh()
-
-    def show_region(self) -> Region:
-        """Returns the rows in sight, as a region of lines."""
-        return Region(0, int(self.scroll_y), self.size.width, self.size.height)

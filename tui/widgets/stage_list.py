@@ -17,12 +17,12 @@ from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.progress import BuildState, StepState, clock
-from tui.text import cut, fit, pad, visible
+from tui.text import cut, fit, visible
 
 SILENCE = 2.0
 """Seconds without an event before it is said that a tool still runs."""
 _BAR = 16
-_TITLE = 36
+_WIDEST = 84
 
 
 class StageList(Widget, can_focus=True):
@@ -113,7 +113,7 @@ log, and all of them again.
 
     def render(self) -> Content:
         """Draws the rows that fit."""
-        steps, top, width = self._steps(), self._top(), self.size.width
+        steps, top, width = self._steps(), self._top(), min(self.size.width, _WIDEST)
         if not steps:
             return Content.styled("Preparing", "$muted")
         rows = []
@@ -126,24 +126,17 @@ log, and all of them again.
 
     def _row(self, step: StepState, width: int) -> Content:
         mark, style = self._mark(step)
-        right = self._figures(step, width)
-        name = min(_TITLE, max(width - 2 - (cell_len(right) + 2 if width < 60 else 0), 8))
         title = visible(step.title)
-        if step.status == "running" and (quiet := self._quiet()):
-            right = quiet
-        left = Content.assemble(
-            (f"{mark} ", style),
-            (
-                pad(cut(title, name, self.glyphs.ellipsis), name),
-                {"running": "bold", "pending": "$muted", "failed": style}.get(step.status, ""),
-            ),
+        room = max(width - cell_len(title) - 4, width // 2)
+        figures = self._figures(step, room)
+        name = max(width - figures.cell_length - 4, 0)
+        title_style = {"running": "bold", "pending": "$muted", "failed": style}.get(step.status, "")
+        return (
+            Content.assemble(
+                (f"{mark} ", style), (fit(title, name, self.glyphs.ellipsis), title_style), "  "
+            )
+            + figures
         )
-        room = max(width - left.cell_length - 2, 0)
-        shown = cut(right, room, self.glyphs.ellipsis)
-        return left + Content.assemble("  ", (shown, self._figure_style(step)))
-
-    def _figure_style(self, step: StepState) -> str:
-        return {"running": "", "failed": "$state-error"}.get(step.status, "$muted")
 
     def _mark(self, step: StepState) -> tuple[str, str]:
         glyphs = self.glyphs
@@ -166,29 +159,41 @@ log, and all of them again.
         tool = state.current.command[0] if state.current.command else "working"
         return f"still running {visible(tool)}, silent for {clock(silent)}"
 
-    def _figures(self, step: StepState, width: int) -> str:
+    def _figures(self, step: StepState, room: int) -> Content:
+        """Returns what is known of a step, as much as there is room for."""
         if step.status == "pending":
-            return human(step.weight) if step.weight and width >= 60 else ""
+            return Content.styled(human(step.weight) if step.weight else "", "$muted")
         if step.status == "running":
-            return self._progress(step, width)
+            quiet = self._quiet()
+            return Content(cut(quiet, room)) if quiet else self._pace(step, room)
         word = "" if step.status == "ok" else f"{step.status}  "
-        return f"{word}{step.seconds:7.2f} s"
+        style = "$state-error" if step.status == "failed" else "$muted"
+        return Content.styled(f"{word}{step.seconds:.2f} s", style)
 
-    def _progress(self, step: StepState, width: int) -> str:
+    def _pace(self, step: StepState, room: int) -> Content:
         elapsed = clock(max(self.elapsed - step.begun, 0))
         if step.total <= 0:
-            return elapsed
+            return Content(elapsed)
         amount = human if step.unit == "bytes" else "{:,}".format
         filled = min(step.done * _BAR // step.total, _BAR)
-        bar = self.glyphs.used * filled + self.glyphs.free * (_BAR - filled)
-        parts = [f"{step.done * 100 // step.total:3} %"]
-        if width >= 72:
-            parts.insert(0, bar)
         rate, left = step.rate(), step.left()
-        if width >= 100:
-            parts.append(f"{amount(step.done)} of {amount(step.total)}")
-        if width >= 60:
-            parts.append(f"{amount(rate)}/s" if rate is not None else elapsed)
-        if left is not None:
-            parts.append(f"{clock(left)} left")
-        return "  ".join(parts)
+        # From what matters most to what matters least; shown in the order of their places.
+        parts: list[tuple[int, Content]] = [
+            (1, Content(f"{step.done * 100 // step.total:3} %")),
+            (4, Content(f"{clock(left)} left" if left is not None else f"{elapsed} so far")),
+            (
+                0,
+                Content.assemble(
+                    (self.glyphs.used * filled, "$accent"),
+                    (self.glyphs.free * (_BAR - filled), "$faint"),
+                ),
+            ),
+            (3, Content(f"{amount(rate)}/s" if rate is not None else "")),
+            (2, Content(f"{amount(step.done)} of {amount(step.total)}")),
+        ]
+        shown: list[tuple[int, Content]] = []
+        for place, part in parts:
+            used = sum(other.cell_length + 2 for _, other in shown)
+            if part.cell_length and used + part.cell_length <= room:
+                shown.append((place, part))
+        return Content("  ").join([part for _, part in sorted(shown, key=lambda item: item[0])])

@@ -32,7 +32,7 @@ class TotalBar(Widget):
         if left is not None:
             words.append(f"{clock(left)} left")
         # The bar does not jump when the time left appears.
-        text = "  ".join(words).ljust(29 if self.size.width >= 60 else 22)
+        text = "  ".join(words).rjust(32)
         width = max(self.size.width - cell_len(text) - 2, 4)
         filled = share * width // WHOLE
         style = {"failed": "$state-error", "cancelled": "$state-warning", "ok": "$state-done"}
