@@ -62,7 +62,7 @@ a problem offers, which Ctrl+Z takes back.
             Content(f"  {visible(problem.message)}"),
         ]
         if problem.hint:
-            lines.append(Content.styled(f"  {visible(problem.hint)}", "$muted"))
+            lines.append(Content(f"  {visible(problem.hint)}"))
         if problem.fix is not None:
             lines.append(
                 Content.assemble("  ", ("F9", "bold $accent"), f" {visible(problem.fix.label)}")
