@@ -12,7 +12,7 @@ from engine.boot.parts import LoaderParts, Missing, gather
 from engine.boot.pe import BadStub
 from engine.boot.tree import data, read_text, regular
 from engine.manifest.entry import Entry, SourceChanged
-from engine.manifest.lookup import read
+from engine.manifest.lookup import LeadsNowhere, read, resolve
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import file_of
 from engine.problem import Fix, Problem
@@ -40,7 +40,7 @@ class BootAssets:
         boot: GRUB's boot.img, empty where nothing boots by BIOS.
         core: GRUB's core.img, not yet placed.
         architecture: Of the default kernel, as `uname -m` has it; "" where none is known.
-        efi_path: The loader's own path on the ESP, which a boot variable names.
+        efi_entries: Title and path on the ESP of what boot variables start, the default first.
         missing: What this machine lacks to prepare the loader.
         problems: Why it cannot boot.
     """
@@ -52,7 +52,7 @@ class BootAssets:
     boot: bytes = b""
     core: bytes = b""
     architecture: str = ""
-    efi_path: str = X86_64.removable_path.decode()
+    efi_entries: tuple[tuple[str, str], ...] = (("Linux", X86_64.removable_path.decode()),)
     missing: tuple[Missing, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -86,7 +86,7 @@ def assemble(settings: Settings, root: Manifest) -> BootAssets:
         return BootAssets()
     try:
         return _assemble(settings, root)
-    except (OSError, SourceChanged, BadStub) as error:
+    except (OSError, SourceChanged, BadStub, LeadsNowhere) as error:
         problem = Problem(
             code="loader-failed", severity="error", path="boot.loader",
             message=f"{LOADERS[settings.loader].title} cannot be prepared: {error}",
@@ -118,13 +118,15 @@ def _assemble(settings: Settings, root: Manifest) -> BootAssets:
     removed, replaced = _machine_id(settings, root, mtime_ns)
     replaced += named.added
     if parts.grub_core or parts.grub_efi:
+        path = resolve(root.get, grub.CONFIG_PATH, may_miss=True)
         text = grub.menu_config(menu).encode("utf-8", "surrogateescape")
-        replaced.append(file_of(grub.CONFIG_PATH, text, mtime_ns=mtime_ns))
-    esp, efi_path = _esp_files(settings, root, menu, parts, architecture, mtime_ns)
+        replaced.append(file_of(path, text, mtime_ns=mtime_ns))
+    esp, paths = _esp_files(settings, root, menu, parts, architecture, mtime_ns)
+    titles = [menu[0].title] if len(paths) == 1 else [entry.heading for entry in menu]
     return BootAssets(
         menu=menu, esp_files=tuple(esp), root_files=tuple(replaced), root_removed=tuple(removed),
         boot=parts.grub_boot, core=parts.grub_core, architecture=architecture.name,
-        efi_path=efi_path,
+        efi_entries=tuple(zip(titles, paths, strict=True)) or BootAssets().efi_entries,
     )  # fmt: skip
 
 
@@ -192,26 +194,27 @@ def _parts(settings: Settings, architecture: Architecture) -> LoaderParts:
 def _esp_files(
     settings: Settings, root: Manifest, menu: tuple[MenuEntry, ...], parts: LoaderParts,
     architecture: Architecture, mtime_ns: int,
-) -> tuple[list[Entry], str]:  # fmt: skip
+) -> tuple[list[Entry], list[str]]:  # fmt: skip
+    """Returns the ESP's files, and those of their paths that boot variables name."""
     if parts.systemd_boot:
         release = kernels.os_release(root)
         files = systemd_boot.esp_files(
             menu, parts.systemd_boot, architecture, sort_key=release.get("ID", "linux"),
             machine_id=_kept_machine_id(settings, root), mtime_ns=mtime_ns,
         )  # fmt: skip
-        return files, f"EFI/systemd/{systemd_boot.binary_name(architecture)}"
+        return files, [f"EFI/systemd/{systemd_boot.binary_name(architecture)}"]
     if parts.stub:
         text = read_text(root, b"etc/os-release") or read_text(root, b"usr/lib/os-release") or ""
         files = uki.esp_files(
             menu, parts.stub, architecture, os_release=text.encode(),
             named_default=settings.efi_variables, mtime_ns=mtime_ns,
         )  # fmt: skip
-        return files, uki.named_path(menu[0]).decode()
+        return files, [uki.named_path(entry).decode() for entry in menu]
     if parts.grub_efi:
         named = f"EFI/grub/grub{architecture.efi}.efi"
         paths = (architecture.removable_path, named.encode())
-        return [file_of(path, parts.grub_efi, mtime_ns=mtime_ns) for path in paths], named
-    return [], BootAssets().efi_path
+        return [file_of(path, parts.grub_efi, mtime_ns=mtime_ns) for path in paths], [named]
+    return [], []
 
 
 def _pinned_machine_id(settings: Settings) -> bool:

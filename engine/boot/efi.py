@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 GLOBAL_VARIABLE = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -44,15 +45,18 @@ def load_option(description: str, path: bytes) -> bytes:
     return head + (description + "\0").encode("utf-16-le") + path
 
 
-def variables(description: str, path: bytes) -> dict[str, Any]:
-    """Returns Boot0000 and BootOrder in the form of `virt-fw-vars --set-json`."""
-    return {
-        "version": 2,
-        "variables": [
-            _variable("Boot0000", load_option(description, path)),
-            _variable("BootOrder", struct.pack("<H", 0)),
-        ],
-    }
+def variables(entries: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+    """Returns boot options and their order in the form of `virt-fw-vars --set-json`.
+
+    Args:
+        entries: Description and device path of each, the one to start first.
+    """
+    options = [
+        _variable(f"Boot{number:04X}", load_option(description, path))
+        for number, (description, path) in enumerate(entries)
+    ]
+    order = struct.pack(f"<{len(entries)}H", *range(len(entries)))
+    return {"version": 2, "variables": [*options, _variable("BootOrder", order)]}
 
 
 def _variable(name: str, data: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.boot.tree import regular
 from engine.manifest.entry import Entry
+from engine.manifest.lookup import LeadsNowhere, resolve
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import host_file
 from engine.problem import Problem
@@ -60,8 +61,9 @@ def _entry(root: Manifest, text: str, file: str, mtime_ns: int) -> Entry | None:
         return there
     name = os.fsencode(Path(file).name)
     try:
-        return host_file(_FOLDER + b"/" + name, os.fsencode(file), mtime_ns=mtime_ns)
-    except OSError:
+        path = resolve(root.get, _FOLDER + b"/" + name, may_miss=True)
+        return host_file(path, os.fsencode(file), mtime_ns=mtime_ns)
+    except (OSError, LeadsNowhere):
         return None
 
 

@@ -40,7 +40,7 @@ def plan(
         firmware=promised if is_own(settings) else (),
         proofs=promised if settings.prove else (),
         code=_placed(disk, partitions, assets) if assets.core else None,
-        efi_path=assets.efi_path,
+        efi_entries=assets.efi_entries,
         uefi=uefi,
     )
 

@@ -129,7 +129,7 @@ class BootPlan:
         firmware: What starts the image by the loader that is installed.
         proofs: What the build starts the image with to prove it.
         code: What goes outside all partitions, where a BIOS starts the image.
-        efi_path: The loader on the ESP that a boot variable names, with slashes.
+        efi_entries: Title and path on the ESP of what boot variables start, the default first.
         uefi: Firmware of this machine for the proof and the variables, if there is one.
     """
 
@@ -138,7 +138,7 @@ class BootPlan:
     firmware: tuple[FirmwareKind, ...] = ()
     proofs: tuple[FirmwareKind, ...] = ()
     code: BootCode | None = None
-    efi_path: str = ""
+    efi_entries: tuple[tuple[str, str], ...] = ()
     uefi: Firmware | None = None
 
 

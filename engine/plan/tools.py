@@ -122,11 +122,6 @@ _TABLE = (
         packages=("grub-common", "grub2-tools", "grub", "grub2"),
     ),
     Tool(
-        name="objcopy",
-        purpose="assemble a unified kernel image",
-        packages=("binutils", "binutils", "binutils", "binutils"),
-    ),
-    Tool(
         name="nix",
         purpose="install a NixOS system",
         packages=("nix-bin", "nix", "nix", "nix"),

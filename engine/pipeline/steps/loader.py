@@ -16,7 +16,6 @@ from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES as OUTPUT
 
 _FAULT = "this is a fault of Diskwright; please report it with build.jsonl"
-_DESCRIPTION = "Linux"
 
 
 async def boot_code(work: Work) -> None:
@@ -77,9 +76,13 @@ def entry(plan: Plan) -> dict[str, object]:
     """Returns the boot variables of an image, in the form of `virt-fw-vars --set-json`."""
     esp = plan.partition("esp")
     assert esp.guid is not None
-    path = "\\" + plan.boot.efi_path.replace("/", "\\")
-    title = plan.boot.menu[0].title if plan.boot.menu else _DESCRIPTION
-    return variables(title, device_path(esp.number, esp.start, esp.sectors, esp.guid, path))
+    place = esp.number, esp.start, esp.sectors, esp.guid
+    return variables(
+        [
+            (title, device_path(*place, "\\" + path.replace("/", "\\")))
+            for title, path in plan.boot.efi_entries
+        ]
+    )
 
 
 async def _read_back(work: Work, wanted: dict[str, object]) -> None:

@@ -17,7 +17,7 @@ def test_virt_firmware_reads_the_boot_entry_back(tmp_path: Path) -> None:
     assert firmware is not None, "ovmf is not installed"
     path = device_path(1, 2048, 131072, GUID, r"\EFI\systemd\systemd-bootx64.efi")
     store, wanted = tmp_path / "vars.fd", tmp_path / "vars.json"
-    wanted.write_text(json.dumps(variables("Debian", path)))
+    wanted.write_text(json.dumps(variables([("Debian", path), ("Older", path)])))
     tool = Path(sys.executable).with_name("virt-fw-vars")
     subprocess.run(
         [tool, "-i", firmware.variables, "-o", store, "--set-json", wanted],
@@ -27,5 +27,6 @@ def test_virt_firmware_reads_the_boot_entry_back(tmp_path: Path) -> None:
         [tool, "-i", store, "--print", "--verbose"], check=True, capture_output=True, text=True
     ).stdout
     assert 'title="Debian"' in shown
+    assert 'title="Older"' in shown
     assert r"\EFI\systemd\systemd-bootx64.efi" in shown
     assert uuid.UUID(GUID).bytes_le in store.read_bytes()
