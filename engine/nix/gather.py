@@ -30,12 +30,14 @@ class Brought:
     Attributes:
         part: Its entries in the root file system, or None where it asks for nothing.
         system: Store path of the system, or "".
+        folder: Where the store's files lie on this machine, or "".
         closure: All that is in the image's store, or None.
         problems: Why something cannot be brought.
     """
 
     part: Part | None = None
     system: str = ""
+    folder: str = ""
     closure: Closure | None = None
     problems: tuple[Problem, ...] = ()
 
@@ -110,7 +112,8 @@ def _bring(settings: Settings, roots: Roots, closure: Closure | None, cache: Nix
         entries=sorted(by_path.values(), key=lambda entry: order(entry.path)),
         findings=tuple(findings),
     )  # fmt: skip
-    return Brought(part, roots.system, closure)
+    folder = os.fsdecode(roots.store.folder) if closure is not None else ""
+    return Brought(part, roots.system, folder, closure)
 
 
 def _store_files(
@@ -172,4 +175,6 @@ def _channel(settings: Settings, roots: Roots) -> tuple[StorePath | None, list[E
 
 def settled(settings: Settings, brought: Brought) -> Settings:
     """Returns the settings with the system as the store path it stands for."""
-    return replace(settings, nix_system=brought.system) if brought.system else settings
+    if not brought.system:
+        return settings
+    return replace(settings, nix_system=brought.system, nix_folder=brought.folder)

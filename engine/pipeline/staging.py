@@ -18,6 +18,9 @@ RECORD = "build.jsonl"
 IMAGE, ESP, OUTPUT = "image.part", "esp.part", "output.part"
 """In the hidden folder: the raw image in the making, a copy of the ESP, the converted image."""
 
+ROOT = "root.part"
+"""In the hidden folder: the root that a NixOS system's installer runs in."""
+
 EFI_JSON, EFI_VARIABLES = "efi-json.part", "efi-vars.part"
 """In the hidden folder: boot variables as virt-fw-vars takes and shows them, and their store."""
 
@@ -61,7 +64,7 @@ class Staging:
         """Returns the names, relative to the folder, of the outputs that are complete."""
         paths = (path for path in self.folder.rglob("*") if not path.is_dir() or path.is_symlink())
         names = (path.relative_to(self.folder).as_posix() for path in paths)
-        return sorted(name for name in names if not name.endswith(".part"))
+        return sorted(name for name in names if not _in_the_making(name))
 
     def allocated(self) -> int:
         """Returns the bytes on disk that the build has written so far."""
@@ -85,6 +88,10 @@ class Staging:
     def discard(self) -> None:
         """Removes the hidden folder and everything in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _in_the_making(name: str) -> bool:
+    return any(part.endswith(".part") for part in name.split("/"))
 
 
 @contextlib.contextmanager

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from engine.events import Artifact, Emit, Log, Progress, StepStarted
+from engine.manifest.entry import Entry
 from engine.pipeline import runner, staging
 from engine.pipeline.environment import tool_environment
 from engine.pipeline.proof import Verdict
 from engine.pipeline.staging import Staging
-from engine.plan import steps
+from engine.plan import nixos, steps
 from engine.plan.model import Plan, StepPlan
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ _PROGRESS_INTERVAL = 0.05
 # folder's name can then be taken for an offset ("?"), a drive ("@@") or a protocol (":").
 _PLACES = {
     steps.IMAGE: staging.IMAGE,
+    nixos.ROOT: staging.ROOT,
     steps.ESP: staging.ESP,
     steps.OUTPUT: staging.OUTPUT,
     steps.EFI_JSON: staging.EFI_JSON,
@@ -40,6 +42,7 @@ class Work:
         emit: Takes events; call it from the event loop's thread only.
         artifacts: The finished outputs by name, once their sums are known.
         proofs: How the image started, where that was to be proved.
+        loader_files: What the system's own installer made for the ESP.
     """
 
     plan: Plan
@@ -48,6 +51,7 @@ class Work:
     emit: Emit
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     proofs: list[Verdict] = field(default_factory=list)
+    loader_files: list[Entry] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _said: float = 0.0
 

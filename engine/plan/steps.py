@@ -7,6 +7,7 @@ the other, with these placeholders replaced by paths:
     $IMAGE   the raw image under its temporary name
     $ESP     a temporary sparse copy of the ESP alone (fsck.fat knows no offset)
     $OUTPUT  the converted image under its temporary name
+    $ROOT    the root that a NixOS system's installer runs in
     $EFI_JSON, $EFI_VARIABLES  the wanted boot variables, and the store they go into
 
 A step without commands is done in process. Ids and what they leave behind:
@@ -18,6 +19,7 @@ A step without commands is done in process. Ids and what they leave behind:
     make-root      the empty root file system, in its place
     populate-root  its entries, through libext2fs
     make-esp       the empty ESP and its volume id
+    nixos-loader   what the NixOS system's own installer makes for the ESP, still in a folder
     populate-esp   its files, sorted
     loader-boot-code  GRUB's boot sector and core, outside all partitions, read back
     check-root     e2fsck, read-only
@@ -27,7 +29,11 @@ A step without commands is done in process. Ids and what they leave behind:
     hook           the user's `hooks.after_build`, which may still change the image
     prove          the finished image started in QEMU, its console watched. The commands shown are
                    for emulation; KVM takes its place where it proves to work
-    checksum       SHA-256 of every output
+    pack           the compressed image and the block map, in one pass with the image's SHA-256
+    sbom           the bill of materials, where the contents hold a package database
+    checksum       SHA-256 of every output, and digests of what went in
+    record         manifest.json, SHA256SUMS and hydra-build-products
+    sign           the user's `output.sign`, in the hidden folder of the build
     publish        outputs under their final names
 """
 
@@ -40,7 +46,10 @@ from engine.boot.firmware import FirmwareKind
 from engine.boot.qemu import Accelerator, Machine
 from engine.ext4.format import INODE_SIZE
 from engine.ext4.solve import taken_blocks
+from engine.plan import nixos
 from engine.plan.model import FilesystemPlan, Plan, Role, StepPlan
+from engine.provenance.packages import databases
+from engine.provenance.sums import NAME as SHA256SUMS
 from engine.spec.formats import FORMATS
 
 IMAGE, ESP, OUTPUT = "$IMAGE", "$ESP", "$OUTPUT"
@@ -75,7 +84,12 @@ def _has_esp(plan: Plan) -> bool:
 
 
 def _has_esp_contents(plan: Plan) -> bool:
-    return _has_esp(plan) and len(_filesystem(plan, "esp").manifest) > 1
+    planned = _has_esp(plan) and len(_filesystem(plan, "esp").manifest) > 1
+    return planned or _installs_itself(plan)
+
+
+def _installs_itself(plan: Plan) -> bool:
+    return plan.settings.loader == "nixos" and _has_esp(plan)
 
 
 def _filesystem(plan: Plan, role: Role) -> FilesystemPlan:
@@ -95,6 +109,10 @@ def written_bytes(plan: Plan) -> int:
 def _hashed_bytes(plan: Plan) -> int:
     """Returns about how many bytes the outputs' checksums are of: holes count, too."""
     return plan.disk.bytes if plan.settings.format == "raw" else written_bytes(plan)
+
+
+def _packs(plan: Plan) -> bool:
+    return plan.settings.bmap or plan.settings.compress != "none"
 
 
 def _written_ext(filesystem: FilesystemPlan) -> int:
@@ -207,6 +225,12 @@ _STEPS = (
     ),
     Step(id="make-esp", title="Make the ESP", wanted=_has_esp, commands=_make_esp),
     Step(
+        id="nixos-loader",
+        title="Run the system's own boot loader installer",
+        wanted=_installs_itself,
+        commands=lambda plan: nixos.commands(plan.settings),
+    ),
+    Step(
         id="populate-esp",
         title="Fill the ESP",
         wanted=_has_esp_contents,
@@ -255,6 +279,28 @@ _STEPS = (
         wanted=lambda plan: bool(plan.boot.proofs),
         commands=_prove,
     ),
-    Step(id="checksum", title="Compute checksums", weight=_hashed_bytes),
+    Step(
+        id="pack",
+        title="Compress and map the image",
+        wanted=_packs,
+        weight=lambda plan: plan.disk.bytes,
+    ),
+    Step(
+        id="sbom",
+        title="Write the bill of materials",
+        wanted=lambda plan: plan.settings.sbom and bool(databases(plan.root.manifest)),
+    ),
+    Step(
+        id="checksum",
+        title="Compute checksums",
+        weight=lambda plan: 0 if _packs(plan) else _hashed_bytes(plan),
+    ),
+    Step(id="record", title="Describe the outputs"),
+    Step(
+        id="sign",
+        title="Sign the checksums",
+        wanted=lambda plan: bool(plan.settings.sign),
+        commands=lambda plan: ((*plan.settings.sign, SHA256SUMS),),
+    ),
     Step(id="publish", title="Move the outputs into place"),
 )

@@ -54,6 +54,7 @@ class Settings:
         compress: "none", "zst" or "xz": the raw image also, or only, packed so.
         keep_raw: The raw image stays beside the packed one.
         sign: Command that signs SHA256SUMS, whose name is its last argument; or nothing.
+        nix_folder: Where the store's files lie on this machine, once nix was asked.
         stem: File stem of the outputs ("nixos" in compat).
     """
 
@@ -85,6 +86,7 @@ class Settings:
     contents: tuple[ContentSettings, ...]
     nix_system: str
     nix_store: str
+    nix_folder: str = ""
     nix_additional_paths: tuple[str, ...]
     nix_only_store: bool
     nix_copy_channel: str

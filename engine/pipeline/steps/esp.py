@@ -9,8 +9,8 @@ from engine.pipeline.failure import StepFailed
 from engine.pipeline.fatfiles import data_of, differences
 from engine.pipeline.sparse import copy_range
 from engine.pipeline.staging import ESP, IMAGE
+from engine.pipeline.steps.nixos import esp_manifest
 from engine.pipeline.work import Work
-from engine.plan.model import FilesystemPlan
 
 _MANY = 200
 """Folders made by one call, so that the argument list stays short."""
@@ -29,7 +29,7 @@ async def populate(work: Work) -> None:
         StepFailed: A source changed or cannot be read, by name.
     """
     drive = f"{IMAGE}@@{work.plan.offset('esp')}"
-    entries = [entry for entry in _filesystem(work).manifest if entry.path]
+    entries = [entry for entry in esp_manifest(work) if entry.path]
     folders = [_name(entry) for entry in entries if entry.is_directory]
     for at in range(0, len(folders), _MANY):
         await work.tool(("mmd", "-i", drive, *folders[at : at + _MANY]), extra=_clock(work))
@@ -64,7 +64,7 @@ async def check(work: Work) -> None:
     )
     for argv in work.step.argv:
         await work.tool(argv)
-    manifest = _filesystem(work).manifest
+    manifest = esp_manifest(work)
     try:
         found = await work.thread(
             lambda report: differences(copy, manifest, report, work.cancelled)
@@ -75,12 +75,6 @@ async def check(work: Work) -> None:
         raise StepFailed("the ESP does not hold what was written: " + "; ".join(found))
     work.note("read back: the files of the ESP are as planned")
     copy.unlink()
-
-
-def _filesystem(work: Work) -> FilesystemPlan:
-    filesystem = work.plan.partition("esp").filesystem
-    assert filesystem is not None
-    return filesystem
 
 
 def _name(entry: Entry) -> str:

@@ -1,0 +1,120 @@
+"""Runs a NixOS system's own boot loader installer in a root of its own, as an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from engine.boot.overlay import overlay
+from engine.fat import measure as fat_measure
+from engine.manifest.entry import Entry
+from engine.manifest.lookup import stream
+from engine.manifest.manifest import Manifest
+from engine.manifest.progress import Ticker
+from engine.manifest.walk import Rules, Walk
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.staging import ROOT
+from engine.pipeline.work import Work
+
+_ANY_STATUS = frozenset(range(256))
+_STORE = b"nix/store"
+# What an installer looks at besides the store: who the system is, and its generations.
+_SEEN = (b"etc", b"nix/var/nix")
+_BOOT = "boot"
+_NOT_SHIPPED = {b"loader/random-seed"}
+"""bootctl draws it; every machine started from the image would have the same."""
+
+_NAMESPACE_HINT = (
+    "the installer runs in a user namespace, which this machine does not allow: see "
+    'user_namespaces(7), or set boot.loader to "systemd-boot" or "grub", which need none'
+)
+
+
+async def install(work: Work) -> None:
+    """Runs the installer; what it puts into /boot goes to the ESP with everything else.
+
+    Raises:
+        StepFailed: It failed (with its own exit status), or the ESP cannot hold what it made.
+    """
+    root = work.staging.folder / ROOT
+    await work.thread(lambda report: _prepare(work.plan.root.manifest, root))
+    activate, switch = work.step.argv
+    try:
+        await work.tool(activate, accept=_ANY_STATUS)
+        await work.tool(switch)
+    except StepFailed as error:
+        if "namespace" in error.message:
+            raise StepFailed(error.message, _NAMESPACE_HINT) from error
+        raise
+    finally:
+        _open_folders(root)
+    work.loader_files += _files(work, root / _BOOT)
+    _fits(work)
+    size = sum(entry.size for entry in work.loader_files)
+    work.note(f"the installer made {len(work.loader_files)} files, {size} bytes")
+
+
+def esp_manifest(work: Work) -> Manifest:
+    """Returns what goes on the ESP: what was planned, and what the installer made."""
+    filesystem = work.plan.partition("esp").filesystem
+    assert filesystem is not None
+    return overlay(filesystem.manifest, work.loader_files)
+
+
+def _prepare(manifest: Manifest, root: Path) -> None:
+    """Makes the root: every folder outside the store, and the files an installer looks at."""
+    files = []
+    for entry in manifest:
+        if entry.path.startswith(_STORE + b"/"):
+            continue
+        place = root / os.fsdecode(entry.path)
+        if entry.is_directory:
+            place.mkdir()
+        elif entry.is_symlink:
+            place.symlink_to(os.fsdecode(entry.target))
+        elif entry.is_regular and entry.path.startswith(_SEEN):
+            place.touch()
+            files.append(entry)
+    for entry, offset, piece in stream(files):
+        with (root / os.fsdecode(entry.path)).open("r+b") as target:
+            target.seek(offset)
+            target.write(piece)
+
+
+def _open_folders(root: Path) -> None:
+    """Lets folders be entered and removed whatever mode the installer gave them."""
+    for folder, names, _ in os.walk(root):
+        for name in names:
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | stat.S_IRWXU)
+
+
+def _files(work: Work, boot: Path) -> list[Entry]:
+    """Returns what the installer left in /boot, as files of the ESP."""
+    made_ns = work.plan.settings.source_date_epoch * 1_000_000_000
+    walk = Walk(Rules(newest_ns=made_ns), Ticker())
+    walk.folder(os.fsencode(boot), b"")
+    return [
+        entry for entry in walk.entries if not entry.is_directory and entry.path not in _NOT_SHIPPED
+    ]
+
+
+def _fits(work: Work) -> None:
+    """Refuses what the ESP cannot hold, by its figures."""
+    filesystem = work.plan.partition("esp").filesystem
+    assert filesystem is not None
+    assert filesystem.fat is not None
+    need = fat_measure.measure(esp_manifest(work))
+    for one in need.unholdable:
+        path = one.entry.path.decode(errors="backslashreplace")
+        raise StepFailed(f"the installer made /boot/{path}, which FAT cannot hold: {one.reason}")
+    layout = filesystem.fat
+    taken = need.clusters(layout) * layout.cluster_size
+    room = layout.clusters * layout.cluster_size
+    if taken > room:
+        raise StepFailed(
+            f"the installer's files take {taken} bytes of the ESP, which has {room}",
+            f"make size.boot at least {taken - room} bytes larger",
+        )
