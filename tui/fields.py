@@ -232,6 +232,18 @@ _TABLE = (
         "made the first generation of the system profile.",
     ),
     FieldSpec(
+        path="nix.config_file", step="contents", label="Configuration", kind="path",
+        default=lambda settings: settings.nix_config_file,
+        help="Becomes /etc/nixos/configuration.nix; empty: none",
+        guide="A file on this machine, relative to the spec.",
+    ),
+    FieldSpec(
+        path="nix.copy_channel", step="contents", label="Channel", kind="path",
+        default=lambda settings: settings.nix_copy_channel,
+        help="A nixpkgs source tree to install as the channel",
+        guide="So that the guest can rebuild itself without fetching nixpkgs first.",
+    ),
+    FieldSpec(
         path="nix.only_store", step="contents", label="Only the store", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.nix_only_store),
         help="The image holds what is in /nix/store, nothing else",
@@ -254,6 +266,13 @@ _TABLE = (
         help="Where the finished image goes",
         guide="Everything is written under a temporary name here and renamed once it is "
         "complete and verified.",
+    ),
+    FieldSpec(
+        path="hooks.after_build", step="output", label="After the build",
+        default=lambda settings: settings.after_build,
+        help="Shell text, run with OUT and DISK_IMAGE set",
+        guide="Runs once the image is complete and before it is checked and converted. It may "
+        "still change the image.",
     ),
     FieldSpec(
         path="compat", step="output", label="Rules", kind="choice",

@@ -60,6 +60,8 @@ sources are read when the image is built, and the build stops if they changed me
         yield Plain("NixOS", classes="section")
         yield self.field("nix.system")
         yield self.field("nix.only_store")
+        yield self.field("nix.config_file")
+        yield self.field("nix.copy_channel")
 
     def on_mount(self) -> None:
         """Names the columns."""
@@ -85,6 +87,9 @@ sources are read when the image is built, and the build stops if they changed me
         if not table.columns:
             return
         self._fill(table, preview)
+        has_system = preview.settings is not None and bool(preview.settings.nix_system)
+        for name in ("config-file", "copy-channel"):
+            self.query_one(f"#field-nix-{name}").display = has_system
         empty = self.query_one("#entries-empty", Plain)
         empty.display = not preview.spec.contents
         empty.show("Nothing yet: the image would be empty. Press a to add a folder or an archive.")

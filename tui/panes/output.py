@@ -45,6 +45,8 @@ class OutputPane(Pane):
         yield self.field("identity.root_partition_guid")
         yield self.field("identity.root_filesystem_uuid")
         yield self.field("identity.source_date_epoch")
+        yield Plain("Hook", classes="section")
+        yield self.field("hooks.after_build")
 
     def show(self, preview: Preview) -> None:
         """Shows the format, and only those identifiers the layout has."""
