@@ -18,6 +18,7 @@ from engine.events import (
     StepFinished,
     StepStarted,
 )
+from engine.manifest.entry import Entry
 from engine.pipeline import failure
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.proof import Verdict
@@ -29,6 +30,7 @@ from engine.plan.model import Plan
 from engine.plan.preflight import peak_bytes
 from engine.plan.render import to_json
 from engine.problem import Problem, Refused, errors
+from engine.provenance.inputs import Inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +128,15 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
     emit(BuildStarted(plan=to_json(plan)))
     artifacts: dict[str, Artifact] = {}
     proofs: list[Verdict] = []
+    loader_files: list[Entry] = []
+    inputs = Inputs()
     current = ""
     try:
         for step in plan.steps:
             current = step.id
             work = Work(
                 plan=plan, step=step, staging=staging, emit=emit, artifacts=artifacts,
-                proofs=proofs,
+                proofs=proofs, inputs=inputs, loader_files=loader_files,
             )  # fmt: skip
             with _narrated(work, emit):
                 await STEPS[step.id](work)
