@@ -13,7 +13,7 @@ from engine.spec.model import ImageSpec
 from engine.spec.settings import Settings
 from engine.spec.shape import show
 from engine.spec.values import edit, error, shorten
-from engine.units import MIB, ceil_to, format_exact, numfmt_iec
+from engine.units import MIB, ceil_to, format_exact, numfmt_iec, parse_size
 
 _MBR_SECTORS = 1 << 32
 """An MBR counts sectors in 32 bits (UEFI specification 2.10, 5.2.1)."""
@@ -313,12 +313,23 @@ def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 
 def _numfmt(path: str, value: int | str | None) -> Iterator[Problem]:
+    """Warns of what only numfmt refuses, which here means what it means elsewhere."""
     if value is None or (isinstance(value, int) and path == "size.additional"):
         return
     try:
         if isinstance(value, int):
             raise ValueError(f"make-disk-image takes text here, not the integer {value}")
         numfmt_iec(value)
-    except ValueError as problem:
-        hint = 'with an automatic size, write digits and one of K M G T, as in "512M"'
-        yield error("compat-size", path, str(problem), hint)
+    except ValueError as refusal:
+        try:
+            size = parse_size(value)
+        except ValueError:
+            hint = 'with an automatic size, write digits and one of K M G T, as in "512M"'
+            yield error("compat-size", path, str(refusal), hint)
+        else:
+            yield _warning(
+                "compat-size",
+                path,
+                f"{refusal}; taken as {format_exact(size)}, where make-disk-image would fail",
+                "write digits and one of K M G T for both to read it",
+            )

@@ -30,8 +30,8 @@ An editor that knows JSON Schema completes and checks keys with `schema/diskwrig
 | `B` | bytes |
 
 Decimals are exact (`"1.5GiB"`, `"0.5G"`), rounded up to a byte. With `compat =
-"make-disk-image"`, `size.additional` is read as `numfmt --from=iec` reads it and `size.boot` as
-parted does, because the reference hands them to these.
+"make-disk-image"`, `size.boot` is read as parted reads it, whose `M` is decimal, and a text that
+the reference's numfmt would refuse is warned of.
 """
 
 

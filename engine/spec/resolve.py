@@ -16,7 +16,7 @@ from engine.spec.installable import STORE_WORDS, absolute
 from engine.spec.model import Content, ImageSpec
 from engine.spec.paths import parse_path, replace_at
 from engine.spec.settings import Compat, ContentSettings, Settings, Table
-from engine.units import MIB, format_exact, numfmt_iec, parse_size
+from engine.units import MIB, format_exact, parse_size
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 
@@ -213,14 +213,13 @@ def _identifiers(spec: ImageSpec, seed: str, *, constants: bool) -> tuple[str, s
 
 
 def _additional(spec: ImageSpec, defaults: _Defaults) -> tuple[str, int]:
-    """Returns `size.additional` as written and in bytes, by the grammar that `compat` has."""
+    """Returns `size.additional` as written and in bytes."""
     value = spec.size.additional
     text = defaults.additional if value is None else str(value)
-    parse = numfmt_iec if values.is_compat(spec) else parse_size
     try:
-        return text, parse(text)
+        return text, parse_size(text)
     except ValueError:
-        return defaults.additional, parse(defaults.additional)
+        return defaults.additional, parse_size(defaults.additional)
 
 
 def _boot_size(spec: ImageSpec, defaults: _Defaults) -> tuple[str, int]:

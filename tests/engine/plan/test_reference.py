@@ -33,6 +33,8 @@ FITS_HERE = {
     "none/auto/boot=-/add=0/links",
     # The reference appends its own unit to the text; here it is 10 GiB.
     "disk='10G'",
+    # numfmt refuses the blank, which the spec's own grammar allows.
+    "add=64 M/legacy",
 }
 
 
