@@ -32,7 +32,7 @@ def overlay(manifest: Manifest, added: Iterable[Entry], removed: Iterable[bytes]
         for folder in _above(path):
             _insert(entries, directory(folder, mtime_ns=epoch_ns), keep=True)
         _insert(entries, new[path])
-    return Manifest(entries, manifest.problems)
+    return Manifest(entries, manifest.problems, manifest.origins)
 
 
 def _above(path: bytes) -> Iterable[bytes]:

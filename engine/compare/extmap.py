@@ -7,11 +7,10 @@ import struct
 from collections.abc import Iterator
 
 from engine.compare.regions import Region, RegionMap
-from engine.inspect.ext import ExtFilesystem
+from engine.inspect.ext import ExtFilesystem, has_backup
 from engine.inspect.reading import Node, walk
 
 _RESIZE_INODE, _JOURNAL_INODE = 7, 8
-_SPARSE_SUPER = 0x1
 _SUPERBLOCK = 1024
 
 
@@ -35,7 +34,7 @@ def regions(ext: ExtFilesystem, start: int, where: str) -> Iterator[Region]:
     descriptor_blocks = -(-ext.groups * ext.descriptor_size // unit)
     for group in range(ext.groups):
         at = first + group * ext.blocks_per_group
-        if group and _has_backup(ext, group):
+        if group and has_backup(ext, group):
             yield region(at, 1, f"backup superblock of group {group}")
             yield region(at + 1, descriptor_blocks, f"backup group descriptors of group {group}")
         elif group == 0:
@@ -82,18 +81,6 @@ def _of(ext: ExtFilesystem, node: Node, start: int, what: str) -> Iterator[Regio
     for block in ext.map_blocks(node.inode):
         at = start + block * ext.block_size
         yield Region(at, at + ext.block_size, f"{what} (its block map or attributes)")
-
-
-def _has_backup(ext: ExtFilesystem, group: int) -> bool:
-    if not ext.features[2] & _SPARSE_SUPER or group <= 1:
-        return True
-    for base in (3, 5, 7):
-        power = base
-        while power < group:
-            power *= base
-        if power == group:
-            return True
-    return False
 
 
 SUPERBLOCK_FIELDS: tuple[tuple[str, int, str], ...] = (

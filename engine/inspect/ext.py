@@ -24,6 +24,7 @@ _DIRECTORY, _LINK, _REGULAR = 0o040000, 0o120000, 0o100000
 _CHARACTER, _BLOCK = 0o020000, 0o060000
 _PREFIXES = {0: b"", 1: b"user.", 4: b"trusted.", 6: b"security.", 7: b"system."}
 _ACLS = {2: b"system.posix_acl_access", 3: b"system.posix_acl_default"}
+_SPARSE_SUPER = 0x1
 _MAX_DEPTH = 5
 _MAX_EXTENTS = 1 << 20
 _MAX_DIRECTORY = 1 << 30
@@ -79,6 +80,10 @@ class ExtFilesystem:
     def clean(self) -> bool:
         """Whether it was unmounted cleanly and holds no recorded errors."""
         return bool(self.state & 1) and not self.state & 2 and not self._incompatible & 4
+
+    def block(self, number: int) -> bytes:
+        """Returns a block's bytes."""
+        return self._block(number)
 
     def _read_block(self, number: int) -> bytes:
         return self._window.read(number * self.block_size, self.block_size)
@@ -321,6 +326,19 @@ class ExtFilesystem:
             else:
                 yield _PREFIXES.get(index, b"?%d." % index) + name, value
             at += 16 + (length + 3 & ~3)
+
+
+def has_backup(ext: ExtFilesystem, group: int) -> bool:
+    """Whether a group begins with a copy of superblock and descriptors (sparse_super)."""
+    if not ext.features[2] & _SPARSE_SUPER or group <= 1:
+        return True
+    for base in (3, 5, 7):
+        power = base
+        while power < group:
+            power *= base
+        if power == group:
+            return True
+    return False
 
 
 def _device(area: bytes) -> int:

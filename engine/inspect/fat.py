@@ -62,7 +62,11 @@ class FatFilesystem:
     @property
     def free(self) -> int:
         """Bytes in free clusters, counted in the first table."""
-        return sum(1 for entry in self._entries() if entry == 0) * self.block_size
+        return sum(1 for _ in self.free_clusters()) * self.block_size
+
+    def free_clusters(self) -> Iterator[int]:
+        """Yields the free clusters, rising, as the first table has them."""
+        return (cluster for cluster, entry in enumerate(self._entries(), 2) if entry == 0)
 
     def lookup(self, path: bytes) -> Node | None:
         """Returns what is at a path, names compared without case, or None."""

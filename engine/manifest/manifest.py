@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
-from engine.manifest.entry import Entry, order
+from engine.manifest.entry import Entry, Source, order
 from engine.problem import Problem
 
 
@@ -31,12 +32,19 @@ class Manifest:
     """Entries in manifest order (`engine.manifest.entry.order`), the root directory first.
 
     Immutable once made. `problems` are those the walk found; a manifest with errors is shown
-    but never built.
+    but never built. `origins` are the sources of data by the key path of the content entry that
+    named them, "" for those of the builder.
     """
 
-    def __init__(self, entries: Sequence[Entry], problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        problems: Sequence[Problem] = (),
+        origins: Mapping[str, Sequence[Source]] = MappingProxyType({}),
+    ) -> None:
         self.entries = entries
         self.problems = tuple(problems)
+        self.origins = origins
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -85,7 +85,8 @@ def graft(manifest: Manifest, entries: Iterable[Entry]) -> Manifest:
     base = Part(entries=list(manifest.entries))
     added = Part(origin="what the build adds", entries=with_parents(entries, b"", epoch_ns))
     merged = merge([base, added], epoch_ns=epoch_ns)
-    return Manifest(merged.entries, (*manifest.problems, *merged.problems))
+    problems = (*manifest.problems, *merged.problems)
+    return Manifest(merged.entries, problems, manifest.origins)
 
 
 def _problems(part: Part, findings: Iterable[Finding]) -> list[Problem]:

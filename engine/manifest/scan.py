@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.manifest import owners
-from engine.manifest.entry import Entry
+from engine.manifest.entry import Entry, Source
 from engine.manifest.findings import Findings, shown
 from engine.manifest.manifest import Manifest
 from engine.manifest.merge import Merged, merge
@@ -254,7 +254,16 @@ def _manifest(settings: Settings, parts: Sequence[Part]) -> Manifest:
         problems += _dotfiles(entries)
     if entries and entries[0].mode & 0o005 != 0o005:
         problems.append(_closed_root(entries[0]))
-    return Manifest(entries, problems)
+    return Manifest(entries, problems, _origins(parts))
+
+
+def _origins(parts: Sequence[Part]) -> dict[str, tuple[Source, ...]]:
+    """Returns the sources of each part's data, by the content entry that it is of."""
+    found: dict[str, dict[int, Source]] = {}
+    for part in parts:
+        sources = {id(e.source): e.source for e in part.entries if e.source is not None}
+        found.setdefault(part.where, {}).update(sources)
+    return {where: tuple(sources.values()) for where, sources in found.items()}
 
 
 def _owners(

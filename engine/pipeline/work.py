@@ -18,6 +18,7 @@ from engine.pipeline.proof import Verdict
 from engine.pipeline.staging import Staging
 from engine.plan import nixos, steps
 from engine.plan.model import Plan, StepPlan
+from engine.provenance.inputs import Inputs
 
 T = TypeVar("T")
 
@@ -42,6 +43,7 @@ class Work:
         emit: Takes events; call it from the event loop's thread only.
         artifacts: The finished outputs by name, once their sums are known.
         proofs: How the image started, where that was to be proved.
+        inputs: What went in, once that is known.
         loader_files: What the system's own installer made for the ESP.
     """
 
@@ -51,6 +53,7 @@ class Work:
     emit: Emit
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     proofs: list[Verdict] = field(default_factory=list)
+    inputs: Inputs = field(default_factory=Inputs)
     loader_files: list[Entry] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _said: float = 0.0

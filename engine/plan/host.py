@@ -92,13 +92,20 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
     """
     return Host(
         distribution=distribution(),
-        tools=tools(),
+        tools=tools() | _signer(settings),
         outdir=outdir,
         volume=None if outdir is None else volume(outdir),
         existing=frozenset(name for name in outputs(settings) if outdir and _exists(outdir / name)),
         force=force,
         firmware=find_firmware(settings.firmware, settings.firmware_variables),
     )
+
+
+def _signer(settings: Settings) -> dict[str, Installed]:
+    """Returns the program that `output.sign` names, if it is there."""
+    name = settings.sign[0] if settings.sign else ""
+    path = shutil.which(name, path=_search_path()) if name else None
+    return {} if path is None else {name: Installed(path, ())}
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,30 @@ from engine.spec.settings import Settings
 EFI_VARIABLES = "efi-vars.fd"
 
 
+def image_name(settings: Settings) -> str:
+    """Returns the file name of the image itself, whether or not it stays."""
+    return f"{settings.stem}.{FORMATS[settings.format].extension}"
+
+
+def packed_name(settings: Settings) -> str | None:
+    """Returns the file name of the compressed image, if one is wanted."""
+    return None if settings.compress == "none" else f"{image_name(settings)}.{settings.compress}"
+
+
+def bmap_name(settings: Settings) -> str | None:
+    """Returns the file name of the block map, if one is wanted."""
+    return f"{image_name(settings)}.bmap" if settings.bmap else None
+
+
 def outputs(settings: Settings) -> tuple[str, ...]:
-    """Returns the file names of the image and what goes with it, the image first."""
-    image = f"{settings.stem}.{FORMATS[settings.format].extension}"
-    return (image, EFI_VARIABLES) if settings.efi_variables else (image,)
+    """Returns the file names of the image and what goes with it, the image first.
+
+    What only describes them (manifest.json, SHA256SUMS, the bill of materials) is not among them.
+    """
+    names = (
+        image_name(settings) if settings.keep_raw else None,
+        packed_name(settings),
+        bmap_name(settings),
+        EFI_VARIABLES if settings.efi_variables else None,
+    )
+    return tuple(name for name in names if name is not None)

@@ -107,7 +107,12 @@ def _tools(plan: Plan, host: Host) -> Iterator[Problem]:
     if any(step.id == "populate-esp" for step in plan.steps):
         wanted |= dict.fromkeys(("mmd", "mcopy"))
     for name in wanted:
-        tool, installed = TOOLS[name], host.tools.get(name)
+        installed = host.tools.get(name)
+        if name not in TOOLS:
+            if installed is None:
+                yield _no_signer(name)
+            continue
+        tool = TOOLS[name]
         hint = install_hint(tool, host.distribution)
         if installed is None:
             yield Problem(
@@ -120,6 +125,13 @@ def _tools(plan: Plan, host: Host) -> Iterator[Problem]:
                 f"{installed.path} is version {_dotted(installed.version)}; "
                 f"{_dotted(tool.minimum)} or newer is needed to {tool.purpose}", hint,
             )  # fmt: skip
+
+
+def _no_signer(name: str) -> Problem:
+    return Problem(
+        "signer-missing", "error", "output.sign",
+        f"names {name}, which is not installed or not on PATH", "install it, or name another",
+    )  # fmt: skip
 
 
 def _dotted(version: tuple[int, ...]) -> str:
@@ -140,11 +152,12 @@ def _outputs(plan: Plan, host: Host) -> Iterator[Problem]:
 def peak_bytes(plan: Plan) -> int:
     """Returns about how much the output folder's file system must take while building.
 
-    The sparse image, a conversion beside it (which compression only makes smaller), the copy of
-    the ESP that is checked, and the records of the build.
+    The sparse image, what is made of it beside it (which compression only makes smaller), the
+    copy of the ESP that is checked, and the records of the build.
     """
     image = written_bytes(plan)
-    converted = image if plan.settings.format != "raw" else 0
+    settings = plan.settings
+    converted = image if settings.format != "raw" or settings.compress != "none" else 0
     esp = plan.partition("esp").filesystem if plan.has("esp") else None
     checked = esp.size - esp.free_bytes if esp is not None else 0
     return image + converted + checked + _RECORD_BYTES

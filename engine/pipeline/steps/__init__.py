@@ -12,9 +12,13 @@ from engine.pipeline.steps import (
     identifiers,
     loader,
     nixos,
+    pack,
     prove,
     publish,
+    record,
     root,
+    sbom,
+    sign,
     table,
 )
 from engine.pipeline.work import Work
@@ -35,8 +39,12 @@ STEPS: Mapping[str, StepFunction] = {
     "check-esp": esp.check,
     "efi-variables": loader.efi_variables,
     "convert": convert.convert,
-    "checksum": checksum.checksum,
     "hook": hook.run,
     "prove": prove.prove,
+    "pack": pack.pack,
+    "sbom": sbom.write,
+    "checksum": checksum.checksum,
+    "record": record.record,
+    "sign": sign.sign,
     "publish": publish.publish,
 }

@@ -1,33 +1,67 @@
-"""SHA-256 of every output that is not a record of the build itself."""
+"""SHA-256 of every output that is not a record of the build itself, and of all that went in."""
 
 from __future__ import annotations
 
-import os
+import asyncio
 from pathlib import Path
 
-from engine.events import Artifact
+from engine.manifest.entry import SourceChanged
+from engine.manifest.manifest import Manifest
+from engine.pipeline import runner
+from engine.pipeline.failure import StepFailed
 from engine.pipeline.sparse import sha256
-from engine.pipeline.steps.names import HYDRA, finish_image
+from engine.pipeline.steps.names import HYDRA, announce, finish_image
 from engine.pipeline.work import Work
+from engine.plan.model import Plan
+from engine.provenance.inputs import data_digests, of_filesystem, of_sources
 
 
 async def checksum(work: Work) -> None:
-    """Hashes the finished outputs."""
+    """Hashes the finished outputs and, meanwhile, the sources once more.
+
+    Raises:
+        StepFailed: A source is not what went into the image.
+    """
     finish_image(work)
+    tasks = (asyncio.ensure_future(_outputs(work)), asyncio.ensure_future(_inputs(work)))
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await runner.finished(asyncio.gather(*tasks, return_exceptions=True))
+
+
+async def _outputs(work: Work) -> None:
     for name in work.staging.finished():
         path = work.staging.folder / name
-        if name == HYDRA or path.is_symlink():
+        if name == HYDRA or name in work.artifacts or path.is_symlink():
             continue
-        digest = await work.thread(
-            lambda report, path=path: sha256(path, report, work.cancelled)  # type: ignore[misc]
-        )
-        artifact = Artifact(
-            path=_readable(work.staging.outdir / name), bytes=path.stat().st_size, sha256=digest
-        )
-        work.artifacts[name] = artifact
-        work.emit(artifact)
+        announce(work, name, await _sha256(work, path))
 
 
-def _readable(path: Path) -> str:
-    """Returns a path as text that JSON can hold, whatever bytes it is made of."""
-    return os.fsencode(path).decode("utf-8", "replace")
+async def _sha256(work: Work, path: Path) -> str:
+    return await work.thread(lambda report: sha256(path, report, work.cancelled))
+
+
+async def _inputs(work: Work) -> None:
+    try:
+        await work.thread(lambda report: _digest(work))
+    except SourceChanged as error:
+        raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
+
+
+def _digest(work: Work) -> None:
+    """Hashes what each file system was filled from."""
+    for role, manifest in _manifests(work.plan).items():
+        sums = data_digests(manifest, work.cancelled)
+        work.inputs.filesystems[role] = of_filesystem(manifest, sums)
+        for where, sources in manifest.origins.items():
+            if where and sources:
+                work.inputs.contents[where] = of_sources(manifest, sums, sources)
+
+
+def _manifests(plan: Plan) -> dict[str, Manifest]:
+    found = {"root": plan.root.manifest}
+    esp = plan.partition("esp").filesystem if plan.has("esp") else None
+    return found | ({"esp": esp.manifest} if esp is not None else {})

@@ -1,12 +1,14 @@
-"""What the outputs of a plan are called, and when the image gets its name."""
+"""What the outputs of a plan are called, and when they get their names."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from engine.events import Artifact
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
-from engine.plan.outputs import outputs
+from engine.plan.outputs import image_name as name_of_image
 
 MANIFEST = "manifest.json"
 HYDRA = "nix-support/hydra-build-products"
@@ -14,7 +16,7 @@ HYDRA = "nix-support/hydra-build-products"
 
 def image_name(plan: Plan) -> str:
     """Returns the file name of the image."""
-    return outputs(plan.settings)[0]
+    return name_of_image(plan.settings)
 
 
 def finish_image(work: Work) -> Path:
@@ -23,3 +25,17 @@ def finish_image(work: Work) -> Path:
     if work.image.exists():
         return work.staging.complete(work.image, name)
     return work.staging.folder / name
+
+
+def announce(work: Work, name: str, sha256: str) -> None:
+    """Records a finished output and tells of it."""
+    path = work.staging.folder / name
+    final = _readable(work.staging.outdir / name)
+    artifact = Artifact(path=final, bytes=path.stat().st_size, sha256=sha256)
+    work.artifacts[name] = artifact
+    work.emit(artifact)
+
+
+def _readable(path: Path) -> str:
+    """Returns a path as text that JSON can hold, whatever bytes it is made of."""
+    return os.fsencode(path).decode("utf-8", "replace")

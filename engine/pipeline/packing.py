@@ -1,0 +1,166 @@
+"""One pass over a raw image: its SHA-256, its block map and its compressed copy together."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import zstandard
+
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.sparse import data_ranges, zeros
+from engine.provenance.bmap import BLOCK
+
+_CHUNK = 1 << 20
+_ZSTD_LEVEL = 3
+_XZ_PRESET = 6
+
+
+class Taker(Protocol):
+    """Takes an image from its first byte to its last."""
+
+    def data(self, piece: memoryview) -> None:
+        """Takes the next bytes."""
+
+    def hole(self, length: int) -> None:
+        """Takes that many zeros."""
+
+
+class Sum:
+    """SHA-256 of all that was taken."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def data(self, piece: memoryview) -> None:
+        """Takes the next bytes."""
+        self._digest.update(piece)
+
+    def hole(self, length: int) -> None:
+        """Takes that many zeros."""
+        for piece in zeros(length):
+            self._digest.update(piece)
+
+    def hexdigest(self) -> str:
+        """Returns the sum."""
+        return self._digest.hexdigest()
+
+
+class _Stream(Protocol):
+    def compress(self, data: bytes | memoryview, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+class Compressor:
+    """Writes what it takes compressed: one thread and a fixed level, so always the same bytes.
+
+    Args:
+        path: The new file.
+        kind: "zst" or "xz".
+        size: Bytes that will come.
+    """
+
+    def __init__(self, path: Path, kind: str, size: int) -> None:
+        self._file = path.open("xb")
+        self._stream: _Stream = (
+            zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj(size=size)
+            if kind == "zst"
+            else lzma.LZMACompressor(check=lzma.CHECK_CRC64, preset=_XZ_PRESET)
+        )
+
+    def data(self, piece: memoryview) -> None:
+        """Takes the next bytes."""
+        self._file.write(self._stream.compress(piece))
+
+    def hole(self, length: int) -> None:
+        """Takes that many zeros."""
+        for piece in zeros(length):
+            self._file.write(self._stream.compress(piece))
+
+    def finish(self) -> None:
+        """Writes what is left."""
+        self._file.write(self._stream.flush())
+        self._file.close()
+
+    def close(self) -> None:
+        """Ends it wherever it is."""
+        self._file.close()
+
+
+def take_all(
+    path: Path,
+    takers: Iterable[Taker],
+    report: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    """Reads an image once, its holes not at all, and hands every piece to all takers."""
+    wanted = list(takers)
+    with path.open("rb", buffering=0) as reader:
+        size = os.fstat(reader.fileno()).st_size
+        buffer = memoryview(bytearray(_CHUNK))
+        at = 0
+        for first, end in _block_ranges(data_ranges(reader.fileno(), 0, size), size):
+            for taker in wanted:
+                taker.hole(first - at)
+            at = first
+            while at < end and not cancelled():
+                piece = buffer[: min(_CHUNK, end - at)]
+                _read_whole(reader.fileno(), piece, at, path)
+                for taker in wanted:
+                    taker.data(piece)
+                at += len(piece)
+                report(at, size)
+        if not cancelled():
+            for taker in wanted:
+                taker.hole(size - at)
+    report(size, size)
+
+
+def verify_packed(path: Path, kind: str, size: int, cancelled: Callable[[], bool]) -> None:
+    """Unpacks a compressed image again; both formats carry a checksum of their contents.
+
+    Raises:
+        StepFailed: It does not unpack, or to another size.
+    """
+    opener = zstandard.open if kind == "zst" else lzma.open
+    total = 0
+    try:
+        with opener(path, "rb") as reader:
+            while not cancelled():
+                piece = reader.read(_CHUNK)
+                if not piece:
+                    break
+                total += len(piece)
+    except (zstandard.ZstdError, lzma.LZMAError, EOFError) as error:
+        raise StepFailed(f"the compressed image does not unpack: {error}") from error
+    if total != size and not cancelled():
+        raise StepFailed(f"the compressed image unpacks to {total} bytes, not {size}")
+
+
+def _read_whole(handle: int, piece: memoryview, at: int, path: Path) -> None:
+    done = 0
+    while done < len(piece):
+        got = os.preadv(handle, [piece[done:]], at + done)
+        if not got:
+            raise StepFailed(f"{path.name} ends at byte {at + done}, before its end")
+        done += got
+
+
+def _block_ranges(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+    """Yields ranges widened to whole blocks and joined where they then meet."""
+    start = end = 0
+    for begun, ended in ranges:
+        first, last = begun // BLOCK * BLOCK, min(-(-ended // BLOCK) * BLOCK, size)
+        if first <= end and end:
+            end = max(end, last)
+            continue
+        if end > start:
+            yield start, end
+        start, end = first, last
+    if end > start:
+        yield start, end

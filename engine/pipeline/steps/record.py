@@ -1,0 +1,83 @@
+"""What describes the outputs: manifest.json, SHA256SUMS, hydra-build-products."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+import zstandard
+
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.sparse import sha256
+from engine.pipeline.staging import Staging
+from engine.pipeline.steps.names import HYDRA, MANIFEST
+from engine.pipeline.versions import versions
+from engine.pipeline.work import Work
+from engine.plan.render import to_json
+from engine.provenance import sums
+from engine.spec.formats import FORMATS
+
+
+async def record(work: Work) -> None:
+    """Writes all three.
+
+    Raises:
+        StepFailed: The image is gone (a hook removed it).
+    """
+    plan, staging = work.plan, work.staging
+    image = plan.outputs[0]
+    if not (staging.folder / image).is_file():
+        raise StepFailed(
+            f"{image} is gone before it could be moved into place",
+            "`hooks.after_build` may change DISK_IMAGE, but must leave it there",
+        )
+    kind = FORMATS[plan.settings.format].hydra_type
+    lines = f"file {kind} {staging.outdir / image}\n" + _hook_lines(staging)
+    staging.write(HYDRA, lines.encode("utf-8", "surrogateescape"))
+    described = msgspec.json.encode(await _manifest(work))
+    written = staging.write(MANIFEST, msgspec.json.format(described, indent=1) + b"\n")
+    found = {name: artifact.sha256 for name, artifact in work.artifacts.items()}
+    found[MANIFEST] = sha256(written, lambda done, total: None, work.cancelled)
+    staging.write(sums.NAME, sums.dumps(found))
+
+
+async def _manifest(work: Work) -> dict[str, Any]:
+    """Returns what manifest.json holds."""
+    plan = work.plan
+    tools = await versions(work)
+    if plan.settings.compress == "zst":
+        tools["libzstd"] = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+    named = {f"contents[{content.index}]": content for content in plan.settings.contents}
+    return {
+        "schema": 1,
+        "plan": to_json(plan),
+        "tools": tools,
+        "inputs": {
+            "filesystems": {role: asdict(all_) for role, all_ in work.inputs.filesystems.items()},
+            "contents": [
+                {
+                    "path": path,
+                    "source": str(named[path].source),
+                    "target": named[path].target.decode("utf-8", "replace"),
+                    **asdict(digest),
+                }
+                for path, digest in sorted(work.inputs.contents.items())
+                if path in named
+            ],
+        },
+        "proofs": [asdict(verdict) for verdict in work.proofs],
+        "outputs": [
+            {"path": name, "bytes": artifact.bytes, "sha256": artifact.sha256}
+            for name, artifact in sorted(work.artifacts.items())
+        ],
+    }
+
+
+def _hook_lines(staging: Staging) -> str:
+    """Returns the products that a hook announced, under the names they are about to get."""
+    try:
+        text = (staging.folder / HYDRA).read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return ""
+    return text.replace(str(staging.folder), str(staging.outdir))

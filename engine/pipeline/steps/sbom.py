@@ -1,0 +1,29 @@
+"""The bill of materials, from the package databases among the contents."""
+
+from __future__ import annotations
+
+from engine.manifest.entry import SourceChanged
+from engine.pipeline.failure import StepFailed
+from engine.pipeline.work import Work
+from engine.provenance import spdx
+from engine.provenance.packages import inventory
+
+
+async def write(work: Work) -> None:
+    """Writes NAME.spdx.json; a database that cannot be read is named in the log.
+
+    Raises:
+        StepFailed: A database changed since it was scanned.
+    """
+    settings = work.plan.settings
+    try:
+        found = await work.thread(lambda report: inventory(work.plan.root.manifest))
+    except SourceChanged as error:
+        raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
+    for trouble in found.unread:
+        work.note(f"not in the bill of materials: {trouble}")
+    document = spdx.dumps(
+        found, name=settings.stem, seed=settings.seed, epoch=settings.source_date_epoch
+    )
+    work.staging.write(spdx.file_name(settings.stem), document)
+    work.note(f"{len(found.packages)} packages")
