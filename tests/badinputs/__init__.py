@@ -1,0 +1,1 @@
+"""Specs and sources that are refused: each with its error, and with nothing written."""
