@@ -43,7 +43,7 @@ def entries_of(
     status = os.lstat(place)
     entries = [_entry(path, place, status, source)]
     if stat.S_ISDIR(status.st_mode):
-        _walk(place, path + b"/", source, left_out, entries)
+        _walk(place, path + b"/" if path else b"", source, left_out, entries)
     return entries
 
 
