@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.reactive import reactive
-from textual.screen import Screen
-from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 from textual.worker import get_current_worker
 
-from engine.manifest.scan import ScanCancelled
 from engine.plan.model import Plan
-from engine.plan.regions import changes
-from engine.problem import Fix, Problem, Refused
-from engine.spec.edit import apply, apply_fix
 from engine.spec.model import ImageSpec
 from engine.units import human
 from tui.document import Document
-from tui.fields import OUTDIR
 from tui.glyphs import UNICODE, Glyphs, State
-from tui.history import History
 from tui.keys import bindings
 from tui.panes.base import Pane
 from tui.panes.boot import BootPane
@@ -38,20 +27,16 @@ from tui.panes.layout import LayoutPane
 from tui.panes.output import OutputPane
 from tui.panes.review import ReviewPane
 from tui.panes.size import SizePane
-from tui.planner import Found, Planner, Resolved, scan_key
+from tui.planner import Found, Planner
 from tui.preview import Preview, step_of
 from tui.screens.jump import JumpScreen, targets_of
-from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
+from tui.screens.messages import BuildRequested, SaveRequested, StartRequested
+from tui.screens.planning import PlanningScreen
 from tui.screens.problems import Answer, ProblemsScreen
-from tui.widgets.bars import ChangeLine, KeyBar, ProblemLine, TitleBar
+from tui.widgets.bars import KeyBar, ProblemLine, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
-from tui.widgets.field import REFUSED
 from tui.widgets.labels import Plain
 from tui.widgets.messages import (
-    ContentsEdited,
-    FieldLeft,
-    FixWanted,
-    SpecEdited,
     StepWanted,
 )
 from tui.widgets.partition_map import PartitionMap
@@ -67,19 +52,14 @@ PANES: tuple[type[Pane], ...] = (
     OutputPane,
     ReviewPane,
 )
-SCAN_DELAY = 0.12
-"""Seconds without an edit before the sources are walked again."""
 
 
-class DesignScreen(Screen[None]):
-    """Holds the one spec; panes show it and post edits, the engine does the rest."""
+class DesignScreen(PlanningScreen):
+    """Shows the spec in panes; they post edits, the engine does the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("design")
 
-    spec: reactive[ImageSpec] = reactive(ImageSpec)
-    preview: reactive[Preview] = reactive(Preview)
     step = reactive("layout")
-    outdir = reactive("")
 
     def __init__(
         self,
@@ -90,20 +70,11 @@ class DesignScreen(Screen[None]):
         glyphs: Glyphs = UNICODE,
         step: str = "layout",
     ) -> None:
-        super().__init__()
-        self.document = document
-        self.planner = planner
+        super().__init__(document, planner, outdir)
         self.glyphs = glyphs
-        self.history = History(document.spec)
-        self.set_reactive(DesignScreen.spec, document.spec)
-        self.set_reactive(DesignScreen.outdir, str(outdir))
         self.set_reactive(DesignScreen.step, step)
         self._visited = {step}
-        self._refused: dict[str, tuple[Problem, ...]] = {}
-        self._found: Found | None = None
-        self._before: Plan | None = None
         self._compared: Plan | None = None
-        self._announce: Timer | None = None
 
     # ------------------------------------------------------------------ what is on it
 
@@ -135,6 +106,10 @@ class DesignScreen(Screen[None]):
     def pane(self) -> Pane:
         """The pane in sight."""
         return self.query_one(f"#{self.step}", Pane)
+
+    def show_fields(self) -> None:
+        """Shows the pane in sight anew."""
+        self.pane.show(self.preview)
 
     def watch_step(self, step: str) -> None:
         """Shows the pane of the step."""
@@ -205,158 +180,7 @@ class DesignScreen(Screen[None]):
             return "warning"
         return "done" if step in self._visited else "untouched"
 
-    # ------------------------------------------------------------------ edits
-
-    @on(SpecEdited)
-    def _spec_edited(self, message: SpecEdited) -> None:
-        message.stop()
-        if message.path == OUTDIR:
-            self.outdir = str(message.value or "")
-            self.replan()
-            return
-        try:
-            spec = apply(self.history.spec, message.path, message.value)
-        except Refused as refused:
-            self._refused[message.path] = refused.problems
-            self._show_problems()
-            return
-        self._refused.pop(message.path, None)
-        self._push(spec, message.name, message.path if message.typing else "")
-
-    @on(ContentsEdited)
-    def _contents_edited(self, message: ContentsEdited) -> None:
-        message.stop()
-        self._push(
-            msgspec.structs.replace(self.history.spec, contents=message.contents), message.name
-        )
-
-    @on(FixWanted)
-    def _fix_wanted(self, message: FixWanted) -> None:
-        message.stop()
-        self._apply_fix(message.fix)
-
-    @on(FieldLeft)
-    def _field_left(self, message: FieldLeft) -> None:
-        message.stop()
-        self.history.settle()
-        # A first mistake is told now.
-        self.pane.show(self.preview)
-
-    def _push(self, spec: ImageSpec, name: str, typing: str = "") -> None:
-        if not self.history.continues(typing):
-            self._before = self.preview.plan
-        if self.history.push(spec, name, typing=typing):
-            self.spec = spec
-        else:
-            self._show_problems()
-
-    def watch_spec(self) -> None:
-        """Plans the new spec."""
-        if self.is_mounted:
-            self.replan()
-            self.post_message(DocumentChanged())
-
-    def action_undo(self) -> None:
-        """Takes the last edit back."""
-        self._went("Undid", self.history.undo())
-
-    def action_redo(self) -> None:
-        """Does it again."""
-        self._went("Redid", self.history.redo())
-
-    def _went(self, did: str, name: str) -> None:
-        if not name:
-            self.app.bell()
-            return
-        self._refused.clear()
-        self._before = self.preview.plan
-        self.spec = self.history.spec
-        self.say(f"{did}: {name}")
-
-    def say(self, text: str) -> None:
-        """Shows a sentence beside the map for a few seconds."""
-        line = self.query_one(ChangeLine)
-        line.note = text
-        if self._announce is not None:
-            self._announce.stop()
-        self._announce = self.set_timer(4, lambda: setattr(line, "note", ""))
-
     # ------------------------------------------------------------------ planning
-
-    def replan(self) -> None:
-        """Plans the spec: at once with the entries known, and again once others are found."""
-        resolved = self.planner.resolve(self.spec)
-        key = scan_key(resolved.settings)
-        found = self._found
-        if found is not None and key == found.key:
-            self.workers.cancel_group(self, "scan")
-            self._plan(resolved, found, scanning=False)
-            return
-        if found is not None:
-            self._plan(resolved, found, scanning=True)
-        else:
-            self.preview = replace(
-                self.preview,
-                spec=self.spec,
-                settings=resolved.settings,
-                scanning=True,
-                problems=self._with_refused(resolved.problems),
-            )
-        self._scan(resolved)
-
-    def _plan(self, resolved: Resolved, found: Found, *, scanning: bool) -> None:
-        if self.planner.is_quick(found):
-            self.workers.cancel_group(self, "plan")
-            plan = self.planner.plan(resolved, found, Path(self.outdir))
-            self._took_plan(resolved, plan, scanning=scanning)
-        else:
-            self._plan_aside(resolved, found, scanning)
-
-    @work(thread=True, exclusive=True, group="plan")
-    def _plan_aside(self, resolved: Resolved, found: Found, scanning: bool) -> None:
-        worker = get_current_worker()
-        plan = self.planner.plan(resolved, found, Path(self.outdir))
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._took_plan, resolved, plan, scanning=scanning)
-
-    @work(exclusive=True, group="scan")
-    async def _scan(self, resolved: Resolved) -> None:
-        if self._found is not None:
-            await asyncio.sleep(SCAN_DELAY)
-        worker = get_current_worker()
-
-        def progress(entries: int, size: int) -> None:
-            self.app.call_from_thread(self._scan_progress, entries, size)
-
-        try:
-            found = await asyncio.to_thread(
-                self.planner.scan, resolved.settings, progress, lambda: worker.is_cancelled
-            )
-        except ScanCancelled:
-            return
-        if worker.is_cancelled:
-            return
-        self._found = found
-        self._plan(self.planner.resolve(self.spec), found, scanning=False)
-
-    def _scan_progress(self, entries: int, size: int) -> None:
-        if self.preview.scanning:
-            self.preview = replace(self.preview, entries=entries, bytes=size)
-
-    def _took_plan(self, resolved: Resolved, plan: Plan, *, scanning: bool) -> None:
-        """Shows a plan; where no disk could be laid out, the last one stays in sight, dimmed."""
-        drawable = bool(plan.partitions) or plan.filesystem is not None
-        before = self._before
-        self.preview = Preview(
-            spec=self.spec,
-            settings=resolved.settings,
-            plan=plan if drawable else self.preview.plan,
-            stale=not drawable,
-            scanning=scanning,
-            problems=self._with_refused(plan.problems),
-            changes=changes(before, plan) if drawable and before is not None else (),
-            counts={} if self._found is None else self._found.contents.counts,
-        )
 
     @work(thread=True, exclusive=True, group="differences")
     def _compare(self, spec: ImageSpec, plan: Plan, found: Found) -> None:
@@ -367,19 +191,6 @@ class DesignScreen(Screen[None]):
 
     def _took_differences(self, lines: tuple[str, ...]) -> None:
         self.query_one(ReviewPane).differences = lines
-
-    def _show_problems(self) -> None:
-        own = [p for p in self.preview.problems if p.code != REFUSED]
-        self.preview = replace(self.preview, problems=self._with_refused(tuple(own)))
-
-    def _with_refused(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-        refused = [
-            replace(problem, path=path, code=REFUSED)
-            for path, found in self._refused.items()
-            for problem in found
-        ]
-        unique = dict.fromkeys((*refused, *problems))
-        return tuple(sorted(unique, key=lambda problem: problem.severity != "error"))
 
     def watch_preview(self, preview: Preview) -> None:
         """Shows what does not belong to a pane."""
@@ -419,7 +230,7 @@ class DesignScreen(Screen[None]):
                 return
             what, problem = answer
             if what == "fix" and problem.fix is not None:
-                self._apply_fix(problem.fix)
+                self.apply_fix(problem.fix)
             else:
                 self.go_to(problem.path)
 
@@ -445,7 +256,7 @@ class DesignScreen(Screen[None]):
         here = self._focused_path()
         nearest = min(offered, key=lambda p: (p.path != here, step_of(p.path) != self.step))
         assert nearest.fix is not None
-        self._apply_fix(nearest.fix)
+        self.apply_fix(nearest.fix)
 
     def _focused_path(self) -> str:
         for node in self.focused.ancestors_with_self if self.focused else ():
@@ -454,17 +265,6 @@ class DesignScreen(Screen[None]):
             if isinstance(path, str):
                 return path
         return ""
-
-    def _apply_fix(self, fix: Fix) -> None:
-        self.history.settle()
-        try:
-            spec = apply_fix(self.history.spec, fix)
-        except Refused as refused:
-            self.say(refused.problems[0].message)
-            return
-        self._refused.clear()
-        self._push(spec, fix.label)
-        self.say(f"Fixed: {fix.label}")
 
     # ------------------------------------------------------------------ preview
 
