@@ -23,6 +23,7 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 # Commands that a page shows and another place runs.
 ELSEWHERE = {
     "./diskwright": "tests/tui: the wizard needs a terminal",
+    "examples/debian/make.sh efi debian": "tests/engine/boot/test_debian.py",
     "./check": "this very run",
     "./check --all": ".ci/run",
     "./check -k manifest": "this very run, of all tests",

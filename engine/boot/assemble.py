@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.boot import grub, kernels, systemd_boot, uki
-from engine.boot.architecture import HEADER_BYTES, X86_64, Architecture, of_kernel
+from engine.boot.architecture import HEADER_BYTES, Architecture, of_kernel
 from engine.boot.given import given
 from engine.boot.menu import MenuEntry
 from engine.boot.parts import LoaderParts, Missing, gather
@@ -52,7 +52,7 @@ class BootAssets:
     boot: bytes = b""
     core: bytes = b""
     architecture: str = ""
-    efi_entries: tuple[tuple[str, str], ...] = (("Linux", X86_64.removable_path.decode()),)
+    efi_entries: tuple[tuple[str, str], ...] = (("Linux", "EFI/BOOT/BOOTX64.EFI"),)
     missing: tuple[Missing, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -122,12 +122,18 @@ def _assemble(settings: Settings, root: Manifest) -> BootAssets:
         text = grub.menu_config(menu).encode("utf-8", "surrogateescape")
         replaced.append(file_of(path, text, mtime_ns=mtime_ns))
     esp, paths = _esp_files(settings, root, menu, parts, architecture, mtime_ns)
-    titles = [menu[0].title] if len(paths) == 1 else [entry.heading for entry in menu]
     return BootAssets(
         menu=menu, esp_files=tuple(esp), root_files=tuple(replaced), root_removed=tuple(removed),
         boot=parts.grub_boot, core=parts.grub_core, architecture=architecture.name,
-        efi_entries=tuple(zip(titles, paths, strict=True)) or BootAssets().efi_entries,
+        efi_entries=_efi_entries(menu, paths),
     )  # fmt: skip
+
+
+def _efi_entries(menu: tuple[MenuEntry, ...], paths: list[str]) -> tuple[tuple[str, str], ...]:
+    """Returns titles with what they start: one loader with a menu, or each kernel by itself."""
+    if len(paths) == 1:
+        return ((menu[0].title, paths[0]),)
+    return tuple((entry.heading, path) for entry, path in zip(menu, paths, strict=False))
 
 
 def _unfit(

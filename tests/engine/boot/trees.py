@@ -24,3 +24,14 @@ def tree(files: dict[str, bytes | str]) -> Manifest:
             target = content.encode()
             entries[path] = Entry(path, stat.S_IFLNK | 0o777, size=len(target), target=target)
     return Manifest(sorted(entries.values(), key=lambda entry: order(entry.path)))
+
+
+def _kernel(size: int, at: int, magic: bytes) -> bytes:
+    data = bytearray(size)
+    data[at : at + len(magic)] = magic
+    return bytes(data)
+
+
+# Headers as Documentation/arch/x86/boot.rst and arch/arm64/booting.rst of the kernel have them.
+X86_KERNEL = _kernel(4096, 0x202, b"HdrS")
+ARM64_KERNEL = _kernel(4096, 0x38, b"ARM\x64")
