@@ -15,12 +15,13 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from engine.events import AnyEvent, Emit, Progress
+from engine.pipeline.replay import read_record
 from engine.problem import Problem
 from engine.spec.model import Content, ImageSpec, Layout, Size
 from tui.app import DiskwrightApp
 from tui.config import Config
 from tui.document import Document
-from tui.replay import ReplayJob, read_record
+from tui.replay import ReplayJob
 from tui.screens.build import BuildScreen
 from tui.session import Session
 from tui.widgets.log_pane import LogPane

@@ -28,7 +28,7 @@ class Afterwards:
     needs_spec: bool = False
 
 
-_TABLE = (
+TABLE = (
     Afterwards("inspect", "Inspect", "inspect"),
     Afterwards("boot", "Boot", "boot"),
     Afterwards("check", "Check", "check", needs_spec=True),
@@ -38,7 +38,7 @@ _TABLE = (
 def offered(*, image: bool, spec: bool) -> tuple[Afterwards, ...]:
     """Returns what this installation can do with an image, with a saved spec."""
     return tuple(
-        item for item in _TABLE if item.verb in VERBS and (spec if item.needs_spec else image)
+        item for item in TABLE if item.verb in VERBS and (spec if item.needs_spec else image)
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.timer import Timer
 from textual.worker import Worker, WorkerError
 
+from engine.events import AnyEvent
 from engine.problem import Refused
 from tui.bridge import EngineJob, Job
 from tui.commands import WizardCommands
@@ -31,6 +32,7 @@ from tui.glyphs import ASCII, UNICODE
 from tui.help import help_for
 from tui.keys import KEYS, bindings
 from tui.planner import Planner
+from tui.replay import ReplayJob
 from tui.report import write_report
 from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
@@ -43,6 +45,7 @@ from tui.screens.messages import (
     StartRequested,
 )
 from tui.screens.start import StartScreen
+from tui.screens.verb import VerbScreen
 from tui.session import Session
 from tui.text import visible
 from tui.theme import DARK, LIGHT, preferred, role_variables
@@ -88,6 +91,7 @@ class DiskwrightApp(App[int]):
         session: Session | None = None,
         environment: dict[str, str] | None = None,
         ascii_only: bool = False,
+        job: Job | None = None,
         warnings: Iterable[str] = (),
     ) -> None:
         """Prepares the wizard.
@@ -99,6 +103,7 @@ class DiskwrightApp(App[int]):
             session: Where the work is kept.
             environment: For tests; `os.environ` if left out.
             ascii_only: Draw with ASCII alone.
+            job: What to show on the build screen at once.
             warnings: What to tell once the wizard is up.
         """
         self.environment = dict(os.environ) if environment is None else environment
@@ -108,6 +113,7 @@ class DiskwrightApp(App[int]):
         self.glyphs = ASCII if ascii_only or self.environment.get("TERM") == "linux" else UNICODE
         self.outdir = Path.cwd() if outdir is None else outdir
         self._document = document
+        self._job = job
         self._warnings = [*self.config.warnings, *warnings]
         self._autosave: Timer | None = None
         self._build: Worker[None] | None = None
@@ -128,7 +134,9 @@ class DiskwrightApp(App[int]):
         self._set_keys()
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.add_mode("start", self._start_screen)
-        if self._document is None:
+        if self._job is not None:
+            self.call_later(self.show_job, self._job)
+        elif self._document is None:
             self.switch_mode("start")
         else:
             self.design(self._document)
@@ -324,6 +332,12 @@ class DiskwrightApp(App[int]):
             await self.switch_mode("design")
             self.designing.go_to(message.path)
 
+    @on(BuildScreen.VerbWanted)
+    def _verb_wanted(self, message: BuildScreen.VerbWanted) -> None:
+        screen = VerbScreen(message.verb, message.subject, self.glyphs)
+        self.push_screen(screen)
+        self.run_worker(screen.work(), group="verb", exclusive=True, exit_on_error=False)
+
     @on(BuildScreen.StartWanted)
     def _start_wanted(self) -> None:
         self.post_message(StartRequested())
@@ -344,12 +358,12 @@ class DiskwrightApp(App[int]):
 
     async def end_build(self) -> None:
         """Cancels the build and waits until nothing of it is left."""
-        worker = self._build
-        if worker is None or not worker.is_running:
-            return
-        worker.cancel()
-        with suppress(WorkerError):
-            await worker.wait()
+        running = [w for w in self.workers if w.group in {"build", "verb"} and w.is_running]
+        for worker in running:
+            worker.cancel()
+        for worker in running:
+            with suppress(WorkerError):
+                await worker.wait()
 
     # ------------------------------------------------------------------ leaving
 
@@ -424,6 +438,21 @@ def run(spec_path: Path | None = None, *, ascii_only: bool = False) -> int:
     """
     document = None if spec_path is None else open_document(spec_path)
     app = _Terminal(document, ascii_only=ascii_only)
+    app.run()
+    return app.return_code or 0
+
+
+def replay(events: Sequence[AnyEvent], *, pace: float = 1.0) -> int:
+    """Shows a recorded build on the build screen.
+
+    Args:
+        events: From `engine.pipeline.replay.read_record`.
+        pace: How many times as fast; 0 without pauses.
+
+    Returns:
+        The exit status.
+    """
+    app = _Terminal(job=ReplayJob(events, pace=pace))
     app.run()
     return app.return_code or 0
 

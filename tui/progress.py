@@ -5,6 +5,7 @@ It knows no clock of its own: times are the events', in seconds since the build 
 
 from __future__ import annotations
 
+import shlex
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -159,6 +160,8 @@ class BuildState:
                 step.advance(event)
                 if event.unit == "bytes" and moved > 0:
                     self.history.add(event.time, moved)
+            case Log(stream="command"):
+                self._command(self._step(event.id), _words(event.text))
             case Log():
                 self._step(event.id).tail.append(event.text)
             case StepFinished():
@@ -176,13 +179,26 @@ class BuildState:
         if step.status != "running":
             step.status, step.begun = "running", event.time
         if event.argv is not None:
-            step.command = event.argv
-            step.done = step.total = 0
-            step.samples.clear()
+            self._command(step, event.argv)
         self.current = step
+
+    @staticmethod
+    def _command(step: StepState, argv: tuple[str, ...]) -> None:
+        """Notes that a step runs a (further) tool, whose progress begins anew."""
+        step.command = argv
+        step.done = step.total = 0
+        step.samples.clear()
 
     def _step(self, key: str, title: str = "") -> StepState:
         return self.steps.setdefault(key, StepState(key, title or key))
+
+
+def _words(command: str) -> tuple[str, ...]:
+    """Returns a command line's words; a record that was tampered with may hold no such line."""
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:
+        return (command,)
 
 
 def clock(seconds: float) -> str:

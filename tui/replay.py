@@ -1,71 +1,16 @@
-"""A recorded build (`build.jsonl`) played again, at its own pace or another."""
+"""A recorded build played again on the build screen, at its own pace or another."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
-
-from engine.events import AnyEvent, BuildFinished, BuildStarted, Emit, StepStarted, decode
-from engine.problem import Problem, Refused
+from engine.events import AnyEvent, Emit
+from engine.problem import Problem
 
 LONGEST_PAUSE = 3.0
 """Seconds that a silence in the record lasts at most."""
-
-
-def read_record(path: Path) -> tuple[AnyEvent, ...]:
-    """Reads a `build.jsonl`.
-
-    A record that breaks off, as a crash leaves it, gets an end that says so.
-
-    Raises:
-        Refused: The file cannot be read or is no record of a build.
-    """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise _refused(f"{path} cannot be read: {error.strerror}") from error
-    return _complete(_decoded(path, lines))
-
-
-def _decoded(path: Path, lines: Sequence[bytes]) -> list[AnyEvent]:
-    events: list[AnyEvent] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            events.append(decode(line))
-        except msgspec.DecodeError as error:
-            if number == len(lines) and events:
-                break
-            raise _refused(f"{path} line {number} is no event of a build: {error}") from error
-    if not events or not isinstance(events[0], BuildStarted):
-        raise _refused(f"{path} does not begin with a build-started event")
-    return events
-
-
-def _complete(events: list[AnyEvent]) -> tuple[AnyEvent, ...]:
-    last = events[-1]
-    if isinstance(last, BuildFinished):
-        return tuple(events)
-    step = next((e.id for e in reversed(events) if isinstance(e, StepStarted)), None)
-    return (
-        *events,
-        BuildFinished(
-            time=last.time,
-            status="failed",
-            seconds=last.time,
-            step=step,
-            message="the record breaks off here",
-            hint="the build that wrote it was ended from outside; build again",
-        ),
-    )
-
-
-def _refused(message: str) -> Refused:
-    return Refused([Problem("record", "error", "", message, "give the build.jsonl of a build")])
 
 
 class ReplayJob:

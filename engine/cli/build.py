@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
         if realising:
             sinks.append(before.append)
-            built = _cancellable(realise.realise(plan.settings, emit))
+            built = cancellable(realise.realise(plan.settings, emit))
             if not built:
                 return exits.CANCELLED if built is None else exits.FAILED
             sinks.remove(before.append)
@@ -77,7 +77,7 @@ def _refused(plan: Plan) -> bool:
 def _build(args: argparse.Namespace, plan: Plan, emit: Emit, before: Sequence[AnyEvent]) -> int:
     from engine.pipeline.build import build
 
-    result = _cancellable(build(plan, emit, outdir=args.output, force=args.force, before=before))
+    result = cancellable(build(plan, emit, outdir=args.output, force=args.force, before=before))
     if result is None:
         return exits.CANCELLED
     if result.status != "ok":
@@ -88,7 +88,7 @@ def _build(args: argparse.Namespace, plan: Plan, emit: Emit, before: Sequence[An
     return exits.DONE
 
 
-def _cancellable(work: Coroutine[None, None, T]) -> T | None:
+def cancellable(work: Coroutine[None, None, T]) -> T | None:
     """Runs until the end or a signal; None where a signal ended it."""
     import asyncio
     import signal

@@ -18,6 +18,7 @@ from engine.cli.verbs import VERBS, parser_for
 from engine.problem import Refused
 
 _TRACEBACK = "DISKWRIGHT_TRACEBACK"
+_WIZARD_OPTIONS = frozenset({"--plain", "--ascii"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,16 +67,22 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _wizard(words: list[str]) -> int:
+    options = {word for word in words if word in _WIZARD_OPTIONS}
+    words = [word for word in words if word not in options]
     spec = Path(words[0]) if words else None
     if len(words) > 1 or (words and words[0].startswith("-")) or not _known(spec):
         print(_unknown(words), file=sys.stderr)
         return exits.REFUSED
+    if "--plain" in options:
+        return int(importlib.import_module("tui.plain").run(spec))
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print(usage(), file=sys.stderr)
         print("\nthe wizard needs a terminal; `build` and `plan` do not", file=sys.stderr)
         return exits.REFUSED
+    if os.environ.get("TERM") == "dumb":
+        return int(importlib.import_module("tui.plain").run(spec))
     # By name: the engine imports no terminal UI, the command merely starts it.
-    return int(importlib.import_module("tui.app").run(spec))
+    return int(importlib.import_module("tui.app").run(spec, ascii_only="--ascii" in options))
 
 
 def _known(spec: Path | None) -> bool:
@@ -96,6 +103,7 @@ def usage() -> str:
     verbs = "\n".join(f"  {verb.name:<{width}}  {verb.summary}" for verb in VERBS.values())
     return (
         "usage: diskwright [SPEC.toml]          open the wizard\n"
+        "       diskwright --plain [SPEC.toml]  the wizard as questions and answers\n"
         "       diskwright VERB ...             work without it\n"
         "       diskwright VERB --help\n"
         "\n"

@@ -50,6 +50,8 @@ _TABLE = (
     Verb("import", "make a spec from make-disk-image arguments", "engine.cli.import_"),
     Verb("export", "write a spec as a call of make-disk-image", "engine.cli.export"),
     Verb("doctor", "show which tools are there and what a missing one costs", "engine.cli.doctor"),
+    Verb("replay", "show a recorded build again", "engine.cli.replay"),
+    Verb("serve", "serve the wizard to a browser on this machine", "engine.cli.serve"),
     Verb("completion", "print the completion script of a shell", "engine.cli.completion"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,11 +71,11 @@ to the design while the build runs on. Cancelling ends every process and leaves 
             self.path = path
 
     class VerbWanted(Message):
-        """A verb is to work on what was built."""
+        """A verb is to work on what was built, or on its spec."""
 
-        def __init__(self, verb: str, image: Path | None) -> None:
+        def __init__(self, verb: str, subject: Path) -> None:
             super().__init__()
-            self.verb, self.image = verb, image
+            self.verb, self.subject = verb, subject
 
     class StartWanted(Message):
         """The start page is wanted."""
@@ -320,7 +321,10 @@ to the design while the build runs on. Cancelling ends every process and leaves 
 
     def action_verb(self, verb: str) -> None:
         """Lets a verb work on the image."""
-        self.post_message(self.VerbWanted(verb, self.image))
+        wanted = next(item for item in afterwards.TABLE if item.verb == verb)
+        subject = self.spec if wanted.needs_spec else self.image
+        if subject is not None:
+            self.post_message(self.VerbWanted(verb, subject))
 
     def action_copy_report(self) -> None:
         """Copies how it ended."""
@@ -347,10 +351,8 @@ to the design while the build runs on. Cancelling ends every process and leaves 
 def log_line(event: AnyEvent) -> LogLine | None:
     """Returns what an event says in the log, if anything."""
     match event:
-        case StepStarted(argv=None):
+        case StepStarted():
             return LogLine(event.time, event.id, "step", event.title)
-        case StepStarted(argv=argv):
-            return LogLine(event.time, event.id, "command", " ".join(argv or ()))
         case LogEvent():
             return LogLine(event.time, event.id, event.stream, event.text)
         case StepFinished(status="skipped" | "cancelled"):
@@ -373,6 +375,6 @@ def report_text(state: BuildState) -> str:
         lines += [text for text in (end.message, end.hint) if text]
     if step is not None:
         if step.command:
-            lines.append("command: " + " ".join(step.command))
+            lines.append(f"command: {shlex.join(step.command)}")
         lines += [f"  {line}" for line in list(step.tail)[-_LINES_OF_FAILURE:]]
     return "\n".join(lines) + "\n"

@@ -43,9 +43,16 @@ class LogPane(Vertical):
             super().__init__()
             self.text = text
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        glyphs: Glyphs = UNICODE,
+        *,
+        timed: bool = True,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
+        self.timed = timed
         self.titles: dict[str, str] = {}
         self.step = ""
         self.stream = ""
@@ -53,7 +60,7 @@ class LogPane(Vertical):
     def compose(self) -> ComposeResult:
         """Head, lines, and the search that `/` opens."""
         yield Plain("", id="log-head")
-        yield LogView(self.glyphs, id="log")
+        yield LogView(self.glyphs, timed=self.timed, id="log")
         search = Input(placeholder="Search the log", compact=True, id="log-search")
         search.display = False
         yield search

@@ -73,9 +73,23 @@ Enter shows a long line in full, `c` copies the line.
 
         line: LogLine
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        glyphs: Glyphs = UNICODE,
+        *,
+        timed: bool = True,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
+        """Prepares the view.
+
+        Args:
+            glyphs: What to draw with.
+            timed: Begin each line with its time and a mark of where it is from.
+            id: Of the widget.
+        """
         super().__init__(id=id)
         self.glyphs = glyphs
+        self.timed = timed
         self.following = True
         self.cursor = 0
         self.needle = ""
@@ -159,6 +173,10 @@ Enter shows a long line in full, `c` copies the line.
         """Goes to the end and stays there."""
         self.following = True
         self._resize()
+
+    def stay(self) -> None:
+        """Stays where it is, whatever comes."""
+        self.following, self.seen = False, len(self._shown)
 
     def _go(self, to: int) -> None:
         last = max(len(self._shown) - 1, 0)
@@ -256,6 +274,8 @@ Enter shows a long line in full, `c` copies the line.
     def plain(self, line: LogLine) -> str:
         """Returns a line as it is drawn: safe, one row, not too wide."""
         shown = cut(visible(line.text[:_WIDEST].expandtabs(8)), _WIDEST, self.glyphs.ellipsis)
+        if not self.timed:
+            return shown
         return f"{line.time:{_TIME_CELLS - 1}.2f} {self._glyph(line.stream)} {shown}"
 
     def render_line(self, y: int) -> Strip:
@@ -273,10 +293,8 @@ Enter shows a long line in full, `c` copies the line.
         if at == self.cursor and self.has_focus:
             mark = self.get_component_rich_style("log--cursor", partial=True)
             ground, style, time = ground + mark, style + mark, time + mark
-        segments = [
-            Segment(text[:_TIME_CELLS], time),
-            *self._marked(text[_TIME_CELLS:], style),
-        ]
+        at_text = _TIME_CELLS if self.timed else 0
+        segments = [Segment(text[:at_text], time), *self._marked(text[at_text:], style)]
         strip = Strip(segments, cell_len(text))
         if (selection := self.text_selection) is not None and (span := selection.get_span(at)):
             strip = self._selected(strip, *span)

@@ -1,0 +1,45 @@
+"""`diskwright replay`: shows a recorded build again, in the wizard or as plain lines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from engine.cli import exits
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of `replay`."""
+    parser.add_argument("record", type=Path, metavar="FILE", help="the build.jsonl of a build")
+    parser.add_argument(
+        "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast; 0 without pauses"
+    )
+    parser.add_argument("--plain", action="store_true", help="print lines instead of the wizard")
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1
+    if not 0 <= speed < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; give 0 or more")
+    return speed
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replays; plain lines go to stdout, at once."""
+    import importlib
+
+    from engine.cli.narration import Plain
+    from engine.pipeline.replay import read_record
+
+    events = read_record(args.record)
+    if args.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        with Plain(sys.stdout) as narration:
+            for event in events:
+                narration(event)
+        return exits.DONE
+    # By name: the engine imports no terminal UI, the command merely starts it.
+    return int(importlib.import_module("tui.app").replay(events, pace=args.speed))

@@ -1,0 +1,357 @@
+"""The wizard as questions and answers: for screen readers, dumb terminals and pipes.
+
+One line of text for each thing, nothing is painted over, and every answer can be left empty.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from engine.cli import exits
+from engine.cli.build import cancellable
+from engine.cli.narration import Plain as Narration
+from engine.pipeline.build import build
+from engine.pipeline.prepare import prepare
+from engine.plan.model import Plan
+from engine.plan.render import to_text
+from engine.problem import Refused, errors
+from engine.spec.edit import append_content, apply, apply_fix, remove_content
+from engine.spec.formats import FORMATS
+from engine.spec.layouts import LAYOUTS
+from engine.spec.loaders import LOADERS
+from engine.spec.model import Content, ImageSpec
+from engine.spec.presets import PRESETS
+from engine.spec.resolve import resolve
+from tui.document import Document, open_document
+from tui.fields import FIELDS, OUTDIR
+from tui.text import visible
+
+INTRODUCTION = (
+    "Diskwright designs a disk image and builds it. Nothing is written until you say so.\n"
+    "Enter keeps the value in brackets. ? explains, < goes back, Ctrl+D ends."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several answers: what it stands for and how it is read out."""
+
+    value: str
+    title: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about one key path.
+
+    Attributes:
+        help: What `?` says.
+        choices: The answers there are; any text if none.
+        wanted: Whether it makes sense for a spec.
+    """
+
+    path: str
+    title: str
+    help: str
+    choices: Callable[[ImageSpec], Sequence[Choice]] = lambda spec: ()
+    wanted: Callable[[ImageSpec], bool] = lambda spec: True
+
+
+class Back(Exception):
+    """The question before is wanted."""
+
+
+class End(Exception):
+    """There are no more answers."""
+
+
+def _layouts(_spec: ImageSpec) -> Sequence[Choice]:
+    return [Choice(item.key, item.title, item.summary) for item in LAYOUTS.values()]
+
+
+def _loaders(spec: ImageSpec) -> Sequence[Choice]:
+    table = resolve(spec, Path(), {})[0].table
+    return [
+        Choice(item.key, item.title, item.summary) for item in LOADERS.values() if item.fits(table)
+    ]
+
+
+def _formats(_spec: ImageSpec) -> Sequence[Choice]:
+    return [Choice(item.key, item.title, item.summary) for item in FORMATS.values()]
+
+
+def _field(path: str, wanted: Callable[[ImageSpec], bool] = lambda spec: True) -> Question:
+    field = FIELDS[path]
+    return Question(path, field.label, f"{field.help}. {field.guide}", wanted=wanted)
+
+
+def _has_esp(spec: ImageSpec) -> bool:
+    return LAYOUTS[resolve(spec, Path(), {})[0].table].has("esp")
+
+
+QUESTIONS: tuple[Question, ...] = (
+    Question("layout.table", "Layout", "How the disk is divided, and what can start it.", _layouts),
+    _field("size.disk"),
+    _field("size.additional", lambda spec: not spec.size.disk or spec.size.disk == "auto"),
+    _field("size.boot", _has_esp),
+    Question("boot.loader", "Boot loader", "What starts the image.", _loaders),
+    Question("contents", "Contents", "Folders, files and archives that go into the image."),
+    _field("name"),
+    Question("output.format", "Format", "The kind of image file.", _formats),
+    Question(OUTDIR, "Output folder", "Where the finished image goes."),
+)
+
+
+class Interview:
+    """Asks one question after the other and keeps the spec."""
+
+    def __init__(
+        self,
+        document: Document | None,
+        *,
+        source: TextIO,
+        out: TextIO,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._source, self._out, self._folder = source, out, folder
+        self._environment = os.environ if environment is None else environment
+        self._document = document
+        self._outdir = str(folder)
+        self.spec = ImageSpec() if document is None else document.spec
+
+    # ------------------------------------------------------------------ talking
+
+    def say(self, text: str = "") -> None:
+        """Writes lines."""
+        self._out.write(text + "\n")
+        self._out.flush()
+
+    def ask(self, text: str, default: str = "", help: str = "") -> str:  # noqa: A002 - its name
+        """Asks for a line; empty means the default.
+
+        Raises:
+            Back: `<` was answered.
+            End: The input ended.
+        """
+        while True:
+            self._out.write(f"{text} [{default}]: " if default else f"{text}: ")
+            self._out.flush()
+            line = self._source.readline()
+            if not line:
+                raise End
+            answer = line.strip()
+            if not self._source.isatty():
+                self.say(visible(answer))
+            if answer == "?":
+                self.say(help or "There is nothing more to say about this.")
+            elif answer == "<":
+                raise Back
+            else:
+                return answer or default
+
+    def choose(self, title: str, choices: Sequence[Choice], default: str, help: str) -> str:  # noqa: A002
+        """Asks for one of several; a number, a value or a title will do."""
+        for number, choice in enumerate(choices, start=1):
+            summary = f": {choice.summary}" if choice.summary else ""
+            self.say(f"  {number} {choice.title}{summary}")
+        values = [choice.value for choice in choices]
+        preset = str(values.index(default) + 1) if default in values else ""
+        while True:
+            answer = self.ask(f"{title}, 1 to {len(choices)}", preset, help)
+            if answer.isdigit() and 1 <= int(answer) <= len(choices):
+                return values[int(answer) - 1]
+            for choice in choices:
+                if answer.casefold() in {choice.value.casefold(), choice.title.casefold()}:
+                    return choice.value
+            self.say(f"Not one of these: {visible(answer)}")
+
+    def confirm(self, text: str, *, default: bool) -> bool:
+        """Asks yes or no."""
+        while True:
+            answer = self.ask(f"{text}, y or n", "y" if default else "n").casefold()
+            if answer in {"y", "yes", "n", "no"}:
+                return answer.startswith("y")
+            self.say("Please answer y or n")
+
+    # ------------------------------------------------------------------ questions
+
+    def begin(self) -> None:
+        """Says what this is, and asks for a preset unless a spec was given."""
+        self.say(INTRODUCTION)
+        if self._document is not None:
+            self.say(f"Spec: {visible(self._document.name)}")
+            return
+        choices = [Choice(key, item.title, item.summary) for key, item in PRESETS.items()]
+        key = self.choose("Preset", choices, choices[0].value, "A preset is a complete design.")
+        self.spec = PRESETS[key].spec
+
+    def questions(self) -> None:
+        """Asks everything that makes sense, back and forth."""
+        at = 0
+        while at < len(QUESTIONS):
+            question = QUESTIONS[at]
+            if not question.wanted(self.spec):
+                at += 1
+                continue
+            self.say()
+            self.say(f"{at + 1} of {len(QUESTIONS)}, {question.title}")
+            try:
+                self._one(question)
+                at += 1
+            except Back:
+                earlier = [i for i in range(at) if QUESTIONS[i].wanted(self.spec)]
+                at = earlier[-1] if earlier else 0
+
+    def _one(self, question: Question) -> None:
+        if question.path == "contents":
+            self._contents()
+            return
+        if question.path == OUTDIR:
+            self._outdir = self.ask("Folder", self._outdir, question.help)
+            return
+        while True:
+            choices = question.choices(self.spec)
+            default = self._value(question.path)
+            if choices:
+                answer = self.choose(question.title, choices, default, question.help)
+            else:
+                answer = self.ask(question.title, default, question.help)
+            if answer == default:
+                return
+            field = FIELDS.get(question.path)
+            try:
+                value = field.to_value(answer) if field else answer
+                self.spec = apply(self.spec, question.path, value)
+            except Refused as refused:
+                self._tell(refused)
+            else:
+                return
+
+    def _value(self, path: str) -> str:
+        """Returns what holds now, as text."""
+        settings, _problems = resolve(self.spec, self._folder, self._environment)
+        if path in FIELDS:
+            field = FIELDS[path]
+            section, _, name = path.rpartition(".")
+            holder = getattr(self.spec, section) if section else self.spec
+            return field.to_text(getattr(holder, name)) or field.default(settings)
+        return {
+            "layout.table": settings.table,
+            "boot.loader": settings.loader,
+            "output.format": settings.format,
+        }[path]
+
+    def _contents(self) -> None:
+        while True:
+            for number, entry in enumerate(self.spec.contents, start=1):
+                self.say(f"  {number} {visible(entry.source)} to {visible(entry.target)}")
+            if not self.spec.contents:
+                self.say("  nothing yet")
+            source = self.ask(
+                "Add a source, -N to remove entry N, or Enter to go on",
+                help="A folder, a file, a pattern with *, or an archive, relative to "
+                f"{self._folder}. `rootfs/` means what is in the folder.",
+            )
+            if not source:
+                return
+            try:
+                if source.startswith("-") and source[1:].isdigit():
+                    self.spec = remove_content(self.spec, int(source[1:]) - 1)
+                    continue
+                target = self.ask("Target in the image", "/")
+                at = f"contents[{len(self.spec.contents)}]"
+                added = append_content(self.spec, Content(source=source, target=target))
+                self.spec = apply(apply(added, f"{at}.source", source), f"{at}.target", target)
+            except Refused as refused:
+                self._tell(refused)
+
+    def _tell(self, refused: Refused) -> None:
+        for problem in refused.problems:
+            self.say(f"{problem.severity}: {visible(problem.line())}")
+
+    # ------------------------------------------------------------------ review and build
+
+    def plan(self) -> Plan:
+        """Plans the spec as it is now."""
+        base = self._document.base if self._document else self._folder
+        return prepare(self.spec, base=base, outdir=self._folder / self._outdir, force=True)
+
+    def review(self) -> Plan | None:
+        """Shows the plan; offers fixes; None if it is to be left alone."""
+        while True:
+            self.say()
+            plan = self.plan()
+            self.say(to_text(plan, 76))
+            for problem in plan.problems:
+                self.say(f"{problem.severity}: {visible(problem.line())}")
+            fixable = next((p for p in errors(plan.problems) if p.fix is not None), None)
+            if fixable is not None and fixable.fix is not None:
+                if self.confirm(f"Fix it: {visible(fixable.fix.label)}", default=True):
+                    self.spec = apply_fix(self.spec, fixable.fix)
+                    continue
+                return None
+            if errors(plan.problems):
+                self.say("This cannot be built. Answer again:")
+                self.questions()
+                continue
+            return plan
+
+    def save(self) -> None:
+        """Saves the spec where the answer says."""
+        name = self.ask("Save the spec as, or Enter not to")
+        if not name:
+            return
+        document = self._document or Document(spec=self.spec, base=self._folder)
+        try:
+            document.save(self.spec, self._folder / name)
+            self.say(f"Saved {visible(name)}")
+        except OSError as error:
+            self.say(f"error: {visible(name)} was not saved: {error.strerror}")
+
+    def build(self, plan: Plan) -> int:
+        """Builds and tells; returns the exit status."""
+        outdir = self._folder / self._outdir
+        there = [name for name in plan.outputs if (outdir / name).exists()]
+        if there and not self.confirm(f"Replace {visible(', '.join(there))}", default=False):
+            self.say("Nothing was built")
+            return exits.DONE
+        with Narration(self._out) as narration:
+            result = cancellable(build(plan, narration, outdir=outdir, force=bool(there)))
+        if result is None:
+            return exits.CANCELLED
+        for artifact in result.artifacts:
+            self.say(f"{visible(artifact.path)}, {artifact.bytes} bytes, sha256 {artifact.sha256}")
+        return exits.DONE if result.status == "ok" else exits.FAILED
+
+    def run(self) -> int:
+        """Asks everything, then builds if told to."""
+        try:
+            self.begin()
+            self.questions()
+            plan = self.review()
+            self.save()
+            if plan is not None and self.confirm("Build it now", default=True):
+                return self.build(plan)
+            self.say("Nothing was built")
+        except (End, Back):
+            self.say("\nEnded; nothing was built")
+            return exits.CANCELLED
+        return exits.DONE
+
+
+def run(spec: Path | None = None) -> int:
+    """Interviews the person at standard input.
+
+    Raises:
+        Refused: The spec cannot be opened.
+    """
+    document = None if spec is None else open_document(spec)
+    interview = Interview(document, source=sys.stdin, out=sys.stdout, folder=Path.cwd())
+    return interview.run()
