@@ -23,7 +23,7 @@ class BuildStarted(Event, frozen=True, kw_only=True, tag="build-started"):
 
 
 class StepStarted(Event, frozen=True, kw_only=True, tag="step-started"):
-    """A step begins, or runs a (further) tool."""
+    """A step begins; `argv` is its first command as planned, None where it runs no tool."""
 
     id: str
     title: str
@@ -40,10 +40,10 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress"):
 
 
 class Log(Event, frozen=True, kw_only=True, tag="log"):
-    """A line of a tool's output, or of the step's own narration (stream "note")."""
+    """A line of a tool's output, of the step's own narration ("note"), or a command it runs."""
 
     id: str
-    stream: Literal["stdout", "stderr", "note"]
+    stream: Literal["stdout", "stderr", "note", "command"]
     text: str
 
 

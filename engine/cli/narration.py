@@ -74,9 +74,9 @@ class Quiet:
     def __call__(self, event: AnyEvent) -> None:
         """Takes one event."""
         match event:
-            case StepStarted(argv=None):
+            case StepStarted():
                 self._tail.clear()
-            case Log(text=text):
+            case Log(stream=stream, text=text) if stream != "command":
                 self._tail.append(text)
             case BuildFinished():
                 self._finished(event)
@@ -103,10 +103,11 @@ class Plain(Quiet):
     def __call__(self, event: AnyEvent) -> None:
         """Takes one event."""
         match event:
-            case StepStarted(argv=None):
+            case StepStarted():
                 self._say(f"==> {event.title}")
-            case StepStarted(argv=argv) if argv is not None:
-                self._say(f"  $ {' '.join(argv)}")
+            case Log(stream="command"):
+                self._say(f"  $ {event.text}")
+                return
             case Log():
                 self._say(f"  | {event.text}")
                 return
@@ -138,7 +139,7 @@ class Painted(Quiet):
     def __call__(self, event: AnyEvent) -> None:
         """Takes one event."""
         match event:
-            case StepStarted(argv=None):
+            case StepStarted():
                 self._title, self._begun = event.title, time.monotonic()
                 self._paint(f"… {self._title}")
             case Progress():

@@ -175,7 +175,8 @@ def _narrated(work: Work, emit: Recorder) -> Iterator[None]:
     """Emits a step's beginning and end, however it ends."""
     begun = emit.elapsed
     status: Literal["ok", "failed", "cancelled"] = "failed"
-    emit(StepStarted(id=work.step.id, title=work.step.title))
+    argv = work.step.argv[0] if work.step.argv else None
+    emit(StepStarted(id=work.step.id, title=work.step.title, argv=argv))
     try:
         yield
         status = "ok"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from engine.events import Artifact, Emit, Log, Progress, StepStarted
+from engine.events import Artifact, Emit, Log, Progress
 from engine.manifest.entry import Entry
 from engine.pipeline import runner, staging
 from engine.pipeline.environment import tool_environment
@@ -97,7 +98,7 @@ class Work:
             verbatim: Leave what looks like a placeholder alone: the text is the user's.
         """
         command = tuple(argv) if verbatim else tuple(_replaced(word) for word in argv)
-        self.emit(StepStarted(id=self.step.id, title=self.step.title, argv=command))
+        self.emit(Log(id=self.step.id, stream="command", text=shlex.join(command)))
         return await runner.run(
             command,
             step=self.step.id,

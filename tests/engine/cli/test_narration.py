@@ -32,7 +32,7 @@ def test_a_failure_shows_the_last_lines_of_its_own_step() -> None:
         StepStarted(id="z", title="Z"),
         Log(id="z", stream="stdout", text="of another step"),
         StepStarted(id="a", title="A"),
-        StepStarted(id="a", title="A", argv=("tool", "x")),
+        Log(id="a", stream="command", text="tool x"),
         Log(id="a", stream="stderr", text="reason"),
         FAILURE,
     ):
@@ -47,7 +47,7 @@ def test_plain_narration_has_no_control_characters() -> None:
 
     for event in (
         StepStarted(id="a", title="A"),
-        StepStarted(id="a", title="A", argv=("tool", "x")),
+        Log(id="a", stream="command", text="tool x"),
         Progress(id="a", done=1, total=2),
         Log(id="a", stream="stdout", text="said"),
         StepFinished(id="a", status="ok", seconds=0.5),
