@@ -42,8 +42,9 @@ class Room:
 
     @property
     def available(self) -> int:
-        """What is left for an ordinary user."""
-        status = os.statvfs(self.folder)
+        """What is left for an ordinary user; the folder itself may have been removed."""
+        there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        status = os.statvfs(there)
         return status.f_bavail * status.f_frsize
 
     @property
@@ -74,8 +75,8 @@ def from_os_error(error: OSError, room: Room) -> StepFailed:
     if error.errno in _NO_SPACE:
         return full(room, reason)
     name = error.filename
-    where = f"{os.fsdecode(name)}: " if isinstance(name, (str, bytes)) else ""
+    where = os.fsdecode(name) if isinstance(name, (str, bytes)) else str(room.folder)
     hint = ""
     if error.errno == errno.EIO:
         hint = "the storage device reports an error: see the kernel log (dmesg)"
-    return StepFailed(f"{where}{reason}", hint)
+    return StepFailed(f"{where}: {reason}", hint)

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class Staging:
 
     def discard(self) -> None:
         """Removes the hidden folder and everything in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
 
 
 def _in_the_making(name: str) -> bool:
@@ -135,7 +136,19 @@ def _sweep(outdir: Path) -> None:
     """Removes hidden folders of builds that were killed; the lock says that none is running."""
     for stale in outdir.glob(f".*{_SUFFIX}"):
         if stale.is_dir() and not stale.is_symlink():
-            shutil.rmtree(stale, ignore_errors=True)
+            _remove(stale)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder of ours, also where a hook copied folders that may not be written to."""
+    with contextlib.suppress(OSError):
+        folder.chmod(stat.S_IRWXU)
+    for path, names, _ in os.walk(folder):
+        for inner in (Path(path, name) for name in names):
+            if not inner.is_symlink():  # chmod(2) would change what it leads to
+                with contextlib.suppress(OSError):
+                    inner.chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refused(outdir: Path, what: str, hint: str) -> Refused:
