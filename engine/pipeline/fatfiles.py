@@ -31,13 +31,22 @@ def data_of(entry: Entry) -> Iterator[bytes | memoryview]:
 
 def differences(
     image: Path,
+    uuid: str,
+    label: str,
     manifest: Manifest,
     report: Callable[[int, int], None],
     cancelled: Callable[[], bool],
 ) -> list[str]:
-    """Reads a FAT image by our own reader and returns what is not as the manifest has it.
+    """Reads a FAT image by our own reader and returns what is not as planned.
 
     mtools wrote it, and does not always say that a write failed.
+
+    Args:
+        uuid: The volume id, as 1234-ABCD.
+        label: The volume label.
+        manifest: What the file system must hold.
+        report: Takes bytes compared and in all.
+        cancelled: Asked before every file.
     """
     files = [entry for entry in manifest if entry.is_regular]
     total = sum((entry.link_to or entry).size for entry in files)
@@ -45,6 +54,11 @@ def differences(
     found: list[str] = []
     with RawDisk(image) as disk:
         filesystem = FatFilesystem(Window(disk, 0, disk.size))
+        for what, seen, planned in (
+            ("volume id", filesystem.uuid, uuid), ("label", filesystem.label, label)
+        ):  # fmt: skip
+            if seen != planned:
+                found.append(f"its {what} is {seen}, planned {planned}")
         for entry in files:
             if cancelled() or len(found) >= _MOST:
                 break

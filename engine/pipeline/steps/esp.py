@@ -64,16 +64,19 @@ async def check(work: Work) -> None:
     )
     for argv in work.step.argv:
         await work.tool(argv)
-    manifest = esp_manifest(work)
+    manifest, planned = esp_manifest(work), partition.filesystem
+    assert planned is not None
     try:
         found = await work.thread(
-            lambda report: differences(copy, manifest, report, work.cancelled)
+            lambda report: differences(
+                copy, planned.uuid, planned.label, manifest, report, work.cancelled
+            )
         )
     except (BadFilesystem, SourceChanged) as error:
         raise StepFailed(f"the ESP cannot be read back: {error}") from error
     if found:
-        raise StepFailed("the ESP does not hold what was written: " + "; ".join(found))
-    work.note("read back: the files of the ESP are as planned")
+        raise StepFailed("the ESP is not what was written: " + "; ".join(found))
+    work.note("read back: volume id, label and files of the ESP are as planned")
     copy.unlink()
 
 
