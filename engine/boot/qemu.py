@@ -11,8 +11,9 @@ from engine.boot.firmware import FirmwareKind
 Accelerator = Literal["kvm", "tcg"]
 QEMU = "qemu-system-x86_64"
 _MACHINES: dict[FirmwareKind, str] = {"bios": "pc", "uefi": "q35"}
-_CUT_SHORT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[=>()])?\Z")
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[=>()][0-9A-Za-z]?)|[\x00-\x08\x0b-\x1f]")
+_CUT_SHORT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[()])?\Z")
+# ECMA-48: CSI sequences, designations of character sets, then any other two-byte escape.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[0-Z\\-~])|[\x00-\x08\x0b-\x1f]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
