@@ -72,7 +72,7 @@ def _evaluated(expression: str, environment: Mapping[str, str]) -> Value:
     """Returns the value of an expression, or the expression where nix has none for it."""
     try:
         ask.require(environment)
-        value: Value = json.loads(ask.literal(f"({expression})", environment))
+        value: Value = json.loads(ask.literal(f"({expression}\n)", environment))
     except (ask.NixMissing, ask.NixFailed):
         return Opaque(expression)
     return value

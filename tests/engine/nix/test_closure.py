@@ -72,7 +72,9 @@ def test_closure_of_the_lab_is_what_nix_store_lists(lab: Lab, system: str) -> No
     closure = ask.closure([system], store, os.environ)
 
     assert [path.path for path in closure.paths] == sorted(listed)
-    assert all(store.place(path.path).startswith(str(lab.folder).encode()) for path in closure.paths)
+    assert all(
+        store.place(path.path).startswith(str(lab.folder).encode()) for path in closure.paths
+    )
 
 
 def test_why_is_the_shortest_chain() -> None:
