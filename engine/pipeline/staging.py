@@ -78,13 +78,38 @@ class Staging:
     def publish(self, last: tuple[str, ...]) -> None:
         """Moves every complete output to its final name, those of `last` in that order at the end.
 
-        Each move is atomic; what describes the image (`last`) never appears before it.
+        Each move is atomic; what describes the image (`last`) never appears before it. Where one
+        fails, those before it are taken back and what they replaced is put back.
+
+        Raises:
+            OSError: An output cannot be moved.
         """
         names = self.finished()
-        for name in [name for name in names if name not in last] + [n for n in last if n in names]:
-            final = self.outdir / name
-            final.parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / name).replace(final)
+        moved: list[str] = []
+        try:
+            for name in [n for n in names if n not in last] + [n for n in last if n in names]:
+                final = self.outdir / name
+                final.parent.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(OSError):  # there is none, or a file system without links
+                    self._replaced(name).hardlink_to(final)
+                (self.folder / name).replace(final)
+                moved.append(name)
+        except OSError:
+            for name in reversed(moved):
+                self._take_back(name)
+            raise
+
+    def _replaced(self, name: str) -> Path:
+        """Returns where the output that one of this name replaces is kept."""
+        return self.folder / f"{name}.replaced.part"
+
+    def _take_back(self, name: str) -> None:
+        final, before = self.outdir / name, self._replaced(name)
+        with contextlib.suppress(OSError):
+            if before.exists():
+                before.replace(final)
+            else:
+                final.unlink()
 
     def discard(self) -> None:
         """Removes the hidden folder and everything in it."""

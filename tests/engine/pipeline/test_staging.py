@@ -79,3 +79,18 @@ def test_a_lock_ends_with_its_build(tmp_path: Path) -> None:
 
     with locked(tmp_path):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_moved_takes_the_others_back(staging: Staging) -> None:
+    (staging.outdir / "demo.img").write_text("old")
+    (staging.outdir / "manifest.json" / "a folder").mkdir(parents=True)
+    for name in ("demo.img", "extra", "manifest.json"):
+        staging.write(name, b"new")
+
+    with pytest.raises(OSError, match=r"directory"):
+        staging.publish(last=("manifest.json",))
+    staging.discard()
+
+    left = sorted(path.name for path in staging.outdir.iterdir())
+    assert left == ["demo.img", "manifest.json"]
+    assert (staging.outdir / "demo.img").read_text() == "old"
