@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 
 
@@ -37,6 +38,25 @@ ARCHITECTURES = (
     Architecture("aarch64", "aa64", 0x38, b"ARM\x64", "", ""),
 )
 HEADER_BYTES = 1024
+
+# In the setup header of a bzImage: where, less 512, its version is as text.
+_RELEASE_POINTER = 0x20E
+RELEASE_BYTES = 0x200 + 0x10000
+
+
+def release_of(head: bytes) -> str:
+    """Returns the release that an x86 kernel states ("6.1.0-9-amd64"), or "" where none is.
+
+    Args:
+        head: Its first `RELEASE_BYTES`.
+    """
+    if of_kernel(head) is not X86_64:
+        return ""
+    (pointer,) = struct.unpack_from("<H", head, _RELEASE_POINTER)
+    if not pointer:
+        return ""
+    text = head[pointer + 0x200 :].partition(b"\0")[0].decode("ascii", "replace")
+    return text.partition(" ")[0]
 
 
 def of_kernel(header: bytes) -> Architecture | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from engine.boot.architecture import RELEASE_BYTES, release_of
 from engine.boot.menu import MenuEntry, Origin, version_key
 from engine.boot.tree import children, data, read_text, regular
 from engine.manifest.entry import Entry
@@ -73,7 +74,7 @@ def find(
     """
     if kernel is not None:
         initrds = (initrd,) if initrd is not None else _matching_initrds(manifest, kernel)
-        release = kernel.name.decode("utf-8", "replace").removeprefix("vmlinuz").lstrip("-")
+        release = release_of(read(data(kernel), RELEASE_BYTES))
         candidates = [_Candidate(release, kernel, initrds, "", "given")]
     else:
         candidates = (

@@ -135,14 +135,14 @@ _TABLE = (
         "boot.kernel",
         "path",
         "found in the contents",
-        "Kernel, relative to the spec. Left out, it is looked for in the contents: a bootspec, "
-        "/boot/vmlinuz-*, /usr/lib/modules/*/vmlinuz.",
+        "Kernel: a path in the image, else a file relative to the spec. Left out, it is looked for "
+        "in the contents: a bootspec, /boot/vmlinuz-*, /usr/lib/modules/*/vmlinuz.",
     ),
     Key(
         "boot.initrd",
         "path",
         "found beside the kernel",
-        "Initial RAM disk, relative to the spec.",
+        "Initial RAM disk: a path in the image, else a file relative to the spec.",
     ),
     Key(
         "boot.cmdline",

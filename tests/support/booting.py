@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -143,8 +144,13 @@ def check_tools(built: Built) -> None:
         verified = _output("sgdisk", "-v", built.image)
         assert "No problems found" in verified, verified
         assert "Warning" not in verified, verified
-    offset = plan.offset("root")
-    _output("e2fsck", "-f", "-n", f"{built.image}?offset={offset}")
+    root = f"{built.image}?offset={plan.offset('root')}"
+    _output("e2fsck", "-f", "-n", root)
+    # It may grow with its disk, and no count of mounts or days stops a start for a check.
+    header = _output("dumpe2fs", "-h", root)
+    assert re.search(r"^Filesystem features: .*\bresize_inode\b", header, re.MULTILINE)
+    assert re.search(r"^Maximum mount count: +-1$", header, re.MULTILINE)
+    assert re.search(r"^Check interval: +0 ", header, re.MULTILINE)
     if plan.has("esp"):
         esp = built.outdir / "esp.fat"
         partition = plan.partition("esp")

@@ -26,12 +26,13 @@ def tree(files: dict[str, bytes | str]) -> Manifest:
     return Manifest(sorted(entries.values(), key=lambda entry: order(entry.path)))
 
 
-def _kernel(size: int, at: int, magic: bytes) -> bytes:
-    data = bytearray(size)
-    data[at : at + len(magic)] = magic
+def _kernel(pieces: dict[int, bytes]) -> bytes:
+    data = bytearray(4096)
+    for at, piece in pieces.items():
+        data[at : at + len(piece)] = piece
     return bytes(data)
 
 
 # Headers as Documentation/arch/x86/boot.rst and arch/arm64/booting.rst of the kernel have them.
-X86_KERNEL = _kernel(4096, 0x202, b"HdrS")
-ARM64_KERNEL = _kernel(4096, 0x38, b"ARM\x64")
+X86_KERNEL = _kernel({0x202: b"HdrS", 0x20E: b"\x00\x04", 0x600: b"6.1-given (by us) #1\0"})
+ARM64_KERNEL = _kernel({0x38: b"ARM\x64"})
