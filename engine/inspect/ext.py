@@ -28,6 +28,8 @@ _SPARSE_SUPER = 0x1
 _MAX_DEPTH = 5
 _MAX_EXTENTS = 1 << 20
 _MAX_DIRECTORY = 1 << 30
+_MAX_NAMES = 1 << 22
+"""Of one directory; they are sorted in memory."""
 _PIECE = 1 << 22
 _SUPERBLOCK_AT = 1024
 
@@ -223,8 +225,9 @@ class ExtFilesystem:
         """Yields the names of a directory; index blocks look like empty ones and yield nothing."""
         if node.size > _MAX_DIRECTORY:
             raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")
-        for _, place, length in node.extents:
-            for start in range(0, length, self.block_size):
+        names = 0
+        for offset, place, length in node.extents:
+            for start in range(0, min(length, node.size - offset), self.block_size):
                 block = self._window.read(place + start, self.block_size)
                 at = 0
                 while at + 8 <= len(block):
@@ -236,14 +239,19 @@ class ExtFilesystem:
                     if inode and name not in {b".", b"..", b""}:
                         if b"/" in name or b"\0" in name:
                             raise BadFilesystem(f"directory {node.path!r}: name {name!r}")
+                        names += 1
+                        if names > _MAX_NAMES:
+                            raise BadFilesystem(f"directory {node.path!r}: over {names - 1} names")
                         yield name, inode
                     at += span
 
     def _pieces(self, area: bytes, flags: int, size: int) -> Iterator[tuple[int, int, int]]:
         runs = self._extent_runs(area) if flags & _EXTENTS_FLAG else self._mapped_runs(area, size)
         unit = self.block_size
+        taken = 0
         for count, (logical, physical, length) in enumerate(runs):
-            if count >= _MAX_EXTENTS or physical + length > self.blocks:
+            taken += length
+            if count >= _MAX_EXTENTS or physical + length > self.blocks or taken > self.blocks:
                 raise BadFilesystem(f"extent of {length} blocks at {physical} of {self.blocks}")
             yield logical * unit, physical * unit, length * unit
 

@@ -134,7 +134,7 @@ class FatFilesystem:
 
     def _chain(self, cluster: int, limit: int) -> Iterator[int]:
         last = (1 << min(self.bits, 28)) - 8
-        for _ in range(limit):
+        for _ in range(min(limit, self.clusters)):  # longer ones go round in circles
             if cluster >= last:
                 return
             if not 2 <= cluster < self.clusters + 2:
