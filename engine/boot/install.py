@@ -78,7 +78,8 @@ def install(settings: Settings, scanned: Scanned, cache: LoaderCache | None = No
     known = cache.get(key, scanned) if cache is not None else None
     if known is None:
         known = _install(settings, scanned)
-        if cache is not None:
+        # What is missing on this machine may be installed by the time it is asked again.
+        if cache is not None and not known.boot.missing:
             cache.put(key, scanned, known)
     return known
 

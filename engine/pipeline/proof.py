@@ -19,6 +19,9 @@ from engine.boot.qemu import Accelerator, Machine, diagnose, plain, unfinished
 from engine.pipeline.environment import tool_environment
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.runner import run
+from engine.plan.model import Plan
+from engine.plan.outputs import EFI_VARIABLES
+from engine.plan.steps import machine as planned_machine
 
 OnText = Callable[[str], None]
 
@@ -86,6 +89,22 @@ class _Watch:
         if self._expect and self._expect.search(self._recent):
             self.alive.set()
             self.seen.set()
+
+
+def machine_of(plan: Plan, kind: FirmwareKind, image: Path) -> Machine:
+    """Returns the machine that starts a plan's finished image, for `boot`.
+
+    Args:
+        plan: Has firmware of this machine where `kind` is "uefi".
+        kind: What starts it.
+        image: Where the image is; an efi-vars.fd beside it holds the variables to start from.
+    """
+    variables = image.with_name(EFI_VARIABLES)
+    if not variables.exists() and plan.boot.uefi is not None:
+        variables = plan.boot.uefi.variables
+    return planned_machine(
+        plan, kind, image=str(image.absolute()), variables=str(variables), accelerator="tcg"
+    )
 
 
 async def boot(machine: Machine, *, expect: str, limit: float, on_text: OnText) -> Verdict:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from engine.boot.firmware import FirmwareKind
-from engine.boot.qemu import Machine
 from engine.events import Log
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.lines import LineSplitter
-from engine.pipeline.proof import Verdict, boot
+from engine.pipeline.proof import Verdict, boot, machine_of
 from engine.pipeline.steps.names import finish_image
 from engine.pipeline.work import Work
-from engine.plan.outputs import EFI_VARIABLES
-from engine.plan.steps import machine
+
+_NAMES: dict[FirmwareKind, str] = {"bios": "BIOS", "uefi": "UEFI"}
+_HINT = "build it with --set boot.prove=false and look at it with `diskwright boot`"
 
 
 async def prove(work: Work) -> None:
@@ -24,30 +24,19 @@ async def prove(work: Work) -> None:
     for kind in work.plan.boot.proofs:
         console = _Console(work)
         verdict = await boot(
-            _machine(work, kind), expect=settings.expect, limit=settings.boot_timeout,
+            machine_of(work.plan, kind, finish_image(work)),
+            expect=settings.expect,
+            limit=settings.boot_timeout,
             on_text=console.feed,
-        )  # fmt: skip
+        )
         console.close()
         work.proofs.append(verdict)
         by = f"{verdict.accelerator} ({verdict.note})"
         if not verdict.seen:
-            raise StepFailed(_unseen(verdict, settings.expect), f"emulated by {by}")
+            raise StepFailed(_unseen(verdict, settings.expect), _HINT)
         work.note(
             f"{_NAMES[kind]}: {settings.expect!r} seen after {verdict.seconds:.1f} s, by {by}"
         )
-
-
-_NAMES: dict[FirmwareKind, str] = {"bios": "BIOS", "uefi": "UEFI"}
-
-
-def _machine(work: Work, kind: FirmwareKind) -> Machine:
-    plan = work.plan
-    made = work.staging.folder / EFI_VARIABLES
-    template = plan.boot.uefi.variables if plan.boot.uefi is not None else made
-    return machine(
-        plan, kind, image=str(finish_image(work)), accelerator="tcg",
-        variables=str(made if made.exists() else template),
-    )  # fmt: skip
 
 
 def _unseen(verdict: Verdict, expect: str) -> str:
