@@ -48,7 +48,9 @@ BUILT = (
     "legacy/auto/boot=-/add=64M/tiny",
 )  # fmt: skip
 
-EVERY = {
+EXTENSIONS = {"raw": "img", "vpc": "vhd", "qcow2-compressed": "qcow2"}
+
+EVERY: dict[str, Value] = {
     "partitionTableType": "hybrid", "fsType": "ext4", "label": "system", "diskSize": 4096,
     "additionalSpace": "1G", "bootSize": "300M", "name": "my image", "format": "vpc",
     "deterministic": True, "rootGPUID": "11111111-2222-3333-4444-555555555555",
@@ -242,7 +244,8 @@ specs = st.builds(
         Identity,
         deterministic=st.sampled_from([None, True, False]),
         seed=st.none(), disk_guid=st.none(),
-        root_partition_guid=st.none() | uuids.map(str.upper), root_filesystem_uuid=st.none() | uuids,
+        root_partition_guid=st.none() | uuids.map(str.upper),
+        root_filesystem_uuid=st.none() | uuids,
         source_date_epoch=st.none(),
     ),
     hooks=st.builds(Hooks, after_build=st.none() | words),
@@ -367,10 +370,8 @@ def test_every_sample_imported_agrees(case: dict[str, Any], trees: Path, tmp_pat
         assert plan.reference is not None
         for name, value in case["size"].items():
             assert getattr(plan.reference, name) == value
-    extension = {"qcow2": "qcow2", "vdi": "vdi", "vpc": "vhd"}.get(
-        case["args"].get("format"), "img"
-    )
-    assert plan.outputs[0] == f"nixos.{extension}"
+    format_ = case["args"].get("format", "raw")
+    assert plan.outputs[0] == "nixos." + EXTENSIONS.get(format_, format_)
 
 
 @pytest.mark.parametrize("identity", BUILT)

@@ -72,9 +72,7 @@ def test_closure_of_the_lab_is_what_nix_store_lists(lab: Lab, system: str) -> No
     closure = ask.closure([system], store, os.environ)
 
     assert [path.path for path in closure.paths] == sorted(listed)
-    assert all(
-        store.place(path.path).startswith(str(lab.folder).encode()) for path in closure.paths
-    )
+    assert store.place(system) == bytes(lab.place(system))
 
 
 def test_why_is_the_shortest_chain() -> None:
@@ -99,8 +97,8 @@ def test_why_is_the_shortest_chain() -> None:
     ],
 )
 def test_versions_split_as_nix_splits_them(name: str, split: tuple[str, str], lab: Lab) -> None:
-    said = lab.nix("nix-instantiate", "--store", str(lab.folder), "--eval", "--strict", "--json", "-E",
-                   f'with builtins.parseDrvName "{name}"; [ name version ]')  # fmt: skip
+    expression = f'with builtins.parseDrvName "{name}"; [ name version ]'
+    said = lab.nix("nix", "eval", "--store", "dummy://", "--json", "--expr", expression)
 
     assert split_version(name) == split == tuple(msgspec.json.decode(said))
 

@@ -1,0 +1,293 @@
+"""A NixOS-like system, built by the real nix, imaged, verified by nix inside, and booted."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from engine.boot.firmware import FirmwareKind
+from engine.cli.main import main
+from engine.events import AnyEvent, BuildFinished, Log, StepFinished, StepStarted, decode
+from tests.support.booting import Built, alone, boots, build_spec, cache_folder, report
+from tests.support.busybox import fetch_kernel
+from tests.support.nixos import Lab, make_lab
+
+SPEC = """\
+schema = 1
+name = "lab"
+[layout]
+table = "{table}"
+[size]
+additional = "8MiB"
+boot = "64MiB"
+[boot]
+loader = "{loader}"
+cmdline = "panic=-1"
+[nix]
+system = "{system}"
+store = "{store}"
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return make_lab(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture(autouse=True)
+def _in_the_lab(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def spec_of(
+    folder: Path,
+    lab: Lab,
+    system: str,
+    *,
+    table: str = "none",
+    loader: str = "none",
+    more: str = "",
+) -> Path:
+    spec = folder / "lab.toml"
+    text = SPEC.format(table=table, loader=loader, system=system, store=lab.folder)
+    spec.write_text(text + more)
+    return spec
+
+
+def events_of(record: Path) -> list[AnyEvent]:
+    return [decode(line) for line in record.read_bytes().splitlines()]
+
+
+def extracted(built: Built, folder: Path) -> Path:
+    """Unpacks the root file system of an image, by a tool that is not ours."""
+    folder.mkdir()
+    where = f"{built.image}?offset={built.plan.offset('root')}"
+    subprocess.run(["debugfs", "-R", f"rdump / {folder}", where], check=True, capture_output=True)
+    return folder
+
+
+def verify(lab: Lab, root: Path) -> None:
+    """Has nix check every path of a root's store against its database."""
+    lab.nix("nix-store", "--store", str(root), "--verify", "--check-contents")
+
+
+@pytest.mark.parametrize("table", ["none", "legacy", "legacy+gpt", "efi", "hybrid"])
+def test_nix_verifies_the_store_of_every_layout(table: str, lab: Lab, tmp_path: Path) -> None:
+    system = lab.build("toplevel")
+    (tmp_path / "nixpkgs" / "lib").mkdir(parents=True)
+    (tmp_path / "nixpkgs" / "lib" / "run me").write_text("#!/bin/sh\n")
+    (tmp_path / "nixpkgs" / "lib" / "run me").chmod(0o755)
+    spec = spec_of(tmp_path, lab, system, table=table, more='copy_channel = "nixpkgs"\n')
+
+    root = extracted(build_spec(spec, tmp_path / "out"), tmp_path / "root")
+
+    verify(lab, root)
+    registered = lab.nix("nix", "path-info", "--store", str(root), "--all").split()
+    listed = lab.nix("nix-store", "-qR", system).split()
+    channel = (root / "nix/var/nix/profiles/per-user/root/channels-1-link").readlink()
+    assert sorted(registered) == sorted([*listed, str(channel)])
+    live = lab.nix("nix-store", "--store", str(root), "--gc", "--print-live").split()
+    assert sorted(live) == sorted(registered)
+    dead = lab.nix("nix-store", "--store", str(root), "--gc", "--print-dead").split()
+    assert dead == []
+
+
+def test_verifying_finds_what_is_not_as_registered(lab: Lab, tmp_path: Path) -> None:
+    built = build_spec(spec_of(tmp_path, lab, lab.build("toplevel")), tmp_path / "out")
+    root = extracted(built, tmp_path / "root")
+    version = next(root.glob("nix/store/*-library-1.0/lib/version"))
+    version.chmod(0o644)
+    version.write_text("forged\n")
+
+    with pytest.raises(AssertionError, match="was modified"):
+        verify(lab, root)
+
+
+def test_two_builds_from_two_stores_are_the_same_bytes(tmp_path: Path, lab: Lab) -> None:
+    system = lab.build("toplevel")
+    other = Lab(tmp_path / "other", lab.sources, lab.environment)
+    assert other.build("toplevel") == system
+    other.nix("nix-store", "--store", str(other.folder), "--optimise")
+    first = build_spec(spec_of(tmp_path, lab, system, table="efi"), tmp_path / "one")
+    second = build_spec(spec_of(tmp_path, other, system, table="efi"), tmp_path / "two")
+
+    assert filecmp.cmp(first.image, second.image, shallow=False)
+
+
+def test_a_store_alone(lab: Lab, tmp_path: Path) -> None:
+    system = lab.build("toplevel")
+    spec = spec_of(tmp_path, lab, system, more="only_store = true\n")
+    built = build_spec(spec, tmp_path / "out")
+    root = extracted(built, tmp_path / "root")
+
+    listed = lab.nix("nix-store", "-qR", system).split()
+    names = {path.name for path in root.iterdir()} - {"lost+found"}
+    assert names == {Path(path).name for path in listed}
+    assert built.plan.root.label == "nix-store"
+    shown = subprocess.run(["blkid", "-p", "-o", "export", built.image], capture_output=True,
+                           text=True, check=True).stdout  # fmt: skip
+    assert f"UUID={built.plan.root.uuid}" in shown
+
+
+def test_a_flake_is_built_first_and_its_log_is_in_the_record(lab: Lab, tmp_path: Path) -> None:
+    fresh = Lab(tmp_path / "fresh", lab.sources, lab.environment)
+    spec = spec_of(tmp_path, fresh, f"path:{lab.sources}#lab")
+
+    assert main(["plan", str(spec)]) == 2
+    assert main(["build", str(spec), "-o", str(tmp_path / "out"), "--quiet"]) == 0
+
+    events = events_of(tmp_path / "out" / "build.jsonl")
+    assert isinstance(events[0], StepStarted)
+    assert events[0].id == "nix-build"
+    assert any(isinstance(e, Log) and "nixos-system-lab" in e.text for e in events)
+    assert main(["plan", str(spec)]) == 0
+
+
+def test_a_system_that_fails_to_build_shows_why(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = spec_of(tmp_path, lab, f"-f {lab.sources}/system.nix -A broken")
+    events = tmp_path / "events"
+
+    code = main(["build", str(spec), "-o", str(tmp_path / "out"), "--events", str(events)])
+
+    assert code == 1
+    assert "the builder says no" in capsys.readouterr().err
+    told = events_of(events)
+    assert isinstance(told[-1], BuildFinished)
+    assert (told[-1].status, told[-1].step) == ("failed", "nix-build")
+    assert "broken" in (told[-1].message or "")
+    assert not (tmp_path / "out").exists()
+
+
+def esp_files(built: Built, folder: Path) -> dict[str, bytes]:
+    """Returns the files of an image's ESP, by a tool that is not ours."""
+    folder.mkdir()
+    drive = f"{built.image}@@{built.plan.offset('esp')}"
+    subprocess.run(["mcopy", "-s", "-i", drive, "::", str(folder)], check=True, capture_output=True)
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_the_systems_own_installer_fills_the_esp(lab: Lab, tmp_path: Path) -> None:
+    system = lab.build("toplevel")
+    spec = spec_of(tmp_path, lab, system, table="efi", loader="nixos")
+    built = build_spec(spec, tmp_path / "out")
+
+    files = esp_files(built, tmp_path / "esp")
+
+    assert files["EFI/BOOT/BOOTX64.EFI"] == b"MZ"
+    assert files["kernels/linux"] == b"no kernel at all"
+    assert f"init={system}/init" in files["loader/entries/lab.conf"].decode()
+    again = build_spec(spec, tmp_path / "again")
+    assert filecmp.cmp(built.image, again.image, shallow=False)
+    assert {path.name for path in (tmp_path / "out").iterdir()} >= {"lab.img", "build.jsonl"}
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_the_installers_exit_status_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = make_lab(tmp_path / "lab", status=7)
+    spec = spec_of(tmp_path, lab, lab.build("toplevel"), table="efi", loader="nixos")
+
+    assert main(["build", str(spec), "-o", str(tmp_path / "out")]) == 1
+
+    assert "exited with status 7" in capsys.readouterr().err
+    events = events_of(tmp_path / "out" / "build.jsonl")
+    said = [event.text for event in events if isinstance(event, Log)]
+    assert "installing for boot, NIXOS_INSTALL_BOOTLOADER=1" in said
+    failed = [e.id for e in events if isinstance(e, StepFinished) and e.status == "failed"]
+    assert failed == ["nixos-loader"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["build.jsonl"]
+
+
+def test_an_installer_that_fills_the_esp_is_told_by_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = make_lab(tmp_path / "lab", loader=os.urandom(40 << 20))
+    spec = spec_of(tmp_path, lab, lab.build("toplevel"), table="efi", loader="nixos")
+    spec.write_text(spec.read_text().replace("64MiB", "36MiB"))
+
+    assert main(["build", str(spec), "-o", str(tmp_path / "out")]) == 1
+
+    error = capsys.readouterr().err
+    assert "the installer's files take" in error
+    assert "size.boot" in error
+
+
+def test_without_a_bootspec_there_is_nothing_to_start(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = spec_of(tmp_path, lab, lab.build("extra"), table="efi", loader="systemd-boot")
+
+    assert main(["build", str(spec), "-o", str(tmp_path / "out")]) == 2
+
+    assert "boot.json" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_store_takes_nothing_else(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = 'only_store = true\n[[contents]]\nsource = "/etc/hostname"\ntarget = "/x"\n'
+    spec = spec_of(tmp_path, lab, lab.build("toplevel"), more=entry)
+
+    assert main(["plan", str(spec)]) == 2
+
+    assert "is a Nix store and nothing else" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def bootable(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab with a real kernel, and systemd-boot for its own installer to install."""
+    with alone("kernel"):
+        kernel = fetch_kernel(cache_folder())
+    loader = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi").read_bytes()
+    return make_lab(tmp_path_factory.mktemp("bootable"), kernel, loader=loader)
+
+
+def starts(lab: Lab, folder: Path, table: str, loader: str, firmware: FirmwareKind) -> None:
+    """Builds an image, boots it, and compares what the system says of itself."""
+    system = lab.build("toplevel")
+    built = build_spec(spec_of(folder, lab, system, table=table, loader=loader), folder / "out")
+
+    said = report(boots(built, firmware))
+
+    assert said["store"] == ["0:30000 1775"]
+    assert said["profile"] == [system]
+    assert said["activated"] == ["activated"]
+    assert f"init={system}/init" in said["cmdline"][0]
+    if loader != "nixos":
+        assert "from-bootspec" in said["cmdline"][0]
+
+
+def test_it_boots(bootable: Lab, tmp_path: Path) -> None:
+    starts(bootable, tmp_path, "legacy", "grub", "bios")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("table", "loader", "firmware"),
+    [
+        ("legacy+gpt", "grub", "bios"),
+        ("efi", "systemd-boot", "uefi"),
+        ("efi", "uki", "uefi"),
+        ("efi", "nixos", "uefi"),
+        ("hybrid", "grub", "bios"),
+        ("hybrid", "grub", "uefi"),
+        ("hybrid", "systemd-boot", "uefi"),
+    ],
+)
+def test_it_boots_by_every_loader(
+    table: str, loader: str, firmware: FirmwareKind, bootable: Lab, tmp_path: Path
+) -> None:
+    starts(bootable, tmp_path, table, loader, firmware)
