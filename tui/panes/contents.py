@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -19,13 +18,9 @@ from tui.panes.base import Pane
 from tui.preview import Preview
 from tui.screens.entry import EntryScreen
 from tui.screens.usage import UsageScreen
-from tui.text import cut_left, visible
+from tui.widgets.entry_table import EntryTable, sentence
 from tui.widgets.labels import Plain
 from tui.widgets.messages import ContentsEdited
-
-
-class EntryTable(DataTable[Text]):
-    """The table of entries."""
 
 
 class ContentsPane(Pane):
@@ -48,8 +43,8 @@ sources are read when the image is built, and the build stops if they changed me
 
     def compose(self) -> ComposeResult:
         """The table, its actions, and what a Nix system adds."""
-        table = EntryTable(cursor_type="row", zebra_stripes=False, id="entries")
-        yield table
+        yield EntryTable(self.glyphs, id="entries")
+        yield Plain("", id="entry-line")
         yield Plain("", id="entries-empty")
         with Horizontal(id="entry-actions"):
             yield Button("Add (a)", id="entry-add", compact=True)
@@ -62,13 +57,6 @@ sources are read when the image is built, and the build stops if they changed me
         yield self.field("nix.only_store")
         yield self.field("nix.config_file")
         yield self.field("nix.copy_channel")
-
-    def on_mount(self) -> None:
-        """Names the columns."""
-        table = self.query_one(EntryTable)
-        for title in ("Source", "Target", "Found", "State", "Mode", "Owner"):
-            table.add_column(title, key=title)
-        super().on_mount()
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -84,9 +72,9 @@ sources are read when the image is built, and the build stops if they changed me
         """Fills the table and the sum."""
         super().show(preview)
         table = self.query_one(EntryTable)
-        if not table.columns:
-            return
-        self._fill(table, preview)
+        table.display = bool(preview.spec.contents)
+        table.fill(preview)
+        self._tell_row()
         has_system = preview.settings is not None and bool(preview.settings.nix_system)
         for name in ("config-file", "copy-channel"):
             self.query_one(f"#field-nix-{name}").display = has_system
@@ -95,35 +83,11 @@ sources are read when the image is built, and the build stops if they changed me
         empty.show("Nothing yet: the image would be empty. Press a to add a folder or an archive.")
         self.query_one("#contents-sum", Plain).show(self._sum(preview))
 
-    def _fill(self, table: EntryTable, preview: Preview) -> None:
-        at = table.cursor_row
-        table.display = bool(preview.spec.contents)
-        table.clear()
-        width = max(min(40, (self.size.width - 38) * 2 // 3), 10)
-        for index, entry in enumerate(preview.spec.contents):
-            table.add_row(
-                Text(cut_left(visible(entry.source), width, self.glyphs.ellipsis)),
-                Text(cut_left(visible(entry.target), max(width // 2, 8), self.glyphs.ellipsis)),
-                Text(self._found(preview, index), justify="right"),
-                self._state(preview, index),
-                Text(visible(entry.mode or self.glyphs.dash)),
-                Text(visible(_owner(entry) or self.glyphs.dash)),
-            )
-        if preview.spec.contents:
-            table.move_cursor(row=min(max(at, 0), len(preview.spec.contents) - 1))
-
-    def _found(self, preview: Preview, index: int) -> str:
-        count = preview.counts.get(index)
-        if count is None or preview.scanning:
-            return self.glyphs.ellipsis
-        return f"{count.entries:,} / {human(count.bytes)}"
-
-    def _state(self, preview: Preview, index: int) -> Text:
-        prefix = f"contents[{index}]"
-        for problem in preview.problems:
-            if problem.path == prefix or problem.path.startswith(f"{prefix}."):
-                return Text(f"{self.glyphs.state(problem.severity)} {problem.severity}")
-        return Text("scanning" if preview.scanning else f"{self.glyphs.done} fine")
+    @on(DataTable.RowHighlighted)
+    def _tell_row(self) -> None:
+        line = self.query_one("#entry-line", Plain)
+        line.display = bool(self.entries)
+        line.show(sentence(self.preview, self.row))
 
     def _sum(self, preview: Preview) -> str:
         if preview.scanning:
@@ -220,9 +184,3 @@ sources are read when the image is built, and the build stops if they changed me
             self.app.bell()
             return
         self.app.push_screen(UsageScreen(plan, self.glyphs))
-
-
-def _owner(entry: Entry) -> str:
-    if entry.extract:
-        return "archive"
-    return f"{entry.user}:{entry.group}" if entry.user is not None else ""

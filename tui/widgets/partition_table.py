@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from textual import events
 from textual.binding import BindingType
 from textual.content import Content
@@ -20,8 +20,11 @@ from engine.plan.regions import Region, regions
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.text import cut, fit, pad, visible
+from tui.text import fit, pad, visible
 from tui.widgets.partition_map import ROLE_NAMES
+
+_INDENT = 2
+"""Cells before a figure that stands below its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +159,17 @@ figure of the chosen row, exact.
         region = found[min(self.selected, len(found) - 1)]
         pairs = list(details(region, self.plan.disk.sector_size))
         label = max(len(name) for name, _ in pairs) + 2
-        return [
-            Content.assemble(
-                (pad(name, label), "$muted"),
-                cut(visible(value), max(width - label, 1), self.glyphs.ellipsis),
-            )
-            for name, value in pairs
-        ]
+        lines: list[Content] = []
+        for name, value in pairs:
+            text = visible(value)
+            if cell_len(text) <= width - label:
+                lines.append(Content.assemble((pad(name, label), "$muted"), text))
+            else:
+                # Identifiers are for comparing: rather a line of their own than cut.
+                lines.append(Content.styled(name, "$muted"))
+                room = max(width - _INDENT, 1)
+                lines.extend(Content(f"{' ' * _INDENT}{part}") for part in chop_cells(text, room))
+        return lines
 
     def on_focus(self) -> None:
         """Draws the selection as focused."""
@@ -188,7 +195,7 @@ def details(region: Region, sector_size: int) -> list[tuple[str, str]]:
     partition, inside = region.partition, region.filesystem
     if partition is not None:
         last = partition.start + partition.sectors - 1
-        pairs.append(("Sectors", f"{partition.start:,} to {last:,} of {sector_size} bytes"))
+        pairs.append(("Sectors", f"{partition.start:,} to {last:,} of {sector_size} B"))
         pairs.append(("Type", partition.type))
         if partition.guid:
             pairs.append(("GUID", partition.guid))

@@ -62,7 +62,7 @@ class PreviewPanel(Vertical):
 
 def sentence(plan: Plan) -> str:
     """Returns the disk in a sentence."""
-    kind = {"gpt": "GPT disk", "mbr": "MBR disk", "none": "Bare file system"}[plan.disk.table]
-    text = f"{kind} of {plan.disk.bytes:,} bytes"
+    kind = {"gpt": "GPT", "mbr": "MBR", "none": "Bare file system"}[plan.disk.table]
     count = len(plan.partitions)
-    return f"{text}, {count} partition{'' if count == 1 else 's'}" if count else text
+    parts = f", {count} partition{'' if count == 1 else 's'}" if count else ""
+    return f"{kind}{parts}, {plan.disk.bytes:,} bytes"
