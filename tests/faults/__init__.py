@@ -1,0 +1,1 @@
+"""Every fault at every step, and what must be true afterwards."""

@@ -1,0 +1,224 @@
+"""The faults: each is put in place as a step begins, and taken away when its build is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from unittest import mock
+
+import parted
+
+from tests.faults.scene import Scene
+from tests.support.processes import fake, written_pid
+
+Ends = frozenset[Literal["ok", "failed", "cancelled"]]
+_FAILS: Ends = frozenset({"failed"})
+_CANCELLED: Ends = frozenset({"cancelled"})
+_EITHER: Ends = frozenset({"ok", "failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A fault about to happen.
+
+    Attributes:
+        tool: The tool that is to fail, "" where it is none.
+        fakes: Folder in front of PATH.
+        cancel: Cancels the build.
+    """
+
+    scene: Scene
+    step: str
+    tool: str
+    fakes: Path
+    cancel: Callable[[], object]
+
+    @property
+    def hidden(self) -> Path:
+        """The folder that the build works in."""
+        return next(self.scene.outdir.glob(".*.diskwright-part"))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A kind of fault.
+
+    Attributes:
+        strike: A context that the rest of the build runs in.
+        ends: How a build may end under it.
+        tools: Whether it befalls a tool: once for each tool of a step, and steps without are
+            left out.
+        message: What the error must say, where it is told.
+    """
+
+    name: str
+    strike: Callable[[Strike], AbstractContextManager[object]]
+    ends: Ends
+    tools: bool = False
+    message: str = ""
+
+
+@contextlib.contextmanager
+def _full(strike: Strike) -> Iterator[None]:
+    """Fills the file system to its last block."""
+    filler = strike.scene.folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        size = 1 << 20
+        while size >= 512:
+            try:
+                if file.write(bytes(size)) == size:
+                    continue
+            except OSError:
+                pass
+            size //= 2
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@contextlib.contextmanager
+def _io_error(strike: Strike) -> Iterator[None]:
+    """Lets whatever touches a file in process fail, and the step's tools too."""
+
+    def failing(*args: object, **kwargs: object) -> object:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def no_table(*args: object, **kwargs: object) -> object:
+        raise parted.IOException("Input/output error during write")
+
+    for tool in strike.tool.split():
+        fake(strike.fakes, tool, "echo Input/output error >&2; exit 1")
+    with contextlib.ExitStack() as stack:
+        for name in ("pwrite", "pread", "readv", "preadv", "replace", "rename", "ftruncate"):
+            stack.enter_context(mock.patch.object(os, name, failing))
+        stack.enter_context(mock.patch.object(Path, "open", failing))
+        stack.enter_context(mock.patch.object(parted.Disk, "commitToDevice", no_table))
+        yield
+
+
+@contextlib.contextmanager
+def _no_access(strike: Strike) -> Iterator[None]:
+    """Takes away the right to write to the hidden folder and all in it."""
+    hidden = strike.hidden
+    for path in [*hidden.rglob("*"), hidden]:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    yield
+
+
+def _script(text: str) -> Callable[[Strike], AbstractContextManager[object]]:
+    @contextlib.contextmanager
+    def strike_with(strike: Strike) -> Iterator[None]:
+        fake(strike.fakes, strike.tool, text)
+        yield
+
+    return strike_with
+
+
+@contextlib.contextmanager
+def _missing(strike: Strike) -> Iterator[None]:
+    real = shutil.which
+
+    def which(name: str, mode: int = os.X_OK, path: str | None = None) -> str | None:
+        return None if name == strike.tool else real(name, mode, path)
+
+    with mock.patch.object(shutil, "which", which):
+        yield
+
+
+@contextlib.contextmanager
+def _hangs(strike: Strike) -> Iterator[None]:
+    """Has the tool hang, and the user lose patience."""
+    pid = strike.scene.folder / "pid"
+    fake(strike.fakes, strike.tool, f"echo $$ > {pid}; exec sleep 1000")
+
+    async def lose_patience() -> None:
+        await written_pid(pid)
+        strike.cancel()
+
+    watching = asyncio.ensure_future(lose_patience())
+    yield
+    watching.cancel()
+    pid.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _cancel(strike: Strike) -> Iterator[None]:
+    strike.cancel()
+    yield
+
+
+@contextlib.contextmanager
+def _changed(strike: Strike) -> Iterator[None]:
+    """Writes to a source, and puts it back afterwards, times included."""
+    with _restored(strike.scene, "tree/etc/motd", "esp/EFI/TOOL/BOOTX64.EFI") as files:
+        for file in files:
+            file.write_bytes(b"X" + file.read_bytes()[1:])
+        yield
+
+
+@contextlib.contextmanager
+def _vanished(strike: Strike) -> Iterator[None]:
+    with _restored(strike.scene, "tree/a b\n*", "esp/EFI/TOOL/BOOTX64.EFI") as files:
+        for file in files:
+            file.unlink()
+        yield
+
+
+@contextlib.contextmanager
+def _restored(scene: Scene, *names: str) -> Iterator[list[Path]]:
+    files = [scene.folder / "sources" / name for name in names]
+    before = [(file.read_bytes(), file.stat(), file.parent.stat()) for file in files]
+    yield files
+    for file, (data, status, above) in zip(files, before, strict=True):
+        file.write_bytes(data)
+        file.chmod(status.st_mode & 0o7777)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.utime(file.parent, ns=(above.st_atime_ns, above.st_mtime_ns))
+
+
+@contextlib.contextmanager
+def _hidden_removed(strike: Strike) -> Iterator[None]:
+    shutil.rmtree(strike.hidden)
+    yield
+
+
+@contextlib.contextmanager
+def _folder_removed(strike: Strike) -> Iterator[None]:
+    shutil.rmtree(strike.scene.outdir)
+    yield
+
+
+FULL = Fault("enospc", _full, _EITHER, message="full.* bytes")
+"""Needs a file system of its own."""
+
+FAULTS = {
+    fault.name: fault
+    for fault in (
+        Fault("eio", _io_error, _EITHER, message=r"[Ii]nput/output error"),
+        Fault("eacces", _no_access, _EITHER),
+        Fault("tool-missing", _missing, _FAILS, tools=True, message="not installed"),
+        Fault("tool-fails", _script("echo on purpose >&2; exit 1"), _FAILS, tools=True,
+              message="exited with status 1: on purpose"),
+        Fault("tool-killed", _script("kill -KILL $$"), _FAILS, tools=True,
+              message="was killed by SIGKILL"),
+        Fault("tool-garbage", _script("head -c 100000 /dev/urandom"), _EITHER, tools=True),
+        Fault("tool-floods", _script("yes 2>/dev/null | head -c 300000; exit 7"), _FAILS,
+              tools=True, message="exited with status 7"),
+        Fault("tool-hangs", _hangs, _CANCELLED, tools=True),
+        Fault("cancel", _cancel, _CANCELLED),
+        Fault("source-changed", _changed, _EITHER, message="changed|not what was scanned"),
+        Fault("source-vanished", _vanished, _EITHER, message="changed|not what was scanned"),
+        Fault("output-removed", _hidden_removed, _FAILS),
+        Fault("folder-removed", _folder_removed, _FAILS),
+        FULL,
+    )
+}  # fmt: skip

@@ -1,0 +1,102 @@
+"""Every fault at every step; see `tests.faults.injection` for the faults, and what must follow.
+
+The quick tests take a few steps for each fault; `./check --all` takes all, and tells how many.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.faults.injection import FAULTS, FULL
+
+ROOT = Path(__file__).parents[2]
+QUICK = {
+    "eio": ("populate-root", "publish"),
+    "eacces": ("allocate", "convert"),
+    "tool-missing": ("make-root",),
+    "tool-fails": ("populate-esp",),
+    "tool-killed": ("check-root",),
+    "tool-garbage": ("make-esp",),
+    "tool-floods": ("check-esp",),
+    "tool-hangs": ("convert",),
+    "cancel": ("populate-root", "hook"),
+    "source-changed": ("populate-root",),
+    "source-vanished": ("populate-esp",),
+    "output-removed": ("make-root", "publish"),
+    "folder-removed": ("checksum",),
+    "enospc": ("populate-root", "convert"),
+}
+REST = tuple(fault for fault in QUICK if fault not in {"eacces", "enospc"})
+"""These need no process of their own."""
+ALL_COMBINATIONS = 150
+"""So many there are at least: steps, for some faults times their tools."""
+
+_IN_A_SMALL_FILESYSTEM = """
+set -e
+mount -t tmpfs -o size=64M tmpfs "$1"
+cd "$2"
+shift 2
+exec "$@"
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that an ordinary user can get at, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="diskwright-faults-", ignore_cleanup_errors=True) as at:
+        yield Path(at)
+
+
+def campaign(folder: Path, *requests: str) -> list[dict[str, object]]:
+    """Runs faults; returns a report of each combination."""
+    command = [sys.executable, "-m", "tests.faults.campaign", str(folder), *requests]
+    if FULL.name in requests[0]:
+        inside = ("sh", "-c", _IN_A_SMALL_FILESYSTEM, "sh", str(folder), str(ROOT))
+        command = ["unshare", "-rm", *inside, *command]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if "unshare:" in ran.stderr or "mount:" in ran.stderr:
+        pytest.skip("no user namespace may be made here")
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def check(reports: list[dict[str, object]]) -> None:
+    assert reports
+    assert [report for report in reports if report["wrong"]] == []
+
+
+def test_every_fault_has_its_quick_steps() -> None:
+    assert QUICK.keys() == FAULTS.keys()
+
+
+@pytest.mark.parametrize("faults", [("eacces",), ("enospc",), REST], ids=lambda names: names[0])
+def test_some_steps(folder: Path, faults: Sequence[str]) -> None:
+    reports = campaign(folder, *(f"{fault}:{','.join(QUICK[fault])}" for fault in faults))
+
+    check(reports)
+    struck = {(report["fault"], report["step"]) for report in reports}
+    assert struck == {(fault, step) for fault in faults for step in QUICK[fault]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_all_steps(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    reports = []
+    for fault in FAULTS:
+        place = folder / fault
+        place.mkdir(mode=0o777)
+        reports += campaign(place, fault)
+
+    ends = [report["end"] for report in reports]
+    with capfd.disabled():
+        counts = ", ".join(f"{ends.count(end)} {end}" for end in sorted({str(e) for e in ends}))
+        sys.stdout.write(f"\nfaults: {len(reports)} combinations ({counts})\n")
+    check(reports)
+    assert len(reports) >= ALL_COMBINATIONS

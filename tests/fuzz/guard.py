@@ -1,0 +1,96 @@
+"""What an input may do while it is read: take so long, so much memory, and write in one place."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_CHANGES = frozenset(
+    {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate",
+     "os.chmod", "os.chown", "shutil.rmtree", "os.mkfifo", "os.mknod"}
+)  # fmt: skip
+
+
+class Hang(BaseException):
+    """An input took longer than it may; no `except Exception` can swallow this."""
+
+
+class WroteOutside(BaseException):
+    """An input made a reader write where it has no business."""
+
+
+class _Watch:
+    """An audit hook cannot be removed, so there is one, which looks only while `folder` is set."""
+
+    def __init__(self) -> None:
+        self.folder: str | None = None
+        self._installed = False
+
+    def install(self) -> None:
+        """Puts the hook in place, once."""
+        if not self._installed:
+            sys.addaudithook(self._hook)
+            self._installed = True
+
+    def _hook(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.folder is None:
+            return
+        if event == "open":
+            path, _, flags = arguments
+            if not isinstance(flags, int) or not flags & _WRITES:
+                return
+        elif event in _CHANGES:
+            path = arguments[0]
+        else:
+            return
+        if isinstance(path, str | bytes):
+            place = os.path.realpath(os.fsdecode(path))
+            if place != os.devnull and not place.startswith(self.folder):
+                raise WroteOutside(f"{event} {place}")
+
+
+_WATCH = _Watch()
+
+
+@contextmanager
+def guarded(folder: Path, seconds: float) -> Iterator[None]:
+    """Ends what takes too long, and refuses writes outside `folder`.
+
+    Raises:
+        Hang: After so many seconds.
+        WroteOutside: At the first write outside.
+    """
+    _WATCH.install()
+    before = signal.signal(signal.SIGALRM, _late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    _WATCH.folder = os.path.realpath(folder)
+    try:
+        yield
+    finally:
+        _WATCH.folder = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _late(number: int, frame: FrameType | None) -> None:
+    raise Hang
+
+
+@contextmanager
+def limited_memory(more: int) -> Iterator[None]:
+    """Lets this process take so many bytes of memory more, and no further."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

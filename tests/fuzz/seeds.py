@@ -1,0 +1,200 @@
+"""Well-formed inputs, made by the tools of the field, small enough to be read often."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from zlib import crc32
+
+FAT32_BYTES = 34 << 20
+_FAT32_USED = 640 << 10
+"""Bytes that hold a small FAT32's boot sectors, tables and first clusters."""
+
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+_SECTOR = 512
+
+
+def specs(folder: Path) -> Sequence[bytes]:
+    """Every example, and one spec that names every kind of key."""
+    del folder
+    return [path.read_bytes() for path in sorted(_EXAMPLES.glob("*.toml"))]
+
+
+def tree(folder: Path) -> Path:
+    """A tree with links, a hole, attributes and a long name."""
+    root = folder / "tree"
+    if root.exists():
+        return root
+    (root / "boot" / "deep" / "deeper").mkdir(parents=True)
+    (root / "boot" / "file").write_bytes(b"0123456789abcdef" * 700)
+    (root / "boot" / "deep" / "deeper" / ("n" * 200)).write_text("long")
+    (root / "short").symlink_to("boot/file")
+    (root / "long").symlink_to("x" * 300)
+    os.link(root / "boot" / "file", root / "same")
+    os.setxattr(root / "boot" / "file", "user.note", b"v" * 30)
+    with (root / "hole").open("wb") as hole:
+        hole.seek(200_000)
+        hole.write(b"end")
+    for number in range(40):
+        (root / "boot" / f"small-{number}").write_text(str(number))
+    return root
+
+
+def tars(folder: Path) -> Sequence[bytes]:
+    """GNU, pax and ustar archives."""
+    root = tree(folder)
+    whole = (
+        ("--format=gnu", "--sparse", "."),
+        ("--format=pax", "--sparse", "--sparse-version=1.0", "--xattrs", "."),
+        ("--format=pax", "--sparse", "--sparse-version=0.1", "."),
+        ("--format=pax", "boot/deep", "short", "long"),
+    )
+    return [_output("tar", "-C", root, "-cf", "-", *options) for options in whole]
+
+
+def packed_tars(folder: Path) -> Sequence[bytes]:
+    """The same, packed."""
+    root = tree(folder)
+    plain = _output("tar", "-C", root, "-cf", "-", "boot/deep", "short", "same")
+    tools = (("gzip", "-c"), ("xz", "-c"), ("bzip2", "-c"), ("zstd", "-qc"))
+    return [_output(*tool, feed=plain) for tool in tools]
+
+
+def tar_sums(data: bytes) -> bytes:
+    """Makes the checksum of whatever looks like a header right."""
+    fixed = bytearray(data)
+    for at in range(0, len(fixed) - _SECTOR + 1, _SECTOR):
+        if fixed[at + 257 : at + 262] == b"ustar":
+            fixed[at + 148 : at + 156] = b" " * 8
+            total = sum(fixed[at : at + _SECTOR])
+            fixed[at + 148 : at + 156] = b"%06o\0 " % total
+    return bytes(fixed)
+
+
+def exts(folder: Path) -> Sequence[bytes]:
+    """ext4 with and without 64 bits and checksums, and ext2 with its block maps."""
+    made = []
+    for number, options in enumerate(
+        (
+            ("-t", "ext4", "-b", "1024", "-O", "^has_journal,metadata_csum,64bit"),
+            ("-t", "ext4", "-b", "4096", "-O", "^has_journal,^64bit,^metadata_csum"),
+            ("-t", "ext2", "-b", "1024"),
+        )
+    ):
+        image = folder / f"ext-{number}"
+        _run("mke2fs", "-q", "-F", *options, "-d", tree(folder), image, "1M")
+        made.append(image.read_bytes())
+    return made
+
+
+def fats(folder: Path) -> Sequence[bytes]:
+    """FAT12 and FAT16."""
+    return [_fat(folder, "12", 360), _fat(folder, "16", 2600)]
+
+
+def fat32s(folder: Path) -> Sequence[bytes]:
+    """The beginning of a FAT32."""
+    return [_fat(folder, "32", FAT32_BYTES >> 10)[:_FAT32_USED]]
+
+
+def gpts(folder: Path) -> Sequence[bytes]:
+    """A GPT with a FAT and an ext partition."""
+    disk = folder / "gpt"
+    with disk.open("wb") as file:
+        file.truncate(3 << 20)
+    script = "label: gpt\nstart=64, size=720, type=uefi\nstart=2048, size=2048, type=linux\n"
+    _run("sfdisk", "-q", disk, feed=script.encode())
+    return [_filled(disk, folder)]
+
+
+def mbrs(folder: Path) -> Sequence[bytes]:
+    """An MBR with logical partitions."""
+    disk = folder / "mbr"
+    with disk.open("wb") as file:
+        file.truncate(4 << 20)
+    script = (
+        "label: dos\nstart=64, size=720, type=ef\nstart=2048, size=2048, type=83\n"
+        "start=4200, size=3900, type=5\nstart=4300, size=100, type=83\nstart=4500, size=100\n"
+    )
+    _run("sfdisk", "-q", disk, feed=script.encode())
+    return [_filled(disk, folder)]
+
+
+def gpt_sums(data: bytes) -> bytes:
+    """Makes the checksums of both copies of a GPT right."""
+    fixed = bytearray(data)
+    last = len(fixed) // _SECTOR - 1
+    for at in (_SECTOR, last * _SECTOR):
+        size, array, count, width = (
+            struct.unpack_from(form, fixed, at + offset)[0]
+            for form, offset in (("<I", 12), ("<Q", 72), ("<I", 80), ("<I", 84))
+        )
+        entries = fixed[array * _SECTOR : array * _SECTOR + min(count * width, 1 << 20)]
+        struct.pack_into("<I", fixed, at + 88, crc32(entries))
+        struct.pack_into("<I", fixed, at + 16, 0)
+        struct.pack_into("<I", fixed, at + 16, crc32(fixed[at : at + min(size, _SECTOR)]))
+    return bytes(fixed)
+
+
+def qcow2s(folder: Path) -> Sequence[bytes]:
+    """qcow2 with small clusters: plain, zlib and zstd."""
+    sizes = "cluster_size=4096"
+    return [
+        _converted(folder, "qcow2", "-o", f"{sizes},compat=0.10"),
+        _converted(folder, "qcow2", "-c", "-o", sizes),
+        _converted(folder, "qcow2", "-c", "-o", f"{sizes},compression_type=zstd"),
+    ]
+
+
+def vdis(folder: Path) -> Sequence[bytes]:
+    """A dynamic VDI."""
+    return [_converted(folder, "vdi")]
+
+
+def vhds(folder: Path) -> Sequence[bytes]:
+    """A dynamic and a fixed VHD."""
+    options = ("-o", "force_size=on")
+    return [
+        _converted(folder, "vpc", *options),
+        _converted(folder, "vpc", "-o", "force_size=on,subformat=fixed"),
+    ]
+
+
+def _fat(folder: Path, bits: str, kib: int) -> bytes:
+    image = folder / f"fat{bits}"
+    image.unlink(missing_ok=True)
+    sectors = ("-s", "1") if bits != "12" else ()
+    _run("mkfs.fat", "-F", bits, *sectors, "-C", image, str(kib))
+    environment = os.environ | {"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"}
+    boot = tree(folder) / "boot"
+    _run("mcopy", "-i", image, "-s", boot / "deep", boot / "file", "::/", environment=environment)
+    _run("mmd", "-i", image, "::/Ünïcode folder", environment=environment)
+    return image.read_bytes()
+
+
+def _filled(disk: Path, folder: Path) -> bytes:
+    data = bytearray(disk.read_bytes())
+    fat, ext = _fat(folder, "12", 360), exts(folder)[0]
+    data[64 * _SECTOR : 64 * _SECTOR + len(fat)] = fat
+    data[2048 * _SECTOR : 2048 * _SECTOR + len(ext)] = ext
+    return bytes(data)
+
+
+def _converted(folder: Path, driver: str, *options: str) -> bytes:
+    exts(folder)
+    image = folder / "converted"
+    _run("qemu-img", "convert", "-O", driver, *options, folder / "ext-0", image)
+    return image.read_bytes()
+
+
+def _run(
+    *argv: str | Path, feed: bytes | None = None, environment: dict[str, str] | None = None
+) -> None:
+    subprocess.run(argv, check=True, capture_output=True, input=feed, env=environment)
+
+
+def _output(*argv: str | Path, feed: bytes | None = None) -> bytes:
+    return subprocess.run(argv, check=True, capture_output=True, input=feed).stdout

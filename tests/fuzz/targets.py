@@ -1,0 +1,251 @@
+"""What is fuzzed: a reader, well-formed inputs for it, and the errors that it documents."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from engine.boot import kernels
+from engine.compare.diff import compare
+from engine.events import BuildFinished, BuildStarted, Log, Progress, StepStarted, encode
+from engine.ext4.measure import measure
+from engine.inspect.container import BadImage
+from engine.inspect.image import open_image
+from engine.inspect.loaders import find_loaders
+from engine.inspect.reading import contents, walk
+from engine.inspect.report import image_report, node_report
+from engine.manifest.entry import SourceChanged
+from engine.manifest.lookup import stream
+from engine.manifest.manifest import Manifest
+from engine.manifest.memory import directory, file_of
+from engine.manifest.scan import scan
+from engine.nix import closure
+from engine.pipeline.lines import LineSplitter
+from engine.pipeline.replay import read_record
+from engine.plan.host import Host
+from engine.plan.plan import make_plan
+from engine.plan.render import to_json
+from engine.problem import Refused
+from engine.spec.load import load
+from engine.spec.resolve import resolve
+from engine.spec.save import dumps
+from tests.fuzz import seeds
+
+_ENTRIES = 500
+_BYTES = 1 << 16
+NIX_HASH = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One reader.
+
+    Attributes:
+        seeds: Makes well-formed inputs in a folder of its own.
+        read: Reads the input in the file; may write in its folder only.
+        documented: What it may raise for an input that is wrong.
+        words: Texts that mean something to it.
+        resize: Whether inputs may grow and shrink.
+        repair: Makes checksums right again, which would otherwise hide what lies behind them.
+        size: Length of the whole file, where the seed is only its beginning.
+        suffix: Of the file's name.
+    """
+
+    name: str
+    seeds: Callable[[Path], Sequence[bytes]]
+    read: Callable[[Path], object]
+    documented: tuple[type[Exception], ...] = ()
+    words: tuple[bytes, ...] = ()
+    resize: bool = True
+    repair: Callable[[bytes], bytes] | None = None
+    size: int = 0
+    suffix: str = ""
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Writes an input as the file that `read` takes."""
+        with path.open("wb") as file:
+            file.write(data)
+            if self.size:
+                file.truncate(self.size)
+
+
+def _spec(path: Path) -> None:
+    """Reads a spec, saves it and plans it without its contents, of which there are none."""
+    loaded = load(path)
+    settings, _ = resolve(loaded.spec, loaded.base, {})
+    dumps(loaded.spec, loaded.text)
+    bare = replace(settings, contents=())
+    to_json(make_plan(bare, scan(bare), Host(tools={})))
+
+
+def _tar(path: Path) -> None:
+    spec = path.parent / "tar.toml"
+    if not spec.exists():
+        spec.write_text(
+            f'schema = 1\n[[contents]]\nsource = "{path.name}"\ntarget = "/"\nextract = true\n'
+        )
+    loaded = load(spec)
+    settings, _ = resolve(loaded.spec, loaded.base, {})
+    manifest = scan(settings).root
+    for entry in manifest:
+        assert b".." not in entry.path.split(b"/"), entry.path
+    measure(manifest)
+    read = 0
+    try:
+        for _, _, piece in stream(manifest):
+            read += len(piece)
+            if read > 1 << 24:
+                break
+    except (SourceChanged, OSError):
+        assert manifest.problems, "read differently than scanned"
+
+
+def _image(path: Path) -> None:
+    image = open_image(path)
+    with image.disk:
+        image_report(image)
+        find_loaders(image)
+        for part in image.parts:
+            if part.filesystem is None:
+                continue
+            for node in islice(walk(part.filesystem), _ENTRIES):
+                node_report(node)
+                if node.mode & 0o170000 == 0o100000:
+                    contents(part.filesystem, node, _BYTES)
+
+
+def _both(path: Path) -> None:
+    """Reads an image, then compares it with the seed beside it, each on its own account."""
+    with contextlib.suppress(BadImage, OSError):
+        _image(path)
+    compare(path, path.parent / "reference")
+
+
+def _bootspec(path: Path) -> None:
+    system = b"nix/var/nix/profiles/system"
+    folders = [system[:at] for at, byte in enumerate(system) if byte == ord("/")] + [system, b"k"]
+    files = [(system + b"/boot.json", path.read_bytes()), (b"k/bzImage", b"k"), (b"k/initrd", b"i")]
+    entries = [directory(b"", mtime_ns=0), *(directory(each, mtime_ns=0) for each in folders)]
+    entries += [file_of(name, data, mtime_ns=0) for name, data in files]
+    manifest = Manifest(sorted(entries, key=lambda entry: entry.path.replace(b"/", b"\0")))
+    found = kernels.find(manifest, kernel=None, initrd=None, cmdline="", root_uuid="u")
+    for entry in found.entries:
+        entry.options.encode()
+        entry.title.encode()
+
+
+def _lines(path: Path) -> None:
+    splitter = LineSplitter()
+    data = path.read_bytes()
+    shown = 0
+    for at in range(0, len(data), 7):
+        for piece in splitter.feed(data[at : at + 7], final=at + 7 >= len(data)):
+            assert "\n" not in piece.text
+            assert "\x1b" not in piece.text
+            shown += len(piece.text)
+    assert shown <= 4 * len(data) + 16
+
+
+def _closure(path: Path) -> None:
+    for each in closure.parse(path.read_bytes()):
+        assert each.nar_hash
+
+
+_TOML_WORDS = (
+    b"schema = 1", b"[layout]", b"[[contents]]", b"table = ", b'"efi"', b'"none"', b"[size]",
+    b'"auto"', b'"4GiB"', b"-1", b"9999999999999999999", b"0x10", b"1e400", b"true", b"'''", b'"""',
+    b"[boot]", b"[identity]", b"seed = ", b'"\\u0000"', b"\xff", b"compat = ", b'"make-disk-image"',
+    b"nan", b"1979-05-27T07:32:00Z", b"{a = 1}", b"[[[", b'"1e9999999GiB"', b"disk = ", b"boot = ",
+)  # fmt: skip
+_TAR_WORDS = (
+    b"../../etc/passwd", b"/abs", b"0000000", b"\x80\xff\xff\xff\xff\xff\xff\xff", b"7777777",
+    b"30 path=../../x\n", b"22 GNU.sparse.major=1\n", b"SCHILY.xattr.user.", b"ustar\x0000",
+)  # fmt: skip
+_JSON_WORDS = (
+    b'"\\ud800"', b"1e999", b"null", b"[[[[[[", b'"event"', b"9" * 40, b"-0", b'"\\u0000"', b"{}",
+    b'"org.nixos.bootspec.v1"', b'"../../../k/bzImage"', b'"\\n"', b"\xff\xfe",
+)  # fmt: skip
+_IMAGE_ERRORS = (BadImage, OSError)
+
+
+def _image_target(name: str, make: Callable[[Path], Sequence[bytes]], **more: object) -> Target:
+    return Target(
+        name=name, seeds=make, read=_both, documented=_IMAGE_ERRORS, resize=False,
+        **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _events(folder: Path) -> Sequence[bytes]:
+    del folder
+    events = (
+        BuildStarted(plan={"schema": 1, "name": "x", "partitions": []}),
+        StepStarted(id="allocate", title="Allocate", argv=("a", "b")),
+        Progress(id="allocate", done=1, total=2),
+        Log(id="allocate", stream="stdout", text="a line"),
+        BuildFinished(status="failed", seconds=1.5, step="allocate", message="m", hint="h"),
+    )
+    return [b"\n".join(encode(event) for event in events) + b"\n"]
+
+
+def _bootspecs(folder: Path) -> Sequence[bytes]:
+    del folder
+    spec = {
+        "init": "/nix/store/x/init", "initrd": "/k/initrd", "kernel": "/k/bzImage",
+        "kernelParams": ["loglevel=4", "quiet"], "label": "NixOS 25.05", "system": "x86_64-linux",
+        "toplevel": "/nix/store/x",
+    }  # fmt: skip
+    whole = {
+        "org.nixos.bootspec.v1": spec,
+        "org.nixos.specialisation.v1": {"fast": {"org.nixos.bootspec.v1": spec}},
+    }
+    return [msgspec.json.encode(whole), msgspec.json.format(msgspec.json.encode(whole))]
+
+
+def _closures(folder: Path) -> Sequence[bytes]:
+    del folder
+    info = {"narHash": NIX_HASH, "narSize": 120, "references": ["/nix/store/a-b"], "ca": None}
+    return [
+        msgspec.json.encode({"/nix/store/a-b": info}),
+        msgspec.json.encode([info | {"path": "/nix/store/a-b", "valid": True}]),
+    ]
+
+
+def _outputs(folder: Path) -> Sequence[bytes]:
+    del folder
+    return [b"    (12.50/100%)\r    (100.00/100%)\r\nwarning: \x1b[31mred\x1b[0m\n\xff\xfe\n"]
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target(
+            name="spec", seeds=seeds.specs, read=_spec, documented=(Refused,), words=_TOML_WORDS,
+            suffix=".toml",
+        ),
+        Target(name="tar", seeds=seeds.tars, read=_tar, words=_TAR_WORDS, repair=seeds.tar_sums),
+        Target(name="packed-tar", seeds=seeds.packed_tars, read=_tar),
+        Target(name="bootspec", seeds=_bootspecs, read=_bootspec, words=_JSON_WORDS),
+        Target(
+            name="events", seeds=_events, read=read_record, documented=(Refused,),
+            words=_JSON_WORDS,
+        ),
+        Target(
+            name="closure", seeds=_closures, read=_closure, documented=(closure.BadClosure,),
+            words=_JSON_WORDS,
+        ),
+        Target(name="tool-output", seeds=_outputs, read=_lines, words=(b"\x1b[", b"\x08", b"\r")),
+        _image_target("gpt", seeds.gpts, repair=seeds.gpt_sums),
+        _image_target("mbr", seeds.mbrs),
+        _image_target("ext", seeds.exts),
+        _image_target("fat", seeds.fats),
+        _image_target("fat32", seeds.fat32s, size=seeds.FAT32_BYTES),
+        _image_target("qcow2", seeds.qcow2s),
+        _image_target("vdi", seeds.vdis),
+        _image_target("vhd", seeds.vhds),
+    )
+}  # fmt: skip
