@@ -167,6 +167,15 @@ def _guest_loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "there is no nix.system whose boot loader could be installed; the step is skipped",
             "set nix.system, or a loader of Diskwright's own in boot.loader",
         )
+    elif spec.boot.loader is None and settings.loader == "grub":
+        yield _warning(
+            "guest-loader-replaced",
+            "nix.install_boot_loader",
+            "the system's own installer would write to the disk itself, which takes a virtual "
+            "machine; Diskwright's GRUB is installed instead, with the menu of the system's "
+            "bootspec",
+            'boot.loader = "grub" says the same without a warning',
+        )
 
 
 def guest_loader_wanted(spec: ImageSpec, settings: Settings) -> bool:

@@ -129,7 +129,8 @@ _TABLE = (
         '"none"',
         "Boot loader to install.",
         choices=tuple(LOADERS),
-        compat='"nixos" where nix.system is given and nix.install_boot_loader holds',
+        compat='"nixos" where nix.system is given and nix.install_boot_loader holds; without an '
+        'ESP "grub" takes its place',
     ),
     Key(
         "boot.kernel",

@@ -29,6 +29,10 @@ _NAMESPACE_HINT = (
     "the installer runs in a user namespace, which this machine does not allow: see "
     'user_namespaces(7), or set boot.loader to "systemd-boot" or "grub", which need none'
 )
+_DEVICE_HINT = (
+    "its own messages are above; an installer that writes to the disk itself finds none here, and "
+    'boot.loader = "grub" or "systemd-boot" does its work from the system\'s bootspec'
+)
 
 
 async def install(work: Work) -> None:
@@ -44,9 +48,8 @@ async def install(work: Work) -> None:
         await work.tool(activate, accept=_ANY_STATUS)
         await work.tool(switch)
     except StepFailed as error:
-        if "namespace" in error.message:
-            raise StepFailed(error.message, _NAMESPACE_HINT) from error
-        raise
+        hint = _NAMESPACE_HINT if "namespace" in error.message else _DEVICE_HINT
+        raise StepFailed(error.message, hint) from error
     finally:
         _open_folders(root)
     work.loader_files += _files(work, root / _BOOT)

@@ -43,7 +43,7 @@ def test_defaults_of_our_own() -> None:
 def test_defaults_of_the_reference() -> None:
     settings = settled("compat = 'make-disk-image'\n[nix]\nsystem = '/nix/store/x'")
     assert (settings.name, settings.stem) == ("nixos-disk-image", "nixos")
-    assert (settings.table, settings.label, settings.loader) == ("legacy", "nixos", "nixos")
+    assert (settings.table, settings.label, settings.loader) == ("legacy", "nixos", "grub")
     assert (settings.additional_text, settings.boot_text) == ("512M", "256M")
     assert settings.root_partition_guid == "F222513B-DED1-49FA-B591-20CE86A2FE7F"
     assert settings.root_filesystem_uuid == "f222513b-ded1-49fa-b591-20ce86a2fe7f"
