@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,18 @@ _OVMF = (
     ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),  # Fedora
     ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),  # Arch
     ("/run/current-system/sw/FV/OVMF_CODE.fd", "/run/current-system/sw/FV/OVMF_VARS.fd"),  # Nix
+    # What QEMU itself brings, where a distribution leaves it in.
+    ("/usr/share/qemu/edk2-x86_64-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"),
+    (
+        "/run/current-system/sw/share/qemu/edk2-x86_64-code.fd",
+        "/run/current-system/sw/share/qemu/edk2-i386-vars.fd",
+    ),
 )
-_SYSTEMD_BOOT = (
-    "/usr/lib/systemd/boot/efi",
-    "/run/current-system/sw/lib/systemd/boot/efi",
-)
-_GRUB = (
-    "/usr/lib/grub",
-    "/run/current-system/sw/lib/grub",
-)
+# Folders, and the commands beside whose prefix they lie too (a Nix shell has no other place).
+_SYSTEMD_BOOT = ("/usr/lib/systemd/boot/efi", "/run/current-system/sw/lib/systemd/boot/efi")
+_SYSTEMD_COMMANDS = ("bootctl", "systemctl")
+_GRUB = ("/usr/lib/grub", "/run/current-system/sw/lib/grub")
+_GRUB_COMMANDS = ("grub-mkimage", "grub2-mkimage")  # Fedora's has the 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +67,22 @@ def find_firmware(code: str = "", variables: str = "") -> Firmware | None:
 
 def find_systemd_boot(name: str) -> Path | None:
     """Returns the path of a binary of systemd-boot ("systemd-bootx64.efi"), or None."""
-    return _first(_SYSTEMD_BOOT, name)
+    return _first(_SYSTEMD_BOOT, _SYSTEMD_COMMANDS, "lib/systemd/boot/efi", name)
+
+
+def find_mkimage() -> str | None:
+    """Returns the path of grub-mkimage, or None."""
+    return next(filter(None, map(shutil.which, _GRUB_COMMANDS)), None)
 
 
 def find_grub(target: str, name: str = "kernel.img") -> Path | None:
     """Returns a file of GRUB's modules for a target ("i386-pc", "boot.img"), or None."""
-    return _first(_GRUB, f"{target}/{name}")
+    return _first(_GRUB, _GRUB_COMMANDS, "lib/grub", f"{target}/{name}")
 
 
-def _first(folders: Sequence[str], name: str) -> Path | None:
-    for folder in folders:
-        path = Path(folder, name)
-        if path.is_file():
-            return path
-    return None
+def _first(folders: Sequence[str], commands: Sequence[str], below: str, name: str) -> Path | None:
+    """Returns a file of one of the folders, else of `below` the prefix of one of the commands."""
+    found = [path for path in map(shutil.which, commands) if path is not None]
+    prefixes = (Path(path).resolve().parents[1] for path in found)
+    paths = (Path(folder, name) for folder in (*folders, *(p / below for p in prefixes)))
+    return next((path for path in paths if path.is_file()), None)

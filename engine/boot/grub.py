@@ -60,16 +60,17 @@ class BootCode:
 ROOT_PARTITION = {"legacy": "msdos1", "legacy+gpt": "gpt2", "efi": "gpt2", "hybrid": "gpt3"}
 
 
-def mkimage_argv(target: str, partition: str, output: str) -> tuple[str, ...]:
+def mkimage_argv(tool: str, target: str, partition: str, output: str) -> tuple[str, ...]:
     """Returns the grub-mkimage call for a core image that reads its menu from a partition.
 
     Args:
+        tool: grub-mkimage(1).
         target: Key of `TARGET_MODULES`.
         partition: Of the disk that the core is started from, in GRUB's words ("gpt2").
         output: Path of the core image.
     """
     return (
-        "grub-mkimage", "-O", target, "-p", f"(,{partition})/boot/grub", "-o", output,
+        tool, "-O", target, "-p", f"(,{partition})/boot/grub", "-o", output,
         *TARGET_MODULES[target],
     )  # fmt: skip
 

@@ -6,7 +6,6 @@ Read-only: binaries are read, and grub-mkimage writes into memory that no file s
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from engine.boot import grub, systemd_boot, uki
 from engine.boot.architecture import Architecture
-from engine.boot.firmware import find_grub, find_systemd_boot
+from engine.boot.firmware import find_grub, find_mkimage, find_systemd_boot
 
 _MKIMAGE_SECONDS = 30
 
@@ -102,7 +101,7 @@ def _read(path: Path | None, lacking: Missing, missing: list[Missing]) -> bytes:
 
 
 def _core(target: str, partition: str, lacking: Missing, missing: list[Missing]) -> bytes:
-    if not target or find_grub(target) is None or shutil.which("grub-mkimage") is None:
+    if not target or find_grub(target) is None or find_mkimage() is None:
         missing.append(lacking)
         return b""
     return mkimage(target, partition)
@@ -116,7 +115,8 @@ def mkimage(target: str, partition: str) -> bytes:
         OSError: grub-mkimage failed; the message holds what it said.
     """
     with _memory("core") as (output, output_path):
-        argv = grub.mkimage_argv(target, partition, output_path)
+        tool = find_mkimage() or "grub-mkimage"
+        argv = grub.mkimage_argv(tool, target, partition, output_path)
         done = subprocess.run(
             argv, pass_fds=(output,), stdin=subprocess.DEVNULL, capture_output=True,
             timeout=_MKIMAGE_SECONDS, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},

@@ -85,10 +85,12 @@ def boot_is_a_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def no_grub(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firmware, "_GRUB", ())
+    monkeypatch.setattr(firmware, "_GRUB_COMMANDS", ())
 
 
 def no_systemd_boot(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firmware, "_SYSTEMD_BOOT", ())
+    monkeypatch.setattr(firmware, "_SYSTEMD_COMMANDS", ())
 
 
 def no_ovmf(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
