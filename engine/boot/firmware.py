@@ -82,7 +82,7 @@ def find_grub(target: str, name: str = "kernel.img") -> Path | None:
 
 def _first(folders: Sequence[str], commands: Sequence[str], below: str, name: str) -> Path | None:
     """Returns a file of one of the folders, else of `below` the prefix of one of the commands."""
-    found = [path for path in map(shutil.which, commands) if path is not None]
+    found = [path for command in commands if (path := shutil.which(command))]
     prefixes = (Path(path).resolve().parents[1] for path in found)
     paths = (Path(folder, name) for folder in (*folders, *(p / below for p in prefixes)))
     return next((path for path in paths if path.is_file()), None)
