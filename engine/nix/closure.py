@@ -117,15 +117,19 @@ def _hex(text: str) -> str:
     if kind != "sha256":
         raise BadClosure(f"hash {text!r} is not a SHA-256")
     if len(digest) == 64:
-        return digest
-    if len(digest) == 44:
-        return base64.b64decode(digest).hex()
-    if len(digest) == 52:
+        raw = bytes.fromhex(digest)
+    elif len(digest) == 44:
+        raw = base64.b64decode(digest, validate=True)
+    elif len(digest) == 52:
         number = 0
         for character in digest:
             number = number * 32 + _BASE32.index(character)
-        return number.to_bytes(33, "big")[-32:][::-1].hex()
-    raise BadClosure(f"hash {text!r} has no length that Nix uses")
+        raw = number.to_bytes(33, "big")[-32:][::-1]
+    else:
+        raw = b""
+    if len(raw) != 32:
+        raise BadClosure(f"hash {text!r} is not one that Nix writes")
+    return raw.hex()
 
 
 @dataclass(frozen=True)
