@@ -70,7 +70,7 @@ def _refused(plan: Plan) -> bool:
     """Prints the problems of a plan; whether they keep it from being built."""
     from engine.problem import errors
 
-    show_problems(plan)
+    show_problems(plan.problems)
     return bool(errors(plan.problems))
 
 

@@ -25,10 +25,12 @@ def run(args: argparse.Namespace) -> int:
     from engine.problem import errors
 
     plan = plan_for(args)
+    wrong = errors(plan.problems)
     if args.json:
         print(msgspec.json.format(msgspec.json.encode(to_json(plan)), indent=1).decode())
+        show_problems(wrong)
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
         print(to_text(plan, width))
-        show_problems(plan)
-    return exits.REFUSED if errors(plan.problems) else exits.DONE
+        show_problems(plan.problems)
+    return exits.REFUSED if wrong else exits.DONE

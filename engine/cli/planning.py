@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.plan.model import Plan
+    from engine.problem import Problem
 
 
 def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +46,9 @@ def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: boo
     return replace(plan, problems=loaded.locate(plan.problems))
 
 
-def show_problems(plan: Plan) -> None:
-    """Prints every problem of a plan on standard error."""
-    for problem in plan.problems:
+def show_problems(problems: Iterable[Problem]) -> None:
+    """Prints problems on standard error, a line each."""
+    for problem in problems:
         print(f"{problem.severity}: {problem.line()}", file=sys.stderr)
 
 

@@ -45,7 +45,7 @@ class Accounts:
             findings.add(
                 f"unknown-{key}",
                 f"{key} {name!r} cannot be looked up: the image's {file} {table}",
-                f"Give a number, or contents that bring {file}.",
+                f"give a number, or contents that bring {file}",
                 key=key,
             )
             return None
@@ -53,7 +53,7 @@ class Accounts:
             findings.add(
                 f"unknown-{key}",
                 f"there is no {key} {name!r} in the image's {file} ({len(table)} {key}s)",
-                f"Give a number, or add the {key} to that file.",
+                f"give a number, or add the {key} to that file",
                 key=key,
             )
             return None

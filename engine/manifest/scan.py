@@ -151,14 +151,14 @@ def _scan_content(
         findings.add(
             "target-climbs-out",
             f"/{shown(target)} climbs out of where it starts (..)",
-            "Write the target without `..`.",
+            "write the target without `..`",
             key="target",
         )
     elif not is_glob(content.source) and not os.path.lexists(content.source):
         findings.add(
             "source-missing",
             f"{shown(os.fsencode(content.source))} does not exist",
-            "Check the path; a relative one starts at the folder of the spec.",
+            "check the path; a relative one starts at the folder of the spec",
         )
     elif content.extract:
         kind = "archive"
@@ -182,7 +182,7 @@ def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> 
         try:
             mode = parse_mode(content.mode, literal=settings.compat == "make-disk-image")
         except ValueError as error:
-            findings.add("bad-mode", str(error), "Correct the mode.", key="mode")
+            findings.add("bad-mode", str(error), "correct the mode", key="mode")
     newest = _newest_ns(settings)
     uid, gid = owners.numeric(content.user), owners.numeric(content.group)
     owner = (uid, gid) if uid is not None and gid is not None else None
@@ -220,7 +220,7 @@ def _walk_glob(pattern: bytes, target: bytes, walk: Walk) -> None:
         walk.findings.add(
             "glob-without-match",
             f"nothing matches {shown(pattern)}",
-            "Check the pattern: `*` stands for any part of a name but a leading dot.",
+            "check the pattern: `*` stands for any part of a name but a leading dot",
         )
     taken: dict[bytes, bytes] = {}
     for path in sorted(matches, key=os.path.basename):
@@ -230,7 +230,7 @@ def _walk_glob(pattern: bytes, target: bytes, walk: Walk) -> None:
                 "duplicate-target",
                 f"{shown(taken[name])} and {shown(path)} would both be {shown(name)} in"
                 f" /{shown(target)}: only one of them can be there",
-                "Narrow the pattern, or exclude one.",
+                "narrow the pattern, or exclude one",
             )
             continue
         taken[name] = path
@@ -304,7 +304,7 @@ def _dotfiles(entries: Sequence[Entry]) -> list[Problem]:
             "warning",
             "contents",
             f"{names}{more} would be missing from the reference's image, and are kept in this one",
-            "Exclude them where the image has to be without them.",
+            "exclude them where the image has to be without them",
         )
     ]
 
@@ -317,5 +317,5 @@ def _closed_root(root: Entry) -> Problem:
         "contents",
         f"the root directory of the image is mode {root.mode & 0o7777:04o}{origin}:"
         " only its owner can enter the file system",
-        "Give the source folder mode 755, or leave directories out of `mode`.",
+        "give the source folder mode 755, or leave directories out of `mode`",
     )

@@ -78,7 +78,7 @@ class Tree:
             findings.add(
                 "target-leads-nowhere",
                 f"/{shown(target)} cannot be made in the image: {error}",
-                "Name a target whose parents are directories, or links that lead to one.",
+                "name a target whose parents are directories, or links that lead to one",
                 key="target",
             )
             return None
@@ -87,7 +87,7 @@ class Tree:
             findings.add(
                 "duplicate-target",
                 f"duplicate entry /{shown(target)} -> {part.origin}: the target exists already",
-                "The reference refuses a target that an earlier entry made; name a new one.",
+                "the reference refuses a target that an earlier entry made; name a new one",
                 key="target",
             )
             return None
@@ -97,7 +97,7 @@ class Tree:
                 "target-not-a-directory",
                 f"/{shown(above)} must be a directory to hold {part.origin},"
                 f" and is a file from {_origin(holder)}",
-                "Choose another target.",
+                "choose another target",
                 key="target",
             )
             return None
@@ -166,7 +166,7 @@ class Tree:
             findings.add(
                 "file-and-directory",
                 f"{both}: one is a directory, the other is not",
-                "Leave one of the two out (exclude), or give it another target.",
+                "leave one of the two out (exclude), or give it another target",
                 key="target",
             )
             return False
@@ -174,7 +174,7 @@ class Tree:
             findings.add(
                 "replaced",
                 f"{both}: the later one replaces the earlier, as the reference has it",
-                "Leave one of the two out to silence this.",
+                "leave one of the two out to silence this",
                 key="target",
                 severity="warning",
             )
@@ -183,7 +183,7 @@ class Tree:
         findings.add(
             "duplicate-target",
             f"{both}: only one of them can be there",
-            "Leave one of the two out (exclude), or give it another target.",
+            "leave one of the two out (exclude), or give it another target",
             key="target",
         )
         return False

@@ -24,7 +24,7 @@ _TYPES = {
     b"0": stat.S_IFREG, b"2": stat.S_IFLNK, b"3": stat.S_IFCHR, b"4": stat.S_IFBLK,
     b"5": stat.S_IFDIR, b"6": stat.S_IFIFO, b"D": stat.S_IFDIR,
 }  # fmt: skip
-_HINT = "Make the archive again, or check that it was copied whole."
+_HINT = "make the archive again, or check that it was copied whole"
 
 
 def unpack(path: bytes, target: bytes, walk: Walk) -> None:
@@ -38,7 +38,7 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
-        add("archive-no-file", f"{shown(path)} is no regular file", "Name a tar archive.")
+        add("archive-no-file", f"{shown(path)} is no regular file", "name a tar archive")
         return
     unpacking = _Unpacking(path, target, walk, ArchiveSource(path, stamp_of(status)))
     try:
@@ -51,7 +51,7 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
         add(
             "tool-missing",
             f"{shown(path)} needs the program {error} to be unpacked, which is not installed",
-            f"Install the package {error}, or pack the archive with gzip or xz.",
+            f"install the package {error}, or pack the archive with gzip or xz",
         )
     except (BadArchive, *CORRUPT) as error:
         add("archive-damaged", f"{shown(path)} is no tar archive or damaged: {error}", _HINT)
@@ -166,7 +166,7 @@ class _Unpacking:
                     "acl-left-out",
                     f"{shown(self._archive)}: the access list of {shown(member.name)}"
                     f" is left out: {error}",
-                    "Archive with numeric owners (tar --xattrs --xattrs-include='*').",
+                    "archive with numeric owners (tar --xattrs --xattrs-include='*')",
                     severity="warning",
                 )
         return tuple(sorted(found.items()))
@@ -194,7 +194,7 @@ class _Unpacking:
         self._walk.findings.add(
             "archive-member-refused",
             f"{shown(self._archive)}: member {shown(member.name)} {what}",
-            "Exclude it, or make the archive without it.",
+            "exclude it, or make the archive without it",
         )
 
     def finish(self) -> None:
@@ -238,7 +238,7 @@ class _Unpacking:
                     "archive-member-refused",
                     f"{shown(self._archive)}: /{shown(path)} lies below a file, or a link that"
                     " leads out of the archive",
-                    "Exclude it, or make the archive without it.",
+                    "exclude it, or make the archive without it",
                 )
                 continue
             ours = copy(entry)

@@ -33,7 +33,7 @@ _ROOT = (0, 0)
 _ALWAYS = sys.maxsize
 _UNSUPPORTED = {errno.ENOTSUP, errno.ENOSYS}
 _NOT_FOR_US = {errno.ENODATA, errno.EPERM, errno.EACCES, *_UNSUPPORTED}
-_CHANGED_HINT = "Wait until nothing writes to the source any more, then scan again."
+_CHANGED_HINT = "wait until nothing writes to the source any more, then scan again"
 
 Attributes = tuple[tuple[bytes, bytes], ...]
 
@@ -248,7 +248,7 @@ class Walk:
         self.findings.add(
             "socket-left-out",
             f"{shown(path)} is a socket; it is left out",
-            "It means something only to the process that made it; exclude it to silence this.",
+            "it means something only to the process that made it; exclude it to silence this",
             severity="warning",
         )
 
@@ -259,7 +259,7 @@ class Walk:
             self.findings.add(
                 "source-unreadable",
                 f"{shown(path)} cannot be read ({reason})",
-                "Make it readable for the user who builds, or exclude it.",
+                "make it readable for the user who builds, or exclude it",
             )
         elif error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
             self.findings.add(
@@ -271,7 +271,7 @@ class Walk:
             self.findings.add(
                 "source-failed",
                 f"{shown(path)} cannot be read ({reason})",
-                "Check the disk or the network behind it, or exclude it.",
+                "check the disk or the network behind it, or exclude it",
             )
 
 

@@ -1,0 +1,1 @@
+"""What the project promises, tried from outside as its users meet it."""
