@@ -12,10 +12,8 @@ async def run(work: Work) -> None:
     OUT is the folder whose contents become the output folder's, so that a hook that fails
     leaves nothing behind and one that adds files has them published with the rest.
     """
-    folder, image = work.staging.folder, finish_image(work)
+    folder, image = str(work.staging.folder), str(finish_image(work))
+    # Under make-disk-image's own names, too: a postVM text runs here as it stands.
+    names = {"OUT": folder, "DISK_IMAGE": image, "out": folder, "diskImage": image}
     for argv in work.step.argv:
-        await work.tool(
-            argv,
-            extra={"OUT": str(folder), "DISK_IMAGE": str(image), "diskImage": str(image)},
-            verbatim=True,
-        )
+        await work.tool(argv, extra=names, verbatim=True)
