@@ -82,7 +82,9 @@ def find_grub(target: str, name: str = "kernel.img") -> Path | None:
 
 def _first(folders: Sequence[str], commands: Sequence[str], below: str, name: str) -> Path | None:
     """Returns a file of one of the folders, else of `below` the prefix of one of the commands."""
-    found = [path for command in commands if (path := shutil.which(command))]
-    prefixes = (Path(path).resolve().parents[1] for path in found)
-    paths = (Path(folder, name) for folder in (*folders, *(p / below for p in prefixes)))
-    return next((path for path in paths if path.is_file()), None)
+    homes = [Path(folder) for folder in folders]
+    for command in commands:
+        found = shutil.which(command)
+        if found is not None:
+            homes.append(Path(found).resolve().parents[1] / below)
+    return next((home / name for home in homes if (home / name).is_file()), None)
