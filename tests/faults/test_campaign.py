@@ -51,6 +51,7 @@ exec "$@"
 def folder() -> Iterator[Path]:
     """A folder that an ordinary user can get at, unlike those of pytest."""
     with tempfile.TemporaryDirectory(prefix="diskwright-faults-", ignore_cleanup_errors=True) as at:
+        Path(at).chmod(0o711)
         yield Path(at)
 
 

@@ -1,0 +1,1 @@
+"""Builds by an ordinary user, who can mount nothing."""
