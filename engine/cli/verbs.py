@@ -46,6 +46,7 @@ _TABLE = (
     Verb("boot", "start an image in QEMU, on the serial console", "engine.cli.boot"),
     Verb("inspect", "show what an image holds: table, file systems, files", "engine.cli.inspect"),
     Verb("diff", "show what differs between two images", "engine.cli.diff"),
+    Verb("verify", "check the sums, manifest and image of an output folder", "engine.cli.verify"),
     Verb("check", "build twice under perturbed conditions and compare", "engine.cli.check"),
     Verb("import", "make a spec from make-disk-image arguments", "engine.cli.import_"),
     Verb("export", "write a spec as a call of make-disk-image", "engine.cli.export"),

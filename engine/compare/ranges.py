@@ -11,7 +11,8 @@ _PIECE = 1 << 20
 _GRAIN = 64
 """Differing bytes closer than this are reported as one range."""
 
-_EQUAL = re.compile(rb"^\0+|\0{%d,}" % _GRAIN)
+_DIFFERENT = re.compile(rb"[^\0]")
+_EQUAL = bytes(_GRAIN)
 
 Range = tuple[int, int]
 """Start and end (exclusive), in bytes."""
@@ -60,10 +61,12 @@ def _runs(left: bytes, right: bytes) -> Iterator[Range]:
     """Yields differing runs of two equally long, unequal pieces."""
     mixed = int.from_bytes(left, "little") ^ int.from_bytes(right, "little")
     delta = mixed.to_bytes(len(left), "little")
-    at = 0
-    for gap in _EQUAL.finditer(delta):
-        if gap.start() > at:
-            yield at, gap.start()
-        at = gap.end()
-    if at < len(delta):
-        yield at, at + len(delta[at:].rstrip(b"\0"))
+    end = len(delta.rstrip(b"\0"))
+    found = _DIFFERENT.search(delta)
+    while found:
+        gap = delta.find(_EQUAL, found.start(), end)
+        if gap < 0:
+            yield found.start(), end
+            return
+        yield found.start(), gap
+        found = _DIFFERENT.search(delta, gap)

@@ -16,6 +16,8 @@ from engine.pipeline.sparse import data_ranges, zeros
 from engine.provenance.bmap import BLOCK
 
 _CHUNK = 1 << 20
+_UNPACKED_AT_ONCE = 1 << 12
+"""Bytes of a compressed image; zeros unpack to some thousand times as much."""
 _ZSTD_LEVEL = 3
 _XZ_PRESET = 6
 
@@ -127,19 +129,33 @@ def verify_packed(path: Path, kind: str, size: int, cancelled: Callable[[], bool
     Raises:
         StepFailed: It does not unpack, or to another size.
     """
-    opener = zstandard.open if kind == "zst" else lzma.open
+    unpacker = _unpacker(kind)
     total = 0
     try:
-        with opener(path, "rb") as reader:
-            while not cancelled():
-                piece = reader.read(_CHUNK)
-                if not piece:
-                    break
-                total += len(piece)
+        with path.open("rb") as reader:
+            while not cancelled() and (packed := reader.read(_UNPACKED_AT_ONCE)):
+                total += len(unpacker.decompress(packed))
     except (zstandard.ZstdError, lzma.LZMAError, EOFError) as error:
         raise StepFailed(f"the compressed image does not unpack: {error}") from error
-    if total != size and not cancelled():
+    if cancelled():
+        return
+    if not unpacker.eof:
+        raise StepFailed("the compressed image does not unpack: it ends early")
+    if total != size:
         raise StepFailed(f"the compressed image unpacks to {total} bytes, not {size}")
+
+
+class _Unpacker(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def _unpacker(kind: str) -> _Unpacker:
+    if kind == "zst":
+        return zstandard.ZstdDecompressor().decompressobj()
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ)
 
 
 def _read_whole(handle: int, piece: memoryview, at: int, path: Path) -> None:

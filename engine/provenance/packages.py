@@ -180,6 +180,9 @@ _RPM_TAGS = {
     1000: "name", 1001: "version", 1002: "release", 1003: "epoch", 1011: "vendor",
     1014: "license", 1020: "url", 1022: "architecture", 1044: "source",
 }  # fmt: skip
+# In memory there is no write-ahead log: these bytes of the header say that none is used (SQLite,
+# "Database File Format", 1.3.3).
+_NO_LOG = b"\1\1"
 _RPM_STRINGS, _RPM_INTEGER = frozenset({6, 8, 9}), 4
 
 
@@ -189,7 +192,7 @@ def _rpm(data: bytes) -> Iterator[Package]:
 
     with closing(sqlite3.connect(":memory:")) as database:
         try:
-            database.deserialize(data)
+            database.deserialize(data[:18] + _NO_LOG + data[20:])
             rows = database.execute("SELECT blob FROM Packages").fetchall()
         except (sqlite3.Error, OverflowError) as error:
             raise BadDatabase(f"no rpm database: {error}") from error

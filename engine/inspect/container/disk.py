@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +156,9 @@ def open_disk(path: Path) -> Disk:
     """
     from engine.inspect.container import qcow2, vdi, vhd
 
+    kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
+        raise BadImage(f"{path.name} is neither a file nor a disk")
     with path.open("rb") as file:
         head = file.read(512)
         file.seek(0, os.SEEK_END)

@@ -91,12 +91,15 @@ def test_tools_make_what_is_planned(table: str, compat: str, tmp_path: Path) -> 
 
 def test_steps_follow_the_plan() -> None:
     bare = [step.id for step in plan(settings("none")).steps]
-    assert bare == ["allocate", "make-root", "populate-root", "check-root", "checksum", "publish"]
+    assert bare == [
+        "allocate", "make-root", "populate-root", "check-root", "checksum", "record", "publish",
+    ]  # fmt: skip
     esp = Contents(esp=manifest([file(b"A", 5)]))
     full = [step.id for step in plan(settings("hybrid", output="qcow2"), esp).steps]
     assert full == [
         "allocate", "table", "identifiers", "make-root", "populate-root", "make-esp",
-        "populate-esp", "check-root", "check-esp", "convert", "checksum", "publish",
+        "populate-esp", "check-root", "check-esp", "convert", "checksum", "record",
+        "publish",
     ]  # fmt: skip
 
 

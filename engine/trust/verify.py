@@ -1,0 +1,239 @@
+"""Holds an output folder against its own records: sums, manifest and image must agree."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import msgspec
+
+from engine.inspect.container import BadImage
+from engine.inspect.image import Image, Part, open_image
+from engine.pipeline.sparse import sha256
+from engine.pipeline.staging import RECORD
+from engine.pipeline.steps.names import HYDRA, MANIFEST
+from engine.problem import Problem, Refused, quote
+from engine.provenance import sums
+
+_MAX_RECORD = 64 << 20
+_IMAGES = (".img", ".qcow2", ".vdi", ".vhd")
+_NOT_LISTED = {RECORD, HYDRA, sums.NAME}
+"""The record outlives the sums by a few lines, the products name this machine's folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: A file, or what of the image.
+        verdict: "ok", "bad", or "not checked".
+        why: What is wrong, or why it was not checked.
+    """
+
+    what: str
+    verdict: Literal["ok", "bad", "not checked"]
+    why: str = ""
+
+
+def verify(outdir: Path) -> tuple[Finding, ...]:
+    """Checks every sum, the manifest against the sums, and the image against the manifest.
+
+    Raises:
+        Refused: The folder holds no SHA256SUMS.
+        OSError: It cannot be read.
+    """
+    listed = _listed(outdir)
+    findings = [*_sums(outdir, listed), *_others(outdir, listed)]
+    manifest = _manifest(outdir)
+    if manifest is None:
+        findings.append(Finding(MANIFEST, "bad", "cannot be read as the record of a build"))
+    else:
+        findings += _outputs(manifest, listed)
+        findings += _image(outdir, manifest)
+    return tuple(findings)
+
+
+def _listed(outdir: Path) -> dict[str, str]:
+    path = outdir / sums.NAME
+    try:
+        return sums.loads(_small(path))
+    except FileNotFoundError:
+        message = f"{outdir} holds no {sums.NAME}: it is not the output folder of a build"
+        raise Refused([Problem("no-sums", "error", "", message)]) from None
+    except sums.BadSums as error:
+        raise Refused([Problem("bad-sums", "error", "", f"{path}: {error}")]) from None
+
+
+def _small(path: Path) -> bytes:
+    """Returns a record's bytes: of a regular file, of no more than a record can have."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_RECORD:
+        raise OSError(errno.EINVAL, "no file that a build writes", str(path))
+    return path.read_bytes()
+
+
+def _sums(outdir: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
+    for name, expected in listed.items():
+        parts = PurePosixPath(name).parts
+        path = outdir / name
+        if not parts or parts[0] == "/" or ".." in parts:
+            yield Finding(quote(name), "bad", "leads out of the folder; it was not read")
+            continue
+        try:
+            kind = path.lstat().st_mode
+            if not stat.S_ISREG(kind):
+                yield Finding(quote(name), "bad", "is no regular file; it was not read")
+                continue
+            found = sha256(path, lambda done, total: None, lambda: False)
+        except OSError as error:
+            yield Finding(quote(name), "bad", os.strerror(error.errno or 0))
+            continue
+        if found == expected:
+            yield Finding(quote(name), "ok")
+        else:
+            yield Finding(quote(name), "bad", f"SHA-256 is {found}, recorded as {expected}")
+
+
+def _others(outdir: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
+    """Yields what lies in the folder and no sum vouches for."""
+    for path in sorted(outdir.rglob("*")):
+        name = path.relative_to(outdir).as_posix()
+        if not path.is_dir() and name not in listed and name not in _NOT_LISTED:
+            why = "no sum covers it"
+            if name.startswith(sums.NAME):
+                why = "a signature; check it with the program that made it"
+            yield Finding(quote(name), "not checked", why)
+
+
+def _manifest(outdir: Path) -> dict[str, Any] | None:
+    try:
+        found = msgspec.json.decode(_small(outdir / MANIFEST))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _outputs(manifest: dict[str, Any], listed: Mapping[str, str]) -> Iterator[Finding]:
+    """Yields whether manifest and sums name the same outputs."""
+    try:
+        recorded = {output["path"]: output["sha256"] for output in manifest["outputs"]}
+    except (KeyError, TypeError):
+        yield Finding(f"{MANIFEST}, outputs", "bad", "are missing")
+        return
+    expected = {name: value for name, value in listed.items() if name != MANIFEST}
+    if recorded == expected:
+        yield Finding(f"{MANIFEST}, outputs", "ok")
+    else:
+        names = sorted({str(name) for name, _ in recorded.items() ^ expected.items()})
+        why = f"not as in {sums.NAME}: {', '.join(names)}"
+        yield Finding(f"{MANIFEST}, outputs", "bad", why)
+
+
+def _image(outdir: Path, manifest: dict[str, Any]) -> Iterator[Finding]:
+    """Yields whether the image is what the plan in the manifest says."""
+    try:
+        plan = manifest["plan"]
+        names = [name for name in plan["outputs"] if str(name).endswith(_IMAGES)]
+        if not names:
+            yield Finding("image", "not checked", "only its compressed form is here")
+            return
+        image = open_image(outdir / PurePosixPath(names[0]).name)
+    except (KeyError, TypeError):
+        yield Finding(f"{MANIFEST}, plan", "bad", "is missing")
+        return
+    except (OSError, BadImage) as error:
+        yield Finding("image", "bad", f"cannot be read: {error}")
+        return
+    with image.disk:
+        try:
+            wrong = list(_differences(image, plan))
+        except (KeyError, TypeError, AttributeError) as error:
+            yield Finding(f"{MANIFEST}, plan", "bad", f"is not whole: {error!r}")
+        except (BadImage, struct.error) as error:
+            yield Finding("image", "bad", f"is damaged: {error}")
+        else:
+            verdict: Literal["ok", "bad"] = "bad" if wrong else "ok"
+            yield Finding("image against the plan", verdict, "; ".join(wrong))
+
+
+def _differences(image: Image, plan: dict[str, Any]) -> Iterator[str]:
+    """Yields how table and file systems differ from the plan, a field at a time."""
+    pairs: list[tuple[str, object, object]] = [
+        ("bytes of the disk", plan["disk"]["bytes"], image.disk.size),
+        ("table", plan["disk"]["table"], image.table.kind),
+        ("disk GUID", plan["disk"]["guid"], image.table.guid),
+        ("disk signature", plan["disk"]["signature"], _signature(image, plan)),
+    ]
+    parts = {part.partition.number if part.partition else 0: part for part in image.parts}
+    planned = {partition["number"]: partition for partition in plan["partitions"]}
+    if plan["disk"]["table"] == "none":
+        planned = {0: {"filesystem": plan["filesystem"]}}
+    pairs.append(("partitions", sorted(planned), sorted(parts)))
+    for number in planned.keys() & parts.keys():
+        pairs += _of_partition(number, planned[number], parts[number])
+    for what, wanted, found in pairs:
+        if _plain(wanted) != _plain(found):
+            yield f"{what}: planned {wanted}, found {found}"
+
+
+def _signature(image: Image, plan: dict[str, Any]) -> str | None:
+    """Returns the disk signature where the plan has one: a GPT's protective MBR may hold any."""
+    return image.table.signature if plan["disk"]["signature"] else None
+
+
+def _of_partition(
+    number: int, planned: dict[str, Any], part: Part
+) -> Iterator[tuple[str, object, object]]:
+    where = f"partition {number}"
+    if part.partition is not None:
+        for field in ("start", "sectors", "guid", "name"):
+            yield f"{where}, {field}", planned[field], getattr(part.partition, field)
+    wanted, found = planned.get("filesystem"), part.filesystem
+    if wanted is not None:
+        yield f"{where}, file system", wanted["type"], found.type if found else part.trouble
+    if wanted is not None and found is not None:
+        yield f"{where}, label", wanted["label"], found.label
+        yield f"{where}, UUID", wanted["uuid"], found.uuid
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value).lower()
+
+
+def to_json(findings: tuple[Finding, ...]) -> str:
+    """Returns the findings as `verify --json` prints them."""
+    return json.dumps(
+        {
+            "schema": 1,
+            "verified": not bad(findings),
+            "findings": [
+                {"what": found.what, "verdict": found.verdict, "why": found.why}
+                for found in findings
+            ],
+        },
+        indent=1,
+    )
+
+
+def to_text(findings: tuple[Finding, ...]) -> str:
+    """Returns the findings for a terminal."""
+    lines = [
+        f"{found.verdict:<11}  {found.what}" + (f": {found.why}" if found.why else "")
+        for found in findings
+    ]
+    wrong = len(bad(findings))
+    lines.append("verified" if not wrong else f"NOT verified: {wrong} of {len(findings)} are bad")
+    return "\n".join(lines)
+
+
+def bad(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Returns the findings that speak against the folder."""
+    return tuple(found for found in findings if found.verdict == "bad")
