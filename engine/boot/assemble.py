@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.boot import grub, kernels, systemd_boot, uki
@@ -138,48 +139,40 @@ def _efi_entries(menu: tuple[MenuEntry, ...], paths: list[str]) -> tuple[tuple[s
 
 def _unfit(
     settings: Settings, entry: MenuEntry, architecture: Architecture | None
-) -> tuple[Problem, ...]:
-    loader = LOADERS[settings.loader]
+) -> Iterator[Problem]:
+    """Yields why a kernel and what is to start it do not go together."""
+    loader, kernel = LOADERS[settings.loader], entry.kernel_path
     if architecture is None:
-        return (
-            _error(
-                "kernel-unknown", "boot.kernel",
-                f"{entry.kernel_path} is no kernel that a loader can start: it has neither the "
-                "header of an x86-64 bzImage nor that of an arm64 Image",
-                "give the bootable image (vmlinuz), not the ELF file vmlinux",
-            ),
+        yield _error(
+            "kernel-unknown", "boot.kernel",
+            f"{kernel} is no kernel that a loader can start: it has neither the header of an "
+            "x86-64 bzImage nor that of an arm64 Image",
+            "give the bootable image (vmlinuz), not the ELF file vmlinux",
         )  # fmt: skip
-    if architecture.name not in loader.architectures:
-        return (
-            _error(
-                "loader-architecture", "boot.loader",
-                f"{loader.title} is for {', '.join(loader.architectures)}, and "
-                f"{entry.kernel_path} is a kernel for {architecture.name}",
-                'take "systemd-boot" or "uki"',
-                Fix("Take systemd-boot", (("boot.loader", "systemd-boot"),)),
-            ),
+    elif architecture.name not in loader.architectures:
+        yield _error(
+            "loader-architecture", "boot.loader",
+            f"{loader.title} is for {', '.join(loader.architectures)}, and {kernel} is a kernel "
+            f"for {architecture.name}",
+            'take "systemd-boot" or "uki"',
+            Fix("Take systemd-boot", (("boot.loader", "systemd-boot"),)),
         )  # fmt: skip
-    if boots_by_bios(settings) and not architecture.grub_bios:
-        return (
-            _error(
-                "no-bios", "layout.table",
-                f"layout {settings.table} starts under a BIOS, and {entry.kernel_path} is a "
-                f"kernel for {architecture.name}, which has none",
-                'take layout.table = "efi"',
-                Fix("Start under UEFI only", (("layout.table", "efi"),)),
-            ),
+    elif boots_by_bios(settings) and not architecture.grub_bios:
+        yield _error(
+            "no-bios", "layout.table",
+            f"layout {settings.table} starts under a BIOS, and {kernel} is a kernel for "
+            f"{architecture.name}, which has none",
+            'take layout.table = "efi"',
+            Fix("Start under UEFI only", (("layout.table", "efi"),)),
         )  # fmt: skip
-    if boots_by_bios(settings) and settings.sector_size != _BIOS_SECTOR:
-        return (
-            _error(
-                "bios-sector-size", "layout.sector_size",
-                f"is {settings.sector_size}, and a BIOS reads disks of {_BIOS_SECTOR}-byte "
-                f"sectors only; layout {settings.table} starts under a BIOS",
-                f'take {_BIOS_SECTOR}, or layout.table = "efi"',
-                Fix(f"Use {_BIOS_SECTOR}", (("layout.sector_size", _BIOS_SECTOR),)),
-            ),
+    elif boots_by_bios(settings) and settings.sector_size != _BIOS_SECTOR:
+        yield _error(
+            "bios-sector-size", "layout.sector_size",
+            f"is {settings.sector_size}, and a BIOS reads disks of {_BIOS_SECTOR}-byte sectors "
+            f"only; layout {settings.table} starts under a BIOS",
+            f'take {_BIOS_SECTOR}, or layout.table = "efi"',
+            Fix(f"Use {_BIOS_SECTOR}", (("layout.sector_size", _BIOS_SECTOR),)),
         )  # fmt: skip
-    return ()
 
 
 def _error(code: str, path: str, message: str, hint: str, fix: Fix | None = None) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from engine.boot.qemu import Machine
     from engine.pipeline.proof import Verdict
 
+_COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd -d", b"\xfd7zXZ\0": "unxz -k", b"\x1f\x8b": "gunzip -k"}
 _TIMEOUT = 180.0
 _MEMORY = 1024
 
@@ -89,6 +91,7 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
     if args.memory <= 0:
         raise _refuse("bad-memory", f"--memory is {args.memory}, but must be above 0")
     with refused():
+        _refuse_compressed(args.image)
         image = open_image(args.image)
         with image.disk:
             report = image_report(image)
@@ -107,6 +110,17 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
         )
         for code, variables in pairs
     ]  # fmt: skip
+
+
+def _refuse_compressed(image: Path) -> None:
+    with image.open("rb") as file:
+        head = file.read(max(map(len, _COMPRESSED)))
+    for magic, command in _COMPRESSED.items():
+        if head.startswith(magic):
+            raise _refuse(
+                "compressed-image", f"{image} is compressed, and QEMU reads no such disk",
+                f"unpack it first: {command} {shlex.quote(str(image))}",
+            )  # fmt: skip
 
 
 def _firmware(variables: Path | None) -> tuple[str, str]:

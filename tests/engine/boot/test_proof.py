@@ -187,12 +187,14 @@ def test_the_command_says_what_it_saw(
         (["{image}", "--efi-vars", "{folder}/none.fd"], "none.fd: there is no such file"),
         (["{image}", "--efi-vars", "{image}"], "no installed UEFI firmware has variables of that"),
         (["{image}", "--memory", "0"], "--memory is 0"),
+        (["{folder}/disk.img.zst"], "zstd -d"),
     ],
 )
 def test_what_cannot_be_booted_is_refused(
     machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     words: list[str], said: str,
 ) -> None:  # fmt: skip
+    (tmp_path / "disk.img.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(4096))
     filled = [word.format(folder=tmp_path, image=machine.image) for word in words]
     assert main(["boot", *filled]) == exits.REFUSED
     assert said in capsys.readouterr().err
