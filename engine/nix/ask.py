@@ -78,7 +78,6 @@ def closure(roots: Sequence[str], store: Store, environment: Mapping[str, str]) 
         BadClosure: What it answers is no closure.
     """
     answer = _nix(("path-info", *store.arguments, "--json", "--recursive", *roots), environment)
-    # One object for all paths is how later versions answer, with the store beside them.
     return Closure(parse(answer), tuple(roots))
 
 

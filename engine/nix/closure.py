@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -227,12 +227,3 @@ def split_version(name: str) -> tuple[str, str]:
         if character == "-" and not name[at + 1].isalpha():
             return name[:at], name[at + 1 :]
     return name, ""
-
-
-def path_info_argv(paths: Sequence[str], store: str = "") -> tuple[str, ...]:
-    """Returns the call that lists a closure (nix3-path-info(1))."""
-    where = ("--store", store) if store else ()
-    return (
-        "nix", "--extra-experimental-features", "nix-command", "path-info", *where,
-        "--json", "--recursive", *paths,
-    )  # fmt: skip

@@ -81,6 +81,9 @@ class Roots:
         return self._ask(self.store)
 
     def _ask(self, store: Store) -> Closure:
+        if not os.path.isdir(store.folder):  # nix would make one, and find it empty
+            root = next(iter(self._keys))
+            raise self._not_valid(root, self._keys[root], store)
         try:
             return ask.closure(tuple(self._keys), store, self.environment)
         except ask.NotValid as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import filecmp
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,12 @@ import pytest
 from engine.boot.firmware import FirmwareKind
 from engine.cli.main import main
 from engine.events import AnyEvent, BuildFinished, Log, StepFinished, StepStarted, decode
+from tests.e2e.test_rootless import NOBODY, ORDINARY
 from tests.support.booting import Built, alone, boots, build_spec, cache_folder, report
 from tests.support.busybox import fetch_kernel
 from tests.support.nixos import Lab, make_lab
+
+PROJECT = Path(__file__).parents[2]
 
 SPEC = """\
 schema = 1
@@ -291,3 +296,25 @@ def test_it_boots_by_every_loader(
     table: str, loader: str, firmware: FirmwareKind, bootable: Lab, tmp_path: Path
 ) -> None:
     starts(bootable, tmp_path, table, loader, firmware)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the other tests run as an ordinary user already")
+def test_an_ordinary_user_gets_the_same_image_by_the_systems_own_installer(tmp_path: Path) -> None:
+    if subprocess.run((*ORDINARY, sys.executable, "-c", "import msgspec")).returncode:
+        pytest.skip("an ordinary user cannot start this Python")
+    folder = Path("/var/tmp") / f"diskwright-{tmp_path.name}-{os.getpid()}"
+    folder.mkdir()
+    try:
+        lab = make_lab(folder / "lab")
+        spec = spec_of(folder, lab, lab.build("toplevel"), table="efi", loader="nixos")
+        as_root = build_spec(spec, tmp_path / "out")
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        argv = (*ORDINARY, sys.executable, "-m", "engine.cli", "build", spec, "-o", folder / "out")
+        environment = {**os.environ, **lab.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(argv, cwd=PROJECT, env=environment, capture_output=True, text=True)
+
+        assert done.returncode == 0, done.stderr
+        assert filecmp.cmp(as_root.image, folder / "out" / "lab.img", shallow=False)
+    finally:
+        shutil.rmtree(folder)
