@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.plan.capacity import root_filesystem
-from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
+from engine.plan.model import FilesystemPlan, FirmwareKind, PartitionPlan, Plan
 from engine.plan.regions import Region, regions
-from engine.spec.loaders import LOADERS
+from engine.spec.loaders import LOADERS, Loader
 from engine.units import format_exact, human
 
 SCHEMA = 1
@@ -270,14 +270,24 @@ def _menu(plan: Plan) -> list[str]:
     boot = plan.boot
     if not boot.firmware:
         return []
-    names = " and ".join(firmware.upper() for firmware in boot.firmware)
-    lines = [f"{LOADERS[boot.loader].title}, started by {names}"]
+    chosen = LOADERS[boot.loader]
+    lines = ["; ".join(_started(firmware, chosen) for firmware in boot.firmware)]
+    if boot.code is not None:
+        lines.append(
+            f"core.img: {boot.code.sectors} of {boot.code.room} sectors from {boot.code.lba}"
+        )
     for number, entry in enumerate(boot.menu, start=1):
         files = " ".join((entry.kernel_path, *entry.initrd_paths))
         lines.append(f"  {number}. {entry.heading}")
         lines.append(f"     {_shown(files)}")
         lines.append(f"     {entry.options}")
     return lines
+
+
+def _started(firmware: FirmwareKind, loader: Loader) -> str:
+    """Returns what a firmware starts: GRUB wherever the chosen loader is not for it."""
+    able = loader if firmware in loader.firmware else LOADERS["grub"]
+    return f"{firmware.upper()} starts {able.title}"
 
 
 def _figures(plan: Plan) -> list[str]:

@@ -121,7 +121,10 @@ def test_the_plan_tells_how_the_image_starts(spec: Path) -> None:
     assert code["start"] == 2048
     assert 0 < code["sectors"] <= code["available"] == 2048
     text = to_text(plan)
-    assert "GRUB, started by BIOS and UEFI" in text
+    assert "BIOS starts GRUB; UEFI starts GRUB\n" in text
+    assert f"core.img: {code['sectors']} of 2048 sectors from 2048\n" in text
+    other = to_text(plan_of(spec, ("boot.loader=uki",)))
+    assert "BIOS starts GRUB; UEFI starts Unified kernel image\n" in other
     assert "1. Linux, 6.1" in text
     steps = [step.id for step in plan.steps]
     assert steps.index("loader-boot-code") < steps.index("check-root")
