@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from engine.boot.firmware import FirmwareKind
 from engine.plan.capacity import root_filesystem
-from engine.plan.model import FilesystemPlan, FirmwareKind, PartitionPlan, Plan
+from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
 from engine.plan.regions import Region, regions
 from engine.spec.loaders import LOADERS, Loader
 from engine.units import format_exact, human
