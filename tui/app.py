@@ -400,7 +400,7 @@ class DiskwrightApp(App[int]):
     async def _terminated(self, number: int) -> None:
         self._keep()
         await self.end_build()
-        self.exit(128 + number, return_code=128 + number)
+        self.exit(CANCELLED, return_code=CANCELLED)
 
     def _handle_exception(self, error: Exception) -> None:
         """Keeps the work and reports calmly instead of showing a traceback."""
