@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.events import AnyEvent, BuildFinished, Emit
-from engine.pipeline.build import build
 from engine.plan.model import Plan
 from engine.problem import Problem, Refused
 
@@ -69,6 +68,9 @@ class EngineJob:
 
     async def run(self, emit: Emit) -> None:
         """Builds; a refusal becomes a failure like any other."""
+        # Here, because the pipeline takes a third of a second to import: first paint comes first.
+        from engine.pipeline.build import build
+
         assert self.outdir is not None
         try:
             await build(self.plan, emit, outdir=self.outdir, force=self.force)

@@ -5,14 +5,18 @@ Every method but `edit` and `resolve` may take a while and is called in a thread
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from engine.boot.install import Installed, LoaderCache, install
+from engine.manifest.quiet import without_collection
 from engine.manifest.scan import ScanCache, Scanned, scan
 from engine.nix.cache import NixCache
 from engine.nix.gather import Brought, gather, settled
@@ -29,7 +33,9 @@ Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 
 HEAVY_ENTRIES = 20_000
-"""From so many entries on, planning leaves the user interface's thread."""
+"""From so many entries on, a first planning leaves the user interface's thread."""
+SWITCH_SECONDS = 0.0005
+"""How long the scan keeps the interpreter while keys wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,6 @@ class Planner:
         self._cache = ScanCache()
         self._nix_cache = NixCache()
         self._loader_cache = LoaderCache()
-        self._probed = False
 
     def resolve(self, spec: ImageSpec) -> Resolved:
         """Fills in the defaults."""
@@ -78,22 +83,28 @@ class Planner:
         Raises:
             ScanCancelled: It was asked to stop.
         """
-        probe(settings)
-        self._probed = True
-        brought = gather(settings, self.environment, self._nix_cache)
-        contents = scan(
-            settings,
-            progress=progress,
-            cancelled=cancelled,
-            cache=self._cache,
-            extra={"root": brought.parts},
-        )
-        installed = install(settled(settings, brought), contents, self._loader_cache)
-        return Found(scan_key(settings), contents, brought, installed)
+        with _giving_way(), without_collection():
+            probe(settings)
+            brought = gather(settings, self.environment, self._nix_cache)
+            contents = scan(
+                settings,
+                progress=progress,
+                cancelled=cancelled,
+                cache=self._cache,
+                extra={"root": brought.parts},
+            )
+            installed = install(settled(settings, brought), contents, self._loader_cache)
+            found = Found(scan_key(settings), contents, brought, installed)
+            # What is measured for one plan is known for all that follow.
+            self.plan(Resolved(settings, ()), found, self.base)
+            # Entries form no cycles, and one look at all of them would stop the keys for long.
+            gc.freeze()
+        return found
 
-    def is_quick(self, found: Found) -> bool:
+    def is_quick(self, resolved: Resolved, found: Found) -> bool:
         """Whether `plan` answers within a frame and so may run where the keys are read."""
-        return self._probed and len(found.installed.root) < HEAVY_ENTRIES
+        measured = found.key == scan_key(resolved.settings)
+        return measured or len(found.contents.root) < HEAVY_ENTRIES
 
     def plan(self, resolved: Resolved, found: Found, outdir: Path) -> Plan:
         """Makes the plan that is shown and built.
@@ -120,6 +131,17 @@ class Planner:
         )
         theirs = self.plan(self.resolve(wanted), found, self.base)
         return differences(plan, theirs)
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Has this thread hand the interpreter over at once when the user interface wants it."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def scan_key(settings: Settings) -> Settings:

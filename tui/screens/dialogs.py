@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Markdown
+from textual.widgets import Button, Input
 
 from tui.keys import bindings
 from tui.text import visible
@@ -100,6 +100,9 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The text, then the keys as a table."""
+        # Here, because its parser would take a tenth of a second from the first paint.
+        from textual.widgets import Markdown
+
         with VerticalScroll(classes="dialog help", id="help-body"):
             if self._text:
                 yield Markdown(self._text, open_links=False)

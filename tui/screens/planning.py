@@ -152,7 +152,7 @@ class PlanningScreen(Screen[None]):
         self._scan(resolved)
 
     def _plan(self, resolved: Resolved, found: Found, *, scanning: bool) -> None:
-        if self.planner.is_quick(found):
+        if self.planner.is_quick(resolved, found):
             self.workers.cancel_group(self, "plan")
             plan = self.planner.plan(resolved, found, Path(self.outdir))
             self._took_plan(resolved, plan, scanning=scanning)

@@ -25,7 +25,9 @@ class Plain(Static):
         if old.is_same(new) and self.is_mounted:
             return
         self._text = new
-        self.update(new, layout=not (self._is_line(old) and self._is_line(new)))
+        self.update(new, layout=self._height(old) != self._height(new))
 
-    def _is_line(self, text: Content) -> bool:
-        return bool(text) and text.cell_length <= self.size.width and "\n" not in text.plain
+    def _height(self, text: Content) -> int:
+        """Returns the rows a text takes; -1 where that cannot be known yet."""
+        width = self.content_size.width
+        return text.get_height({}, width) if text and width > 0 else -1
