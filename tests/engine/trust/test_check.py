@@ -18,6 +18,7 @@ from engine.trust.copies import copy_sources
 from tests.support.specs import write_spec
 
 FORMATS = ("raw", "qcow2", "qcow2-compressed", "vdi", "vpc")
+EXAMPLES = Path(__file__).parents[3] / "examples"
 LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
 
 
@@ -132,3 +133,19 @@ def test_copies_read_alike_and_lie_otherwise(tmp_path: Path) -> None:
         for name in ours
         if (tree / name).is_file()
     )
+
+
+def test_every_checkout_of_the_examples_gives_the_same_image(tmp_path: Path) -> None:
+    images = []
+    for name, time in (("one", 1_800_000_000), ("two", 1_900_000_000)):
+        folder = tmp_path / name
+        shutil.copytree(EXAMPLES / "hello", folder / "hello", symlinks=True)
+        shutil.copy(EXAMPLES / "hello.toml", folder)
+        for path in folder.rglob("*"):
+            os.utime(path, (time, time), follow_symlinks=False)
+        assert (
+            main(["build", str(folder / "hello.toml"), "-o", str(folder / "out"), "--quiet"]) == 0
+        )
+        images.append((folder / "out" / "hello.img").read_bytes())
+
+    assert images[0] == images[1]
