@@ -73,12 +73,12 @@ def fetch_kernel(cache: Path) -> Kernel:
     unpacked = cache / "kernel"
     if not unpacked.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        depends = _output("apt-cache", "depends", "linux-image-cloud-amd64")
-        package = next(
-            line.split()[-1] for line in depends.splitlines() if "Depends: linux-image-" in line
-        )
-        subprocess.run(["apt-get", "-q", "download", package], cwd=cache, check=True)
-        deb = next(cache.glob(f"{package}_*.deb"))
+        try:
+            deb = _download(cache)
+        except (StopIteration, subprocess.CalledProcessError):
+            # No package lists yet, or lists that name what the archive no longer has.
+            subprocess.run(["apt-get", "-q", "update"], check=True)
+            deb = _download(cache)
         partial = cache / "kernel.partial"
         shutil.rmtree(partial, ignore_errors=True)
         subprocess.run(["dpkg-deb", "-x", str(deb), str(partial)], check=True)
@@ -86,6 +86,15 @@ def fetch_kernel(cache: Path) -> Kernel:
     image = next((unpacked / "boot").glob("vmlinuz-*"))
     release = image.name.removeprefix("vmlinuz-")
     return Kernel(image, release, unpacked / "lib/modules" / release)
+
+
+def _download(cache: Path) -> Path:
+    depends = _output("apt-cache", "depends", "linux-image-cloud-amd64")
+    package = next(
+        line.split()[-1] for line in depends.splitlines() if "Depends: linux-image-" in line
+    )
+    subprocess.run(["apt-get", "-q", "download", package], cwd=cache, check=True)
+    return next(cache.glob(f"{package}_*.deb"))
 
 
 def make_initrd(kernel: Kernel, work: Path) -> bytes:
