@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +43,11 @@ class Document:
         """Writes the spec, comments and order kept where there were any.
 
         Raises:
-            OSError: It cannot be written; the old file is untouched.
+            OSError: It cannot be written, or somebody else has changed the file since it was read
+                here; the old file is untouched.
         """
+        if path == self.path and self._changed(path):
+            raise OSError(errno.ESTALE, "somebody else changed the file; save under another name")
         text = dumps(spec, self.text)
         temporary = path.with_name(f".{path.name}.part")
         try:
@@ -53,6 +57,13 @@ class Document:
             temporary.unlink(missing_ok=True)
             raise
         self.path, self.text, self.saved, self.base = path, text, spec, path.resolve().parent
+
+    def _changed(self, path: Path) -> bool:
+        """Whether a file that is there holds something else than was read from it."""
+        try:
+            return self.text is not None and path.read_bytes() != self.text.encode()
+        except FileNotFoundError:
+            return False
 
 
 def open_document(path: Path) -> Document:

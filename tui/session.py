@@ -21,6 +21,8 @@ from tui.document import Document
 
 SESSION_SCHEMA = 1
 _REPLAYED = ".replayed"
+# ValueError: it is no UTF-8.
+_UNREADABLE = (OSError, ValueError, RecursionError, msgspec.MsgspecError)
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ class Session:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             temporary.write_bytes(msgspec.json.encode(saved))
             temporary.replace(self.file)
-        except OSError:
+        except (OSError, UnicodeEncodeError):  # a path that JSON cannot hold
             return False
         return True
 
@@ -109,7 +111,7 @@ class Session:
                 continue
             try:
                 saved = msgspec.json.decode(file.read_bytes(), type=Saved)
-            except (OSError, msgspec.MsgspecError):
+            except _UNREADABLE:
                 continue
             if saved.schema == SESSION_SCHEMA:
                 found.append(Found(file, saved))
@@ -124,13 +126,23 @@ def resume(found: Found) -> Document:
     """
     found.file.replace(found.file.with_suffix(f".json{_REPLAYED}"))
     saved = found.saved
+    path = None if saved.path is None else Path(saved.path)
     return Document(
         spec=saved.spec,
         base=Path(saved.base),
-        path=None if saved.path is None else Path(saved.path),
+        path=path,
+        text=None if path is None else _text(path),
         saved=ImageSpec(),
         title=saved.title,
     )
+
+
+def _text(path: Path) -> str | None:
+    """Returns what a spec file holds, whose comments saving keeps; None where that is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
 
 
 def discard(found: Found) -> None:
