@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from engine.boot.firmware import FirmwareKind
 from engine.plan.capacity import root_filesystem
 from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
 from engine.plan.regions import Region, regions
+from engine.problem import quote
 from engine.spec.loaders import LOADERS, Loader
 from engine.units import format_exact, human
 
@@ -176,8 +178,17 @@ def to_text(plan: Plan, width: int = _MAP_WIDTH) -> str:
         _menu(plan),
         _breakdown(plan),
         _figures(plan),
+        _own_commands(plan),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _own_commands(plan: Plan) -> list[str]:
+    """Returns the user's own commands, word for word: none runs that was not shown."""
+    settings = plan.settings
+    texts = {"hook": settings.after_build, "sign": shlex.join(settings.sign)}
+    own = [(step.title, texts[step.id]) for step in plan.steps if step.id in texts]
+    return [f"{title}: {quote(text, len(text))}" for title, text in own]
 
 
 def _heading(plan: Plan) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.main import main
+from tests.rootless.builder import TOOLS_OF_ROOT
 from tests.support.specs import write_spec
 
 ROOT = Path(__file__).parents[2]
@@ -70,3 +71,30 @@ def test_nobody_makes_what_root_makes(folder: Path) -> None:
         assert main(["build", str(spec), "-o", str(out), "--quiet", "--set", overrides]) == 0
         assert images(out) == images(Path(results[number]["out"])) != {}, overrides
     assert loops() == set()
+
+
+def test_no_command_of_a_plan_needs_root_and_no_device_is_opened(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    traced = tmp_path / "traced.py"
+    traced.write_text(
+        "import sys\n"
+        "seen = []\n"
+        "def hook(event, args):\n"
+        "    if event == 'open' and str(args[0]).startswith(('/dev/loop', '/dev/mapper')):\n"
+        "        seen.append(args[0])\n"
+        "sys.addaudithook(hook)\n"
+        "from engine.cli.main import main\n"
+        f"code = main(['build', {str(spec)!r}, '-o', {str(tmp_path / 'out')!r}])\n"
+        "assert not seen, seen\n"
+        "sys.exit(code)\n"
+    )
+
+    ran = subprocess.run(
+        (sys.executable, traced), cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+    assert ran.returncode == 0, ran.stderr
+    plan = json.loads((tmp_path / "out" / "manifest.json").read_text())["plan"]
+    commands = {command[0] for step in plan["steps"] for command in step["commands"]}
+    assert commands.isdisjoint({*TOOLS_OF_ROOT, "dmsetup", "qemu-nbd"})
