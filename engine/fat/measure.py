@@ -22,6 +22,9 @@ _SHORT = re.compile(
     rf"(?:[{_PLAIN}]{{1,8}}|[{_PLAIN.replace('A-Z', 'a-z')}]{{1,8}})"
     rf"(?:\.(?:[{_PLAIN}]{{1,3}}|[{_PLAIN.replace('A-Z', 'a-z')}]{{1,3}}))?"
 )
+_LAST_OF_UCS_2 = 0xFFFF
+_DEVICE = re.compile(r"CON|PRN|AUX|NUL|CLOCK\$|(?:COM|LPT)[1-9]", re.IGNORECASE)
+_ALIAS = re.compile(r"~[0-9]+(?:\.|$)")
 _FORBIDDEN = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
 
 
@@ -140,7 +143,41 @@ def _reason(entry: Entry) -> str:
         return "names on FAT do not end with a dot or a blank"
     if len(name.encode("utf-16-le")) // 2 > _MAX_NAME_UNITS:
         return f"its name is longer than {_MAX_NAME_UNITS} UTF-16 units"
-    return ""
+    return _unwritable(name)
+
+
+def _unwritable(name: str) -> str:
+    """Returns why mtools cannot write a name that FAT could hold, or "" (measured with 4.0.32)."""
+    if _DEVICE.fullmatch(name):
+        return "its name is that of a DOS device"
+    if "[" in name:
+        return "mtools takes a name with [ for a pattern"
+    if any(ord(letter) > _LAST_OF_UCS_2 for letter in name):
+        return "mtools writes no character beyond U+FFFF"
+    if not name.isascii() and _depends_on_code_page(name):
+        return "mtools writes so short a name in a code page, which others read as another name"
+    if name_slots(name) == 1:
+        return "its name is like those that FAT gives to long names" if _ALIAS.search(name) else ""
+    stem = re.sub(r"[. ]", "", name.rpartition(".")[0] or name)
+    return "mtools mistakes a long name whose 8th character is ~" if stem[7:8] == "~" else ""
+
+
+def _depends_on_code_page(name: str) -> bool:
+    """Whether mtools takes a name for an 8.3 one in code page 850 that 437, Linux's, reads anew."""
+    stem, _, extension = name.partition(".")
+    if len(stem) > 8 or len(extension) > 3 or "." in extension:
+        return False
+    if any(part not in {part.upper(), part.lower()} for part in (stem, extension)):
+        return False
+    upper = "".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in name)
+    try:
+        name.encode("cp850")
+    except UnicodeEncodeError:
+        return False
+    try:
+        return upper.encode("cp850") != upper.encode("cp437")
+    except UnicodeEncodeError:
+        return True
 
 
 def _show(entry: Entry) -> str:

@@ -84,6 +84,26 @@ def test_takes_what_mtools_takes(seed: int, tmp_path: Path) -> None:
     assert (layout.clusters - taken) * layout.cluster_size == free
 
 
+def test_every_other_name_can_be_written(tmp_path: Path) -> None:
+    names = ("CONx", "nul.txt", "linux-6.1~rc1.efi", "-dash", "~x", "a+b", " lead", "a;b", "$HOME",
+             ".hidden", "it's", "%41", "{x}", "a,b", "x@@y", "longname1.txt", "longname2.txt",
+             "é.txt", "日本", "Ω", "ß", "Àb", "ÀBCDEFGHI", "a]",
+             "@@1", "!", "#", "grub.cfg~", "..x")  # fmt: skip
+    folder = entry(b"-a folder;~", stat.S_IFDIR | 0o755)
+    inside = [entry(b"-a folder;~/" + name.encode(), size=9) for name in names]
+    entries = [folder, *inside, *(entry(name.encode(), size=9) for name in names)]
+    assert measure(manifest(*entries)).unholdable == ()
+    image, whole = tmp_path / "image", tmp_path / "whole"
+    for path, before in ((image, MIB), (whole, 0)):
+        with path.open("wb") as made:
+            made.truncate(before + SIZE)
+    layout = geometry(SIZE)
+    subprocess.run(mkfs_argv(layout, str(image), MIB, "ESP"), check=True, capture_output=True)
+    write(image, entries, tmp_path / "scratch")
+    whole.write_bytes(image.read_bytes()[MIB:])
+    subprocess.run(("fsck.fat", "-n", whole), check=True, capture_output=True)
+
+
 @pytest.mark.parametrize(
     ("name", "slots"),
     [
@@ -112,6 +132,15 @@ def test_name_slots(name: str, slots: int) -> None:
         (entry(b"a:b"), "control characters"),
         (entry(b"dot."), "dot or a blank"),
         (entry(b"x" * 256), "255"),
+        (entry(b"Nul"), "DOS device"),
+        (entry(b"COM7"), "DOS device"),
+        (entry(b"[a]"), "pattern"),
+        (entry(b"longna~1.txt"), "gives to long names"),
+        (entry(b"linux-6~rc1.efi"), "8th character"),
+        (entry(b"a.bc defg~1.x"), "8th character"),
+        (entry("ÀB".encode()), "code page"),
+        (entry("ÿ.txt".encode()), "code page"),
+        (entry("\U0001f4be".encode()), "U+FFFF"),
     ],
 )
 def test_what_fat_cannot_hold(bad: Entry, reason: str) -> None:
