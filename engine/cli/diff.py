@@ -66,5 +66,5 @@ def to_text(found: Comparison) -> str:
     if hidden > 0:
         lines.append(f"  and {hidden} more ranges; --json lists them")
     if found.cut:
-        lines.append("  there are more ranges than can be listed")
+        lines.append(f"  and {found.cut} more ranges that are only counted")
     return "\n".join(lines)

@@ -37,14 +37,14 @@ class Comparison:
     Attributes:
         fields: What has a name.
         ranges: What differs byte for byte, attributed.
-        bytes: How many bytes the ranges span.
-        cut: Whether there were more ranges than are listed.
+        bytes: How many bytes all differing ranges span.
+        cut: How many ranges there are beyond those listed.
     """
 
     fields: tuple[Difference, ...]
     ranges: tuple[ByteRange, ...]
     bytes: int
-    cut: bool = False
+    cut: int = 0
 
     @property
     def identical(self) -> bool:
@@ -72,16 +72,16 @@ def compare(a: Path, b: Path) -> Comparison:
 
 def _compare(a: Image, b: Image) -> Comparison:
     ranges: list[tuple[int, int]] = []
-    cut = False
-    for found in differing(a.disk, b.disk):
-        if len(ranges) == _MAX_RANGES:
-            cut = True
-            break
-        ranges.append(found)
+    span = cut = 0
+    for start, end in differing(a.disk, b.disk):
+        span += end - start
+        if len(ranges) < _MAX_RANGES:
+            ranges.append((start, end))
+        else:
+            cut += 1
     if not ranges and a.disk.size == b.disk.size:
         return Comparison((), (), 0)
     fields = tuple(_fields(a, b))
-    span = sum(end - start for start, end in ranges)
     return Comparison(fields, tuple(_attributed(a, b, ranges)), span, cut)
 
 

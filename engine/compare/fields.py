@@ -13,6 +13,7 @@ from engine.inspect.fat import FatFilesystem
 from engine.inspect.image import Image, Part
 from engine.inspect.reading import Filesystem, Node, walk
 from engine.inspect.table import Table
+from engine.manifest.entry import order
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PIECE = 1 << 20
@@ -104,11 +105,10 @@ def _mapping(
 
 
 def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Difference]:
-    ours = {node.path: node for node in _all(left)}
-    theirs = {node.path: node for node in _all(right)}
-    for path in sorted(ours.keys() | theirs.keys()):
-        one, other = ours.get(path), theirs.get(path)
-        name = f"{where}, /{path.decode('utf-8', 'backslashreplace')}"
+    for one, other in _pairs(_all(left), _all(right)):
+        node = one or other
+        assert node is not None
+        name = f"{where}, /{node.path.decode('utf-8', 'backslashreplace')}"
         if one is None or other is None:
             yield Difference("path", name, _presence(one), _presence(other))
             continue
@@ -117,6 +117,25 @@ def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Differen
             at = _first_difference(left, one, right, other)
             if at is not None:
                 yield Difference("path", f"{name}, content", *(f"differs from byte {at}",) * 2)
+
+
+def _pairs(
+    left: Iterator[Node], right: Iterator[Node]
+) -> Iterator[tuple[Node | None, Node | None]]:
+    """Pairs up the nodes of two trees by path; both come in the order of `walk`."""
+    one, other = next(left, None), next(right, None)
+    while one is not None or other is not None:
+        ours = order(one.path) if one is not None else None
+        theirs = order(other.path) if other is not None else None
+        if theirs is None or (ours is not None and ours < theirs):
+            yield one, None
+            one = next(left, None)
+        elif ours is None or theirs < ours:
+            yield None, other
+            other = next(right, None)
+        else:
+            yield one, other
+            one, other = next(left, None), next(right, None)
 
 
 def _all(filesystem: Filesystem) -> Iterator[Node]:

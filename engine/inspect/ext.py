@@ -72,6 +72,8 @@ class ExtFilesystem:
             else "ext2"
         )
         self._block = lru_cache(maxsize=64)(self._read_block)
+        self.tables = lru_cache(maxsize=4096)(self._tables)
+        """Returns the blocks of a group's block bitmap, inode bitmap and inode table."""
 
     @property
     def free(self) -> int:
@@ -145,8 +147,7 @@ class ExtFilesystem:
             xattrs=tuple(sorted(self._xattrs(raw, extra_size, acl_low | acl_high << 32))),
         )  # fmt: skip
 
-    def tables(self, group: int) -> tuple[int, int, int]:
-        """Returns the blocks of a group's block bitmap, inode bitmap and inode table."""
+    def _tables(self, group: int) -> tuple[int, int, int]:
         raw = self.descriptor(group)
         places = struct.unpack_from("<III", raw, 0)
         high = struct.unpack_from("<III", raw, 0x20) if self.descriptor_size >= 64 else (0, 0, 0)
