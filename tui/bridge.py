@@ -16,7 +16,7 @@ from engine.problem import Problem, Refused
 
 DRAIN_SECONDS = 0.05
 """Between two batches."""
-BATCH = 5_000
+BATCH = 2_000
 """Events in one batch at most, so that a frame stays a frame."""
 
 

@@ -190,7 +190,10 @@ class BuildState:
         step.samples.clear()
 
     def _step(self, key: str, title: str = "") -> StepState:
-        return self.steps.setdefault(key, StepState(key, title or key))
+        step = self.steps.get(key)
+        if step is None:
+            step = self.steps[key] = StepState(key, title or key)
+        return step
 
 
 def _words(command: str) -> tuple[str, ...]:

@@ -171,7 +171,8 @@ class LogPane(Vertical):
         room = max(width - len("Log  ") - len(badge) - len(count) - 4, 0)
         left = f"Log  {cut(words, room, self.glyphs.ellipsis)}"
         gap = max(width - len(left) - len(count) - len(badge) - 2, 1)
-        self.query_one("#log-head", Plain).show(
+        # One row whatever it says: nothing needs to be laid out anew.
+        self.query_one("#log-head", Plain).update(
             Content.assemble(
                 ("Log  ", "bold $accent"),
                 (left[5:], "$muted"),
@@ -179,5 +180,6 @@ class LogPane(Vertical):
                 (count, "$muted"),
                 "  ",
                 (badge, "reverse $muted" if view.following else "reverse $state-warning"),
-            )
+            ),
+            layout=False,
         )
