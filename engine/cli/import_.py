@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
     imported = to_spec(_read(args.file))
     spec = loads(dumps(imported.spec), overrides=args.set)
-    text = f"# Made from {args.file.name}.\n{dumps(spec)}"
+    notes = "".join(f"# Not carried over: {note.line()}\n" for note in imported.notes)
+    text = f"# Made from {args.file.name}.\n{notes}{dumps(spec)}"
     write(args.output, text, args.force)
     for note in imported.notes:
         print(f"{note.severity}: {note.line()}", file=sys.stderr)

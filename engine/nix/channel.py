@@ -21,11 +21,12 @@ _VERSION_CONTROL = {b".svn", b"CVS", b".hg"}
 _REMAINS = re.compile(rb".*(~|\.o|\.so)|\.(.*\.)?sw[a-z]", re.DOTALL)
 
 
-def channel(tree: str) -> tuple[StorePath, list[Entry]]:
-    """Returns a channel's store path, and its entries below "nix/store".
+def channel(tree: str, store: bytes) -> tuple[StorePath, list[Entry]]:
+    """Returns a channel's store path, and its entries.
 
     Args:
         tree: A nixpkgs tree on this machine.
+        store: Path of the store in the image; b"" for its root.
 
     Raises:
         OSError: It cannot be read.
@@ -39,7 +40,7 @@ def channel(tree: str) -> tuple[StorePath, list[Entry]]:
         entries = sorted([*entries, link], key=lambda entry: entry.path.replace(b"/", b"\0"))
     top = Entry(b"", stat.S_IFDIR | 0o555, mtime_ns=MTIME_NS)
     path = add([top, *entries], f"nixos-{_version(tree)}")
-    prefix = path.path.lstrip("/").encode()
+    prefix = store + b"/" + path.base.encode() if store else path.base.encode()
     there = FolderSource(folder, prefix + b"/" + _TREE)
     return path, [_moved(entry, prefix, there) for entry in (top, *entries)]
 

@@ -100,11 +100,11 @@ def _bring(settings: Settings, roots: Roots, closure: Closure | None, cache: Nix
     prefix = b"" if settings.nix_only_store else b"nix/store"
     if closure is not None:
         entries += _store_files(closure, roots.store, prefix, cache, findings)
+    channel_path, channel_entries = _channel(settings, roots, prefix)
+    entries += channel_entries
+    if channel_path is not None and closure is not None:
+        closure = closure.plus(channel_path)
     if not settings.nix_only_store:
-        channel_path, channel_entries = _channel(settings, roots)
-        entries += channel_entries
-        if channel_path is not None and closure is not None:
-            closure = closure.plus(channel_path)
         entries += _installed(settings, roots, closure, channel_path, mtime_ns, findings)
     by_path = {entry.path: entry for entry in entries}
     part = Part(
@@ -159,13 +159,15 @@ def _installed(
             findings.append(Finding("config-unreadable", "error", "config_file", message, hint))
 
 
-def _channel(settings: Settings, roots: Roots) -> tuple[StorePath | None, list[Entry]]:
+def _channel(
+    settings: Settings, roots: Roots, store: bytes
+) -> tuple[StorePath | None, list[Entry]]:
     """Returns the channel, where it is a tree that is no store path yet."""
     tree = settings.nix_copy_channel
     if not tree or roots.channel_in_store or not roots.system:
         return None, []
     try:
-        return channel(tree)
+        return channel(tree, store)
     except (OSError, SourceChanged) as error:
         raise NixRefused(
             "channel-unreadable", "copy_channel", f"{tree} cannot be read: {error}",

@@ -30,7 +30,18 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         spec: As authored: it tells what was said from what is a default.
         settings: The same, resolved; values that are wrong by themselves left out.
     """
-    rules = [_owners, _filesystem, _label, _efi_variables, _loader, _esp, _sizes, _seed, _packed]
+    rules = [
+        _channel,
+        _owners,
+        _filesystem,
+        _label,
+        _efi_variables,
+        _loader,
+        _esp,
+        _sizes,
+        _seed,
+        _packed,
+    ]
     if settings.nix_only_store:
         rules.append(_only_store)
     if settings.compat == "make-disk-image":
@@ -54,6 +65,15 @@ def _packed(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'set output.compress = "zst", or leave the key out',
             edit("Compress the image with zstd", ("output.compress", "zst")),
         )  # fmt: skip
+
+
+def _channel(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if settings.nix_copy_channel and not settings.nix_system:
+        yield _warning(
+            "channel-unused",
+            "nix.copy_channel",
+            "is not used: there is no nix.system to install it beside",
+        )
 
 
 def _owners(spec: ImageSpec, _: Settings) -> Iterator[Problem]:

@@ -14,11 +14,15 @@ import pytest
 from engine.boot.firmware import FirmwareKind
 from engine.cli.main import main
 from engine.events import AnyEvent, BuildFinished, Log, StepFinished, StepStarted, decode
-from tests.e2e.test_rootless import NOBODY, ORDINARY
 from tests.support.booting import Built, alone, boots, build_spec, cache_folder, report
 from tests.support.busybox import fetch_kernel
 from tests.support.nixos import Lab, make_lab
 
+NOBODY = 65534
+ORDINARY = (
+    "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs",
+    "--bounding-set=-all", "--inh-caps=-all",
+)  # fmt: skip
 PROJECT = Path(__file__).parents[2]
 
 SPEC = """\
@@ -137,6 +141,28 @@ def test_a_store_alone(lab: Lab, tmp_path: Path) -> None:
     shown = subprocess.run(["blkid", "-p", "-o", "export", built.image], capture_output=True,
                            text=True, check=True).stdout  # fmt: skip
     assert f"UUID={built.plan.root.uuid}" in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "kind"),
+    [
+        ("raw", "nixos.img", "raw"),
+        ("qcow2", "nixos.qcow2", "qcow2"),
+        ("qcow2-compressed", "nixos.qcow2", "qcow2"),
+        ("vdi", "nixos.vdi", "vdi"),
+        ("vpc", "nixos.vhd", "vpc"),
+    ],
+)
+def test_outputs_are_called_as_the_reference_calls_them(
+    given: str, name: str, kind: str, tmp_path: Path
+) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f'compat = "make-disk-image"\n[output]\nformat = "{given}"\n')
+    built = build_spec(spec, tmp_path / "out", "size.additional=8M")
+
+    assert built.image.name == name
+    products = (built.outdir / "nix-support" / "hydra-build-products").read_text()
+    assert products.splitlines()[0] == f"file {kind}-image {built.image}"
 
 
 def test_a_flake_is_built_first_and_its_log_is_in_the_record(lab: Lab, tmp_path: Path) -> None:
@@ -275,8 +301,35 @@ def starts(lab: Lab, folder: Path, table: str, loader: str, firmware: FirmwareKi
         assert "from-bootspec" in said["cmdline"][0]
 
 
+def test_in_compat_grub_takes_the_place_of_what_needs_a_machine(
+    bootable: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    system = bootable.build("toplevel")
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f'compat = "make-disk-image"\n[nix]\nsystem = "{system}"\n')
+    options = ("--set", f"nix.store={bootable.folder}", "--set", "size.additional=64M")
+
+    assert main(["plan", str(spec), *options]) == 0
+    assert "Diskwright's GRUB is installed instead" in capsys.readouterr().err
+    assert main(["plan", str(spec), *options, "--set", "boot.loader=nixos"]) == 2
+    assert "does not fit layout" in capsys.readouterr().err
+
+
 def test_it_boots(bootable: Lab, tmp_path: Path) -> None:
     starts(bootable, tmp_path, "legacy", "grub", "bios")
+
+
+@pytest.mark.slow
+def test_a_call_with_nothing_but_a_system_boots(bootable: Lab, tmp_path: Path) -> None:
+    system = bootable.build("toplevel")
+    call, spec = tmp_path / "call.nix", tmp_path / "call.toml"
+    call.write_text(f'{{ config.system.build.toplevel = builtins.storePath "{system}"; }}')
+    assert main(["import", str(call), "-o", str(spec)]) == 0
+
+    built = build_spec(spec, tmp_path / "out", f"nix.store={bootable.folder}")
+
+    assert built.image.name == "nixos.img"
+    assert report(boots(built, "bios"))["profile"] == [system]
 
 
 @pytest.mark.slow

@@ -131,6 +131,15 @@ def test_only_store_puts_the_closure_at_the_root(system: str) -> None:
     assert found.get(b"nix") is None
 
 
+def test_only_store_has_the_channel_as_well(system: str, tmp_path: Path) -> None:
+    (tmp_path / "default.nix").write_text("{ }: { }\n")
+
+    found = manifest(Nix(system=system, only_store=True, copy_channel=str(tmp_path)))
+
+    (channel,) = [entry for entry in found if entry.path.endswith(b"-nixos-channel")]
+    assert found.get(channel.path + b"/nixos/default.nix") is not None
+
+
 def test_additional_paths_bring_their_closure(system: str, extra: str) -> None:
     brought = bring(Nix(system=system, additional_paths=(extra,)))
 

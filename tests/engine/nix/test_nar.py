@@ -54,7 +54,7 @@ def test_a_channel_is_the_tree_without_what_is_no_source(tree: Path, lab: Lab) -
     (tree / "result").symlink_to("/nix/store/x")
     (tree / "notes~").write_text("old\n")
 
-    path, entries = channel(str(tree))
+    path, entries = channel(str(tree), b"nix/store")
 
     assert path.name == "nixos-25.05"
     names = {entry.path.removeprefix(path.path[1:].encode()) for entry in entries}
