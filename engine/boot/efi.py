@@ -9,14 +9,32 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 GLOBAL_VARIABLE = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
-_ATTRIBUTES = 0x7  # non-volatile, boot service access, runtime access
+ATTRIBUTES = 0x7
+"""Of a boot variable: non-volatile, boot service access, runtime access."""
+
 _LOAD_OPTION_ACTIVE = 1
 _MEDIA, _HARD_DRIVE, _FILE_PATH = 4, 1, 4
 _GPT, _SIGNATURE_GUID = 2, 2
 _END = b"\x7f\xff\x04\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of the firmware's global namespace."""
+
+    name: str
+    data: bytes
+
+    def stored(self) -> bytes:
+        """Returns the part of a variable store that is the variable's own: GUID, name, data.
+
+        The layout is that of EDK2's AUTHENTICATED_VARIABLE_HEADER and what follows it.
+        """
+        name = (self.name + "\0").encode("utf-16-le")
+        return uuid.UUID(GLOBAL_VARIABLE).bytes_le + name + self.data
 
 
 def _node(kind: int, subtype: int, body: bytes) -> bytes:
@@ -45,19 +63,15 @@ def load_option(description: str, path: bytes) -> bytes:
     return head + (description + "\0").encode("utf-16-le") + path
 
 
-def variables(entries: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
-    """Returns boot options and their order in the form of `virt-fw-vars --set-json`.
+def variables(entries: Sequence[tuple[str, bytes]]) -> tuple[Variable, ...]:
+    """Returns boot options and their order.
 
     Args:
         entries: Description and device path of each, the one to start first.
     """
-    options = [
-        _variable(f"Boot{number:04X}", load_option(description, path))
+    options = (
+        Variable(f"Boot{number:04X}", load_option(description, path))
         for number, (description, path) in enumerate(entries)
-    ]
+    )
     order = struct.pack(f"<{len(entries)}H", *range(len(entries)))
-    return {"version": 2, "variables": [*options, _variable("BootOrder", order)]}
-
-
-def _variable(name: str, data: bytes) -> dict[str, Any]:
-    return {"name": name, "guid": GLOBAL_VARIABLE, "attr": _ATTRIBUTES, "data": data.hex()}
+    return (*options, Variable("BootOrder", order))

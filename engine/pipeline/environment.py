@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 _KEPT = ("HOME", "LOGNAME", "TMPDIR", "USER", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
 _KEPT_PREFIXES = ("NIX_",)
@@ -19,9 +17,7 @@ def search_path(environ: Mapping[str, str] | None = None) -> str:
     """Returns PATH with the system's own folders after the caller's."""
     given = (os.environ if environ is None else environ).get("PATH", "")
     folders = [folder for folder in given.split(os.pathsep) if folder]
-    # Commands of Python packages lie beside the interpreter, which need not be on PATH.
-    own = str(Path(sys.executable).parent)
-    folders += [folder for folder in (*_SYSTEM_FOLDERS, own) if folder not in folders]
+    folders += [folder for folder in _SYSTEM_FOLDERS if folder not in folders]
     return os.pathsep.join(folders)
 
 

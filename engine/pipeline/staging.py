@@ -22,9 +22,6 @@ IMAGE, ESP, OUTPUT = "image.part", "esp.part", "output.part"
 ROOT = "root.part"
 """In the hidden folder: the root that a NixOS system's installer runs in."""
 
-EFI_JSON, EFI_VARIABLES = "efi-json.part", "efi-vars.part"
-"""In the hidden folder: boot variables as virt-fw-vars takes and shows them, and their store."""
-
 
 class Staging:
     """The hidden folder of one build, and the way from there to the output folder.

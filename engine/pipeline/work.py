@@ -31,8 +31,6 @@ _PLACES = {
     nixos.ROOT: staging.ROOT,
     steps.ESP: staging.ESP,
     steps.OUTPUT: staging.OUTPUT,
-    steps.EFI_JSON: staging.EFI_JSON,
-    steps.EFI_VARIABLES: staging.EFI_VARIABLES,
 }
 
 

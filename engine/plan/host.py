@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -160,8 +159,7 @@ def _exists(path: Path) -> bool:
 
 def _search_path() -> str:
     """Returns PATH with the system folders that ordinary users' PATH may lack."""
-    own = str(Path(sys.executable).parent)  # where Python packages of ours have their commands
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS, own])
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS])
 
 
 def version_of(path: str, arguments: tuple[str, ...]) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ the other, with these placeholders replaced by paths:
     $ESP     a temporary sparse copy of the ESP alone (fsck.fat knows no offset)
     $OUTPUT  the converted image under its temporary name
     $ROOT    the root that a NixOS system's installer runs in
-    $EFI_JSON, $EFI_VARIABLES  the wanted boot variables, and the store they go into
+    $EFI_VARIABLES  a private copy of the UEFI firmware's variables
 
 A step without commands is done in process. Ids and what they leave behind:
 
@@ -53,7 +53,7 @@ from engine.provenance.sums import NAME as SHA256SUMS
 from engine.spec.formats import FORMATS
 
 IMAGE, ESP, OUTPUT = "$IMAGE", "$ESP", "$OUTPUT"
-EFI_JSON, EFI_VARIABLES = "$EFI_JSON", "$EFI_VARIABLES"
+EFI_VARIABLES = "$EFI_VARIABLES"
 
 Commands = tuple[tuple[str, ...], ...]
 _SFDISK = ("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "never")
@@ -157,14 +157,6 @@ def _convert(plan: Plan) -> Commands:
     return (("qemu-img", "convert", "-p", "-f", "raw", *options, IMAGE, OUTPUT),)
 
 
-def _efi_variables(plan: Plan) -> Commands:
-    # Without an ESP, which only the reference allows, the store stays as the firmware has it.
-    if plan.boot.uefi is None or not plan.has("esp"):
-        return ()
-    template = str(plan.boot.uefi.variables)
-    return (("virt-fw-vars", "-i", template, "--set-json", EFI_JSON, "-o", EFI_VARIABLES),)
-
-
 def _prove(plan: Plan) -> Commands:
     return tuple(
         machine(
@@ -258,7 +250,6 @@ _STEPS = (
         id="efi-variables",
         title="Write the EFI variables",
         wanted=lambda plan: plan.settings.efi_variables,
-        commands=_efi_variables,
     ),
     Step(
         id="convert",

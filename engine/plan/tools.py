@@ -106,17 +106,6 @@ _TABLE = (
         packages=("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu"),
     ),
     Tool(
-        name="virt-fw-vars",
-        purpose="write EFI variables",
-        packages=(
-            "python3-virt-firmware",
-            "python3-virt-firmware",
-            "virt-firmware",
-            "python3Packages.virt-firmware",
-        ),
-        version=("--help",),
-    ),
-    Tool(
         name="grub-mkimage",
         purpose="install GRUB",
         packages=("grub-common", "grub2-tools", "grub", "grub2"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import logging
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from engine.boot.efi import device_path, variables
+from engine.boot.efi import ATTRIBUTES, GLOBAL_VARIABLE, Variable, device_path, variables
 from engine.boot.grub import SECTOR, BootCode, boot_sector
 from engine.pipeline.failure import StepFailed
-from engine.pipeline.staging import EFI_JSON, EFI_VARIABLES
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES as OUTPUT
@@ -52,28 +54,26 @@ def _write(image: Path, code: BootCode) -> None:
 
 
 async def efi_variables(work: Work) -> None:
-    """Makes the variable store, and reads back the entry that starts the image.
+    """Makes the variable store, and reads back the entries that start the image.
 
     Raises:
-        StepFailed: The store does not hold the entry.
+        StepFailed: The firmware's store cannot take them.
     """
-    plan, folder = work.plan, work.staging.folder
-    store = folder / EFI_VARIABLES
-    if not work.step.argv:
-        assert plan.boot.uefi is not None
-        shutil.copyfile(plan.boot.uefi.variables, store)
-        work.note("no ESP to point at: the firmware's own store, as it is")
+    plan, part = work.plan, work.staging.part(OUTPUT)
+    assert plan.boot.uefi is not None
+    template = plan.boot.uefi.variables
+    if plan.has("esp"):
+        wanted = entries(plan)
+        await asyncio.to_thread(_fill, template, wanted, part)
+        work.note(f"read back: {', '.join(variable.name for variable in wanted)}")
     else:
-        wanted = entry(plan)
-        (folder / EFI_JSON).write_text(json.dumps(wanted))
-        for argv in work.step.argv:
-            await work.tool(argv)
-        await _read_back(work, wanted)
-    work.staging.complete(store, OUTPUT)
+        shutil.copyfile(template, part)
+        work.note("no ESP to point at: the firmware's own store, as it is")
+    work.staging.complete(part, OUTPUT)
 
 
-def entry(plan: Plan) -> dict[str, object]:
-    """Returns the boot variables of an image, in the form of `virt-fw-vars --set-json`."""
+def entries(plan: Plan) -> tuple[Variable, ...]:
+    """Returns the boot variables of an image."""
     esp = plan.partition("esp")
     assert esp.guid is not None
     place = esp.number, esp.start, esp.sectors, esp.guid
@@ -85,14 +85,34 @@ def entry(plan: Plan) -> dict[str, object]:
     )
 
 
-async def _read_back(work: Work, wanted: dict[str, object]) -> None:
-    tool = work.step.argv[-1][0]
-    await work.tool((tool, "-i", EFI_VARIABLES, "--output-json", EFI_JSON), quiet=True)
-    found = json.loads((work.staging.folder / EFI_JSON).read_text())
-    held = [(v["name"], v["guid"], v["data"]) for v in found["variables"]]
-    asked = wanted["variables"]
-    assert isinstance(asked, list)
-    lost = [v["name"] for v in asked if (v["name"], v["guid"], v["data"]) not in held]
+def _fill(template: Path, wanted: Sequence[Variable], store: Path) -> None:
+    from virt.firmware.efi.efivar import EfiVar
+    from virt.firmware.varstore.edk2 import Edk2VarStore
+
+    try:
+        with _unlogged():
+            empty = Edk2VarStore(str(template))
+            held = empty.get_varlist()
+            for one in wanted:
+                held[one.name] = EfiVar(one.name, GLOBAL_VARIABLE, ATTRIBUTES, one.data)
+            store.write_bytes(empty.bytes_varstore(held))
+    except SystemExit as error:  # how the library says no
+        raise StepFailed(
+            f"{template} is no variable store of EDK2 firmware with room for boot entries",
+            "name another in boot.firmware_variables",
+        ) from error
+    found = store.read_bytes()
+    lost = [one.name for one in wanted if one.stored() not in found]
     if lost:
         raise StepFailed(f"efi-vars.fd does not hold {', '.join(lost)} as written", _FAULT)
-    work.note(f"read back: {', '.join(v['name'] for v in asked)}")
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keeps a library that logs to the root logger off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
