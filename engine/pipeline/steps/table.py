@@ -77,11 +77,12 @@ def _add(disk: parted.Disk, device: parted.Device, planned: PartitionPlan, on: D
 @contextlib.contextmanager
 def _device(image: Path, sector_size: int) -> Iterator[parted.Device]:
     """Opens an image as a device of that sector size."""
-    with _sector_size_lock:
+    with image.open("rb") as file, _sector_size_lock:
         before = os.environ.get(_SECTOR_VARIABLE)
         os.environ[_SECTOR_VARIABLE] = str(sector_size)
         try:
-            device = parted.getDevice(str(image))
+            # pyparted takes no path that is not UTF-8, so it gets another name of the file.
+            device = parted.getDevice(f"/proc/self/fd/{file.fileno()}")
         finally:
             if before is None:
                 del os.environ[_SECTOR_VARIABLE]
