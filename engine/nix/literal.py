@@ -16,6 +16,9 @@ from engine.nix.values import IDENTIFIER, PATH, Buildable, Import, Opaque, Path,
 
 _BLANK = re.compile(r"(?:\s+|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _NUMBER = re.compile(r"-?(?:\d+\.\d*(?:[eE][+-]?\d+)?|\d+)")
+_CLAUSE = re.compile(r"(?:with|assert)\b")
+_INHERIT = re.compile(r"inherit\b")
+_REC = re.compile(r"rec(?=\s*\{)")
 _END_OF_VALUE = re.compile(r"[;\]})]")
 _WORDS: dict[str, Value] = {"true": True, "false": False, "null": None}
 _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
@@ -98,31 +101,22 @@ class _Reader:
     def skip_head(self) -> None:
         """Goes to the attribute set: past a function's arguments and the function called."""
         while True:
-            start = self.at
-            if self.next("(") or self.next("rec"):
-                self.at = start
             self.blank()
             start = self.at
-            if self.word(re.compile(r"(?:with|assert)\b")):
+            if self.word(_CLAUSE):
                 self._skip_to(";")
                 self.need(";")
-                continue
-            if self.text.startswith("{", self.at):
+            elif self.text.startswith("{", start):
                 self._skip_group()
                 if self.next("@"):
                     self.word(IDENTIFIER)
-                if self.next(":"):
-                    continue
+                if not self.next(":"):
+                    self.at = start
+                    return
+            elif not (self.word(IDENTIFIER) and (self.next(":") or self.next("@"))):
                 self.at = start
+                self._skip_to("{")
                 return
-            found = self.word(IDENTIFIER)
-            if found is not None and found[0] == "rec":
-                return
-            if found is not None and self.next(":"):
-                continue
-            self.at = start
-            self._skip_to("{")
-            return
 
     def _skip_to(self, stop: str) -> None:
         """Goes to a token on this level, past groups and texts."""
@@ -181,12 +175,11 @@ class _Reader:
 
     def attributes(self) -> dict[str, Value]:
         """Reads an attribute set."""
-        if self.word(re.compile(r"rec\b")):
-            self.blank()
+        self.word(_REC)
         self.need("{")
         result: dict[str, Value] = {}
         while not self.next("}"):
-            if self.word(re.compile(r"inherit\b")):
+            if self.word(_INHERIT):
                 self._inherit(result)
                 continue
             keys = [self._key()]
@@ -262,7 +255,7 @@ class _Reader:
             return self._path(found[0])
         if found := self.word(_NUMBER):
             return float(found[0]) if "." in found[0] else int(found[0])
-        if rest[:1] == "{" or re.compile(r"rec\s*\{").match(self.text, self.at):
+        if rest[:1] == "{" or _REC.match(self.text, self.at):
             return self.attributes()
         return self._named()
 

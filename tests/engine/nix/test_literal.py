@@ -69,6 +69,14 @@ def test_a_call_is_read_as_its_arguments() -> None:
 
 
 @pytest.mark.parametrize(
+    "head", ["", "x: ", "{ a, b ? { c = 1; } }: ", "args@{ ... }: ", "{ ... }@args: ", "rec ",
+             "assert true; with { }; ", "import <x> ", "(import ./x { }) ", "# { a = 2; }\n"]
+)  # fmt: skip
+def test_what_stands_before_the_arguments_is_passed_over(head: str) -> None:
+    assert read(head + "{ a = 1; }", "/") == {"a": 1}
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("./a/../b", Path("/base/b")),
