@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 
 from engine.spec.model import ImageSpec
@@ -89,7 +90,12 @@ async def type_text(pilot: Pilot[int], text: str) -> None:
 
 
 def shown(app: DiskwrightApp) -> str:
-    """Returns what stands on the screen as text."""
+    """Returns what stands on the wizard's screen as text."""
+    return shown_on(app)
+
+
+def shown_on(app: App[Any]) -> str:
+    """Returns what stands on any app's screen as text."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
 
 

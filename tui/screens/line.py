@@ -31,7 +31,7 @@ class LineScreen(ModalScreen[None]):
         line = self._line
         with VerticalScroll(classes="dialog line", id="line-body"):
             source = f"{line.step or 'build'}, {line.stream}, {line.time:.2f} s"
-            yield Plain(source, classes="dialog-title")
+            yield Plain(visible(source), classes="dialog-title")
             text = visible(line.text[:_MOST])
             more = len(line.text) - _MOST
             yield Plain(text + (f" [{more:,} more]" if more > 0 else ""), id="line-text")
