@@ -1,5 +1,7 @@
 """Sources made to lead a build astray: names, links, archives, races; and what may not leak."""
 
+# ruff: noqa: PTH - pathlib holds no names of any bytes
+
 from __future__ import annotations
 
 import asyncio
@@ -63,11 +65,11 @@ def test_names_that_a_tool_could_take_for_something_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree, esp = os.fsencode(tmp_path / "tree"), tmp_path / "esp"
-    os.mkdir(tree)  # noqa: PTH102 - names of any bytes
+    os.mkdir(tree)
     esp.mkdir()
     for name in ODD:
-        os.mkdir(tree + b"/d" + name[:200])  # noqa: PTH102 - names of any bytes
-        with open(tree + b"/" + name, "wb") as file:  # noqa: PTH123 - names of any bytes
+        os.mkdir(tree + b"/d" + name[:200])
+        with open(tree + b"/" + name, "wb") as file:
             file.write(name)
     for fat_name in ODD_ON_FAT:
         (esp / fat_name).write_text(fat_name)
@@ -234,7 +236,8 @@ def test_of_two_builds_at_once_one_is_refused(tmp_path: Path) -> None:
     hook = "until test -e ../../go; do sleep 0.1; done"
     spec = spec_in(tmp_path, f'{TREE}[hooks]\nafter_build = "{hook}"')
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "engine.cli", "build", spec, "-o", out, "--events", "-"]
+    command = [sys.executable, "-m", "engine.cli", "build", str(spec)]
+    command += ["-o", str(out), "--events", "-"]
 
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as first:
         assert first.stdout is not None
