@@ -1,7 +1,5 @@
 """Trees of real files at the limits of ext4, and random ones, through a whole build."""
 
-# ruff: noqa: PTH - pathlib holds no names of any bytes
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Sources made to lead a build astray: names, links, archives, races; and what may not leak."""
 
-# ruff: noqa: PTH - pathlib holds no names of any bytes
-
 from __future__ import annotations
 
 import asyncio
