@@ -15,6 +15,9 @@ from engine.manifest.entry import Entry, Source, SourceChanged
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 
+Seen = Callable[[Entry, int, memoryview], None]
+"""Called with every piece of data: entry, offset in the file, bytes."""
+
 _REPORT_EVERY = 4 << 20
 
 
@@ -84,6 +87,7 @@ def write_data(
     sink: Sink,
     total: int,
     progress: Progress,
+    seen: Seen | None,
     cancelled: Callable[[], bool],
 ) -> None:
     """Writes the data of all regular files, in the order of their sources.
@@ -94,6 +98,7 @@ def write_data(
         sink: Into the file system.
         total: Bytes that will come.
         progress: Called now and then.
+        seen: Called with what is written.
         cancelled: Asked at every piece.
 
     Raises:
@@ -129,6 +134,8 @@ def write_data(
                     current, file = entry, _File(entry, place, sink)
             if file is not None:
                 file.take(offset, data)
+            if seen is not None:
+                seen(entry, offset, data)
             done += length
             if done - reported >= _REPORT_EVERY:
                 progress(done, total)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.ext4.failure import PopulateFailed, refuse
-from engine.ext4.filedata import Progress, write_data
+from engine.ext4.filedata import Progress, Seen, write_data
 from engine.ext4.format import BLOCK_SIZE
 from engine.ext4.inode import InodePacker
 from engine.ext4.inodetable import InodeTable
@@ -39,6 +39,7 @@ def populate(
     *,
     epoch: int,
     progress: Progress = lambda done, total: None,
+    seen: Seen | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """Fills the file system that mke2fs has just made at a byte of an image.
@@ -51,6 +52,7 @@ def populate(
         manifest: What goes in; its root entry gives the root directory's owner, mode and time.
         epoch: Seconds since 1970: every access, change and creation time, and the superblock's.
         progress: Called now and then with bytes of data written and in all.
+        seen: Called with every piece of data that is written.
         cancelled: Asked several times a second.
 
     Raises:
@@ -61,7 +63,7 @@ def populate(
     """
     descriptor = os.open(image, os.O_RDWR | os.O_CLOEXEC)
     try:
-        _Populate(image, descriptor, offset, manifest, epoch).run(progress, cancelled)
+        _Populate(image, descriptor, offset, manifest, epoch).run(progress, seen, cancelled)
     except (LibraryError, UnsupportedFilesystem) as error:
         raise PopulateFailed(str(error)) from error
     finally:
@@ -80,7 +82,7 @@ class _Populate:
         self._manifest = manifest
         self._epoch = epoch
 
-    def run(self, progress: Progress, cancelled: Callable[[], bool]) -> None:
+    def run(self, progress: Progress, seen: Seen | None, cancelled: Callable[[], bool]) -> None:
         superblock = parse(self._superblock(0))
         need = measure(self._manifest, superblock.format)
         for unwritable in need.unwritable:
@@ -97,7 +99,9 @@ class _Populate:
             layout = Layout(self._manifest, need, superblock, books, sink, table, packer)
             table.load(self._descriptor, self._offset, packer)
             layout.write(cancelled)
-            write_data(self._manifest, layout.places, sink, need.data_bytes, progress, cancelled)
+            write_data(
+                self._manifest, layout.places, sink, need.data_bytes, progress, seen, cancelled
+            )
         for block in copies:
             self._set_times(block)
         self._check_counts(superblock, need, layout.map_blocks)

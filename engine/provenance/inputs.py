@@ -20,49 +20,79 @@ class Digest:
     sha256: str
 
 
+class DataSums:
+    """SHA-256 of files' data, taken as it flows from the sources (`Source.stream`).
+
+    A file with holes is hashed as its data ranges, each after its offset and length, so that
+    holes cost nothing.
+    """
+
+    def __init__(self) -> None:
+        self._whole: dict[int, bytes] = {}
+        self._pieces: dict[int, hashlib._Hash] = {}
+
+    def take(self, entry: Entry, offset: int, data: memoryview) -> None:
+        """Takes the next bytes of a file."""
+        if entry.extents is not None:
+            digest = self._of(entry)
+            digest.update(b"%d %d\n" % (offset, len(data)))
+            digest.update(data)
+        elif len(data) == entry.size:  # most files: one piece
+            self._whole[id(entry)] = hashlib.sha256(data).digest()
+        else:
+            self._of(entry).update(data)
+
+    def of(self, entries: Iterable[Entry]) -> dict[int, bytes]:
+        """Returns the sum of every regular file among the entries, by id of the entry."""
+        sums = {id(entry): _EMPTY for entry in entries if _has_data(entry)}
+        sums.update((key, digest.digest()) for key, digest in self._pieces.items() if key in sums)
+        sums.update((key, digest) for key, digest in self._whole.items() if key in sums)
+        return sums
+
+    def _of(self, entry: Entry) -> hashlib._Hash:
+        if id(entry) not in self._pieces:
+            self._pieces[id(entry)] = hashlib.sha256()
+        return self._pieces[id(entry)]
+
+
 @dataclass(slots=True)
 class Inputs:
-    """All digests of a build: by role of the file system, by key path of the content entry."""
+    """All digests of a build.
 
+    Attributes:
+        data: Of the root file system's files, as they were written.
+        filesystems: By role of the file system.
+        contents: By key path of the content entry.
+    """
+
+    data: DataSums = field(default_factory=DataSums)
     filesystems: dict[str, Digest] = field(default_factory=dict)
     contents: dict[str, Digest] = field(default_factory=dict)
 
 
-def data_digests(
-    entries: Iterable[Entry], cancelled: Callable[[], bool] = lambda: False
-) -> dict[int, bytes]:
-    """Returns the SHA-256 of every regular file's data, by id of the entry.
-
-    A file with holes is hashed as its data ranges, each after its offset and length, so that
-    holes cost nothing.
+def read_sums(entries: Iterable[Entry], cancelled: Callable[[], bool] = lambda: False) -> DataSums:
+    """Returns the sums of files that are read for this alone.
 
     Raises:
         SourceChanged: A source is not what was scanned.
         OSError: It cannot be read.
     """
     by_source: dict[int, tuple[Source, list[Entry]]] = {}
-    sums: dict[int, bytes] = {}
     for entry in entries:
-        if entry.is_regular and entry.link_to is None:
-            sums[id(entry)] = _EMPTY
-            if entry.source is not None and entry.size:
-                by_source.setdefault(id(entry.source), (entry.source, []))[1].append(entry)
+        if _has_data(entry) and entry.source is not None:
+            by_source.setdefault(id(entry.source), (entry.source, []))[1].append(entry)
+    sums = DataSums()
     for source, files in by_source.values():
-        current: Entry | None = None
-        digest = hashlib.sha256()
         for entry, offset, data in source.stream(files):
-            if entry is not current:
-                if current is not None:
-                    sums[id(current)] = digest.digest()
-                current, digest = entry, hashlib.sha256()
-            if entry.extents is not None:
-                digest.update(b"%d %d\n" % (offset, len(data)))
-            digest.update(data)
+            sums.take(entry, offset, data)
             if cancelled():
                 return sums
-        if current is not None:
-            sums[id(current)] = digest.digest()
     return sums
+
+
+def _has_data(entry: Entry) -> bool:
+    """Whether an entry is a regular file under its first name."""
+    return entry.is_regular and entry.link_to is None
 
 
 def of_filesystem(entries: Iterable[Entry], sums: Mapping[int, bytes]) -> Digest:

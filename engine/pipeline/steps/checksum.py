@@ -13,14 +13,14 @@ from engine.pipeline.sparse import sha256
 from engine.pipeline.steps.names import HYDRA, announce, finish_image
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
-from engine.provenance.inputs import data_digests, of_filesystem, of_sources
+from engine.provenance.inputs import of_filesystem, of_sources, read_sums
 
 
 async def checksum(work: Work) -> None:
-    """Hashes the finished outputs and, meanwhile, the sources once more.
+    """Hashes the finished outputs and, meanwhile, sums up what went in.
 
     Raises:
-        StepFailed: A source is not what went into the image.
+        StepFailed: A source of the ESP is not what was scanned.
     """
     finish_image(work)
     tasks = (asyncio.ensure_future(_outputs(work)), asyncio.ensure_future(_inputs(work)))
@@ -52,9 +52,10 @@ async def _inputs(work: Work) -> None:
 
 
 def _digest(work: Work) -> None:
-    """Hashes what each file system was filled from."""
+    """Hashes what each file system was filled from; mtools read the ESP's files, so again."""
     for role, manifest in _manifests(work.plan).items():
-        sums = data_digests(manifest, work.cancelled)
+        data = work.inputs.data if role == "root" else read_sums(manifest, work.cancelled)
+        sums = data.of(manifest)
         work.inputs.filesystems[role] = of_filesystem(manifest, sums)
         for where, sources in manifest.origins.items():
             if where and sources:

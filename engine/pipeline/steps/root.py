@@ -39,6 +39,7 @@ async def populate(work: Work) -> None:
                 plan.root.manifest,
                 epoch=plan.settings.source_date_epoch,
                 progress=report,
+                seen=work.inputs.data.take,
                 cancelled=work.cancelled,
             )
         )
