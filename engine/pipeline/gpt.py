@@ -20,7 +20,7 @@ _NAME_AT, _NAME_SIZE = 56, 72
 
 
 def identify(image: Path, plan: Plan) -> None:
-    """Sets disk GUID, partition types and GUIDs in both copies, and compares what is there.
+    """Sets disk GUID, partition types and GUIDs in both copies.
 
     Raises:
         StepFailed: There is no table, or its partitions are not where the plan has them.

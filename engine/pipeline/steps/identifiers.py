@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+from engine.inspect.container.disk import RawDisk
+from engine.inspect.table import read_table
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.gpt import identify as identify_gpt
 from engine.pipeline.work import Work
@@ -19,19 +22,11 @@ async def identify(work: Work) -> None:
     Raises:
         StepFailed: What is in the image is not what was planned.
     """
-    if not work.step.argv:
+    if work.step.argv:
+        found = await _identified_by_sfdisk(work)
+    else:
         identify_gpt(work.image, work.plan)
-        return
-    *setters, reader = work.step.argv
-    for argv in setters:
-        await work.tool(argv)
-    result = await work.tool(reader, quiet=True)
-    try:
-        found = json.loads(result.stdout)["partitiontable"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StepFailed(
-            f"{reader[0]} printed no partition table: {result.stdout[:200]!r}"
-        ) from error
+        found = _read_back(work.image)
     differences = compare(work.plan, found)
     if differences:
         raise StepFailed(
@@ -39,6 +34,45 @@ async def identify(work: Work) -> None:
             "this is a fault of Diskwright or of the tool; please report it with build.jsonl",
         )
     work.note(f"read back: {len(work.plan.partitions)} partitions as planned")
+
+
+async def _identified_by_sfdisk(work: Work) -> dict[str, Any]:
+    """Sets everything with sfdisk and returns the table that it then prints."""
+    *setters, reader = work.step.argv
+    for argv in setters:
+        await work.tool(argv)
+    result = await work.tool(reader, quiet=True)
+    try:
+        found: dict[str, Any] = json.loads(result.stdout)["partitiontable"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StepFailed(
+            f"{reader[0]} printed no partition table: {result.stdout[:200]!r}"
+        ) from error
+    return found
+
+
+def _read_back(image: Path) -> dict[str, Any]:
+    """Returns the table that inspect's reader finds, in the form that sfdisk would print it."""
+    with RawDisk(image) as disk:
+        table = read_table(disk)
+    if table.findings:
+        raise StepFailed("the partition table is damaged: " + "; ".join(table.findings))
+    return {
+        "label": table.kind,
+        "sectorsize": table.sector_size,
+        "id": table.guid,
+        "partitions": [
+            {
+                "node": str(partition.number),
+                "start": partition.start,
+                "size": partition.sectors,
+                "type": partition.type,
+                "uuid": partition.guid,
+                "name": partition.name,
+            }
+            for partition in table.partitions
+        ],
+    }
 
 
 def compare(plan: Plan, found: dict[str, Any]) -> list[str]:
