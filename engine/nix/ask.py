@@ -13,13 +13,11 @@ from functools import cache
 
 from engine.nix.closure import BadClosure, Closure, StorePath, parse
 from engine.nix.store import Store
+from engine.plan.host import version_of
+from engine.plan.tools import TOOLS
 from engine.spec.installable import Attribute, Flake
 
-OLDEST = (2, 4)
-"""The first with `nix path-info --json` and flakes behind an experimental feature."""
-
 EXPERIMENTAL = ("--extra-experimental-features", "nix-command flakes")
-_VERSION = re.compile(r"(\d+)\.(\d+)")
 _INVALID = re.compile(r"path '(/nix/store/[^']+)' is not valid")
 # Lines of nix that are no part of the reason.
 _NOISE = ("warning:", "don't know how to build", "copying ", "evaluating ")
@@ -54,19 +52,19 @@ def require(environment: Mapping[str, str]) -> None:
     path = shutil.which("nix", path=environment.get("PATH"))
     if path is None:
         raise NixMissing("nix is not installed")
-    version = _version(path)
-    if version is not None and version < OLDEST:
-        oldest = ".".join(map(str, OLDEST))
+    tool = TOOLS["nix"]
+    version = _version(path, tool.version)
+    if version and version < tool.minimum:
         raise NixMissing(
-            f"{path} is version {version[0]}.{version[1]}, and {oldest} or newer is needed"
+            f"{path} is version {_dotted(version)}, and {_dotted(tool.minimum)} or newer is needed"
         )
 
 
-@cache
-def _version(path: str) -> tuple[int, int] | None:
-    answer = subprocess.run((path, "--version"), capture_output=True, text=True, check=False)
-    found = _VERSION.search(answer.stdout)
-    return (int(found[1]), int(found[2])) if found else None
+_version = cache(version_of)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def closure(roots: Sequence[str], store: Store, environment: Mapping[str, str]) -> Closure:

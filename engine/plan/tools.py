@@ -114,6 +114,7 @@ _TABLE = (
         name="nix",
         purpose="install a NixOS system",
         packages=("nix-bin", "nix", "nix", "nix"),
+        minimum=(2, 4),  # the first with `nix path-info --json` and flakes as features
     ),
     Tool(
         name="bwrap",
