@@ -22,6 +22,8 @@ _ENVIRONMENT = (
     # bootctl takes only a mounted FAT for an ESP, and this one is filled later (bootctl(1)).
     ("SYSTEMD_RELAX_ESP_CHECKS", "1"),
     ("SYSTEMD_RELAX_XBOOTLDR_CHECKS", "1"),
+    # `nix-env --list-generations` reads the profile alone, yet opens the store to write.
+    ("NIX_REMOTE", "dummy://"),
 )
 
 
@@ -40,7 +42,9 @@ def _sandbox(settings: Settings) -> tuple[str, ...]:
     epoch = str(settings.source_date_epoch)
     variables = (*_ENVIRONMENT, ("SOURCE_DATE_EPOCH", epoch))
     return (
-        "bwrap", "--unshare-all", "--die-with-parent", "--uid", "0", "--gid", "0",
+        "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent",
+        # Root, and able to do what root does, over this namespace alone.
+        "--uid", "0", "--gid", "0", "--cap-add", "ALL",
         "--bind", ROOT, "/", "--ro-bind", settings.nix_folder, "/nix/store",
         "--dev", "/dev", "--proc", "/proc", "--chdir", "/", "--clearenv",
         *(word for name, value in variables for word in ("--setenv", name, value)),
