@@ -32,7 +32,7 @@ name = "bb"
 additional = "8MiB"
 boot = "64MiB"
 [boot]
-cmdline = "console=ttyS0 panic=-1"
+cmdline = "console=ttyS0 panic=-1 quiet"
 [[contents]]
 source = "{root}"
 target = "/"
