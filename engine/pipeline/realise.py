@@ -20,10 +20,13 @@ from engine.spec.settings import Settings
 
 STEP, TITLE = "nix-build", "Build the NixOS system"
 
+# What cannot be evaluated without building (import from derivation) is nix's to judge, too.
+_UNBUILT = ({"system-not-built"}, {"system-unknown"})
+
 
 def wanted(plan: Plan) -> bool:
-    """Whether all that keeps a plan from being built is that its system is not built yet."""
-    return {problem.code for problem in errors(plan.problems)} == {"system-not-built"}
+    """Whether all that keeps a plan from being built is that nix must build its system first."""
+    return {problem.code for problem in errors(plan.problems)} in _UNBUILT
 
 
 def command(settings: Settings) -> tuple[str, ...]:

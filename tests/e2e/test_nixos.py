@@ -196,6 +196,18 @@ def test_a_system_that_fails_to_build_shows_why(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_system_that_nix_cannot_evaluate_shows_why(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = spec_of(tmp_path, lab, f"path:{lab.sources}#nothing")
+
+    assert main(["plan", str(spec)]) == 2
+    assert "nothing" in capsys.readouterr().err
+    assert main(["build", str(spec), "-o", str(tmp_path / "out")]) == 1
+    assert "does not provide attribute" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def esp_files(built: Built, folder: Path) -> dict[str, bytes]:
     """Returns the files of an image's ESP, by a tool that is not ours."""
     folder.mkdir()
