@@ -266,7 +266,7 @@ async def test_the_design_is_there_while_a_build_runs(make_app: MakeApp) -> None
     events = (BuildStarted(plan=PLAN), StepStarted(id="one", title="First"))
     app = make_app(ImageSpec(layout=Layout(table="none")))
     async with app.run_test(size=(80, 24)) as pilot:
-        design = await settled(pilot)
+        await settled(pilot)
         job = Stuck(events)
         await app.show_job(job)
         screen = await screen_of(app, pilot)

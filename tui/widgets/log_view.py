@@ -162,7 +162,7 @@ Enter shows a long line in full, `c` copies the line.
         if self.following:
             self.cursor = max(len(self._shown) - 1, 0)
             self.seen = len(self._shown)
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.scroll_end(animate=False, immediate=True, force=True, x_axis=False)
         self.refresh()
         self.post_message(self.Moved())
 

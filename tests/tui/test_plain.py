@@ -1,0 +1,124 @@
+"""The wizard as questions and answers: what it asks, what it makes of the answers."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from engine.cli import exits
+from engine.spec.model import ImageSpec, Layout, Size
+from tests.e2e.terminal import Terminal
+from tui.document import Document
+from tui.plain import QUESTIONS, Interview
+
+ROOT = Path(__file__).parents[2]
+
+
+def answer(
+    folder: Path, *answers: str, document: Document | None = None
+) -> tuple[int, str, Interview]:
+    """Returns exit status, transcript and the interview after all answers."""
+    out = io.StringIO()
+    source = io.StringIO("".join(f"{line}\n" for line in answers))
+    interview = Interview(document, source=source, out=out, folder=folder, environment={})
+    return interview.run(), out.getvalue(), interview
+
+
+def test_all_defaults_build_an_image(home: Path) -> None:
+    # A bare file system needs no boot size: preset, seven questions, save, build.
+    status, said, _ = answer(home, "4", "", "", "", "", "", "", "", "", "", "y")
+    assert status == exits.DONE
+    assert "GPT" not in said.split("Save the spec")[0].split("Output folder")[1]
+    assert (home / "root.img").is_file()
+    assert "sha256" in said
+
+
+def test_answers_shape_the_spec(home: Path) -> None:
+    status, said, interview = answer(
+        home, "Hybrid stick", "efi", "128MiB", "64MiB", "none",
+        "rootfs/", "/srv", "gone", "", "-2", "", "box", "qcow2", "images", "box.toml", "n",
+    )  # fmt: skip
+    assert status == exits.DONE, said
+    spec = interview.spec
+    assert (spec.layout.table, spec.size.disk, spec.size.boot) == ("efi", "128MiB", "64MiB")
+    assert [(entry.source, entry.target) for entry in spec.contents] == [("rootfs/", "/srv")]
+    assert (spec.name, spec.output.format) == ("box", "qcow2")
+    assert tomllib.loads((home / "box.toml").read_text())["layout"]["table"] == "efi"
+    assert not (home / "images").exists()
+    assert "Nothing was built" in said
+
+
+def test_a_wrong_answer_is_explained_and_asked_again(home: Path) -> None:
+    _, said, interview = answer(home, "7", "4", "", "huge", "32MiB")
+    assert "Not one of these: 7" in said
+    assert '"huge" is no size' in said
+    assert interview.spec.size.disk == "32MiB"
+
+
+def test_help_and_going_back(home: Path) -> None:
+    _, said, interview = answer(home, "4", "", "?", "<", "efi", "")
+    assert "1024" in said
+    assert interview.spec.layout.table == "efi"
+
+
+def test_a_fix_is_offered_and_made(home: Path) -> None:
+    (home / "rootfs" / "big").write_bytes(b"x" * 3_000_000)
+    document = Document(spec=ImageSpec(layout=Layout(table="none"), size=Size(disk="1MiB")),
+                        base=home)  # fmt: skip
+    _, said, interview = answer(
+        home, "", "", "", "rootfs/", "", "", "", "", "", "y", "", "n", document=document
+    )
+    assert "Fix it" in said
+    assert interview.spec.size.disk != "1MiB"
+
+
+@pytest.mark.parametrize("count", range(1, 11))
+def test_the_end_of_the_input_ends_it_anywhere(home: Path, count: int) -> None:
+    status, said, _ = answer(home, "4", *[""] * (count - 1))
+    assert status == exits.CANCELLED
+    assert "nothing was built" in said
+    assert not list(home.glob("*.img"))
+
+
+def test_what_is_there_is_not_replaced_unasked(home: Path) -> None:
+    (home / "root.img").write_text("precious")
+    status, said, _ = answer(home, "4", "", "", "", "", "", "", "", "", "", "y", "n")
+    assert status == exits.DONE
+    assert "Replace root.img" in said
+    assert (home / "root.img").read_text() == "precious"
+
+
+def test_every_question_can_be_explained() -> None:
+    assert all(question.help for question in QUESTIONS)
+    assert len({question.path for question in QUESTIONS}) == len(QUESTIONS)
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb", "HOME": str(home)}
+
+
+def test_pipes_will_do(home: Path) -> None:
+    result = subprocess.run(
+        (sys.executable, "-m", "engine.cli", "--plain"),
+        input="4\n" + "\n" * 9 + "y\n",
+        capture_output=True, text=True, cwd=home, env=environment(home),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert (home / "root.img").is_file()
+    assert "\x1b" not in result.stdout
+
+
+def test_a_dumb_terminal_gets_questions(home: Path) -> None:
+    argv = (sys.executable, "-m", "engine.cli")
+    with Terminal(argv, cwd=home, env=environment(home), size=(80, 60)) as terminal:
+        terminal.wait_for("Preset, 1 to 6")
+        terminal.press("\x04")
+        terminal.wait_for("nothing was built")
+        assert terminal.wait() == exits.CANCELLED
+        assert b"\x1b" not in terminal.raw
