@@ -67,8 +67,13 @@ def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 def quote(text: str, limit: int = 80) -> str:
     """Returns a text as messages quote it: what cannot be printed escaped, the rest shortened."""
-    shown = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
-        for letter in text[: limit + 1]
-    )
+    shown = printable(text[: limit + 1])
     return f'"{shown}"' if len(shown) <= limit else f'"{shown[:limit]}..."'
+
+
+def printable(text: str) -> str:
+    """Returns a text on one line, what cannot be printed escaped."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
+        for letter in text
+    )

@@ -32,13 +32,17 @@ def run(args: argparse.Namespace) -> int:
 
     from engine.cli.textfile import write
     from engine.nix.arguments import to_spec
+    from engine.problem import printable
     from engine.spec.load import loads
     from engine.spec.save import dumps
 
     imported = to_spec(_read(args.file))
     spec = loads(dumps(imported.spec), overrides=args.set)
-    notes = "".join(f"# Not carried over: {note.line()}\n" for note in imported.notes)
-    text = f"# Made from {args.file.name}.\n{notes}{dumps(spec)}"
+    remarks = [f"Made from {args.file.name}."]
+    remarks += [f"Not carried over: {note.line()}" for note in imported.notes]
+    # A line end in a name or value would let what follows count as the spec.
+    comments = "".join(f"# {printable(remark)}\n" for remark in remarks)
+    text = f"{comments}{dumps(spec)}"
     write(args.output, text, args.force)
     for note in imported.notes:
         print(f"{note.severity}: {note.line()}", file=sys.stderr)
@@ -51,16 +55,21 @@ def _read(path: Path) -> Mapping[str, Value]:
 
     from engine.nix.evaluate import arguments
     from engine.nix.literal import NotNix
+    from engine.spec.load import MAX_FILE_BYTES
 
     try:
-        text = path.read_text()
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+        text = data.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise _refused(f"{path} cannot be read: {reason}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise _refused(f"{path} is over {MAX_FILE_BYTES} bytes; a call is a short text")
     if path.suffix == ".json":
         try:
             found = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _refused(f"{path}: {error}") from None
         if not isinstance(found, dict):
             raise _refused(f"{path}: arguments are an object, {{ ... }}")

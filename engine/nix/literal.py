@@ -16,6 +16,8 @@ from engine.nix.values import IDENTIFIER, PATH, Buildable, Import, Opaque, Path,
 
 _BLANK = re.compile(r"(?:\s+|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _NUMBER = re.compile(r"-?(?:\d+\.\d*(?:[eE][+-]?\d+)?|\d+)")
+_MAX_DIGITS = 400
+"""More than any number has; Python refuses integers of thousands."""
 _CLAUSE = re.compile(r"(?:with|assert)\b")
 _INHERIT = re.compile(r"inherit\b")
 _REC = re.compile(r"rec(?=\s*\{)")
@@ -48,8 +50,11 @@ def read(text: str, folder: str) -> Mapping[str, Value]:
         NotNix: It is neither.
     """
     reader = _Reader(text, folder)
-    reader.skip_head()
-    result = reader.attributes()
+    try:
+        reader.skip_head()
+        result = reader.attributes()
+    except RecursionError:
+        raise NotNix("lists or sets are nested too deeply") from None
     reader.blank()
     if reader.at != len(text):
         raise reader.wrong("the expression to end here")
@@ -254,6 +259,8 @@ class _Reader:
         if found := self.word(PATH):
             return self._path(found[0])
         if found := self.word(_NUMBER):
+            if len(found[0]) > _MAX_DIGITS:
+                raise self.wrong("a number that Nix can hold")
             return float(found[0]) if "." in found[0] else int(found[0])
         if rest[:1] == "{" or _REC.match(self.text, self.at):
             return self.attributes()

@@ -183,6 +183,10 @@ _RPM_TAGS = {
 # In memory there is no write-ahead log: these bytes of the header say that none is used (SQLite,
 # "Database File Format", 1.3.3).
 _NO_LOG = b"\1\1"
+_MAX_HEADER = 64 << 20
+"""Bytes of one header; those of the largest packages have some."""
+_MAX_STEPS = 50_000_000
+"""Instructions of SQLite's machine; a row takes less than ten."""
 _RPM_STRINGS, _RPM_INTEGER = frozenset({6, 8, 9}), 4
 
 
@@ -191,26 +195,32 @@ def _rpm(data: bytes) -> Iterator[Package]:
     import sqlite3  # only here: a plan needs to know that there are databases, not to read them
 
     with closing(sqlite3.connect(":memory:")) as database:
+        # A view in the table's place could go on without end, or make texts of any length.
+        database.set_progress_handler(lambda: 1, _MAX_STEPS)
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_HEADER)
         try:
             database.deserialize(data[:18] + _NO_LOG + data[20:])
-            rows = database.execute("SELECT blob FROM Packages").fetchall()
-        except (sqlite3.Error, OverflowError) as error:
+            for (blob,) in database.execute("SELECT blob FROM Packages"):
+                fields = _rpm_header(blob)
+                if fields.get("name", "gpg-pubkey") != "gpg-pubkey":
+                    yield _rpm_package(fields)
+        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
             raise BadDatabase(f"no rpm database: {error}") from error
-    for (blob,) in rows:
-        fields = _rpm_header(blob)
-        epoch = f"{fields['epoch']}:" if "epoch" in fields else ""
-        release = f"-{fields['release']}" if "release" in fields else ""
-        if fields.get("name", "gpg-pubkey") != "gpg-pubkey":
-            yield Package(
-                kind="rpm",
-                name=fields["name"],
-                version=f"{epoch}{fields.get('version', '')}{release}",
-                architecture=fields.get("architecture", ""),
-                source=fields.get("source", ""),
-                supplier=fields.get("vendor", ""),
-                homepage=fields.get("url", ""),
-                license=fields.get("license", ""),
-            )
+
+
+def _rpm_package(fields: Mapping[str, str]) -> Package:
+    epoch = f"{fields['epoch']}:" if "epoch" in fields else ""
+    release = f"-{fields['release']}" if "release" in fields else ""
+    return Package(
+        kind="rpm",
+        name=fields["name"],
+        version=f"{epoch}{fields.get('version', '')}{release}",
+        architecture=fields.get("architecture", ""),
+        source=fields.get("source", ""),
+        supplier=fields.get("vendor", ""),
+        homepage=fields.get("url", ""),
+        license=fields.get("license", ""),
+    )
 
 
 def _rpm_header(blob: bytes) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import struct
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +15,9 @@ FAT32_BYTES = 34 << 20
 _FAT32_USED = 640 << 10
 """Bytes that hold a small FAT32's boot sectors, tables and first clusters."""
 
+PACKAGE_DATABASES = (
+    b"var/lib/dpkg/status", b"lib/apk/db/installed", b"usr/lib/sysimage/rpm/rpmdb.sqlite",
+)  # fmt: skip
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _SECTOR = 512
 
@@ -61,6 +66,26 @@ def packed_tars(folder: Path) -> Sequence[bytes]:
     plain = _output("tar", "-C", root, "-cf", "-", "boot/deep", "short", "same")
     tools = (("gzip", "-c"), ("xz", "-c"), ("bzip2", "-c"), ("zstd", "-qc"))
     return [_output(*tool, feed=plain) for tool in tools]
+
+
+def package_databases(folder: Path) -> Sequence[bytes]:
+    """Databases of dpkg, apk and rpm, behind a byte that says which."""
+    dpkg = b"Package: a\nStatus: install ok installed\nVersion: 1:2-3\nArchitecture: amd64\n"
+    apk = b"C:Q1x=\nP:musl\nV:1.2-r1\nA:x86_64\nL:MIT\n\nP:b\nV:2\n"
+    file = folder / "rpmdb.sqlite"
+    file.unlink(missing_ok=True)
+    # Tag, type, offset and count of name, version, release and architecture (rpm(8), headers).
+    values = (b"bash", b"5.2", b"1.fc40", b"x86_64")
+    store = b"\0".join(values) + b"\0"
+    index = b""
+    for tag, value in zip((1000, 1001, 1002, 1022), values, strict=True):
+        index += struct.pack(">IIII", tag, 6, store.index(value), 1)
+    header = struct.pack(">II", len(values), len(store)) + index + store
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("create table Packages (hnum integer primary key, blob blob not null)")
+        connection.execute("insert into Packages (blob) values (?)", (header,))
+        connection.commit()
+    return [b"\0" + dpkg + b"\n" + dpkg, b"\1" + apk, b"\2" + file.read_bytes()]
 
 
 def tar_sums(data: bytes) -> bytes:

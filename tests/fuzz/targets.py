@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -11,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from engine.boot import kernels
+from engine.cli.main import main
 from engine.compare.diff import compare
 from engine.events import BuildFinished, BuildStarted, Log, Progress, StepStarted, encode
 from engine.ext4.measure import measure
@@ -24,14 +27,18 @@ from engine.manifest.lookup import stream
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import directory, file_of
 from engine.manifest.scan import scan
-from engine.nix import closure
+from engine.nix import closure, literal
+from engine.nix.arguments import to_spec
+from engine.nix.literal import NotNix
 from engine.pipeline.lines import LineSplitter
 from engine.pipeline.replay import read_record
 from engine.plan.host import Host
 from engine.plan.plan import make_plan
 from engine.plan.render import to_json
 from engine.problem import Refused
-from engine.spec.load import load
+from engine.provenance import spdx, sums
+from engine.provenance.packages import inventory
+from engine.spec.load import load, loads
 from engine.spec.resolve import resolve
 from engine.spec.save import dumps
 from tests.fuzz import seeds
@@ -151,6 +158,32 @@ def _lines(path: Path) -> None:
     assert shown <= 4 * len(data) + 16
 
 
+def _literal(path: Path) -> None:
+    """Reads Nix source, and makes a spec of it that can be read again."""
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        return
+    loads(dumps(to_spec(literal.read(text, "/folder")).spec))
+
+
+def _arguments(path: Path) -> None:
+    """Imports arguments by the command itself."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = main(["import", str(path)])
+    assert code in {0, 2}, code
+
+
+def _packages(path: Path) -> None:
+    """Reads package databases: what a first byte says, in the place where it is looked for."""
+    data = path.read_bytes()
+    place = seeds.PACKAGE_DATABASES[data[0] % len(seeds.PACKAGE_DATABASES)] if data else b"x"
+    folders = [place[:at] for at, byte in enumerate(place) if byte == ord("/")]
+    entries = [directory(b"", mtime_ns=0), *(directory(each, mtime_ns=0) for each in folders)]
+    found = inventory(Manifest([*entries, file_of(place, data[1:], mtime_ns=0)]))
+    spdx.dumps(found, name="x", seed=str(uuid.UUID(int=1)), epoch=0)
+
+
 def _closure(path: Path) -> None:
     for each in closure.parse(path.read_bytes()):
         assert each.nar_hash
@@ -169,6 +202,10 @@ _TAR_WORDS = (
 _JSON_WORDS = (
     b'"\\ud800"', b"1e999", b"null", b"[[[[[[", b'"event"', b"9" * 40, b"-0", b'"\\u0000"', b"{}",
     b'"org.nixos.bootspec.v1"', b'"../../../k/bzImage"', b'"\\n"', b"\xff\xfe",
+)  # fmt: skip
+_NIX_WORDS = (
+    b"{ ", b" }", b"inherit x;", b"rec {", b"with x; ", b"''", b"${", b"\\", b"builtins.getFlake ",
+    b"import <nixpkgs> ", b"diskSize = ", b"[", b"(", b"9" * 5000, b"-1.5e9", b"null", b"/*", b"#",
 )  # fmt: skip
 _IMAGE_ERRORS = (BadImage, OSError)
 
@@ -206,6 +243,36 @@ def _bootspecs(folder: Path) -> Sequence[bytes]:
     return [msgspec.json.encode(whole), msgspec.json.format(msgspec.json.encode(whole))]
 
 
+def _literals(folder: Path) -> Sequence[bytes]:
+    del folder
+    return [
+        b"""{ pkgs, lib, ... }: import "${pkgs.path}/nixos/lib/make-disk-image.nix" {
+  inherit pkgs lib; # a comment
+  diskSize = "auto"; bootSize = "256M"; additionalSpace = "512M"; format = "qcow2";
+  partitionTableType = "efi"; deterministic = true; memSize = 1024;
+  contents = [ { source = ./tree; target = "/"; mode = "755"; user = "root"; group = "root"; } ];
+  postVM = ''
+    echo done > $out/note
+  '';
+}""",
+        b'{ config = (import <nixpkgs/nixos> { configuration = ./c.nix; }); label = "x"; }',
+    ]
+
+
+def _argument_sets(folder: Path) -> Sequence[bytes]:
+    del folder
+    entry = {"source": "/etc/motd", "target": "/motd", "mode": "644", "user": "0", "group": "0"}
+    return [
+        msgspec.json.encode(
+            {
+                "diskSize": "auto", "bootSize": "256M", "contents": [entry], "format": "raw",
+                "partitionTableType": "hybrid", "rootGPUID": str(uuid.UUID(int=5)), "memSize": 512,
+                "postVM": "echo done", "installBootLoader": False, "additionalPaths": ["/nix/x"],
+            }
+        )
+    ]  # fmt: skip
+
+
 def _closures(folder: Path) -> Sequence[bytes]:
     del folder
     info = {"narHash": NIX_HASH, "narSize": 120, "references": ["/nix/store/a-b"], "ca": None}
@@ -237,6 +304,19 @@ TARGETS = {
         Target(
             name="closure", seeds=_closures, read=_closure, documented=(closure.BadClosure,),
             words=_JSON_WORDS,
+        ),
+        Target(
+            name="nix-literal", seeds=_literals, read=_literal, documented=(NotNix, Refused),
+            words=_NIX_WORDS,
+        ),
+        Target(
+            name="arguments", seeds=_argument_sets, read=_arguments, words=_JSON_WORDS,
+            suffix=".json",
+        ),
+        Target(name="packages", seeds=seeds.package_databases, read=_packages),
+        Target(
+            name="sums", seeds=lambda folder: [sums.dumps({"a": "0" * 64, "b\n": "1" * 64})],
+            read=lambda path: sums.loads(path.read_bytes()), documented=(sums.BadSums,),
         ),
         Target(name="tool-output", seeds=_outputs, read=_lines, words=(b"\x1b[", b"\x08", b"\r")),
         _image_target("gpt", seeds.gpts, repair=seeds.gpt_sums),
