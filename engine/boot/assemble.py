@@ -16,7 +16,7 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import LeadsNowhere, read, resolve
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import file_of
-from engine.problem import Fix, Problem
+from engine.problem import Fix, Problem, errors
 from engine.spec.layouts import LAYOUTS
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
@@ -110,11 +110,13 @@ def _assemble(settings: Settings, root: Manifest) -> BootAssets:
     menu = found.entries
     architecture = of_kernel(read(data(menu[0].kernel), HEADER_BYTES))
     problems = (*found.problems, *_unfit(settings, menu[0], architecture))
-    if architecture is None or problems:
+    if architecture is None or errors(problems):
         return BootAssets(menu=menu, problems=problems)
     parts = _parts(settings, architecture)
     if parts.missing:
-        return BootAssets(menu=menu, architecture=architecture.name, missing=parts.missing)
+        return BootAssets(
+            menu=menu, architecture=architecture.name, missing=parts.missing, problems=problems
+        )
 
     removed, replaced = _machine_id(settings, root, mtime_ns)
     replaced += named.added
@@ -126,7 +128,7 @@ def _assemble(settings: Settings, root: Manifest) -> BootAssets:
     return BootAssets(
         menu=menu, esp_files=tuple(esp), root_files=tuple(replaced), root_removed=tuple(removed),
         boot=parts.grub_boot, core=parts.grub_core, architecture=architecture.name,
-        efi_entries=_efi_entries(menu, paths),
+        efi_entries=_efi_entries(menu, paths), problems=problems,
     )  # fmt: skip
 
 

@@ -90,9 +90,18 @@ def find(
     if not candidates:
         return Found((), (_no_kernel(),))
     name = os_release(manifest).get("PRETTY_NAME", "Linux")
-    entries = tuple(_entry(c, c.title or name, cmdline, root_uuid) for c in candidates)
-    problems = tuple(_no_initrd(e) for e in entries if not e.initrds and "root=" not in cmdline)
-    return Found(entries, problems)
+    default, *others = (_entry(c, c.title or name, cmdline, root_uuid) for c in candidates)
+    if _finds_root(default):
+        problems = tuple(_left_out(entry) for entry in others if not _finds_root(entry))
+        kept = (entry for entry in others if _finds_root(entry))
+        return Found((default, *kept), problems)
+    return Found((default,), (_no_initrd(default),))
+
+
+def _finds_root(entry: MenuEntry) -> bool:
+    """Whether an entry's root is found: only an initrd knows file systems by their UUID."""
+    by_uuid = any(word.startswith("root=UUID=") for word in entry.options.split())
+    return bool(entry.initrds) or not by_uuid
 
 
 def _entry(candidate: _Candidate, title: str, cmdline: str, root_uuid: str) -> MenuEntry:
@@ -205,6 +214,16 @@ def _no_kernel() -> Problem:
         message="the contents hold no kernel: no boot.json of a NixOS system, no /boot/vmlinuz-*, "
         "no /usr/lib/modules/*/vmlinuz",
         hint='add a kernel to the contents, name one in boot.kernel, or set boot.loader = "none"',
+    )
+
+
+def _left_out(entry: MenuEntry) -> Problem:
+    return Problem(
+        code="no-initrd",
+        severity="warning",
+        path="boot.initrd",
+        message=f"the kernel {entry.kernel_path} has no initrd and is left out of the menu",
+        hint="add its initrd to the contents, or leave the kernel out too",
     )
 
 

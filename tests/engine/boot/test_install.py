@@ -72,6 +72,14 @@ def test_systemd_boot_has_an_entry_for_each_kernel() -> None:
     assert content(done.esp, "some/5.10/linux") == X86_KERNEL
 
 
+def test_a_kernel_that_is_left_out_does_not_keep_the_others_from_booting() -> None:
+    done = installed({k: v for k, v in BOOTABLE.items() if k != "boot/initrd.img-5.10"})
+    assert [entry.version for entry in done.boot.menu] == ["6.1"]
+    assert [problem.severity for problem in done.boot.problems] == ["warning"]
+    assert "some/6.1/linux" in paths(done.esp)
+    assert "some/5.10/linux" not in paths(done.esp)
+
+
 def test_unified_kernels_name_the_older_ones_too() -> None:
     done = installed(BOOTABLE, "boot.efi_variables = true", loader="uki")
     named = ["EFI/Linux/some-system-6.1.efi", "EFI/Linux/some-system-5.10.efi"]

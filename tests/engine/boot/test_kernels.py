@@ -47,6 +47,14 @@ def test_a_kernel_without_initrd_is_refused_when_the_root_is_named_by_uuid() -> 
     assert "/boot/vmlinuz-6" in problem.message
 
 
+def test_an_older_kernel_without_initrd_is_left_out_with_a_word() -> None:
+    found = menu(tree({"boot/vmlinuz-6": b"a", "boot/initrd-6": b"i", "boot/vmlinuz-5": b"b"}))
+    assert [entry.version for entry in found.entries] == ["6"]
+    (problem,) = found.problems
+    assert (problem.severity, problem.path) == ("warning", "boot.initrd")
+    assert "/boot/vmlinuz-5" in problem.message
+
+
 def test_no_kernel_names_the_places_looked_at() -> None:
     (problem,) = menu(tree({"etc/hostname": b"x"})).problems
     assert problem.code == "no-kernel"
