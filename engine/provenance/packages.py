@@ -185,7 +185,7 @@ _RPM_TAGS = {
 _NO_LOG = b"\1\1"
 _MAX_HEADER = 64 << 20
 """Bytes of one header; those of the largest packages have some."""
-_MAX_STEPS = 50_000_000
+_MAX_STEPS = 20_000_000
 """Instructions of SQLite's machine; a row takes less than ten."""
 _RPM_STRINGS, _RPM_INTEGER = frozenset({6, 8, 9}), 4
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -68,6 +70,20 @@ def test_nothing_but_documented_errors(target: Target, tmp_path: Path) -> None:
     for number in range(_INPUTS if target.resize else _IMAGES):
         _, data = mutator.variant(number)
         read(target, file, target.repair(data) if target.repair and number % 2 else data)
+
+
+def test_a_view_without_end_in_place_of_the_packages_is_given_up(tmp_path: Path) -> None:
+    database = tmp_path / "rpmdb.sqlite"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        connection.execute(
+            "create view Packages as with recursive every(n) as (select 1 union all "
+            "select n + 1 from every) select zeroblob(8) as blob from every"
+        )
+    file = tmp_path / "input"
+    file.write_bytes(b"\2" + database.read_bytes())
+
+    with limited_memory(_MEMORY), guarded(tmp_path, 60):
+        TARGETS["packages"].read(file)
 
 
 def test_the_guard_sees_writes_outside_and_hangs(tmp_path: Path) -> None:
