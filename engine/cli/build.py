@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments, plan_for, show_problems
+from engine.cli.planning import add_spec_arguments, named_path, plan_for, show_problems
 
 if TYPE_CHECKING:
     from engine.cli.narration import Narration
@@ -24,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `build`."""
     add_spec_arguments(parser)
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUTDIR", help="the output folder"
+        "-o", "--output", type=named_path, required=True, metavar="OUTDIR", help="the output folder"
     )
     parser.add_argument("--force", action="store_true", help="replace outputs that exist")
     parser.add_argument(
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     plan = plan_for(args, outdir=args.output, force=args.force)
     realising = realise.wanted(plan)
-    if not realising and _refused(plan):
+    if not realising and _refused(plan, quiet=args.quiet):
         return exits.REFUSED
     with ExitStack() as stack:
         sinks: list[Emit] = [stack.enter_context(_events_to(args.events))] if args.events else []
@@ -61,17 +62,18 @@ def run(args: argparse.Namespace) -> int:
                 return exits.CANCELLED if built is None else exits.FAILED
             sinks.remove(before.append)
             plan = plan_for(args, outdir=args.output, force=args.force)
-            if _refused(plan):
+            if _refused(plan, quiet=args.quiet):
                 return exits.REFUSED
         return _build(args, plan, emit, before)
 
 
-def _refused(plan: Plan) -> bool:
+def _refused(plan: Plan, *, quiet: bool) -> bool:
     """Prints the problems of a plan; whether they keep it from being built."""
     from engine.problem import errors
 
-    show_problems(plan.problems)
-    return bool(errors(plan.problems))
+    wrong = errors(plan.problems)
+    show_problems(wrong if quiet else plan.problems)
+    return bool(wrong)
 
 
 def _build(args: argparse.Namespace, plan: Plan, emit: Emit, before: Sequence[AnyEvent]) -> int:
@@ -114,8 +116,14 @@ def _events_to(target: str) -> Iterator[Emit]:
     stream = sys.stdout.buffer if target == "-" else _opened(Path(target))
 
     def write(event: AnyEvent) -> None:
-        stream.write(encode(event) + b"\n")
-        stream.flush()
+        try:
+            stream.write(encode(event) + b"\n")
+            stream.flush()
+        except OSError as error:
+            print(f"warning: --events {target}: {error.strerror}; it gets no more", file=sys.stderr)
+            # What is still in the buffer, and what follows, then has somewhere to go.
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
 
     try:
         yield write

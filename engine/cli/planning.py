@@ -15,15 +15,22 @@ if TYPE_CHECKING:
 
 def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the spec and what adds to it."""
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec, a TOML file")
+    parser.add_argument("spec", type=named_path, metavar="SPEC", help="the spec, a TOML file")
     parser.add_argument(
         "--contents",
-        type=Path,
+        type=named_path,
         action="append",
         default=[],
         metavar="DIR",
         help="put this folder's contents at the image's root; may be given again",
     )
+
+
+def named_path(text: str) -> Path:
+    """Returns a path; an empty one, as an unset shell variable gives it, names no folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: bool = False) -> Plan:

@@ -56,7 +56,11 @@ class FolderSource:
 
     def describe(self, entry: Entry) -> str:
         """Returns the file's path on the host."""
-        return shown(os.path.join(self.folder, self.origin(entry)))
+        return shown(self.place(self.origin(entry)))
+
+    def place(self, below: bytes) -> bytes:
+        """Returns the host's path of what is so far below the folder, the folder's own if empty."""
+        return os.path.join(self.folder, below) if below else self.folder
 
     def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
         """Yields the data of regular files; see `engine.manifest.entry.Source.stream`."""

@@ -204,8 +204,8 @@ def _walk(content: ContentSettings, target: bytes, walk: Walk) -> Kind:
         walk.findings.add(
             "file-as-root",
             f"{shown(source)} is a file and cannot be the root directory",
-            f"Name the file in the target, such as /{shown(os.path.basename(source))},"
-            " or set extract = true for an archive.",
+            f"name the file in the target, such as /{shown(os.path.basename(source))},"
+            " or set extract = true for an archive",
             key="target",
         )
     else:

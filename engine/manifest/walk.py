@@ -137,7 +137,7 @@ class Walk:
         """Returns the entries directly in a directory, sorted by name."""
         source = parent.source
         assert isinstance(source, FolderSource)
-        path = os.path.join(source.folder, folder)
+        path = source.place(folder)
         try:
             fd = descent.enter(folder)
             names = _names(fd)

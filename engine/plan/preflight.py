@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from engine.fat import measure as fat_measure
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
+from engine.manifest.patterns import excluder
 from engine.plan import capacity
 from engine.plan.host import Host
 from engine.plan.model import Plan
@@ -37,7 +40,9 @@ def contents(plan: Plan, esp: Manifest) -> list[Problem]:
 
 def machine(plan: Plan, host: Host) -> list[Problem]:
     """Returns what this machine lacks to carry out a plan."""
-    return [*_tools(plan, host), *_outputs(plan, host), *_space(plan, host)]
+    return [
+        *_tools(plan, host), *_outputs(plan, host), *_inside(plan, host), *_space(plan, host),
+    ]  # fmt: skip
 
 
 def unique(problems: Iterable[Problem]) -> tuple[Problem, ...]:
@@ -147,6 +152,32 @@ def _outputs(plan: Plan, host: Host) -> Iterator[Problem]:
                 "output-exists", "error", "",
                 f"{host.outdir}/{name} exists", "give --force to replace it, or another folder",
             )  # fmt: skip
+
+
+def _inside(plan: Plan, host: Host) -> Iterator[Problem]:
+    """An output folder within a source: the next build would pack what this one leaves there."""
+    if host.outdir is None:
+        return
+    outdir = _normal(host.outdir)
+    for content in plan.settings.contents:
+        source = _normal(content.source)
+        if not content.extract and outdir.is_relative_to(source):
+            below = outdir.relative_to(source)
+            excluded = excluder(content.exclude)
+            folders = (os.fsencode(folder) for folder in (below, *below.parents))
+            if excluded is not None and any(excluded(folder, True) for folder in folders):
+                continue
+            yield Problem(
+                "output-in-source", "warning", f"contents[{content.index}].source",
+                f"{source} holds the output folder, {outdir}: the next build would pack what this "
+                "one leaves there",
+                "choose an output folder elsewhere, or exclude it",
+            )  # fmt: skip
+
+
+def _normal(path: Path) -> Path:
+    """Returns an absolute path without `..`; links are not followed."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def peak_bytes(plan: Plan) -> int:

@@ -190,6 +190,26 @@ def test_the_same_spec_gives_the_same_bytes(desk: Desk) -> None:
     ).read_bytes()
 
 
+def test_a_full_events_file_is_no_reason_to_fail(desk: Desk) -> None:
+    ran = desk.run("build", desk.small(), "-o", "out", "--events", "/dev/full", "--quiet")
+    assert ran.code == 0
+    assert "/dev/full" in ran.stderr
+    assert (desk.folder / "out" / "demo.img").exists()
+
+
+def test_quiet_says_nothing_of_warnings_either(desk: Desk) -> None:
+    ran = desk.run("build", desk.small("[boot]\nprove = false\nloader = 'nixos'\n"),
+                   "-o", "tree/out", "--quiet")  # fmt: skip
+    assert (ran.code, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [("-o", ""), ("-o", "out", "--contents", "")])
+def test_an_empty_path_is_refused(desk: Desk, words: tuple[str, ...]) -> None:
+    before = desk.files()
+    assert desk.run("build", desk.folder / "demo.toml", *words).code == 2
+    assert desk.files() == before
+
+
 def test_refused_is_2_and_touches_nothing(desk: Desk) -> None:
     spec = desk.small("[hooks]\nafter_built = ''\n")
     before = desk.files()

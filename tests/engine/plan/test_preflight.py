@@ -13,7 +13,7 @@ from engine.plan.host import Volume
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
 from engine.problem import Problem, errors
-from engine.spec.settings import Settings
+from engine.spec.settings import ContentSettings, Settings
 from engine.units import parse_size
 from tests.engine.plan.support import (
     MIB,
@@ -175,6 +175,22 @@ def test_output_that_exists(tmp_path: Path) -> None:
     machine = host(outdir=tmp_path, existing=["disk.img"])
     assert only(plan(settings(), machine=machine)).code == "output-exists"
     assert plan(settings(), machine=replace(machine, force=True)).problems == ()
+
+
+def test_output_folder_within_a_source() -> None:
+    held = ContentSettings(
+        index=0, source=Path("/a/tree"), target=b"/", mode="", user="", group="", extract=False,
+        exclude=(), partition="root",
+    )  # fmt: skip
+    wanted = replace(settings(), contents=(held,))
+    inside, beside = (host(outdir=Path(name)) for name in ("/a/b/../tree/out/1", "/a/tree2"))
+
+    found = only(plan(wanted, machine=inside))
+
+    assert (found.code, found.severity) == ("output-in-source", "warning")
+    assert plan(wanted, machine=beside).problems == ()
+    spared = replace(settings(), contents=(replace(held, exclude=("/out",)),))
+    assert plan(spared, machine=inside).problems == ()
 
 
 def test_output_folder_without_room() -> None:
