@@ -56,7 +56,7 @@ CRASHED = 70
 """Exit status of a fault of our own (EX_SOFTWARE of sysexits.h)."""
 CANCELLED = 130
 
-COLUMNS: list[tuple[int, str]] = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (110, "-wide")]
+COLUMNS: list[tuple[int, str]] = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (120, "-wide")]
 ROWS: list[tuple[int, str]] = [(0, "-short"), (18, "-low"), (24, "-medium"), (34, "-tall")]
 """Sizes of the terminal from which the style sheet has rules of their own."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +13,8 @@ from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.settings import Settings
 from engine.units import format_exact, human
 
-Kind = Literal["text", "size", "number", "switch", "choice", "path"]
+Kind = Literal["text", "size", "number", "switch", "choice", "path", "list"]
+Value = Scalar | tuple[str, ...]
 Echo = Callable[[Settings, "Plan | None"], str]
 OUTDIR = "outdir"
 """Key of the output folder: part of the session, not of the spec."""
@@ -60,27 +62,39 @@ class FieldSpec:
         """Returns the text of F1."""
         return f"# {self.label}\n\n`{self.path}`\n\n{self.guide}\n"
 
-    def to_text(self, value: Scalar) -> str:
+    def to_text(self, value: Value) -> str:
         """Returns an authored value as the control shows it."""
         if value is None:
             return ""
+        if isinstance(value, tuple):
+            return shlex.join(value)
         if isinstance(value, bool):
             return "yes" if value else "no"
         return str(value)
 
-    def to_value(self, text: str) -> Scalar:
+    def to_value(self, text: str) -> Value:
         """Returns what was entered as the spec has it; empty is left out."""
         if self.kind == "switch":
             return text == "yes"
         stripped = text if self.kind == "text" else text.strip()
         if not stripped:
             return None
+        if self.kind == "list":
+            return _words(stripped)
         if stripped.isascii() and stripped.isdigit() and self._is_number(stripped):
             return int(stripped)
         return stripped
 
     def _is_number(self, _text: str) -> bool:
         return self.kind in {"number", "size"} or self.path == "layout.sector_size"
+
+
+def _words(text: str) -> Value:
+    """Returns the words of a list; text with an open quote as it is, which the engine refuses."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        return text
 
 
 def has_root(plan: Plan) -> bool:
@@ -225,11 +239,48 @@ _TABLE = (
         guide="For example `login:`. The boot test succeeds when the serial line matches.",
     ),
     FieldSpec(
+        path="boot.timeout", step="boot", label="Patience", kind="number", restrict=_DIGITS,
+        default=lambda settings: str(settings.boot_timeout),
+        help="Seconds that the boot test waits for the text",
+        guide="Without KVM a start takes several times as long: count on minutes there.",
+    ),
+    FieldSpec(
+        path="vm.memory", step="boot", label="Memory", kind="number", restrict=_DIGITS,
+        default=lambda settings: str(settings.vm_memory_mib),
+        help="MiB of a virtual machine, where one is used",
+        guide="For the boot test, and for a NixOS installer that needs a machine of its own.",
+    ),
+    FieldSpec(
+        path="boot.firmware", step="boot", label="Firmware", kind="path",
+        default=lambda settings: settings.firmware or "found on this machine",
+        help="UEFI code for the virtual machine (OVMF_CODE.fd)",
+        guide="A file on this machine, relative to the spec. Left empty, the one that Debian, "
+        "Fedora or Arch install is taken.",
+    ),
+    FieldSpec(
+        path="boot.firmware_variables", step="boot", label="Its variables", kind="path",
+        default=lambda settings: settings.firmware_variables or "found beside the firmware",
+        help="Empty variable store of that firmware (OVMF_VARS.fd)",
+        guide="The boot entries are written into a copy of it.",
+    ),
+    FieldSpec(
         path="nix.system", step="contents", label="Nix system", kind="path",
         default=lambda settings: settings.nix_system,
         help="Store path of a toplevel or a flake reference",
         guide="The system's closure is copied to `/nix/store` of the image, registered, and "
         "made the first generation of the system profile.",
+    ),
+    FieldSpec(
+        path="nix.additional_paths", step="contents", label="Further paths", kind="list",
+        help="Store paths between blanks, with all they refer to",
+        guide="Each comes with its closure and is valid in the image's Nix database.",
+    ),
+    FieldSpec(
+        path="nix.store", step="contents", label="Store", kind="path",
+        default=lambda settings: settings.nix_store or "this machine's own",
+        help="Where the paths are, as nix's --store takes it",
+        guide="A folder relative to the spec, or a URL nix knows. Left empty: NIX_REMOTE, or "
+        "the store of this machine.",
     ),
     FieldSpec(
         path="nix.config_file", step="contents", label="Configuration", kind="path",
@@ -266,6 +317,40 @@ _TABLE = (
         help="Where the finished image goes",
         guide="Everything is written under a temporary name here and renamed once it is "
         "complete and verified.",
+    ),
+    FieldSpec(
+        path="output.compress", step="output", label="Compressed", kind="choice",
+        choices=(("none", "no"), ("zst", "zstd"), ("xz", "xz")),
+        default=lambda settings: settings.compress,
+        help="Also the raw image as NAME.img.zst or NAME.img.xz",
+        guide="Packed in the same pass that computes the checksum. zstd is fast, xz smaller.",
+    ),
+    FieldSpec(
+        path="output.keep_raw", step="output", label="Raw image", kind="switch",
+        choices=(("yes", "stays beside it"), ("no", "only compressed")),
+        default=lambda settings: _yes(settings.keep_raw),
+        help="Whether NAME.img stays when the compressed one is done",
+        guide="The raw image is sparse: it takes less room on this disk than it seems to.",
+    ),
+    FieldSpec(
+        path="output.bmap", step="output", label="Block map", kind="switch",
+        choices=_SWITCH, default=lambda settings: _yes(settings.bmap),
+        help="Also NAME.img.bmap, for bmaptool copy",
+        guide="Lists which blocks of the raw image matter, with their checksums. `bmaptool copy` "
+        "then writes just these to a device.",
+    ),
+    FieldSpec(
+        path="output.sbom", step="output", label="Packages", kind="switch",
+        choices=_SWITCH, default=lambda settings: _yes(settings.sbom),
+        help="Bill of materials NAME.spdx.json, where packages are known",
+        guide="SPDX 2.3, from the databases of dpkg, apk, rpm (sqlite) or the Nix store in the "
+        "contents. Without any of these no file is written.",
+    ),
+    FieldSpec(
+        path="output.sign", step="output", label="Sign with", kind="list",
+        help="A command; SHA256SUMS is added as its last argument",
+        guide="For example `gpg --batch --detach-sign --armor`. What the command writes beside "
+        "SHA256SUMS is published. Quotes keep blanks together; no shell runs.",
     ),
     FieldSpec(
         path="hooks.after_build", step="output", label="After the build",

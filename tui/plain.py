@@ -133,7 +133,7 @@ class Interview:
         self._out.write(text + "\n")
         self._out.flush()
 
-    def ask(self, text: str, default: str = "", help: str = "") -> str:  # noqa: A002 - its name
+    def ask(self, text: str, default: str = "", help: str = "") -> str:
         """Asks for a line; empty means the default.
 
         Raises:
@@ -156,7 +156,7 @@ class Interview:
             else:
                 return answer or default
 
-    def choose(self, title: str, choices: Sequence[Choice], default: str, help: str) -> str:  # noqa: A002
+    def choose(self, title: str, choices: Sequence[Choice], default: str, help: str) -> str:
         """Asks for one of several; a number, a value or a title will do."""
         for number, choice in enumerate(choices, start=1):
             summary = f": {choice.summary}" if choice.summary else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.manifest.scan import ContentCount
+from engine.nix.closure import Closure
 from engine.plan.model import Plan
 from engine.plan.regions import Change
 from engine.problem import Problem
@@ -25,7 +26,7 @@ STEP_OF_PATH = (
     ("compat", "output"),
     ("identity", "output"),
     ("hooks", "output"),
-    ("vm", "output"),
+    ("vm", "boot"),
 )
 """Key path prefixes and the step each belongs to; the first that matches counts."""
 
@@ -42,6 +43,7 @@ class Preview:
         problems: All of them, errors first.
         changes: What the last edit changed.
         counts: What each entry of the contents brings.
+        closure: All store paths of the image, where there are any.
     """
 
     spec: ImageSpec = field(default_factory=ImageSpec)
@@ -54,6 +56,7 @@ class Preview:
     problems: tuple[Problem, ...] = ()
     changes: tuple[Change, ...] = ()
     counts: Mapping[int, ContentCount] = field(default_factory=dict)
+    closure: Closure | None = None
 
     @property
     def errors(self) -> tuple[Problem, ...]:

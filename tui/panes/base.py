@@ -11,9 +11,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input
 
-from engine.problem import Scalar
 from engine.spec.model import ImageSpec
-from tui.fields import FIELDS, OUTDIR, FieldSpec
+from tui.fields import FIELDS, OUTDIR, FieldSpec, Value
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.widgets.choices import Choices
@@ -110,10 +109,10 @@ class Pane(VerticalScroll, can_focus=False):
             target.scroll_visible(animate=False)
 
 
-def value_at(spec: ImageSpec, field: FieldSpec) -> Scalar:
+def value_at(spec: ImageSpec, field: FieldSpec) -> Value:
     """Returns the authored value of a key path, None where it was left out."""
     value: object = spec
     for name in field.path.split("."):
         value = getattr(value, name)
-    assert value is None or isinstance(value, (str, int, bool))
-    return value
+    assert value is None or isinstance(value, (str, int, bool, tuple))
+    return None if value == () else value

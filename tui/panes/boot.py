@@ -40,6 +40,11 @@ class BootPane(Pane):
         yield Plain("Proof", classes="section")
         yield self.field("boot.prove")
         yield self.field("boot.expect")
+        yield self.field("boot.timeout")
+        yield self.field("vm.memory")
+        yield Plain("Firmware of the virtual machine", classes="section", id="firmware-title")
+        yield self.field("boot.firmware", suggester=paths)
+        yield self.field("boot.firmware_variables", suggester=paths)
 
     def show(self, preview: Preview) -> None:
         """Shows the loaders with what speaks against each, and only the fields that count."""
@@ -62,9 +67,17 @@ class BootPane(Pane):
         own_kernel = settings.loader not in {"none", "nixos"}
         for path in _KERNEL_FIELDS:
             self._field(path).display = own_kernel
-        self._field("boot.efi_variables").display = settings.table in {"efi", "hybrid"}
+        uefi = settings.table in {"efi", "hybrid"}
+        self._field("boot.efi_variables").display = uefi
         self._field("nix.install_boot_loader").display = bool(settings.nix_system)
         self._field("boot.expect").display = settings.prove
+        self._field("boot.timeout").display = settings.prove
+        runs = settings.prove or settings.loader == "nixos"
+        self._field("vm.memory").display = runs
+        wanted = uefi and (runs or settings.efi_variables)
+        self.query_one("#firmware-title").display = wanted
+        self._field("boot.firmware").display = wanted
+        self._field("boot.firmware_variables").display = wanted
 
     def _field(self, path: str) -> Field:
         return self.query_one("#field-" + path.replace(".", "-").replace("_", "-"), Field)

@@ -12,15 +12,29 @@ from textual.widgets import Button, DataTable
 from textual.widgets.data_table import RowDoesNotExist
 
 from engine.spec.model import Content as Entry
+from engine.spec.model import Nix
 from engine.units import human
 from tui.keys import bindings
 from tui.panes.base import Pane
 from tui.preview import Preview
+from tui.screens.closure import ClosureScreen
 from tui.screens.entry import EntryScreen
 from tui.screens.usage import UsageScreen
 from tui.widgets.entry_table import EntryTable, sentence
+from tui.widgets.field import Field
 from tui.widgets.labels import Plain
 from tui.widgets.messages import ContentsEdited
+from tui.widgets.suggest import PathSuggester
+
+NIX_FIELDS = (
+    "nix.system",
+    "nix.additional_paths",
+    "nix.only_store",
+    "nix.config_file",
+    "nix.copy_channel",
+    "nix.store",
+)
+"""In the order of the form; all but the first stand there once one of them is used."""
 
 
 class ContentsPane(Pane):
@@ -53,10 +67,11 @@ sources are read when the image is built, and the build stops if they changed me
             yield Button("Largest (u)", id="entry-usage", compact=True)
         yield Plain("", id="contents-sum")
         yield Plain("NixOS", classes="section")
-        yield self.field("nix.system")
-        yield self.field("nix.only_store")
-        yield self.field("nix.config_file")
-        yield self.field("nix.copy_channel")
+        yield Plain("", id="nix-closure")
+        with Horizontal(id="nix-actions"):
+            yield Button("Closure (c)", id="entry-closure", compact=True)
+        for path in NIX_FIELDS:
+            yield self.field(path, suggester=PathSuggester(self.base))
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -75,11 +90,18 @@ sources are read when the image is built, and the build stops if they changed me
         table.display = bool(preview.spec.contents)
         table.fill(preview)
         self._tell_row()
-        has_system = preview.settings is not None and bool(preview.settings.nix_system)
-        for name in ("config-file", "copy-channel"):
-            self.query_one(f"#field-nix-{name}").display = has_system
+        used = preview.spec.nix != Nix()
+        for field in self.query(Field):
+            field.display = used or field.spec.path == "nix.system"
+        closure = preview.closure
+        self.query_one("#nix-actions").display = closure is not None
+        told = self.query_one("#nix-closure", Plain)
+        told.display = closure is not None
+        if closure is not None:
+            size = sum(path.nar_size for path in closure.paths)
+            told.show(f"{len(closure):,} store paths, {human(size)} ({size:,} bytes)")
         empty = self.query_one("#entries-empty", Plain)
-        empty.display = not preview.spec.contents
+        empty.display = not preview.spec.contents and preview.closure is None
         empty.show("Nothing yet: the image would be empty. Press a to add a folder or an archive.")
         self.query_one("#contents-sum", Plain).show(self._sum(preview))
 
@@ -184,3 +206,11 @@ sources are read when the image is built, and the build stops if they changed me
             self.app.bell()
             return
         self.app.push_screen(UsageScreen(plan, self.glyphs))
+
+    @on(Button.Pressed, "#entry-closure")
+    def action_closure(self) -> None:
+        """Opens the tree of store paths."""
+        if self.preview.closure is None:
+            self.app.bell()
+            return
+        self.app.push_screen(ClosureScreen(self.preview.closure, self.glyphs))

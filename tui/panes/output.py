@@ -37,7 +37,14 @@ class OutputPane(Pane):
             help_text="# Format\n\n`output.format`\n\n"
             + "\n".join(f"- **{f.title}**: {f.summary}. {f.note}" for f in FORMATS.values()),
         )
+        yield Plain("", id="format-why")
         yield self.field("compat")
+        yield Plain("Beside the image", classes="section")
+        yield self.field("output.compress")
+        yield self.field("output.keep_raw")
+        yield self.field("output.bmap")
+        yield self.field("output.sbom")
+        yield self.field("output.sign")
         yield Plain("Identity", classes="section")
         yield self.field("identity.deterministic")
         yield self.field("identity.seed")
@@ -54,9 +61,21 @@ class OutputPane(Pane):
         if preview.settings is None:
             return
         self.query_one("#format", Choices).chosen = preview.settings.format
+        self._explain(preview.settings.format)
+        packed = preview.settings.compress != "none"
+        self.query_one("#field-output-keep-raw", Field).display = packed
         tabled = preview.settings.table not in {"none", "legacy"}
         self.query_one("#field-identity-disk-guid", Field).display = tabled
         self.query_one("#field-identity-root-partition-guid", Field).display = tabled
+
+    @on(Choices.Highlighted, "#format")
+    def _looked_at(self, event: Choices.Highlighted) -> None:
+        self._explain(event.value)
+
+    def _explain(self, key: str) -> None:
+        found = FORMATS.get(key)
+        if found is not None:
+            self.query_one("#format-why", Plain).show(f"{found.summary}. {found.note}".strip())
 
     @on(Choices.Chosen, "#format")
     def _format(self, event: Choices.Chosen) -> None:

@@ -121,7 +121,8 @@ class DesignScreen(PlanningScreen):
         self.query_one(ContentSwitcher).current = step
         self.pane.show(self.preview)
         self.query_one("#lead", Plain).show(self.pane.LEAD)
-        self.remove_class("-full")
+        if self.has_class("-full"):
+            self.action_toggle_table()
         self._show_rail()
         self._compare_in_review()
         self.refresh_bindings()
@@ -271,7 +272,9 @@ class DesignScreen(PlanningScreen):
     def action_toggle_table(self) -> None:
         """Shows table and sizes in the place of the form, or the form again."""
         self.toggle_class("-full")
-        if self.has_class("-full"):
+        full = self.has_class("-full")
+        self.query_one("#table-switch", Plain).show("[form]" if full else "[table]")
+        if full:
             self.query_one(PartitionTable).focus()
         else:
             self._enter()
@@ -280,6 +283,7 @@ class DesignScreen(PlanningScreen):
         """Draws the map true to scale, or even."""
         shown = self.query_one(PartitionMap)
         shown.to_scale = not shown.to_scale
+        self.query_one("#scale-switch", Plain).show("[even]" if shown.to_scale else "[scale]")
         self.say("Map true to scale" if shown.to_scale else "Map with even widths")
 
     def action_toggle_exact(self) -> None:

@@ -43,6 +43,7 @@ class EntryScreen(ModalScreen[Entry | None]):
   the target.
 - **Mode**: octal as `755`, or rsync's form as `D755,F644`.
 - **User and group**: looked up in the image's own `/etc/passwd` and `/etc/group`.
+- **Goes to**: the ESP takes files only, without owners and modes: FAT has none.
 - **Unpack**: owners, modes and extended attributes come from the archive's headers.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("entry")
@@ -84,6 +85,14 @@ class EntryScreen(ModalScreen[Entry | None]):
                         inline=True,
                         id="entry-extract",
                     )
+                with Horizontal(classes="field-row"):
+                    yield Plain("Goes to", classes="field-label")
+                    yield Choices(
+                        (Choice("root", "root"), Choice("esp", "the ESP")),
+                        glyphs=self.glyphs,
+                        inline=True,
+                        id="entry-partition",
+                    )
             yield Plain("", id="entry-note", classes="field-note")
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Accept", id="entry-ok", compact=True)
@@ -91,8 +100,9 @@ class EntryScreen(ModalScreen[Entry | None]):
                 yield Button("Cancel", id="entry-cancel", compact=True)
 
     def on_mount(self) -> None:
-        """Shows whether it is an archive."""
-        self.query_one(Choices).chosen = "yes" if self.entry.extract else "no"
+        """Shows whether it is an archive, and where it goes."""
+        self.query_one("#entry-extract", Choices).chosen = "yes" if self.entry.extract else "no"
+        self.query_one("#entry-partition", Choices).chosen = self.entry.partition or "root"
         self.query_one("#entry-source").focus()
 
     def on_descendant_focus(self) -> None:
@@ -103,13 +113,13 @@ class EntryScreen(ModalScreen[Entry | None]):
                 self.query_one("#entry-note", Plain).show(text)
 
     @on(Choices.Chosen)
-    def _extract(self, event: Choices.Chosen) -> None:
-        self.query_one(Choices).chosen = event.value
+    def _chosen(self, event: Choices.Chosen) -> None:
+        event.choices.chosen = event.value
 
     @on(Input.Changed, "#entry-source")
     def _guess(self, event: Input.Changed) -> None:
         if self.is_new and event.value.endswith(_ARCHIVES):
-            self.query_one(Choices).chosen = "yes"
+            self.query_one("#entry-extract", Choices).chosen = "yes"
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#entry-ok")
@@ -122,7 +132,8 @@ class EntryScreen(ModalScreen[Entry | None]):
             )
             self.query_one("#entry-source").focus()
             return
-        extract = self.query_one(Choices).chosen == "yes"
+        extract = self.query_one("#entry-extract", Choices).chosen == "yes"
+        partition = self.query_one("#entry-partition", Choices).chosen
         self.dismiss(
             Entry(
                 source=text["source"],
@@ -132,7 +143,7 @@ class EntryScreen(ModalScreen[Entry | None]):
                 group=_owner(text["group"]),
                 extract=extract or None,
                 exclude=tuple(part.strip() for part in text["exclude"].split(",") if part.strip()),
-                partition=self.entry.partition,
+                partition=None if partition == "root" else partition,
             )
         )
 

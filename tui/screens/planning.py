@@ -203,6 +203,7 @@ class PlanningScreen(Screen[None]):
             problems=self._with_refused(plan.problems),
             changes=changes(before, plan) if drawable and before is not None else (),
             counts={} if self._found is None else self._found.contents.counts,
+            closure=None if self._found is None else self._found.brought.closure,
         )
 
     def _show_problems(self) -> None:

@@ -27,7 +27,7 @@ class TitleBar(Widget):
     figure = reactive("")
     activity = reactive("")
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
 
@@ -57,7 +57,7 @@ class ProblemLine(Widget):
     class Wanted(Message):
         """The list of problems is wanted."""
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
 
@@ -99,7 +99,7 @@ class ChangeLine(Widget):
     stale = reactive(False)
     summary = reactive("")
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
 
@@ -125,7 +125,7 @@ class ChangeLine(Widget):
 class KeyBar(Widget):
     """The keys that matter here, most wanted first, as many as fit; each can be clicked."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._places: list[tuple[int, int, str]] = []
 

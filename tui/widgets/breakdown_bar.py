@@ -56,7 +56,7 @@ class BreakdownBar(Widget):
     plan: reactive[Plan | None] = reactive(None)
     exact = reactive(False)
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
 

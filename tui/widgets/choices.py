@@ -80,7 +80,7 @@ class Choices(Widget, can_focus=True):
         glyphs: Glyphs = UNICODE,
         inline: bool = False,
         help_text: str = "",
-        id: str | None = None,  # noqa: A002 - Textual's name
+        id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self.set_reactive(Choices.options, options)

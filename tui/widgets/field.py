@@ -11,8 +11,8 @@ from textual.validation import ValidationResult
 from textual.widget import Widget
 from textual.widgets import Input
 
-from engine.problem import Problem, Scalar
-from tui.fields import FieldSpec
+from engine.problem import Problem
+from tui.fields import FieldSpec, Value
 from tui.glyphs import UNICODE, Glyphs
 from tui.text import visible
 from tui.widgets.choices import Choice, Choices
@@ -37,6 +37,18 @@ class FieldInput(SafeInput):
             id="control",
         )
         self.help_text = spec.help_markdown()
+        self.typed: list[str] = []
+
+    def watch_value(self, value: str) -> None:
+        """Remembers what was typed until the spec has it; the keys run ahead of it."""
+        super().watch_value(value)
+        self.typed.append(value)
+
+    def put(self, text: str) -> None:
+        """Shows a value of the spec."""
+        with self.prevent(Input.Changed):
+            self.value = text
+        self.typed.clear()
 
     def show_invalid(self, invalid: bool) -> None:
         """Marks the input as being in error."""
@@ -62,7 +74,6 @@ class Field(Vertical):
         self.glyphs = glyphs
         self._suggester = suggester
         self._typing = False
-        self._posted: list[Scalar] = []
 
     def compose(self) -> ComposeResult:
         """Label and control in one row, the note below."""
@@ -86,7 +97,7 @@ class Field(Vertical):
         return self.query_one("#control")
 
     def show(
-        self, value: Scalar, default: str, echo: str, problem: Problem | None, fix_key: str
+        self, value: Value, default: str, echo: str, problem: Problem | None, fix_key: str
     ) -> None:
         """Shows a value of the spec.
 
@@ -105,17 +116,16 @@ class Field(Vertical):
         elif isinstance(control, FieldInput):
             control.placeholder = visible(default)
             if not self._keeps_text(control, value, problem):
-                with control.prevent(Input.Changed):
-                    control.value = self.spec.to_text(value)
+                control.put(self.spec.to_text(value))
         self._note(echo, problem, fix_key)
 
-    def _keeps_text(self, control: FieldInput, value: Scalar, problem: Problem | None) -> bool:
+    def _keeps_text(self, control: FieldInput, value: Value, problem: Problem | None) -> bool:
         """Whether what was typed stays: it means the value, is on its way, or was refused."""
         typed = self.spec.to_value(control.value)
         if typed == value or (problem is not None and problem.code == REFUSED):
-            self._posted.clear()
+            control.typed.clear()
             return True
-        return typed in self._posted
+        return control.value in control.typed
 
     def _note(self, echo: str, problem: Problem | None, fix_key: str) -> None:
         note = self.query_one("#note", Plain)
@@ -145,7 +155,6 @@ class Field(Vertical):
         event.stop()
         value = self.spec.to_value(event.value)
         self._typing = True
-        self._posted.append(value)
         self.post_message(SpecEdited(self.spec.path, value, self.spec.label, typing=True))
 
     @on(Choices.Chosen)
@@ -162,5 +171,4 @@ class Field(Vertical):
         """What was typed counts now."""
         self.remove_class("-focused")
         self._typing = False
-        self._posted.clear()
         self.post_message(FieldLeft())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.content import Content
 from textual.widgets import Static
 
@@ -14,7 +15,7 @@ class Plain(Static):
         text: str | Content = "",
         *,
         classes: str | None = None,
-        id: str | None = None,  # noqa: A002 - Textual's name
+        id: str | None = None,
     ) -> None:
         super().__init__(text, markup=False, classes=classes, id=id)
         self._text = Content(text) if isinstance(text, str) else text
@@ -31,3 +32,16 @@ class Plain(Static):
         """Returns the rows a text takes; -1 where that cannot be known yet."""
         width = self.content_size.width
         return text.get_height({}, width) if text and width > 0 else -1
+
+
+class Toggle(Plain):
+    """A word that a click acts on, for what the keyboard has a key for."""
+
+    def __init__(self, text: str, action: str, *, id: str | None = None) -> None:
+        super().__init__(f"[{text}]", classes="toggle", id=id)
+        self._action = action
+
+    async def on_click(self, event: events.Click) -> None:
+        """Runs the action of the screen."""
+        event.stop()
+        await self.screen.run_action(self._action)

@@ -48,7 +48,7 @@ class LogPane(Vertical):
         glyphs: Glyphs = UNICODE,
         *,
         timed: bool = True,
-        id: str | None = None,  # noqa: A002 - Textual's name
+        id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs

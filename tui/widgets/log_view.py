@@ -77,7 +77,7 @@ Enter shows a long line in full, `c` copies the line.
         glyphs: Glyphs = UNICODE,
         *,
         timed: bool = True,
-        id: str | None = None,  # noqa: A002 - Textual's name
+        id: str | None = None,
     ) -> None:
         """Prepares the view.
 

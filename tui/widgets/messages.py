@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from engine.problem import Fix, Scalar
+from engine.problem import Fix
 from engine.spec.model import Content as Entry
+from tui.fields import Value
 
 
 @dataclass
@@ -19,7 +20,7 @@ class SpecEdited(Message):
     """
 
     path: str
-    value: Scalar
+    value: Value
     name: str
     typing: bool = False
 

@@ -31,7 +31,7 @@ class Outcome(Vertical):
             super().__init__()
             self.action = action
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
         self._answers: Answers = ()

@@ -70,7 +70,7 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
 
         index: int
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
         self.regions: tuple[Region, ...] = ()

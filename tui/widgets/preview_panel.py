@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.reactive import reactive
 
 from engine.plan.model import Plan
@@ -12,7 +12,7 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.widgets.bars import ChangeLine
 from tui.widgets.breakdown_bar import BreakdownBar
-from tui.widgets.labels import Plain
+from tui.widgets.labels import Plain, Toggle
 from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
 
@@ -22,14 +22,17 @@ class PreviewPanel(Vertical):
 
     preview: reactive[Preview] = reactive(Preview)
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
 
     def compose(self) -> ComposeResult:
         """Map above, figures below."""
         yield PartitionMap(self.glyphs, id="map")
-        yield ChangeLine(self.glyphs, id="change")
+        with Horizontal(id="map-line"):
+            yield ChangeLine(self.glyphs, id="change")
+            yield Toggle("scale", "toggle_scale", id="scale-switch")
+            yield Toggle("table", "toggle_table", id="table-switch")
         with VerticalScroll(id="figures", can_focus=False):
             yield PartitionTable(self.glyphs, id="table-widget")
             yield Plain("Where the bytes go", classes="section")
@@ -63,6 +66,4 @@ class PreviewPanel(Vertical):
 def sentence(plan: Plan) -> str:
     """Returns the disk in a sentence."""
     kind = {"gpt": "GPT", "mbr": "MBR", "none": "Bare file system"}[plan.disk.table]
-    count = len(plan.partitions)
-    parts = f", {count} partition{'' if count == 1 else 's'}" if count else ""
-    return f"{kind}{parts}, {plan.disk.bytes:,} bytes"
+    return f"{kind}, {plan.disk.bytes:,} bytes"

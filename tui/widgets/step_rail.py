@@ -56,7 +56,7 @@ Every step can be visited at any time, in any order; nothing is asked twice.
     steps: reactive[tuple[RailStep, ...]] = reactive(())
     current = reactive("")
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
 

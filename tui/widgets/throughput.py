@@ -19,7 +19,7 @@ _LABEL = 12
 class Throughput(Widget):
     """Figures and a graph; in one row, both beside each other."""
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
         self.state = BuildState()

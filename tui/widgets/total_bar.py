@@ -13,7 +13,7 @@ from tui.progress import WHOLE, BuildState, clock
 class TotalBar(Widget):
     """A bar, the share done, elapsed, and what is left once that can be told."""
 
-    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
         self.state = BuildState()

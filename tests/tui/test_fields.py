@@ -1,0 +1,209 @@
+"""The form and the spec: every key can be edited, long and fast typing arrives as typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Button, Input
+
+from engine.nix.closure import Closure, StorePath
+from engine.spec.keys import KEYS
+from engine.spec.model import Content, ImageSpec, Layout, Nix
+from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tui.fields import FIELDS, OUTDIR
+from tui.screens.closure import ClosureScreen
+from tui.screens.entry import EntryScreen
+from tui.widgets.choices import Choices
+from tui.widgets.entry_table import EntryTable, shares
+
+ELSEWHERE = {
+    "schema": "always the one this program writes",
+    "layout.table": "the layouts of the Layout pane",
+    "boot.loader": "the loaders of the Boot pane",
+    "output.format": "the formats of the Output pane",
+}
+ENTRY = {
+    "contents[].source": "#entry-source",
+    "contents[].target": "#entry-target",
+    "contents[].mode": "#entry-mode",
+    "contents[].user": "#entry-user",
+    "contents[].group": "#entry-group",
+    "contents[].extract": "#entry-extract",
+    "contents[].exclude": "#entry-exclude",
+    "contents[].partition": "#entry-partition",
+}
+
+
+def test_every_key_of_a_spec_has_a_field() -> None:
+    assert set(KEYS) == set(FIELDS) - {OUTDIR} | set(ELSEWHERE) | set(ENTRY)
+
+
+async def test_every_field_stands_in_its_pane(make_app: MakeApp) -> None:
+    app = make_app(ImageSpec())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        for field in FIELDS.values():
+            assert len(screen.query(f"#{field.step} #{field.widget_id}")) == 1
+        await pilot.press("alt+4", "a")
+        assert isinstance(app.screen, EntryScreen)
+        for selector in ENTRY.values():
+            assert len(app.screen.query(selector)) == 1
+
+
+async def test_an_entry_for_the_esp(make_app: MakeApp) -> None:
+    app = make_app(ImageSpec(layout=Layout(table="efi")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+4", "a")
+        await type_text(pilot, "rootfs/boot/")
+        app.screen.query_one("#entry-partition", Choices).focus()
+        await pilot.press("right", "space")
+        await pilot.click("#entry-ok")
+        await settled(pilot)
+        assert screen.spec.contents == (
+            Content(source="rootfs/boot/", target="/", partition="esp"),
+        )
+        assert screen.preview.errors == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("/nix/store/a /nix/store/b", ("/nix/store/a", "/nix/store/b")),
+        ("gpg -u 'My Key'", ("gpg", "-u", "My Key")),
+        ("open 'quote", "open 'quote"),
+        ("  ", None),
+    ],
+)
+def test_lists_are_words(text: str, value: object) -> None:
+    field = FIELDS["output.sign"]
+    assert field.to_value(text) == value
+    if isinstance(value, tuple):
+        assert field.to_value(field.to_text(value)) == value
+
+
+async def test_fast_and_long_typing_arrives_as_typed(make_app: MakeApp) -> None:
+    """Keys run ahead of the plan; none of them may be lost or change places."""
+    app = make_app(ImageSpec())
+    wanted = "abcdefghij" * 9
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+5", "ctrl+u")
+        for letter in wanted:
+            app.simulate_key(letter)
+        await pilot.pause()
+        await settled(pilot)
+        control = screen.query_one("#field-name Input", Input)
+        assert control.value == wanted
+        assert screen.spec.name == wanted
+        assert wanted[-40:] in shown(app)
+        await pilot.press("tab")
+        await pilot.pause()
+        assert wanted[:40] in shown(app)
+
+
+LONG = ImageSpec(
+    contents=(
+        Content(source="rootfs/" + "deep/" * 30, target="/" + "far/" * 30),
+        Content(source="rootfs/", target="/", mode="D755,F644", user="www-data", group="www-data"),
+    )
+)
+
+
+@pytest.mark.parametrize("size", [(120, 40), (110, 30), (80, 24), (60, 20), (40, 12)])
+async def test_the_table_of_contents_fits(make_app: MakeApp, size: tuple[int, int]) -> None:
+    app = make_app(LONG)
+    async with app.run_test(size=size) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+4")
+        await pilot.pause()
+        table = screen.query_one(EntryTable)
+        assert table.virtual_size.width <= table.size.width
+        assert not table.show_horizontal_scrollbar
+        titles = [str(column.label) for column in table.ordered_columns]
+        assert titles[:2] == ["Source", "Target"]
+        assert size[0] < 60 or titles[-2:] == ["Mode", "Owner"]
+        for button in screen.query("#entry-actions Button").results(Button):
+            assert screen.region.contains_region(button.region)
+            assert button.region.right <= screen.query_one("#form").region.right
+
+
+@pytest.mark.parametrize(
+    ("wanted", "room", "got"),
+    [
+        ((5, 5), 20, (5, 5)),
+        ((5, 50), 20, (5, 15)),
+        ((50, 5), 20, (15, 5)),
+        ((50, 50), 21, (11, 10)),
+    ],
+)
+def test_paths_share_the_room(wanted: tuple[int, int], room: int, got: tuple[int, int]) -> None:
+    assert shares(wanted, room) == got
+
+
+async def test_the_scale_and_the_table_can_be_clicked(make_app: MakeApp) -> None:
+    app = make_app(ImageSpec())
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        await pilot.click("#scale-switch")
+        assert "[even]" in shown(app)
+        await pilot.click("#table-switch")
+        assert screen.has_class("-full")
+        assert "[form]" in shown(app)
+        await pilot.press("f6")
+        await pilot.pause()
+        assert not screen.has_class("-full")
+        assert "[table]" in shown(app)
+
+
+def _path(name: str, size: int, *references: str) -> StorePath:
+    return StorePath(
+        path=f"/nix/store/{name}",
+        nar_hash="0" * 64,
+        nar_size=size,
+        references=tuple(f"/nix/store/{other}" for other in references),
+    )
+
+
+CLOSURE = Closure(
+    (
+        _path("a-system-1", 100, "b-zlib-1.2", "c-app-3"),
+        _path("b-zlib-1.2", 2_000_000),
+        _path("c-app-3", 5_000, "d-zlib-1.3", "e-[bold]"),
+        _path("d-zlib-1.3", 3_000_000),
+        _path("e-[bold]", 7),
+    ),
+    ("/nix/store/a-system-1",),
+)
+
+
+@pytest.mark.parametrize("size", [(120, 40), (60, 20), (40, 12)])
+async def test_the_closure_says_why(make_app: MakeApp, size: tuple[int, int]) -> None:
+    app = make_app(ImageSpec())
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await app.push_screen(ClosureScreen(CLOSURE))
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        await pilot.press("down")  # what the system refers to, the largest closure first
+        await pilot.pause()
+        assert "/nix/store/c-app-3" in shown(app)
+        await pilot.press("enter", "down")
+        await pilot.pause()
+        if size[0] >= 60:
+            text = shown(app)
+            assert "5,005,107 bytes" in text
+            assert "system-1 → app-3 → zlib-1.3" in text
+            assert "More than once" in text
+
+
+async def test_the_rest_of_nix_stands_there_once_it_is_used(make_app: MakeApp, home: Path) -> None:
+    app = make_app(ImageSpec(nix=Nix(store=str(home / "none"))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+4")
+        await pilot.pause()
+        assert screen.query_one("#field-nix-additional-paths").display
+        await pilot.press("c")
+        assert not isinstance(app.screen, ClosureScreen)

@@ -1,0 +1,178 @@
+"""Where the space of a Nix closure goes: store path by store path, and why each is there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Tree
+from textual.widgets.tree import TreeNode
+
+from engine.nix.closure import Closure
+from engine.nix.summary import Duplicate, PathSize, Summary
+from engine.units import human
+from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
+from tui.text import cut, pad, visible
+from tui.widgets.labels import Plain
+
+LARGEST = 30
+"""Paths listed by their own size."""
+_FIGURE = 10
+_MARK = 2
+
+Item = PathSize | Duplicate | None
+
+
+class ClosureTree(Tree[Item]):
+    """A tree with the sizes in two columns at its right edge."""
+
+    ICON_NODE = "+ "
+    ICON_NODE_EXPANDED = "- "
+
+    def __init__(self, glyphs: Glyphs) -> None:
+        super().__init__("closure")
+        self.glyphs = glyphs
+        self.show_root = False
+        self.show_guides = False
+        self.guide_depth = 2
+
+    def render_label(self, node: TreeNode[Item], base_style: Style, style: Style) -> Text:
+        """Draws the name, the closure's size and the path's own."""
+        level, above = 0, node.parent
+        while above is not None and above is not self.root:
+            level, above = level + 1, above.parent
+        mark = "  "
+        if node.allow_expand:
+            mark = self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE
+        figures = _figures(node.data)
+        taken = level * self.guide_depth + _MARK + cell_len(figures) + 1
+        room = max(self.scrollable_content_region.width - taken, 8)
+        label = node.label.plain if isinstance(node.label, Text) else str(node.label)
+        name = pad(cut(label, room, self.glyphs.ellipsis), room)
+        return Text.assemble((f"{mark}{name} ", style), (figures, style))
+
+
+def _figures(item: Item) -> str:
+    if isinstance(item, PathSize):
+        sizes = human(item.closure), human(item.own)
+    elif isinstance(item, Duplicate):
+        sizes = "", human(item.bytes)
+    else:
+        return ""
+    return " ".join(pad(size, _FIGURE, right=True) for size in sizes)
+
+
+class ClosureScreen(ModalScreen[None]):
+    """Three branches: what was asked for, what is large by itself, what is there twice."""
+
+    HELP = """
+# Closure
+
+Everything the Nix system needs, store path by store path. The left figure is the path with all
+it needs, the right one the path alone; both are bytes of its archive.
+
+- **Asked for**: each path opens to what it refers to, the largest first.
+- **Largest**: the paths that take most by themselves.
+- **More than once**: packages present in several versions, with what one version would save.
+
+Below stands why the path is in the image: the shortest chain of references to it.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = bindings("closure")
+
+    def __init__(self, closure: Closure, glyphs: Glyphs = UNICODE) -> None:
+        super().__init__()
+        self.closure = closure
+        self.glyphs = glyphs
+        self.summary = Summary(closure)
+
+    def compose(self) -> ComposeResult:
+        """Totals, heads, the tree, and why a path is there."""
+        with Vertical(classes="dialog closure"):
+            yield Plain("Closure", classes="dialog-title")
+            yield Plain("Adding up...", id="closure-total")
+            yield Plain("", id="closure-head")
+            yield ClosureTree(self.glyphs)
+            yield Plain("", id="closure-why")
+
+    def on_mount(self) -> None:
+        """Adds up aside: what each path needs takes a walk over all of them."""
+        self.query_one(Tree).focus()
+        self._add_up()
+
+    def on_resize(self) -> None:
+        """Keeps the heads over their columns."""
+        heads = " ".join(pad(title, _FIGURE, right=True) for title in ("with needs", "alone"))
+        width = self.query_one(ClosureTree).scrollable_content_region.width
+        self.query_one("#closure-head", Plain).show(
+            Content.styled(pad("Store path", max(width - cell_len(heads), 0)) + heads, "$muted")
+        )
+
+    @work(exclusive=True, group="closure")
+    async def _add_up(self) -> None:
+        duplicates = await asyncio.to_thread(self.summary.duplicates)
+        saved = sum(found.bytes for found in duplicates)
+        self.query_one("#closure-total", Plain).show(
+            f"{len(self.closure):,} store paths, {human(self.summary.total)} "
+            f"({self.summary.total:,} bytes)"
+        )
+        tree = self.query_one(ClosureTree)
+        asked = tree.root.add("Asked for", None, expand=True)
+        self._add(asked, self.summary.roots())
+        self._add(tree.root.add("Largest", None), self.summary.largest(LARGEST))
+        if duplicates:
+            title = f"More than once ({len(duplicates)}, {human(saved)} beyond the largest of each)"
+            several = tree.root.add(title, None)
+            for found in duplicates:
+                text = f"{visible(found.package)}, {len(found.paths)} times"
+                self._add(several.add(text, found), found.paths)
+        tree.root.expand()
+        for first in asked.children[:1]:
+            first.expand()
+        self.call_after_refresh(tree.move_cursor, asked.children[0] if asked.children else asked)
+        self.on_resize()
+
+    def _add(self, node: TreeNode[Item], paths: tuple[PathSize, ...]) -> None:
+        for path in paths:
+            node.add(visible(path.name), path, allow_expand=bool(path.references))
+
+    @on(Tree.NodeExpanded)
+    def _expanded(self, event: Tree.NodeExpanded[Item]) -> None:
+        data = event.node.data
+        if isinstance(data, PathSize) and not event.node.children:
+            self._add(event.node, self.summary.children(data.path))
+
+    @on(Tree.NodeHighlighted)
+    def _looked_at(self, event: Tree.NodeHighlighted[Item]) -> None:
+        self.query_one("#closure-why", Plain).show(self._why(event.node.data))
+
+    def _why(self, item: Item) -> Content:
+        if isinstance(item, Duplicate):
+            return Content(f"One version in place of all would save about {item.bytes:,} bytes.")
+        if item is None:
+            return Content.styled("Enter opens and closes a line, Esc leaves.", "$muted")
+        arrow = f" {self.glyphs.arrow} "
+        chain = [visible(step.name) for step in self.summary.why(item.path)]
+        reason = "asked for" if len(chain) == 1 else arrow.join(chain)
+        return Content("\n").join(
+            [
+                Content(visible(item.path)),
+                Content.assemble(("Here because: ", "$muted"), reason),
+                Content.styled(
+                    f"{item.own:,} bytes alone, {item.closure:,} with all it needs", "$muted"
+                ),
+            ]
+        )
+
+    def action_close(self) -> None:
+        """Closes."""
+        self.dismiss(None)
