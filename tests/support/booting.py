@@ -115,10 +115,9 @@ def boots(
 def report(verdict: Verdict) -> dict[str, list[str]]:
     """Returns what the busybox system said of itself, by topic."""
     found: dict[str, list[str]] = {}
-    for line in verdict.console.splitlines():
-        topic, _, text = line.removeprefix("REPORT ").partition(" ")
-        if line.startswith("REPORT "):
-            found.setdefault(topic, []).append(text.strip())
+    # Firmware may leave the cursor in the middle of a line.
+    for topic, text in re.findall(r"REPORT (\S+) (.*)", verdict.console):
+        found.setdefault(topic, []).append(text.strip())
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -132,3 +133,38 @@ def test_uefi_starts_a_disk_of_large_sectors(system: Path, tmp_path: Path) -> No
 def test_every_format_boots(system: Path, tmp_path: Path, format_: str) -> None:
     built = made(system, tmp_path, "legacy", "grub", f"output.format={format_}")
     check_report(boots(built, "bios"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("table", "loader"), [("legacy", "grub"), ("efi", "systemd-boot")])
+def test_a_bootspec_boots_what_it_names(
+    system: Path, tmp_path: Path, table: str, loader: str
+) -> None:
+    root = tmp_path / "nixos"
+    shutil.copytree(system, root, symlinks=True)
+    store = root / "nix/store"
+    (store / "s-system").mkdir(parents=True)
+    (root / "boot").rename(store / "k-kernel")
+    (root / "boot").mkdir()
+    kernel = next(path for path in (store / "k-kernel").glob("vmlinuz-*") if OLD not in path.name)
+    (root / "init").rename(store / "s-system/init")
+    spec = {
+        "org.nixos.bootspec.v1": {
+            "init": "/nix/store/s-system/init",
+            "initrd": f"/nix/store/k-kernel/{kernel.name.replace('vmlinuz', 'initrd.img')}",
+            "kernel": f"/nix/store/k-kernel/{kernel.name}",
+            "kernelParams": ["loglevel=4"],
+            "label": "NixOS 25.05 (test)",
+            "system": "x86_64-linux",
+            "toplevel": "/nix/store/s-system",
+        }
+    }
+    (store / "s-system/boot.json").write_text(json.dumps(spec))
+    profiles = root / "nix/var/nix/profiles"
+    profiles.mkdir(parents=True)
+    (profiles / "system").symlink_to("system-1-link")
+    (profiles / "system-1-link").symlink_to("/nix/store/s-system")
+    built = made(root, tmp_path / "built", table, loader)
+    assert [entry.title for entry in built.plan.boot.menu] == ["NixOS 25.05 (test)"]
+    said = check_report(boots(built, FIRMWARE[table][0]))
+    assert "init=/nix/store/s-system/init loglevel=4" in said["cmdline"][0]
