@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import shutil
@@ -14,6 +15,8 @@ from engine.compare.diff import Comparison, compare
 from engine.compare.ranges import differing, union
 from engine.compare.regions import Region, RegionMap
 from engine.inspect.container import open_disk
+from engine.pipeline.build import build
+from tests.support.specs import plan_of, write_spec
 
 ROOT_START = 42 << 20
 ESP_START = 1 << 20
@@ -205,3 +208,27 @@ def test_the_fixture_is_what_other_tools_call_clean(image: Path, tmp_path: Path)
         source.seek(ROOT_START)
         shutil.copyfileobj(source, target, 20 << 20)
     subprocess.run(["e2fsck", "-fn", root], check=True, capture_output=True)
+
+
+def test_a_table_of_4096_byte_sectors(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    images = []
+    for name, seed in (("one", "3d0f2b1c-8f0e-4c58-9d9b-0a1f5d0e7c11"), ("two", "")):
+        overrides = (
+            "layout.sector_size=4096", "size.boot=260MiB", f'identity.seed="{seed}"',
+        )  # fmt: skip
+        plan = plan_of(spec, overrides)
+        result = asyncio.run(build(plan, lambda event: None, outdir=tmp_path / name))
+        assert result.status == "ok", result.message
+        images.append(tmp_path / name / "demo.img")
+
+    found = compare(*images)
+
+    named = {difference.where for difference in found.fields}
+    assert {"table, disk GUID", "partition 1, guid", "partition 2, guid"} <= named
+    assert {"partition 2, superblock, uuid", "partition 1, FAT, volume id"} <= named
+    tables = {piece.a for piece in found.ranges if "GPT" in piece.a}
+    assert tables == {
+        "primary GPT header", "primary GPT entries", "backup GPT header", "backup GPT entries",
+    }  # fmt: skip
+    assert not [piece for piece in found.ranges if "unknown" in piece.a or "outside" in piece.a]

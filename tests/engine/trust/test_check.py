@@ -15,6 +15,7 @@ from engine.spec.load import load
 from engine.spec.resolve import resolve
 from engine.trust.check import Report, Request, check
 from engine.trust.copies import copy_sources
+from tests.engine.boot.trees import X86_KERNEL
 from tests.support.specs import write_spec
 
 FORMATS = ("raw", "qcow2", "qcow2-compressed", "vdi", "vpc")
@@ -68,6 +69,72 @@ def test_every_layout_comes_out_the_same_in_every_format(
     report = checked(spec, *overrides, "size.boot=40M", "size.additional=16M")
 
     assert report.identical
+
+
+def test_all_that_is_made_of_the_image_comes_out_the_same(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    database = tmp_path / "tree" / "var" / "lib" / "dpkg" / "status"
+    database.parent.mkdir(parents=True)
+    database.write_text("Package: b\nVersion: 1\n\nPackage: a\nVersion: 2\n")
+
+    report = checked(spec, "output.compress=xz", "output.bmap=true")
+
+    assert report.identical
+    assert [output.name for output in report.outputs] == [
+        "demo.img", "demo.img.bmap", "demo.img.xz", "demo.spdx.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loader", "table"),
+    [
+        ("grub", "legacy"), ("grub", "legacy+gpt"), ("grub", "efi"), ("grub", "hybrid"),
+        ("systemd-boot", "efi"), ("systemd-boot", "hybrid"), ("uki", "efi"), ("uki", "hybrid"),
+    ],
+)  # fmt: skip
+def test_every_loader_comes_out_the_same(tmp_path: Path, loader: str, table: str) -> None:
+    spec = write_spec(tmp_path)
+    boot = tmp_path / "tree" / "boot"
+    boot.mkdir()
+    (boot / "vmlinuz-6.1-given").write_bytes(X86_KERNEL)
+    (boot / "initrd.img-6.1-given").write_bytes(b"initrd" * 999)
+    overrides = [f"boot.loader={loader}", f"layout.table={table}", "size.boot=64MiB"]
+    if table == "efi":
+        overrides.append("boot.efi_variables=true")
+
+    report = checked(spec, *overrides)
+
+    assert report.identical
+    assert ("efi-vars.fd" in {output.name for output in report.outputs}) == (table == "efi")
+
+
+def test_a_check_that_is_cancelled_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = write_spec(tmp_path)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    loaded = load(spec)
+    settings, _ = resolve(loaded.spec, loaded.base, {})
+    request = Request(spec=spec, overrides=(), contents=(), settings=settings)
+    said: list[str] = []
+
+    async def cancelled() -> None:
+        def listen(line: str) -> None:
+            said.append(line)
+            if line.startswith("second build: ==>"):
+                task.cancel()
+
+        task = asyncio.ensure_future(check(request, listen))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+
+    assert said
+    assert not list(folder.iterdir())
 
 
 def test_a_difference_is_found_and_explained(
