@@ -145,6 +145,12 @@ def test_a_kernel_of_the_host_goes_into_the_image(tmp_path: Path) -> None:
     assert content(systemd.esp, "linux/6.1-given/initrd") == b"mine"
 
 
+def test_an_initrd_alone_goes_with_every_kernel_that_is_found() -> None:
+    done = installed(BOOTABLE | {"my.cpio": b"one"}, "boot.initrd = '/my.cpio'")
+    assert [entry.initrd_paths for entry in done.boot.menu] == [("/my.cpio",), ("/my.cpio",)]
+    assert content(done.esp, "some/5.10/initrd") == b"one"
+
+
 def test_a_kernel_in_the_image_goes_before_one_of_the_host(tmp_path: Path) -> None:
     (tmp_path / "vmlinuz").write_bytes(b"of the host")
     done = installed(
