@@ -35,6 +35,9 @@ def run(args: argparse.Namespace) -> int:
     from engine.trust.check import BuildEnded
 
     request = _request(args)
+    if request.settings.after_build:
+        hook = request.settings.after_build
+        print(f"both builds run hooks.after_build: {hook}", file=sys.stderr)
     try:
         report = asyncio.run(_cancellable(request))
     except BuildEnded as ended:
