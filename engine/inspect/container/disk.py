@@ -116,8 +116,11 @@ class ClusteredDisk(Disk):
     cluster: int
 
     @abstractmethod
-    def cluster_at(self, index: int) -> bytes | None:
-        """Returns a cluster's bytes (whole), or None where it reads as zeros."""
+    def piece(self, index: int, inside: int, length: int) -> bytes | None:
+        """Returns bytes of a cluster from `inside` on, or None where it reads as zeros.
+
+        Nothing else of it is read: clusters have up to 64 MiB, and readers ask for a block.
+        """
 
     @abstractmethod
     def clusters(self) -> Iterator[int]:
@@ -129,8 +132,8 @@ class ClusteredDisk(Disk):
         while offset < end:
             index, inside = divmod(offset, self.cluster)
             take = min(self.cluster - inside, end - offset)
-            data = self.cluster_at(index)
-            pieces.append(bytes(take) if data is None else data[inside : inside + take])
+            data = self.piece(index, inside, take)
+            pieces.append(bytes(take) if data is None else data)
             offset += take
         return b"".join(pieces)
 

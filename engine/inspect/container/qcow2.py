@@ -62,9 +62,13 @@ class Qcow2Disk(ClusteredDisk):
             raise BadImage(f"{path.name}: {tables} level 2 tables can't lie in this file")
         self._inflate = self._zstd if zstd else self._zlib
         self._table = lru_cache(maxsize=32)(self._load_table)
+        self._plain = lru_cache(maxsize=1)(self._unpack)
 
     def _load_table(self, offset: int) -> tuple[int, ...]:
         return struct.unpack(f">{self._per_table}Q", self._file(offset, self.cluster))
+
+    def _unpack(self, offset: int, length: int) -> bytes:
+        return self._inflate(self._file(offset, length))
 
     def _entry(self, index: int) -> int:
         table, at = divmod(index, self._per_table)
@@ -84,18 +88,18 @@ class Qcow2Disk(ClusteredDisk):
                 if entry & _COMPRESSED or (entry & _OFFSET and not entry & _ZERO):
                     yield first + at
 
-    def cluster_at(self, index: int) -> bytes | None:
-        """Returns a cluster, decompressed where it is compressed."""
+    def piece(self, index: int, inside: int, length: int) -> bytes | None:
+        """Returns bytes of a cluster, which is decompressed whole where it is compressed."""
         entry = self._entry(index)
         if entry & _COMPRESSED:
             bits = 62 - (self._cluster_bits - 8)
             offset = entry & ((1 << bits) - 1)
             sectors = (entry & (_COMPRESSED - 1)) >> bits
-            length = (sectors + 1) * _SECTOR - offset % _SECTOR
-            return self._inflate(self._file(offset, length))
+            packed = (sectors + 1) * _SECTOR - offset % _SECTOR
+            return self._plain(offset, packed)[inside : inside + length]
         if entry & _ZERO or not entry & _OFFSET:
             return None
-        return self._file(entry & _OFFSET, self.cluster)
+        return self._file((entry & _OFFSET) + inside, length)
 
     def _zlib(self, data: bytes) -> bytes:
         try:

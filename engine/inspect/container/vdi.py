@@ -40,9 +40,9 @@ class VdiDisk(ClusteredDisk):
         count = -(-self.size // self.cluster)
         return (index for index, place in enumerate(self._map[:count]) if place < _ABSENT)
 
-    def cluster_at(self, index: int) -> bytes | None:
-        """Returns a block, or None where it was never written."""
+    def piece(self, index: int, inside: int, length: int) -> bytes | None:
+        """Returns bytes of a block, or None where it was never written."""
         place = self._map[index]
         if place >= _ABSENT:
             return None
-        return self._file(self._data + place * self.cluster, self.cluster)
+        return self._file(self._data + place * self.cluster + inside, length)

@@ -60,11 +60,11 @@ class VhdDisk(ClusteredDisk):
             return iter(range(count))
         return (index for index, place in enumerate(self._table[:count]) if place != _ABSENT)
 
-    def cluster_at(self, index: int) -> bytes | None:
-        """Returns a block, or None where it was never written."""
+    def piece(self, index: int, inside: int, length: int) -> bytes | None:
+        """Returns bytes of a block, or None where it was never written."""
         if not self._table:
-            return self._file(index * self.cluster, self.cluster)
+            return self._file(index * self.cluster + inside, length)
         place = self._table[index]
         if place == _ABSENT:
             return None
-        return self._file(place * _SECTOR + self._bitmap, self.cluster)
+        return self._file(place * _SECTOR + self._bitmap + inside, length)
