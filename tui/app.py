@@ -452,7 +452,7 @@ def replay(events: Sequence[AnyEvent], *, pace: float = 1.0) -> int:
     Returns:
         The exit status.
     """
-    app = _Terminal(job=ReplayJob(events, pace=pace))
+    app = _Terminal(job=ReplayJob(events, pace=pace, title="the record"))
     app.run()
     return app.return_code or 0
 

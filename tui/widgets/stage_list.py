@@ -11,13 +11,13 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
-from textual.widget import Widget
 
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.progress import BuildState, StepState, clock
 from tui.text import cut, fit, visible
+from tui.widgets.painting import Painting
 
 SILENCE = 2.0
 """Seconds without an event before it is said that a tool still runs."""
@@ -25,7 +25,7 @@ _BAR = 16
 _WIDEST = 84
 
 
-class StageList(Widget, can_focus=True):
+class StageList(Painting, can_focus=True):
     """One row for each step; choosing one keeps the log to its lines."""
 
     HELP = """
@@ -55,7 +55,10 @@ log, and all of them again.
         self.state, self.elapsed = state, elapsed
         grown = len(state.steps) != self._rows
         self._rows = len(state.steps)
-        self.refresh(layout=grown)
+        if grown:
+            self.refresh(layout=True)
+        else:
+            self.repaint()
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """A row for each step."""
@@ -111,7 +114,7 @@ log, and all of them again.
         height = max(self.size.height, 1)
         return min(max(self._focal() - height // 2, 0), max(len(self.state.steps) - height, 0))
 
-    def render(self) -> Content:
+    def paint(self) -> Content:
         """Draws the rows that fit."""
         steps, top, width = self._steps(), self._top(), min(self.size.width, _WIDEST)
         if not steps:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from textual.content import Content
 from textual.geometry import Size
-from textual.widget import Widget
 
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.progress import BuildState
 from tui.text import cut, pad
+from tui.widgets.painting import Painting
 
 BARS_UNICODE = " ▁▂▃▄▅▆▇█"
 BARS_ASCII = " .:-=+*%#"
 _LABEL = 12
 
 
-class Throughput(Widget):
+class Throughput(Painting):
     """Figures and a graph; in one row, both beside each other."""
 
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
@@ -32,7 +32,7 @@ class Throughput(Widget):
     def show(self, state: BuildState) -> None:
         """Draws a state of the build."""
         self.state = state
-        self.refresh()
+        self.repaint()
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Five figures, a space, the graph."""
@@ -52,7 +52,7 @@ class Throughput(Widget):
             ("Peak", f"{human(state.history.peak())}/s" if state.history.total else "-"),
         ]
 
-    def render(self) -> Content:
+    def paint(self) -> Content:
         """Draws figures and graph as the room allows."""
         width, height = self.size.width, self.size.height
         if width <= 0 or height <= 0:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 from textual.content import Content
-from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs
 from tui.progress import WHOLE, BuildState, clock
+from tui.widgets.painting import Painting
 
 
-class TotalBar(Widget):
+class TotalBar(Painting):
     """A bar, the share done, elapsed, and what is left once that can be told."""
 
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
@@ -22,9 +22,9 @@ class TotalBar(Widget):
     def show(self, state: BuildState, elapsed: float) -> None:
         """Draws a state of the build."""
         self.state, self.elapsed = state, elapsed
-        self.refresh()
+        self.repaint()
 
-    def render(self) -> Content:
+    def paint(self) -> Content:
         """Draws the bar."""
         state, share = self.state, self.state.share()
         words = [f"{share * 100 // WHOLE:3} %", f"{clock(self.elapsed)} elapsed"]
