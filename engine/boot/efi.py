@@ -75,3 +75,14 @@ def variables(entries: Sequence[tuple[str, bytes]]) -> tuple[Variable, ...]:
     )
     order = struct.pack(f"<{len(entries)}H", *range(len(entries)))
     return (*options, Variable("BootOrder", order))
+
+
+def as_json(wanted: Sequence[Variable]) -> dict[str, object]:
+    """Returns variables in the form of `virt-fw-vars --set-json`."""
+    return {
+        "version": 2,
+        "variables": [
+            {"name": v.name, "guid": GLOBAL_VARIABLE, "attr": ATTRIBUTES, "data": v.data.hex()}
+            for v in wanted
+        ],
+    }

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from engine.boot.efi import ATTRIBUTES, GLOBAL_VARIABLE, Variable, device_path, variables
+from engine.boot.efi import Variable, as_json, device_path, variables
 from engine.boot.grub import SECTOR, BootCode, boot_sector
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES as OUTPUT
+
+Tool = Callable[[Sequence[str]], Awaitable[object]]
 
 _FAULT = "this is a fault of Diskwright; please report it with build.jsonl"
 
@@ -64,7 +66,7 @@ async def efi_variables(work: Work) -> None:
     template = plan.boot.uefi.variables
     if plan.has("esp"):
         wanted = entries(plan)
-        await asyncio.to_thread(_fill, template, wanted, part)
+        await fill(work.tool, template, wanted, part)
         work.note(f"read back: {', '.join(variable.name for variable in wanted)}")
     else:
         shutil.copyfile(template, part)
@@ -85,34 +87,36 @@ def entries(plan: Plan) -> tuple[Variable, ...]:
     )
 
 
-def _fill(template: Path, wanted: Sequence[Variable], store: Path) -> None:
-    from virt.firmware.efi.efivar import EfiVar
-    from virt.firmware.varstore.edk2 import Edk2VarStore
+async def fill(tool: Tool, template: Path, wanted: Sequence[Variable], store: Path) -> None:
+    """Puts variables into a copy of the firmware's store, and reads them back.
 
+    virt-firmware is GPL-2.0-only: it is run as the program it is, never imported.
+
+    Args:
+        tool: Runs a command in the store's folder.
+        template: The firmware's own store.
+        wanted: What goes in.
+        store: The copy.
+
+    Raises:
+        StepFailed: The template is no variable store, or has no room.
+    """
+    asked = store.with_suffix(".json")
+    asked.write_text(json.dumps(as_json(wanted)), encoding="ascii")
+    argv = (
+        sys.executable, "-I", "-m", "virt.firmware.vars", "-i", str(template),
+        "-o", store.name, "--set-json", asked.name,
+    )  # fmt: skip
     try:
-        with _unlogged():
-            empty = Edk2VarStore(str(template))
-            held = empty.get_varlist()
-            for one in wanted:
-                held[one.name] = EfiVar(one.name, GLOBAL_VARIABLE, ATTRIBUTES, one.data)
-            store.write_bytes(empty.bytes_varstore(held))
-    except SystemExit as error:  # how the library says no
+        await tool(argv)
+        found = await asyncio.to_thread(store.read_bytes)
+    except (StepFailed, FileNotFoundError) as error:
         raise StepFailed(
             f"{template} is no variable store of EDK2 firmware with room for boot entries",
             "name another in boot.firmware_variables",
         ) from error
-    found = store.read_bytes()
+    finally:
+        asked.unlink()
     lost = [one.name for one in wanted if one.stored() not in found]
     if lost:
         raise StepFailed(f"efi-vars.fd does not hold {', '.join(lost)} as written", _FAULT)
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """Keeps a library that logs to the root logger off the terminal."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
