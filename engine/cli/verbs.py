@@ -62,20 +62,6 @@ VERBS = {verb.name: verb for verb in _TABLE}
 def parser_for(verb: Verb) -> argparse.ArgumentParser:
     """Returns the argument parser of one verb; no other verb's module is imported."""
     parser = argparse.ArgumentParser(prog=f"diskwright {verb.name}", description=verb.summary)
-    _declare(verb, parser)
-    return parser
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Returns one parser with every verb as a subcommand, as completion scripts need it."""
-    parser = argparse.ArgumentParser(prog="diskwright")
-    subparsers = parser.add_subparsers(dest="verb")
-    for verb in VERBS.values():
-        _declare(verb, subparsers.add_parser(verb.name, help=verb.summary))
-    return parser
-
-
-def _declare(verb: Verb, parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         action="append",
@@ -84,3 +70,4 @@ def _declare(verb: Verb, parser: argparse.ArgumentParser) -> None:
         help="override a key of the spec; may be given again",
     )
     verb.load().add(parser)
+    return parser

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from engine.manifest.entry import Entry
 from engine.manifest.findings import Finding, Findings
 from engine.manifest.links import relink
-from engine.manifest.manifest import Manifest
-from engine.manifest.part import Part, with_parents
+from engine.manifest.part import Part
 from engine.manifest.tree import Tree
 from engine.problem import Problem
 
@@ -72,21 +71,6 @@ def merge(parts: Sequence[Part], *, epoch_ns: int, compat: bool = False) -> Merg
         [placed[at] for at in range(len(parts))],
         [problem for at in range(len(parts)) for problem in problems[at]],
     )
-
-
-def graft(manifest: Manifest, entries: Iterable[Entry]) -> Manifest:
-    """Returns a manifest with further entries, for what is made after the scan (boot loaders).
-
-    Missing parents are made with the time of the root directory. A path that is taken becomes a
-    problem of the new manifest, unless both are directories.
-    """
-    root = manifest.get(b"")
-    epoch_ns = root.mtime_ns if root is not None else 0
-    base = Part(entries=list(manifest.entries))
-    added = Part(origin="what the build adds", entries=with_parents(entries, b"", epoch_ns))
-    merged = merge([base, added], epoch_ns=epoch_ns)
-    problems = (*manifest.problems, *merged.problems)
-    return Manifest(merged.entries, problems, manifest.origins)
 
 
 def _problems(part: Part, findings: Iterable[Finding]) -> list[Problem]:

@@ -38,8 +38,6 @@ Source: UAPI Group, Discoverable Partitions Specification.
 
 FIRST_BYTE = MIB
 BIOS_BOOT_BYTES = MIB
-MBR_SECTORS = 2**32 - 1
-"""An MBR counts sectors in 32 bits."""
 
 
 class PlacementError(Exception):

@@ -13,10 +13,10 @@ from engine.manifest.patterns import excluder
 from engine.plan import capacity
 from engine.plan.host import Host
 from engine.plan.model import Plan
-from engine.plan.placement import MBR_SECTORS
 from engine.plan.steps import written_bytes
 from engine.plan.tools import TOOLS, install_hint
 from engine.problem import Fix, Problem, errors
+from engine.spec.layouts import MBR_SECTORS
 from engine.units import MIB, human
 
 _NAMED = 20

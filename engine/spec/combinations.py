@@ -7,16 +7,13 @@ from collections.abc import Iterator
 from engine.problem import Problem
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.formats import FORMATS
-from engine.spec.layouts import LAYOUTS
+from engine.spec.layouts import LAYOUTS, MBR_SECTORS
 from engine.spec.loaders import LOADERS, loaders_for
 from engine.spec.model import ImageSpec
 from engine.spec.settings import Settings
 from engine.spec.shape import show
 from engine.spec.values import edit, error, shorten
 from engine.units import MIB, ceil_to, format_exact, numfmt_iec, parse_size
-
-_MBR_SECTORS = 1 << 32
-"""An MBR counts sectors in 32 bits (UEFI specification 2.10, 5.2.1)."""
 
 
 def _warning(code: str, path: str, message: str, hint: str = "") -> Problem:
@@ -239,7 +236,7 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "size.additional",
             "is not used: size.disk is fixed, and the root takes what is left",
         )
-    limit = _MBR_SECTORS * settings.sector_size
+    limit = MBR_SECTORS * settings.sector_size
     if settings.table == "legacy" and disk > limit:
         yield error(
             "disk-too-large-for-mbr",

@@ -58,34 +58,11 @@ def remove_content(spec: ImageSpec, index: int) -> ImageSpec:
     Raises:
         Refused: There is no such entry.
     """
-    _entry(spec, index)
+    if not 0 <= index < len(spec.contents):
+        raise Refused([_no_entry(f"contents[{index}]", len(spec.contents))])
     return msgspec.structs.replace(
         spec, contents=spec.contents[:index] + spec.contents[index + 1 :]
     )
-
-
-def move_content(spec: ImageSpec, index: int, to: int) -> ImageSpec:
-    """Returns the spec with an entry of contents moved to another position.
-
-    Raises:
-        Refused: There is no entry at one of the positions.
-    """
-    entry = _entry(spec, index)
-    _entry(spec, to)
-    rest = spec.contents[:index] + spec.contents[index + 1 :]
-    return msgspec.structs.replace(spec, contents=(*rest[:to], entry, *rest[to:]))
-
-
-def duplicate_content(spec: ImageSpec, index: int) -> ImageSpec:
-    """Returns the spec with an entry of contents repeated right after itself.
-
-    Raises:
-        Refused: There is no such entry.
-    """
-    entry = _entry(spec, index)
-    after = index + 1
-    contents = (*spec.contents[:after], entry, *spec.contents[after:])
-    return msgspec.structs.replace(spec, contents=contents)
 
 
 def _put(spec: ImageSpec, path: str, value: object) -> ImageSpec:
@@ -105,12 +82,6 @@ def _put(spec: ImageSpec, path: str, value: object) -> ImageSpec:
         return replace_at(spec, steps, value)
     except IndexError:
         raise Refused([_no_entry(path, len(spec.contents))]) from None
-
-
-def _entry(spec: ImageSpec, index: int) -> Content:
-    if not 0 <= index < len(spec.contents):
-        raise Refused([_no_entry(f"contents[{index}]", len(spec.contents))])
-    return spec.contents[index]
 
 
 def _no_entry(path: str, count: int) -> Problem:

@@ -10,6 +10,9 @@ from engine.spec.settings import Table
 Role = Literal["esp", "bios-boot", "boot", "root"]
 Firmware = Literal["bios", "uefi"]
 
+MBR_SECTORS = 1 << 32
+"""An MBR counts sectors in 32 bits (UEFI specification 2.10, 5.2.1)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutPartition:

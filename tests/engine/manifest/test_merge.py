@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.manifest.manifest import Manifest
-from engine.manifest.memory import copy_of, directory, file_of, host_file, symlink
-from engine.manifest.merge import graft
 from tests.engine.manifest.support import codes, content, data, make, manifest, paths, scanned
 
 
@@ -204,45 +201,3 @@ def test_a_root_that_only_root_can_enter_is_warned_of(tmp_path: Path) -> None:
     tree = make(tmp_path / "tree", [])
     tree.chmod(0o700)
     assert codes(scanned(content(tree))) == ["root-directory-closed"]
-
-
-def test_graft_adds_what_the_builder_makes(tmp_path: Path) -> None:
-    tree = make(tmp_path / "tree", ["boot/vmlinuz"])
-    entries = manifest(content(tree))
-    kernel = entries.get(b"boot/vmlinuz")
-    assert kernel is not None
-    host = host_file(b"EFI/BOOT/x.efi", os.fsencode(tree / "boot/vmlinuz"), mtime_ns=0)
-    grown = graft(
-        entries,
-        [
-            file_of(b"boot/grub/grub.cfg", b"menu", mtime_ns=1),
-            directory(b"boot", mtime_ns=5),
-            symlink(b"vmlinuz", b"boot/vmlinuz", mtime_ns=1),
-            copy_of(b"boot/copy", kernel),
-            host,
-        ],
-    )
-    assert grown.problems == ()
-    assert data(grown) == {
-        b"EFI/BOOT/x.efi": b"boot/vmlinuz", b"boot/copy": b"boot/vmlinuz",
-        b"boot/grub/grub.cfg": b"menu", b"boot/vmlinuz": b"boot/vmlinuz",
-    }  # fmt: skip
-    assert len(entries) == 3
-    boot = grown.get(b"boot")
-    assert boot is not None
-    assert boot.source is not None
-
-
-def test_graft_refuses_what_is_there(tmp_path: Path) -> None:
-    entries = manifest(content(make(tmp_path / "tree", ["a"])))
-    grown = graft(entries, [file_of(b"a", b"new", mtime_ns=0)])
-    assert [problem.code for problem in grown.problems] == ["duplicate-target"]
-    assert data(grown) == {b"a": b"a"}
-
-
-def test_a_graft_keeps_hard_links(tmp_path: Path) -> None:
-    tree = make(tmp_path / "tree", ["a"])
-    os.link(tree / "a", tree / "b")
-    grown = graft(manifest(content(tree)), [file_of(b"0", b"", mtime_ns=0)])
-    assert isinstance(grown, Manifest)
-    assert grown.counts.hard_links == 1
