@@ -33,6 +33,7 @@ from tui.progress import WHOLE, BuildState
 from tui.replay import ReplayJob
 from tui.screens.build import BuildScreen, report_text
 from tui.screens.dialogs import ConfirmScreen
+from tui.screens.verb import VerbScreen
 from tui.throughput import MOST_SAMPLES, History
 
 RECORDS = Path(__file__).parents[2] / "screenshots"
@@ -328,3 +329,23 @@ async def test_a_fault_in_a_build_ends_on_its_page(
         assert "[/not markup]" in shown(app)
         assert "please report it" in shown(app)
     assert list((tmp_path / "state").glob("report-*.txt"))
+
+
+async def test_what_was_built_can_be_inspected(make_app: MakeApp) -> None:
+    app = make_app(ImageSpec(layout=Layout(table="none", label="looked-at")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("f5", "f5")
+        screen = await screen_of(app, pilot)
+        await until(pilot, screen, "ok")
+        assert "Inspect" in shown(app)
+        await pilot.press("i")
+        async with asyncio.timeout(60):
+            while not (isinstance(app.screen, VerbScreen) and app.screen.ended):
+                await pilot.pause(0.05)
+        await pilot.pause(0.2)
+        assert app.screen.ended == "done"
+        assert "looked-at" in shown(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert isinstance(app.screen, BuildScreen)

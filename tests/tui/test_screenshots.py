@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pyte
 import pytest
 
 from screenshots.make import COVER, LOOKS, drifted, walk
@@ -25,3 +27,21 @@ def test_every_picture_has_its_png_and_the_cover_is_one_of_them() -> None:
     for svg in FOLDER.glob("*.svg"):
         assert svg.with_suffix(".png").is_file(), svg.name
     assert (FOLDER / "wizard.svg").read_text() == (FOLDER / f"{COVER}.svg").read_text()
+
+
+def test_the_cast_is_asciicast_and_ends_with_an_image() -> None:
+    lines = (FOLDER / "build.cast").read_text(encoding="utf-8").splitlines()
+    header = json.loads(lines[0])
+    assert (header["version"], header["width"], header["height"]) == (2, 100, 30)
+    times, painted = [], b""
+    for line in lines[1:]:
+        moment, kind, data = json.loads(line)
+        assert kind == "o"
+        times.append(moment)
+        painted += data.encode()
+    assert times == sorted(times)
+    screen = pyte.Screen(100, 30)
+    pyte.ByteStream(screen).feed(painted)
+    text = "\n".join(screen.display)
+    assert "Built web-server" in text
+    assert "100 %" in text

@@ -27,6 +27,7 @@ from engine.events import Log as LogEvent
 from engine.units import human
 from tui import afterwards
 from tui.bridge import DRAIN_SECONDS, EventQueue, Job
+from tui.fields import FIELDS
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.progress import WHOLE, BuildState, clock
@@ -238,7 +239,8 @@ to the design while the build runs on. Cancelling ends every process and leaves 
             ]
         answers = [("retry", "Retry")] if self.job.outdir is not None else []
         if self.state.status == "failed" and self.failure_path:
-            answers.insert(0, ("field", "Change it"))
+            field = FIELDS.get(self.failure_path)
+            answers.insert(0, ("field", f"Go to {field.label}" if field else "Change it"))
         return [*answers, ("copy_report", "Copy report"), ("back", "Design")]
 
     @property

@@ -95,9 +95,7 @@ class Outcome(Vertical):
         if end and end.message:
             lines.append(Content(visible(end.message)))
         if end and end.hint:
-            lines.append(
-                Content.assemble((f"{self.glyphs.arrow} ", "$accent"), (visible(end.hint), "bold"))
-            )
+            lines.append(Content.assemble((f"{self.glyphs.arrow} ", "$accent"), visible(end.hint)))
         lines.append(Content.styled("Nothing partial was left in the output folder.", "$muted"))
         return Content("\n").join(lines)
 
