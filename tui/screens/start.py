@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
@@ -15,6 +16,8 @@ from textual.screen import Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from engine.inspect.container import BadImage
+from engine.inspect.image import open_image
 from engine.problem import Refused
 from engine.spec.layouts import LAYOUTS
 from engine.spec.presets import PRESETS
@@ -22,7 +25,10 @@ from engine.spec.resolve import resolve
 from tui.document import Document, open_document
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.opened import look
+from tui.screens.compare import CompareScreen
 from tui.screens.dialogs import AskScreen
+from tui.screens.image import ImageScreen
 from tui.screens.messages import DocumentChosen
 from tui.session import Found, discard, resume
 from tui.text import cut_left, visible
@@ -30,7 +36,7 @@ from tui.widgets.bars import KeyBar
 from tui.widgets.drawing import draw
 from tui.widgets.labels import Plain
 
-Kind = Literal["resume", "preset", "open", "recent"]
+Kind = Literal["resume", "preset", "open", "recent", "image", "compare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,10 @@ nothing is written before you press build.
             self._option(Offer("recent", path), cut_left(visible(path), 60, self.glyphs.ellipsis))
             for path in self.recent
         )
+        options.append(_heading(""))
+        options.append(_heading("Existing image"))
+        options.append(self._option(Offer("image", ""), "Look into an image..."))
+        options.append(self._option(Offer("compare", ""), "Compare two images..."))
         return options
 
     def _option(self, offer: Offer, title: str) -> Option:
@@ -139,6 +149,13 @@ nothing is written before you press build.
             )
         if offer.kind == "open":
             return Content("A TOML spec. Its folder is where relative sources start from.")
+        if offer.kind == "image":
+            return Content(
+                "Raw, qcow2, VDI or VHD: its table, file systems and files, read without mounting. "
+                "It can become a spec to start from."
+            )
+        if offer.kind == "compare":
+            return Content("Every field, file and byte in which two images differ, side by side.")
         return Content(visible(offer.key))
 
     @on(OptionList.OptionSelected)
@@ -159,6 +176,10 @@ nothing is written before you press build.
                 self._tell(str(error))
         elif offer.kind == "recent":
             self.open(Path(offer.key))
+        elif offer.kind == "image":
+            self.look_into()
+        elif offer.kind == "compare":
+            self.compare_two()
         else:
             self.app.push_screen(
                 AskScreen("Open a spec", "Its path, from the current folder:", button="Open"),
@@ -191,6 +212,34 @@ nothing is written before you press build.
             self._tell("\n".join([f"{path} cannot be opened:", *lines]))
             return
         self.post_message(DocumentChosen(document))
+
+    async def _ask(self, title: str) -> Path | None:
+        question = AskScreen(title, "Its path, from the current folder:", button="Open")
+        answer = await self.app.push_screen_wait(question)
+        return self.folder / Path(answer).expanduser() if answer else None  # noqa: ASYNC240 - a lookup
+
+    @work(group="image", exclusive=True)
+    async def look_into(self) -> None:
+        """Asks for an image and shows it."""
+        path = await self._ask("Look into an image")
+        if path is None:
+            return
+        self._tell(f"Reading {path}")
+        try:
+            image = await asyncio.to_thread(open_image, path)
+            opened = await asyncio.to_thread(look, image)
+        except (BadImage, OSError) as error:
+            self._tell(f"{path} cannot be opened: {error}")
+            return
+        await self.app.push_screen(ImageScreen(image, opened, self.glyphs))
+
+    @work(group="image", exclusive=True)
+    async def compare_two(self) -> None:
+        """Asks for two images and compares them."""
+        first = await self._ask("Compare two images: the first")
+        second = await self._ask("Compare two images: the second") if first else None
+        if first is not None and second is not None:
+            await self.app.push_screen(CompareScreen(first, second, self.glyphs))
 
     def _tell(self, text: str) -> None:
         self.query_one("#offer-text", Plain).show(visible_lines(text))

@@ -27,6 +27,7 @@ ROLE_NAMES = {
     "bios-boot": "BIOS boot",
     "boot": "boot",
     "root": "root",
+    "other": "other",
     "gap": "free",
 }
 

@@ -1,0 +1,179 @@
+"""An image that is there already, seen as a plan: the same map, table and figures show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from engine.inspect.image import Image
+from engine.inspect.report import image_report
+from engine.manifest.manifest import Counts, Manifest
+from engine.plan.model import (
+    DiskPlan,
+    FilesystemPlan,
+    PartitionPlan,
+    Plan,
+    Role,
+    Share,
+)
+from engine.spec.filesystems import ROOT_FILESYSTEMS
+from engine.spec.formats import FORMATS
+from engine.spec.model import Identity, ImageSpec, Layout, Output, Size
+from engine.spec.resolve import resolve
+
+_LABELS = {
+    "table": "Tables and unpartitioned",
+    "contents": "File systems: used",
+    "free": "File systems: free",
+    "unformatted": "No file system that is known",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What an image holds.
+
+    Attributes:
+        plan: Its disk, partitions and file systems; no steps, no manifest.
+        spec: A spec that makes a disk like it, still without contents.
+        facts: Sentences: format, loaders, and what is wrong.
+    """
+
+    plan: Plan
+    spec: ImageSpec
+    facts: tuple[str, ...]
+
+
+def look(image: Image) -> Opened:
+    """Returns what an image holds; reads metadata only."""
+    report = image_report(image)
+    disk, spec = report["disk"], spec_of(report, image.path)
+    settings, _problems = resolve(spec, Path("/"), {})
+    partitions = tuple(_partition(found) for found in report["partitions"])
+    bare = report.get("filesystem")
+    filesystem = None if bare is None else _filesystem(bare)
+    plan = Plan(
+        name=image.path.name,
+        settings=settings,
+        disk=DiskPlan(
+            bytes=disk["bytes"],
+            sector_size=disk["sector_size"],
+            table=disk["table"],
+            guid=disk["guid"],
+            signature=disk["signature"],
+        ),
+        partitions=partitions,
+        filesystem=filesystem,
+        breakdown=tuple(_shares(disk["bytes"], partitions, filesystem)),
+        counts=Counts(),
+        reference=None,
+        steps=(),
+        problems=(),
+        outputs=(),
+    )
+    return Opened(plan, spec, tuple(_facts(report)))
+
+
+def _partition(found: dict[str, Any]) -> PartitionPlan:
+    inside = found["filesystem"]
+    return PartitionPlan(
+        number=found["number"],
+        role=cast("Role", found["role"]),
+        start=found["start"],
+        sectors=found["sectors"],
+        bytes=found["bytes"],
+        type=found["type"],
+        guid=found["guid"],
+        name=found["name"],
+        flags=tuple(found["flags"]),
+        filesystem=None if inside is None else _filesystem(inside),
+    )
+
+
+def _filesystem(found: dict[str, Any]) -> FilesystemPlan:
+    return FilesystemPlan(
+        type=found["type"],
+        label=found["label"],
+        uuid=found["uuid"],
+        size=found["bytes"],
+        block_size=found["block_size"],
+        blocks=found.get("blocks", 0),
+        inodes=found.get("inodes", 0),
+        manifest=Manifest(()),
+        data_bytes=0,
+        free_bytes=found["free_bytes"],
+        free_inodes=found.get("free_inodes", 0),
+        mkfs=(),
+    )
+
+
+def _shares(
+    size: int, partitions: tuple[PartitionPlan, ...], filesystem: FilesystemPlan | None
+) -> Iterator[Share]:
+    """Yields the parts of the disk; what partitions leave over is the table's."""
+    inside = [one.filesystem for one in partitions if one.filesystem is not None]
+    inside += [filesystem] if filesystem is not None else []
+    free = sum(one.free_bytes for one in inside)
+    known = sum(one.size for one in inside)
+    held = sum(one.bytes for one in partitions) if partitions else known
+    sums = {
+        "table": size - held,
+        "contents": known - free,
+        "free": free,
+        "unformatted": held - known,
+    }
+    for key, part in sums.items():
+        if part > 0:
+            yield Share(key, _LABELS[key], part)
+
+
+def _facts(report: dict[str, Any]) -> Iterator[str]:
+    yield f"{report['format']}, {report['file_bytes']:,} bytes in the file"
+    for loader in report["loaders"]:
+        yield f"Starts by {loader['name']} ({loader['where']})"
+    if not report["loaders"]:
+        yield "No boot loader was found"
+    for finding in report["findings"]:
+        yield f"Warning: {finding}"
+
+
+def spec_of(report: dict[str, Any], path: Path) -> ImageSpec:
+    """Returns a spec for a disk like this one; its contents are not known."""
+    disk = report["disk"]
+    roles = {found["role"]: found for found in report["partitions"]}
+    root = roles.get("root")
+    inside = report.get("filesystem") if root is None else root["filesystem"]
+    kind = inside["type"] if inside is not None else ""
+    return ImageSpec(
+        name=path.name.partition(".")[0] or None,
+        layout=Layout(
+            table=_layout(disk["table"], set(roles)),
+            filesystem=kind if kind in ROOT_FILESYSTEMS else None,
+            label=(inside["label"] or None) if inside is not None else None,
+            sector_size=4096 if disk["sector_size"] == 4096 else None,
+        ),
+        size=Size(
+            disk=f"{disk['bytes']}B",
+            boot=f"{roles['esp']['bytes']}B" if "esp" in roles else None,
+        ),
+        output=Output(format=report["format"] if report["format"] in FORMATS else None),
+        identity=Identity(
+            disk_guid=disk["guid"],
+            root_partition_guid=root["guid"] if root is not None else None,
+            root_filesystem_uuid=(
+                inside["uuid"] if inside is not None and kind in ROOT_FILESYSTEMS else None
+            ),
+        ),
+    )
+
+
+def _layout(table: str, roles: set[str]) -> str:
+    if table == "none":
+        return "none"
+    if table == "mbr":
+        return "legacy"
+    if "esp" in roles:
+        return "hybrid" if "bios-boot" in roles else "efi"
+    return "legacy+gpt"
