@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from engine.events import (
     Artifact,
     BuildFinished,
     BuildStarted,
+    Log,
     StepFinished,
     decode,
     encode,
@@ -72,6 +75,24 @@ async def test_the_image_is_what_the_plan_says(tmp_path: Path, table: str, compa
     assert output("debugfs", "-R", "cat /etc/same", target) == "hello\n"
     assert 'Fast link dest: "motd"' in output("debugfs", "-R", "stat /etc/link", target)
     output("e2fsck", "-fn", target)
+
+
+async def test_a_large_file_that_is_not_broken_leaves_more_free_than_planned(
+    tmp_path: Path,
+) -> None:
+    spec = write_spec(tmp_path)
+    with (tmp_path / "tree" / "large").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 120 << 20)
+    planned = plan_of(spec).root.free_bytes // 4096
+
+    events = await built(spec, tmp_path / "out")
+
+    image = tmp_path / "out" / "demo.img"
+    header = output("dumpe2fs", "-h", f"{image}?offset={plan_of(spec).offset('root')}")
+    free = int(re.findall(r"Free blocks: +(\d+)", header)[0])
+    assert free > planned
+    note = f"read back: the root file system's figures are as planned, {free - planned} more"
+    assert any(isinstance(event, Log) and event.text.startswith(note) for event in events)
 
 
 async def test_the_esp_holds_what_the_spec_puts_there(
