@@ -9,11 +9,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Suspends the collector; it would look at every entry again and again, and find nothing."""
+    """Suspends the collector, and has it pass over all that is there at the end from then on.
+
+    It would look at every entry again and again, and find nothing: entries go when the last
+    reference to them does.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_on:
             gc.enable()
