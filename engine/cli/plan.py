@@ -16,21 +16,37 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the plan."""
+    return _as_json(args) if args.json else _as_text(args)
+
+
+def _as_text(args: argparse.Namespace) -> int:
     import shutil
     import sys
 
-    import msgspec
-
-    from engine.plan.render import to_json, to_text
+    from engine.plan.render import to_text
     from engine.problem import errors
 
     plan = plan_for(args)
-    wrong = errors(plan.problems)
-    if args.json:
-        print(msgspec.json.format(msgspec.json.encode(to_json(plan)), indent=1).decode())
-        show_problems(wrong)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+    print(to_text(plan, width))
+    show_problems(plan.problems)
+    return exits.REFUSED if errors(plan.problems) else exits.DONE
+
+
+def _as_json(args: argparse.Namespace) -> int:
+    """Prints an object whatever is wrong: of a spec that cannot be read, the problems alone."""
+    import msgspec
+
+    from engine.plan.render import SCHEMA, problems_to_json, to_json
+    from engine.problem import Refused, errors
+
+    try:
+        plan = plan_for(args)
+    except Refused as refused:
+        answer = {"schema": SCHEMA, **problems_to_json(refused.problems)}
+        wrong = refused.problems
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        print(to_text(plan, width))
-        show_problems(plan.problems)
+        answer, wrong = to_json(plan), errors(plan.problems)
+    print(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
+    show_problems(wrong)
     return exits.REFUSED if wrong else exits.DONE

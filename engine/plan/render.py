@@ -10,6 +10,7 @@ from engine.boot.firmware import FirmwareKind
 from engine.plan.capacity import root_filesystem
 from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
 from engine.plan.regions import Region, regions
+from engine.problem import Problem
 from engine.problem import quote
 from engine.spec.loaders import LOADERS, Loader
 from engine.units import format_exact, human
@@ -66,18 +67,25 @@ def to_json(plan: Plan) -> dict[str, Any]:
         }
         for step in plan.steps
     ]
-    answer["problems"] = [
-        {
-            "code": problem.code,
-            "severity": problem.severity,
-            "path": problem.path,
-            "message": problem.message,
-            "hint": problem.hint,
-        }
-        for problem in plan.problems
-    ]
+    answer |= problems_to_json(plan.problems)
     answer["outputs"] = list(plan.outputs)
     return answer
+
+
+def problems_to_json(problems: Iterable[Problem]) -> dict[str, Any]:
+    """Returns the part of `plan --json` that says what is wrong."""
+    return {
+        "problems": [
+            {
+                "code": problem.code,
+                "severity": problem.severity,
+                "path": problem.path,
+                "message": problem.message,
+                "hint": problem.hint,
+            }
+            for problem in problems
+        ]
+    }
 
 
 def _partition(partition: PartitionPlan) -> dict[str, Any]:

@@ -241,6 +241,14 @@ def test_what_is_wrong_is_named(desk: Desk, text: str, words: tuple[str, ...]) -
         assert word in ran.stderr
 
 
+def test_json_names_what_is_wrong_in_a_spec_that_cannot_be_read(desk: Desk) -> None:
+    ran = desk.run("plan", desk.spec("[layout]\ntabel = 'efi'\n"), "--json")
+    assert ran.code == 2
+    (problem,) = ran.json["problems"]
+    assert (problem["severity"], problem["path"]) == ("error", "layout.tabel")
+    assert problem["message"] in ran.stderr
+
+
 def test_every_mistake_is_told_at_once(desk: Desk) -> None:
     ran = desk.run("plan", desk.spec("[layout]\ntable = 'x'\ncolour = 1\n[size]\ndisk = '4XB'\n"))
     assert {"layout.table", "layout.colour", "size.disk"} <= set(re.findall(r"[\w.]+", ran.stderr))
