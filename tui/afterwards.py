@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from engine.cli.verbs import VERBS
 from engine.events import Artifact
 
 IMAGE_SUFFIXES = (".img", ".qcow2", ".vdi", ".vhd")
+
+
+Subject = Literal["image", "spec", "outdir"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,27 +24,26 @@ class Afterwards:
         key: Name of the action, and of its button.
         label: What the button says.
         verb: The verb that does it; it is offered only where there is such a verb.
-        needs_spec: It works on the spec, not on the image.
+        subject: What it works on.
     """
 
     key: str
     label: str
     verb: str
-    needs_spec: bool = False
+    subject: Subject = "image"
 
 
 TABLE = (
     Afterwards("inspect", "Inspect", "inspect"),
     Afterwards("boot", "Boot", "boot"),
-    Afterwards("check", "Check", "check", needs_spec=True),
+    Afterwards("check", "Check", "check", "spec"),
+    Afterwards("verify", "Verify", "verify", "outdir"),
 )
 
 
-def offered(*, image: bool, spec: bool) -> tuple[Afterwards, ...]:
-    """Returns what this installation can do with an image, with a saved spec."""
-    return tuple(
-        item for item in TABLE if item.verb in VERBS and (spec if item.needs_spec else image)
-    )
+def offered(subjects: Collection[Subject]) -> tuple[Afterwards, ...]:
+    """Returns what this installation can do with the subjects there are."""
+    return tuple(item for item in TABLE if item.verb in VERBS and item.subject in subjects)
 
 
 def image_of(artifacts: list[Artifact]) -> Path | None:

@@ -180,6 +180,8 @@ KEYS: tuple[Key, ...] = (
     Key("build", "boot", "b", "verb('boot')", "Boot", "Start the image in a virtual machine"),
     Key("build", "check", "k", "verb('check')", "Check",
         "Build twice and compare, to show that the image is reproducible"),
+    Key("build", "verify", "v", "verb('verify')", "Verify",
+        "Hold the output folder against its own records"),
     Key("build", "start", "o", "start", "Another", "Go to the start page for another image"),
     Key("build", "report", "y", "copy_report", "Copy report", "Copy how the build ended"),
     Key("verb", "back", "escape", "back", "Back", "End the verb and go back", show=True),

@@ -164,8 +164,8 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_only_verbs_that_exist_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(afterwards, "VERBS", {"inspect": None})
-    assert [item.verb for item in afterwards.offered(image=True, spec=True)] == ["inspect"]
-    assert afterwards.offered(image=False, spec=True) == ()
+    assert [item.verb for item in afterwards.offered(["image", "spec"])] == ["inspect"]
+    assert afterwards.offered(["spec", "outdir"]) == ()
 
 
 # ---------------------------------------------------------------------- the screen

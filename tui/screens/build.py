@@ -230,8 +230,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
     def _answers(self) -> list[tuple[str, str]]:
         """Returns what to offer, the likeliest first."""
         if self.state.status == "ok":
-            image = self.image
-            verbs = afterwards.offered(image=image is not None, spec=self.spec is not None)
+            verbs = afterwards.offered(self.subjects())
             return [
                 *((f"verb('{item.verb}')", item.label) for item in verbs),
                 ("start", "Another image"),
@@ -243,10 +242,14 @@ to the design while the build runs on. Cancelling ends every process and leaves 
             answers.insert(0, ("field", f"Go to {field.label}" if field else "Change it"))
         return [*answers, ("copy_report", "Copy report"), ("back", "Design")]
 
-    @property
-    def image(self) -> Path | None:
-        """The image that was built, if it is there."""
-        return afterwards.image_of(self.state.artifacts)
+    def subjects(self) -> dict[afterwards.Subject, Path]:
+        """Returns what verbs could work on: what was built, from what, and where."""
+        found: dict[afterwards.Subject, Path | None] = {
+            "image": afterwards.image_of(self.state.artifacts),
+            "spec": self.spec,
+            "outdir": self.job.outdir,
+        }
+        return {key: path for key, path in found.items() if path is not None}
 
     @property
     def failure_path(self) -> str:
@@ -324,9 +327,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
     def action_verb(self, verb: str) -> None:
         """Lets a verb work on the image."""
         wanted = next(item for item in afterwards.TABLE if item.verb == verb)
-        subject = self.spec if wanted.needs_spec else self.image
-        if subject is not None:
-            self.post_message(self.VerbWanted(verb, subject))
+        self.post_message(self.VerbWanted(verb, self.subjects()[wanted.subject]))
 
     def action_copy_report(self) -> None:
         """Copies how it ended."""
@@ -345,7 +346,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         if action == "field":
             return self.state.status == "failed" and bool(self.failure_path)
         if action == "verb":
-            offered = afterwards.offered(image=self.image is not None, spec=self.spec is not None)
+            offered = afterwards.offered(self.subjects())
             return not running and any(item.verb == parameters[0] for item in offered)
         return super().check_action(action, parameters)
 
