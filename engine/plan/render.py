@@ -10,8 +10,7 @@ from engine.boot.firmware import FirmwareKind
 from engine.plan.capacity import root_filesystem
 from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
 from engine.plan.regions import Region, regions
-from engine.problem import Problem
-from engine.problem import quote
+from engine.problem import Problem, quote
 from engine.spec.loaders import LOADERS, Loader
 from engine.units import format_exact, human
 
