@@ -13,22 +13,27 @@ from engine.inspect.fat import FatFilesystem
 from engine.inspect.image import Image, Part
 from engine.inspect.loaders import find_loaders
 from engine.inspect.reading import Node
+from engine.plan.placement import (
+    BIOS_BOOT_TYPE,
+    ESP_TYPE,
+    LINUX_TYPE,
+    MBR_LINUX_TYPE,
+    ROOT_TYPES,
+)
 
 SCHEMA = 1
 
-# Discoverable Partitions Specification; generic Linux types, which images use for their root.
+_BOOT_TYPE = "BC13C2FF-59E6-4262-A352-B275FD6F7172"
+"""XBOOTLDR of the Discoverable Partitions Specification, which no layout of ours has."""
+
 _ROLES: Mapping[str, str] = MappingProxyType(
     {
-        "C12A7328-F81F-11D2-BA4B-00A0C93EC93B": "esp",
-        "21686148-6449-6E6F-744E-656564454649": "bios-boot",
-        "BC13C2FF-59E6-4262-A352-B275FD6F7172": "boot",
-        "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709": "root",
-        "44479540-F297-41B2-9AF7-D131D5F0458A": "root",
-        "B921B045-1DF0-41C3-AF44-4C6F280D3FAE": "root",
-        "69DAD710-2CE4-4E3C-B16C-21A1D49ABED3": "root",
-        "0FC63DAF-8483-4772-8E79-3D69D8477DE4": "root",
+        ESP_TYPE: "esp",
         "0xef": "esp",
-        "0x83": "root",
+        BIOS_BOOT_TYPE: "bios-boot",
+        _BOOT_TYPE: "boot",
+        MBR_LINUX_TYPE: "root",
+        **dict.fromkeys((LINUX_TYPE, *ROOT_TYPES.values()), "root"),
     }
 )
 _FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(

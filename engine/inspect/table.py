@@ -25,11 +25,6 @@ _MAX_ENTRIES = 1024
 _MAX_LOGICAL = 128
 _SIGNATURE_AT = 440
 
-GPT_TYPES = {
-    "C12A7328-F81F-11D2-BA4B-00A0C93EC93B": "esp",
-    "21686148-6449-6E6F-744E-656564454649": "bios_grub",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
