@@ -16,7 +16,7 @@ import pytest
 from engine.events import AnyEvent, BuildFinished, StepFinished, StepStarted
 from engine.pipeline.build import BuildResult, build
 from engine.problem import Refused
-from tests.support.processes import alive, fake, written_pid
+from tests.support.processes import alive, dies, fake, written_pid
 from tests.support.specs import plan_of, write_spec
 
 STEPS = (
@@ -216,7 +216,7 @@ async def test_a_build_killed_outright_is_swept_up_by_the_next(tmp_path: Path, f
     process.kill()
     await process.wait()
 
-    assert not alive(pid)
+    assert await dies(pid)
     assert [name for name in left(tmp_path / "out") if not name.startswith(".")] == []
     assert left(tmp_path / "out") != []
     (fakes / "e2fsck").unlink()

@@ -27,6 +27,16 @@ def alive(pid: int) -> bool:
         return False
 
 
+async def dies(pid: int, seconds: float = 10) -> bool:
+    """Whether a process that was sent SIGKILL is gone before long: dying takes a moment."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while alive(pid):
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
 def fake(folder: Path, tool: str, script: str) -> None:
     """Puts a tool in front of the real one, which still answers when asked for its version."""
     real = shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin")
