@@ -5,26 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.timer import Timer
-from textual.worker import Worker, WorkerError
 
 from engine.events import AnyEvent
 from engine.problem import Refused
-from tui.bridge import EngineJob, Job
+from tui.bridge import Job
+from tui.building import BuildingApp
 from tui.commands import WizardCommands
 from tui.config import Config, load_config
 from tui.document import Document, open_document
@@ -34,20 +32,16 @@ from tui.keys import KEYS, bindings
 from tui.planner import Planner
 from tui.replay import ReplayJob
 from tui.report import write_report
-from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
 from tui.screens.dialogs import AskScreen, ConfirmScreen, HelpScreen
 from tui.screens.messages import (
-    BuildRequested,
     DocumentChanged,
     DocumentChosen,
     SaveRequested,
     StartRequested,
 )
 from tui.screens.start import StartScreen
-from tui.screens.verb import VerbScreen
 from tui.session import Session
-from tui.text import visible
 from tui.theme import DARK, LIGHT, preferred, role_variables
 
 AUTOSAVE_DELAY = 1.0
@@ -71,7 +65,7 @@ class _BlockScrollBar(ScrollBarRender):
 ScrollBar.renderer = _BlockScrollBar
 
 
-class DiskwrightApp(App[int]):
+class DiskwrightApp(BuildingApp):
     """Start, design and build are modes: a build runs on while the design is looked at."""
 
     TITLE = "Diskwright"
@@ -116,7 +110,6 @@ class DiskwrightApp(App[int]):
         self._job = job
         self._warnings = [*self.config.warnings, *warnings]
         self._autosave: Timer | None = None
-        self._build: Worker[None] | None = None
         self.register_theme(DARK)
         self.register_theme(LIGHT)
 
@@ -284,87 +277,6 @@ class DiskwrightApp(App[int]):
             return
         self.push_screen(HelpScreen(*help_for(self)))
 
-    # ------------------------------------------------------------------ building
-
-    @on(BuildRequested)
-    @work(group="dialog", exclusive=True)
-    async def build_requested(self, message: BuildRequested) -> None:
-        """Builds a plan, once the user agreed to what is replaced."""
-        if self._build is not None and self._build.is_running:
-            self.switch_mode("build")
-            return
-        there = [n for n in message.plan.outputs if (message.outdir / n).exists()]
-        if there:
-            question = ConfirmScreen(
-                "Replace what is there?",
-                f"{message.outdir} already holds: {', '.join(there)}. They are replaced once the "
-                "new ones are complete and verified.",
-                (("no", "Keep them"), ("yes", "Replace and build")),
-            )
-            if await self.push_screen_wait(question) != "yes":
-                return
-        await self.show_job(EngineJob(message.plan, message.outdir, force=bool(there)))
-
-    async def show_job(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Shows the build screen of a job and runs the job."""
-        if "build" in self._modes:
-            if self.current_mode == "build":
-                await self.switch_mode("start")
-            await self.remove_mode("build")
-        designing = self.designing
-        spec = designing.document.path if designing is not None else None
-        self.add_mode("build", partial(BuildScreen, job, self.glyphs, spec=spec, clock=clock))
-        await self.switch_mode("build")
-        screen = self.screen
-        assert isinstance(screen, BuildScreen)
-        # The app, not the screen, owns the worker: leaving a screen cancels its workers.
-        self._build = self.run_worker(screen.run_build(), group="build", exit_on_error=False)
-
-    @on(BuildScreen.Retry)
-    def _retry(self) -> None:
-        if self.designing is not None:
-            self.switch_mode("design")
-            self.designing.build()
-
-    @on(BuildScreen.FieldWanted)
-    async def _field_wanted(self, message: BuildScreen.FieldWanted) -> None:
-        if self.designing is not None:
-            await self.switch_mode("design")
-            self.designing.go_to(message.path)
-
-    @on(BuildScreen.VerbWanted)
-    def _verb_wanted(self, message: BuildScreen.VerbWanted) -> None:
-        screen = VerbScreen(message.verb, message.subject, self.glyphs)
-        self.push_screen(screen)
-        self.run_worker(screen.work(), group="verb", exclusive=True, exit_on_error=False)
-
-    @on(BuildScreen.StartWanted)
-    def _start_wanted(self) -> None:
-        self.post_message(StartRequested())
-
-    @on(BuildScreen.TitleChanged)
-    def _title_changed(self, message: BuildScreen.TitleChanged) -> None:
-        self.name_terminal(message.title)
-
-    def name_terminal(self, title: str) -> None:
-        """Sets the title of the terminal's window (xterm's OSC 0)."""
-        if self._driver is not None and not self.is_headless and not self.is_web:
-            self._driver.write(f"\x1b]0;{visible(title)}\x07")
-
-    def cancel_build(self) -> None:
-        """Stops the running build, if any."""
-        if self._build is not None:
-            self._build.cancel()
-
-    async def end_build(self) -> None:
-        """Cancels the build and waits until nothing of it is left."""
-        running = [w for w in self.workers if w.group in {"build", "verb"} and w.is_running]
-        for worker in running:
-            worker.cancel()
-        for worker in running:
-            with suppress(WorkerError):
-                await worker.wait()
-
     # ------------------------------------------------------------------ leaving
 
     async def action_quit(self) -> None:
@@ -373,7 +285,7 @@ class DiskwrightApp(App[int]):
 
     @work(group="dialog", exclusive=True)
     async def _quit_flow(self) -> None:
-        building = self._build is not None and self._build.is_running
+        building = self.is_building
         if building:
             answer = await self.push_screen_wait(
                 ConfirmScreen(

@@ -112,10 +112,15 @@ class ChangeLine(Widget):
             return Content.styled(" Showing the last plan that could be made", "$state-warning")
         if not self.changes:
             return Content.styled(cut(f" {self.summary}", width, self.glyphs.ellipsis), "$muted")
-        content = Content.styled(" Last edit ", "$muted")
-        for change in self.changes:
-            sign = "+" if change.delta > 0 else "-"
-            term = f" {ROLE_NAMES.get(change.what, change.what)} {sign}{human(abs(change.delta))} "
+        terms = [
+            f" {ROLE_NAMES.get(change.what, change.what)} "
+            f"{'+' if change.delta > 0 else '-'}{human(abs(change.delta))} "
+            for change in self.changes
+        ]
+        head = " Last edit "
+        fits = cell_len(head) + sum(map(cell_len, terms)) <= width
+        content = Content.styled(head if fits else "", "$muted")
+        for term in terms:
             if content.cell_length + cell_len(term) > width:
                 break
             content = content + Content.styled(term, "bold")

@@ -1,0 +1,117 @@
+"""The half of the application that builds: jobs, their screen, and what comes after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from textual import on, work
+from textual.app import App
+from textual.worker import Worker, WorkerError
+
+from tui.bridge import EngineJob, Job
+from tui.glyphs import UNICODE, Glyphs
+from tui.screens.build import BuildScreen
+from tui.screens.design import DesignScreen
+from tui.screens.dialogs import ConfirmScreen
+from tui.screens.messages import BuildRequested, StartRequested
+from tui.screens.verb import VerbScreen
+from tui.text import visible
+
+
+class BuildingApp(App[int]):
+    """Owns the worker of a build, so that the build runs on whatever is looked at."""
+
+    glyphs: Glyphs = UNICODE
+    _build: Worker[None] | None = None
+
+    @property
+    def designing(self) -> DesignScreen | None:
+        """The design screen, if there is one; for the class that has the modes."""
+        raise NotImplementedError
+
+    @property
+    def is_building(self) -> bool:
+        """Whether a build runs now."""
+        return self._build is not None and self._build.is_running
+
+    @on(BuildRequested)
+    @work(group="dialog", exclusive=True)
+    async def build_requested(self, message: BuildRequested) -> None:
+        """Builds a plan, once the user agreed to what is replaced."""
+        if self.is_building:
+            self.switch_mode("build")
+            return
+        there = [n for n in message.plan.outputs if (message.outdir / n).exists()]
+        if there:
+            question = ConfirmScreen(
+                "Replace what is there?",
+                f"{message.outdir} already holds: {', '.join(there)}. They are replaced once the "
+                "new ones are complete and verified.",
+                (("no", "Keep them"), ("yes", "Replace and build")),
+            )
+            if await self.push_screen_wait(question) != "yes":
+                return
+        await self.show_job(EngineJob(message.plan, message.outdir, force=bool(there)))
+
+    async def show_job(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Shows the build screen of a job and runs the job."""
+        if "build" in self._modes:
+            if self.current_mode == "build":
+                await self.switch_mode("start")
+            await self.remove_mode("build")
+        designing = self.designing
+        spec = designing.document.path if designing is not None else None
+        self.add_mode("build", partial(BuildScreen, job, self.glyphs, spec=spec, clock=clock))
+        await self.switch_mode("build")
+        screen = self.screen
+        assert isinstance(screen, BuildScreen)
+        # The app, not the screen, owns the worker: leaving a screen cancels its workers.
+        self._build = self.run_worker(screen.run_build(), group="build", exit_on_error=False)
+
+    @on(BuildScreen.Retry)
+    def _retry(self) -> None:
+        if self.designing is not None:
+            self.switch_mode("design")
+            self.designing.build()
+
+    @on(BuildScreen.FieldWanted)
+    async def _field_wanted(self, message: BuildScreen.FieldWanted) -> None:
+        if self.designing is not None:
+            await self.switch_mode("design")
+            self.designing.go_to(message.path)
+
+    @on(BuildScreen.VerbWanted)
+    def _verb_wanted(self, message: BuildScreen.VerbWanted) -> None:
+        screen = VerbScreen(message.verb, message.subject, self.glyphs)
+        self.push_screen(screen)
+        self.run_worker(screen.work(), group="verb", exclusive=True, exit_on_error=False)
+
+    @on(BuildScreen.StartWanted)
+    def _start_wanted(self) -> None:
+        self.post_message(StartRequested())
+
+    @on(BuildScreen.TitleChanged)
+    def _title_changed(self, message: BuildScreen.TitleChanged) -> None:
+        self.name_terminal(message.title)
+
+    def name_terminal(self, title: str) -> None:
+        """Sets the title of the terminal's window (xterm's OSC 0)."""
+        if self._driver is not None and not self.is_headless and not self.is_web:
+            self._driver.write(f"\x1b]0;{visible(title)}\x07")
+
+    def cancel_build(self) -> None:
+        """Stops the running build, if any."""
+        if self._build is not None:
+            self._build.cancel()
+
+    async def end_build(self) -> None:
+        """Cancels the build and waits until nothing of it is left."""
+        running = [w for w in self.workers if w.group in {"build", "verb"} and w.is_running]
+        for worker in running:
+            worker.cancel()
+        for worker in running:
+            with suppress(WorkerError):
+                await worker.wait()
