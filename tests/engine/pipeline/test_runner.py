@@ -13,7 +13,7 @@ from engine.pipeline import runner
 from engine.pipeline.environment import search_path, tool_environment
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.steps.convert import parse_progress
-from tests.support.processes import alive, written_pid
+from tests.support.processes import alive, dies, written_pid
 
 ENV = tool_environment(0)
 
@@ -200,8 +200,4 @@ async def test_a_tool_dies_with_us(tmp_path: Path) -> None:
     process.kill()
     await process.wait()
 
-    for _ in range(200):
-        if not alive(pid):
-            break
-        await asyncio.sleep(0.01)
-    assert not alive(pid)
+    assert await dies(pid)
