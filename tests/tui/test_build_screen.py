@@ -349,3 +349,29 @@ async def test_what_was_built_can_be_inspected(make_app: MakeApp) -> None:
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, BuildScreen)
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 20), (40, 12)], ids=str)
+async def test_the_running_step_is_in_sight(make_app: MakeApp, size: tuple[int, int]) -> None:
+    steps = [{"id": f"s{n}", "title": f"Step {n}", "bytes": 10} for n in range(14)]
+    ended = [
+        event
+        for n in range(11)
+        for event in (
+            StepStarted(id=f"s{n}", title=f"Step {n}"),
+            StepFinished(id=f"s{n}", status="ok", seconds=0),
+        )
+    ]
+    plan = {"name": "disk", "steps": steps}
+    job = Stuck((BuildStarted(plan=plan), *ended, StepStarted(id="s11", title="Step 11")))
+    app = make_app(job=job)
+    async with app.run_test(size=size) as pilot:
+        screen = await screen_of(app, pilot)
+        async with asyncio.timeout(20):
+            while screen.state.current is None or screen.state.current.id != "s11":
+                await pilot.pause(0.02)
+        await pilot.pause(0.1)
+        # Twice: in the list, and as the head of its lines in the log.
+        rows = [row for row in shown(app).splitlines() if "Step 11" in row]
+        assert len(rows) == 2, shown(app)
+        await app.end_build()
