@@ -69,7 +69,15 @@ async def test_widgets_show_text_as_text(text: str) -> None:
             assert "\x07" not in strip.text
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+# Every text is shown by every widget above; in a whole design, the worst of them.
+WORST = [HOSTILE[1], HOSTILE[3], HOSTILE[8]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*WORST, *(pytest.param(t, marks=pytest.mark.slow) for t in HOSTILE if t not in WORST)],
+    ids=[*"012", *(f"more-{number}" for number in range(len(HOSTILE) - len(WORST)))],
+)
 async def test_a_spec_full_of_it_is_designed(make_app: MakeApp, text: str) -> None:
     spec = ImageSpec(
         name=text,
@@ -138,7 +146,9 @@ KEYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12))]
+)
 async def test_random_keys_never_crash_nor_lie(make_app: MakeApp, seed: int) -> None:
     """Whatever is pressed, what is shown is the engine's plan of the present spec."""
     random = Random(seed)

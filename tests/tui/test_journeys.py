@@ -21,7 +21,11 @@ from tui.session import Session
 from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
 
-BOTH = pytest.mark.parametrize("size", [(120, 40), (80, 24)], ids=["wide", "normal"])
+BOTH = pytest.mark.parametrize(
+    "size",
+    [(80, 24), pytest.param((120, 40), marks=pytest.mark.slow)],
+    ids=["normal", "wide"],
+)
 PLAIN = ImageSpec(layout=Layout(table="efi"), boot=Boot(loader="none"))
 
 
