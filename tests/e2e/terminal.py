@@ -42,7 +42,7 @@ class Terminal:
         if self.pid == 0:
             os.chdir(cwd)
             os.execvpe(argv[0], list(argv), dict(env))
-        self.resize(columns, rows)
+        self._set_size(columns, rows)
 
     def __enter__(self) -> Self:
         return self
@@ -65,9 +65,13 @@ class Terminal:
             return True
 
     def resize(self, columns: int, rows: int) -> None:
-        """Gives the terminal another size."""
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        """Gives the terminal another size, once it is quiet: pyte would scroll late lines."""
+        self.settle()
+        self._set_size(columns, rows)
         self.screen.resize(rows, columns)
+
+    def _set_size(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     @property
     def attributes(self) -> list[int | list[bytes | int]]:
@@ -100,6 +104,15 @@ class Terminal:
             self.raw += data
             self.stream.feed(data)
         return True
+
+    def settle(self, quiet: float = 1, seconds: float = 30) -> None:
+        """Reads until nothing came for a while."""
+        end = time.monotonic() + seconds
+        before = -1
+        while len(self.raw) != before and time.monotonic() < end:
+            before = len(self.raw)
+            if not self.read(quiet):
+                return
 
     def wait_for(self, text: str, seconds: float = 60) -> None:
         """Waits until a text stands on the screen."""
