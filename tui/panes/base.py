@@ -12,7 +12,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.spec.model import ImageSpec
-from tui.fields import FIELDS, OUTDIR, FieldSpec, Value
+from tui.fields import FIELDS, OUTDIR
+from tui.fieldspec import FieldSpec, Value
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.widgets.choices import Choices

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.problem import Problem
-from tui.fields import FieldSpec, Value
+from tui.fieldspec import FieldSpec, Value
 from tui.glyphs import UNICODE, Glyphs
 from tui.text import visible
 from tui.widgets.choices import Choice, Choices

@@ -8,7 +8,7 @@ from textual.message import Message
 
 from engine.problem import Fix
 from engine.spec.model import Content as Entry
-from tui.fields import Value
+from tui.fieldspec import Value
 
 
 @dataclass
