@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -68,6 +69,8 @@ class BuildingApp(App[int]):
         await self.switch_mode("build")
         screen = self.screen
         assert isinstance(screen, BuildScreen)
+        # What lives by now lives on: left out of the collector's walks, it stalls no key.
+        gc.freeze()
         # The app, not the screen, owns the worker: leaving a screen cancels its workers.
         self._build = self.run_worker(screen.run_build(), group="build", exit_on_error=False)
 
