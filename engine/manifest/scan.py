@@ -261,8 +261,11 @@ def _origins(parts: Sequence[Part]) -> dict[str, tuple[Source, ...]]:
     """Returns the sources of each part's data, by the content entry that it is of."""
     found: dict[str, dict[int, Source]] = {}
     for part in parts:
-        sources = {id(e.source): e.source for e in part.entries if e.source is not None}
-        found.setdefault(part.where, {}).update(sources)
+        sources = [entry.source for entry in part.entries]
+        distinct = dict(zip(map(id, sources), sources, strict=True))
+        found.setdefault(part.where, {}).update(
+            (key, source) for key, source in distinct.items() if source is not None
+        )
     return {where: tuple(sources.values()) for where, sources in found.items()}
 
 

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -102,15 +102,12 @@ class Walk:
             for root in found:
                 root.path = target
             self.ticker.add(len(found), 0)
-            pending = [iter(found)]
+            pending = found
             while pending:
-                for entry in pending[-1]:
-                    self.entries.append(entry)
-                    if entry.mode & _TYPE == _DIRECTORY:
-                        pending.append(self._children(descent, entry, source.origin(entry)))
-                        break
-                else:
-                    pending.pop()
+                entry = pending.pop()
+                self.entries.append(entry)
+                if entry.mode & _TYPE == _DIRECTORY:
+                    pending += reversed(self._children(descent, entry, source.origin(entry)))
 
     def tie(self) -> None:
         """Ties the names of each inode to the first in manifest order, at the walk's end."""
@@ -133,7 +130,7 @@ class Walk:
         except OSError as error:
             self.failed(above, error)
 
-    def _children(self, descent: Descent, parent: Entry, folder: bytes) -> Iterator[Entry]:
+    def _children(self, descent: Descent, parent: Entry, folder: bytes) -> list[Entry]:
         """Returns the entries directly in a directory, sorted by name."""
         source = parent.source
         assert isinstance(source, FolderSource)
@@ -143,12 +140,12 @@ class Walk:
             names = _names(fd)
         except OSError as error:
             self.failed(path, error)
-            return iter(())
+            return []
         below = folder + b"/" if folder else b""
         image = parent.path + b"/" if parent.path else b""
         found = self._look(source, fd, names, _Place(path, below, image))
         self.ticker.add(len(found), sum([entry.size for entry in found]))
-        return iter(found)
+        return found
 
     def _look(
         self, source: FolderSource, fd: int, names: list[bytes], place: _Place
@@ -167,12 +164,9 @@ class Walk:
         for name in names:
             try:
                 status = lstat(name, dir_fd=fd)
-                mode = status.st_mode
+                mode, inode, device, links, _, _, size, _, _, _ = status
                 kind = mode & _TYPE
                 if excluded is not None and excluded(below + name, kind == _DIRECTORY):
-                    continue
-                if kind == _SOCKET:
-                    self._socket(hint + name)
                     continue
                 entry = new(make)
                 entry.path = image + name
@@ -191,11 +185,9 @@ class Walk:
                 entry.source = source
                 entry.stamp = None
                 if kind == _REGULAR:
-                    entry.size = size = status.st_size
+                    entry.size = size
                     # As stamp_of has it, without the call.
-                    entry.stamp = hash(
-                        (status.st_dev, status.st_ino, size, mtime_ns, status.st_ctime_ns)
-                    )
+                    entry.stamp = hash((device, inode, size, mtime_ns, status.st_ctime_ns))
                     if status.st_blocks * _ST_BLOCK < size:
                         entry.extents = _extents(fd, name, size)
                     if mode & _READ_BY_ALL != _READ_BY_ALL:
@@ -203,21 +195,24 @@ class Walk:
                 elif kind == _SYMLINK:
                     entry.target = os.readlink(name, dir_fd=fd)
                     entry.size = len(entry.target)
+                elif kind == _SOCKET:
+                    self._socket(hint + name)
+                    continue
                 elif kind != _DIRECTORY:
                     entry.rdev = status.st_rdev
-                if not unsupported or status.st_dev not in unsupported:
+                if not unsupported or device not in unsupported:
                     # The plain path is only asked whether there is anything, as it is the
                     # quickest to ask; it could be led astray, so the values come another way.
                     try:
                         if listxattr(hint + name, follow_symlinks=False):
-                            entry.xattrs = self._attributes(fd, name, status.st_dev)
+                            entry.xattrs = self._attributes(fd, name, device)
                     except OSError:
-                        entry.xattrs = self._attributes(fd, name, status.st_dev)
+                        entry.xattrs = self._attributes(fd, name, device)
                 if mode_rule is not None and kind != _SYMLINK:
                     entry.mode = mode_rule.apply(mode)
                     entry.xattrs = chmod_acls(entry.xattrs, entry.mode)
-                if kind != _DIRECTORY and status.st_nlink > 1:
-                    shared.setdefault((status.st_dev, status.st_ino), []).append(entry)
+                if links > 1 and kind != _DIRECTORY:
+                    shared.setdefault((device, inode), []).append(entry)
             except OSError as error:
                 self.failed(hint + name, error)
                 continue
