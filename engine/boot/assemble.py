@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.boot import grub, kernels, systemd_boot, uki
+from engine.boot import grub, guest, kernels, systemd_boot, uki
 from engine.boot.architecture import HEADER_BYTES, Architecture, of_kernel
 from engine.boot.given import given
 from engine.boot.menu import MenuEntry
@@ -42,6 +42,7 @@ class BootAssets:
         core: GRUB's core.img, not yet placed.
         architecture: Of the default kernel, as `uname -m` has it; "" where none is known.
         efi_entries: Title and path on the ESP of what boot variables start, the default first.
+        guest: The virtual machine that a NixOS system's own installer runs in, where it needs one.
         missing: What this machine lacks to prepare the loader.
         problems: Why it cannot boot.
     """
@@ -54,6 +55,7 @@ class BootAssets:
     core: bytes = b""
     architecture: str = ""
     efi_entries: tuple[tuple[str, str], ...] = (("Linux", "EFI/BOOT/BOOTX64.EFI"),)
+    guest: guest.Guest | None = None
     missing: tuple[Missing, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -83,9 +85,12 @@ def assemble(settings: Settings, root: Manifest) -> BootAssets:
         settings: The spec, resolved.
         root: The root file system's contents.
     """
-    if not is_own(settings):
+    if not (is_own(settings) or guest.is_wanted(settings)):
         return BootAssets()
     try:
+        if guest.is_wanted(settings):
+            found = guest.find(settings, root)
+            return BootAssets(guest=found.guest, missing=found.missing, problems=found.problems)
         return _assemble(settings, root)
     except (OSError, SourceChanged, BadStub, LeadsNowhere) as error:
         problem = Problem(

@@ -22,6 +22,9 @@ IMAGE, ESP, OUTPUT = "image.part", "esp.part", "output.part"
 ROOT = "root.part"
 """In the hidden folder: the root that a NixOS system's installer runs in."""
 
+GUEST_KERNEL, GUEST_INITRD, GUEST_STATUS = "kernel.part", "initrd.part", "status.part"
+"""In the hidden folder: the virtual machine that such an installer runs in, and its last word."""
+
 
 class Staging:
     """The hidden folder of one build, and the way from there to the output folder.

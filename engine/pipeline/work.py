@@ -29,6 +29,9 @@ _PROGRESS_INTERVAL = 0.05
 _PLACES = {
     steps.IMAGE: staging.IMAGE,
     nixos.ROOT: staging.ROOT,
+    nixos.KERNEL: staging.GUEST_KERNEL,
+    nixos.INITRD: staging.GUEST_INITRD,
+    nixos.STATUS: staging.GUEST_STATUS,
     steps.ESP: staging.ESP,
     steps.OUTPUT: staging.OUTPUT,
 }

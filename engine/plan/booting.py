@@ -42,6 +42,7 @@ def plan(
         code=_placed(disk, partitions, assets) if assets.core else None,
         efi_entries=assets.efi_entries,
         uefi=uefi,
+        guest=assets.guest,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from engine.boot.firmware import Firmware, FirmwareKind
 from engine.boot.grub import BootCode
+from engine.boot.guest import Guest
 from engine.boot.menu import MenuEntry
 from engine.ext4.geometry import Geometry
 from engine.ext4.measure import Need
@@ -131,6 +132,7 @@ class BootPlan:
         code: What goes outside all partitions, where a BIOS starts the image.
         efi_entries: Title and path on the ESP of what boot variables start, the default first.
         uefi: Firmware of this machine for the proof and the variables, if there is one.
+        guest: The virtual machine that a NixOS system's own installer runs in, where it needs one.
     """
 
     loader: str = "none"
@@ -140,6 +142,7 @@ class BootPlan:
     code: BootCode | None = None
     efi_entries: tuple[tuple[str, str], ...] = ()
     uefi: Firmware | None = None
+    guest: Guest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

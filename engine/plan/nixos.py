@@ -2,17 +2,26 @@
 
 As nixpkgs' nixos-enter does it: the system is activated, then told to install its loader, in a
 root of its own. Here that root is a folder with the store bound into it, in a user namespace
-(bwrap(1)), and what it puts into /boot becomes the contents of the ESP.
+(bwrap(1)), and what it puts into /boot becomes the contents of the ESP. A layout that starts by
+BIOS alone has no ESP: there the installer runs in a virtual machine, on the image itself.
 """
 
 from __future__ import annotations
 
+from engine.boot import guest
+from engine.boot.qemu import Accelerator
+from engine.plan.model import Plan
 from engine.spec.settings import Settings
 
+IMAGE = "$IMAGE"
+"""Stands for the raw image in the making."""
 ROOT = "$ROOT"
 """Stands for the folder that is the installer's root."""
+KERNEL, INITRD, STATUS = "$GUEST_KERNEL", "$GUEST_INITRD", "$GUEST_STATUS"
+"""Stand for the virtual machine's kernel and initrd, and for the file of its last word."""
 
 _PROFILE = "/nix/var/nix/profiles/system"
+_SWITCH = (f"{_PROFILE}/bin/switch-to-configuration", "boot")
 _PATH = "/run/current-system/sw/bin:/run/current-system/sw/sbin"
 _ENVIRONMENT = (
     ("PATH", _PATH),
@@ -33,19 +42,47 @@ def commands(settings: Settings) -> tuple[tuple[str, ...], ...]:
         (*_sandbox(settings), *command)
         for command in (
             (f"{_PROFILE}/activate",),
-            (f"{_PROFILE}/bin/switch-to-configuration", "boot"),
+            _SWITCH,
         )
     )
 
 
 def _sandbox(settings: Settings) -> tuple[str, ...]:
-    epoch = str(settings.source_date_epoch)
-    variables = (*_ENVIRONMENT, ("SOURCE_DATE_EPOCH", epoch))
     return (
         "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent",
         # Root, and able to do what root does, over this namespace alone.
         "--uid", "0", "--gid", "0", "--cap-add", "ALL",
         "--bind", ROOT, "/", "--ro-bind", settings.nix_folder, "/nix/store",
         "--dev", "/dev", "--proc", "/proc", "--chdir", "/", "--clearenv",
-        *(word for name, value in variables for word in ("--setenv", name, value)),
+        *(
+            word
+            for name, value in _environment(settings).items()
+            for word in ("--setenv", name, value)
+        ),
+    )  # fmt: skip
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return {**dict(_ENVIRONMENT), "SOURCE_DATE_EPOCH": str(settings.source_date_epoch)}
+
+
+def guest_commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
+    """Returns the command that runs the installer in a virtual machine, by emulation."""
+    return (guest_command(plan, accelerator="tcg"),)
+
+
+def guest_command(plan: Plan, *, accelerator: Accelerator, probe: bool = False) -> tuple[str, ...]:
+    """Returns the command that runs the virtual machine; see `engine.boot.guest.argv`."""
+    return guest.argv(
+        plan.settings, sector_size=plan.disk.sector_size, image=IMAGE, kernel=KERNEL,
+        initrd=INITRD, status=STATUS, accelerator=accelerator, probe=probe,
+    )  # fmt: skip
+
+
+def guest_init(plan: Plan) -> bytes:
+    """Returns what the virtual machine does; see `engine.boot.guest.init`."""
+    settings = plan.settings
+    return guest.init(
+        device=f"/dev/vda{plan.partition('root').number}", system=settings.nix_system,
+        command=_SWITCH, environment=_environment(settings),
     )  # fmt: skip

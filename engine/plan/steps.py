@@ -8,6 +8,8 @@ the other, with these placeholders replaced by paths:
     $ESP     a temporary sparse copy of the ESP alone (fsck.fat knows no offset)
     $OUTPUT  the converted image under its temporary name
     $ROOT    the root that a NixOS system's installer runs in
+    $GUEST_KERNEL, $GUEST_INITRD, $GUEST_STATUS  of the virtual machine it runs in instead, where
+             it needs a disk: what is started, and where its exit status goes
     $EFI_VARIABLES  a private copy of the UEFI firmware's variables
 
 A step without commands is done in process. Ids and what they leave behind:
@@ -22,13 +24,14 @@ A step without commands is done in process. Ids and what they leave behind:
     nixos-loader   what the NixOS system's own installer makes for the ESP, still in a folder
     populate-esp   its files, sorted
     loader-boot-code  GRUB's boot sector and core, outside all partitions, read back
+    nixos-guest    the NixOS system's own installer in a virtual machine, with the image as its disk
     check-root     e2fsck, read-only
     check-esp      fsck.fat, read-only
     efi-variables  the firmware's variable store with a boot entry for the image
     convert        the output format, where it is not raw
     hook           the user's `hooks.after_build`, which may still change the image
     prove          the finished image started in QEMU, its console watched. The commands shown are
-                   for emulation; KVM takes its place where it proves to work
+                   for emulation; KVM takes its place where it proves to work, as in nixos-guest
     pack           the compressed image and the block map, in one pass with the image's SHA-256
     sbom           the bill of materials, where the contents hold a package database
     checksum       SHA-256 of every output, and digests of what went in
@@ -52,7 +55,8 @@ from engine.provenance.packages import databases
 from engine.provenance.sums import NAME as SHA256SUMS
 from engine.spec.formats import FORMATS
 
-IMAGE, ESP, OUTPUT = "$IMAGE", "$ESP", "$OUTPUT"
+IMAGE = nixos.IMAGE
+ESP, OUTPUT = "$ESP", "$OUTPUT"
 EFI_VARIABLES = "$EFI_VARIABLES"
 
 Commands = tuple[tuple[str, ...], ...]
@@ -233,6 +237,12 @@ _STEPS = (
         title="Write the boot code",
         wanted=lambda plan: plan.boot.code is not None,
         weight=lambda plan: len(plan.boot.code.core) if plan.boot.code else 0,
+    ),
+    Step(
+        id="nixos-guest",
+        title="Run the system's own boot loader installer in a virtual machine",
+        wanted=lambda plan: plan.boot.guest is not None,
+        commands=nixos.guest_commands,
     ),
     Step(
         id="check-root",

@@ -102,7 +102,7 @@ _TABLE = (
     ),
     Tool(
         name="qemu-system-x86_64",
-        purpose="boot the image",
+        purpose="boot the image, or run a NixOS system's own installer on a disk",
         packages=("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu"),
     ),
     Tool(
@@ -120,6 +120,11 @@ _TABLE = (
         name="bwrap",
         purpose="run a NixOS system's own boot loader installer",
         packages=("bubblewrap", "bubblewrap", "bubblewrap", "bubblewrap"),
+    ),
+    Tool(
+        name="busybox",  # a static one: see engine.boot.guest
+        purpose="run a NixOS system's own boot loader installer where it writes to a disk",
+        packages=("busybox-static", "busybox", "busybox", "pkgsStatic.busybox"),
     ),
 )
 

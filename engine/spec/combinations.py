@@ -191,7 +191,7 @@ def _guest_loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "the system's own installer would write to the disk itself, which takes a virtual "
             "machine; Diskwright's GRUB is installed instead, with the menu of the system's "
             "bootspec",
-            'boot.loader = "grub" says the same without a warning',
+            'boot.loader = "grub" says the same without a warning; "nixos" makes the machine',
         )
 
 

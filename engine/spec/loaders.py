@@ -76,10 +76,10 @@ _TABLE = (
         key="nixos",
         title="The system's own",
         summary="Runs the NixOS system's switch-to-configuration boot",
-        layouts=("efi", "hybrid"),
-        firmware=("uefi",),
+        layouts=("legacy", "legacy+gpt", "efi", "hybrid"),
+        firmware=("bios", "uefi"),
         why="Exactly what the NixOS configuration says. It runs in a user namespace, where it can "
-        "fill an ESP but not write to a disk itself, as GRUB for a BIOS would.",
+        "fill an ESP; on a layout for BIOS alone, in a virtual machine with the image as its disk.",
     ),
 )
 

@@ -13,7 +13,7 @@ from engine.problem import Problem, errors
 from engine.spec import combinations, identity, values
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.installable import STORE_WORDS, absolute
-from engine.spec.loaders import LOADERS
+from engine.spec.layouts import LAYOUTS
 from engine.spec.model import Content, ImageSpec
 from engine.spec.paths import parse_path, replace_at
 from engine.spec.settings import Compat, ContentSettings, Settings, Table
@@ -242,7 +242,7 @@ def _loader(spec: ImageSpec, *, compat: Compat, install: bool, only_store: bool)
         wanted = compat == "make-disk-image" and install and not only_store
         table = spec.layout.table or _DEFAULTS[compat].table
         # What the system's own installer cannot do without a virtual machine, ours can.
-        fitting = "nixos" if LOADERS["nixos"].fits(table) else "grub"
+        fitting = "nixos" if table in LAYOUTS and LAYOUTS[table].has("esp") else "grub"
         given = fitting if wanted and spec.nix.system and table != "none" else "none"
     return "none" if given == "nixos" and not spec.nix.system else given
 

@@ -15,8 +15,9 @@ from engine.boot.firmware import FirmwareKind
 from engine.cli.main import main
 from engine.events import AnyEvent, BuildFinished, Log, StepFinished, StepStarted, decode
 from tests.support.booting import Built, alone, boots, build_spec, cache_folder, report
-from tests.support.busybox import fetch_kernel
-from tests.support.nixos import Lab, make_lab
+from tests.support.busybox import Kernel, fetch_kernel
+from tests.support.nixos import GAP, GAP_SECTOR, Lab, make_lab
+from tests.support.specs import plan_of
 
 NOBODY = 65534
 ORDINARY = (
@@ -290,10 +291,15 @@ def test_only_store_takes_nothing_else(
 
 
 @pytest.fixture(scope="module")
-def bootable(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A lab with a real kernel, and systemd-boot for its own installer to install."""
+def kernel() -> Kernel:
+    """A real kernel."""
     with alone("kernel"):
-        kernel = fetch_kernel(cache_folder())
+        return fetch_kernel(cache_folder())
+
+
+@pytest.fixture(scope="module")
+def bootable(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab with a real kernel, and systemd-boot for its own installer to install."""
     loader = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi").read_bytes()
     return make_lab(tmp_path_factory.mktemp("bootable"), kernel, loader=loader)
 
@@ -323,8 +329,79 @@ def test_in_compat_grub_takes_the_place_of_what_needs_a_machine(
 
     assert main(["plan", str(spec), *options]) == 0
     assert "Diskwright's GRUB is installed instead" in capsys.readouterr().err
-    assert main(["plan", str(spec), *options, "--set", "boot.loader=nixos"]) == 2
-    assert "does not fit layout" in capsys.readouterr().err
+    overrides = (f"nix.store={bootable.folder}", "boot.loader=nixos")
+    assert "nixos-guest" in [step.id for step in plan_of(spec, overrides).steps]
+
+
+@pytest.mark.parametrize("status", [0, 7])
+@pytest.mark.parametrize("table", ["legacy", "legacy+gpt"])
+@pytest.mark.slow
+def test_an_installer_that_writes_to_the_disk_finds_one(
+    table: str, status: int, kernel: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = make_lab(tmp_path / "lab", kernel, status=status)
+    spec = spec_of(tmp_path, lab, lab.build("toplevel"), table=table, loader="nixos")
+    spec.write_text(spec.read_text().replace('"8MiB"', '"64MiB"'))
+    outdir = tmp_path / "out"
+
+    assert main(["build", str(spec), "-o", str(outdir)]) == (1 if status else 0)
+
+    said = [e.text for e in events_of(outdir / "build.jsonl") if isinstance(e, Log)]
+    assert "installing for boot, NIXOS_INSTALL_BOOTLOADER=1" in said
+    if status:
+        assert f"exited with status {status}" in capsys.readouterr().err
+        assert [path.name for path in outdir.iterdir()] == ["build.jsonl"]
+        return
+    image = outdir / "lab.img"
+    with image.open("rb") as disk:
+        disk.seek(GAP_SECTOR * 512)
+        assert disk.read(len(GAP)) == GAP
+    plan = plan_of(spec)
+    where = f"{image}?offset={plan.offset('root')}"
+    subprocess.run(["e2fsck", "-fn", where], check=True)
+    installed = tmp_path / "linux"
+    subprocess.run(["debugfs", "-R", f"dump /boot/kernels/linux {installed}", where], check=True)
+    assert filecmp.cmp(installed, kernel.image, shallow=False)
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("modules.dep", "holds no modules.dep"),
+        ("virtio_blk.ko", "has no virtio_blk"),
+    ],
+)
+def test_a_guest_that_cannot_be_is_refused(
+    lost: str, said: str, kernel: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = make_lab(tmp_path / "lab", kernel)
+    (table,) = lab.sources.glob("modules/lib/modules/*/modules.dep")
+    kept = [line for line in table.read_text().splitlines() if lost not in line]
+    table.write_text("\n".join(kept))
+    if lost == table.name:
+        table.unlink()
+    spec = spec_of(tmp_path, lab, lab.build("toplevel"), table="legacy", loader="nixos")
+
+    assert main(["plan", str(spec)]) == 2
+
+    error = capsys.readouterr().err
+    assert said in error
+    assert 'boot.loader = "grub"' in error
+
+
+def test_without_a_static_busybox_its_package_is_named(
+    bootable: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    spec = spec_of(tmp_path, bootable, bootable.build("toplevel"), table="legacy", loader="nixos")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    shutil.copy("/bin/sh", tools / "busybox")  # a program that needs libraries
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+    assert main(["plan", str(spec)]) == 2
+
+    assert "needs a static busybox" in capsys.readouterr().err
 
 
 def test_it_boots(bootable: Lab, tmp_path: Path) -> None:

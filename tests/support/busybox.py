@@ -14,6 +14,8 @@ _MODULES = (
     "virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",
     "virtio_blk",
 )  # fmt: skip
+# In dependency order, as depmod would write it down.
+GUEST_MODULES = (*_MODULES, "virtio_console")
 _APPLETS = (
     "sh",
     "mount",

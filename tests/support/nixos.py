@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.busybox import MARKER, Kernel, make_initrd
+from tests.support.busybox import GUEST_MODULES, MARKER, Kernel, make_initrd
+
+GAP, GAP_SECTOR = b"DISKWRIGHT-GAP", 64
+"""What the system's own installer writes outside all partitions, where it finds a disk."""
 
 _CONFIGURATION = """\
 substituters =
@@ -32,7 +35,7 @@ let
   shell = run "shell-1.36" ''
     $b mkdir -p $out/bin
     $b cp ${sh} $out/bin/busybox
-    for name in sh mount cat ls mkdir poweroff stat readlink cp ln; do
+    for name in sh mount cat ls mkdir poweroff stat readlink cp ln dd; do
       $b ln -s busybox $out/bin/$name
     done
   '';
@@ -43,6 +46,7 @@ let
   '';
   kernel = run "linux-6.1" "$b mkdir $out; $b cp ${./kernel} $out/bzImage";
   initrd = run "initrd" "$b mkdir $out; $b cp ${./initrd} $out/initrd";
+  modules = run "linux-6.1-modules" "$b cp -r ${./modules} $out";
   documents = run "manual" "$b mkdir $out; echo ${library "1.0"} > $out/needs";
 in rec {
   extra = run "extra-2.1" "echo ${library "2.0"} > $out";
@@ -51,6 +55,7 @@ in rec {
     $b mkdir -p $out/bin $out/etc
     $b ln -s ${kernel}/bzImage $out/kernel
     $b ln -s ${initrd}/initrd $out/initrd
+    $b ln -s ${modules} $out/kernel-modules
     $b ln -s ${documents} $out/sw
     echo -n ${version} > $out/nixos-version
     echo 'PRETTY_NAME="NixOS lab"' > $out/etc/os-release
@@ -88,6 +93,9 @@ in rec {
     initrd /kernels/initrd
     options init=$out/init root=LABEL=LABEL console=ttyS0
     END
+    if [ -b /dev/vda ]; then
+      echo GAP | dd of=/dev/vda bs=512 seek=SECTOR conv=notrunc
+    fi
     exit STATUS
     EOF
     $b chmod +x $out/init $out/activate $out/bin/switch-to-configuration
@@ -171,7 +179,9 @@ def make_lab(
         shutil.copy(kernel.image, sources / "kernel")
         (sources / "initrd").write_bytes(make_initrd(kernel, folder))
     (sources / "loader.efi").write_bytes(loader)
+    _modules(sources / "modules" / "lib" / "modules", kernel)
     text = _SYSTEM.replace("MARKER", MARKER).replace("LABEL=LABEL", f"LABEL={label}")
+    text = text.replace("GAP", GAP.decode()).replace("SECTOR", str(GAP_SECTOR))
     (sources / "system.nix").write_text(text.replace("exit STATUS", f"exit {status}"))
     (sources / "flake.nix").write_text(_FLAKE)
     (folder / "conf").mkdir()
@@ -184,3 +194,22 @@ def make_lab(
         "XDG_CACHE_HOME": str(folder / "home" / "cache"),
     }
     return Lab(folder / "store", sources, environment)
+
+
+def _modules(folder: Path, kernel: Kernel | None) -> None:
+    """Fills lib/modules as a NixOS system's kernel-modules has it; without a kernel, with none."""
+    if kernel is None:
+        folder.mkdir(parents=True)
+        return
+    release = folder / kernel.release
+    release.mkdir(parents=True)
+    shutil.copy(kernel.modules / "modules.builtin", release)
+    before: list[str] = []
+    lines = []
+    for name in GUEST_MODULES:
+        found = next(kernel.modules.rglob(f"{name}.ko"), None)
+        if found is not None:
+            shutil.copy(found, release / found.name)
+            lines.append(f"{found.name}: {' '.join(reversed(before))}\n")
+            before.append(found.name)
+    (release / "modules.dep").write_text("".join(lines))

@@ -1,0 +1,280 @@
+"""A small virtual machine in which a NixOS system's own installer finds a disk to write to.
+
+It runs the kernel of the system that is being installed, with an initrd made in memory: busybox
+and the kernel's own virtio and ext4 modules. The image is its disk, /dev/vda.
+"""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import shlex
+import shutil
+import stat
+import struct
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine.boot.architecture import HEADER_BYTES, X86_64, of_kernel
+from engine.boot.cpio import newc
+from engine.boot.parts import Missing
+from engine.boot.qemu import QEMU, Accelerator
+from engine.boot.tree import children, data, read_text, regular
+from engine.manifest.entry import Entry
+from engine.manifest.lookup import read
+from engine.manifest.manifest import Manifest
+from engine.problem import Problem
+from engine.spec.layouts import LAYOUTS
+from engine.spec.settings import Settings
+
+READY = "diskwright guest ready"
+"""What the guest says when its kernel runs; with `PROBE` it ends there."""
+PROBE = "diskwright.probe"
+
+# In this order, each after what it depends on. Newer kernels have the first as a library.
+_OPTIONAL = ("crc32c_generic",)
+_NEEDED = ("virtio_pci", "virtio_blk", "virtio_console", "ext4")
+_TABLE_LIMIT = 1 << 22
+_MODULE_LIMIT = 1 << 26
+_ZSTD_SECONDS = 30
+_STATIC_BUSYBOX = ("busybox-static", "busybox", "busybox", "pkgsStatic.busybox")
+_INTERPRETER = 3
+_ELF_X86_64 = 62
+"""PT_INTERP and EM_X86_64 of elf(5)."""
+
+_INIT = """\
+#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t proc proc /proc
+$b mount -t sysfs sys /sys
+$b mount -t devtmpfs dev /dev
+exec </dev/console >/dev/console 2>&1
+finish() {{
+  for port in /dev/vport*; do echo "$1" > "$port"; done
+  $b poweroff -f
+  $b sleep 60
+}}
+for module in /modules/*; do $b insmod "$module"; done
+echo "{ready}"
+if $b grep -q {probe} /proc/cmdline; then $b poweroff -f; $b sleep 60; fi
+for try in $($b seq 100); do [ -b {device} ] && break; $b sleep 0.1; done
+# Tables that mke2fs left for later stay as they are: the kernel's thread would race the end.
+$b mount -t ext4 -o noinit_itable {device} /root || finish "cannot mount {device} as the root"
+for name in dev proc sys; do $b mount -o bind /$name /root/$name; done
+$b mount -t tmpfs tmpfs /root/tmp
+$b mount -t tmpfs tmpfs /root/run
+$b ln -s {system} /root/run/current-system
+$b env -i {environment} $b chroot /root {command} </dev/null
+status=$?
+kill -KILL -1 2>/dev/null
+for name in run tmp sys proc dev; do $b umount /root/$name; done
+$b umount /root || finish "cannot unmount the root"
+finish $status
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """What the virtual machine is made of.
+
+    Attributes:
+        kernel: Of the system that is being installed.
+        modules: Its modules in the order in which they are loaded.
+        busybox: A static one of this machine.
+    """
+
+    kernel: Entry
+    modules: tuple[Entry, ...]
+    busybox: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The guest, or why there is none."""
+
+    guest: Guest | None = None
+    missing: tuple[Missing, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Whether the system's own installer needs a disk: it starts by BIOS, so there is no ESP."""
+    layout = LAYOUTS[settings.table]
+    return settings.loader == "nixos" and "bios" in layout.boots and not layout.has("esp")
+
+
+def find(settings: Settings, root: Manifest) -> Found:
+    """Returns what the guest is made of: from the system in the image, and from this machine.
+
+    Args:
+        settings: The spec, its system settled to a store path.
+        root: The root file system's contents.
+    """
+    system = settings.nix_system.encode().lstrip(b"/")
+    if not settings.nix_system.startswith("/") or root.get(system) is None:
+        return Found()  # a problem of its own already
+    kernel = regular(root, system + b"/kernel")
+    if kernel is None or of_kernel(read(data(kernel), HEADER_BYTES)) != X86_64:
+        return _refused(f"{settings.nix_system}/kernel is no kernel for {X86_64.name}")
+    tables = (folder.path for folder in children(root, system + b"/kernel-modules/lib/modules"))
+    folder = next((path for path in tables if regular(root, path + b"/modules.dep")), None)
+    if folder is None:
+        return _refused(f"{settings.nix_system}/kernel-modules holds no modules.dep")
+    modules = Modules(
+        _text(root, folder + b"/modules.dep"), _text(root, folder + b"/modules.builtin")
+    )
+    lacking = [name for name in _NEEDED if not modules.has(name)]
+    if lacking:
+        return _refused(f"the kernel of {settings.nix_system} has no {', '.join(lacking)}")
+    paths = [folder + b"/" + path.encode() for path in modules.load_order(_OPTIONAL + _NEEDED)]
+    entries = [regular(root, path) for path in paths]
+    gone = [path.decode() for path, entry in zip(paths, entries, strict=True) if entry is None]
+    if gone:
+        return _refused(f"modules.dep names what is not there: /{gone[0]}")
+    binary = static_busybox()
+    if binary is None:
+        return Found(missing=(Missing("a static busybox", _STATIC_BUSYBOX),))
+    found = tuple(entry for entry in entries if entry is not None)
+    return Found(Guest(kernel=kernel, modules=found, busybox=binary))
+
+
+def _refused(message: str) -> Found:
+    problem = Problem(
+        "guest-kernel", "error", "boot.loader",
+        f"{message}; the system's installer runs in a virtual machine with the system's own "
+        "kernel and modules",
+        'boot.loader = "grub" needs none: it does its work from the system\'s bootspec',
+    )  # fmt: skip
+    return Found(problems=(problem,))
+
+
+def _text(root: Manifest, path: bytes) -> str:
+    return read_text(root, path, _TABLE_LIMIT) or ""
+
+
+class Modules:
+    """What a kernel has as modules, and what is part of it (modules.dep(5), modules.builtin)."""
+
+    def __init__(self, dependencies: str, builtin: str) -> None:
+        lines = (line.partition(":") for line in dependencies.splitlines() if ":" in line)
+        self._needs = {path: needs.split() for path, _, needs in lines}
+        self._paths = {_name(path): path for path in self._needs}
+        self._builtin = {_name(path) for path in builtin.split()}
+
+    def has(self, name: str) -> bool:
+        """Whether the kernel can do it, one way or the other."""
+        return name in self._paths or name in self._builtin
+
+    def load_order(self, names: Iterable[str]) -> list[str]:
+        """Returns the paths of modules after what they depend on, each once."""
+        order: dict[str, None] = {}
+        for path in (self._paths[name] for name in names if name in self._paths):
+            # modules.dep lists what comes first last.
+            order |= dict.fromkeys([*reversed(self._needs[path]), path])
+        return list(order)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
+
+
+def static_busybox() -> Path | None:
+    """Returns this machine's busybox if it runs where there are no libraries."""
+    path = shutil.which("busybox")
+    return Path(path) if path and _is_static(Path(path).read_bytes()) else None
+
+
+def _is_static(binary: bytes) -> bool:
+    """Whether an ELF file of 64 bits runs on x86-64 without a loader (elf(5))."""
+    if binary[:5] != b"\x7fELF\x02" or struct.unpack_from("<H", binary, 18)[0] != _ELF_X86_64:
+        return False
+    (offset,) = struct.unpack_from("<Q", binary, 32)
+    size, count = struct.unpack_from("<HH", binary, 54)
+    kinds = (struct.unpack_from("<I", binary, offset + i * size)[0] for i in range(count))
+    return _INTERPRETER not in kinds
+
+
+def init(
+    *, device: str, system: str, command: Iterable[str], environment: Mapping[str, str]
+) -> bytes:
+    """Returns the guest's first program, a script of busybox's shell.
+
+    Args:
+        device: The root's, in the guest.
+        system: Store path of the system.
+        command: Run in the root; its exit status goes to the virtio serial port.
+        environment: The command's, complete.
+    """
+    pairs = (f"{name}={value}" for name, value in environment.items())
+    script = _INIT.format(
+        ready=READY, probe=PROBE, device=device, system=shlex.quote(system),
+        command=shlex.join(command), environment=shlex.join(pairs),
+    )  # fmt: skip
+    return script.encode()
+
+
+def initrd(guest: Guest, script: bytes) -> bytes:
+    """Returns the initrd, always the same for the same parts.
+
+    Raises:
+        OSError: busybox, or zstd for modules packed with it, cannot be used.
+        lzma.LZMAError, subprocess.SubprocessError: A module cannot be unpacked.
+    """
+    return gzip.compress(newc(_files(guest, script)), compresslevel=1, mtime=0)
+
+
+def _files(guest: Guest, script: bytes) -> Iterator[tuple[str, int, bytes]]:
+    for folder in ("bin", "dev", "modules", "proc", "root", "sys"):
+        yield folder, stat.S_IFDIR | 0o755, b""
+    yield "bin/busybox", stat.S_IFREG | 0o755, guest.busybox.read_bytes()
+    yield "init", stat.S_IFREG | 0o755, script
+    for number, module in enumerate(guest.modules):
+        name = _name(module.name.decode())
+        packed = read(data(module), _MODULE_LIMIT)
+        yield f"modules/{number:02}-{name}.ko", stat.S_IFREG | 0o644, _unpacked(module, packed)
+
+
+def _unpacked(module: Entry, packed: bytes) -> bytes:
+    match module.name.rpartition(b".")[2]:
+        case b"xz":
+            return lzma.decompress(packed)
+        case b"gz":
+            return gzip.decompress(packed)
+        case b"zst":
+            argv = ("zstd", "--decompress", "--stdout", "--quiet")
+            return subprocess.run(
+                argv, input=packed, capture_output=True, check=True, timeout=_ZSTD_SECONDS
+            ).stdout
+        case _:
+            return packed
+
+
+def argv(
+    settings: Settings, *, sector_size: int, image: str, kernel: str, initrd: str, status: str,
+    accelerator: Accelerator, probe: bool = False,
+) -> tuple[str, ...]:  # fmt: skip
+    """Returns the command that runs the guest (qemu(1)).
+
+    Args:
+        settings: Memory and the time that its clock starts at.
+        sector_size: Of the image, in bytes.
+        image: Written to, but with `probe`, which only shows that the accelerator runs a kernel.
+        kernel, initrd: Files of the guest.
+        status: File that the guest's last word goes to.
+    """
+    begin = datetime.fromtimestamp(settings.source_date_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    sectors = f"logical_block_size={sector_size},physical_block_size={sector_size}"
+    writes = "snapshot=on" if probe else "cache=unsafe,discard=unmap"
+    return (
+        QEMU, "-machine", f"pc,accel={accelerator}", "-m", str(settings.vm_memory_mib),
+        "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
+        "-rtc", f"base={begin},clock=vm", "-kernel", kernel, "-initrd", initrd,
+        "-append", "console=ttyS0 panic=-1 quiet" + (f" {PROBE}" if probe else ""),
+        "-drive", f"if=none,id=disk,format=raw,{writes},file={image}",
+        "-device", f"virtio-blk-pci,drive=disk,{sectors}",
+        "-chardev", f"file,id=status,path={status}", "-device", "virtio-serial-pci",
+        "-device", "virtserialport,chardev=status,name=status",
+    )  # fmt: skip
