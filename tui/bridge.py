@@ -6,7 +6,9 @@ lines a second; a batch costs next to nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -59,8 +61,16 @@ class EngineJob:
 
     pace = 1.0
 
-    def __init__(self, plan: Plan, outdir: Path, *, force: bool) -> None:
+    def __init__(
+        self, plan: Plan, outdir: Path, *, force: bool, replan: Callable[[], Plan]
+    ) -> None:
+        """Prepares the build.
+
+        Args:
+            replan: Plans the same spec again, once nix has built the system that it names.
+        """
         self.plan = plan
+        self._replan = replan
         self.title = plan.name
         self.outdir: Path | None = outdir
         self.force = force
@@ -69,11 +79,22 @@ class EngineJob:
     async def run(self, emit: Emit) -> None:
         """Builds; a refusal becomes a failure like any other."""
         # Here, because the pipeline takes a third of a second to import: first paint comes first.
+        from engine.pipeline import realise
         from engine.pipeline.build import build
 
         assert self.outdir is not None
+        before: list[AnyEvent] = []
+
+        def tell(event: AnyEvent) -> None:
+            before.append(event)
+            emit(event)
+
         try:
-            await build(self.plan, emit, outdir=self.outdir, force=self.force)
+            if realise.wanted(self.plan):
+                if not await realise.realise(self.plan.settings, tell):
+                    return
+                self.plan = await asyncio.to_thread(self._replan)
+            await build(self.plan, emit, outdir=self.outdir, force=self.force, before=before)
         except Refused as refused:
             self.refused = refused.problems
             first = refused.problems[0]

@@ -12,6 +12,7 @@ from textual import on, work
 from textual.app import App
 from textual.worker import Worker, WorkerError
 
+from engine.plan.model import Plan
 from tui.bridge import EngineJob, Job
 from tui.glyphs import UNICODE, Glyphs
 from tui.screens.build import BuildScreen
@@ -55,7 +56,9 @@ class BuildingApp(App[int]):
             )
             if await self.push_screen_wait(question) != "yes":
                 return
-        await self.show_job(EngineJob(message.plan, message.outdir, force=bool(there)))
+        force = bool(there)
+        replan = partial(_planned, message, force=force)
+        await self.show_job(EngineJob(message.plan, message.outdir, force=force, replan=replan))
 
     async def show_job(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Shows the build screen of a job and runs the job."""
@@ -118,3 +121,10 @@ class BuildingApp(App[int]):
         for worker in running:
             with suppress(WorkerError):
                 await worker.wait()
+
+
+def _planned(message: BuildRequested, *, force: bool) -> Plan:
+    """Plans a spec from the start, on a thread of its own."""
+    from engine.pipeline.prepare import prepare
+
+    return prepare(message.spec, base=message.base, outdir=message.outdir, force=force)

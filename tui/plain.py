@@ -5,6 +5,7 @@ One line of text for each thing, nothing is painted over, and every answer can b
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,9 @@ from typing import TextIO
 from engine.cli import exits
 from engine.cli.build import cancellable
 from engine.cli.narration import Plain as Narration
-from engine.pipeline.build import build
+from engine.events import AnyEvent
+from engine.pipeline import realise
+from engine.pipeline.build import BuildResult, build
 from engine.pipeline.prepare import prepare
 from engine.plan.model import Plan
 from engine.plan.render import to_text
@@ -297,7 +300,7 @@ class Interview:
                     self.spec = apply_fix(self.spec, fixable.fix)
                     continue
                 return None
-            if errors(plan.problems):
+            if errors(plan.problems) and not realise.wanted(plan):
                 self.say("This cannot be built. Answer again:")
                 self.questions()
                 continue
@@ -323,12 +326,27 @@ class Interview:
             self.say("Nothing was built")
             return exits.DONE
         with Narration(self._out) as narration:
-            result = cancellable(build(plan, narration, outdir=outdir, force=bool(there)))
+            result = cancellable(self._built(plan, narration, force=bool(there)))
         if result is None:
             return exits.CANCELLED
         for artifact in result.artifacts:
             self.say(f"{visible(artifact.path)}, {artifact.bytes} bytes, sha256 {artifact.sha256}")
         return exits.DONE if result.status == "ok" else exits.FAILED
+
+    async def _built(self, plan: Plan, narration: Narration, *, force: bool) -> BuildResult:
+        """Builds, and has nix build the system first where it must."""
+        before: list[AnyEvent] = []
+
+        def tell(event: AnyEvent) -> None:
+            before.append(event)
+            narration(event)
+
+        if realise.wanted(plan):
+            if not await realise.realise(plan.settings, tell):
+                return BuildResult(status="failed", seconds=0, step=realise.STEP)
+            plan = await asyncio.to_thread(self.plan)
+        outdir = self._folder / self._outdir
+        return await build(plan, narration, outdir=outdir, force=force, before=before)
 
     def run(self) -> int:
         """Asks everything, then builds if told to."""

@@ -24,7 +24,7 @@ from engine.plan.differences import differences
 from engine.plan.host import probe
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
-from engine.problem import Problem
+from engine.problem import Problem, errors
 from engine.spec.model import ImageSpec
 from engine.spec.resolve import resolve
 from engine.spec.settings import Settings
@@ -93,7 +93,10 @@ class Planner:
                 cache=self._cache,
                 extra={"root": brought.parts},
             )
-            installed = install(settled(settings, brought), contents, self._loader_cache)
+            # Without its system an image has nothing to boot, which is no second mistake.
+            lacking = bool(errors(brought.problems))
+            wanted = replace(settings, loader="none") if lacking else settled(settings, brought)
+            installed = install(wanted, contents, self._loader_cache)
             found = Found(scan_key(settings), contents, brought, installed)
             # What is measured for one plan is known for all that follow.
             self.plan(Resolved(settings, ()), found, self.base)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.manifest.scan import ContentCount
 from engine.nix.closure import Closure
+from engine.nix.roots import is_unbuilt
 from engine.plan.model import Plan
 from engine.plan.regions import Change
 from engine.problem import Problem
@@ -63,6 +64,11 @@ class Preview:
         """Those problems that forbid building."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
+    @property
+    def builds_system(self) -> bool:
+        """Whether a build begins with nix building the system, and is planned after that."""
+        return is_unbuilt(self.problems)
+
     def problem_at(self, path: str) -> Problem | None:
         """Returns the worst problem of a key path."""
         found = [problem for problem in self.problems if problem.path == path]
@@ -70,7 +76,7 @@ class Preview:
 
     def why_not_buildable(self) -> str:
         """Returns why a build cannot start now, or ""."""
-        if self.errors:
+        if self.errors and not self.builds_system:
             count = len(self.errors)
             return f"{count} error{'s' if count > 1 else ''}: {self.errors[0].message}"
         if self.scanning:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from engine.nix import ask
 from engine.nix.closure import BadClosure, Closure
 from engine.nix.store import NoFolder, Store, locate
 from engine.plan.host import distribution
 from engine.plan.tools import TOOLS, install_hint
-from engine.problem import Problem
+from engine.problem import Problem, errors
 from engine.spec.installable import STORE_PREFIX, Attribute, Flake, InStore, parse
 from engine.spec.settings import Settings
 
+# What cannot be evaluated without building (import from derivation) is nix's to judge, too.
+_UNBUILT = ({"system-not-built"}, {"system-unknown"})
 REPAIR_HINT = "`nix-store --verify --check-contents --repair` mends a store"
+
+
+def is_unbuilt(problems: Iterable[Problem]) -> bool:
+    """Whether all that keeps a plan from being built is that nix must build its system first."""
+    return {problem.code for problem in errors(problems)} in _UNBUILT
 
 
 class NixRefused(Exception):

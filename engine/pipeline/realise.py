@@ -10,23 +10,20 @@ import msgspec
 
 from engine.events import AnyEvent, BuildFinished, Emit, StepFinished, StepStarted
 from engine.nix import ask
+from engine.nix.roots import is_unbuilt
 from engine.nix.store import locate
 from engine.pipeline import runner
 from engine.pipeline.failure import StepFailed
 from engine.plan.model import Plan
-from engine.problem import errors
 from engine.spec.installable import Attribute, parse
 from engine.spec.settings import Settings
 
 STEP, TITLE = "nix-build", "Build the NixOS system"
 
-# What cannot be evaluated without building (import from derivation) is nix's to judge, too.
-_UNBUILT = ({"system-not-built"}, {"system-unknown"})
-
 
 def wanted(plan: Plan) -> bool:
     """Whether all that keeps a plan from being built is that nix must build its system first."""
-    return {problem.code for problem in errors(plan.problems)} in _UNBUILT
+    return is_unbuilt(plan.problems)
 
 
 def command(settings: Settings) -> tuple[str, ...]:

@@ -60,12 +60,13 @@ class ReviewPane(Pane):
     def show(self, preview: Preview) -> None:
         """Fills every section from the plan."""
         why = preview.why_not_buildable()
+        ready = "Ready: nix builds the system first" if preview.builds_system else "Ready to build"
         button = self.query_one("#review-build", Button)
         button.disabled = bool(why)
         self.query_one("#review-why", Plain).show(
             Content.styled(f"{self.glyphs.error} Cannot build yet: {visible(why)}", "$state-error")
             if why
-            else Content.styled(f"{self.glyphs.done} Ready to build", "$state-done")
+            else Content.styled(f"{self.glyphs.done} {ready}", "$state-done")
         )
         self._problems(preview)
         plan = preview.plan

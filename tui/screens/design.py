@@ -336,12 +336,14 @@ class DesignScreen(PlanningScreen):
 
     def build(self) -> None:
         """Asks the app to build, or says why not."""
-        why = self.preview.why_not_buildable()
-        if why or self.preview.plan is None:
+        preview = self.preview
+        why = preview.why_not_buildable()
+        if why or preview.plan is None:
             self.say(f"Cannot build yet: {why}")
             self.app.bell()
             return
-        self.post_message(BuildRequested(self.preview.plan, Path(self.outdir)))
+        outdir, base = Path(self.outdir), self.document.base
+        self.post_message(BuildRequested(preview.plan, outdir, preview.spec, base))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dims what cannot be done now; the reason stands in Review and the problem line."""

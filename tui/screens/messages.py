@@ -8,15 +8,23 @@ from pathlib import Path
 from textual.message import Message
 
 from engine.plan.model import Plan
+from engine.spec.model import ImageSpec
 from tui.document import Document
 
 
 @dataclass
 class BuildRequested(Message):
-    """A plan is to be built."""
+    """A plan is to be built.
+
+    Attributes:
+        spec: What it is the plan of.
+        base: Folder that the spec's relative sources start from.
+    """
 
     plan: Plan
     outdir: Path
+    spec: ImageSpec
+    base: Path
 
 
 class DocumentChanged(Message):
