@@ -223,7 +223,8 @@ _TABLE = (
         path="nix.install_boot_loader", step="boot", label="Guest's loader", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.nix_install_boot_loader),
         help="Run the system's own boot loader installation",
-        guide="Only with a Nix system: its `switch-to-configuration boot` runs in a sandbox.",
+        guide="Only with a Nix system: its `switch-to-configuration boot` runs in a sandbox, "
+        "or in a virtual machine where it needs a disk.",
     ),
     FieldSpec(
         path="name", step="output", label="Name",

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.boot.grub import SECTOR, BootCode, boot_sector
 from tests.support.busybox import GUEST_MODULES, MARKER, Kernel, make_initrd
-
-GAP, GAP_SECTOR = b"DISKWRIGHT-GAP", 64
-"""What the system's own installer writes outside all partitions, where it finds a disk."""
 
 _CONFIGURATION = """\
 substituters =
@@ -94,7 +92,14 @@ in rec {
     options init=$out/init root=LABEL=LABEL console=ttyS0
     END
     if [ -b /dev/vda ]; then
-      echo GAP | dd of=/dev/vda bs=512 seek=SECTOR conv=notrunc
+      dd if=${./boot.img} of=/dev/vda bs=440 count=1 conv=notrunc
+      dd if=${./core.img} of=/dev/vda bs=512 seek=SECTOR conv=notrunc
+      mkdir -p /boot/grub
+      cat > /boot/grub/grub.cfg <<END
+    linux /boot/kernels/linux init=$out/init root=LABEL=LABEL console=ttyS0 panic=-1
+    initrd /boot/kernels/initrd
+    boot
+    END
     fi
     exit STATUS
     EOF
@@ -156,7 +161,7 @@ class Lab:
 
 def make_lab(
     folder: Path, kernel: Kernel | None = None, *, loader: bytes = b"MZ", label: str = "root",
-    status: int = 0,
+    status: int = 0, code: BootCode | None = None,
 ) -> Lab:  # fmt: skip
     """Makes an empty store and the expressions of the system.
 
@@ -166,6 +171,7 @@ def make_lab(
         loader: What the system's own installer puts on the ESP.
         label: Of the root that the installed entry names.
         status: What the installer exits with.
+        code: What it writes outside all partitions, where it finds a disk.
     """
     sources = folder / "sources"
     (sources / "busybox").mkdir(parents=True)
@@ -181,7 +187,8 @@ def make_lab(
     (sources / "loader.efi").write_bytes(loader)
     _modules(sources / "modules" / "lib" / "modules", kernel)
     text = _SYSTEM.replace("MARKER", MARKER).replace("LABEL=LABEL", f"LABEL={label}")
-    text = text.replace("GAP", GAP.decode()).replace("SECTOR", str(GAP_SECTOR))
+    lba = _boot_code(sources, code)
+    text = text.replace("SECTOR", str(lba))
     (sources / "system.nix").write_text(text.replace("exit STATUS", f"exit {status}"))
     (sources / "flake.nix").write_text(_FLAKE)
     (folder / "conf").mkdir()
@@ -213,3 +220,11 @@ def _modules(folder: Path, kernel: Kernel | None) -> None:
             lines.append(f"{found.name}: {' '.join(reversed(before))}\n")
             before.append(found.name)
     (release / "modules.dep").write_text("".join(lines))
+
+
+def _boot_code(sources: Path, code: BootCode | None) -> int:
+    """Writes what the installer puts on the disk; returns the sector that core.img goes to."""
+    empty = bytes(SECTOR)
+    (sources / "boot.img").write_bytes(boot_sector(code, empty) if code else empty)
+    (sources / "core.img").write_bytes(code.core if code else b"")
+    return code.lba if code else 1
