@@ -251,7 +251,7 @@ def test_cancelled_is_130_and_leaves_the_record_alone(desk: Desk, number: signal
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(number)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "Traceback" not in said

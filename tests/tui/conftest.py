@@ -56,7 +56,7 @@ def make_app(home: Path, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     return make
 
 
-async def settled(pilot: Pilot[int], seconds: float = 10) -> DesignScreen:
+async def settled(pilot: Pilot[int], seconds: float = 60) -> DesignScreen:
     """Waits until the design screen has planned its present spec; returns the screen."""
     async with asyncio.timeout(seconds):
         while True:

@@ -194,14 +194,14 @@ class Stuck:
 
 
 async def screen_of(app: DiskwrightApp, pilot: Pilot[int]) -> BuildScreen:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not isinstance(app.screen, BuildScreen):
             await pilot.pause(0.02)
     return app.screen
 
 
 async def until(pilot: Pilot[int], screen: BuildScreen, status: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while screen.status != status:
             await pilot.pause(0.02)
     await pilot.pause()
@@ -255,7 +255,7 @@ async def test_failure_to_field_to_retry(make_app: MakeApp, home: Path) -> None:
         await pilot.pause()
         await pilot.press("r")
         again = await screen_of(app, pilot)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while app.screen is screen or not isinstance(app.screen, BuildScreen):
                 await pilot.pause(0.02)
         again = await screen_of(app, pilot)
@@ -303,7 +303,7 @@ async def test_a_silent_tool_is_said_to_run_still(make_app: MakeApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await app.show_job(job, clock=lambda: now[0])
         screen = await screen_of(app, pilot)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while screen.state.current is None:
                 await pilot.pause(0.02)
         assert "still running" not in shown(app)
@@ -367,7 +367,7 @@ async def test_the_running_step_is_in_sight(make_app: MakeApp, size: tuple[int, 
     app = make_app(job=job)
     async with app.run_test(size=size) as pilot:
         screen = await screen_of(app, pilot)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while screen.state.current is None or screen.state.current.id != "s11":
                 await pilot.pause(0.02)
         await pilot.pause(0.1)

@@ -185,12 +185,12 @@ async def test_undo_walks_back_to_the_beginning(make_app: MakeApp) -> None:
         await settled(pilot)
         last = screen.spec
         assert last != first
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while screen.history.undoable:
                 await pilot.press("ctrl+z")
         await settled(pilot)
         assert screen.spec == first
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while screen.history.redoable:
                 await pilot.press("ctrl+y")
         await settled(pilot)

@@ -48,7 +48,7 @@ async def built(make_app: MakeApp, spec: ImageSpec) -> tuple[str, str]:
         await pilot.pause()
         assert "nix builds the system first" in shown(app)
         await pilot.press("f5")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not isinstance(app.screen, BuildScreen) or app.screen.status == "running":
                 await pilot.pause(0.05)
         return app.screen.status, shown(app)
