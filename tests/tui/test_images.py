@@ -64,8 +64,10 @@ async def test_an_image_is_seen_as_it_was_planned(home: Path, table: str) -> Non
     ]
 
 
-async def take(app: DiskwrightApp, pilot: Pilot[int], offer: str, *answers: str) -> None:
-    """Takes an offer of the start page and answers its questions."""
+async def take(
+    app: DiskwrightApp, pilot: Pilot[int], offer: str, *answers: str, until: str = ""
+) -> None:
+    """Takes an offer of the start page, answers its questions, and waits for a page or a text."""
     await pilot.pause()
     assert isinstance(app.screen, StartScreen)
     offers = app.screen.query_one(OptionList)
@@ -75,9 +77,9 @@ async def take(app: DiskwrightApp, pilot: Pilot[int], offer: str, *answers: str)
         await pilot.pause()
         await type_text(pilot, answer)
         await pilot.press("enter")
-    for _ in range(200):
+    for _ in range(1500):
         await pilot.pause(0.02)
-        if isinstance(app.screen, (ImageScreen, CompareScreen)):
+        if isinstance(app.screen, (ImageScreen, CompareScreen)) or (until and until in shown(app)):
             break
     await pilot.pause()
 
@@ -104,10 +106,10 @@ async def test_what_is_no_image_is_told(make_app: MakeApp, home: Path) -> None:
     (home / "odd").write_bytes(b"QFI\xfb" + b"\xff" * 600)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await take(app, pilot, "image:", "odd")
-        assert "cannot be opened" in shown(app)
-        await take(app, pilot, "image:", "gone")
-        assert "cannot be opened" in shown(app)
+        await take(app, pilot, "image:", "odd", until="odd cannot be opened")
+        assert "odd cannot be opened" in shown(app)
+        await take(app, pilot, "image:", "gone", until="gone cannot be opened")
+        assert "gone cannot be opened" in shown(app)
 
 
 async def test_two_images_side_by_side(make_app: MakeApp, home: Path) -> None:
