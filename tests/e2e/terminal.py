@@ -34,6 +34,8 @@ class Terminal:
         env: Mapping[str, str],
         size: tuple[int, int] = (100, 30),
     ) -> None:
+        # A test runner's own COLUMNS and LINES would hide the size of this terminal.
+        clean = {name: value for name, value in env.items() if name not in {"COLUMNS", "LINES"}}
         columns, rows = size
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
@@ -41,7 +43,7 @@ class Terminal:
         self.pid, self._master = pty.fork()
         if self.pid == 0:
             os.chdir(cwd)
-            os.execvpe(argv[0], list(argv), dict(env))
+            os.execvpe(argv[0], list(argv), clean)
         self._set_size(columns, rows)
 
     def __enter__(self) -> Self:
