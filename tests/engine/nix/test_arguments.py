@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cli.main import main
+from engine.inspect.ext import ExtFilesystem
+from engine.inspect.image import open_image
 from engine.nix.arguments import NAMES, to_spec
 from engine.nix.export import export
 from engine.nix.literal import read
@@ -385,3 +387,28 @@ def test_samples_imported_build(identity: str, trees: Path, tmp_path: Path) -> N
     assert image.stat().st_size == case["disk"]["bytes"]
     products = (tmp_path / "out" / "nix-support" / "hydra-build-products").read_text()
     assert products.startswith(f"file raw-image {image}\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [c for c in CASES if c["ok"]], ids=lambda case: case["id"])
+def test_every_sample_imported_becomes_what_it_was_there(
+    case: dict[str, Any], trees: Path, tmp_path: Path
+) -> None:
+    spec, out = imported(case, trees, tmp_path), tmp_path / "out"
+    assert main(["build", str(spec), "-o", str(out), "--quiet"]) == 0
+    (path,) = out.glob("nixos.*")
+    image = open_image(path)
+    with image.disk:
+        assert image.disk.size == case["disk"]["bytes"]
+        assert image.table.guid == case["disk"]["guid"]
+        assert image.table.findings == ()
+        assert [(p.number, p.start, p.sectors, p.guid) for p in image.table.partitions] == [
+            (p["number"], p["start"], p["sectors"], p["guid"]) for p in case["partitions"]
+        ]
+        root = image.parts[-1].filesystem
+        assert isinstance(root, ExtFilesystem)
+        if "root_filesystem" in case:
+            there = case["root_filesystem"]
+            assert (root.uuid, root.label, root.blocks) == (
+                there["uuid"], there["label"], there["blocks_count"],
+            )  # fmt: skip
