@@ -51,6 +51,8 @@ class FatFilesystem:
         self.bits = next(bits for most, bits in _KINDS if self.clusters < most)
         if (self.clusters + 2) * self.bits > table * sector * 8:
             raise BadFilesystem(f"{self.clusters} clusters do not fit the table")
+        if self.root_at > window.size:
+            raise BadFilesystem(f"its tables end at byte {self.root_at} of {window.size}")
         self.table_size = table * sector
         self._root_cluster = struct.unpack_from("<I", boot, 44)[0] if self.bits == 32 else 0
         at = 67 if self.bits == 32 else 39

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -76,8 +76,22 @@ def image_report(image: Image) -> dict[str, Any]:
         {"where": loader.where, "name": loader.name} for loader in find_loaders(image)
     ]
     troubles = [f"{part.name}: {part.trouble}" for part in image.parts if part.trouble]
-    report["findings"] = [*table.findings, *troubles]
+    filesystems = [finding for part in image.parts for finding in _filesystem_findings(part)]
+    report["findings"] = [*table.findings, *troubles, *filesystems]
     return report
+
+
+def _filesystem_findings(part: Part) -> Iterator[str]:
+    filesystem = part.filesystem
+    if filesystem is None:
+        return
+    if filesystem.size > part.window.size:
+        yield (
+            f"{part.name}: the {filesystem.type} file system of {filesystem.size} bytes is larger "
+            f"than the {part.window.size} bytes it lies in; no kernel mounts it"
+        )
+    if isinstance(filesystem, ExtFilesystem) and not filesystem.clean:
+        yield f"{part.name}: the {filesystem.type} file system was not unmounted cleanly"
 
 
 def _partition(part: Part, sector_size: int) -> dict[str, Any]:
