@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TextIO
 
 from engine.cli import exits
-from engine.cli.build import cancellable
 from engine.cli.narration import Plain as Narration
+from engine.cli.signals import cancellable
 from engine.events import AnyEvent
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build

@@ -5,7 +5,6 @@ Every method but `edit` and `resolve` may take a while and is called in a thread
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -100,8 +99,6 @@ class Planner:
             found = Found(scan_key(settings), contents, brought, installed)
             # What is measured for one plan is known for all that follow.
             self.plan(Resolved(settings, ()), found, self.base)
-            # Entries form no cycles, and one look at all of them would stop the keys for long.
-            gc.freeze()
         return found
 
     def is_quick(self, resolved: Resolved, found: Found) -> bool:

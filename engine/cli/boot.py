@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
+from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:
     from engine.boot.qemu import Machine
@@ -67,9 +68,11 @@ def run(args: argparse.Namespace) -> int:
     machines = _machines(args)
     if args.expect is None and sys.stdin.isatty() and sys.stdout.isatty():
         return _interactive(machines[0])
-    import asyncio
-
-    return asyncio.run(_watched(args, machines))
+    code = cancellable(_all(args, machines))
+    if code is None:
+        _say("cancelled")
+        return exits.CANCELLED
+    return code
 
 
 def _machines(args: argparse.Namespace) -> list[Machine]:
@@ -170,22 +173,6 @@ def _interactive(machine: Machine) -> int:
         machine = replace(machine, accelerator=accelerator, interactive=True)
         status = subprocess.run(machine.argv(), check=False).returncode
     return exits.DONE if status == 0 else exits.FAILED
-
-
-async def _watched(args: argparse.Namespace, machines: list[Machine]) -> int:
-    """Streams the console of each machine in turn; stops at the first that disappoints."""
-    import asyncio
-    import signal
-
-    task = asyncio.ensure_future(_all(args, machines))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        _say("cancelled")
-        return exits.CANCELLED
 
 
 async def _all(args: argparse.Namespace, machines: list[Machine]) -> int:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
 from engine.cli import exits
 from engine.cli.planning import add_spec_arguments, named_path, plan_for, show_problems
+from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:
     from engine.cli.narration import Narration
     from engine.events import AnyEvent, Emit
     from engine.plan.model import Plan
-
-T = TypeVar("T")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -88,24 +87,6 @@ def _build(args: argparse.Namespace, plan: Plan, emit: Emit, before: Sequence[An
         for artifact in result.artifacts:
             print(f"{artifact.sha256}  {artifact.path}")
     return exits.DONE
-
-
-def cancellable(work: Coroutine[None, None, T]) -> T | None:
-    """Runs until the end or a signal; None where a signal ended it."""
-    import asyncio
-    import signal
-
-    async def guarded() -> T | None:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, task.cancel)
-        try:
-            return await task
-        except asyncio.CancelledError:
-            return None
-
-    return asyncio.run(guarded())
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from engine.cli import exits
 from engine.cli.planning import add_spec_arguments
+from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:
-    from engine.trust.check import Report, Request
+    from engine.trust.check import Request
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -25,28 +26,27 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the report; 3 if the builds differ."""
-    import asyncio
     import json
 
     from engine.cli.diff import to_json as difference_json
     from engine.cli.diff import to_text as difference_text
     from engine.pipeline.failure import StepFailed
     from engine.trust import report as shown
-    from engine.trust.check import BuildEnded
+    from engine.trust.check import BuildEnded, check
 
     request = _request(args)
     if request.settings.after_build:
         hook = request.settings.after_build
         print(f"both builds run hooks.after_build: {hook}", file=sys.stderr)
     try:
-        report = asyncio.run(_cancellable(request))
+        report = cancellable(check(request, lambda line: print(line, file=sys.stderr)))
     except BuildEnded as ended:
         print(f"error: {ended}", file=sys.stderr)
         return ended.status
     except StepFailed as error:
         print(f"error: {error.message}", file=sys.stderr)
         return exits.FAILED
-    except asyncio.CancelledError:
+    if report is None:
         print("cancelled", file=sys.stderr)
         return exits.CANCELLED
     if args.json:
@@ -95,17 +95,3 @@ def _request(args: argparse.Namespace) -> Request:
         settings=settings,
         keep=args.keep,
     )
-
-
-async def _cancellable(request: Request) -> Report:
-    """Checks until the end or a signal."""
-    import asyncio
-    import signal
-
-    from engine.trust.check import check
-
-    task = asyncio.ensure_future(check(request, lambda line: print(line, file=sys.stderr)))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
-    return await task

@@ -1,0 +1,26 @@
+"""How a verb that runs for long is ended: by itself, or by a signal that cancels it cleanly."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def cancellable(work: Coroutine[None, None, T]) -> T | None:
+    """Runs until the end or a signal; None where a signal ended it."""
+    import asyncio
+    import signal
+
+    async def guarded() -> T | None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return None
+
+    return asyncio.run(guarded())
