@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -116,7 +117,9 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
 
 
 def _refuse_compressed(image: Path) -> None:
-    with image.open("rb") as file:
+    from engine.inspect.container import open_file
+
+    with os.fdopen(open_file(image), "rb") as file:
         head = file.read(max(map(len, _COMPRESSED)))
     for magic, command in _COMPRESSED.items():
         if head.startswith(magic):

@@ -14,7 +14,7 @@ from types import FrameType
 
 from engine import __version__
 from engine.cli import exits
-from engine.cli.verbs import VERBS, parser_for
+from engine.cli.verbs import OVERRIDING, VERBS, parser_for
 from engine.problem import Refused
 
 _TRACEBACK = "DISKWRIGHT_TRACEBACK"
@@ -56,7 +56,10 @@ def _dispatch(words: list[str]) -> int:
     first = words[0] if words else None
     if first in VERBS:
         verb = VERBS[first]
-        return verb.load().run(parser_for(verb).parse_args(words[1:]))
+        args = parser_for(verb).parse_args(words[1:])
+        if args.set and first not in OVERRIDING:
+            print(f"warning: {verb.name} plans no spec: --set changes nothing", file=sys.stderr)
+        return verb.load().run(args)
     if first in {"-h", "--help", "help"}:
         print(usage())
         return exits.DONE

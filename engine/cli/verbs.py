@@ -58,6 +58,12 @@ _TABLE = (
 
 VERBS = {verb.name: verb for verb in _TABLE}
 
+OVERRIDING = frozenset({"plan", "build", "check", "import", "export"})
+"""The verbs with a spec that `--set` can change; the others take it too, and say so."""
+
+_OVERRIDES = "override a key of the spec; may be given again"
+_NO_OVERRIDES = "taken by every verb; changes nothing here, where no spec is planned"
+
 
 def parser_for(verb: Verb) -> argparse.ArgumentParser:
     """Returns the argument parser of one verb; no other verb's module is imported."""
@@ -67,7 +73,7 @@ def parser_for(verb: Verb) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="SECTION.KEY=VALUE",
-        help="override a key of the spec; may be given again",
+        help=_OVERRIDES if verb.name in OVERRIDING else _NO_OVERRIDES,
     )
     verb.load().add(parser)
     return parser

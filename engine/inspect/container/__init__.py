@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from engine.inspect.container.disk import BadImage, Disk, open_disk
+from engine.inspect.container.disk import BadImage, Disk, open_disk, open_file
 
-__all__ = ["BadImage", "Disk", "open_disk"]
+__all__ = ["BadImage", "Disk", "open_disk", "open_file"]

@@ -30,7 +30,7 @@ class Disk(ABC):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = open_file(path)
         self.file_size = os.lseek(self._fd, 0, os.SEEK_END)
 
     def close(self) -> None:
@@ -150,6 +150,21 @@ class ClusteredDisk(Disk):
             yield start * self.cluster, min(end * self.cluster, self.size) - start * self.cluster
 
 
+def open_file(path: Path) -> int:
+    """Opens what may be an image for reading, and never waits for a writer of a FIFO.
+
+    Raises:
+        BadImage: It is neither a regular file nor a block device.
+        OSError: It cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    kind = os.fstat(handle).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
+        os.close(handle)
+        raise BadImage(f"{path.name} is neither a file nor a disk")
+    return handle
+
+
 def open_disk(path: Path) -> Disk:
     """Opens an image of any supported container, told apart by its magic numbers.
 
@@ -159,10 +174,7 @@ def open_disk(path: Path) -> Disk:
     """
     from engine.inspect.container import qcow2, vdi, vhd
 
-    kind = path.stat().st_mode
-    if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
-        raise BadImage(f"{path.name} is neither a file nor a disk")
-    with path.open("rb") as file:
+    with os.fdopen(open_file(path), "rb") as file:
         head = file.read(512)
         file.seek(0, os.SEEK_END)
         size = file.tell()

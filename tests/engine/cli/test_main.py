@@ -51,6 +51,41 @@ def test_every_verb_takes_set_and_has_help(verb: str, capsys: pytest.CaptureFixt
     assert "--set SECTION.KEY=VALUE" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [("doctor",), ("completion", "bash")], ids=lambda w: w[0])
+def test_set_where_no_spec_is_planned_says_that_it_changes_nothing(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main.main([*words])
+    without = capsys.readouterr()
+
+    assert main.main([*words, "--set", "output.format=vdi"]) == code
+    told = capsys.readouterr()
+    assert told.out == without.out
+    assert told.err == f"{without.err}warning: {words[0]} plans no spec: --set changes nothing\n"
+
+
+def test_set_has_no_warning_where_it_overrides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["plan", str(write_spec(tmp_path)), "--json", "--set", 'name="x"']) == 0
+
+    told = capsys.readouterr()
+    assert json.loads(told.out)["name"] == "x"
+    assert "--set" not in told.err
+
+
+@pytest.mark.parametrize("verb", ["inspect", "diff", "boot"])
+def test_a_fifo_is_refused_as_an_image_and_not_waited_for(
+    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    assert main.main([verb, *[str(pipe)] * (2 if verb == "diff" else 1)]) == exits.REFUSED
+
+    assert "pipe is neither a file nor a disk" in capsys.readouterr().err
+
+
 def test_without_a_terminal_the_wizard_is_refused() -> None:
     result = run()
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import random
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.inspect.container import BadImage, open_disk
+from engine.inspect.container.disk import RawDisk
 
 SIZE = 24 << 20
 FORMATS = {
@@ -42,6 +45,16 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             ["qemu-img", "convert", "-O", kind, *options, str(raw), str(made[name])], check=True
         )
     return made
+
+
+@pytest.mark.parametrize("open_it", [open_disk, RawDisk])
+def test_what_is_no_file_is_refused_at_once(
+    tmp_path: Path, open_it: Callable[[Path], object]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(BadImage, match="neither a file nor a disk"):
+            open_it(path)
 
 
 @pytest.mark.parametrize("name", FORMATS)
