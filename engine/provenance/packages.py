@@ -1,42 +1,21 @@
-"""The packages that an image's own databases name: dpkg, apk, rpm (sqlite) and a Nix store."""
+"""The packages that an image's own databases name: dpkg, apk, rpm and a Nix store."""
 
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import find
 from engine.manifest.manifest import Manifest
+from engine.provenance import rpm
+from engine.provenance.package import BadDatabase, Package
 
 _MAX_DATABASE = 256 << 20
 _OS_RELEASE = (b"etc/os-release", b"usr/lib/os-release")
 _STORE_NAME = re.compile(r"[0-9a-z]{32}-(.+)")
 _VERSION_START = re.compile(r"-(?=[^a-zA-Z])")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Package:
-    """One installed package.
-
-    Attributes:
-        kind: Type of its package URL: "deb", "apk", "rpm" or "nix".
-        source: Name of the source package, where that is another.
-        supplier: Who maintains it, as the database says it.
-        license: As the database says it, which need not be an SPDX expression.
-    """
-
-    kind: str
-    name: str
-    version: str
-    architecture: str = ""
-    source: str = ""
-    supplier: str = ""
-    homepage: str = ""
-    license: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +33,6 @@ class Inventory:
     databases: tuple[str, ...]
     distribution: str
     unread: tuple[str, ...] = ()
-
-
-class BadDatabase(ValueError):
-    """A database is not of its form."""
 
 
 def databases(manifest: Manifest) -> tuple[bytes, ...]:
@@ -174,73 +149,6 @@ def _apk(data: bytes) -> Iterator[Package]:
             )
 
 
-# Tags of rpm's header (rpm, rpmtag.h); a string is type 6, an array of strings 8, in several
-# languages 9, an integer of 32 bits 4.
-_RPM_TAGS = {
-    1000: "name", 1001: "version", 1002: "release", 1003: "epoch", 1011: "vendor",
-    1014: "license", 1020: "url", 1022: "architecture", 1044: "source",
-}  # fmt: skip
-# In memory there is no write-ahead log: these bytes of the header say that none is used (SQLite,
-# "Database File Format", 1.3.3).
-_NO_LOG = b"\1\1"
-_MAX_HEADER = 64 << 20
-"""Bytes of one header; those of the largest packages have some."""
-_MAX_STEPS = 20_000_000
-"""Instructions of SQLite's machine; a row takes less than ten."""
-_RPM_STRINGS, _RPM_INTEGER = frozenset({6, 8, 9}), 4
-
-
-def _rpm(data: bytes) -> Iterator[Package]:
-    """Reads rpmdb.sqlite: one header a row, in a column of blobs."""
-    import sqlite3  # only here: a plan needs to know that there are databases, not to read them
-
-    with closing(sqlite3.connect(":memory:")) as database:
-        # A view in the table's place could go on without end, or make texts of any length.
-        database.set_progress_handler(lambda: 1, _MAX_STEPS)
-        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_HEADER)
-        try:
-            database.deserialize(data[:18] + _NO_LOG + data[20:])
-            for (blob,) in database.execute("SELECT blob FROM Packages"):
-                fields = _rpm_header(blob)
-                if fields.get("name", "gpg-pubkey") != "gpg-pubkey":
-                    yield _rpm_package(fields)
-        except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
-            raise BadDatabase(f"no rpm database: {error}") from error
-
-
-def _rpm_package(fields: Mapping[str, str]) -> Package:
-    epoch = f"{fields['epoch']}:" if "epoch" in fields else ""
-    release = f"-{fields['release']}" if "release" in fields else ""
-    return Package(
-        kind="rpm",
-        name=fields["name"],
-        version=f"{epoch}{fields.get('version', '')}{release}",
-        architecture=fields.get("architecture", ""),
-        source=fields.get("source", ""),
-        supplier=fields.get("vendor", ""),
-        homepage=fields.get("url", ""),
-        license=fields.get("license", ""),
-    )
-
-
-def _rpm_header(blob: bytes) -> dict[str, str]:
-    """Returns the fields of a header (rpm, docs/manual/format_header.md)."""
-    try:
-        count, size = struct.unpack_from(">II", blob)
-        store = blob[8 + count * 16 : 8 + count * 16 + size]
-        fields = {}
-        for index in range(count):
-            tag, kind, offset, _ = struct.unpack_from(">IIiI", blob, 8 + index * 16)
-            name = _RPM_TAGS.get(tag)
-            if name and kind in _RPM_STRINGS:
-                fields[name] = store[offset : store.index(b"\0", offset)].decode("utf-8", "replace")
-            elif name and kind == _RPM_INTEGER:
-                fields[name] = str(struct.unpack_from(">I", store, offset)[0])
-    except (struct.error, ValueError, TypeError) as error:
-        raise BadDatabase(f"a damaged header: {error}") from error
-    return fields
-
-
 def _store(manifest: Manifest) -> Iterator[Package]:
     """Yields the paths of a Nix store; name and version are parted as nix-env parts them."""
     depth = len(b"nix/store/")
@@ -252,11 +160,12 @@ def _store(manifest: Manifest) -> Iterator[Package]:
         yield Package(kind="nix", name=name, version="".join(version))
 
 
+_RPM = {b"rpmdb.sqlite": rpm.in_sqlite, b"Packages.db": rpm.in_ndb, b"Packages": rpm.in_berkeley}
+_RPM_FOLDERS = (b"var/lib/rpm/", b"usr/lib/sysimage/rpm/", b"usr/share/rpm/")
 _READERS: Mapping[bytes, Callable[[bytes], Iterator[Package]]] = {
     b"var/lib/dpkg/status": _dpkg,
     b"var/lib/dpkg/status.d": _dpkg,
     b"lib/apk/db/installed": _apk,
     b"usr/lib/apk/db/installed": _apk,
-    b"var/lib/rpm/rpmdb.sqlite": _rpm,
-    b"usr/lib/sysimage/rpm/rpmdb.sqlite": _rpm,
+    **{folder + name: read for folder in _RPM_FOLDERS for name, read in _RPM.items()},
 }

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from engine import __version__
-from engine.provenance.packages import Inventory, Package
+from engine.provenance.package import Package
+from engine.provenance.packages import Inventory
 
 _DOCUMENT, _IMAGE = "SPDXRef-DOCUMENT", "SPDXRef-Image"
 _UNKNOWN = "NOASSERTION"

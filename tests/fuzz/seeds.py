@@ -17,8 +17,11 @@ _FAT32_USED = 640 << 10
 
 PACKAGE_DATABASES = (
     b"var/lib/dpkg/status", b"lib/apk/db/installed", b"usr/lib/sysimage/rpm/rpmdb.sqlite",
+    b"var/lib/rpm/Packages", b"var/lib/rpm/Packages", b"usr/lib/sysimage/rpm/Packages.db",
 )  # fmt: skip
 _EXAMPLES = Path(__file__).parents[2] / "examples"
+_DATABASES = Path(__file__).parents[1] / "engine" / "provenance" / "data"
+_RPM = ("Packages", "Packages.big-endian", "Packages.db")
 _SECTOR = 512
 
 
@@ -69,7 +72,7 @@ def packed_tars(folder: Path) -> Sequence[bytes]:
 
 
 def package_databases(folder: Path) -> Sequence[bytes]:
-    """Databases of dpkg, apk and rpm, behind a byte that says which."""
+    """Databases of dpkg, apk and rpm's four kinds, behind a byte that says which."""
     dpkg = b"Package: a\nStatus: install ok installed\nVersion: 1:2-3\nArchitecture: amd64\n"
     apk = b"C:Q1x=\nP:musl\nV:1.2-r1\nA:x86_64\nL:MIT\n\nP:b\nV:2\n"
     file = folder / "rpmdb.sqlite"
@@ -85,7 +88,9 @@ def package_databases(folder: Path) -> Sequence[bytes]:
         connection.execute("create table Packages (hnum integer primary key, blob blob not null)")
         connection.execute("insert into Packages (blob) values (?)", (header,))
         connection.commit()
-    return [b"\0" + dpkg + b"\n" + dpkg, b"\1" + apk, b"\2" + file.read_bytes()]
+    older = [(_DATABASES / name).read_bytes() for name in _RPM]
+    whole = [dpkg + b"\n" + dpkg, apk, file.read_bytes(), *older]
+    return [bytes([kind]) + data for kind, data in enumerate(whole)]
 
 
 def tar_sums(data: bytes) -> bytes:
