@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.ext4.format import BLOCK_SIZE
-from engine.ext4.geometry import GeometryError
+from engine.ext4.geometry import MAX_BLOCKS, GeometryError
 from engine.ext4.solve import fits
 from engine.fat import geometry as fat
 from engine.fat import measure as fat_measure
@@ -17,6 +17,7 @@ from engine.units import GIB, MIB, TIB, ceil_to, format_exact, human
 
 _LARGEST_ESP = 4 * GIB
 _LARGEST_DISK = 16 * TIB
+_LARGEST_ROOT = MAX_BLOCKS * BLOCK_SIZE
 
 
 def larger_disk(settings: Settings, manifest: Manifest, disk: int) -> int | None:
@@ -67,6 +68,8 @@ def _holds(settings: Settings, manifest: Manifest, disk: int) -> bool:
 def grow_disk(settings: Settings, manifest: Manifest, disk: int) -> tuple[str, str, Fix | None]:
     """Returns the key path, the hint and the fix that make the disk large enough."""
     wanted = larger_disk(settings, manifest, disk)
+    if wanted is not None and wanted <= disk:
+        wanted = None
     if settings.disk_bytes is None:
         path = "size.additional"
         if wanted is None or settings.compat == "none":
@@ -91,7 +94,9 @@ def _fix(label: str, path: str, value: Scalar) -> Fix:
 def root_unmakeable(
     settings: Settings, manifest: Manifest, disk: int, place: int, why: GeometryError
 ) -> Problem:
-    """The root's place, of so many bytes, is too small for any file system (or too large)."""
+    """The root's place, of so many bytes, is too small for any file system, or too large."""
+    if place > _LARGEST_ROOT:
+        return _root_too_large(settings, disk, place)
     path, hint, fix = grow_disk(settings, manifest, disk)
     return Problem(
         "root-too-small",
@@ -101,6 +106,27 @@ def root_unmakeable(
         f"{settings.filesystem} can be made: {why}",
         hint,
         fix,
+    )
+
+
+def _root_too_large(settings: Settings, disk: int, place: int) -> Problem:
+    """The root's place goes beyond what a file system can count; a smaller disk solves it."""
+    excess = ceil_to(place - _LARGEST_ROOT, MIB)
+    if settings.disk_bytes is not None:
+        path, text = "size.disk", format_exact(disk - excess)
+        hint, label = f"a disk of {text} works", f"Shrink the disk to {text}"
+    else:
+        path, text = "size.additional", f"{(settings.additional_bytes - excess) // MIB}M"
+        hint, label = f"{text} of additional space work", f"Ask for less space: {text}"
+    solvable = settings.disk_bytes is not None or settings.additional_bytes >= excess
+    return Problem(
+        "root-too-large",
+        "error",
+        path,
+        f"the root has a place of {sized(place)} on a disk of {sized(disk)}, and an "
+        f"{settings.filesystem} reaches only {sized(_LARGEST_ROOT)}",
+        hint if solvable else "leave something out of the contents",
+        _fix(label, path, text) if solvable else None,
     )
 
 

@@ -14,7 +14,7 @@ from engine.plan.model import Plan
 from engine.plan.plan import make_plan
 from engine.problem import Problem, errors
 from engine.spec.settings import ContentSettings, Settings
-from engine.units import parse_size
+from engine.units import format_exact, parse_size
 from tests.engine.plan.support import (
     MIB,
     Contents,
@@ -86,6 +86,19 @@ def fixed(wanted: Settings, problem: Problem) -> Settings:
         ),
         (settings("legacy", disk="1MiB"), Contents(), "disk-too-small", "size.disk"),
         (settings("none", disk="8KiB"), Contents(), "root-too-small", "size.disk"),
+        (settings("efi", disk="17TiB"), Contents(), "root-too-large", "size.disk"),
+        (settings("none", disk="16TiB"), Contents(), "root-too-large", "size.disk"),
+        (settings("hybrid", disk="100TiB", filesystem="ext2"), Contents(), "root-too-large",
+         "size.disk"),
+        (settings("legacy+gpt", disk="18691697672704B"), Contents(), "root-too-large", "size.disk"),
+        (
+            settings("efi", compat="make-disk-image", disk=20 << 20),
+            Contents(), "root-too-large", "size.disk",
+        ),
+        (
+            settings("none", compat="make-disk-image", additional="17T"),
+            Contents(), "root-too-large", "size.additional",
+        ),
         (settings("efi", boot="32MiB"), Contents(), "esp-too-few-clusters", "size.boot"),
         (settings("efi", sector_size=4096), Contents(), "esp-too-few-clusters", "size.boot"),
         (settings("efi"), BOOTABLE, "esp-too-small", "size.boot"),
@@ -103,6 +116,24 @@ def test_error_whose_fix_solves_it(
     assert (problem.code, problem.path, problem.severity) == (code, path, "error")
     assert any(char.isdigit() for char in problem.message)
     assert plan(fixed(wanted, problem), contents).problems == ()
+
+
+@pytest.mark.parametrize("table", ["none", "legacy+gpt", "efi", "hybrid"])
+def test_largest_disk_is_the_largest(table: str) -> None:
+    wanted = settings(table, disk="17TiB")
+    problem = only(plan(wanted))
+    better = fixed(wanted, problem)
+    assert better.disk_bytes is not None
+    assert problem.fix is not None
+    assert problem.fix.label == f"Shrink the disk to {format_exact(better.disk_bytes)}"
+    above = replace(better, disk_bytes=better.disk_bytes + MIB)
+    assert errors(plan(above).problems)
+
+
+def test_contents_that_no_file_system_holds_have_no_fix() -> None:
+    wanted = settings("none", compat="make-disk-image", additional="1G")
+    huge = Contents(manifest([file(b"%d" % index, 4 << 40) for index in range(5)]))
+    assert [problem.fix for problem in errors(plan(wanted, huge).problems)] == [None]
 
 
 @pytest.mark.parametrize("table", ["none", "legacy", "efi"])
