@@ -263,7 +263,7 @@ _TABLE = (
         path="output.sbom", step="output", label="Packages", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.sbom),
         help="Bill of materials NAME.spdx.json, where packages are known",
-        guide="SPDX 2.3, from the databases of dpkg, apk, rpm (sqlite) or the Nix store in the "
+        guide="SPDX 2.3, from the databases of dpkg, apk, rpm or the Nix store in the "
         "contents. Without any of these no file is written.",
     ),
     FieldSpec(

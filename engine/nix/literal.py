@@ -7,6 +7,7 @@ its source. Grammar: the Nix manual, "Nix Language".
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -219,10 +220,13 @@ class _Reader:
 
     def _key(self) -> str:
         self.blank()
+        start = self.at
         if self.text.startswith('"', self.at):
-            key = self._string()
-            if isinstance(key, str):
-                return key
+            with contextlib.suppress(_NotLiteral):
+                key = self._string()
+                if isinstance(key, str):
+                    return key
+            self.at = start
         elif found := self.word(IDENTIFIER):
             return found[0]
         raise self.wrong("the name of an attribute")

@@ -316,7 +316,7 @@ _TABLE = (
         "true or false",
         "true",
         "Writes NAME.spdx.json, a bill of materials (SPDX 2.3), where the contents hold a package "
-        "database: dpkg, apk, rpm (sqlite) or a Nix store.",
+        "database: dpkg, apk, rpm or a Nix store.",
     ),
     Key(
         "output.sign",

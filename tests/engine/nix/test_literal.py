@@ -108,6 +108,7 @@ def test_paths_and_what_nix_alone_can_say(text: str, value: Value) -> None:
         ('{ a = "open; }', "line 1"),
         ("{ a = [ 1 ; }", "line 1"),
         ("{ 1 = 2; }", "line 1, column 3"),
+        ('{ "${a}" = 1; }', "line 1, column 3"),
         ("", "line 1, column 1"),
     ],
 )
