@@ -61,3 +61,8 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     """Returns `text` filled with spaces to `width` cells, at its left if `right`."""
     spaces = " " * max(width - cell_len(text), 0)
     return spaces + text if right else text + spaces
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural where there is not exactly one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.compare import extmap, fatmap
 from engine.compare.fields import Difference, of_filesystems, of_tables
-from engine.compare.ranges import differing
+from engine.compare.ranges import Reached, differing, unwatched
 from engine.compare.regions import Region, RegionMap, merge
 from engine.inspect.container import BadImage
 from engine.inspect.ext import ExtFilesystem
@@ -52,8 +52,13 @@ class Comparison:
         return not self.fields and not self.ranges
 
 
-def compare(a: Path, b: Path) -> Comparison:
+def compare(a: Path, b: Path, reached: Reached = unwatched) -> Comparison:
     """Compares the disks in two image files, of whatever formats.
+
+    Args:
+        a: One image.
+        b: The other.
+        reached: Told how far it is.
 
     Raises:
         BadImage: One is no image that can be read.
@@ -63,17 +68,17 @@ def compare(a: Path, b: Path) -> Comparison:
     try:
         right = open_image(b)
         try:
-            return _compare(left, right)
+            return _compare(left, right, reached)
         finally:
             right.disk.close()
     finally:
         left.disk.close()
 
 
-def _compare(a: Image, b: Image) -> Comparison:
+def _compare(a: Image, b: Image, reached: Reached) -> Comparison:
     ranges: list[tuple[int, int]] = []
     span = cut = 0
-    for start, end in differing(a.disk, b.disk):
+    for start, end in differing(a.disk, b.disk, reached):
         span += end - start
         if len(ranges) < _MAX_RANGES:
             ranges.append((start, end))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from engine.inspect.container import Disk
 
@@ -33,7 +33,15 @@ def union(left: Iterable[Range], right: Iterable[Range]) -> Iterator[Range]:
         yield start, end
 
 
-def differing(a: Disk, b: Disk) -> Iterator[Range]:
+Reached = Callable[[int, int], None]
+"""Told the bytes compared and their sum; what it raises ends the comparison."""
+
+
+def unwatched(_done: int, _total: int) -> None:
+    """Lets a comparison run on."""
+
+
+def differing(a: Disk, b: Disk, reached: Reached = unwatched) -> Iterator[Range]:
     """Yields the ranges in which two disks differ, over the length that both have.
 
     Bytes that neither disk allocates are equal: both read as zeros.
@@ -42,6 +50,7 @@ def differing(a: Disk, b: Disk) -> Iterator[Range]:
     pending: Range | None = None
     for start, end in union(a.allocated(), b.allocated()):
         for at in range(start, min(end, common), _PIECE):
+            reached(at, common)
             length = min(_PIECE, min(end, common) - at)
             left, right = a.read(at, length), b.read(at, length)
             if left == right:

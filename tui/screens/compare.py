@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from rich.text import Text
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import DataTable
+from textual.widgets import Input
 
 from engine.compare.diff import Comparison, compare
+from engine.compare.ranges import Reached
 from engine.inspect.container import BadImage
+from tui.differences import Differences, told_apart
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.text import cut, visible
-from tui.widgets.bars import KeyBar, TitleBar
+from tui.text import counted, cut_left, visible
+from tui.widgets.bars import KeyBar, TitleBar, aligned
+from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
+from tui.widgets.row_table import RowTable
 
-LONGEST = 5000
-"""Rows shown; `diskwright diff --json` has all."""
+_LONGEST_NAME = 24
+"""Cells of an image's name before its value."""
+_TOLD_EVERY = 0.5
+"""Seconds between two words on how far it is."""
+
+
+class _Left(Exception):
+    """The page was left while its images were compared."""
 
 
 class CompareScreen(Screen[None]):
@@ -33,88 +44,139 @@ class CompareScreen(Screen[None]):
 # Two images
 
 First what has a name: fields of the table, of file systems, of files by path. Then every range
-of bytes that differs, with the structure it lies in on either side.
+of bytes that differs, with the structure it lies in; where that is the same in both images, it
+stands there once.
+
+- `/` keeps only the rows with a text in them, Escape shows all again.
+- Below the table stands the row in full.
 
 Nothing is changed in either image. Escape goes back.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("compare")
 
-    def __init__(self, first: Path, second: Path, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(
+        self,
+        first: Path,
+        second: Path,
+        glyphs: Glyphs = UNICODE,
+        *,
+        comparing: Callable[[Path, Path, Reached], Comparison] = compare,
+    ) -> None:
         super().__init__()
         self.first, self.second = first, second
         self.glyphs = glyphs
-        self.rows: list[tuple[str, str, str]] = []
+        self.rows: Differences | None = None
+        self._comparing = comparing
+        self._share = 0
+        self._is_left = False
+        here, there = told_apart(first, second)
+        self.names = visible(here), visible(there)
 
     def compose(self) -> ComposeResult:
-        """Title, verdict, table, the row in full."""
+        """Title, verdict, table, the row in full, the filter."""
         yield TitleBar(self.glyphs, id="title")
         with Vertical(id="compare-body"):
             yield Plain("Comparing...", id="compare-verdict")
-            yield DataTable[Text](cursor_type="row", id="compare-table")
+            yield RowTable(self.glyphs, id="compare-table")
             yield Plain("", id="compare-row")
+            keep = SafeInput(placeholder="Keep rows with", compact=True, id="compare-keep")
+            keep.display = False
+            yield keep
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Compares aside."""
-        self.query_one(TitleBar).file = f"{self.first.name} | {self.second.name}"
-        self.query_one(DataTable).focus()
+        self.query_one(TitleBar).file = " | ".join(self.names)
+        self.query_one(RowTable).focus()
+        self.set_interval(_TOLD_EVERY, self._tell)
         self._compare()
+
+    def on_unmount(self) -> None:
+        """Lets the thread end."""
+        self._is_left = True
 
     @work(exclusive=True, group="compare")
     async def _compare(self) -> None:
         verdict = self.query_one("#compare-verdict", Plain)
         try:
-            found = await asyncio.to_thread(compare, self.first, self.second)
+            found = await asyncio.to_thread(self._comparing, self.first, self.second, self._reached)
+        except _Left:
+            return
         except (BadImage, OSError) as error:
             verdict.show(visible(f"{self.glyphs.error} Error: {error}"))
             return
         verdict.show(self._verdict(found))
-        self.rows = rows_of(found)[:LONGEST]
-        self.show_rows()
+        self.rows = await asyncio.to_thread(Differences, found, self.names)
+        if len(self.rows):
+            self.query_one(RowTable).show(self.rows)
+        self.refresh_bindings()
 
-    def _verdict(self, found: Comparison) -> str:
+    def _reached(self, done: int, total: int) -> None:
+        """Takes note of how far the thread is; ends it where nobody waits for it any more."""
+        if self._is_left:
+            raise _Left
+        self._share = done * 100 // total
+
+    def _tell(self) -> None:
+        if self.rows is None and self._share:
+            self.query_one("#compare-verdict", Plain).show(f"Comparing, {self._share} % done")
+
+    def _verdict(self, found: Comparison) -> Content:
         if found.identical:
-            return f"{self.glyphs.done} Identical, bit for bit"
-        fields, ranges = len(found.fields), len(found.ranges)
-        parts = [
-            f"{fields:,} field{'' if fields == 1 else 's'} with a name",
-            f"{found.bytes:,} bytes in {ranges:,} range{'' if ranges == 1 else 's'}",
-        ]
-        more = ", and more that are not listed" if found.cut else ""
-        return f"{self.glyphs.error} They differ: {', '.join(parts)}{more}"
+            return Content.styled(f"{self.glyphs.done} Identical, bit for bit", "$state-done")
+        parts = []
+        if found.fields:
+            parts.append(counted(len(found.fields), "named field"))
+        if found.ranges:
+            ranges = counted(len(found.ranges), "range")
+            parts.append(f"{counted(found.bytes, 'byte')} in {ranges}")
+        more = f", and {counted(found.cut, 'range')} beyond that" if found.cut else ""
+        return Content.assemble(
+            (f"{self.glyphs.error} They differ: ", "bold $state-error"), f"{', '.join(parts)}{more}"
+        )
 
-    def on_resize(self) -> None:
-        """Shares the new width out."""
-        self.show_rows()
+    @on(RowTable.Moved)
+    def _moved(self, event: RowTable.Moved) -> None:
+        line = self.query_one("#compare-row", Plain)
+        if self.rows is None or event.row is None:
+            line.show("")
+            return
+        where, here, there = self.rows.details(event.row)
+        names = (cut_left(name, _LONGEST_NAME, self.glyphs.ellipsis) for name in self.names)
+        line.show(Content(f"{where}\n") + aligned(list(zip(names, (here, there), strict=True))))
 
-    def show_rows(self) -> None:
-        """Fills the table."""
-        table = self.query_one(DataTable)
-        table.clear(columns=True)
-        third = max((self.size.width - 8) // 3, 4)
-        for title in ("Where", self.first.name, self.second.name):
-            table.add_column(cut(visible(title), third, self.glyphs.ellipsis), width=third)
-        for row in self.rows:
-            table.add_row(*(Text(cut(cell, third, self.glyphs.ellipsis)) for cell in row))
+    # ------------------------------------------------------------------ the filter
 
-    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        """Shows the row in full."""
-        if event.cursor_row < len(self.rows):
-            where, here, there = self.rows[event.cursor_row]
-            self.query_one("#compare-row", Plain).show(f"{where}\n{here}\n{there}")
+    def action_keep(self) -> None:
+        """Asks for the text that rows shall have."""
+        box = self.query_one(Input)
+        box.display = True
+        box.focus()
+
+    @on(Input.Changed)
+    @work(exclusive=True, group="keep")
+    async def _keep(self, event: Input.Changed) -> None:
+        if self.rows is None:
+            return
+        kept = await asyncio.to_thread(self.rows.having, event.value) if event.value else None
+        self.query_one(RowTable).show(self.rows, kept)
+
+    @on(Input.Submitted)
+    def _kept(self) -> None:
+        self.query_one(RowTable).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing can be kept where there is nothing."""
+        if action == "keep":
+            return bool(self.rows)
+        return super().check_action(action, parameters)
 
     def action_back(self) -> None:
-        """Goes back."""
-        self.dismiss(None)
-
-
-def rows_of(found: Comparison) -> list[tuple[str, str, str]]:
-    """Returns what differs as rows of safe text: where, here, there."""
-    rows = [
-        (visible(one.where), visible(one.a) or "-", visible(one.b) or "-") for one in found.fields
-    ]
-    for piece in found.ranges:
-        size = piece.end - piece.start
-        where = f"bytes {piece.start:,} to {piece.end - 1:,} ({size:,})"
-        rows.append((where, visible(piece.a), visible(piece.b)))
-    return rows
+        """Shows all rows again, then goes back."""
+        box = self.query_one(Input)
+        if not box.display:
+            self.dismiss(None)
+            return
+        box.value = ""
+        box.display = False
+        self.query_one(RowTable).focus()

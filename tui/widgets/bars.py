@@ -15,7 +15,7 @@ from engine.problem import Problem
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import footer_order
-from tui.text import cut, cut_left, pad, visible
+from tui.text import counted, cut, cut_left, pad, visible
 from tui.widgets.partition_map import ROLE_NAMES
 
 
@@ -71,9 +71,9 @@ class ProblemLine(Widget):
         warnings = len(self.problems) - errors
         parts = []
         if errors:
-            parts.append(f"{self.glyphs.error} {_count(errors, 'error')}")
+            parts.append(f"{self.glyphs.error} {counted(errors, 'error')}")
         if warnings:
-            parts.append(f"{self.glyphs.warning} {_count(warnings, 'warning')}")
+            parts.append(f"{self.glyphs.warning} {counted(warnings, 'warning')}")
         counts = " " + "  ".join(parts)
         message = f"  {visible(self.problems[0].message)}"
         style = "$state-error" if errors else "$state-warning"
@@ -85,10 +85,6 @@ class ProblemLine(Widget):
     def on_click(self) -> None:
         """Asks for the list."""
         self.post_message(self.Wanted())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class ChangeLine(Widget):

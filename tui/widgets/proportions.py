@@ -56,3 +56,21 @@ def even(weights: Sequence[int]) -> list[int]:
     The weight is the number of binary digits, so a part twice as large is a little wider.
     """
     return [max(weight.bit_length(), 1) for weight in weights]
+
+
+def fitted(wanted: Sequence[int], room: int) -> list[int]:
+    """Returns the cells columns get: what they want, or else an even part of what is left.
+
+    Args:
+        wanted: Cells of each column's widest text.
+        room: Cells for all of them; without so many, what narrow columns leave goes to the others.
+    """
+    result = list(wanted)
+    if sum(wanted) <= room:
+        return result
+    left = max(room, 0)
+    by_size = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    for position, index in enumerate(by_size):
+        result[index] = min(wanted[index], left // (len(wanted) - position))
+        left -= result[index]
+    return result
