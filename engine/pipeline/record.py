@@ -9,18 +9,23 @@ from typing import Self
 
 import msgspec
 
-from engine.events import AnyEvent, Emit, encode
+from engine.events import AnyEvent, Emit, Log, Progress, encode
+
+LIMIT = 64 << 20
+"""Bytes from which on a record leaves out what tools say: one may say things without end."""
 
 
 class Recorder:
-    """Passes events on to a front end and keeps every one of them on disk.
+    """Passes events on to a front end and keeps them on disk.
 
-    A record that cannot be written (the disk is full) ends the record, never the build.
+    A record that cannot be written (the disk is full) ends the record, never the build. Beyond
+    `LIMIT` it keeps what happened (steps, outputs, the end), and no more log and progress.
     """
 
     def __init__(self, path: Path, emit: Emit) -> None:
         self._file = path.open("wb", buffering=0)
         self._broken = False
+        self._written = 0
         self._emit = emit
         self._begun = time.monotonic()
 
@@ -48,9 +53,23 @@ class Recorder:
 
     def record(self, event: AnyEvent) -> None:
         """Keeps an event as it is, without passing it on."""
+        if isinstance(event, (Log, Progress)):
+            if self._written > LIMIT:
+                return
+            self._write(event)
+            if self._written > LIMIT:
+                text = f"the record has {LIMIT} bytes: logs and progress from here on are left out"
+                self._write(Log(time=event.time, id=event.id, stream="note", text=text))
+        else:
+            self._write(event)
+
+    def _write(self, event: AnyEvent) -> None:
         if self._broken:
             return
+        line = encode(event) + b"\n"
         try:
-            self._file.write(encode(event) + b"\n")
+            self._file.write(line)
         except OSError:
             self._broken = True
+        else:
+            self._written += len(line)
