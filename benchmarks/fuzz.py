@@ -1,6 +1,6 @@
 """A mutation fuzzer over every reader of foreign bytes, for as long as it is given.
 
-    python -m benchmarks.fuzz [--minutes M] [--target NAME ...] [--first N] [--keep DIR]
+    python -m benchmarks.fuzz [--minutes M] [--target NAME ...] [--first N]
 
 Each target runs in a child of its own with limited memory; an input has a deadline, and a write
 outside the child's folder is a finding. Prints inputs per second and each finding once; exits with
@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.fuzz.guard import guarded, limited_memory
-from tests.fuzz.mutate import Mutator
 from tests.fuzz.targets import TARGETS, Target
 
 MEMORY = 768 << 20
@@ -41,15 +40,12 @@ def run_target(
     work.mkdir()
     file = work / f"input{target.suffix}"
     target.write(work / "reference", seeds[0])
-    mutator = Mutator(seeds, target.words, resize=target.resize)
+    mutator = target.mutator(seeds)
     seen: set[str] = set()
     number = first
     began = time.monotonic()
     while time.monotonic() < until:
-        _, data = mutator.variant(number)
-        if target.repair is not None and number % 2:
-            data = target.repair(data)
-        target.write(file, data)
+        target.write(file, mutator.variant(number))
         (folder / "number").write_text(str(number))
         try:
             with limited_memory(MEMORY), guarded(work, DEADLINE):

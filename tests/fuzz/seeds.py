@@ -170,18 +170,19 @@ def gpt_sums(data: bytes) -> bytes:
 
 
 def qcow2s(folder: Path) -> Sequence[bytes]:
-    """qcow2 with small clusters: plain, zlib and zstd."""
+    """qcow2 with small clusters: version 2, plain, zlib and zstd."""
     sizes = "cluster_size=4096"
     return [
         _converted(folder, "qcow2", "-o", f"{sizes},compat=0.10"),
+        _converted(folder, "qcow2", "-o", "cluster_size=512,refcount_bits=1"),
         _converted(folder, "qcow2", "-c", "-o", sizes),
         _converted(folder, "qcow2", "-c", "-o", f"{sizes},compression_type=zstd"),
     ]
 
 
 def vdis(folder: Path) -> Sequence[bytes]:
-    """A dynamic VDI."""
-    return [_converted(folder, "vdi")]
+    """A dynamic and a fixed VDI."""
+    return [_converted(folder, "vdi"), _converted(folder, "vdi", "-o", "static=on")]
 
 
 def vhds(folder: Path) -> Sequence[bytes]:
@@ -214,9 +215,11 @@ def _filled(disk: Path, folder: Path) -> bytes:
 
 
 def _converted(folder: Path, driver: str, *options: str) -> bytes:
-    exts(folder)
-    image = folder / "converted"
-    _run("qemu-img", "convert", "-O", driver, *options, folder / "ext-0", image)
+    """Returns a disk with a GPT, a FAT and an ext4 in a container."""
+    disk, image = folder / "disk", folder / "converted"
+    if not disk.exists():
+        disk.write_bytes(gpts(folder)[0])
+    _run("qemu-img", "convert", "-O", driver, *options, disk, image)
     return image.read_bytes()
 
 

@@ -41,7 +41,9 @@ from engine.provenance.packages import inventory
 from engine.spec.load import load, loads
 from engine.spec.resolve import resolve
 from engine.spec.save import dumps
-from tests.fuzz import seeds
+from tests.fuzz import fields, seeds
+from tests.fuzz.fields import Field
+from tests.fuzz.mutate import Mutator
 
 _ENTRIES = 500
 _BYTES = 1 << 16
@@ -59,6 +61,7 @@ class Target:
         words: Texts that mean something to it.
         resize: Whether inputs may grow and shrink.
         repair: Makes checksums right again, which would otherwise hide what lies behind them.
+        fields: Finds the numbers in an input that the reader goes by.
         size: Length of the whole file, where the seed is only its beginning.
         suffix: Of the file's name.
     """
@@ -70,8 +73,13 @@ class Target:
     words: tuple[bytes, ...] = ()
     resize: bool = True
     repair: Callable[[bytes], bytes] | None = None
+    fields: Callable[[bytes], Sequence[Field]] = lambda seed: ()
     size: int = 0
     suffix: str = ""
+
+    def mutator(self, made: Sequence[bytes]) -> Mutator:
+        """Returns what makes variants of its seeds."""
+        return Mutator(made, self.words, resize=self.resize, fields=self.fields, repair=self.repair)
 
     def write(self, path: Path, data: bytes) -> None:
         """Writes an input as the file that `read` takes."""
@@ -321,11 +329,11 @@ TARGETS = {
         Target(name="tool-output", seeds=_outputs, read=_lines, words=(b"\x1b[", b"\x08", b"\r")),
         _image_target("gpt", seeds.gpts, repair=seeds.gpt_sums),
         _image_target("mbr", seeds.mbrs),
-        _image_target("ext", seeds.exts),
-        _image_target("fat", seeds.fats),
-        _image_target("fat32", seeds.fat32s, size=seeds.FAT32_BYTES),
-        _image_target("qcow2", seeds.qcow2s),
-        _image_target("vdi", seeds.vdis),
-        _image_target("vhd", seeds.vhds),
+        _image_target("ext", seeds.exts, fields=fields.ext),
+        _image_target("fat", seeds.fats, fields=fields.fat),
+        _image_target("fat32", seeds.fat32s, size=seeds.FAT32_BYTES, fields=fields.fat),
+        _image_target("qcow2", seeds.qcow2s, fields=fields.qcow2),
+        _image_target("vdi", seeds.vdis, fields=fields.vdi),
+        _image_target("vhd", seeds.vhds, fields=fields.vhd, repair=fields.vhd_sums),
     )
 }  # fmt: skip

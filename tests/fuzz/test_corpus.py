@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.guard import Hang, WroteOutside, guarded, limited_memory
-from tests.fuzz.mutate import Mutator
 from tests.fuzz.targets import TARGETS, Target
 
 _MEMORY = 768 << 20
@@ -64,13 +63,12 @@ def test_nothing_but_documented_errors(target: Target, tmp_path: Path) -> None:
     seeds = target.seeds(made)
     target.write(work / "reference", seeds[0])
     file = work / f"input{target.suffix}"
-    mutator = Mutator(seeds, target.words, resize=target.resize)
+    mutator = target.mutator(seeds)
 
     for data in (*seeds, *REGRESSIONS.get(target.name, ())):
         read(target, file, data)
     for number in range(_INPUTS if target.resize else _IMAGES):
-        _, data = mutator.variant(number)
-        read(target, file, target.repair(data) if target.repair and number % 2 else data)
+        read(target, file, mutator.variant(number))
 
 
 def test_a_view_without_end_in_place_of_the_packages_is_given_up(tmp_path: Path) -> None:

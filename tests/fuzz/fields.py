@@ -1,0 +1,102 @@
+"""Where the numbers stand that a reader of an image goes by: at most so many of each structure.
+
+A mutation of such a number gets past what a random byte runs into: the magic, or data of a file.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+
+Field = tuple[int, str]
+"""Offset, and how `struct` has the number."""
+
+_MOST = 512
+
+
+def qcow2(data: bytes) -> Sequence[Field]:
+    """The header, the tables of both levels, the refcounts (QEMU, docs/interop/qcow2.txt)."""
+    header: list[Field] = [
+        (4, ">I"), (8, ">Q"), (16, ">I"), (20, ">I"), (24, ">Q"), (32, ">I"), (36, ">I"),
+        (40, ">Q"), (48, ">Q"), (56, ">I"), (60, ">I"), (64, ">Q"), (72, ">Q"), (80, ">Q"),
+        (96, ">I"), (100, ">I"), (104, ">B"),
+    ]  # fmt: skip
+    (bits,) = struct.unpack_from(">I", data, 20)
+    entries, first, refcounts = struct.unpack_from(">IQQ", data, 36)
+    levels = list(_array(">Q", first, entries, len(data)))
+    for at, form in levels[:16]:
+        (table,) = struct.unpack_from(form, data, at)
+        levels += _array(">Q", table & 0x00FF_FFFF_FFFF_FE00, (1 << bits) // 8, len(data))
+    used = [field for field in levels if any(data[field[0] : field[0] + 8])]
+    return [*header, *used, *_array(">Q", refcounts, 4, len(data))]
+
+
+def vdi(data: bytes) -> Sequence[Field]:
+    """The header and the map of blocks (QEMU, block/vdi.c)."""
+    header = [(at, "<I") for at in (0x44, 0x48, 0x4C, 0x154, 0x158, 0x168, 0x178, 0x17C, 0x180)]
+    map_at, count = (struct.unpack_from("<I", data, at)[0] for at in (0x154, 0x180))
+    return [*header, (0x170, "<Q"), *_array("<I", map_at, count, len(data))]
+
+
+def vhd(data: bytes) -> Sequence[Field]:
+    """Footer, dynamic header and table of blocks (Virtual Hard Disk Image Format, 1.0)."""
+    footer = len(data) - 512
+    fields: list[Field] = [
+        (footer + at, form)
+        for at, form in ((8, ">I"), (12, ">I"), (16, ">Q"), (40, ">Q"), (48, ">Q"), (60, ">I"))
+    ]
+    (header,) = struct.unpack_from(">Q", data, footer + 16)
+    if header > len(data) - 1024:
+        return fields
+    fields += [(header + 8, ">Q"), (header + 16, ">Q"), (header + 28, ">I"), (header + 32, ">I")]
+    table, count = (
+        struct.unpack_from(f, data, header + at)[0] for at, f in ((16, ">Q"), (28, ">I"))
+    )
+    return [*fields, *_array(">I", table, count, len(data))]
+
+
+def vhd_sums(data: bytes) -> bytes:
+    """Makes the sums of a VHD's footer and dynamic header right, and the footer's copy alike."""
+    fixed = bytearray(data)
+    footer = len(fixed) - 512
+    (header,) = struct.unpack_from(">Q", fixed, footer + 16)
+    for at, length, inside in ((footer, 512, 64), (header, 1024, 36)):
+        if at + length <= len(fixed):
+            struct.pack_into(">I", fixed, at + inside, 0)
+            struct.pack_into(">I", fixed, at + inside, ~sum(fixed[at : at + length]) & 0xFFFFFFFF)
+    if fixed[:8] == b"conectix":
+        fixed[:512] = fixed[footer:]
+    return bytes(fixed)
+
+
+def ext(data: bytes) -> Sequence[Field]:
+    """Superblock, group descriptors, inodes and the entries of their maps (Linux, ext4 docs)."""
+    words = (0, 4, 12, 16, 20, 24, 28, 32, 36, 40, 0x4C, 0x54, 0x5C, 0x60, 0x64, 0x150, 0x158)
+    shorts = (0x3A, 0x58, 0xCE, 0xFE)
+    fields = [(1024 + at, "<I") for at in words] + [(1024 + at, "<H") for at in shorts]
+    block = 1024 << struct.unpack_from("<I", data, 1024 + 0x18)[0]
+    (inode_size,) = struct.unpack_from("<H", data, 1024 + 0x58)
+    groups = (1024 // block + 1) * block
+    fields += [*_array("<I", groups, 16, len(data)), (groups + 18, "<H")]
+    (table,) = struct.unpack_from("<I", data, groups + 8)
+    for inode in range(table * block, min((table + 8) * block, len(data)), inode_size):
+        if any(data[inode : inode + 2]):
+            fields += [(inode, "<H"), (inode + 4, "<I"), (inode + 32, "<I"), (inode + 104, "<I")]
+            fields += [(inode + at, "<H") for at in (40, 42, 46, 128)]
+            fields += _array("<I", inode + 40, 15, len(data))
+    return fields
+
+
+def fat(data: bytes) -> Sequence[Field]:
+    """The boot sector, the first table and the root directory (FAT32 specification 1.03)."""
+    del data
+    bytewise = [(at, "<B") for at in (13, 16)]
+    shorts = [(at, "<H") for at in (11, 14, 17, 19, 22, 42, 48)]
+    words = [(at, "<I") for at in (32, 36, 44)]
+    return bytewise + shorts + words
+
+
+def _array(form: str, at: int, count: int, end: int) -> Iterator[Field]:
+    width = struct.calcsize(form)
+    room = max(end - at, 0) // width
+    return ((at + index * width, form) for index in range(min(count, room, _MOST)))
