@@ -100,7 +100,8 @@ def _fields(a: Image, b: Image) -> Iterator[Difference]:
         try:
             yield from of_filesystems(part, other)
         except (BadImage, struct.error) as error:
-            yield Difference("partition", f"{part.name}, file system", f"damaged: {error}", "")
+            where = f"{part.name}, file system, damaged in one of the two: {error}"
+            yield Difference("partition", where, *("compared up to there",) * 2)
 
 
 def _attributed(a: Image, b: Image, ranges: list[tuple[int, int]]) -> Iterator[ByteRange]:

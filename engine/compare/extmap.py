@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import stat
-import struct
 from collections.abc import Iterator
 
 from engine.compare.regions import Region, RegionMap
 from engine.inspect.ext import ExtFilesystem, has_backup
-from engine.inspect.reading import Node, walk
+from engine.inspect.reading import BadFilesystem, Node, walk
+from engine.inspect.report import text
 
 _RESIZE_INODE, _JOURNAL_INODE = 7, 8
 _SUPERBLOCK = 1024
+_MAX_GROUPS = 1 << 16
+"""8 TiB at 4096-byte blocks; each group has regions of its own."""
 
 
 def regions(ext: ExtFilesystem, start: int, where: str) -> Iterator[Region]:
@@ -21,7 +23,12 @@ def regions(ext: ExtFilesystem, start: int, where: str) -> Iterator[Region]:
         ext: The file system.
         start: Its first byte on the disk.
         where: What its partition is called in the report.
+
+    Raises:
+        BadImage: A structure is damaged, or there are more groups than can be mapped.
     """
+    if ext.groups > _MAX_GROUPS:
+        raise BadFilesystem(f"{ext.groups} groups; at most {_MAX_GROUPS} are mapped")
     unit = ext.block_size
 
     def region(block: int, count: int, what: str) -> Region:
@@ -49,7 +56,7 @@ def regions(ext: ExtFilesystem, start: int, where: str) -> Iterator[Region]:
     assert root is not None
     for node in (root, *walk(ext)):
         if node.inode not in names:
-            names[node.inode] = f"/{node.path.decode('utf-8', 'backslashreplace')}"
+            names[node.inode] = f"/{text(node.path)}"
             kind = "directory" if stat.S_ISDIR(node.mode) else "data"
             yield from _of(ext, node, start, f"{where}, {kind} of {names[node.inode]}")
     yield from _inode_tables(ext, start, where, names)
@@ -81,36 +88,3 @@ def _of(ext: ExtFilesystem, node: Node, start: int, what: str) -> Iterator[Regio
     for block in ext.map_blocks(node.inode):
         at = start + block * ext.block_size
         yield Region(at, at + ext.block_size, f"{what} (its block map or attributes)")
-
-
-SUPERBLOCK_FIELDS: tuple[tuple[str, int, str], ...] = (
-    # Name, offset, struct format: Documentation/filesystems/ext4/super.rst.
-    ("inodes", 0x00, "<I"), ("blocks (low)", 0x04, "<I"), ("reserved blocks (low)", 0x08, "<I"),
-    ("free blocks (low)", 0x0C, "<I"), ("free inodes", 0x10, "<I"),
-    ("first data block", 0x14, "<I"), ("log block size", 0x18, "<I"),
-    ("blocks per group", 0x20, "<I"), ("inodes per group", 0x28, "<I"),
-    ("mount time", 0x2C, "<I"), ("write time", 0x30, "<I"), ("mount count", 0x34, "<H"),
-    ("maximum mount count", 0x36, "<H"), ("state", 0x3A, "<H"), ("errors", 0x3C, "<H"),
-    ("last check", 0x40, "<I"), ("check interval", 0x44, "<I"), ("creator OS", 0x48, "<I"),
-    ("revision", 0x4C, "<I"), ("reserved uid", 0x50, "<H"), ("reserved gid", 0x52, "<H"),
-    ("first inode", 0x54, "<I"), ("inode size", 0x58, "<H"), ("compatible features", 0x5C, "<I"),
-    ("incompatible features", 0x60, "<I"), ("read-only features", 0x64, "<I"),
-    ("uuid", 0x68, "16s"), ("label", 0x78, "16s"), ("last mounted on", 0x88, "64s"),
-    ("reserved GDT blocks", 0xCE, "<H"), ("journal uuid", 0xD0, "16s"),
-    ("journal inode", 0xE0, "<I"), ("last orphan", 0xE8, "<I"), ("hash seed", 0xEC, "16s"),
-    ("hash version", 0xFC, "<B"), ("descriptor size", 0xFE, "<H"),
-    ("mount options", 0x100, "<I"), ("creation time", 0x108, "<I"),
-    ("journal backup", 0x10C, "68s"), ("blocks (high)", 0x150, "<I"),
-    ("free blocks (high)", 0x158, "<I"), ("minimum extra isize", 0x15C, "<H"),
-    ("flags", 0x160, "<I"), ("kibibytes written", 0x178, "<Q"), ("error count", 0x194, "<I"),
-    ("checksum seed", 0x270, "<I"), ("checksum", 0x3FC, "<I"),
-)  # fmt: skip
-
-
-def superblock_fields(raw: bytes) -> dict[str, str]:
-    """Returns the named fields of a superblock, as text."""
-    fields = {}
-    for name, offset, form in SUPERBLOCK_FIELDS:
-        (value,) = struct.unpack_from(form, raw, offset)
-        fields[name] = value.hex() if isinstance(value, bytes) else str(value)
-    return fields

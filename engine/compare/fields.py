@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
-from engine.compare.extmap import superblock_fields
+from engine.compare import structures
 from engine.inspect.ext import ExtFilesystem
 from engine.inspect.fat import FatFilesystem
 from engine.inspect.image import Image, Part
 from engine.inspect.reading import Filesystem, Node, walk
+from engine.inspect.report import text
 from engine.inspect.table import Table
 from engine.manifest.entry import order
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PIECE = 1 << 20
 
 
@@ -24,7 +23,7 @@ class Difference:
     """One difference.
 
     Attributes:
-        kind: "table", "partition", "superblock", "boot-sector", "path" or "bytes".
+        kind: "table", "partition", "superblock", "descriptor", "boot-sector" or "path".
         where: What differs, from the outside in ("partition 2, /etc/passwd, mode").
         a, b: The two values as text; "" where one side has none.
     """
@@ -68,13 +67,34 @@ def of_filesystems(a: Part, b: Part) -> Iterator[Difference]:
     assert left is not None
     assert right is not None
     if isinstance(left, ExtFilesystem) and isinstance(right, ExtFilesystem):
-        yield from _mapping(
+        yield from _structure(
             "superblock", f"{where}, superblock",
-            superblock_fields(left.superblock), superblock_fields(right.superblock),
+            left.superblock, right.superblock, structures.SUPERBLOCK,
         )  # fmt: skip
+        yield from _descriptors(left, right, where)
     if isinstance(left, FatFilesystem) and isinstance(right, FatFilesystem):
         yield from _mapping("boot-sector", f"{where}, FAT", _fat(left), _fat(right))
+        if left.bits == right.bits:
+            yield from _structure(
+                "boot-sector", f"{where}, FAT boot sector",
+                left.boot_sector, right.boot_sector, structures.boot_sector(left.bits),
+            )  # fmt: skip
     yield from _trees(left, right, where)
+
+
+def _structure(
+    kind: str, where: str, left: bytes, right: bytes, fields: Sequence[structures.Field]
+) -> Iterator[Difference]:
+    for name, one, other in structures.differences(left, right, fields):
+        yield Difference(kind, f"{where}, {name}", one, other)
+
+
+def _descriptors(left: ExtFilesystem, right: ExtFilesystem, where: str) -> Iterator[Difference]:
+    for group in range(min(left.groups, right.groups)):
+        yield from _structure(
+            "descriptor", f"{where}, descriptor of group {group}",
+            left.descriptor(group), right.descriptor(group), structures.DESCRIPTOR,
+        )  # fmt: skip
 
 
 def _table(table: Table) -> dict[str, object]:
@@ -101,18 +121,26 @@ def _mapping(
 ) -> Iterator[Difference]:
     for name in left:
         if left[name] != right[name]:
-            yield Difference(kind, f"{where}, {name}", str(left[name]), str(right[name]))
+            yield Difference(kind, f"{where}, {name}", _value(left[name]), _value(right[name]))
+
+
+def _value(value: object) -> str:
+    return "" if value is None else text(str(value).encode("utf-8", "replace"))
 
 
 def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Difference]:
     for one, other in _pairs(_all(left), _all(right)):
         node = one or other
         assert node is not None
-        name = f"{where}, /{node.path.decode('utf-8', 'backslashreplace')}"
+        name = f"{where}, /{text(node.path)}"
         if one is None or other is None:
             yield Difference("path", name, _presence(one), _presence(other))
             continue
         yield from _mapping("path", name, _inode(one), _inode(other))
+        if isinstance(left, ExtFilesystem) and isinstance(right, ExtFilesystem):
+            yield from _raw_inodes(left.raw_inode(one.inode), right.raw_inode(other.inode), name)
+        if stat.S_ISDIR(one.mode) and stat.S_ISDIR(other.mode):
+            yield from _order_of_names(left, one, right, other, name)
         if stat.S_ISREG(one.mode) and stat.S_ISREG(other.mode):
             at = _first_difference(left, one, right, other)
             if at is not None:
@@ -138,6 +166,31 @@ def _pairs(
             one, other = next(left, None), next(right, None)
 
 
+def _raw_inodes(left: bytes, right: bytes, name: str) -> Iterator[Difference]:
+    """Yields what differs in two inodes beyond what a node holds."""
+    if left == right:
+        return
+    ours, theirs = structures.inode_times(left), structures.inode_times(right)
+    names = sorted(ours.keys() | theirs.keys())
+    yield from _mapping(
+        "path", name, {at: ours.get(at) for at in names}, {at: theirs.get(at) for at in names}
+    )
+    yield from _structure("path", name, left, right, structures.INODE)
+
+
+def _order_of_names(
+    left: Filesystem, one: Node, right: Filesystem, other: Node, name: str
+) -> Iterator[Difference]:
+    """Yields the first place at which two directories store the same names in another order."""
+    ours, theirs = list(left.stored_names(one)), list(right.stored_names(other))
+    if ours == theirs or sorted(ours) != sorted(theirs):
+        return
+    at = next(at for at, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1])
+    yield Difference(
+        "path", f"{name}, order of names, from number {at + 1}", text(ours[at]), text(theirs[at])
+    )
+
+
 def _all(filesystem: Filesystem) -> Iterator[Node]:
     root = filesystem.lookup(b"")
     if root is not None:
@@ -153,24 +206,14 @@ def _inode(node: Node) -> dict[str, object]:
         "owner": f"{node.uid}:{node.gid}",
         "size": 0 if directory else node.size,
         "links": 0 if directory else node.links,
-        "time": _time(node.mtime_ns),
-        "target": node.target.decode("utf-8", "backslashreplace"),
+        "time": structures.moment(node.mtime_ns),
+        "target": text(node.target),
         "device": node.rdev,
         "inode": node.inode,
         "extended attributes": ", ".join(
-            f"{name.decode('utf-8', 'backslashreplace')}={value.hex()}"
-            for name, value in node.xattrs
+            f"{text(name)}={value.hex()}" for name, value in node.xattrs
         ),
     }
-
-
-def _time(nanoseconds: int) -> str:
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    try:
-        moment = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")
-    except OverflowError:
-        moment = f"{seconds} s"
-    return f"{moment}.{rest:09d}"
 
 
 def _first_difference(left: Filesystem, one: Node, right: Filesystem, other: Node) -> int | None:

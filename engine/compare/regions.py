@@ -23,9 +23,9 @@ class RegionMap:
         ordered = sorted((r for r in regions if r.end > r.start), key=lambda r: (r.start, -r.end))
         self._regions: list[Region] = []
         for region in ordered:
-            if self._regions and region.start < self._regions[-1].end:
-                continue
-            self._regions.append(region)
+            taken = self._regions[-1].end if self._regions else 0
+            if region.end > taken:
+                self._regions.append(Region(max(region.start, taken), region.end, region.what))
         self._starts = [region.start for region in self._regions]
         self._rest = rest
 

@@ -207,6 +207,15 @@ class ExtFilesystem:
         for name, number in sorted(self._records(node)):
             yield self.node(number, prefix + name)
 
+    def stored_names(self, node: Node) -> Iterator[bytes]:
+        """Yields the names of a directory in the order of its blocks."""
+        return (name for name, _ in self._records(node))
+
+    def blocks_of(self, node: Node) -> Iterator[int]:
+        """Yields where in the window each data block of a file or directory begins."""
+        for _, place, length in node.extents:
+            yield from range(place, place + length, self.block_size)
+
     def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
         """Yields a file's data, holes left out."""
         for offset, place, length in node.extents:

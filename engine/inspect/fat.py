@@ -91,6 +91,14 @@ class FatFilesystem:
         """Yields what a directory holds, sorted by name."""
         yield from sorted(self._records(node), key=lambda child: child.path)
 
+    def stored_names(self, node: Node) -> Iterator[bytes]:
+        """Yields the names of a directory in the order of its entries."""
+        return (child.name for child in self._records(node))
+
+    def blocks_of(self, node: Node) -> Iterator[int]:
+        """Yields where in the window each cluster of a file or directory begins."""
+        return map(self.place, self.clusters_of(node))
+
     def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
         """Yields a file's data, cluster by cluster."""
         at = 0

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from engine.inspect.container.disk import BadImage, Disk
 
+_FEW = 4
+"""Extents that fit into an inode: a file with more has a map of its own."""
+
 
 class BadFilesystem(BadImage):
     """A structure of a file system is damaged; the message says which and where."""
@@ -91,6 +94,14 @@ class Filesystem(Protocol):
         """Yields what a directory holds, sorted by name, without `.` and `..`."""
         ...
 
+    def stored_names(self, node: Node) -> Iterator[bytes]:
+        """Yields the names of a directory in the order in which they are stored."""
+        ...
+
+    def blocks_of(self, node: Node) -> Iterator[int]:
+        """Yields where in its window each block of a file or directory begins."""
+        ...
+
     def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
         """Yields the data of a regular file: offset, bytes; holes left out."""
         ...
@@ -100,19 +111,35 @@ def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
     """Yields every node below a directory, each directory before what it holds.
 
     Damaged trees end: a directory is entered once, whatever number of names leads to it.
+
+    Raises:
+        BadImage: A structure is damaged, or directories share blocks, or files have more pieces
+            than there are blocks: a small image could then be listed without end.
     """
     start = top or filesystem.lookup(b"")
     assert start is not None
     seen = {start.inode}
+    taken = set(filesystem.blocks_of(start))
+    fragmented: set[int] = set()
+    room = filesystem.size // filesystem.block_size
     pending = [filesystem.children(start)]
     while pending:
         node = next(pending[-1], None)
         if node is None:
             pending.pop()
             continue
+        if len(node.extents) > _FEW and node.inode not in fragmented:
+            fragmented.add(node.inode)
+            room -= len(node.extents)
+            if room < 0:
+                raise BadFilesystem(f"at {node.path!r} there are more pieces of files than blocks")
         yield node
         if node.mode & 0o170000 == 0o040000 and node.inode not in seen:
             seen.add(node.inode)
+            for block in filesystem.blocks_of(node):
+                if block in taken:
+                    raise BadFilesystem(f"{node.path!r} shares a block with another directory")
+                taken.add(block)
             pending.append(filesystem.children(node))
 
 

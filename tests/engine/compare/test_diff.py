@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.cli.diff import to_text
 from engine.compare.diff import Comparison, compare
 from engine.compare.ranges import differing, union
 from engine.compare.regions import Region, RegionMap
@@ -148,6 +150,87 @@ def test_a_new_file_and_a_label_are_named(image: Path, changed: Path, tmp_path: 
     )  # fmt: skip
     assert "partition 2, superblock, label" in where
     assert "partition 2, superblock, free inodes" in where
+
+
+@pytest.mark.parametrize(
+    ("at", "length", "where"),
+    [
+        (ROOT_START + 1024 + 0x178, 8, "partition 2, superblock, kibibytes written"),
+        (ROOT_START + 1024 + 0x300, 1, "partition 2, superblock, bytes from 0x300"),
+        (ROOT_START + 4096 + 0x10, 2, "partition 2, descriptor of group 0, directories (low)"),
+        (ESP_START + 3, 8, "partition 1, FAT boot sector, OEM name"),
+        (ESP_START + 65, 1, "partition 1, FAT boot sector, dirty flags"),
+    ],
+)
+def test_every_field_of_a_structure_is_named(
+    image: Path, changed: Path, at: int, length: int, where: str
+) -> None:
+    poke(changed, at, b"\xa5" * length)
+    (difference,) = compare(image, changed).fields
+    assert difference.where == where
+    assert difference.a != difference.b
+
+
+def test_fields_of_an_inode_are_named_by_path(image: Path, changed: Path) -> None:
+    debugfs(changed, "sif /data generation 4711", "sif /data crtime @1000000001")
+    found = compare(image, changed)
+    named = {difference.where: difference.b for difference in found.fields}
+    assert named == {
+        "partition 2, /data, generation": hex(4711),
+        "partition 2, /data, birth time": "2001-09-09 01:46:41.000000000",
+    }
+
+
+def test_another_order_of_names_is_named(tmp_path: Path) -> None:
+    pair = []
+    for order in ("ab", "ba"):
+        image = tmp_path / f"{order}.img"
+        subprocess.run(
+            ["mkfs.fat", "-C", "-i", "12345678", "--invariant", image, "1440"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        for name in order:
+            source = tmp_path / name
+            source.write_bytes(b"same")
+            os.utime(source, (1_000_000_000, 1_000_000_000))
+            subprocess.run(["mcopy", "-m", "-i", image, source, f"::/{name}"], check=True)
+        pair.append(image)
+    named = {difference.where: (difference.a, difference.b) for difference in compare(*pair).fields}
+    assert named["disk, /, order of names, from number 1"] == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("sector", "place"),
+    [
+        (1, "FAT information sector"),
+        (6, "backup of the FAT boot sector"),
+        (7, "backup of the FAT information sector"),
+        (9, "reserved sectors of FAT"),
+    ],
+)
+def test_reserved_sectors_of_fat_are_told_apart(
+    image: Path, changed: Path, sector: int, place: str
+) -> None:
+    poke(changed, ESP_START + sector * 512 + 490)
+    assert places(compare(image, changed)) == {f"partition 1, {place}"}
+
+
+def test_hostile_names_reach_no_terminal(tmp_path: Path) -> None:
+    pair = []
+    for content in ("one", "two"):
+        tree = tmp_path / content
+        tree.mkdir()
+        (tree / "\x1b[31mred\nline").write_text(content)
+        (tree / "link").symlink_to(f"\x1b]0;{content}\x07")
+        image = tmp_path / f"{content}.img"
+        subprocess.run(
+            ["mke2fs", "-q", "-F", "-L", f"\x1b{content}", "-d", tree, image, "1M"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        pair.append(image)
+    printed = to_text(compare(*pair))
+    assert "/\\x1b[31mred\\nline, content" in printed
+    assert all(line.isprintable() for line in printed.splitlines())
 
 
 def test_table_fields_are_named(image: Path, changed: Path) -> None:

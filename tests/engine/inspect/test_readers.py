@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engine.inspect.container import BadImage, open_disk
 from engine.inspect.ext import ExtFilesystem
 from engine.inspect.fat import FatFilesystem
-from engine.inspect.reading import Filesystem, Window, contents, walk
+from engine.inspect.reading import BadFilesystem, Filesystem, Window, contents, walk
 
 T = TypeVar("T")
 UUID = "11111111-2222-3333-4444-555555555555"
@@ -191,3 +191,21 @@ def test_damage_is_reported_or_read_but_never_crashes_or_hangs(
 def _first(items: Iterator[T], most: int) -> Iterator[T]:
     for _, item in zip(range(most), items, strict=False):
         yield item
+
+
+def test_directories_that_share_a_block_end_the_walk(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("a", "b"):
+        (tree / name).mkdir(parents=True)
+        (tree / name / "file").write_text(name)
+    image = tmp_path / "ext2.img"
+    subprocess.run(["mke2fs", "-q", "-t", "ext2", "-d", tree, image, "1M"], check=True)
+    blocks = subprocess.run(
+        ["debugfs", "-R", "blocks /a", image], check=True, capture_output=True, text=True
+    ).stdout.split()
+    subprocess.run(
+        ["debugfs", "-w", "-R", f"sif /b block[0] {blocks[0]}", image],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with pytest.raises(BadFilesystem, match="shares a block"):
+        list(walk(ExtFilesystem(window(image))))
