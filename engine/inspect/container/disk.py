@@ -17,6 +17,18 @@ from typing import Self
 MAX_READ = 1 << 26
 """Bytes that one `read` may ask for."""
 
+_FOREIGN = (
+    (b"\x28\xb5\x2f\xfd", "is compressed by zstd", "unpack it with `zstd -d`"),
+    (b"\xfd7zXZ\0", "is compressed by xz", "unpack it with `xz -dk`"),
+    (b"\x1f\x8b\x08", "is compressed by gzip", "unpack it with `gzip -dk`"),
+    (b"BZh", "is compressed by bzip2", "unpack it with `bzip2 -dk`"),
+    (b"KDMV", "is a VMDK image", "convert it with `qemu-img convert -O raw`"),
+    (b"vhdxfile", "is a VHDX image", "convert it with `qemu-img convert -O raw`"),
+    (b"QED\0", "is a QED image", "convert it with `qemu-img convert -O raw`"),
+)
+"""First bytes of what holds a disk in a way that is not read here (RFC 8878, RFC 1952, the formats
+of xz and bzip2, the headers that qemu-img probes for)."""
+
 
 class BadImage(ValueError):
     """The file is no image that can be read; the message says why."""
@@ -186,4 +198,7 @@ def open_disk(path: Path) -> Disk:
         return vdi.VdiDisk(path)
     if head[:8] == vhd.COOKIE or foot[:8] == vhd.COOKIE:
         return vhd.VhdDisk(path)
+    for magic, what, remedy in _FOREIGN:
+        if head.startswith(magic):
+            raise BadImage(f"{path.name} {what}: {remedy} first")
     return RawDisk(path)

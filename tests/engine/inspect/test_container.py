@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -100,3 +101,23 @@ def test_damaged_headers_are_refused_or_read_but_never_crash(
                 pass
     except BadImage:
         pass
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("zstd -q -k disk", "disk.zst is compressed by zstd: unpack it with `zstd -d` first"),
+        ("xz -k disk", "disk.xz is compressed by xz"),
+        ("gzip -k disk", "disk.gz is compressed by gzip"),
+        ("qemu-img convert -O vmdk disk disk.vmdk", "disk.vmdk is a VMDK image: convert it"),
+        ("qemu-img convert -O vhdx disk disk.vhdx", "disk.vhdx is a VHDX image"),
+    ],
+)
+def test_what_holds_a_disk_in_another_way_is_named(
+    tmp_path: Path, command: str, words: str
+) -> None:
+    (tmp_path / "disk").write_bytes(bytes(1 << 20))
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    (made,) = (path for path in tmp_path.iterdir() if path.name != "disk")
+    with pytest.raises(BadImage, match=re.escape(words)):
+        open_disk(made)
