@@ -1,0 +1,290 @@
+"""Copies a file or a tree out of an image: into a folder, or into an archive that loses nothing.
+
+The image is not trusted. Every directory is entered once, names that lead elsewhere are left out,
+and no file is begun that there is no room for. What cannot be read is noted; the rest is copied.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from engine.inspect.container import BadImage
+from engine.inspect.ext import ExtFilesystem
+from engine.inspect.extract_folder import folder_sink
+from engine.inspect.extract_tar import tar_sink
+from engine.inspect.notes import Notes
+from engine.inspect.reading import BadFilesystem, Filesystem, Node
+from engine.inspect.unpublished import CONTENT, unpublished
+from engine.manifest.findings import shown
+from engine.manifest.progress import Ticker
+from engine.manifest.tar import Ranges
+from engine.problem import Problem, Refused
+from engine.units import human
+
+ARCHIVE = ".tar"
+"""A destination that ends so becomes an archive."""
+
+_PATH_MAX = 4096
+"""Bytes of a path that a program can name, NUL included (limits.h)."""
+_LOGICAL_BLOCKS = 1 << 32
+"""Blocks of a file, as ext counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was copied.
+
+    Attributes:
+        files: Regular files by name, further names of hard links included.
+        directories: The topmost included.
+        links: Symbolic links.
+        bytes: Of data, holes left out.
+        notes: What was left out or changed and why, one line for each kind.
+        failed: How many entries could not be read whole, or not be made.
+    """
+
+    files: int
+    directories: int
+    links: int
+    bytes: int
+    notes: tuple[str, ...]
+    failed: int = 0
+
+
+class ExtractFailed(Exception):
+    """The destination cannot be written; the message is for a person, and nothing is left there."""
+
+
+def extract(
+    filesystem: Filesystem,
+    node: Node,
+    dest: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Extracted:
+    """Copies a file, or a directory with all that is in it.
+
+    Args:
+        filesystem: Where it is.
+        node: A regular file or a directory.
+        dest: The name that it gets. What ends in `.tar` becomes a pax archive.
+        progress: Takes entries and bytes so far, at most ten times a second.
+        cancelled: Asked as often.
+
+    Raises:
+        Refused: There is something at `dest`, nothing can be made there, or `node` is neither.
+        ExtractFailed: The destination ran full or cannot be written.
+        BadImage: `node` itself cannot be read.
+        engine.manifest.progress.ScanCancelled: It was asked to stop; nothing is left.
+    """
+    notes = Notes()
+    archive = dest.suffix == ARCHIVE
+    if stat.S_IFMT(node.mode) not in {stat.S_IFREG, stat.S_IFDIR}:
+        what = f"/{shown(node.path)} is neither a file nor a directory"
+        raise Refused([Problem("not-extractable", "error", "", what)])
+    with unpublished(dest) as folder:
+        into = tar_sink(folder / CONTENT, notes) if archive else folder_sink(folder, notes)
+        try:
+            with into as sink:
+                copy = _Copy(filesystem, sink, notes, Ticker(progress, cancelled), folder)
+                copy.tree(node, _member_name(node) if archive else os.fsencode(CONTENT))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ExtractFailed(f"{dest} cannot be written: {reason}") from error
+        copy.ticker.report()
+    return Extracted(
+        copy.files, copy.directories, copy.links, copy.bytes, notes.lines(), notes.failed
+    )
+
+
+class Sink(Protocol):
+    """Takes entries in the order of the tree; `path` is where each one goes."""
+
+    def survives(self, error: OSError) -> bool:
+        """Whether other entries can still be made after this error."""
+        ...
+
+    def directory(self, path: bytes, node: Node) -> None:
+        """Begins a directory."""
+        ...
+
+    def leave(self, path: bytes, node: Node) -> None:
+        """Ends a directory: all that is in it was given."""
+        ...
+
+    def file(
+        self, path: bytes, node: Node, ranges: Ranges, pieces: Iterable[tuple[int, bytes]]
+    ) -> None:
+        """Makes a file of `pieces` (offset, bytes), which lie in `ranges` (offset, length)."""
+        ...
+
+    def link(self, path: bytes, node: Node, first: bytes) -> bool:
+        """Makes another name of what was made at `first`; whether that is possible."""
+        ...
+
+    def symlink(self, path: bytes, node: Node) -> None:
+        """Makes a symbolic link."""
+        ...
+
+    def special(self, path: bytes, node: Node) -> None:
+        """Makes a device, FIFO or socket, or notes that it cannot."""
+        ...
+
+
+class _Copy:
+    """One copy in the making."""
+
+    def __init__(
+        self, filesystem: Filesystem, sink: Sink, notes: Notes, ticker: Ticker, folder: Path
+    ) -> None:
+        self.files = self.directories = self.links = self.bytes = 0
+        self.ticker = ticker
+        self._filesystem = filesystem
+        self._sink = sink
+        self._notes = notes
+        self._folder = folder
+        self._entered: set[int] = set()
+        self._names: dict[int, bytes] = {}
+
+    def tree(self, top: Node, base: bytes) -> None:
+        """Copies an entry and all that is below it; `base` is where it goes."""
+        if not self._take(top, base):
+            return
+        pending = [(top, base, self._children(top))]
+        while pending:
+            parent, at, children = pending[-1]
+            node = next(children, None)
+            if node is None:
+                pending.pop()
+                with self._noted(parent):
+                    self._sink.leave(at, parent)
+                continue
+            name = node.path[len(parent.path) + bool(parent.path) :]
+            with self._noted(node):
+                _check_name(name)
+                path = at + b"/" + name if at else name
+                if self._take(node, path):
+                    pending.append((node, path, self._children(node)))
+
+    def _take(self, node: Node, path: bytes) -> bool:
+        """Makes one entry; whether it is a directory to be gone through."""
+        self.ticker.add(1, 0)
+        if len(path) >= _PATH_MAX:
+            raise BadFilesystem(f"its path has {len(path)} bytes, {_PATH_MAX - 1} at most")
+        if stat.S_ISDIR(node.mode):
+            if node.inode in self._entered:
+                raise BadFilesystem("another name of a directory that has one")
+            self._entered.add(node.inode)
+            self._sink.directory(path, node)
+            self.directories += 1
+            return True
+        first = self._names.get(node.inode) if node.links > 1 else None
+        if first is None or not self._sink.link(path, node, first):
+            self._make(node, path)
+        if node.links > 1:
+            self._names.setdefault(node.inode, path)
+        self.files += stat.S_ISREG(node.mode)
+        self.links += stat.S_ISLNK(node.mode)
+        return False
+
+    def _make(self, node: Node, path: bytes) -> None:
+        if stat.S_ISREG(node.mode):
+            ranges = _data_ranges(self._filesystem, node)
+            self._want_room(node, sum(length for _, length in ranges))
+            self._sink.file(path, node, ranges, self._pieces(node))
+        elif stat.S_ISLNK(node.mode):
+            if not node.target or b"\0" in node.target:
+                raise BadFilesystem("a symbolic link without a usable target")
+            self._sink.symlink(path, node)
+        else:
+            self._sink.special(path, node)
+
+    def _want_room(self, node: Node, needed: int) -> None:
+        status = os.statvfs(self._folder)
+        free = status.f_bavail * status.f_frsize
+        if needed > free:
+            raise ExtractFailed(
+                f"{self._folder.parent} has no room for /{shown(node.path)}: it needs "
+                f"{human(needed)} ({needed} bytes), {human(free)} ({free} bytes) are free after "
+                f"{human(self.bytes)} were written"
+            )
+
+    def _children(self, node: Node) -> Iterator[Node]:
+        """Yields the entries of a directory as far as they can be read."""
+        try:
+            yield from self._filesystem.children(node)
+        except (BadImage, OSError) as error:
+            self._notes.fail(node.path, error)
+
+    def _pieces(self, node: Node) -> Iterator[tuple[int, bytes]]:
+        """Yields the data of a file as far as it can be read."""
+        source = self._filesystem.data(node)
+        end = 0
+        while True:
+            try:
+                piece = next(source, None)
+            except (BadImage, OSError) as error:
+                self._notes.fail(node.path, f"zeros from byte {end} on: {error}")
+                return
+            if piece is None:
+                return
+            end = piece[0] + len(piece[1])
+            self.bytes += len(piece[1])
+            self.ticker.add(0, len(piece[1]))
+            yield piece
+
+    @contextmanager
+    def _noted(self, node: Node) -> Iterator[None]:
+        """Notes what goes wrong with one entry, if others can still be copied."""
+        try:
+            yield
+        except BadImage as error:
+            self._notes.fail(node.path, error)
+        except OSError as error:
+            if not self._sink.survives(error):
+                raise
+            self._notes.fail(node.path, error.strerror)
+
+
+def _check_name(name: bytes) -> None:
+    if name in {b"", b".", b".."} or b"/" in name or b"\0" in name:
+        raise BadFilesystem("a name that leads elsewhere")
+
+
+def _member_name(node: Node) -> bytes:
+    """Returns the name of the topmost entry in an archive; a directory's own is left out."""
+    return b"" if stat.S_ISDIR(node.mode) else node.name
+
+
+def _data_ranges(filesystem: Filesystem, node: Node) -> Ranges:
+    """Returns where a file has data: (offset, length), rising, joined where they touch.
+
+    Raises:
+        BadFilesystem: No such file can be: it is too large, or its extents overlap.
+    """
+    if not isinstance(filesystem, ExtFilesystem):
+        return ((0, node.size),) if node.size else ()
+    most = _LOGICAL_BLOCKS * filesystem.block_size
+    if node.size > most:
+        raise BadFilesystem(f"a size of {node.size} bytes, {most} at most")
+    ranges: list[tuple[int, int]] = []
+    end = 0
+    for offset, _, length in node.extents:
+        if offset < end:
+            raise BadFilesystem("its extents overlap")
+        stored = min(length, node.size - offset)
+        if stored <= 0:
+            break
+        if ranges and offset == end:
+            ranges[-1] = ranges[-1][0], ranges[-1][1] + stored
+        else:
+            ranges.append((offset, stored))
+        end = offset + length
+    return tuple(ranges)
