@@ -8,10 +8,13 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePath
 
 from engine.problem import Problem, Refused
+
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What file systems say that know no fsync(2), some of them for folders only."""
 
 _SUFFIX = ".diskwright-part"
 RECORD = "build.jsonl"
@@ -75,11 +78,23 @@ class Staging:
                 total += path.lstat().st_blocks * 512
         return total
 
+    def sync(self, cancelled: Callable[[], bool]) -> None:
+        """Has every complete output written to the storage device itself (fsync(2)).
+
+        Raises:
+            OSError: The device could not take one.
+        """
+        for name in self.finished():
+            path = self.folder / name
+            if stat.S_ISREG(path.lstat().st_mode) and not cancelled():
+                _sync(path, os.O_NOFOLLOW)
+
     def publish(self, last: tuple[str, ...]) -> None:
         """Moves every complete output to its final name, those of `last` in that order at the end.
 
         Each move is atomic; what describes the image (`last`) never appears before it. Where one
-        fails, those before it are taken back and what they replaced is put back.
+        fails, or the moves cannot be brought to the storage device, those before it are taken
+        back and what they replaced is put back.
 
         Raises:
             OSError: An output cannot be moved.
@@ -94,6 +109,8 @@ class Staging:
                     self._replaced(name).hardlink_to(final)
                 (self.folder / name).replace(final)
                 moved.append(name)
+            for folder in sorted({folder for name in moved for folder in PurePath(name).parents}):
+                _sync(self.outdir / folder, os.O_DIRECTORY)
         except OSError:
             for name in reversed(moved):
                 self._take_back(name)
@@ -114,6 +131,17 @@ class Staging:
     def discard(self) -> None:
         """Removes the hidden folder and everything in it."""
         _remove(self.folder)
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(handle)
 
 
 def _in_the_making(name: str) -> bool:

@@ -98,7 +98,16 @@ def _io_error(strike: Strike) -> Iterator[None]:
     for tool in strike.tool.split():
         fake(strike.fakes, tool, "echo Input/output error >&2; exit 1")
     with contextlib.ExitStack() as stack:
-        for name in ("pwrite", "pread", "readv", "preadv", "replace", "rename", "ftruncate"):
+        for name in (
+            "pwrite",
+            "pread",
+            "readv",
+            "preadv",
+            "replace",
+            "rename",
+            "ftruncate",
+            "fsync",
+        ):
             stack.enter_context(mock.patch.object(os, name, failing))
         stack.enter_context(mock.patch.object(Path, "open", failing))
         stack.enter_context(mock.patch.object(parted.Disk, "commitToDevice", no_table))

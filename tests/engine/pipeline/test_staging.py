@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,65 @@ def test_what_describes_the_image_comes_last(
     staging.publish(last=("manifest.json", "a/products"))
 
     assert moved == ["demo.img", "manifest.json", "a/products"]
+
+
+def test_outputs_are_on_the_device_before_they_have_names_and_the_names_after(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [staging.write(name, b"x") for name in ("a/b/products", "demo.img")]
+    (staging.folder / "link").symlink_to("demo.img")
+    staging.part("half").write_text("half")
+    inodes = {path.stat().st_ino for path in files}
+    done: list[str | int] = []
+    rename = Path.replace
+
+    def move(path: Path, target: Path) -> Path:
+        done.append("move")
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", lambda handle: done.append(os.fstat(handle).st_ino))
+    monkeypatch.setattr(Path, "replace", move)
+
+    staging.sync(lambda: False)
+    staging.publish(last=())
+
+    assert set(done[:2]) == inodes
+    assert done[2:5] == ["move"] * 3
+    folders = (staging.outdir, staging.outdir / "a", staging.outdir / "a" / "b")
+    assert set(done[5:]) == {folder.stat().st_ino for folder in folders}
+
+
+def test_names_that_do_not_reach_the_device_are_taken_back(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (staging.outdir / "demo.img").write_text("old")
+    staging.write("demo.img", b"new")
+    staging.write("manifest.json", b"new")
+
+    def fails(handle: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match=f"Input/output error: '{staging.outdir}'"):
+        staging.publish(last=())
+
+    shown = [path for path in staging.outdir.iterdir() if not path.name.startswith(".")]
+    assert [path.read_text() for path in shown] == ["old"]
+
+
+def test_a_file_system_that_cannot_sync_is_no_failure(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging.write("demo.img", b"new")
+
+    def unknown(handle: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", unknown)
+    staging.sync(lambda: False)
+    staging.publish(last=())
+
+    assert (staging.outdir / "demo.img").read_text() == "new"
 
 
 def test_an_older_output_is_replaced_in_one_move(staging: Staging) -> None:
