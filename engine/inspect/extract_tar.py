@@ -13,7 +13,6 @@ from engine.inspect import pax
 from engine.inspect.notes import Notes
 from engine.inspect.reading import Node
 from engine.manifest.tar import BLOCK, Ranges
-from engine.pipeline.sparse import zeros
 
 _SOCKETS = "sockets left out; archives have none"
 _ATTRIBUTES = "without attributes whose names an archive cannot hold"
@@ -65,8 +64,8 @@ class TarSink:
         written = 0
         for _, data in pieces:
             written += self._file.write(data)
-        for blank in zeros(stored - written + -stored % BLOCK):
-            self._file.write(blank)
+        # A hole in the archive; what follows, if only its end, makes it read as zeros.
+        self._file.seek(stored - written + -stored % BLOCK, os.SEEK_CUR)
 
     def link(self, path: bytes, node: Node, first: bytes) -> bool:
         """Writes another name of the member `first`."""
