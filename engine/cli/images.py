@@ -19,6 +19,8 @@ def refused() -> Iterator[None]:
 
     try:
         yield
+    except BrokenPipeError:
+        raise  # of whoever reads our output, not of the image
     except BadImage as error:
         raise Refused([Problem("bad-image", "error", "", str(error))]) from error
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from engine.cli import exits
 
 if TYPE_CHECKING:
     from engine.inspect.image import Image, Part
-    from engine.inspect.reading import Node
+    from engine.inspect.reading import Filesystem, Node
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -25,17 +26,35 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="list this directory of the root file system, or show this file's metadata; "
         "N:/PATH looks into partition N",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--json", action="store_true", help="print JSON")
+    way.add_argument(
+        "--cat", action="store_true", help="write the file at PATH to standard output, as it is"
+    )
+    way.add_argument(
+        "--extract",
+        metavar="DEST",
+        type=Path,
+        help="copy what is at PATH (default: the whole root file system) to the new folder or file "
+        "DEST; DEST.tar becomes an archive that keeps owners, devices and all permissions",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints what the image holds."""
+    from engine.cli.extracting import cat, extract_to
     from engine.cli.images import refused
     from engine.inspect.image import open_image
 
+    if args.cat and args.path is None:
+        raise _refusal("no-path", "--cat needs the path of a file in the image")
     with refused():
         image = open_image(args.image)
         with image.disk:
+            if args.extract is not None:
+                return extract_to(*_found(image, args.path or "/"), args.extract)
+            if args.cat:
+                return cat(*_found(image, args.path))
             if args.path is None:
                 _show_image(image, as_json=args.json)
             else:
@@ -57,12 +76,8 @@ def _show_image(image: Image, *, as_json: bool) -> None:
 def _show_path(image: Image, where: str, *, as_json: bool) -> None:
     from engine.inspect.report import node_report
 
-    part, path = _locate(image, where)
-    assert part.filesystem is not None
-    node = part.filesystem.lookup(path)
-    if node is None:
-        raise _refusal("no-such-path", f"{part.name} has no /{os.fsdecode(path)}")
-    children = list(part.filesystem.children(node)) if stat.S_ISDIR(node.mode) else []
+    filesystem, node = _found(image, where, follow=False)
+    children = list(filesystem.children(node)) if stat.S_ISDIR(node.mode) else []
     if as_json:
         report = node_report(node)
         if stat.S_ISDIR(node.mode):
@@ -72,6 +87,26 @@ def _show_path(image: Image, where: str, *, as_json: bool) -> None:
         print("\n".join(_listing(children)))
     else:
         print("\n".join(_details(node)))
+
+
+def _found(image: Image, where: str, *, follow: bool = True) -> tuple[Filesystem, Node]:
+    """Returns what a path leads to; without `follow` a link itself, where the path ends in one."""
+    from engine.inspect.files import Files
+    from engine.inspect.report import text
+
+    part, path = _locate(image, where)
+    filesystem = part.filesystem
+    assert filesystem is not None
+    node = None if follow else filesystem.lookup(path)
+    if node is None:
+        node = Files(part, filesystem, _warn).follow(path)
+    if node is None:
+        raise _refusal("no-such-path", f"{part.name} has no /{text(path)}")
+    return filesystem, node
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 def _locate(image: Image, where: str) -> tuple[Part, bytes]:

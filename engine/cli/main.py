@@ -56,7 +56,7 @@ def _dispatch(words: list[str]) -> int:
     first = words[0] if words else None
     if first in VERBS:
         verb = VERBS[first]
-        args = parser_for(verb).parse_args(words[1:])
+        args = parser_for(verb).parse_intermixed_args(words[1:])
         if args.set and first not in OVERRIDING:
             print(f"warning: {verb.name} plans no spec: --set changes nothing", file=sys.stderr)
         return verb.load().run(args)

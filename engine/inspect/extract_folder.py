@@ -18,10 +18,10 @@ from engine.inspect.reading import Node
 from engine.manifest.descent import Descent
 from engine.manifest.tar import Ranges
 
-_SPECIAL = "devices, FIFOs and sockets left out; an archive (DEST.tar) holds devices and FIFOs"
-_SET_ID = "without their set-user-id or set-group-id bit"
-_ATTRIBUTES = "without attributes that need root, or that the destination does not take"
-_COPIED = "copied where the destination has no hard links"
+_SPECIAL = "devices, FIFOs and sockets left out (an archive, DEST.tar, holds devices and FIFOs)"
+_SET_ID = "set-user-id and set-group-id bits taken away"
+_ATTRIBUTES = "attributes left out that need root, or that the destination does not take"
+_COPIED = "hard links made files of their own, the destination has none"
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OF_ONE_ENTRY = frozenset(

@@ -14,8 +14,8 @@ from engine.inspect.notes import Notes
 from engine.inspect.reading import Node
 from engine.manifest.tar import BLOCK, Ranges
 
-_SOCKETS = "sockets left out; archives have none"
-_ATTRIBUTES = "without attributes whose names an archive cannot hold"
+_SOCKETS = "sockets left out (archives have none)"
+_ATTRIBUTES = "attributes left out whose names an archive cannot hold"
 _BUFFER = 1 << 20
 _KINDS = {stat.S_IFCHR: b"3", stat.S_IFBLK: b"4", stat.S_IFIFO: b"6"}
 _PREFIXES = (b"user.", b"trusted.", b"security.", b"system.")

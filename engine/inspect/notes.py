@@ -23,7 +23,7 @@ class Notes:
         """Counts one more file of a kind.
 
         Args:
-            what: The kind, as a sentence goes on after its number of files.
+            what: The kind.
             path: In the image, without leading slash.
             why: What is to be said of this file alone.
         """
@@ -35,12 +35,12 @@ class Notes:
     def fail(self, path: bytes, why: object) -> None:
         """Counts a file that could not be read whole, or not be made."""
         self.failed += 1
-        self.add("not copied, or not whole", path, str(why))
+        self.add("damaged or not to be made here", path, str(why))
 
     def lines(self) -> tuple[str, ...]:
         """Returns one line for each kind."""
         return tuple(
-            f"{count} {what}: {', '.join(self._first[what])}"
+            f"{what}: {', '.join(self._first[what])}"
             + (f" and {count - _FIRST} more" if count > _FIRST else "")
             for what, count in self._counts.items()
         )

@@ -1,0 +1,142 @@
+"""Files out of an image: to standard output, into a folder or into an archive."""
+
+from __future__ import annotations
+
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.cli import exits
+
+if TYPE_CHECKING:
+    from engine.inspect.extract import Extracted
+    from engine.inspect.reading import Filesystem, Node
+
+_LINE = re.compile(r"[^\n\t]+")
+
+
+def cat(filesystem: Filesystem, node: Node) -> int:
+    """Writes a file to standard output: its bytes, or to a terminal what can be shown of them.
+
+    Raises:
+        Refused: It is no regular file.
+    """
+    from engine.inspect.container import BadImage
+    from engine.inspect.report import text
+    from engine.problem import Problem, Refused
+
+    if not stat.S_ISREG(node.mode):
+        hint = "--extract copies directories" if stat.S_ISDIR(node.mode) else ""
+        what = f"/{text(node.path)} is no regular file ({stat.filemode(node.mode)})"
+        raise Refused([Problem("no-file", "error", "", what, hint)])
+    output = sys.stdout.buffer
+    pieces = _whole(filesystem, node)
+    try:
+        for data in _shown(pieces) if output.isatty() else pieces:
+            output.write(data)
+        output.flush()
+    except BadImage as error:
+        output.flush()
+        print(f"error: /{text(node.path)} is cut short: {error}", file=sys.stderr)
+        return exits.FAILED
+    return exits.DONE
+
+
+def extract_to(filesystem: Filesystem, node: Node, dest: Path) -> int:
+    """Copies a file or tree to `dest` and tells what was copied and what not.
+
+    Raises:
+        Refused: There is something at `dest`, or nothing can be made there.
+    """
+    from engine.cli.signals import cancellable
+    from engine.inspect.extract import ExtractFailed
+
+    try:
+        done = cancellable(_extracted(filesystem, node, dest))
+    except ExtractFailed as error:
+        print(f"error: {error}; nothing is left there", file=sys.stderr)
+        return exits.FAILED
+    if done is None:
+        print("cancelled: nothing is left there", file=sys.stderr)
+        return exits.CANCELLED
+    print(_summary(done, dest), file=sys.stderr)
+    for note in done.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if done.failed:
+        print(f"error: {done.failed} entries are missing or not whole", file=sys.stderr)
+    return exits.FAILED if done.failed else exits.DONE
+
+
+async def _extracted(filesystem: Filesystem, node: Node, dest: Path) -> Extracted:
+    """Copies in a thread; a cancel is passed on to it and waited for."""
+    import asyncio
+    import threading
+
+    from engine.inspect.extract import extract
+
+    stop = threading.Event()
+    work = asyncio.ensure_future(
+        asyncio.to_thread(
+            extract, filesystem, node, dest, progress=_progress(), cancelled=stop.is_set
+        )
+    )
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([work])
+        work.exception()  # seen: how the thread ended matters to nobody
+        raise
+
+
+def _progress() -> Callable[[int, int], None] | None:
+    """Returns what shows progress on one line of a terminal, or None without one."""
+    from engine.units import human
+
+    if not sys.stderr.isatty():
+        return None
+
+    def show(entries: int, size: int) -> None:
+        print(f"\r\033[K{entries} entries, {human(size)}", end="\r", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _summary(done: Extracted, dest: Path) -> str:
+    from engine.units import human
+
+    return (
+        f"{dest}: files {done.files}, directories {done.directories}, symlinks {done.links}, "
+        f"data {human(done.bytes)} ({done.bytes} bytes)"
+    )
+
+
+def _whole(filesystem: Filesystem, node: Node) -> Iterator[bytes]:
+    """Yields a file from its first byte to its last, holes as zeros."""
+    from engine.pipeline.sparse import zeros
+
+    at = 0
+    for offset, data in filesystem.data(node):
+        yield from zeros(offset - at)
+        yield data
+        at = offset + len(data)
+    yield from zeros(node.size - at)
+
+
+def _shown(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields text with everything escaped that a terminal would act on."""
+    import codecs
+
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    for piece in pieces:
+        yield _escaped(decoder.decode(piece)).encode()
+    yield _escaped(decoder.decode(b"", final=True)).encode()
+
+
+def _escaped(text: str) -> str:
+    from engine.problem import printable
+
+    return _LINE.sub(lambda kept: printable(kept[0]), text)
