@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 
 from engine.compare.regions import Region, RegionMap
-from engine.inspect.ext import ExtFilesystem, has_backup
+from engine.inspect.ext import ExtFilesystem
 from engine.inspect.reading import BadFilesystem, Node, walk
 from engine.inspect.report import text
 
@@ -37,15 +37,13 @@ def regions(ext: ExtFilesystem, start: int, where: str) -> Iterator[Region]:
 
     yield Region(start, start + _SUPERBLOCK, f"{where}, boot block")
     yield Region(start + 1024, start + 1024 + _SUPERBLOCK, f"{where}, superblock")
-    first = ext.first_block
-    descriptor_blocks = -(-ext.groups * ext.descriptor_size // unit)
+    own = {ext.layout.place(group)[0] for group in range(ext.groups)}
     for group in range(ext.groups):
-        at = first + group * ext.blocks_per_group
-        if group and has_backup(ext, group):
-            yield region(at, 1, f"backup superblock of group {group}")
-            yield region(at + 1, descriptor_blocks, f"backup group descriptors of group {group}")
-        elif group == 0:
-            yield region(at + 1, descriptor_blocks, "group descriptors")
+        if group and ext.layout.has_superblock(group):
+            yield region(ext.layout.start(group), 1, f"backup superblock of group {group}")
+        for block in ext.layout.descriptors(group):
+            what = "group descriptors"
+            yield region(block, 1, what if block in own else f"backup {what} of group {group}")
         block_bitmap, inode_bitmap, _ = ext.tables(group)
         yield region(block_bitmap, 1, f"block bitmap of group {group}")
         yield region(inode_bitmap, 1, f"inode bitmap of group {group}")

@@ -11,25 +11,26 @@ import struct
 import uuid
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 
+from engine.inspect import extattr
+from engine.inspect.extgroups import groups
 from engine.inspect.reading import BadFilesystem, Node, Window
 
 _MAGIC = 0xEF53
 _EXTENT_MAGIC = 0xF30A
-_XATTR_MAGIC = 0xEA020000
-_FILETYPE, _EXTENTS_FEATURE, _WIDE, _INLINE = 0x2, 0x40, 0x80, 0x8000
-_EXTENTS_FLAG, _INLINE_FLAG = 0x80000, 0x10000000
+_EXTENTS_FEATURE, _WIDE, _JOURNAL_DEVICE = 0x40, 0x80, 0x8
+_EXTENTS_FLAG, _ATTRIBUTE_FLAG, _INLINE_FLAG = 0x80000, 0x200000, 0x10000000
 _ROOT = 2
 _DIRECTORY, _LINK, _REGULAR = 0o040000, 0o120000, 0o100000
 _CHARACTER, _BLOCK = 0o020000, 0o060000
-_PREFIXES = {0: b"", 1: b"user.", 4: b"trusted.", 6: b"security.", 7: b"system."}
-_ACLS = {2: b"system.posix_acl_access", 3: b"system.posix_acl_default"}
-_SPARSE_SUPER = 0x1
 _MAX_DEPTH = 5
 _MAX_EXTENTS = 1 << 20
 _MAX_DIRECTORY = 1 << 30
 _MAX_NAMES = 1 << 22
 """Of one directory; they are sorted in memory."""
+_MAX_ATTRIBUTES = 1 << 18
+"""Bytes of all values of one inode."""
 _PIECE = 1 << 22
 _SUPERBLOCK_AT = 1024
 
@@ -50,6 +51,8 @@ class ExtFilesystem:
         compatible, self._incompatible, read_only = struct.unpack_from("<III", raw, 0x5C)
         self.features = (compatible, self._incompatible, read_only)
         self.inode_size = struct.unpack_from("<H", raw, 0x58)[0] if revision else 128
+        if self._incompatible & _JOURNAL_DEVICE:
+            raise BadFilesystem("the journal of another file system")
         if log > 6 or not self.blocks_per_group or not self.inodes_per_group:
             raise BadFilesystem(f"superblock: block size 2^{10 + log}, impossible groups")
         self.block_size = 1024 << log
@@ -59,7 +62,12 @@ class ExtFilesystem:
         self.descriptor_size = max(struct.unpack_from("<H", raw, 0xFE)[0], 32) if wide else 32
         if not 128 <= self.inode_size <= self.block_size or self.descriptor_size > 1024:
             raise BadFilesystem(f"superblock: inodes of {self.inode_size} bytes")
-        self.groups = -(-(self.blocks - self.first_block) // self.blocks_per_group)
+        self.layout = groups(
+            raw, blocks=self.blocks, block=self.block_size, descriptor=self.descriptor_size
+        )
+        self.groups = self.layout.count
+        if self.blocks_per_group > 8 * self.block_size * self.layout.ratio:
+            raise BadFilesystem(f"superblock: groups of {self.blocks_per_group} blocks")
         self.size = self.blocks * self.block_size
         self.free_blocks = free
         self.label = raw[0x78:0x88].partition(b"\0")[0].decode("utf-8", "replace")
@@ -96,19 +104,22 @@ class ExtFilesystem:
         """Returns a group's descriptor."""
         if not 0 <= group < self.groups:
             raise BadFilesystem(f"group {group} of {self.groups}")
-        table = (self.first_block + 1) * self.block_size
-        at, inside = divmod(group * self.descriptor_size, self.block_size)
-        block = self._block(table // self.block_size + at)
-        return block[inside : inside + self.descriptor_size]
+        block, inside = self.layout.place(group)
+        return self._block(block)[inside : inside + self.descriptor_size]
 
     def raw_inode(self, number: int) -> bytes:
         """Returns an inode as it stands in its table."""
+        block, inside = divmod(self.inode_place(number), self.block_size)
+        return self._block(block)[inside : inside + self.inode_size]
+
+    def inode_place(self, number: int) -> int:
+        """Returns where in the window an inode begins."""
         if not 1 <= number <= self.inodes:
             raise BadFilesystem(f"inode {number} of {self.inodes}")
         group, index = divmod(number - 1, self.inodes_per_group)
         _, _, table = self.tables(group)
         at, inside = divmod(index * self.inode_size, self.block_size)
-        return self._block(table + at)[inside : inside + self.inode_size]
+        return int((table + at) * self.block_size + inside)
 
     def node(self, number: int, path: bytes) -> Node:
         """Returns an inode as a node.
@@ -132,10 +143,16 @@ class ExtFilesystem:
         area = raw[40:100]
         target = b""
         extents: tuple[tuple[int, int, int], ...] = ()
+        inside = tuple(extattr.in_inode(raw, 128 + extra_size))
         if kind == _LINK and size < 60 and not flags & _EXTENTS_FLAG:
             target = area[:size]
-        elif kind in {_REGULAR, _DIRECTORY, _LINK} and not flags & _INLINE_FLAG:
-            extents = tuple(self._pieces(area, flags, size))
+        elif kind in {_REGULAR, _DIRECTORY, _LINK}:
+            if flags & _INLINE_FLAG:
+                at = self.inode_place(number)
+                pieces = extattr.inline_data(inside, size, folder=kind == _DIRECTORY)
+                extents = tuple((offset, at + place, length) for offset, place, length in pieces)
+            else:
+                extents = tuple(self._pieces(area, flags, size))
             if kind == _LINK:
                 target = self._gather(extents, min(size, 4096))
         rdev = _device(area) if kind in {_CHARACTER, _BLOCK} else 0
@@ -144,7 +161,7 @@ class ExtFilesystem:
             size=size if kind in {_REGULAR, _LINK, _DIRECTORY} else 0,
             mtime_ns=(mtime + ((extra & 3) << 32)) * 1_000_000_000 + (extra >> 2),
             links=links, inode=number, target=target, rdev=rdev, extents=extents,
-            xattrs=tuple(sorted(self._xattrs(raw, extra_size, acl_low | acl_high << 32))),
+            xattrs=tuple(sorted(self._xattrs(raw, inside, acl_low | acl_high << 32))),
         )  # fmt: skip
 
     def _tables(self, group: int) -> tuple[int, int, int]:
@@ -238,7 +255,7 @@ class ExtFilesystem:
         names = 0
         for offset, place, length in node.extents:
             for start in range(0, min(length, node.size - offset), self.block_size):
-                block = self._window.read(place + start, self.block_size)
+                block = self._window.read(place + start, min(length - start, self.block_size))
                 at = 0
                 while at + 8 <= len(block):
                     inode, span, name_length = struct.unpack_from("<IHB", block, at)
@@ -256,7 +273,10 @@ class ExtFilesystem:
                     at += span
 
     def _pieces(self, area: bytes, flags: int, size: int) -> Iterator[tuple[int, int, int]]:
-        runs = self._extent_runs(area) if flags & _EXTENTS_FLAG else self._mapped_runs(area, size)
+        if flags & _EXTENTS_FLAG:
+            runs = self._extent_runs(area)
+        else:
+            runs = _joined(self._mapped_blocks(area, size))
         unit = self.block_size
         taken = 0
         for count, (logical, physical, length) in enumerate(runs):
@@ -294,7 +314,7 @@ class ExtFilesystem:
                 if length <= 32768:
                     yield logical, low | high << 32, length
 
-    def _mapped_runs(self, area: bytes, size: int) -> Iterator[tuple[int, int, int]]:
+    def _mapped_blocks(self, area: bytes, size: int) -> Iterator[tuple[int, int]]:
         total = -(-size // self.block_size)
         pointers = struct.unpack("<15I", area)
         per_block = self.block_size // 4
@@ -305,7 +325,7 @@ class ExtFilesystem:
             for at, number in self._leaves(block, depth, logical, seen):
                 if at >= total:
                     return
-                yield at, number, 1
+                yield at, number
             logical += per_block**depth
 
     def _leaves(
@@ -322,41 +342,45 @@ class ExtFilesystem:
         for index, below in enumerate(pointers):
             yield from self._leaves(below, depth - 1, logical + index * step, seen)
 
-    def _xattrs(self, raw: bytes, extra: int, block: int) -> Iterator[tuple[bytes, bytes]]:
-        start = 128 + extra
-        if len(raw) > start + 4 and struct.unpack_from("<I", raw, start)[0] == _XATTR_MAGIC:
-            yield from self._attributes(raw[start + 4 :], 0)
+    def _xattrs(
+        self, raw: bytes, inside: tuple[extattr.Attribute, ...], block: int
+    ) -> Iterator[tuple[bytes, bytes]]:
+        found = [(each, raw) for each in inside if each.name != extattr.INLINE_DATA]
         if block:
             data = self._block(block)
-            if struct.unpack_from("<I", data)[0] != _XATTR_MAGIC:
+            if struct.unpack_from("<I", data)[0] != extattr.MAGIC:
                 raise BadFilesystem(f"attribute block {block} has no magic")
-            yield from self._attributes(data, 32)
+            found += [(each, data) for each in extattr.attributes(data, extattr.BLOCK_HEADER)]
+        if sum(each.size for each, _ in found) > _MAX_ATTRIBUTES:
+            raise BadFilesystem(f"attributes of more than {_MAX_ATTRIBUTES} bytes")
+        for each, area in found:
+            stored = area[each.place : each.place + each.size]
+            if each.inode:
+                stored = self._value_of(each.inode, each.size)
+            yield each.name, each.value(stored)
 
-    def _attributes(self, area: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
-        while at + 16 <= len(area) and area[at : at + 4] != b"\0\0\0\0":
-            length, index, offset, inode, size, _ = struct.unpack_from("<BBHIII", area, at)
-            name = area[at + 16 : at + 16 + length]
-            if inode or offset + size > len(area):
-                raise BadFilesystem(f"attribute {name!r}: {size} bytes at {offset}")
-            value = area[offset : offset + size]
-            if index in _ACLS:
-                yield _ACLS[index], _acl(value)
-            else:
-                yield _PREFIXES.get(index, b"?%d." % index) + name, value
-            at += 16 + (length + 3 & ~3)
+    def _value_of(self, number: int, size: int) -> bytes:
+        """Returns an attribute's value that has an inode of its own."""
+        raw = self.raw_inode(number)
+        flags = struct.unpack_from("<I", raw, 32)[0]
+        if not flags & _ATTRIBUTE_FLAG:
+            raise BadFilesystem(f"inode {number} holds no attribute")
+        pieces = islice(self._pieces(raw[40:100], flags, size), size // 1024 + 1)
+        return self._gather(tuple(pieces), size)
 
 
-def has_backup(ext: ExtFilesystem, group: int) -> bool:
-    """Whether a group begins with a copy of superblock and descriptors (sparse_super)."""
-    if not ext.features[2] & _SPARSE_SUPER or group <= 1:
-        return True
-    for base in (3, 5, 7):
-        power = base
-        while power < group:
-            power *= base
-        if power == group:
-            return True
-    return False
+def _joined(blocks: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Yields runs (logical, physical, length) of blocks (logical, physical)."""
+    first = place = count = 0
+    for logical, physical in blocks:
+        if count and (logical, physical) == (first + count, place + count):
+            count += 1
+            continue
+        if count:
+            yield first, place, count
+        first, place, count = logical, physical, 1
+    if count:
+        yield first, place, count
 
 
 def _device(area: bytes) -> int:
@@ -365,18 +389,3 @@ def _device(area: bytes) -> int:
     if old:
         return os.makedev(old >> 8 & 0xFF, old & 0xFF)
     return os.makedev(new >> 8 & 0xFFF, new & 0xFF | new >> 12 & 0xFFF00)
-
-
-def _acl(value: bytes) -> bytes:
-    """Converts an ACL from ext's form to the one of getxattr(2) (linux/posix_acl_xattr.h)."""
-    entries = [struct.pack("<I", 2)]
-    at = 4
-    while at + 4 <= len(value):
-        tag, permissions = struct.unpack_from("<HH", value, at)
-        at += 4
-        identity = 0xFFFFFFFF
-        if tag in {0x02, 0x08}:
-            identity = struct.unpack_from("<I", value.ljust(at + 4, b"\0"), at)[0]
-            at += 4
-        entries.append(struct.pack("<HHI", tag, permissions, identity))
-    return b"".join(entries)

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from engine.inspect.container import BadImage
-from engine.inspect.ext import ExtFilesystem, has_backup
+from engine.inspect.ext import ExtFilesystem
 from engine.inspect.fat import FatFilesystem
 from engine.inspect.image import Image, Part
 
@@ -66,19 +66,22 @@ def _runs(numbers: Iterator[int]) -> Iterator[tuple[int, int]]:
 
 
 def _free_blocks(ext: ExtFilesystem) -> Iterator[int]:
-    metadata = _placed_metadata(ext)
+    ratio = ext.layout.ratio
+    metadata = {block // ratio for block in _placed_metadata(ext)}
     for group in range(ext.groups):
         first = ext.first_block + group * ext.blocks_per_group
-        count = min(ext.blocks_per_group, ext.blocks - first)
+        end = min(first + ext.blocks_per_group, ext.blocks)
         (flags,) = struct.unpack_from("<H", ext.descriptor(group), _FLAGS_AT)
         if flags & _BLOCK_UNINIT:
-            used = _used_uninitialised(ext, group, first) | metadata
-            yield from (block for block in range(first, first + count) if block not in used)
+            copies = {block // ratio for block in _copies(ext, group)}
+            for block in range(first, end):
+                if block // ratio not in copies and block // ratio not in metadata:
+                    yield block
             continue
         bitmap = ext.block(ext.tables(group)[0])
-        for index in range(count):
+        for index, cluster in enumerate(range(first, end, ratio)):
             if not bitmap[index >> 3] >> (index & 7) & 1:
-                yield first + index
+                yield from range(cluster, min(cluster + ratio, end))
 
 
 def _placed_metadata(ext: ExtFilesystem) -> frozenset[int]:
@@ -91,10 +94,13 @@ def _placed_metadata(ext: ExtFilesystem) -> frozenset[int]:
     return frozenset(blocks)
 
 
-def _used_uninitialised(ext: ExtFilesystem, group: int, first: int) -> frozenset[int]:
-    """Returns the copies that a group without a bitmap of its own begins with."""
-    if group and not has_backup(ext, group):
-        return frozenset()
-    descriptors = -(-ext.groups * ext.descriptor_size // ext.block_size)
-    (reserved,) = struct.unpack_from("<H", ext.superblock, _RESERVED_GDT_AT)
-    return frozenset(range(first, first + 1 + descriptors + reserved))
+def _copies(ext: ExtFilesystem, group: int) -> Iterator[int]:
+    """Yields what a group without a bitmap of its own begins with."""
+    layout = ext.layout
+    copies = layout.descriptors(group)
+    if layout.has_superblock(group):
+        yield layout.start(group)
+    yield from copies
+    if layout.meta is None and copies:
+        (reserved,) = struct.unpack_from("<H", ext.superblock, _RESERVED_GDT_AT)
+        yield from range(copies.stop, copies.stop + reserved)
