@@ -13,20 +13,21 @@ import msgspec
 
 from engine.boot.architecture import RELEASE_BYTES, release_of
 from engine.boot.menu import MenuEntry, Origin, version_key
+from engine.boot.osrelease import release_fields
 from engine.boot.tree import children, data, read_text, regular
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
 from engine.manifest.manifest import Manifest
 from engine.problem import Problem
 
-_BOOTSPEC_LIMIT = 1 << 20
+BOOTSPEC_LIMIT = 1 << 20
 _BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BOOTSPEC_KEY = "org.nixos.bootspec.v1"
 _SPECIALISATION_KEY = "org.nixos.specialisation.v1"
-_SYSTEM_PROFILE = b"nix/var/nix/profiles/system"
+SYSTEM_PROFILE = b"nix/var/nix/profiles/system"
 # Names under which distributions install the initrd of a kernel /boot/vmlinuz-RELEASE.
-_INITRD_NAMES = ("initrd.img-{}", "initrd-{}", "initrd-{}.img", "initramfs-{}.img", "initramfs-{}")
-_MODULE_INITRD_NAMES = (b"initrd", b"initrd.img", b"initramfs.img")
+INITRD_NAMES = ("initrd.img-{}", "initrd-{}", "initrd-{}.img", "initramfs-{}.img", "initramfs-{}")
+MODULE_INITRD_NAMES = (b"initrd", b"initrd.img", b"initramfs.img")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,7 @@ class _Candidate:
 def os_release(manifest: Manifest) -> dict[str, str]:
     """Returns the fields of /etc/os-release or /usr/lib/os-release (os-release(5))."""
     text = read_text(manifest, b"etc/os-release") or read_text(manifest, b"usr/lib/os-release")
-    fields = {}
-    for line in (text or "").splitlines():
-        key, equals, value = line.strip().partition("=")
-        if equals and not key.startswith("#"):
-            fields[key] = value.strip("\"'")
-    return fields
+    return release_fields(text or "")
 
 
 def find(
@@ -138,7 +134,7 @@ def _from_modules(manifest: Manifest) -> Iterator[_Candidate]:
         if kernel is None:
             continue
         release = folder.name.decode("utf-8", "replace")
-        beside = (regular(manifest, folder.path + b"/" + n) for n in _MODULE_INITRD_NAMES)
+        beside = (regular(manifest, folder.path + b"/" + n) for n in MODULE_INITRD_NAMES)
         initrds = next(((e,) for e in beside if e is not None), ())
         yield _Candidate(
             release, kernel, initrds or _boot_initrds(manifest, release), "", "modules"
@@ -151,14 +147,14 @@ def _matching_initrds(manifest: Manifest, kernel: Entry) -> tuple[Entry, ...]:
 
 
 def _boot_initrds(manifest: Manifest, release: str) -> tuple[Entry, ...]:
-    for pattern in _INITRD_NAMES:
+    for pattern in INITRD_NAMES:
         entry = regular(manifest, b"boot/" + pattern.format(release).encode())
         if entry is not None:
             return (entry,)
     return ()
 
 
-class _Bootspec(msgspec.Struct, frozen=True, rename="camel"):
+class Bootspec(msgspec.Struct, frozen=True, rename="camel"):
     """The fields of a bootspec document that a menu needs (NixOS RFC 125)."""
 
     init: str
@@ -168,42 +164,45 @@ class _Bootspec(msgspec.Struct, frozen=True, rename="camel"):
     initrd: str = ""
 
 
-def _from_bootspec(manifest: Manifest, nix_system: str) -> Iterator[_Candidate]:
-    system = nix_system.encode().lstrip(b"/") or _SYSTEM_PROFILE
-    document = regular(manifest, system + b"/boot.json")
-    if document is None:
-        return
+def generations(document: bytes) -> Iterator[tuple[str, Bootspec]]:
+    """Yields what a boot.json describes: the system as "", then its specialisations by name.
+
+    It ends where the document makes no sense.
+    """
     try:
-        fields = msgspec.json.decode(
-            read(data(document), _BOOTSPEC_LIMIT), type=dict[str, msgspec.Raw]
-        )
-        yield from _generation(manifest, fields, "")
+        fields = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+        yield from _generation(fields, "")
         specialisations = msgspec.json.decode(
             fields.get(_SPECIALISATION_KEY, msgspec.Raw(b"{}")),
             type=dict[str, dict[str, msgspec.Raw]],
         )
         for name in sorted(specialisations):
-            yield from _generation(manifest, specialisations[name], name)
+            yield from _generation(specialisations[name], name)
     except _BAD_JSON:
         return
 
 
-def _generation(
-    manifest: Manifest, fields: dict[str, msgspec.Raw], specialisation: str
-) -> Iterator[_Candidate]:
+def _generation(fields: dict[str, msgspec.Raw], name: str) -> Iterator[tuple[str, Bootspec]]:
     raw = fields.get(_BOOTSPEC_KEY)
-    if raw is None:
+    if raw is not None:
+        yield name, msgspec.json.decode(raw, type=Bootspec)
+
+
+def _from_bootspec(manifest: Manifest, nix_system: str) -> Iterator[_Candidate]:
+    system = nix_system.encode().lstrip(b"/") or SYSTEM_PROFILE
+    document = regular(manifest, system + b"/boot.json")
+    if document is None:
         return
-    spec = msgspec.json.decode(raw, type=_Bootspec)
-    kernel = regular(manifest, spec.kernel.encode())
-    if kernel is None:
-        return
-    initrd = regular(manifest, spec.initrd.encode()) if spec.initrd else None
-    options = " ".join((f"init={spec.init}", *spec.kernel_params))
-    title = spec.label or "NixOS"
-    yield _Candidate(
-        specialisation, kernel, (initrd,) if initrd else (), options, "bootspec", title
-    )
+    for specialisation, spec in generations(read(data(document), BOOTSPEC_LIMIT)):
+        kernel = regular(manifest, spec.kernel.encode())
+        if kernel is None:
+            continue
+        initrd = regular(manifest, spec.initrd.encode()) if spec.initrd else None
+        options = " ".join((f"init={spec.init}", *spec.kernel_params))
+        yield _Candidate(
+            specialisation, kernel, (initrd,) if initrd else (), options, "bootspec",
+            spec.label or "NixOS",
+        )  # fmt: skip
 
 
 def _no_kernel() -> Problem:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from engine.units import human
+
+_KINDS = {
+    "type1": "type 1 entry",
+    "uki": "unified kernel image",
+    "grub": "GRUB menu",
+    "kernel": "kernel with EFI stub",
+}
 
 
 def image_lines(report: dict[str, Any]) -> list[str]:
@@ -31,8 +39,57 @@ def image_lines(report: dict[str, Any]) -> list[str]:
     if "filesystem" in report:
         lines += ["", *_filesystem_lines(report["filesystem"])]
     lines += _section("boot loaders", [f"{x['where']}: {x['name']}" for x in report["loaders"]])
+    lines += _section("system", [_system_line(system) for system in report["system"]])
+    lines += _section("kernels", [line for x in report["kernels"] for line in _kernel_lines(x)])
+    entries = report["boot_entries"]
+    lines += _section("boot entries", [line for x in entries for line in _entry_lines(x)])
+    boots = report["boots"].items()
+    lines += _section("would boot", [line for name, x in boots for line in _boot_lines(name, x)])
     lines += _section("findings", report["findings"])
     return lines
+
+
+def _system_line(system: dict[str, Any]) -> str:
+    return f"{system['where']}: {system['pretty_name']}"
+
+
+def _kernel_lines(kernel: dict[str, Any]) -> Iterator[str]:
+    yield f"{kernel['where']}: {kernel['path']}"
+    known = (kernel["version"], kernel["architecture"], human(kernel["bytes"]))
+    yield f"  {', '.join(filter(None, known))}"
+    if kernel["initrd"]:
+        yield f"  initrd  {kernel['initrd']}"
+
+
+def _entry_lines(entry: dict[str, Any]) -> Iterator[str]:
+    yield f"{_heading(entry)}{' (default)' if entry['default'] else ''}"
+    yield f"  {entry['where']}, {_KINDS[entry['kind']]}"
+    yield from _files_of(entry)
+    for path in entry["missing"]:
+        yield f"  missing {path}"
+
+
+def _files_of(entry: dict[str, Any]) -> Iterator[str]:
+    # A program that is its own entry is named already, by where it stands.
+    if not entry["where"].endswith(f": {entry['linux']}"):
+        yield f"  linux   {entry['linux']}"
+    for path in entry["initrd"]:
+        yield f"  initrd  {path}"
+    if entry["options"]:
+        yield f"  options {entry['options']}"
+
+
+def _heading(entry: dict[str, Any]) -> str:
+    title, version = entry["title"], entry["version"]
+    return title if not version or version in title else f"{title}, {version}"
+
+
+def _boot_lines(firmware: str, boot: dict[str, Any]) -> Iterator[str]:
+    entry = boot["entry"]
+    says = {"yes": _heading(entry) if entry else "", "no": f"no: {boot['why_not']}"}
+    yield f"{firmware.upper()}: {says.get(boot['starts'], 'not known')}"
+    yield from (f"  {step}" for step in boot["chain"])
+    yield from (f"  note: {note}" for note in boot["notes"])
 
 
 def _filesystem_lines(filesystem: dict[str, Any] | None) -> list[str]:

@@ -18,6 +18,9 @@ _LONG_NAME, _VOLUME, _FOLDER, _READ_ONLY = 0x0F, 0x08, 0x10, 0x01
 _MAX_CLUSTERS = 1 << 28
 _MAX_FOLDER = 1 << 21  # 65,536 entries
 _TABLE_PIECE = 1 << 16
+_STATE_AT = {12: 0x25, 16: 0x25, 32: 0x41}
+_DIRTY = 0x01
+_CLEAN_SHUTDOWN = {16: 0x8000, 32: 0x0800_0000}
 _KINDS = ((4085, 12), (65525, 16), (_MAX_CLUSTERS, 32))
 
 
@@ -65,6 +68,19 @@ class FatFilesystem:
     def free(self) -> int:
         """Bytes in free clusters, counted in the first table."""
         return sum(1 for _ in self.free_clusters()) * self.block_size
+
+    @property
+    def clean(self) -> bool:
+        """Whether it was unmounted cleanly: by the boot sector's flag, and by the table's.
+
+        The specification has the flag in the table's second entry, but for FAT12; Linux and
+        Windows keep another in a byte of the boot sector that was once reserved (Linux,
+        fs/fat/inode.c).
+        """
+        if self.boot_sector[_STATE_AT[self.bits]] & _DIRTY:
+            return False
+        flag = _CLEAN_SHUTDOWN.get(self.bits, 0)
+        return not flag or bool(self._entry(1) & flag)
 
     def free_clusters(self) -> Iterator[int]:
         """Yields the free clusters, rising, as the first table has them."""

@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
+from engine.inspect.booting.boot import Boot
+from engine.inspect.booting.entry import BootEntry
 from engine.inspect.ext import ExtFilesystem
 from engine.inspect.fat import FatFilesystem
 from engine.inspect.image import Image, Part
-from engine.inspect.loaders import find_loaders
 from engine.inspect.reading import Node
-from engine.plan.placement import (
-    BIOS_BOOT_TYPE,
-    ESP_TYPE,
-    LINUX_TYPE,
-    MBR_LINUX_TYPE,
-    ROOT_TYPES,
-)
+from engine.inspect.roles import role_of
+from engine.inspect.survey import Survey, survey
+from engine.problem import printable
 
 SCHEMA = 1
 
-_BOOT_TYPE = "BC13C2FF-59E6-4262-A352-B275FD6F7172"
-"""XBOOTLDR of the Discoverable Partitions Specification, which no layout of ours has."""
-
-_ROLES: Mapping[str, str] = MappingProxyType(
-    {
-        ESP_TYPE: "esp",
-        "0xef": "esp",
-        BIOS_BOOT_TYPE: "bios-boot",
-        _BOOT_TYPE: "boot",
-        MBR_LINUX_TYPE: "root",
-        **dict.fromkeys((LINUX_TYPE, *ROOT_TYPES.values()), "root"),
-    }
-)
 _FLAGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"esp": ("boot", "esp"), "bios-boot": ("bios_grub",)}
 )
@@ -53,7 +38,12 @@ _KINDS: Mapping[int, str] = MappingProxyType(
 
 
 def image_report(image: Image) -> dict[str, Any]:
-    """Returns table, partitions, file systems and boot loaders of an image."""
+    """Returns all there is to say of an image: `docs/commands.md` lists the keys.
+
+    It reads what it needs to, and runs nothing. What cannot be read is a finding.
+    """
+    told: dict[str, None] = {}
+    found = survey(image, told.setdefault)
     table = image.table
     partitions = [part for part in image.parts if part.partition is not None]
     report: dict[str, Any] = {
@@ -72,13 +62,65 @@ def image_report(image: Image) -> dict[str, Any]:
     }
     if table.kind == "none" and image.parts:
         report["filesystem"] = _filesystem(image.parts[0])
-    report["loaders"] = [
-        {"where": loader.where, "name": loader.name} for loader in find_loaders(image)
-    ]
-    troubles = [f"{part.name}: {part.trouble}" for part in image.parts if part.trouble]
-    filesystems = [finding for part in image.parts for finding in _filesystem_findings(part)]
-    report["findings"] = [*table.findings, *troubles, *filesystems]
-    return report
+    troubles = (f"{part.name}: {part.trouble}" for part in image.parts if part.trouble)
+    filesystems = (finding for part in image.parts for finding in _filesystem_findings(part))
+    report |= _survey(found)
+    report["findings"] = [*table.findings, *troubles, *filesystems, *told]
+    return cast("dict[str, Any]", _shown(report))
+
+
+def _survey(found: Survey) -> dict[str, Any]:
+    return {
+        "loaders": [{"where": loader.where, "name": loader.name} for loader in found.loaders],
+        "system": [asdict(system) for system in found.systems],
+        "kernels": [
+            {
+                "where": kernel.where,
+                "path": kernel.path,
+                "version": kernel.version,
+                "architecture": kernel.architecture,
+                "initrd": kernel.initrd,
+                "bytes": kernel.size,
+            }
+            for kernel in found.kernels
+        ],
+        "boot_entries": [
+            {**_entry(entry), "default": entry in found.defaults} for entry in found.entries
+        ],
+        "boots": {firmware: _boot(boot) for firmware, boot in found.boots.items()},
+    }
+
+
+def _entry(entry: BootEntry) -> dict[str, Any]:
+    return {
+        "where": entry.where,
+        "kind": entry.kind,
+        "title": entry.title,
+        "version": entry.version,
+        "linux": entry.linux,
+        "initrd": list(entry.initrd),
+        "options": entry.options,
+        "missing": list(entry.missing),
+    }
+
+
+def _boot(boot: Boot) -> dict[str, Any]:
+    return {
+        "starts": boot.starts,
+        "chain": list(boot.chain),
+        "entry": _entry(boot.entry) if boot.entry is not None else None,
+        "why_not": boot.why_not or None,
+        "notes": list(boot.notes),
+    }
+
+
+def _shown(value: object) -> object:
+    """Returns a part of a report with every text in it printable."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: _shown(each) for key, each in value.items()}
+    return [_shown(each) for each in value] if isinstance(value, list) else value
 
 
 def _filesystem_findings(part: Part) -> Iterator[str]:
@@ -90,14 +132,14 @@ def _filesystem_findings(part: Part) -> Iterator[str]:
             f"{part.name}: the {filesystem.type} file system of {filesystem.size} bytes is larger "
             f"than the {part.window.size} bytes it lies in; no kernel mounts it"
         )
-    if isinstance(filesystem, ExtFilesystem) and not filesystem.clean:
+    if not filesystem.clean:
         yield f"{part.name}: the {filesystem.type} file system was not unmounted cleanly"
 
 
 def _partition(part: Part, sector_size: int) -> dict[str, Any]:
     partition = part.partition
     assert partition is not None
-    role = _ROLES.get(partition.type, "other")
+    role = role_of(partition.type)
     flags = _FLAGS.get(role, ()) or (("boot",) if partition.active else ())
     return {
         "number": partition.number,
@@ -124,12 +166,12 @@ def _filesystem(part: Part) -> dict[str, Any] | None:
         "bytes": filesystem.size,
         "block_size": filesystem.block_size,
         "free_bytes": filesystem.free,
+        "clean": filesystem.clean,
     }
     if isinstance(filesystem, ExtFilesystem):
         report["blocks"] = filesystem.blocks
         report["inodes"] = filesystem.inodes
         report["free_inodes"] = filesystem.free_inodes
-        report["clean"] = filesystem.clean
     if isinstance(filesystem, FatFilesystem):
         report["blocks"] = filesystem.clusters
         report["fat_bits"] = filesystem.bits
@@ -160,11 +202,7 @@ def node_report(node: Node) -> dict[str, Any]:
 
 def text(raw: bytes) -> str:
     """Returns bytes as printable text, what is no UTF-8 and no print as escapes."""
-    decoded = raw.decode("utf-8", "backslashreplace")
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in decoded
-    )
+    return printable(raw.decode("utf-8", "backslashreplace"))
 
 
 def when(nanoseconds: int) -> str:

@@ -1,0 +1,1 @@
+"""What an image would boot, read off it without running anything of it."""

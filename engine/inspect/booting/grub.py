@@ -1,0 +1,130 @@
+"""GRUB's menus in an image: where they are, and which files their entries name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.inspect.booting.entry import BootEntry, Menu, missing, obstacle
+from engine.inspect.booting.grubcfg import GrubConfig, GrubEntry, GrubPath, parse
+from engine.inspect.files import Files, absolute
+
+# Where GRUB's installers put it: in the root file system, in one for /boot, on an ESP.
+MENUS = (
+    b"boot/grub/grub.cfg", b"boot/grub2/grub.cfg", b"grub/grub.cfg", b"grub2/grub.cfg",
+)  # fmt: skip
+_VENDORS = b"EFI"
+_MAX_MENU = 1 << 18
+_MAX_STEPS = 4
+_NUMBER = re.compile(r"(?:hd\d+)?,(?:gpt|msdos)?(\d{1,4})")
+_ENVIRONMENT = "grubenv"
+
+
+@dataclass(frozen=True, slots=True)
+class GrubMenu:
+    """A grub.cfg's menu.
+
+    Attributes:
+        where: The partition and path of the file.
+        on_esp: Whether it is where only GRUB for UEFI looks.
+    """
+
+    where: str
+    on_esp: bool
+    menu: Menu
+
+
+def grub_menus(everywhere: Sequence[Files]) -> list[GrubMenu]:
+    """Returns the menus of an image; a file that only leads to another has that one's."""
+    found = []
+    for files in everywhere:
+        with files.tolerant():
+            vendors = [node.path + b"/grub.cfg" for node in files.listed(_VENDORS)]
+            for path in (*vendors, *MENUS):
+                if files.has(path):
+                    menu = _menu(everywhere, files, path)
+                    found.append(GrubMenu(files.where(path), path in vendors, menu))
+    return found
+
+
+def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
+    config = GrubConfig((), None, (), ())
+    notes: list[str] = []
+    for _ in range(_MAX_STEPS):
+        config = parse(files.text(path, _MAX_MENU) or "", _environment(files, path))
+        others = [
+            (home, absolute(other.path))
+            for other in config.others
+            if (home := _home(everywhere, files, other)) is not None and home.has(other.path)
+        ]
+        if config.items or not others:
+            notes += [f"commands of {home.where(other)} are not read" for home, other in others]
+            break
+        files, path = others[0][0], others[0][1].encode("utf-8", "surrogateescape")
+        notes.append(f"leads to {files.where(path)}")
+    where = files.where(path)
+    entries = {
+        item.place: _entry(everywhere, files, where, item)
+        for item in config.items
+        if not item.submenu
+    }
+    if config.computed:
+        notes.append(
+            f"{where} computes what only running it would tell: {', '.join(config.computed[:8])}"
+        )
+    if config.default is not None:
+        default = entries[config.default.place]
+        return Menu(tuple(entries.values()), default, tuple(notes), obstacle(default))
+    why_not = "" if config.computed else f"{where} has no entry that starts by itself"
+    return Menu(tuple(entries.values()), None, tuple(notes), why_not)
+
+
+def _environment(files: Files, path: bytes) -> dict[str, str]:
+    """Returns the variables that GRUB has when it reads a grub.cfg, with those of grubenv."""
+    folder = absolute(path.rpartition(b"/")[0])
+    text = files.text(f"{folder}/{_ENVIRONMENT}") or ""
+    lines = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    saved = {name: value for name, equals, value in lines if equals}
+    # An empty value is what a variable has that nothing sets.
+    usual = dict.fromkeys(("saved_entry", "next_entry", "prev_saved_entry"), "")
+    # "()" is the device that the file was read from.
+    here = f"(){folder}"
+    return {**usual, **saved, "root": "", "prefix": here, "config_directory": here}
+
+
+def _entry(everywhere: Sequence[Files], own: Files, where: str, item: GrubEntry) -> BootEntry:
+    named = [path for path in (item.linux, *item.initrd) if path is not None]
+    gone: list[str] = []
+    for path in named:
+        home = _home(everywhere, own, path)
+        if home is not None:
+            gone += missing(home, (absolute(path.path),))
+    for each in gone:
+        own.say(f'{where} names {each} in "{item.title}", which is not there')
+    return BootEntry(
+        kind="grub", where=where, title=item.title,
+        linux=absolute(item.linux.path) if item.linux else "",
+        initrd=tuple(absolute(path.path) for path in item.initrd), options=item.options,
+        missing=tuple(gone), home=_home(everywhere, own, item.linux) if item.linux else None,
+    )  # fmt: skip
+
+
+def _home(everywhere: Sequence[Files], own: Files, path: GrubPath) -> Files | None:
+    """Returns the files that a path of GRUB's leads into, or None where that is not told."""
+    if not path.device:
+        return own
+    return next((files for files in everywhere if _is(files, path.device)), None)
+
+
+def _is(files: Files, device: str) -> bool:
+    kind, _, name = device.partition(":")
+    if kind == "uuid":
+        return files.filesystem.uuid.lower() == name.lower()
+    if kind == "label":
+        return files.filesystem.label == name
+    if kind == "file":
+        return files.has(name)
+    number = _NUMBER.fullmatch(device)
+    partition = files.part.partition
+    return number is not None and partition is not None and partition.number == int(number[1])

@@ -1,0 +1,123 @@
+"""What UEFI firmware would start from an image that it knows no boot variable for.
+
+Source: UEFI specification 2.10, section 3.5.1.1, "Removable Media Boot Behavior".
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.inspect.booting.boot import Boot, from_grub, from_menu, not_started
+from engine.inspect.booting.entry import BootEntry
+from engine.inspect.booting.grub import GrubMenu
+from engine.inspect.booting.systemd import systemd_menu
+from engine.inspect.booting.type1 import Listed
+from engine.inspect.booting.uki import is_uki, read_uki
+from engine.inspect.files import Files
+from engine.inspect.loaders import Loader
+from engine.inspect.pefile import Program, program
+from engine.inspect.reading import BadFilesystem, Node
+
+FOLDER = b"EFI/BOOT"
+_REMOVABLE = re.compile(rb"boot(x64|aa64|ia32|arm|riscv64|loongarch64)\.efi", re.IGNORECASE)
+# The machine type of the PE headers, by EFI's name of the architecture; the usual ones first.
+_MACHINES = {
+    "x64": 0x8664, "aa64": 0xAA64, "ia32": 0x014C, "arm": 0x01C2, "riscv64": 0x5064,
+    "loongarch64": 0x6264,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What of an image its loaders for UEFI choose from.
+
+    Attributes:
+        loaders: By where they are.
+        entries: What systemd-boot reads, of all partitions that it looks at.
+        menus: GRUB's.
+    """
+
+    loaders: Mapping[str, Loader]
+    entries: Sequence[Listed]
+    menus: list[GrubMenu]
+
+
+def uefi_boot(esps: Sequence[Files], found: Found) -> Boot:
+    """Returns what the firmware would start from the EFI system partitions.
+
+    Raises:
+        BadImage: A file system is damaged.
+    """
+    for name in _MACHINES:
+        for files in esps:
+            for node in _programs(files, name):
+                return _started(files, node, name, found)
+    there = "; ".join(files.part.name for files in esps)
+    programs = [
+        where
+        for where, loader in found.loaders.items()
+        if loader.kind != "settings" and where.lower().endswith(".efi")
+    ]
+    tail = f"; only a boot variable could name {programs[0]}" if programs else ""
+    return not_started(f"{there} has no /EFI/BOOT/BOOT*.EFI{tail}")
+
+
+def _programs(files: Files, architecture: str) -> Iterator[Node]:
+    for node in files.listed(FOLDER):
+        name = _REMOVABLE.fullmatch(node.name)
+        if stat.S_ISREG(node.mode) and name and name[1].decode().lower() == architecture:
+            yield node
+
+
+def _started(files: Files, node: Node, architecture: str, found: Found) -> Boot:
+    """Returns what a program leads to."""
+    where = files.where(node.path)
+    loader = found.loaders.get(where, Loader(where, "EFI program", "other"))
+    step = f"{where}: {loader.name}"
+    try:
+        headers = program(files, node)
+    except BadFilesystem as error:
+        files.say(f"{files.part.name}: {error}")
+        return not_started(str(error)).behind(step)
+    if headers is None:
+        return not_started(f"{where} is no EFI program").behind(step)
+    if headers.machine != _MACHINES[architecture]:
+        return not_started(
+            f"{where} is for another machine: type {headers.machine:#x}, and its name asks for "
+            f"{_MACHINES[architecture]:#x}"
+        ).behind(step)
+    if loader.kind == "shim":
+        return _behind_shim(files, architecture, found).behind(step)
+    return _by_kind(files, node, headers, loader, architecture, found).behind(step)
+
+
+def _behind_shim(files: Files, architecture: str, found: Found) -> Boot:
+    path = FOLDER + f"/grub{architecture}.efi".encode()
+    node = files.regular(path)
+    if node is None:
+        return not_started(f"shim starts {files.where(path)}, which is not there")
+    loader = found.loaders.get(files.where(node.path))
+    if loader is not None and loader.kind == "shim":
+        return not_started(f"{loader.where} is shim again")
+    return _started(files, node, architecture, found)
+
+
+def _by_kind(
+    files: Files, node: Node, headers: Program, loader: Loader, architecture: str, found: Found
+) -> Boot:
+    if is_uki(headers):
+        return Boot("yes", entry=read_uki(files, node, headers).entry)
+    if loader.kind == "systemd-boot":
+        return from_menu(systemd_menu(files, found.entries, architecture))
+    if loader.kind == "grub":
+        return from_grub(found.menus)
+    if loader.kind == "kernel":
+        entry = BootEntry(
+            kind="kernel", where=loader.where, title=loader.name,
+            linux=loader.where.partition(": ")[2], home=files,
+        )  # fmt: skip
+        return Boot("yes", entry=entry)
+    return Boot("unknown", notes=("what it starts is not told here",))

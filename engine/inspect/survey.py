@@ -1,0 +1,132 @@
+"""What an image holds beyond tables and file systems: systems, kernels, and what would boot."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from engine.inspect.booting.bios import bios_boot
+from engine.inspect.booting.boot import Boot, Firmware, not_started
+from engine.inspect.booting.entry import BootEntry
+from engine.inspect.booting.grub import grub_menus
+from engine.inspect.booting.systemd import in_order
+from engine.inspect.booting.type1 import Listed, type1_entries
+from engine.inspect.booting.uefi import FOLDER, Found, uefi_boot
+from engine.inspect.booting.uki import unified_kernels
+from engine.inspect.container import BadImage
+from engine.inspect.files import Files, Say
+from engine.inspect.image import Image
+from engine.inspect.loaders import Loader, find_loaders
+from engine.inspect.roles import role_of
+from engine.inspect.system import Kernel, System, kernels, systems
+
+T = TypeVar("T")
+
+_UKIS = b"EFI/Linux"
+_ENTRIES = (b"loader/entries", b"boot/loader/entries")
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found, all of it by reading alone.
+
+    Attributes:
+        entries: What loaders offer, each menu in its own order.
+        defaults: Those of them that are started unasked.
+        boots: What each firmware would start.
+    """
+
+    loaders: tuple[Loader, ...]
+    systems: tuple[System, ...]
+    kernels: tuple[Kernel, ...]
+    entries: tuple[BootEntry, ...]
+    defaults: frozenset[BootEntry]
+    boots: dict[Firmware, Boot]
+
+
+def survey(image: Image, say: Say) -> Survey:
+    """Looks for systems, kernels, loaders and their entries.
+
+    Args:
+        image: The image.
+        say: Told what is wrong with it.
+    """
+    everywhere = [
+        Files(part, part.filesystem, say) for part in image.parts if part.filesystem is not None
+    ]
+    loaders = find_loaders(image, say)
+    listed = {files: _gathered(files, _listed) for files in everywhere}
+    esps = [files for files in everywhere if _starts_firmware(files, "esp")]
+    for_systemd = [
+        each for files in everywhere if _starts_firmware(files, "esp", "boot")
+        for each in listed[files]
+    ]  # fmt: skip
+    menus = grub_menus(everywhere)
+    boots: dict[Firmware, Boot] = {
+        "bios": _told(lambda: bios_boot(image, menus)),
+        "uefi": _told(
+            lambda: (
+                uefi_boot(esps, Found({x.where: x for x in loaders}, for_systemd, menus))
+                if esps
+                else not_started(_no_esp(image))
+            )
+        ),
+    }
+    others = (each for found in listed.values() for each in found if each not in for_systemd)
+    removable = (each for files in esps for each in _gathered(files, _removable))
+    found = (
+        *(each.entry for each in (*in_order(for_systemd), *others, *removable)),
+        *(entry for each in menus for entry in each.menu.entries),
+        *(boot.entry for boot in boots.values() if boot.entry is not None),
+    )
+    entries = tuple(dict.fromkeys(found))
+    defaults = (*(boot.entry for boot in boots.values()), *(each.menu.default for each in menus))
+    return Survey(
+        loaders=loaders,
+        systems=tuple(each for files in everywhere for each in _gathered(files, systems)),
+        kernels=tuple(kernels(everywhere, entries)),
+        entries=entries,
+        defaults=frozenset(entry for entry in defaults if entry is not None),
+        boots=boots,
+    )
+
+
+def _gathered(files: Files, read: Callable[[Files], Iterator[T]]) -> list[T]:
+    """Returns what a reader yields up to the first damage, which is a finding."""
+    found: list[T] = []
+    with files.tolerant():
+        found.extend(read(files))
+    return found
+
+
+def _listed(files: Files) -> Iterator[Listed]:
+    for folder in _ENTRIES:
+        yield from type1_entries(files, folder)
+    yield from unified_kernels(files, _UKIS)
+
+
+def _removable(files: Files) -> Iterator[Listed]:
+    return unified_kernels(files, FOLDER)
+
+
+def _told(boot: Callable[[], Boot]) -> Boot:
+    try:
+        return boot()
+    except (BadImage, struct.error) as error:
+        return Boot("unknown", notes=(str(error),))
+
+
+def _starts_firmware(files: Files, *roles: str) -> bool:
+    """Whether firmware reads a part: it knows FAT, and by its type what a partition is for."""
+    partition = files.part.partition
+    known = partition is None or role_of(partition.type) in roles
+    return known and files.filesystem.type == "vfat"
+
+
+def _no_esp(image: Image) -> str:
+    for part in image.parts:
+        if part.partition is not None and role_of(part.partition.type) == "esp":
+            return f"the EFI system partition, {part.name}, holds no FAT file system to be read"
+    return "there is no EFI system partition"
