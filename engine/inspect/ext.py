@@ -211,7 +211,7 @@ class ExtFilesystem:
         for part in (part for part in path.split(b"/") if part):
             if node.mode & 0o170000 != _DIRECTORY:
                 return None
-            number = next((n for name, n in self._records(node) if name == part), None)
+            number = next((n for name, n in self.records(node) if name == part), None)
             if number is None:
                 return None
             at = at + b"/" + part if at else part
@@ -221,12 +221,12 @@ class ExtFilesystem:
     def children(self, node: Node) -> Iterator[Node]:
         """Yields what a directory holds, sorted by name."""
         prefix = node.path + b"/" if node.path else b""
-        for name, number in sorted(self._records(node)):
+        for name, number in sorted(self.records(node)):
             yield self.node(number, prefix + name)
 
     def stored_names(self, node: Node) -> Iterator[bytes]:
         """Yields the names of a directory in the order of its blocks."""
-        return (name for name, _ in self._records(node))
+        return (name for name, _ in self.records(node))
 
     def blocks_of(self, node: Node) -> Iterator[int]:
         """Yields where in the window each data block of a file or directory begins."""
@@ -248,7 +248,7 @@ class ExtFilesystem:
                 data[offset : offset + take] = self._window.read(place, take)
         return bytes(data)
 
-    def _records(self, node: Node) -> Iterator[tuple[bytes, int]]:
+    def records(self, node: Node) -> Iterator[tuple[bytes, int]]:
         """Yields the names of a directory; index blocks look like empty ones and yield nothing."""
         if node.size > _MAX_DIRECTORY:
             raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")

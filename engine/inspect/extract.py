@@ -11,11 +11,12 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from engine.inspect import rescue
 from engine.inspect.container import BadImage
-from engine.inspect.ext import ExtFilesystem
 from engine.inspect.extract_folder import folder_sink
 from engine.inspect.extract_tar import tar_sink
 from engine.inspect.notes import Notes
@@ -32,8 +33,8 @@ ARCHIVE = ".tar"
 
 _PATH_MAX = 4096
 """Bytes of a path that a program can name, NUL included (limits.h)."""
-_LOGICAL_BLOCKS = 1 << 32
-"""Blocks of a file, as ext counts them."""
+_MAX_BLOCKS = 1 << 22
+"""Blocks of all directories; a sound tree of a million directories has a quarter of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +152,14 @@ class _Copy:
         self._notes = notes
         self._folder = folder
         self._entered: set[int] = set()
+        self._blocks: set[int] = set()
         self._names: dict[int, bytes] = {}
 
     def tree(self, top: Node, base: bytes) -> None:
         """Copies an entry and all that is below it; `base` is where it goes."""
         if not self._take(top, base):
             return
-        pending = [(top, base, self._children(top))]
+        pending = [(top, base, rescue.children(self._filesystem, top, self._notes.fail))]
         while pending:
             parent, at, children = pending[-1]
             node = next(children, None)
@@ -171,7 +173,9 @@ class _Copy:
                 _check_name(name)
                 path = at + b"/" + name if at else name
                 if self._take(node, path):
-                    pending.append((node, path, self._children(node)))
+                    pending.append(
+                        (node, path, rescue.children(self._filesystem, node, self._notes.fail))
+                    )
 
     def _take(self, node: Node, path: bytes) -> bool:
         """Makes one entry; whether it is a directory to be gone through."""
@@ -179,9 +183,7 @@ class _Copy:
         if len(path) >= _PATH_MAX:
             raise BadFilesystem(f"its path has {len(path)} bytes, {_PATH_MAX - 1} at most")
         if stat.S_ISDIR(node.mode):
-            if node.inode in self._entered:
-                raise BadFilesystem("another name of a directory that has one")
-            self._entered.add(node.inode)
+            self._enter(node)
             self._sink.directory(path, node)
             self.directories += 1
             return True
@@ -194,9 +196,26 @@ class _Copy:
         self.links += stat.S_ISLNK(node.mode)
         return False
 
+    def _enter(self, node: Node) -> None:
+        """Notes that a directory is gone through, which happens to no part of one twice.
+
+        Raises:
+            BadFilesystem: It would be: a small image could be copied without end.
+        """
+        if node.inode in self._entered:
+            raise BadFilesystem("another name of a directory that has one")
+        self._entered.add(node.inode)
+        left = _MAX_BLOCKS - len(self._blocks)
+        blocks = set(islice(self._filesystem.blocks_of(node), left + 1))
+        if len(blocks) > left:
+            raise BadFilesystem(f"the directories have more than {_MAX_BLOCKS} blocks")
+        if not self._blocks.isdisjoint(blocks):
+            raise BadFilesystem("it shares a block with another directory")
+        self._blocks |= blocks
+
     def _make(self, node: Node, path: bytes) -> None:
         if stat.S_ISREG(node.mode):
-            ranges = _data_ranges(self._filesystem, node)
+            ranges = rescue.data_ranges(self._filesystem, node)
             self._want_room(node, sum(length for _, length in ranges))
             self._sink.file(path, node, ranges, self._pieces(node))
         elif stat.S_ISLNK(node.mode):
@@ -216,26 +235,9 @@ class _Copy:
                 f"{human(self.bytes)} were written"
             )
 
-    def _children(self, node: Node) -> Iterator[Node]:
-        """Yields the entries of a directory as far as they can be read."""
-        try:
-            yield from self._filesystem.children(node)
-        except (BadImage, OSError) as error:
-            self._notes.fail(node.path, error)
-
     def _pieces(self, node: Node) -> Iterator[tuple[int, bytes]]:
         """Yields the data of a file as far as it can be read."""
-        source = self._filesystem.data(node)
-        end = 0
-        while True:
-            try:
-                piece = next(source, None)
-            except (BadImage, OSError) as error:
-                self._notes.fail(node.path, f"zeros from byte {end} on: {error}")
-                return
-            if piece is None:
-                return
-            end = piece[0] + len(piece[1])
+        for piece in rescue.data(self._filesystem, node, self._notes.fail):
             self.bytes += len(piece[1])
             self.ticker.add(0, len(piece[1]))
             yield piece
@@ -261,30 +263,3 @@ def _check_name(name: bytes) -> None:
 def _member_name(node: Node) -> bytes:
     """Returns the name of the topmost entry in an archive; a directory's own is left out."""
     return b"" if stat.S_ISDIR(node.mode) else node.name
-
-
-def _data_ranges(filesystem: Filesystem, node: Node) -> Ranges:
-    """Returns where a file has data: (offset, length), rising, joined where they touch.
-
-    Raises:
-        BadFilesystem: No such file can be: it is too large, or its extents overlap.
-    """
-    if not isinstance(filesystem, ExtFilesystem):
-        return ((0, node.size),) if node.size else ()
-    most = _LOGICAL_BLOCKS * filesystem.block_size
-    if node.size > most:
-        raise BadFilesystem(f"a size of {node.size} bytes, {most} at most")
-    ranges: list[tuple[int, int]] = []
-    end = 0
-    for offset, _, length in node.extents:
-        if offset < end:
-            raise BadFilesystem("its extents overlap")
-        stored = min(length, node.size - offset)
-        if stored <= 0:
-            break
-        if ranges and offset == end:
-            ranges[-1] = ranges[-1][0], ranges[-1][1] + stored
-        else:
-            ranges.append((offset, stored))
-        end = offset + length
-    return tuple(ranges)

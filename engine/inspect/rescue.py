@@ -1,0 +1,89 @@
+"""Reads as much of a damaged file system as can be read, and tells what cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from engine.inspect.container import BadImage
+from engine.inspect.ext import ExtFilesystem
+from engine.inspect.reading import BadFilesystem, Filesystem, Node
+from engine.manifest.tar import Ranges
+
+Damaged = Callable[[bytes, object], None]
+"""Told the path of what cannot be read, or not whole, and why."""
+
+_LOGICAL_BLOCKS = 1 << 32
+"""Blocks of a file, as ext counts them."""
+
+
+def children(filesystem: Filesystem, node: Node, damaged: Damaged) -> Iterator[Node]:
+    """Yields those entries of a directory that can be read, sorted by name."""
+    try:
+        if isinstance(filesystem, ExtFilesystem):
+            yield from _inodes(filesystem, node, damaged)
+        else:
+            yield from filesystem.children(node)
+    except (BadImage, OSError) as error:
+        damaged(node.path, error)
+
+
+def data(filesystem: Filesystem, node: Node, damaged: Damaged) -> Iterator[tuple[int, bytes]]:
+    """Yields the data of a file, offset and bytes, up to where it cannot be read."""
+    source = filesystem.data(node)
+    end = 0
+    while True:
+        try:
+            piece = next(source, None)
+        except (BadImage, OSError) as error:
+            damaged(node.path, f"zeros from byte {end} on: {error}")
+            return
+        if piece is None:
+            return
+        end = piece[0] + len(piece[1])
+        yield piece
+
+
+def data_ranges(filesystem: Filesystem, node: Node) -> Ranges:
+    """Returns where a file has data: (offset, length), rising, joined where they touch.
+
+    Raises:
+        BadFilesystem: No such file can be: it is too large, or its extents overlap.
+    """
+    if not isinstance(filesystem, ExtFilesystem):
+        return ((0, node.size),) if node.size else ()
+    most = _LOGICAL_BLOCKS * filesystem.block_size
+    if node.size > most:
+        raise BadFilesystem(f"a size of {node.size} bytes, {most} at most")
+    ranges: list[tuple[int, int]] = []
+    end = 0
+    for offset, _, length in node.extents:
+        if offset < end:
+            raise BadFilesystem("its extents overlap")
+        stored = min(length, node.size - offset)
+        if stored <= 0:
+            break
+        if ranges and offset == end:
+            ranges[-1] = ranges[-1][0], ranges[-1][1] + stored
+        else:
+            ranges.append((offset, stored))
+        end = offset + length
+    return tuple(ranges)
+
+
+def _inodes(ext: ExtFilesystem, node: Node, damaged: Damaged) -> Iterator[Node]:
+    prefix = node.path + b"/" if node.path else b""
+    for name, number in sorted(_names(ext, node, damaged)):
+        try:
+            child = ext.node(number, prefix + name)
+        except (BadImage, OSError) as error:
+            damaged(prefix + name, error)
+        else:
+            yield child
+
+
+def _names(ext: ExtFilesystem, node: Node, damaged: Damaged) -> Iterator[tuple[bytes, int]]:
+    """Yields the names of a directory that stand before the first damage."""
+    try:
+        yield from ext.records(node)
+    except (BadImage, OSError) as error:
+        damaged(node.path, error)
