@@ -16,6 +16,7 @@ _CHANGES = frozenset(
     {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate",
      "os.chmod", "os.chown", "shutil.rmtree", "os.mkfifo", "os.mknod"}
 )  # fmt: skip
+_SECOND = frozenset({"os.rename", "os.link", "os.symlink"})
 
 
 class Hang(BaseException):
@@ -44,16 +45,22 @@ class _Watch:
             return
         if event == "open":
             path, _, flags = arguments
-            if not isinstance(flags, int) or not flags & _WRITES:
-                return
+            if isinstance(flags, int) and flags & _WRITES:
+                self._check(event, path)
         elif event in _CHANGES:
-            path = arguments[0]
-        else:
+            # The first argument of these is what a link says or where a name was.
+            self._check(event, arguments[event in _SECOND])
+
+    def _check(self, event: str, path: object) -> None:
+        if not isinstance(path, str | bytes):
             return
-        if isinstance(path, str | bytes):
-            place = os.path.realpath(os.fsdecode(path))
-            if place != os.devnull and not place.startswith(self.folder):
-                raise WroteOutside(f"{event} {place}")
+        name = os.fsdecode(path)
+        # Which folder a relative name is meant in is not told: it must be a name and no more.
+        if name in {".", ".."} or ("/" in name and name[0] != "/"):
+            raise WroteOutside(f"{event} {name}")
+        place = os.path.realpath(name)
+        if place != os.devnull and not place.startswith(str(self.folder)):
+            raise WroteOutside(f"{event} {place}")
 
 
 _WATCH = _Watch()
@@ -61,7 +68,7 @@ _WATCH = _Watch()
 
 @contextmanager
 def guarded(folder: Path, seconds: float) -> Iterator[None]:
-    """Ends what takes too long, and refuses writes outside `folder`.
+    """Ends what takes too long, and refuses writes outside `folder`, which it goes to.
 
     Raises:
         Hang: After so many seconds.
@@ -70,11 +77,14 @@ def guarded(folder: Path, seconds: float) -> Iterator[None]:
     _WATCH.install()
     before = signal.signal(signal.SIGALRM, _late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    here = Path.cwd()
+    os.chdir(folder)
     _WATCH.folder = os.path.realpath(folder)
     try:
         yield
     finally:
         _WATCH.folder = None
+        os.chdir(here)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 

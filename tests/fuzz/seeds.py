@@ -120,6 +120,17 @@ def exts(folder: Path) -> Sequence[bytes]:
     return made
 
 
+def copied(folder: Path) -> Sequence[bytes]:
+    """ext with what a copy must not take over: special files, set-user-id; inline data; a FAT."""
+    root = tree(folder)
+    (root / "boot" / "file").chmod(0o6755)
+    os.mkfifo(root / "pipe")
+    image = folder / "ext-inline"
+    options = ("-t", "ext4", "-b", "1024", "-O", "^has_journal,inline_data")
+    _run("mke2fs", "-q", "-F", *options, "-d", root, image, "1M")
+    return [*exts(folder), image.read_bytes()]
+
+
 def fats(folder: Path) -> Sequence[bytes]:
     """FAT12 and FAT16."""
     return [_fat(folder, "12", 360), _fat(folder, "16", 2600)]

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import shutil
+import stat
+import tarfile
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +22,10 @@ from engine.compare.diff import compare
 from engine.events import BuildFinished, BuildStarted, Log, Progress, StepStarted, encode
 from engine.ext4.measure import measure
 from engine.inspect.container import BadImage
+from engine.inspect.extract import ExtractFailed, extract
 from engine.inspect.image import open_image
 from engine.inspect.loaders import find_loaders
-from engine.inspect.reading import contents, walk
+from engine.inspect.reading import Filesystem, contents, walk
 from engine.inspect.report import image_report, node_report
 from engine.manifest.entry import SourceChanged
 from engine.manifest.lookup import stream
@@ -132,6 +137,51 @@ def _image(path: Path) -> None:
                 node_report(node)
                 if node.mode & 0o170000 == 0o100000:
                     contents(part.filesystem, node, _BYTES)
+
+
+def _extract(path: Path) -> None:
+    """Copies all of an image into a folder and an archive; a copy that fails leaves nothing."""
+    there = set(path.parent.iterdir())
+    image = open_image(path)
+    with image.disk:
+        for part in image.parts:
+            if part.filesystem is None:
+                continue
+            for name in ("copy", "copy.tar"):
+                copy = path.parent / name
+                made = _copied(part.filesystem, copy)
+                assert set(path.parent.iterdir()) == there | ({copy} if made else set())
+                if made:
+                    _check_copy(copy)
+
+
+def _copied(filesystem: Filesystem, copy: Path) -> bool:
+    """Whether all of a file system could be copied; anything but what `extract` says is a find."""
+    try:
+        top = filesystem.lookup(b"")
+        assert top is not None
+        extract(filesystem, top, copy)
+    except (BadImage, ExtractFailed):
+        return False
+    return True
+
+
+def _check_copy(copy: Path) -> None:
+    """Looks for what a copy may not have, and removes it."""
+    if copy.is_dir():
+        for folder, folders, files in os.walk(copy):
+            for name in (*folders, *files):
+                mode = (Path(folder) / name).lstat().st_mode
+                kind = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
+                assert kind, f"{name}: {mode:o}"
+                assert not mode & (stat.S_ISUID | stat.S_ISGID), f"{name}: {mode:o}"
+        shutil.rmtree(copy)
+        return
+    with tarfile.open(copy, errors="surrogateescape") as archive:
+        for member in archive:
+            assert not member.name.startswith("/"), member.name
+            assert ".." not in member.name.split("/"), member.name
+    copy.unlink()
 
 
 def _both(path: Path) -> None:
@@ -335,5 +385,9 @@ TARGETS = {
         _image_target("qcow2", seeds.qcow2s, fields=fields.qcow2),
         _image_target("vdi", seeds.vdis, fields=fields.vdi),
         _image_target("vhd", seeds.vhds, fields=fields.vhd, repair=fields.vhd_sums),
+        Target(
+            name="extract", seeds=seeds.copied, read=_extract, documented=(BadImage,),
+            resize=False, fields=fields.ext,
+        ),
     )
 }  # fmt: skip

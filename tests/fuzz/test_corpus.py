@@ -95,6 +95,10 @@ def test_the_guard_sees_writes_outside_and_hangs(tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
     with pytest.raises(WroteOutside), guarded(inside, 10):
         (tmp_path / "folder").mkdir()
+    with pytest.raises(WroteOutside), guarded(inside, 10):
+        (tmp_path / "link").symlink_to("anything")
+    with pytest.raises(WroteOutside), guarded(inside, 10):
+        Path("../sideways").mkdir()
     with pytest.raises(Hang), guarded(inside, 0.05):
         threading.Event().wait(60)
 
