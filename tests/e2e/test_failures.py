@@ -16,6 +16,7 @@ import pytest
 from engine.events import AnyEvent, BuildFinished, StepFinished, StepStarted
 from engine.pipeline.build import BuildResult, build
 from engine.problem import Refused
+from tests.support.full import in_small_tmpfs
 from tests.support.processes import alive, dies, fake, written_pid
 from tests.support.specs import plan_of, write_spec
 
@@ -254,20 +255,6 @@ plan = plan_of(Path({spec!r}), ["output.format=qcow2"])
 result = asyncio.run(build(plan, lambda event: None, outdir=Path({out!r})))
 print(result.step, result.message, result.hint, sorted(os.listdir({out!r})), sep="\\n")
 """
-
-
-def in_small_tmpfs(folder: Path, kib: int, *command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command with a folder on a tmpfs of that size; skips where that is not allowed."""
-    folder.mkdir()
-    mount = f"mount -t tmpfs -o size={kib}K tmpfs {folder} || exit 77"
-    ran = subprocess.run(
-        ("unshare", "-rm", "sh", "-c", f'{mount}; exec "$@"', "sh", *command),
-        capture_output=True,
-        text=True,
-    )
-    if ran.returncode == 77 or ran.stderr.startswith("unshare"):
-        pytest.skip("mounting needs user namespaces")
-    return ran
 
 
 @pytest.mark.parametrize(
