@@ -7,7 +7,6 @@ import fcntl
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
