@@ -34,7 +34,6 @@ class Afterwards:
 
 
 TABLE = (
-    Afterwards("inspect", "Inspect", "inspect"),
     Afterwards("boot", "Boot", "boot"),
     Afterwards("check", "Check", "check", "spec"),
     Afterwards("verify", "Verify", "verify", "outdir"),

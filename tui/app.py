@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
@@ -35,13 +35,16 @@ from tui.report import write_report
 from tui.screens.design import DesignScreen
 from tui.screens.dialogs import AskScreen, ConfirmScreen, HelpScreen
 from tui.screens.messages import (
+    ComparisonRequested,
     DocumentChanged,
     DocumentChosen,
+    ImageRequested,
     SaveRequested,
     StartRequested,
 )
 from tui.screens.start import StartScreen
 from tui.session import Session
+from tui.terminal import read_alt_digits
 from tui.theme import DARK, LIGHT, preferred, role_variables
 
 AUTOSAVE_DELAY = 1.0
@@ -63,6 +66,7 @@ class _BlockScrollBar(ScrollBarRender):
 
 
 ScrollBar.renderer = _BlockScrollBar
+read_alt_digits()
 
 
 class DiskwrightApp(BuildingApp):
@@ -72,7 +76,10 @@ class DiskwrightApp(BuildingApp):
     CSS_PATH = "diskwright.tcss"
     HORIZONTAL_BREAKPOINTS = COLUMNS
     VERTICAL_BREAKPOINTS = ROWS
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {WizardCommands}
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
+        *App.COMMANDS,
+        WizardCommands,
+    }
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     COMMAND_PALETTE_BINDING = "ctrl+p"
 
@@ -158,8 +165,18 @@ class DiskwrightApp(BuildingApp):
         return shown.upper() if shown[1:].isdigit() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Leaves only the choice of a theme: the rest has better names in `WizardCommands`."""
+        """Adds what has no key of its own: the rest has better names in `WizardCommands`."""
         yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
+        yield SystemCommand(
+            "Look into an image",
+            "Its table, file systems and files, read without mounting",
+            lambda: self.post_message(ImageRequested()),
+        )
+        yield SystemCommand(
+            "Compare two images",
+            "Every field, file and byte in which they differ",
+            lambda: self.post_message(ComparisonRequested()),
+        )
 
     # ------------------------------------------------------------------ documents
 
@@ -173,8 +190,10 @@ class DiskwrightApp(BuildingApp):
         return None
 
     @on(DocumentChosen)
-    def _document_chosen(self, message: DocumentChosen) -> None:
-        self.design(message.document, message.step)
+    @work(group="dialog", exclusive=True)
+    async def _document_chosen(self, message: DocumentChosen) -> None:
+        if not message.asks or await self._is_safe("Design another image?"):
+            self.design(message.document, message.step)
 
     @work(group="modes", exclusive=True)
     async def design(self, document: Document, step: str = "layout") -> None:

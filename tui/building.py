@@ -9,12 +9,11 @@ from contextlib import suppress
 from functools import partial
 
 from textual import on, work
-from textual.app import App
 from textual.worker import Worker, WorkerError
 
 from engine.plan.model import Plan
 from tui.bridge import EngineJob, Job
-from tui.glyphs import UNICODE, Glyphs
+from tui.looking import LookingApp
 from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
 from tui.screens.dialogs import ConfirmScreen
@@ -23,10 +22,9 @@ from tui.screens.verb import VerbScreen
 from tui.text import visible
 
 
-class BuildingApp(App[int]):
+class BuildingApp(LookingApp):
     """Owns the worker of a build, so that the build runs on whatever is looked at."""
 
-    glyphs: Glyphs = UNICODE
     _build: Worker[None] | None = None
 
     @property

@@ -22,6 +22,8 @@ from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.model import Identity, ImageSpec, Layout, Output, Size
 from engine.spec.resolve import resolve
+from tui.facts import Fact, facts_of
+from tui.takeover import Takeover, takeover
 
 _LABELS = {
     "table": "Tables and unpartitioned",
@@ -38,12 +40,14 @@ class Opened:
     Attributes:
         plan: Its disk, partitions and file systems; no steps, no manifest.
         spec: A spec that makes a disk like it, still without contents.
-        facts: Sentences: format, loaders, and what is wrong.
+        facts: Format, systems, kernels, what starts it, and what is wrong.
+        takeover: What of its files a spec can have.
     """
 
     plan: Plan
     spec: ImageSpec
-    facts: tuple[str, ...]
+    facts: tuple[Fact, ...]
+    takeover: Takeover
 
 
 def look(image: Image) -> Opened:
@@ -73,7 +77,7 @@ def look(image: Image) -> Opened:
         problems=(),
         outputs=(),
     )
-    return Opened(plan, spec, tuple(_facts(report)))
+    return Opened(plan, spec, facts_of(report), takeover(image, report))
 
 
 def _partition(found: dict[str, Any]) -> PartitionPlan:
@@ -127,16 +131,6 @@ def _shares(
     for key, part in sums.items():
         if part > 0:
             yield Share(key, _LABELS[key], part)
-
-
-def _facts(report: dict[str, Any]) -> Iterator[str]:
-    yield f"{report['format']}, {report['file_bytes']:,} bytes in the file"
-    for loader in report["loaders"]:
-        yield f"Starts by {loader['name']} ({loader['where']})"
-    if not report["loaders"]:
-        yield "No boot loader was found"
-    for finding in report["findings"]:
-        yield f"Warning: {finding}"
 
 
 def spec_of(report: dict[str, Any], path: Path) -> ImageSpec:

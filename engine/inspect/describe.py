@@ -62,7 +62,7 @@ def _kernel_lines(kernel: dict[str, Any]) -> Iterator[str]:
 
 
 def _entry_lines(entry: dict[str, Any]) -> Iterator[str]:
-    yield f"{_heading(entry)}{' (default)' if entry['default'] else ''}"
+    yield f"{heading(entry)}{' (default)' if entry['default'] else ''}"
     yield f"  {entry['where']}, {_KINDS[entry['kind']]}"
     yield from _files_of(entry)
     for path in entry["missing"]:
@@ -79,14 +79,15 @@ def _files_of(entry: dict[str, Any]) -> Iterator[str]:
         yield f"  options {entry['options']}"
 
 
-def _heading(entry: dict[str, Any]) -> str:
+def heading(entry: dict[str, Any]) -> str:
+    """Returns what a boot entry is called, with its version where that is not part of the title."""
     title, version = entry["title"], entry["version"]
     return title if not version or version in title else f"{title}, {version}"
 
 
 def _boot_lines(firmware: str, boot: dict[str, Any]) -> Iterator[str]:
     entry = boot["entry"]
-    says = {"yes": _heading(entry) if entry else "", "no": f"no: {boot['why_not']}"}
+    says = {"yes": heading(entry) if entry else "", "no": f"no: {boot['why_not']}"}
     yield f"{firmware.upper()}: {says.get(boot['starts'], 'not known')}"
     yield from (f"  {step}" for step in boot["chain"])
     yield from (f"  note: {note}" for note in boot["notes"])

@@ -9,9 +9,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from textual._xterm_parser import XTermParser
+from textual.events import Key
 from textual.pilot import Pilot
 
 from engine.pipeline.prepare import prepare
@@ -151,3 +154,11 @@ Wizard.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 TestWizard = Wizard.TestCase
+
+
+@pytest.mark.parametrize("digit", "123456")
+def test_alt_and_a_digit_as_terminals_send_it(digit: str) -> None:
+    parser = XTermParser()
+    keys = [event.key for event in parser.feed(f"\x1b{digit}") if isinstance(event, Key)]
+    keys += [event.key for event in parser.feed("") if isinstance(event, Key)]
+    assert keys == [f"alt+{digit}"]

@@ -33,6 +33,7 @@ from tui.progress import WHOLE, BuildState
 from tui.replay import ReplayJob
 from tui.screens.build import BuildScreen, report_text
 from tui.screens.dialogs import ConfirmScreen
+from tui.screens.image import ImageScreen
 from tui.screens.verb import VerbScreen
 from tui.throughput import MOST_SAMPLES, History
 
@@ -163,8 +164,8 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_only_verbs_that_exist_are_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(afterwards, "VERBS", {"inspect": None})
-    assert [item.verb for item in afterwards.offered(["image", "spec"])] == ["inspect"]
+    monkeypatch.setattr(afterwards, "VERBS", {"boot": None})
+    assert [item.verb for item in afterwards.offered(["image", "spec"])] == ["boot"]
     assert afterwards.offered(["spec", "outdir"]) == ()
 
 
@@ -331,21 +332,29 @@ async def test_a_fault_in_a_build_ends_on_its_page(
     assert list((tmp_path / "state").glob("report-*.txt"))
 
 
-async def test_what_was_built_can_be_inspected(make_app: MakeApp) -> None:
+async def test_what_was_built_can_be_looked_into_and_verified(make_app: MakeApp) -> None:
     app = make_app(ImageSpec(layout=Layout(table="none", label="looked-at")))
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("f5", "f5")
         screen = await screen_of(app, pilot)
         await until(pilot, screen, "ok")
-        assert "Inspect" in shown(app)
+        assert "Look inside" in shown(app)
         await pilot.press("i")
+        async with asyncio.timeout(60):
+            while not (isinstance(app.screen, ImageScreen) and app.screen.opened):
+                await pilot.pause(0.05)
+        await pilot.pause()
+        assert "looked-at" in shown(app)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert isinstance(app.screen, BuildScreen)
+        await pilot.press("v")
         async with asyncio.timeout(60):
             while not (isinstance(app.screen, VerbScreen) and app.screen.ended):
                 await pilot.pause(0.05)
         await pilot.pause(0.2)
         assert app.screen.ended == "done"
-        assert "looked-at" in shown(app)
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, BuildScreen)

@@ -1,54 +1,41 @@
-"""Images that are there already: the same figures as their plan, their files, their differences."""
+"""Images that are there already: the same figures as their plan, their files, a spec of them."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import os
+import stat
+import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from textual.pilot import Pilot
-from textual.widgets import OptionList
+from textual.widgets import Input
 
-from engine.compare.diff import ByteRange, Comparison
-from engine.compare.fields import Difference
-from engine.compare.ranges import Reached
+from engine.inspect.ext import ExtFilesystem
 from engine.inspect.image import open_image
+from engine.inspect.reading import Node
 from engine.pipeline.build import build
-from engine.plan.model import Plan
-from engine.spec.model import Content, ImageSpec, Layout, Size
-from tests.tui.conftest import SIZES, MakeApp, settled, shown, type_text
+from engine.spec.model import ImageSpec
+from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tests.tui.images import made, read, take
 from tui.app import DiskwrightApp
-from tui.differences import told_apart
 from tui.opened import look
 from tui.planner import Planner
-from tui.screens.compare import CompareScreen
-from tui.screens.image import ImageScreen
+from tui.screens.dialogs import ConfirmScreen
+from tui.screens.extract import ExtractScreen
+from tui.screens.image import FileTree, ImageScreen
+from tui.screens.paths import PathScreen
 from tui.screens.start import StartScreen
-from tui.widgets.proportions import fitted
-from tui.widgets.row_table import RowTable
+from tui.screens.take import TakeScreen
+from tui.screens.view import FileView, ViewScreen
+from tui.widgets.labels import Plain
+from tui.widgets.messages import SpecEdited
 
-SMALL = Size(additional="4MiB", boot="34MiB")
-
-
-async def made(home: Path, name: str, table: str) -> Plan:
-    """Builds an image of the folder `rootfs` below `home`/made; returns its plan."""
-    spec = ImageSpec(
-        name=name,
-        layout=Layout(table=table, label="lab"),
-        size=SMALL,
-        contents=(Content(source="rootfs/", target="/"),),
-    )
-    planner = Planner(home, {})
-    resolved = planner.resolve(spec)
-    found = planner.scan(resolved.settings, lambda _entries, _bytes: None, lambda: False)
-    plan = planner.plan(resolved, found, home / "made")
-    assert not [p for p in plan.problems if p.severity == "error"]
-    await build(plan, lambda _event: None, outdir=home / "made", force=True)
-    return plan
+HOSTILE = "[red]x[@click=quit]\n\x1b[31m\udcff"
+SHOWN = "[red]x[@click=quit]\\x0a\\x1b[31m\\xff"
 
 
 @pytest.mark.parametrize("table", ["none", "legacy", "legacy+gpt", "efi", "hybrid"])
@@ -75,165 +62,283 @@ async def test_an_image_is_seen_as_it_was_planned(home: Path, table: str) -> Non
     ]
 
 
-def flat(app: DiskwrightApp) -> str:
-    """Returns what the screen shows without spaces: where lines wrap depends on paths."""
-    return "".join(shown(app).split())
+async def opened(app: DiskwrightApp, pilot: Pilot[int], path: Path) -> ImageScreen:
+    """Opens an image; the cursor stands on its first partition."""
+    screen = ImageScreen(path)
+    await app.push_screen(screen)
+    await read(pilot, screen)
+    return screen
 
 
-async def take(
-    app: DiskwrightApp, pilot: Pilot[int], offer: str, *answers: str, until: str = ""
-) -> None:
-    """Takes an offer of the start page, answers its questions, and waits for a page or a text."""
-    await pilot.pause()
-    assert isinstance(app.screen, StartScreen)
-    offers = app.screen.query_one(OptionList)
-    offers.highlighted = offers.get_option_index(offer)
-    await pilot.press("enter")
-    for answer in answers:
+async def go_to(pilot: Pilot[int], screen: ImageScreen, *names: str) -> None:
+    """Opens folder after folder and puts the cursor on the last name."""
+    tree = screen.query_one(FileTree)
+    node = tree.root
+    for position, name in enumerate(names, start=1):
+        async with asyncio.timeout(5):
+            while not (found := [n for n in node.children if str(n.label).startswith(name)]):
+                await pilot.pause(0.02)
+        node = found[0]
         await pilot.pause()
-        await type_text(pilot, answer)
-        await pilot.press("enter")
-    for _ in range(1500):
-        await pilot.pause(0.02)
-        if isinstance(app.screen, (ImageScreen, CompareScreen)) or (until and until in flat(app)):
-            break
+        tree.move_cursor(node)
+        if position < len(names):
+            node.expand()
     await pilot.pause()
 
 
-async def test_an_image_is_browsed_and_becomes_a_spec(make_app: MakeApp, home: Path) -> None:
+def words(screen: ImageScreen) -> str:
+    """Returns what stands below the files, on one line."""
+    return str(screen.query_one("#image-node", Plain).render()).replace("\n", " ")
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+async def wait_for(pilot: Pilot[int], kind: type) -> None:
+    """Waits until a page of some kind is on top."""
+    async with asyncio.timeout(30):
+        while not isinstance(pilot.app.screen, kind):
+            await pilot.pause(0.02)
+    await pilot.pause()
+
+
+async def test_a_file_is_looked_at_as_text_and_as_bytes(make_app: MakeApp, home: Path) -> None:
+    (home / "rootfs" / "etc" / "motd").write_bytes(b"[bold]hi\n\x1b[31mred\n" + b"z" * 70_000)
+    await made(home, "one", "none")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(app, pilot, home / "made" / "one.img")
+        await go_to(pilot, screen, "disk", "etc", "motd")
+        await pilot.press("enter")
+        await wait_for(pilot, ViewScreen)
+        text = shown(app)
+        assert "[bold]hi" in text
+        assert "\\x1b[31mred" in text
+        assert "\x1b" not in text
+        assert "Only the first 64.0 KiB" in text
+        await pilot.press("t")
+        assert "000000  5b 62 6f 6c 64 5d 68 69  0a 1b 5b" in shown(app)
+        await pilot.press("t", "slash", *"red", "enter")
+        await pilot.pause()
+        assert app.screen.query_one(FileView).cursor == 1
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is screen
+        await go_to(pilot, screen, "disk", "boot", "vmlinuz-6.1")
+        await pilot.press("enter")
+        await wait_for(pilot, ViewScreen)
+
+
+async def test_names_of_an_image_are_text(make_app: MakeApp, home: Path) -> None:
+    folder = home / "rootfs" / HOSTILE
+    folder.mkdir()
+    (folder / HOSTILE).write_bytes(b"data")
+    (folder / "link").symlink_to(HOSTILE)
+    await made(home, "one", "none")
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await opened(app, pilot, home / "made" / "one.img")
+        await go_to(pilot, screen, "disk", SHOWN, SHOWN)
+        assert words(screen).startswith(f"/{SHOWN}/{SHOWN}")
+        assert f"link → {SHOWN}" in shown(app)
+        await pilot.press("enter")
+        await wait_for(pilot, ViewScreen)
+        assert SHOWN in shown(app)
+        await pilot.press("escape", "x")
+        await wait_for(pilot, PathScreen)
+        app.screen.query_one(Input).value = "copy"
+        await pilot.press("enter")
+        await wait_for(pilot, ImageScreen)
+    assert (home / "copy").read_bytes() == b"data"
+
+
+async def test_a_folder_is_extracted_and_nothing_is_replaced(make_app: MakeApp, home: Path) -> None:
+    await made(home, "one", "efi")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(app, pilot, home / "made" / "one.img")
+        await go_to(pilot, screen, "partition 2", "etc")
+        for _ in range(2):
+            await pilot.press("x")
+            await wait_for(pilot, PathScreen)
+            assert "Extract /etc" in shown(app)
+            await pilot.press("enter")
+            await pilot.pause()
+            async with asyncio.timeout(30):
+                while isinstance(app.screen, PathScreen):
+                    await pilot.pause(0.02)
+                while "Writing" in shown(app) or "Beginning" in shown(app):
+                    await pilot.pause(0.02)
+        assert isinstance(app.screen, ExtractScreen)
+        assert "Error" in shown(app)
+        await pilot.press("enter")
+        await wait_for(pilot, ImageScreen)
+        assert (home / "etc" / "hostname").read_text() == "lab\n"
+        await go_to(pilot, screen, "partition 2")
+        await pilot.press("x")
+        await wait_for(pilot, PathScreen)
+        assert app.screen.query_one(Input).value == "partition-2.tar"
+        await pilot.press("enter")
+        await wait_for(pilot, ImageScreen)
+        assert "partition-2.tar" in words(screen)
+    with tarfile.open(home / "partition-2.tar") as archive:
+        assert "etc/hostname" in [member.name for member in archive]
+
+
+async def test_escape_stops_an_extraction_and_nothing_is_left(
+    make_app: MakeApp, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "rootfs" / "large").write_bytes(os.urandom(1 << 20) * 32)
+    await made(home, "one", "none")
+    read_data = ExtFilesystem.data
+
+    def slowly(self: ExtFilesystem, node: Node) -> Iterator[tuple[int, bytes]]:
+        for piece in read_data(self, node):
+            time.sleep(0.5)
+            yield piece
+
+    monkeypatch.setattr(ExtFilesystem, "data", slowly)
+    app = make_app()
+    before = names_in(home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot, home / "made" / "one.img")
+        await pilot.press("x")
+        await wait_for(pilot, PathScreen)
+        await pilot.press("enter")
+        await wait_for(pilot, ExtractScreen)
+        await pilot.pause(0.6)
+        assert "Writing" in shown(app)
+        await pilot.press("escape")
+        await wait_for(pilot, ImageScreen)
+    assert names_in(home) == before
+
+
+async def test_an_image_becomes_a_spec_that_builds_with_its_files(
+    make_app: MakeApp, home: Path
+) -> None:
+    secret = home / "rootfs" / "etc" / "secret"
+    secret.write_text("s\n")
+    secret.chmod(0o600)
     await made(home, "one", "efi")
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await take(app, pilot, "image:", "made/one.img")
-        assert isinstance(app.screen, ImageScreen)
-        assert "No boot loader was found" in shown(app)
-        await pilot.press("down", "enter")
-        await pilot.pause(0.2)
-        text = shown(app)
-        assert "etc/" in text
-        assert "lost+found/" in text
+        assert "does not start" in shown(app)
         await pilot.press("s")
+        await wait_for(pilot, TakeScreen)
+        assert "one-root.tar" in shown(app)
+        await pilot.press("enter")
         screen = await settled(pilot)
-        assert screen.spec.layout.table == "efi"
         assert screen.spec.layout.label == "lab"
+        assert [(entry.source, entry.extract) for entry in screen.spec.contents] == [
+            ("one-root.tar", True)
+        ]
+        assert not [p for p in screen.preview.problems if p.severity == "error"]
+        plan, base = screen.preview.plan, screen.document.base
+        assert plan is not None
+        assert base == home / "made"
+        await build(plan, lambda _event: None, outdir=home / "again")
+    image = open_image(home / "again" / "one.img")
+    try:
+        filesystem = image.parts[1].filesystem
+        assert filesystem is not None
+        node = filesystem.lookup(b"etc/secret")
+        assert node is not None
+        assert stat.S_IMODE(node.mode) == 0o600
+    finally:
+        image.disk.close()
 
 
-async def test_what_is_no_image_is_told(make_app: MakeApp, home: Path) -> None:
-    (home / "odd").write_bytes(b"QFI\xfb" + b"\xff" * 600)
-    app = make_app()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await take(app, pilot, "image:", "odd", until="oddcannotbeopened")
-        assert "oddcannotbeopened" in flat(app)
-        await take(app, pilot, "image:", "gone", until="gone'")
-        assert "gone'" in flat(app)  # the system's own words end in the path, in quotes
-
-
-async def test_two_images_side_by_side(make_app: MakeApp, home: Path) -> None:
+async def test_a_spec_without_files_and_nothing_at_all(make_app: MakeApp, home: Path) -> None:
     await made(home, "one", "efi")
-    (home / "rootfs" / "etc" / "hostname").write_text("other\n")
-    await made(home, "two", "efi")
     app = make_app()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await take(app, pilot, "compare:", "made/one.img", "made/two.img")
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        assert isinstance(app.screen, CompareScreen)
-        assert app.screen.rows is not None
-        places = [app.screen.rows.cells(row)[0] for row in range(len(app.screen.rows))]
-        assert any("/etc/hostname" in place for place in places)
-        text = shown(app)
-        assert "They differ" in text
-        assert "one.img" in text
-        assert "two.img" in text
-        table = app.screen.query_one(RowTable)
-        assert table.row_count == len(places)
-        await pilot.press("slash", *"hostname, size", "enter")
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        assert 0 < table.row_count < len(places)
-        assert app.focused is table
+    async with app.run_test(size=(60, 20)) as pilot:
+        await take(app, pilot, "image:", "made/one.img")
+        await pilot.press("s")
+        await wait_for(pilot, TakeScreen)
         await pilot.press("escape")
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        assert table.row_count == len(places)
+        await wait_for(pilot, ImageScreen)
+        await pilot.press("s")
+        await wait_for(pilot, TakeScreen)
+        await pilot.press("shift+tab", "shift+tab", "down", "space")
+        await pilot.press("tab", "enter")
+        screen = await settled(pilot)
+        assert screen.spec.contents == ()
+        assert screen.spec.layout.table == "efi"
+    assert not list((home / "made").glob("*.tar"))
+
+
+async def test_unsaved_work_is_asked_about(make_app: MakeApp, home: Path) -> None:
+    plan = await made(home, "one", "none")
+    app = make_app(ImageSpec(name="mine"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        screen.post_message(SpecEdited("name", "changed", "name"))
+        await settled(pilot)
+        await opened(app, pilot, home / "made" / f"{plan.name}.img")
+        await pilot.press("s")
+        await wait_for(pilot, TakeScreen)
+        await pilot.press("enter")
+        await wait_for(pilot, ConfirmScreen)
         await pilot.press("escape")
         await pilot.pause()
-        assert isinstance(app.screen, StartScreen)
+        assert (await settled(pilot)).spec.name == "changed"
 
 
-HOSTILE = "[red]x[/]\n\x1b[31m\udcff"
-
-
-@pytest.mark.parametrize("size", SIZES, ids=str)
-async def test_every_differing_range_can_be_gone_to(
-    make_app: MakeApp, home: Path, size: tuple[int, int]
+@pytest.mark.parametrize("damage", ["head", "cut", "noise", "tables"])
+async def test_damaged_images_are_told_of_or_shown(
+    make_app: MakeApp, home: Path, damage: str
 ) -> None:
-    count = 65_536
-    ranges = tuple(
-        ByteRange(at * 4096, at * 4096 + 1 + at % 9, HOSTILE, HOSTILE if at % 2 else "free")
-        for at in range(count)
-    )
-    found = Comparison((Difference("path", HOSTILE, HOSTILE, ""),), ranges, 9, cut=3)
-    app = make_app()
-    async with app.run_test(size=size) as pilot:
-        screen = CompareScreen(home / "a", home / "b", comparing=lambda _a, _b, _reached: found)
-        await app.push_screen(screen)
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        table = screen.query_one(RowTable)
-        assert table.row_count == count + 1
-        assert "[red]x[/]\\x0a\\x1b" in shown(app) or size[0] < 60
-        await pilot.press("end")
-        assert table.cursor == count
-        await pilot.pause()
-        assert f"{(count - 1) * 4096:,}" in shown(app)
-        await pilot.press("pageup", "up", "home")
-        assert table.cursor == 0
-        await pilot.press("slash", *"free", "enter")
-        await app.workers.wait_for_complete()
-        assert table.row_count == count // 2
-        assert screen.rows is not None
-        assert all("free" in screen.rows.cells(row) for row in screen.rows.having("free")[:100])
-
-
-async def test_leaving_ends_the_comparison(make_app: MakeApp, home: Path) -> None:
-    ended = threading.Event()
-
-    def endless(_a: Path, _b: Path, reached: Reached) -> Comparison:
-        try:
-            while True:
-                reached(1, 2)
-                time.sleep(0.01)
-        finally:
-            ended.set()
-
+    await made(home, "one", "efi")
+    path = home / "made" / "one.img"
+    data = bytearray(path.read_bytes())
+    if damage == "head":
+        path.write_bytes(b"QFI\xfb" + b"\xff" * 600)
+    elif damage == "cut":
+        path.write_bytes(data[: len(data) * 2 // 3])
+    elif damage == "noise":
+        path.write_bytes(os.urandom(100_000))
+    else:
+        start = 36 * 1024 * 1024
+        data[start : start + 600_000] = os.urandom(600_000)
+        path.write_bytes(data)
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await app.push_screen(CompareScreen(home / "a", home / "b", comparing=endless))
-        await pilot.pause(0.1)
+        screen = await opened(app, pilot, path)
+        assert damage != "head" or "cannot be opened" in shown(app)
+        for key in ("down", "enter", "down", "enter", "down", "enter"):
+            await pilot.press(key)
+            await pilot.pause(0.05)
+        assert app.screen in {screen, *app.screen_stack}
+        await pilot.press("escape", "escape")
+        await pilot.pause()
+        assert isinstance(app.screen, (StartScreen, ImageScreen))
+
+
+async def test_what_is_not_there_is_told(make_app: MakeApp, home: Path) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await take(app, pilot, "image:", "gone")
+        assert "cannot be opened" in str(app.screen.query_one("#image-state", Plain).render())
+        await pilot.press("s", "x", "enter")
+        assert isinstance(app.screen, ImageScreen)
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, StartScreen)
-        assert await asyncio.to_thread(ended.wait, 20)
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "names"),
-    [
-        ("/out/a.img", "/out/b.img", ("a.img", "b.img")),
-        ("/out/1/a.img", "/out/2/a.img", ("1/a.img", "2/a.img")),
-        ("a.img", "b/a.img", ("a.img", "b/a.img")),
-        ("a.img", "a.img", ("a.img", "a.img")),
-    ],
-)
-def test_images_of_one_name_are_told_apart(first: str, second: str, names: tuple[str, str]) -> None:
-    assert told_apart(Path(first), Path(second)) == names
-
-
-@given(st.lists(st.integers(0, 300), min_size=1, max_size=5), st.integers(-5, 400))
-def test_columns_never_take_more_than_there_is(wanted: list[int], room: int) -> None:
-    got = fitted(wanted, room)
-    assert sum(got) <= max(room, 0)
-    assert all(cells <= wish for cells, wish in zip(got, wanted, strict=True))
-    if sum(wanted) <= room:
-        assert got == wanted
+async def test_the_palette_leads_to_images_from_anywhere(make_app: MakeApp, home: Path) -> None:
+    plan = await made(home, "one", "none")
+    app = make_app(ImageSpec(name="mine"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("f2")
+        await pilot.pause(0.2)
+        await pilot.press(*"look into")
+        await pilot.pause(0.5)
+        await pilot.press("enter")
+        await wait_for(pilot, PathScreen)
+        await type_text(pilot, f"made/{plan.name}.img")
+        await pilot.press("enter")
+        await wait_for(pilot, ImageScreen)

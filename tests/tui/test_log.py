@@ -28,7 +28,7 @@ class LogApp(App[None]):
         yield LogPane(id="log-pane")
 
     def on_log_view_wanted(self, event: LogView.Wanted) -> None:
-        self.push_screen(LineScreen(event.line))
+        self.push_screen(LineScreen("a line", event.line.text))
 
     def copy_to_clipboard(self, text: str) -> None:
         self.copied = text

@@ -34,6 +34,7 @@ from tui.progress import WHOLE, BuildState, clock
 from tui.report import write_report
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.line import LineScreen
+from tui.screens.messages import ImageRequested
 from tui.session import state_folder
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.labels import Plain
@@ -232,6 +233,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         if self.state.status == "ok":
             verbs = afterwards.offered(self.subjects())
             return [
+                *([("look", "Look inside")] if "image" in self.subjects() else []),
                 *((f"verb('{item.verb}')", item.label) for item in verbs),
                 ("start", "Another image"),
                 ("copy_report", "Copy sha256"),
@@ -275,7 +277,9 @@ to the design while the build runs on. Cancelling ends every process and leaves 
 
     @on(LogView.Wanted)
     def _line_wanted(self, event: LogView.Wanted) -> None:
-        self.app.push_screen(LineScreen(event.line))
+        line = event.line
+        source = f"{line.step or 'build'}, {line.stream}, {line.time:.2f} s"
+        self.app.push_screen(LineScreen(source, line.text))
 
     @on(StageList.Chosen)
     def _stage_chosen(self, event: StageList.Chosen) -> None:
@@ -329,6 +333,10 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         wanted = next(item for item in afterwards.TABLE if item.verb == verb)
         self.post_message(self.VerbWanted(verb, self.subjects()[wanted.subject]))
 
+    def action_look(self) -> None:
+        """Looks into the image."""
+        self.app.post_message(ImageRequested(self.subjects()["image"]))
+
     def action_copy_report(self) -> None:
         """Copies how it ended."""
         self.app.copy_to_clipboard(report_text(self.state))
@@ -345,6 +353,8 @@ to the design while the build runs on. Cancelling ends every process and leaves 
             return not running and self.state.status != "ok" and self.job.outdir is not None
         if action == "field":
             return self.state.status == "failed" and bool(self.failure_path)
+        if action == "look":
+            return self.state.status == "ok" and "image" in self.subjects()
         if action == "verb":
             offered = afterwards.offered(self.subjects())
             return not running and any(item.verb == parameters[0] for item in offered)

@@ -6,8 +6,6 @@ import asyncio
 from typing import ClassVar
 
 from rich.cells import cell_len
-from rich.style import Style
-from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -22,54 +20,29 @@ from engine.nix.summary import Duplicate, PathSize, Summary
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.text import cut, pad, visible
+from tui.text import pad, visible
+from tui.widgets.figure_tree import FigureTree
 from tui.widgets.labels import Plain
 
 LARGEST = 30
 """Paths listed by their own size."""
 _FIGURE = 10
-_MARK = 2
 
 Item = PathSize | Duplicate | None
 
 
-class ClosureTree(Tree[Item]):
-    """A tree with the sizes in two columns at its right edge."""
+class ClosureTree(FigureTree[Item]):
+    """Store paths, each with the size of its closure and its own."""
 
-    ICON_NODE = "+ "
-    ICON_NODE_EXPANDED = "- "
-
-    def __init__(self, glyphs: Glyphs) -> None:
-        super().__init__("closure")
-        self.glyphs = glyphs
-        self.show_root = False
-        self.show_guides = False
-        self.guide_depth = 2
-
-    def render_label(self, node: TreeNode[Item], base_style: Style, style: Style) -> Text:
-        """Draws the name, the closure's size and the path's own."""
-        level, above = 0, node.parent
-        while above is not None and above is not self.root:
-            level, above = level + 1, above.parent
-        mark = "  "
-        if node.allow_expand:
-            mark = self.ICON_NODE_EXPANDED if node.is_expanded else self.ICON_NODE
-        figures = _figures(node.data)
-        taken = level * self.guide_depth + _MARK + cell_len(figures) + 1
-        room = max(self.scrollable_content_region.width - taken, 8)
-        label = node.label.plain if isinstance(node.label, Text) else str(node.label)
-        name = pad(cut(label, room, self.glyphs.ellipsis), room)
-        return Text.assemble((f"{mark}{name} ", style), (figures, style))
-
-
-def _figures(item: Item) -> str:
-    if isinstance(item, PathSize):
-        sizes = human(item.closure), human(item.own)
-    elif isinstance(item, Duplicate):
-        sizes = "", human(item.bytes)
-    else:
-        return ""
-    return " ".join(pad(size, _FIGURE, right=True) for size in sizes)
+    def figures(self, data: Item) -> str:
+        """Returns both sizes."""
+        if isinstance(data, PathSize):
+            sizes = human(data.closure), human(data.own)
+        elif isinstance(data, Duplicate):
+            sizes = "", human(data.bytes)
+        else:
+            return ""
+        return " ".join(pad(size, _FIGURE, right=True) for size in sizes)
 
 
 class ClosureScreen(ModalScreen[None]):

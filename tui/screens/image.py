@@ -5,62 +5,84 @@ from __future__ import annotations
 import asyncio
 import stat
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, TypeVar
 
-from rich.text import Text
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
+from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from engine.inspect.container import BadImage
-from engine.inspect.image import AnyFilesystem, Image
-from engine.inspect.reading import Node
+from engine.inspect.extract import Extracted
+from engine.inspect.image import AnyFilesystem, Image, open_image
+from engine.inspect.reading import Node, contents
 from engine.units import human
 from tui.document import Document
+from tui.excerpt import MOST_BYTES
+from tui.extraction import extract_all, summary
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.opened import Opened
+from tui.lending import Lent
+from tui.opened import Opened, look
+from tui.screens.extract import ExtractScreen
 from tui.screens.messages import DocumentChosen
-from tui.text import visible
+from tui.screens.paths import PathScreen
+from tui.screens.take import TakeScreen
+from tui.screens.view import ViewScreen
+from tui.takeover import with_archives
+from tui.text import pad, visible
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
+from tui.widgets.fact_list import FactList
+from tui.widgets.figure_tree import FigureTree
 from tui.widgets.labels import Plain
 from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
 
 LONGEST = 2000
 """Names listed of one folder."""
+_SIZE = 10
+"""Cells of a file's size."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A file or folder in one of the image's file systems."""
 
+    part: str
     filesystem: AnyFilesystem
     node: Node
 
+    @property
+    def name(self) -> str:
+        """What to call it, as safe text."""
+        path = visible(self.node.path)
+        return f"/{path}" if path else f"all of {self.part}"
 
-class FileTree(Tree[Place | None]):
+
+class FileTree(FigureTree[Place | None]):
     """The files of all partitions; a folder is read when it is opened."""
 
-    ICON_NODE = "+ "
-    ICON_NODE_EXPANDED = "- "
-
-    def __init__(self) -> None:
-        super().__init__("image", id="files")
-        self.show_root = False
-        self.show_guides = False
-        self.guide_depth = 2
+    def figures(self, data: Place | None) -> str:
+        """Returns the size of a file."""
+        if data is None or not stat.S_ISREG(data.node.mode):
+            return ""
+        return pad(human(data.node.size), _SIZE, right=True)
 
 
 class ImageScreen(Screen[None]):
-    """Shows an opened image with the map, table and figures of a plan; changes nothing."""
+    """Shows an image with the map, table and figures of a plan; changes nothing in it."""
 
     HELP = """
 # An image
@@ -68,17 +90,20 @@ class ImageScreen(Screen[None]):
 What is in an existing image, read without mounting it and without changing it.
 
 - Left and Right on the map, Up and Down in the table choose a partition.
-- In the files, Enter opens a folder; below stand mode, owner and size of the name.
-- **S** takes table, sizes and identifiers into a new spec. Contents you add yourself.
+- In the files, Enter opens a folder or shows a file; below stand mode, owner and size of the name.
+- **X** writes the file, the folder or the whole partition under the cursor to disk.
+- **S** makes a spec of it: table, sizes and identifiers, and the files if you like.
 - Escape goes back.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("image")
 
-    def __init__(self, image: Image, opened: Opened, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(self, path: Path, glyphs: Glyphs = UNICODE) -> None:
         super().__init__()
-        self.image = image
-        self.opened = opened
+        self.path = path
         self.glyphs = glyphs
+        self.opened: Opened | None = None
+        self._lent: Lent | None = None
+        self._is_left = False
 
     def compose(self) -> ComposeResult:
         """Title, map, figures at the left, files at the right."""
@@ -87,63 +112,93 @@ What is in an existing image, read without mounting it and without changing it.
             yield PartitionMap(self.glyphs, id="map")
         with Container(id="image-body"):
             with VerticalScroll(id="image-figures", can_focus=False):
-                yield Plain("", id="image-facts")
+                yield Plain("Reading...", id="image-state")
+                yield FactList(self.glyphs, id="image-facts")
                 yield PartitionTable(self.glyphs, id="table-widget")
                 yield Plain("Where the bytes go", classes="section")
                 yield BreakdownBar(self.glyphs)
             with Vertical(id="image-files"):
-                yield FileTree()
+                yield FileTree(self.glyphs, id="files")
                 yield Plain("", id="image-node")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Fills everything."""
-        plan = self.opened.plan
-        title = self.query_one(TitleBar)
-        title.file = str(self.image.path)
-        title.figure = f"{human(plan.disk.bytes)} {plan.disk.table}, read only"
+        """Reads it aside."""
+        self.query_one(TitleBar).file = str(self.path)
+        self.query_one(FileTree).focus()
+        self._open()
+
+    @work(exclusive=True, group="image")
+    async def _open(self) -> None:
+        try:
+            image, opened = await asyncio.to_thread(_opened, self.path)
+        except (BadImage, struct.error, OSError) as error:
+            self.add_class("-unread")
+            words = visible(f"{self.glyphs.error} {self.path} cannot be opened: {error}")
+            self.query_one("#image-state", Plain).show(Content.styled(words, "$state-error"))
+            return
+        self._lent = Lent(image)
+        if self._is_left:
+            self._lent.close()
+            return
+        self.opened = opened
+        self._show(image, opened)
+
+    def _show(self, image: Image, opened: Opened) -> None:
+        plan = opened.plan
+        figure = f"{human(plan.disk.bytes)} {plan.disk.table}, read only"
+        self.query_one(TitleBar).figure = figure
         self.query_one(PartitionMap).plan = plan
         self.query_one(PartitionTable).plan = plan
         self.query_one(BreakdownBar).plan = plan
-        facts = "\n".join(visible(fact) for fact in self.opened.facts)
-        self.query_one("#image-facts", Plain).show(facts)
+        self.query_one("#image-state", Plain).display = False
+        self.query_one(FactList).facts = opened.facts
         tree = self.query_one(FileTree)
-        for part in self.image.parts:
+        for part in image.parts:
             if part.filesystem is None:
                 continue
-            root = self._root(part.filesystem)
+            root = _top(part.name, part.filesystem)
             label = f"{part.name}, {part.filesystem.type} {part.filesystem.label}".rstrip()
             tree.root.add(visible(label), root, allow_expand=root is not None)
         tree.root.expand()
-        tree.focus()
         for first in tree.root.children[:1]:
             self.call_after_refresh(tree.move_cursor, first)
-
-    def _root(self, filesystem: AnyFilesystem) -> Place | None:
-        try:
-            node = filesystem.lookup(b"")
-        except (BadImage, struct.error):
-            return None
-        return None if node is None else Place(filesystem, node)
+        self.refresh_bindings()
 
     def on_unmount(self) -> None:
         """Lets go of the file."""
-        self.image.disk.close()
+        self._is_left = True
+        if self._lent is not None:
+            self._lent.close()
+
+    async def _read(self, work: Callable[[Image], T]) -> T:
+        """Runs work on the image on a thread."""
+        lent = self._lent
+        assert lent is not None
+
+        def reading() -> T:
+            with lent as image:
+                return work(image)
+
+        return await asyncio.to_thread(reading)
+
+    # ------------------------------------------------------------------ files
 
     @on(Tree.NodeExpanded)
+    @work(group="expand")
     async def _expanded(self, event: Tree.NodeExpanded[Place | None]) -> None:
         place = event.node.data
         if place is None or event.node.children:
             return
         try:
-            nodes = await asyncio.to_thread(
-                lambda: list(islice(place.filesystem.children(place.node), LONGEST))
+            nodes = await self._read(
+                lambda _: list(islice(place.filesystem.children(place.node), LONGEST))
             )
-        except (BadImage, struct.error) as error:
+        except (BadImage, struct.error, OSError) as error:
             event.node.add_leaf(visible(f"{self.glyphs.error} cannot be read: {error}"), None)
             return
         for node in nodes:
-            self._add(event.node, Place(place.filesystem, node))
+            self._add(event.node, Place(place.part, place.filesystem, node))
         if len(nodes) == LONGEST:
             event.node.add_leaf(f"only the first {LONGEST:,} names are listed", None)
 
@@ -151,15 +206,68 @@ What is in an existing image, read without mounting it and without changing it.
         node = place.node
         name = visible(node.name)
         if stat.S_ISDIR(node.mode):
-            parent.add(Text(f"{name}/"), place)
+            parent.add(f"{name}/", place)
         elif stat.S_ISLNK(node.mode):
-            parent.add_leaf(Text(f"{name} {self.glyphs.arrow} {visible(node.target)}"), place)
+            parent.add_leaf(f"{name} {self.glyphs.arrow} {visible(node.target)}", place)
         else:
-            parent.add_leaf(Text(f"{name}  {human(node.size)}"), place)
+            parent.add_leaf(name, place)
+
+    @property
+    def _place(self) -> Place | None:
+        node = self.query_one(FileTree).cursor_node
+        return None if node is None else node.data
 
     @on(Tree.NodeHighlighted)
     def _looked_at(self, event: Tree.NodeHighlighted[Place | None]) -> None:
-        self.query_one("#image-node", Plain).show(_words(event.node.data))
+        self._say(_words(event.node.data))
+        self.refresh_bindings()
+
+    def _say(self, text: str) -> None:
+        self.query_one("#image-node", Plain).show(text)
+
+    @on(Tree.NodeSelected)
+    @work(group="view", exclusive=True)
+    async def _selected(self, event: Tree.NodeSelected[Place | None]) -> None:
+        place = event.node.data
+        if place is None or _kind(place) != stat.S_IFREG:
+            return
+        try:
+            data = await self._read(lambda _: contents(place.filesystem, place.node, MOST_BYTES))
+        except (BadImage, struct.error, OSError) as error:
+            self._say(visible(f"{self.glyphs.error} {error}"))
+            return
+        await self.app.push_screen(ViewScreen(place.name, data, place.node.size, self.glyphs))
+
+    @work(group="extract", exclusive=True)
+    async def action_extract(self) -> None:
+        """Writes what is under the cursor to disk."""
+        place = self._place
+        if place is None:
+            return
+        question = PathScreen(
+            f"Extract {place.name}",
+            "To a name that is not there yet, from the current folder. One that ends in .tar "
+            "becomes an archive, which keeps owners and modes.",
+            base=Path.cwd(),
+            value=_proposed(place),
+            button="Extract",
+        )
+        dest = await self.app.push_screen_wait(question)
+        if dest is None:
+            return
+        done = await self._extract(place.name, [(place, dest)])
+        if done is not None:
+            self._say(visible(f"{self.glyphs.done} {summary(done)}, written to {dest}"))
+
+    async def _extract(self, what: str, wanted: list[tuple[Place, Path]]) -> Extracted | None:
+        """Writes places to disk; None where nothing was written."""
+        lent = self._lent
+        assert lent is not None
+        job = partial(extract_all, lent, [(p.filesystem, p.node, dest) for p, dest in wanted])
+        dest = wanted[0][1]
+        return await self.app.push_screen_wait(ExtractScreen(what, dest, job, self.glyphs))
+
+    # ------------------------------------------------------------------ the map and the table
 
     @on(PartitionMap.Selected)
     def _map_selected(self, message: PartitionMap.Selected) -> None:
@@ -169,18 +277,78 @@ What is in an existing image, read without mounting it and without changing it.
     def _row_selected(self, message: PartitionTable.Selected) -> None:
         self.query_one(PartitionMap).selected = message.index
 
-    def action_spec(self) -> None:
+    # ------------------------------------------------------------------ a spec
+
+    @work(group="extract", exclusive=True)
+    async def action_spec(self) -> None:
         """Designs an image like this one."""
-        folder = self.image.path.resolve().parent
+        opened = self.opened
+        if opened is None:
+            return
+        taken = {name: place for name, place in self._tops() if place is not None}
+        archives: dict[str, Path] | None = {}
+        if taken:
+            found = opened.takeover
+            archives = await self.app.push_screen_wait(TakeScreen(self.path, found, self.glyphs))
+        if archives is None:
+            return
+        wanted = [(taken[name], dest) for name, dest in archives.items() if name in taken]
+        if wanted and await self._extract(f"the files of {self.path.name}", wanted) is None:
+            return
+        folder = wanted[0][1].parent if wanted else self.path.resolve().parent
+        sources = {name: dest.name for name, dest in archives.items() if name in taken}
         document = Document(
-            spec=self.opened.spec, base=folder, title=f"like {self.image.path.name}"
+            spec=with_archives(opened.spec, sources), base=folder, title=f"like {self.path.name}"
         )
-        self.app.post_message(DocumentChosen(document))
+        self.app.post_message(DocumentChosen(document, asks=True))
         self.dismiss(None)
+
+    def _tops(self) -> list[tuple[str, Place | None]]:
+        """Returns the topmost folder of each file system that can come along."""
+        assert self.opened is not None
+        found = self.opened.takeover.filesystems
+        return [(name, _top(name, filesystem)) for name, filesystem in found.items()]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing can be done with an image that is not read."""
+        if action == "spec":
+            return self.opened is not None
+        if action == "extract":
+            place = self._place if self.opened is not None else None
+            return place is not None and _kind(place) in {stat.S_IFREG, stat.S_IFDIR}
+        return super().check_action(action, parameters)
 
     def action_back(self) -> None:
         """Goes back."""
         self.dismiss(None)
+
+
+def _opened(path: Path) -> tuple[Image, Opened]:
+    image = open_image(path)
+    try:
+        return image, look(image)
+    except BaseException:
+        image.disk.close()
+        raise
+
+
+def _top(part: str, filesystem: AnyFilesystem) -> Place | None:
+    try:
+        node = filesystem.lookup(b"")
+    except (BadImage, struct.error):
+        return None
+    return None if node is None else Place(part, filesystem, node)
+
+
+def _kind(place: Place) -> int:
+    return stat.S_IFMT(place.node.mode)
+
+
+def _proposed(place: Place) -> str:
+    """Returns the name that what is extracted gets unless the user says otherwise."""
+    if place.node.path:
+        return visible(place.node.name)
+    return f"{place.part.replace(' ', '-')}.tar"
 
 
 def _words(place: Place | None) -> str:

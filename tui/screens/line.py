@@ -12,7 +12,6 @@ from textual.screen import ModalScreen
 from tui.keys import bindings
 from tui.text import visible
 from tui.widgets.labels import Plain
-from tui.widgets.log_view import LogLine
 
 _MOST = 20_000
 
@@ -22,18 +21,16 @@ class LineScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
 
-    def __init__(self, line: LogLine) -> None:
+    def __init__(self, title: str, line: str) -> None:
         super().__init__()
-        self._line = line
+        self._title, self._line = title, line
 
     def compose(self) -> ComposeResult:
         """Where it is from, then the line."""
-        line = self._line
         with VerticalScroll(classes="dialog line", id="line-body"):
-            source = f"{line.step or 'build'}, {line.stream}, {line.time:.2f} s"
-            yield Plain(visible(source), classes="dialog-title")
-            text = visible(line.text[:_MOST])
-            more = len(line.text) - _MOST
+            yield Plain(visible(self._title), classes="dialog-title")
+            text = visible(self._line[:_MOST])
+            more = len(self._line) - _MOST
             yield Plain(text + (f" [{more:,} more]" if more > 0 else ""), id="line-text")
 
     def on_mount(self) -> None:

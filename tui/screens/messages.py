@@ -44,7 +44,23 @@ class StartRequested(Message):
 
 @dataclass
 class DocumentChosen(Message):
-    """A document is to be designed."""
+    """A document is to be designed.
+
+    Attributes:
+        asks: What is designed now may not be saved: it is asked about first.
+    """
 
     document: Document
     step: str = "layout"
+    asks: bool = False
+
+
+@dataclass
+class ImageRequested(Message):
+    """An image is to be looked into; without a path, the user is asked for one."""
+
+    path: Path | None = None
+
+
+class ComparisonRequested(Message):
+    """Two images are to be compared."""

@@ -52,7 +52,7 @@ class PickerScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """The tree and how to use it."""
         with Vertical(classes="dialog picker"):
-            yield Plain("Choose a source", classes="dialog-title")
+            yield Plain("Choose a file or folder", classes="dialog-title")
             yield Plain(cut_left(visible(str(self.place)), 60), id="picker-place")
             yield SafeTree(self.place)
             yield Plain(

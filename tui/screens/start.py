@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
@@ -16,8 +15,6 @@ from textual.screen import Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from engine.inspect.container import BadImage
-from engine.inspect.image import open_image
 from engine.problem import Refused
 from engine.spec.layouts import LAYOUTS
 from engine.spec.presets import PRESETS
@@ -25,11 +22,8 @@ from engine.spec.resolve import resolve
 from tui.document import Document, open_document
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.opened import look
-from tui.screens.compare import CompareScreen
-from tui.screens.dialogs import AskScreen
-from tui.screens.image import ImageScreen
-from tui.screens.messages import DocumentChosen
+from tui.screens.messages import ComparisonRequested, DocumentChosen, ImageRequested
+from tui.screens.paths import PathScreen
 from tui.session import Found, discard, resume
 from tui.text import cut_left, visible
 from tui.widgets.bars import KeyBar
@@ -177,12 +171,12 @@ nothing is written before you press build.
         elif offer.kind == "recent":
             self.open(Path(offer.key))
         elif offer.kind == "image":
-            self.look_into()
+            self.post_message(ImageRequested())
         elif offer.kind == "compare":
-            self.compare_two()
+            self.post_message(ComparisonRequested())
         else:
             self.app.push_screen(
-                AskScreen("Open a spec", "Its path, from the current folder:", button="Open"),
+                PathScreen("Open a spec", "Its path, from the current folder:", base=self.folder),
                 self._open_answer,
             )
 
@@ -199,9 +193,9 @@ nothing is written before you press build.
         offers.remove_option_at_index(at)
         self._tell("Forgotten.")
 
-    def _open_answer(self, answer: str | None) -> None:
-        if answer:
-            self.open(self.folder / Path(answer).expanduser())
+    def _open_answer(self, path: Path | None) -> None:
+        if path is not None:
+            self.open(path)
 
     def open(self, path: Path) -> None:
         """Opens a spec, or says everything that is wrong with it."""
@@ -212,34 +206,6 @@ nothing is written before you press build.
             self._tell("\n".join([f"{path} cannot be opened:", *lines]))
             return
         self.post_message(DocumentChosen(document))
-
-    async def _ask(self, title: str) -> Path | None:
-        question = AskScreen(title, "Its path, from the current folder:", button="Open")
-        answer = await self.app.push_screen_wait(question)
-        return self.folder / Path(answer).expanduser() if answer else None  # noqa: ASYNC240 - a lookup
-
-    @work(group="image", exclusive=True)
-    async def look_into(self) -> None:
-        """Asks for an image and shows it."""
-        path = await self._ask("Look into an image")
-        if path is None:
-            return
-        self._tell(f"Reading {path}")
-        try:
-            image = await asyncio.to_thread(open_image, path)
-            opened = await asyncio.to_thread(look, image)
-        except (BadImage, OSError) as error:
-            self._tell(f"{path} cannot be opened: {error}")
-            return
-        await self.app.push_screen(ImageScreen(image, opened, self.glyphs))
-
-    @work(group="image", exclusive=True)
-    async def compare_two(self) -> None:
-        """Asks for two images and compares them."""
-        first = await self._ask("Compare two images: the first")
-        second = await self._ask("Compare two images: the second") if first else None
-        if first is not None and second is not None:
-            await self.app.push_screen(CompareScreen(first, second, self.glyphs))
 
     def _tell(self, text: str) -> None:
         self.query_one("#offer-text", Plain).show(visible_lines(text))

@@ -124,6 +124,15 @@ Enter shows a long line in full, `c` copies the line.
         self._measure(fresh)
         self._resize()
 
+    def replace(self, lines: Sequence[LogLine]) -> None:
+        """Shows other lines, from their beginning."""
+        self._all.clear()
+        self.filter(step="", stream="")
+        self.stay()
+        self.add(lines)
+        self.seen = len(self._shown)
+        self._go(0)
+
     def _prune(self) -> None:
         for lines in {id(kept): kept for kept in (self._all, self._shown)}.values():
             if len(lines) <= MOST_LINES:

@@ -1,0 +1,65 @@
+"""Images for the tests of the wizard, and the way to a page that shows them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from textual.pilot import Pilot
+from textual.widgets import OptionList
+
+from engine.pipeline.build import build
+from engine.plan.model import Plan
+from engine.spec.model import Content, ImageSpec, Layout, Size
+from tests.tui.conftest import type_text
+from tui.app import DiskwrightApp
+from tui.planner import Planner
+from tui.screens.compare import CompareScreen
+from tui.screens.image import ImageScreen
+from tui.screens.start import StartScreen
+
+SMALL = Size(additional="4MiB", boot="34MiB")
+
+
+async def made(home: Path, name: str, table: str) -> Plan:
+    """Builds an image of the folder `rootfs` below `home`/made; returns its plan."""
+    spec = ImageSpec(
+        name=name,
+        layout=Layout(table=table, label="lab"),
+        size=SMALL,
+        contents=(Content(source="rootfs/", target="/"),),
+    )
+    planner = Planner(home, {})
+    resolved = planner.resolve(spec)
+    found = planner.scan(resolved.settings, lambda _entries, _bytes: None, lambda: False)
+    plan = planner.plan(resolved, found, home / "made")
+    assert not [p for p in plan.problems if p.severity == "error"]
+    await build(plan, lambda _event: None, outdir=home / "made", force=True)
+    return plan
+
+
+async def take(app: DiskwrightApp, pilot: Pilot[int], offer: str, *answers: str) -> None:
+    """Takes an offer of the start page, answers its questions, and waits for the page."""
+    await pilot.pause()
+    assert isinstance(app.screen, StartScreen)
+    offers = app.screen.query_one(OptionList)
+    offers.highlighted = offers.get_option_index(offer)
+    await pilot.press("enter")
+    for answer in answers:
+        await pilot.pause()
+        await type_text(pilot, answer)
+        await pilot.press("enter")
+    async with asyncio.timeout(30):
+        while not isinstance(app.screen, (ImageScreen, CompareScreen)):
+            await pilot.pause(0.02)
+    if isinstance(app.screen, ImageScreen):
+        await read(pilot, app.screen)
+
+
+async def read(pilot: Pilot[int], screen: ImageScreen) -> None:
+    """Waits until an image was read, or could not be."""
+    async with asyncio.timeout(30):
+        while screen.opened is None and not screen.has_class("-unread"):
+            await pilot.pause(0.02)
+    await pilot.pause()
+    await pilot.pause()

@@ -1,0 +1,41 @@
+"""The part of the application that looks into images and compares them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual import on, work
+from textual.app import App
+
+from tui.glyphs import UNICODE, Glyphs
+from tui.screens.compare import CompareScreen
+from tui.screens.image import ImageScreen
+from tui.screens.messages import ComparisonRequested, ImageRequested
+from tui.screens.paths import PathScreen
+
+
+class LookingApp(App[int]):
+    """Asks which images, and shows them above whatever is there."""
+
+    glyphs: Glyphs = UNICODE
+
+    @on(ImageRequested)
+    @work(group="looking", exclusive=True)
+    async def image_requested(self, message: ImageRequested) -> None:
+        """Shows an image; asks which one where the message names none."""
+        path = message.path or await self._ask("Look into an image")
+        if path is not None:
+            await self.push_screen(ImageScreen(path, self.glyphs))
+
+    @on(ComparisonRequested)
+    @work(group="looking", exclusive=True)
+    async def comparison_requested(self) -> None:
+        """Asks for two images and compares them."""
+        first = await self._ask("Compare two images: the first")
+        second = await self._ask("Compare two images: the second") if first else None
+        if first is not None and second is not None:
+            await self.push_screen(CompareScreen(first, second, self.glyphs))
+
+    async def _ask(self, title: str) -> Path | None:
+        text = "Its path, from the current folder; Right completes it:"
+        return await self.push_screen_wait(PathScreen(title, text, base=Path.cwd()))

@@ -1,0 +1,109 @@
+"""A spec from an image: with its files or without them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input
+
+from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
+from tui.takeover import Takeover
+from tui.text import visible
+from tui.widgets.choices import Choice, Choices
+from tui.widgets.inputs import SafeInput
+from tui.widgets.labels import Plain
+from tui.widgets.suggest import PathSuggester
+
+_NAMES = {"root": "root", "esp": "the ESP"}
+
+
+class TakeScreen(ModalScreen[dict[str, Path] | None]):
+    """Returns the archives to write, by partition; {} for none; None to do nothing at all."""
+
+    HELP = """
+# A spec from an image
+
+Table, sizes, label and identifiers become a spec. Its files can come along: they are written as
+archives, with owners, modes, links and extended attributes, and become the spec's contents. What
+then stays behind is listed.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
+
+    def __init__(self, image: Path, found: Takeover, glyphs: Glyphs = UNICODE) -> None:
+        super().__init__()
+        self._image, self._found = image, found
+        self.glyphs = glyphs
+        self._base = image.resolve().parent
+
+    def compose(self) -> ComposeResult:
+        """The question, where the files go, what is left."""
+        options = (Choice("yes", "take them along"), Choice("no", "table and sizes only"))
+        names = " and ".join(_NAMES[name] for name in self._found.filesystems)
+        with Vertical(classes="dialog"):
+            yield Plain(f"A spec from {visible(self._image.name)}", classes="dialog-title")
+            with Horizontal(classes="field-row"):
+                yield Plain(f"Files of {names}", classes="field-label take-label")
+                yield Choices(options, glyphs=self.glyphs, id="take-files")
+            with Horizontal(classes="field-row", id="take-row"):
+                yield Plain("Into the folder", classes="field-label take-label")
+                yield SafeInput(
+                    os.fspath(self._base),
+                    compact=True,
+                    select_on_focus=False,
+                    suggester=PathSuggester(self._base),
+                )
+            yield Plain("", id="take-note", classes="dialog-text")
+            with Horizontal(classes="dialog-buttons"):
+                yield Button("Design it", id="take-ok", compact=True)
+                yield Button("Cancel", id="take-cancel", compact=True)
+
+    def on_mount(self) -> None:
+        """Offers to take the files."""
+        self.query_one(Choices).chosen = "yes"
+        self._show()
+        self.query_one("#take-ok").focus()
+
+    @property
+    def _takes(self) -> bool:
+        return self.query_one(Choices).chosen == "yes"
+
+    def _archives(self) -> dict[str, Path]:
+        folder = self._base / Path(self.query_one(Input).value.strip()).expanduser()
+        return self._found.archives(folder, self._image.name.partition(".")[0] or "image")
+
+    @on(Choices.Chosen)
+    def _chosen(self, event: Choices.Chosen) -> None:
+        event.stop()
+        event.choices.chosen = event.value
+        self._show()
+
+    @on(Input.Changed)
+    def _show(self) -> None:
+        self.query_one("#take-row").display = self._takes
+        lines = [Content("The contents are yours to add.")]
+        if self._takes:
+            names = ", ".join(visible(path.name) for path in self._archives().values())
+            lines = [Content(f"Writes {names}")]
+            if self._found.left:
+                lines.append(Content.styled("Not taken:", "$state-warning"))
+            lines += [Content(f"{self.glyphs.dot} {visible(line)}") for line in self._found.left]
+        self.query_one("#take-note", Plain).show(Content("\n").join(lines))
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#take-ok")
+    def _taken(self) -> None:
+        self.dismiss(self._archives() if self._takes else {})
+
+    @on(Button.Pressed, "#take-cancel")
+    def action_close(self) -> None:
+        """Does nothing."""
+        self.dismiss(None)

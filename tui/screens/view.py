@@ -1,0 +1,129 @@
+"""A file of an image, looked at: its text or its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.widgets import Input
+
+from engine.units import human
+from tui.excerpt import MOST_BYTES, MOST_LINES, byte_lines, is_text, text_lines
+from tui.glyphs import UNICODE, Glyphs
+from tui.keys import bindings
+from tui.screens.line import LineScreen
+from tui.text import visible
+from tui.widgets.bars import KeyBar, TitleBar
+from tui.widgets.inputs import SafeInput
+from tui.widgets.labels import Plain
+from tui.widgets.log_view import LogLine, LogView
+
+
+class FileView(LogView):
+    """Lines of a file."""
+
+    HELP = """
+# A file
+
+Its first 64 KiB, as text where it is text, as bytes otherwise; **T** changes between them. What
+cannot be printed shows as an escape and does nothing.
+
+`/` searches, `n` and `N` go on, Enter shows a long line in full. Escape goes back.
+"""
+
+
+class ViewScreen(Screen[None]):
+    """Shows the beginning of a file; changes nothing."""
+
+    CSS_PATH = "build.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = bindings("view")
+
+    def __init__(self, name: str, data: bytes, size: int, glyphs: Glyphs = UNICODE) -> None:
+        """Prepares the page.
+
+        Args:
+            name: What the file is called; safe text.
+            data: Its first bytes.
+            size: How many it has.
+            glyphs: What to draw with.
+        """
+        super().__init__()
+        self.file, self.data, self.bytes = name, data, size
+        self.glyphs = glyphs
+        self.as_text = is_text(data)
+
+    def compose(self) -> ComposeResult:
+        """Title, lines, search, what is not shown."""
+        yield TitleBar(self.glyphs, id="title")
+        yield FileView(self.glyphs, timed=False, id="log")
+        search = SafeInput(placeholder="Find", compact=True, id="log-search")
+        search.display = False
+        yield search
+        yield Plain("", id="view-note")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Shows it as what it is."""
+        title = self.query_one(TitleBar)
+        title.file, title.figure = self.file, f"{self.bytes:,} bytes, read only"
+        self._show()
+        self._view.focus()
+
+    @property
+    def _view(self) -> FileView:
+        return self.query_one(FileView)
+
+    def _show(self) -> None:
+        lines = text_lines(self.data) if self.as_text else byte_lines(self.data)
+        self._view.replace([LogLine(0, "", "stdout", line) for line in lines])
+        self.query_one("#view-note", Plain).show(self._note(lines))
+
+    def _note(self, lines: Sequence[str]) -> str:
+        if not self.bytes:
+            return "The file is empty."
+        if len(lines) == MOST_LINES and self.as_text:
+            return f"Only the first {MOST_LINES:,} lines are shown."
+        if self.bytes > len(self.data):
+            return f"Only the first {human(MOST_BYTES)} are shown; extract the file to have all."
+        return ""
+
+    def action_bytes(self) -> None:
+        """Shows the bytes instead of the text, or the text again."""
+        self.as_text = not self.as_text
+        self._show()
+
+    def action_find(self) -> None:
+        """Asks what to look for."""
+        search = self.query_one(Input)
+        search.display = True
+        search.focus()
+
+    def action_again(self, by: int) -> None:
+        """Goes to the next or the previous line found."""
+        if not self._view.needle or not self._view.find(self._view.needle, by):
+            self.app.bell()
+
+    @on(Input.Submitted)
+    def _find(self, event: Input.Submitted) -> None:
+        self.query_one(Input).display = False
+        self._view.focus()
+        if not event.value or not self._view.find(event.value):
+            self.query_one("#view-note", Plain).show(f"Not in it: {visible(event.value)}")
+            self.app.bell()
+
+    @on(LogView.Wanted)
+    def _line_wanted(self, event: LogView.Wanted) -> None:
+        self.app.push_screen(LineScreen(f"A line of {self.file}", event.line.text))
+
+    def action_back(self) -> None:
+        """Closes the search, then goes back."""
+        search = self.query_one(Input)
+        if search.display:
+            search.display = False
+            self._view.focus()
+        else:
+            self.dismiss(None)
