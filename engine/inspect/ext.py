@@ -255,7 +255,8 @@ class ExtFilesystem:
         names = 0
         for offset, place, length in node.extents:
             for start in range(0, min(length, node.size - offset), self.block_size):
-                block = self._window.read(place + start, min(length - start, self.block_size))
+                size = min(length - start, self.block_size)
+                block = self._window.read_entries(place + start, size)
                 at = 0
                 while at + 8 <= len(block):
                     inode, span, name_length = struct.unpack_from("<IHB", block, at)

@@ -170,9 +170,9 @@ class FatFilesystem:
 
     def _folder(self, node: Node) -> bytes:
         if not node.inode:
-            return self._window.read(self.root_at, self._root_size)
+            return self._window.read_entries(self.root_at, self._root_size)
         places = map(self.place, self.clusters_of(node))
-        return b"".join(self._window.read(place, self.block_size) for place in places)
+        return b"".join(self._window.read_entries(place, self.block_size) for place in places)
 
     def _volume_label(self) -> str:
         folder = self._folder(Node(path=b"", mode=0o040755, inode=self._root_cluster))

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from engine.inspect.container.disk import BadImage, Disk
 
+_ENTRIES_COST = 32
 _FEW = 4
 """Extents that fit into an inode: a file with more has a map of its own."""
 
@@ -39,6 +40,15 @@ class Window:
         if offset < 0 or length < 0 or offset + length > self.size:
             raise BadImage(f"bytes {offset} to {offset + length} of a part of {self.size} bytes")
         return self.disk.read(self.start + offset, length)
+
+    def read_entries(self, offset: int, length: int) -> bytes:
+        """Returns bytes of a directory, whose many small entries take longer than their bytes.
+
+        Raises:
+            BadImage: The range does not lie in the part, or more was read than may be.
+        """
+        self.disk.spend(_ENTRIES_COST * length)
+        return self.read(offset, length)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ from engine.inspect.system import Kernel, System, kernels, systems
 
 T = TypeVar("T")
 
+_MOST = 1 << 32
+"""What reading may cost: enough for dozens of loaders, and some seconds."""
 _UKIS = b"EFI/Linux"
 _ENTRIES = (b"loader/entries", b"boot/loader/entries")
 
@@ -47,12 +49,17 @@ class Survey:
 
 
 def survey(image: Image, say: Say) -> Survey:
-    """Looks for systems, kernels, loaders and their entries.
+    """Looks for systems, kernels, loaders and their entries, up to a bound on what is read.
 
     Args:
         image: The image.
         say: Told what is wrong with it.
     """
+    with image.disk.at_most(_MOST):
+        return _survey(image, say)
+
+
+def _survey(image: Image, say: Say) -> Survey:
     everywhere = [
         Files(part, part.filesystem, say) for part in image.parts if part.filesystem is not None
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from engine.inspect.booting.entry import BootEntry, Menu, missing, obstacle
 from engine.inspect.booting.grubcfg import GrubConfig, GrubEntry, GrubPath, parse
@@ -15,6 +16,7 @@ MENUS = (
     b"boot/grub/grub.cfg", b"boot/grub2/grub.cfg", b"grub/grub.cfg", b"grub2/grub.cfg",
 )  # fmt: skip
 _VENDORS = b"EFI"
+_MAX_VENDORS = 64
 _MAX_MENU = 1 << 18
 _MAX_STEPS = 4
 _NUMBER = re.compile(r"(?:hd\d+)?,(?:gpt|msdos)?(\d{1,4})")
@@ -40,7 +42,8 @@ def grub_menus(everywhere: Sequence[Files]) -> list[GrubMenu]:
     found = []
     for files in everywhere:
         with files.tolerant():
-            vendors = [node.path + b"/grub.cfg" for node in files.listed(_VENDORS)]
+            folders = islice(files.listed(_VENDORS), _MAX_VENDORS)
+            vendors = [node.path + b"/grub.cfg" for node in folders]
             for path in (*vendors, *MENUS):
                 if files.has(path):
                     menu = _menu(everywhere, files, path)

@@ -84,7 +84,7 @@ def parse(text: str) -> dict[str, tuple[str, ...]]:
     Blanks or tabs separate the two; lines that begin with "#" are comments; a value may stand in
     double quotes.
     """
-    fields: dict[str, tuple[str, ...]] = {}
+    fields: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, *rest = line.split(maxsplit=1)[:2] or [""]
         if not rest or key.startswith("#"):
@@ -92,8 +92,8 @@ def parse(text: str) -> dict[str, tuple[str, ...]]:
         value = rest[0].strip()
         if len(value) >= 2 and value[0] == value[-1] == '"':
             value = value[1:-1]
-        fields[key] = (*fields.get(key, ()), value)
-    return fields
+        fields.setdefault(key, []).append(value)
+    return {key: tuple(values) for key, values in fields.items()}
 
 
 def counted(name: str) -> tuple[str, int]:

@@ -11,11 +11,14 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 MAX_READ = 1 << 26
 """Bytes that one `read` may ask for."""
+_COST = 1 << 10
+"""Bytes that one `read` counts for on top of its own: small ones take longer than their bytes."""
 
 _FOREIGN = (
     (b"\x28\xb5\x2f\xfd", "is compressed by zstd", "unpack it with `zstd -d`"),
@@ -44,6 +47,7 @@ class Disk(ABC):
         self.path = path
         self._fd = open_file(path)
         self.file_size = os.lseek(self._fd, 0, os.SEEK_END)
+        self._left: int | None = None
 
     def close(self) -> None:
         """Closes the file."""
@@ -66,11 +70,38 @@ class Disk(ABC):
                 f"{self.path.name}: bytes {offset} to {offset + length} lie outside the disk of "
                 f"{self.size} bytes"
             )
+        self.spend(length + _COST)
         if length > MAX_READ:
             raise BadImage(
                 f"{self.path.name}: {length} bytes asked for at once, {MAX_READ} at most"
             )
         return self._read(offset, length)
+
+    @contextmanager
+    def at_most(self, cost: int) -> Iterator[None]:
+        """Lets what is done inside read so much, and no more; what asks for more is refused.
+
+        An image that is not trusted can have a reader go through the same bytes without end.
+
+        Args:
+            cost: In bytes, as `spend` counts.
+        """
+        before, self._left = self._left, cost
+        try:
+            yield
+        finally:
+            self._left = before
+
+    def spend(self, cost: int) -> None:
+        """Counts what reading takes: a byte each, more where a byte takes long to make sense of.
+
+        Raises:
+            BadImage: There is no more than `at_most` allows.
+        """
+        if self._left is not None:
+            self._left -= cost
+            if self._left < 0:
+                raise BadImage(f"{self.path.name}: given up, there is no end of what leads on")
 
     @abstractmethod
     def _read(self, offset: int, length: int) -> bytes:

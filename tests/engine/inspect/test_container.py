@@ -121,3 +121,13 @@ def test_what_holds_a_disk_in_another_way_is_named(
     (made,) = (path for path in tmp_path.iterdir() if path.name != "disk")
     with pytest.raises(BadImage, match=re.escape(words)):
         open_disk(made)
+
+
+def test_what_goes_through_an_image_without_end_is_given_up(images: dict[str, Path]) -> None:
+    with open_disk(images["qcow2"]) as disk:
+        with disk.at_most(1 << 20), pytest.raises(BadImage, match="given up"):
+            while True:
+                disk.read(0, 512)
+        with disk.at_most(1 << 20), pytest.raises(BadImage, match="given up"):
+            disk.read(0, 1 << 20)
+        disk.read(0, SIZE)
