@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import sys
@@ -23,6 +24,7 @@ def cat(filesystem: Filesystem, node: Node) -> int:
 
     Raises:
         Refused: It is no regular file.
+        BrokenPipeError: Who reads standard output has seen enough.
     """
     from engine.inspect.container import BadImage
     from engine.inspect.report import text
@@ -41,6 +43,13 @@ def cat(filesystem: Filesystem, node: Node) -> int:
     except BadImage as error:
         output.flush()
         print(f"error: /{text(node.path)} is cut short: {error}", file=sys.stderr)
+        return exits.FAILED
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"error: standard output: {error.strerror}", file=sys.stderr)
+        with Path(os.devnull).open("wb") as nowhere:  # for what is still in the buffer
+            os.dup2(nowhere.fileno(), output.fileno())
         return exits.FAILED
     return exits.DONE
 
@@ -115,14 +124,22 @@ def _summary(done: Extracted, dest: Path) -> str:
 
 
 def _whole(filesystem: Filesystem, node: Node) -> Iterator[bytes]:
-    """Yields a file from its first byte to its last, holes as zeros."""
+    """Yields a file from its first byte to its last, holes as zeros.
+
+    Raises:
+        BadImage: It cannot be read any further.
+    """
+    from engine.inspect.container import BadImage
     from engine.pipeline.sparse import zeros
 
     at = 0
-    for offset, data in filesystem.data(node):
-        yield from zeros(offset - at)
-        yield data
-        at = offset + len(data)
+    try:
+        for offset, data in filesystem.data(node):
+            yield from zeros(offset - at)
+            yield data
+            at = offset + len(data)
+    except OSError as error:
+        raise BadImage(error.strerror) from error
     yield from zeros(node.size - at)
 
 
