@@ -15,13 +15,13 @@ from engine.inspect.reading import BadFilesystem, Node, Window
 _ENTRY = 32
 _DELETED, _END = 0xE5, 0x00
 _LONG_NAME, _VOLUME, _FOLDER, _READ_ONLY = 0x0F, 0x08, 0x10, 0x01
-_MAX_CLUSTERS = 1 << 28
+_MAX_CLUSTERS = (1 << 28) - 11  # the last numbers mean bad and the end
 _MAX_FOLDER = 1 << 21  # 65,536 entries
 _TABLE_PIECE = 1 << 16
 _STATE_AT = {12: 0x25, 16: 0x25, 32: 0x41}
 _DIRTY = 0x01
 _CLEAN_SHUTDOWN = {16: 0x8000, 32: 0x0800_0000}
-_KINDS = ((4085, 12), (65525, 16), (_MAX_CLUSTERS, 32))
+_MAX_FAT12_CLUSTERS, _MAX_FAT16_CLUSTERS = 4084, 65524
 
 
 class FatFilesystem:
@@ -51,7 +51,7 @@ class FatFilesystem:
         self.data_at = self.root_at + -(-root_size // sector) * sector
         self._root_size = root_size
         self.clusters = max(total * sector - self.data_at, 0) // self.block_size
-        self.bits = next(bits for most, bits in _KINDS if self.clusters < most)
+        self.bits = _bits(self.clusters, wide=not table16)
         if (self.clusters + 2) * self.bits > table * sector * 8:
             raise BadFilesystem(f"{self.clusters} clusters do not fit the table")
         if self.root_at > window.size:
@@ -210,6 +210,19 @@ class FatFilesystem:
             path=path, mode=mode, size=0 if folder else size, inode=high << 16 | low,
             mtime_ns=_seconds(date, time) * 1_000_000_000,
         )  # fmt: skip
+
+
+def _bits(clusters: int, *, wide: bool) -> int:
+    """Returns the width of the table's entries.
+
+    The specification tells FAT32 by the number of clusters alone. Firmware and Linux tell it by
+    the size of the table standing in the wide field, so that small FAT32 file systems are read.
+    """
+    if clusters > (_MAX_CLUSTERS if wide else _MAX_FAT16_CLUSTERS):
+        raise BadFilesystem(f"{clusters} clusters are more than any FAT has")
+    if wide:
+        return 32
+    return 12 if clusters <= _MAX_FAT12_CLUSTERS else 16
 
 
 def _long_name(parts: list[bytes]) -> bytes:

@@ -64,7 +64,6 @@ class Files:
         if wanted not in self._known:
             if len(self._known) >= _MAX_LOOKUPS:
                 raise BadFilesystem(f"names over {_MAX_LOOKUPS} files; the rest is not looked at")
-            self._known[wanted] = None
             self._known[wanted] = self._follow(wanted)
         return self._known[wanted]
 

@@ -65,7 +65,9 @@ def image_report(image: Image) -> dict[str, Any]:
     troubles = (f"{part.name}: {part.trouble}" for part in image.parts if part.trouble)
     filesystems = (finding for part in image.parts for finding in _filesystem_findings(part))
     report |= _survey(found)
-    report["findings"] = [*table.findings, *troubles, *filesystems, *told]
+    report["findings"] = [
+        *table.findings, *_past_the_end(image), *troubles, *filesystems, *told,
+    ]  # fmt: skip
     return cast("dict[str, Any]", _shown(report))
 
 
@@ -121,6 +123,18 @@ def _shown(value: object) -> object:
     if isinstance(value, dict):
         return {key: _shown(each) for key, each in value.items()}
     return [_shown(each) for each in value] if isinstance(value, list) else value
+
+
+def _past_the_end(image: Image) -> Iterator[str]:
+    """Yields which partitions a GPT has the room for and the disk does not: it was cut short."""
+    table = image.table
+    last = image.disk.size // table.sector_size - 1
+    for partition in table.partitions:
+        if last < partition.end - 1 <= table.last_usable:
+            yield (
+                f"partition {partition.number} ends at sector {partition.end - 1}, past the last "
+                f"of the disk ({last})"
+            )
 
 
 def _filesystem_findings(part: Part) -> Iterator[str]:

@@ -15,7 +15,7 @@ from engine.inspect.booting.grubscript import Command, Word, commands, expanded
 
 _LINUX = frozenset({"linux", "linux16", "linuxefi", "chainloader"})
 _INITRD = frozenset({"initrd", "initrd16", "initrdefi"})
-_LEADING = frozenset({"then", "else", "do", "export"})
+_LEADING: frozenset[Word] = frozenset({("then",), ("else",), ("do",)})
 _SKIPPED = frozenset({"if", "elif", "fi", "done"})
 _LOOPS = frozenset({"for", "while", "until"})
 _OTHERS = frozenset({"source", ".", "configfile"})
@@ -114,10 +114,9 @@ class _Reader:
                 self._blocks.pop()
             return
         words = command.words
-        while words and words[0] in {(name,) for name in _LEADING}:
+        while words and words[0] in _LEADING:
             words = words[1:]
-        unknown: set[str] = set()
-        name = expanded(words[0], self._scopes[-1], unknown) if words else ""
+        name = self._text(words[0]) if words else ""
         entry = None
         if name in {"menuentry", "submenu"} and len(words) > 1:
             entry = self._item(name, words)

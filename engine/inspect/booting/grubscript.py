@@ -47,7 +47,7 @@ class Command:
     """One command with its arguments.
 
     Attributes:
-        words: At least one, unless the command only ends a block.
+        words: None where the command only begins or ends a block.
         opens: Whether a block in braces begins behind it.
         closes: Whether it stands for the end of a block.
     """
@@ -75,7 +75,7 @@ def commands(text: str) -> Iterator[Command]:
             words.append(tuple(word))
             word = []
         if kind in {"end", "open", "close"}:
-            if words:
+            if words or kind == "open":
                 yield Command(tuple(words), opens=kind == "open")
                 words = []
             if kind == "close":

@@ -1,0 +1,1 @@
+"""What inspect tells of loaders, systems and kernels."""

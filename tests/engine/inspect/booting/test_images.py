@@ -1,0 +1,327 @@
+"""Images that were built, with real loaders: what inspect says, and what others read there."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine.boot.trees import X86_KERNEL
+from tests.engine.inspect.booting.images import CONTENTS, built, debugfs, mtools, put, report
+
+NEWEST = {"title": "Some System 7", "version": "6.1"}
+
+
+def entry_of(found: dict[str, Any], firmware: str) -> dict[str, Any]:
+    boot = found["boots"][firmware]
+    assert boot["starts"] == "yes", boot
+    entry: dict[str, Any] = boot["entry"]
+    assert {key: value for key, value in entry.items() if key != "default"} in [
+        {key: value for key, value in each.items() if key != "default"}
+        for each in found["boot_entries"]
+        if each["default"]
+    ]
+    return entry
+
+
+def test_systemd_boot_starts_the_newest_kernel(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    found = report(image.image)
+    assert found["findings"] == []
+    assert found["boots"]["bios"]["why_not"] == "the boot sector holds no boot code"
+    entry = entry_of(found, "uefi")
+    text = mtools(image, "mtype", "::/loader/entries/some-6.1.conf")
+    fields = dict(line.split(" ", 1) for line in text.splitlines())
+    assert entry == NEWEST | {
+        "where": "partition 1: /loader/entries/some-6.1.conf", "kind": "type1", "missing": [],
+        "linux": fields["linux"], "initrd": [fields["initrd"]], "options": fields["options"],
+    }  # fmt: skip
+    chain = found["boots"]["uefi"]["chain"]
+    assert chain[0].startswith("partition 1: /EFI/BOOT/BOOTX64.EFI: systemd-boot (")
+    assert chain[1:] == [entry["where"]]
+    assert [each["version"] for each in found["boot_entries"]] == ["6.1", "5.10"]
+    assert found["system"] == [
+        {"where": "partition 2", "id": "some", "pretty_name": "Some System 7", "version": "7",
+         "architecture": ""}
+    ]  # fmt: skip
+    kernels = {(each["where"], each["path"]): each for each in found["kernels"]}
+    assert sorted(kernels) == [
+        ("partition 1", "/some/5.10/linux"), ("partition 1", "/some/6.1/linux"),
+        ("partition 2", "/boot/vmlinuz-5.10"), ("partition 2", "/boot/vmlinuz-6.1"),
+    ]  # fmt: skip
+    kernel = kernels["partition 2", "/boot/vmlinuz-6.1"]
+    assert kernel["initrd"] == "/boot/initrd.img-6.1"
+    assert kernel["bytes"] == len(X86_KERNEL)
+    assert kernel["architecture"] == "x86_64"
+    assert kernel["version"] == "6.1-given"
+
+
+def test_an_entry_whose_kernel_is_gone_is_found_and_passed_over(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    mtools(image, "mdel", "::/some/6.1/linux")
+    found = report(image.image)
+    assert found["findings"] == [
+        "partition 1: /loader/entries/some-6.1.conf names /some/6.1/linux, which is not there"
+    ]
+    assert entry_of(found, "uefi")["version"] == "5.10"
+    mtools(image, "mdel", "::/some/5.10/linux")
+    boot = report(image.image)["boots"]["uefi"]
+    assert (boot["starts"], boot["why_not"]) == (
+        "no",
+        "systemd-boot finds no entry that it can start",
+    )
+
+
+def test_a_default_without_its_initrd_does_not_start(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    mtools(image, "mdel", "::/some/6.1/initrd")
+    found = report(image.image)
+    boot = found["boots"]["uefi"]
+    assert boot["starts"] == "no"
+    assert boot["why_not"] == '"Some System 7" needs /some/6.1/initrd, which is not there'
+    assert boot["entry"]["missing"] == ["/some/6.1/initrd"]
+
+
+def test_settings_and_counters_choose_the_entry(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    put(image, "/loader/loader.conf", b"timeout\t3\ndefault\tSOME-5.*\n", tmp_path)
+    assert entry_of(report(image.image), "uefi")["version"] == "5.10"
+    put(image, "/loader/loader.conf", b"timeout 3\ndefault nothing\n", tmp_path)
+    found = report(image.image)
+    assert entry_of(found, "uefi")["version"] == "6.1"
+    assert 'no entry matches the default "nothing"' in found["boots"]["uefi"]["notes"][0]
+    mtools(image, "mren", "::/loader/entries/some-6.1.conf", "some-6.1+0-3.conf")
+    assert entry_of(report(image.image), "uefi")["version"] == "5.10"
+
+
+def test_entries_for_other_machines_are_listed_and_not_started(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    text = mtools(image, "mtype", "::/loader/entries/some-6.1.conf")
+    put(image, "/loader/entries/some-6.1.conf", (text + "architecture AA64\n").encode(), tmp_path)
+    found = report(image.image)
+    assert len(found["boot_entries"]) == 2
+    assert entry_of(found, "uefi")["version"] == "5.10"
+
+
+def test_a_unified_kernel_says_of_itself_what_objdump_shows(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "uki")
+    found = report(image.image)
+    assert found["findings"] == []
+    entry = entry_of(found, "uefi")
+    assert entry["where"] == "partition 1: /EFI/BOOT/BOOTX64.EFI"
+    assert (entry["kind"], entry["title"], entry["version"]) == ("uki", *NEWEST.values())
+    mtools(image, "mcopy", "::/EFI/BOOT/BOOTX64.EFI", str(tmp_path / "uki"))
+    for name, value in ((".cmdline", entry["options"]), (".uname", entry["version"])):
+        subprocess.run(
+            ["objcopy", "-O", "binary", f"--only-section={name}", tmp_path / "uki",
+             tmp_path / "section"], check=True,
+        )  # fmt: skip
+        assert (tmp_path / "section").read_bytes().rstrip(b"\0").decode() == value
+    others = [each["where"] for each in found["boot_entries"] if not each["default"]]
+    assert others == ["partition 1: /EFI/Linux/some-system-7-5.10.efi"]
+
+
+def test_systemd_boot_is_no_unified_kernel_and_finds_those_that_are(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "uki")
+    loader = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi").read_bytes()
+    put(image, "/EFI/BOOT/BOOTX64.EFI", loader, tmp_path)
+    put(image, "/EFI/Linux/loader.efi", loader, tmp_path)
+    found = report(image.image)
+    assert [each["where"] for each in found["boot_entries"]] == [
+        "partition 1: /EFI/Linux/some-system-7-5.10.efi"
+    ]
+    assert entry_of(found, "uefi")["version"] == "5.10"
+
+
+def test_a_cut_unified_kernel_is_a_finding(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "uki")
+    mtools(image, "mcopy", "::/EFI/BOOT/BOOTX64.EFI", str(tmp_path / "uki"))
+    whole = (tmp_path / "uki").read_bytes()
+    put(image, "/EFI/BOOT/BOOTX64.EFI", whole[: len(whole) - 4096], tmp_path)
+    found = report(image.image)
+    (finding,) = found["findings"]
+    assert re.fullmatch(
+        r"partition 1: /EFI/BOOT/BOOTX64.EFI is damaged: section \S+ ends at byte \d+ of \d+",
+        finding,
+    )
+    assert found["boots"]["uefi"]["starts"] == "no"
+    assert "is damaged" in found["boots"]["uefi"]["why_not"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda data: b"no program", "is no EFI program"),
+        (lambda data: data.replace(b"PE\0\0\x64\x86", b"PE\0\0\x64\xaa", 1), "type 0xaa64"),
+    ],
+)
+def test_what_firmware_cannot_start_is_said(
+    tmp_path: Path, change: Callable[[bytes], bytes], why: str
+) -> None:
+    image = built(tmp_path, "efi", "uki")
+    mtools(image, "mcopy", "::/EFI/BOOT/BOOTX64.EFI", str(tmp_path / "uki"))
+    put(image, "/EFI/BOOT/BOOTX64.EFI", change((tmp_path / "uki").read_bytes()), tmp_path)
+    boot = report(image.image)["boots"]["uefi"]
+    assert boot["starts"] == "no"
+    assert why in boot["why_not"]
+
+
+def test_without_the_removable_path_only_a_variable_starts_it(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "uki")
+    mtools(image, "mdel", "::/EFI/BOOT/BOOTX64.EFI")
+    boot = report(image.image)["boots"]["uefi"]
+    assert boot["starts"] == "no"
+    assert boot["why_not"] == (
+        "partition 1 has no /EFI/BOOT/BOOT*.EFI; only a boot variable could name partition 1: "
+        "/EFI/Linux/some-system-7-5.10.efi"
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "core"),
+    [
+        ("legacy", "GRUB's core image at sector 1, in the space outside of partitions"),
+        ("legacy+gpt", "GRUB's core image at sector 2048, in partition 1"),
+    ],
+)
+def test_a_bios_starts_grub_and_grub_its_menu(tmp_path: Path, table: str, core: str) -> None:
+    image = built(tmp_path, table, "grub")
+    found = report(image.image)
+    assert found["findings"] == []
+    entry = entry_of(found, "bios")
+    assert (entry["kind"], entry["title"]) == ("grub", "Some System 7, 6.1")
+    assert entry["linux"] == "/boot/vmlinuz-6.1"
+    assert entry["initrd"] == ["/boot/initrd.img-6.1"]
+    assert entry["options"] == f"root=UUID={image.plan.root.uuid} rw quiet"
+    assert found["boots"]["bios"]["chain"] == ["boot sector: GRUB for BIOS", core, entry["where"]]
+    assert found["boots"]["uefi"]["why_not"] == "there is no EFI system partition"
+
+
+def test_a_core_that_is_wiped_and_a_kernel_that_is_gone_are_said(tmp_path: Path) -> None:
+    image = built(tmp_path, "legacy", "grub")
+    debugfs(image, "rm /boot/vmlinuz-6.1")
+    found = report(image.image)
+    assert found["findings"] == [
+        'partition 1: /boot/grub/grub.cfg names /boot/vmlinuz-6.1 in "Some System 7, 6.1", which '
+        "is not there"
+    ]
+    assert found["boots"]["bios"]["why_not"] == (
+        '"Some System 7, 6.1" needs /boot/vmlinuz-6.1, which is not there'
+    )
+    with image.image.open("r+b") as file:
+        file.seek(512)
+        file.write(bytes(512))
+    assert "core at sector 1, where nothing is" in report(image.image)["boots"]["bios"]["why_not"]
+
+
+def test_a_hybrid_disk_starts_both_ways(tmp_path: Path) -> None:
+    found = report(built(tmp_path, "hybrid", "systemd-boot").image)
+    assert found["findings"] == []
+    assert entry_of(found, "bios")["kind"] == "grub"
+    assert entry_of(found, "uefi")["kind"] == "type1"
+    assert [each["default"] for each in found["boot_entries"]] == [True, False, True, False]
+
+
+def test_grub_on_an_esp_follows_its_menu_to_the_root(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "grub")
+    assert entry_of(report(image.image), "uefi")["linux"] == "/boot/vmlinuz-6.1"
+    # As Debian's signed GRUB has it.
+    uuid = image.plan.root.uuid
+    text = (
+        f"search.fs_uuid {uuid} root \nset prefix=($root)'/boot/grub'\n"
+        "configfile $prefix/grub.cfg\n"
+    )
+    mtools(image, "mmd", "::/EFI/debian")
+    put(image, "/EFI/debian/grub.cfg", text.encode(), tmp_path)
+    found = report(image.image)
+    assert entry_of(found, "uefi")["where"] == "partition 2: /boot/grub/grub.cfg"
+    assert "leads to partition 2: /boot/grub/grub.cfg" in found["boots"]["uefi"]["notes"]
+    assert len(found["boot_entries"]) == 2
+
+
+def test_without_a_loader_nothing_starts(tmp_path: Path) -> None:
+    found = report(built(tmp_path, "efi", "none").image)
+    assert {name: boot["starts"] for name, boot in found["boots"].items()} == {
+        "bios": "no", "uefi": "no",
+    }  # fmt: skip
+    assert found["boot_entries"] == []
+    assert len(found["kernels"]) == 2
+
+
+def test_boot_code_of_others_is_not_judged(tmp_path: Path) -> None:
+    image = built(tmp_path, "legacy", "none")
+    with image.image.open("r+b") as file:
+        file.write(b"\xfa\x33\xc0 some code of others")
+    assert report(image.image)["boots"]["bios"]["starts"] == "unknown"
+
+
+def test_a_nixos_generation_is_found_by_its_bootspec(tmp_path: Path) -> None:
+    spec = (
+        b'{"org.nixos.bootspec.v1": {"init": "/nix/store/s/init", "kernel": "/nix/store/k/bzImage",'
+        b' "initrd": "/nix/store/i/initrd", "label": "NixOS"}}'
+    )
+    contents: dict[str, bytes | str] = {
+        "nix/var/nix/profiles/system": "system-1-link",
+        "nix/var/nix/profiles/system-1-link": "/nix/store/s",
+        "nix/store/s/boot.json": spec,
+        "nix/store/k/bzImage": X86_KERNEL,
+        "nix/store/i/initrd": b"i",
+        "nix/store/s/etc/os-release": b"ID=nixos\nPRETTY_NAME='NixOS 26.05'\n",
+        "etc/os-release": "/etc/static/os-release",
+        "etc/static": "/nix/store/s/etc",
+    }
+    found = report(built(tmp_path, "none", "none", contents).image)
+    assert [each["pretty_name"] for each in found["system"]] == ["NixOS 26.05"]
+    (kernel,) = found["kernels"]
+    assert kernel == {
+        "where": "disk", "path": "/nix/store/k/bzImage", "version": "6.1-given",
+        "architecture": "x86_64", "initrd": "/nix/store/i/initrd", "bytes": len(X86_KERNEL),
+    }  # fmt: skip
+
+
+def test_links_in_circles_are_a_finding_and_the_rest_is_told(tmp_path: Path) -> None:
+    contents = dict(CONTENTS) | {"etc/os-release": "a", "etc/a": "b", "etc/b": "/etc/a"}
+    found = report(built(tmp_path, "none", "none", contents).image)
+    assert found["findings"] == ["disk: /etc/os-release leads round in circles of symlinks"]
+    assert len(found["kernels"]) == 2
+
+
+def test_links_do_not_lead_out_of_the_image(tmp_path: Path) -> None:
+    contents: dict[str, bytes | str] = {
+        "etc/os-release": "../../../../../../../../etc/os-release-not-here"
+    }
+    found = report(built(tmp_path, "none", "none", contents).image)
+    assert found["system"] == []
+
+
+def test_no_control_character_of_an_image_is_told(tmp_path: Path) -> None:
+    evil = b"PRETTY_NAME='\x1b[2J\xc2\x9bX\xff'\nID='a\x07'\n"
+    image = built(tmp_path, "efi", "systemd-boot", {**CONTENTS, "etc/os-release": evil})
+    put(image, "/loader/entries/e.conf", b"title \x1b]0;x\x07\nlinux /\x9b\x1bx\n", tmp_path)
+    found = report(image.image)
+
+    def texts(value: object) -> list[str]:
+        if isinstance(value, dict):
+            return [text for each in value.values() for text in texts(each)]
+        if isinstance(value, list):
+            return [text for each in value for text in texts(each)]
+        return [value] if isinstance(value, str) else []
+
+    assert all(text.isprintable() for text in texts(found))
+    assert found["system"][0]["pretty_name"] == "\\x1b[2J\\x9bX\\udcff"
+
+
+def test_a_kernel_on_the_removable_path_starts_itself(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "none")
+    head = bytearray(X86_KERNEL)
+    head[0:2], head[0x3C:0x40] = b"MZ", struct.pack("<I", 0x40)
+    head[0x40:0x58] = struct.pack("<4sHH12xH2x", b"PE\0\0", 0x8664, 0, 0)
+    mtools(image, "mmd", "::/EFI", "::/EFI/BOOT")
+    put(image, "/EFI/BOOT/BOOTX64.EFI", bytes(head), tmp_path)
+    entry = entry_of(report(image.image), "uefi")
+    assert (entry["kind"], entry["linux"]) == ("kernel", "/EFI/BOOT/BOOTX64.EFI")
