@@ -17,10 +17,12 @@ from pathlib import Path
 import msgspec
 
 from engine.boot import kernels
+from engine.boot.osrelease import release_fields
 from engine.cli.main import main
 from engine.compare.diff import compare
 from engine.events import BuildFinished, BuildStarted, Log, Progress, StepStarted, encode
 from engine.ext4.measure import measure
+from engine.inspect.booting import grubcfg, type1, versions
 from engine.inspect.container import BadImage
 from engine.inspect.extract import ExtractFailed, extract
 from engine.inspect.image import open_image
@@ -191,6 +193,27 @@ def _both(path: Path) -> None:
     compare(path, path.parent / "reference")
 
 
+def _grub(path: Path) -> None:
+    """Reads a menu; what it says of itself must be text that can be shown."""
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    config = grubcfg.parse(text, {"root": "hd0,gpt1", "prefix": "/boot/grub"})
+    for item in config.items:
+        assert len(item.options) <= _BYTES
+    assert config.default is None or config.default in config.items
+
+
+def _entries(path: Path) -> None:
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    type1.parse(text)
+    release_fields(text)
+    lines = text.splitlines()[:8]
+    for name in lines:
+        type1.counted(name)
+    for left in lines:
+        for right in lines:
+            assert versions.compare(left, right) == -versions.compare(right, left), (left, right)
+
+
 def _bootspec(path: Path) -> None:
     system = b"nix/var/nix/profiles/system"
     folders = [system[:at] for at, byte in enumerate(system) if byte == ord("/")] + [system, b"k"]
@@ -264,6 +287,12 @@ _JSON_WORDS = (
 _NIX_WORDS = (
     b"{ ", b" }", b"inherit x;", b"rec {", b"with x; ", b"''", b"${", b"\\", b"builtins.getFlake ",
     b"import <nixpkgs> ", b"diskSize = ", b"[", b"(", b"9" * 5000, b"-1.5e9", b"null", b"/*", b"#",
+)  # fmt: skip
+_BOOT_WORDS = (
+    b"menuentry 'x' {", b"}", b"submenu x {", b"${a}", b"$root", b"set a=$a$a$a", b"linux /x",
+    b"initrd ", b"if true; then", b"fi\n", b"for i in 1 2; do", b"\\\n", b"'", b'"', b"#", b"\n",
+    b"source ", b"default=", b"title ", b"options ", b"../../x", b"+99-9.conf", b"~", b"^", b"ID=",
+    b".osrel", b"$'", b"\xff\xfe", b"\0", b"HdrS", b"systemd-boot 999", b"architecture ",
 )  # fmt: skip
 _IMAGE_ERRORS = (BadImage, OSError)
 
@@ -385,6 +414,11 @@ TARGETS = {
         _image_target("qcow2", seeds.qcow2s, fields=fields.qcow2),
         _image_target("vdi", seeds.vdis, fields=fields.vdi),
         _image_target("vhd", seeds.vhds, fields=fields.vhd, repair=fields.vhd_sums),
+        _image_target(
+            "systems", seeds.systems, repair=seeds.gpt_sums, words=_BOOT_WORDS
+        ),
+        Target(name="grub-menu", seeds=seeds.grub_menus, read=_grub, words=_BOOT_WORDS),
+        Target(name="boot-entry", seeds=seeds.entry_texts, read=_entries, words=_BOOT_WORDS),
         Target(
             name="extract", seeds=seeds.copied, read=_extract, documented=(BadImage,),
             resize=False, fields=fields.ext,

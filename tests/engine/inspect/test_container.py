@@ -125,9 +125,11 @@ def test_what_holds_a_disk_in_another_way_is_named(
 
 def test_what_goes_through_an_image_without_end_is_given_up(images: dict[str, Path]) -> None:
     with open_disk(images["qcow2"]) as disk:
-        with disk.at_most(1 << 20), pytest.raises(BadImage, match="given up"):
-            while True:
+        with disk.at_most(1 << 20):
+            for _ in range(600):
                 disk.read(0, 512)
+            with pytest.raises(BadImage, match="given up"):
+                disk.read(0, 1 << 18)
         with disk.at_most(1 << 20), pytest.raises(BadImage, match="given up"):
             disk.read(0, 1 << 20)
         disk.read(0, SIZE)
