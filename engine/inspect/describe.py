@@ -7,12 +7,13 @@ from typing import Any
 
 from engine.units import human
 
-_KINDS = {
+KINDS = {
     "type1": "type 1 entry",
     "uki": "unified kernel image",
     "grub": "GRUB menu",
     "kernel": "kernel with EFI stub",
 }
+"""What each kind of boot entry is called."""
 
 
 def image_lines(report: dict[str, Any]) -> list[str]:
@@ -63,7 +64,7 @@ def _kernel_lines(kernel: dict[str, Any]) -> Iterator[str]:
 
 def _entry_lines(entry: dict[str, Any]) -> Iterator[str]:
     yield f"{heading(entry)}{' (default)' if entry['default'] else ''}"
-    yield f"  {entry['where']}, {_KINDS[entry['kind']]}"
+    yield f"  {entry['where']}, {KINDS[entry['kind']]}"
     yield from _files_of(entry)
     for path in entry["missing"]:
         yield f"  missing {path}"
@@ -87,7 +88,7 @@ def heading(entry: dict[str, Any]) -> str:
 
 def _boot_lines(firmware: str, boot: dict[str, Any]) -> Iterator[str]:
     entry = boot["entry"]
-    says = {"yes": heading(entry) if entry else "", "no": f"no: {boot['why_not']}"}
+    says = {"yes": heading(entry) if entry else "", "no": f"nothing: {boot['why_not']}"}
     yield f"{firmware.upper()}: {says.get(boot['starts'], 'not known')}"
     yield from (f"  {step}" for step in boot["chain"])
     yield from (f"  note: {note}" for note in boot["notes"])
