@@ -196,35 +196,6 @@ def pe_file(sections: dict[bytes, bytes]) -> bytes:
     return head + data
 
 
-def grub_menus(folder: Path) -> Sequence[bytes]:
-    """A grub.cfg with most of what scripts have."""
-    del folder
-    return [
-        b"""set default="${saved_entry}"
-if [ -s $prefix/grubenv ]; then load_env; fi
-search --no-floppy --fs-uuid --set=root 1111-2222 # a comment
-menuentry 'A' --class x --id a "$x" { set gfxpayload=keep
-  linux ($root)/vmlinuz-6.1 root=UUID=1 ro "quiet ${more}" \\
-    splash
-  initrd /ucode.img /initrd.img-6.1
-}
-submenu "More" { menuentry B { linuxefi /b ; initrdefi /c ; } }
-source /boot/grub/custom.cfg
-configfile ${prefix}/other.cfg
-""",
-    ]
-
-
-def entry_texts(folder: Path) -> Sequence[bytes]:
-    """A type 1 entry, an os-release, and two versions."""
-    del folder
-    return [
-        b"# comment\ntitle Some\nlinux /k\ninitrd /a\ninitrd /b\noptions a=b quiet\n",
-        b'NAME="A \\"b\\""\nID=\'some\'\nVERSION_ID=7\\ 1\nPRETTY_NAME=x\n',
-        b"1.2~rc1-3^4.el9\n1.2-3\n",
-    ]
-
-
 def gpts(folder: Path) -> Sequence[bytes]:
     """A GPT with a FAT and an ext partition."""
     disk = folder / "gpt"

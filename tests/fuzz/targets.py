@@ -14,13 +14,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import msgspec
-
 from engine.boot import kernels
 from engine.boot.osrelease import release_fields
 from engine.cli.main import main
 from engine.compare.diff import compare
-from engine.events import BuildFinished, BuildStarted, Log, Progress, StepStarted, encode
 from engine.ext4.measure import measure
 from engine.inspect.booting import grubcfg, type1, versions
 from engine.inspect.container import BadImage
@@ -48,13 +45,12 @@ from engine.provenance.packages import inventory
 from engine.spec.load import load, loads
 from engine.spec.resolve import resolve
 from engine.spec.save import dumps
-from tests.fuzz import fields, seeds
+from tests.fuzz import fields, seeds, texts
 from tests.fuzz.fields import Field
 from tests.fuzz.mutate import Mutator
 
 _ENTRIES = 500
 _BYTES = 1 << 16
-NIX_HASH = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,30 +266,6 @@ def _closure(path: Path) -> None:
         assert each.nar_hash
 
 
-_TOML_WORDS = (
-    b"schema = 1", b"[layout]", b"[[contents]]", b"table = ", b'"efi"', b'"none"', b"[size]",
-    b'"auto"', b'"4GiB"', b"-1", b"9999999999999999999", b"0x10", b"1e400", b"true", b"'''", b'"""',
-    b"[boot]", b"[identity]", b"seed = ", b'"\\u0000"', b"\xff", b"compat = ", b'"make-disk-image"',
-    b"nan", b"1979-05-27T07:32:00Z", b"{a = 1}", b"[[[", b'"1e9999999GiB"', b"disk = ", b"boot = ",
-)  # fmt: skip
-_TAR_WORDS = (
-    b"../../etc/passwd", b"/abs", b"0000000", b"\x80\xff\xff\xff\xff\xff\xff\xff", b"7777777",
-    b"30 path=../../x\n", b"22 GNU.sparse.major=1\n", b"SCHILY.xattr.user.", b"ustar\x0000",
-)  # fmt: skip
-_JSON_WORDS = (
-    b'"\\ud800"', b"1e999", b"null", b"[[[[[[", b'"event"', b"9" * 40, b"-0", b'"\\u0000"', b"{}",
-    b'"org.nixos.bootspec.v1"', b'"../../../k/bzImage"', b'"\\n"', b"\xff\xfe",
-)  # fmt: skip
-_NIX_WORDS = (
-    b"{ ", b" }", b"inherit x;", b"rec {", b"with x; ", b"''", b"${", b"\\", b"builtins.getFlake ",
-    b"import <nixpkgs> ", b"diskSize = ", b"[", b"(", b"9" * 5000, b"-1.5e9", b"null", b"/*", b"#",
-)  # fmt: skip
-_BOOT_WORDS = (
-    b"menuentry 'x' {", b"}", b"submenu x {", b"${a}", b"$root", b"set a=$a$a$a", b"linux /x",
-    b"initrd ", b"if true; then", b"fi\n", b"for i in 1 2; do", b"\\\n", b"'", b'"', b"#", b"\n",
-    b"source ", b"default=", b"title ", b"options ", b"../../x", b"+99-9.conf", b"~", b"^", b"ID=",
-    b".osrel", b"$'", b"\xff\xfe", b"\0", b"HdrS", b"systemd-boot 999", b"architecture ",
-)  # fmt: skip
 _IMAGE_ERRORS = (BadImage, OSError)
 
 
@@ -304,100 +276,32 @@ def _image_target(name: str, make: Callable[[Path], Sequence[bytes]], **more: ob
     )  # fmt: skip
 
 
-def _events(folder: Path) -> Sequence[bytes]:
-    del folder
-    events = (
-        BuildStarted(plan={"schema": 1, "name": "x", "partitions": []}),
-        StepStarted(id="allocate", title="Allocate", argv=("a", "b")),
-        Progress(id="allocate", done=1, total=2),
-        Log(id="allocate", stream="stdout", text="a line"),
-        BuildFinished(status="failed", seconds=1.5, step="allocate", message="m", hint="h"),
-    )
-    return [b"\n".join(encode(event) for event in events) + b"\n"]
-
-
-def _bootspecs(folder: Path) -> Sequence[bytes]:
-    del folder
-    spec = {
-        "init": "/nix/store/x/init", "initrd": "/k/initrd", "kernel": "/k/bzImage",
-        "kernelParams": ["loglevel=4", "quiet"], "label": "NixOS 25.05", "system": "x86_64-linux",
-        "toplevel": "/nix/store/x",
-    }  # fmt: skip
-    whole = {
-        "org.nixos.bootspec.v1": spec,
-        "org.nixos.specialisation.v1": {"fast": {"org.nixos.bootspec.v1": spec}},
-    }
-    return [msgspec.json.encode(whole), msgspec.json.format(msgspec.json.encode(whole))]
-
-
-def _literals(folder: Path) -> Sequence[bytes]:
-    del folder
-    return [
-        b"""{ pkgs, lib, ... }: import "${pkgs.path}/nixos/lib/make-disk-image.nix" {
-  inherit pkgs lib; # a comment
-  diskSize = "auto"; bootSize = "256M"; additionalSpace = "512M"; format = "qcow2";
-  partitionTableType = "efi"; deterministic = true; memSize = 1024;
-  contents = [ { source = ./tree; target = "/"; mode = "755"; user = "root"; group = "root"; } ];
-  postVM = ''
-    echo done > $out/note
-  '';
-}""",
-        b'{ config = (import <nixpkgs/nixos> { configuration = ./c.nix; }); label = "x"; }',
-    ]
-
-
-def _argument_sets(folder: Path) -> Sequence[bytes]:
-    del folder
-    entry = {"source": "/etc/motd", "target": "/motd", "mode": "644", "user": "0", "group": "0"}
-    return [
-        msgspec.json.encode(
-            {
-                "diskSize": "auto", "bootSize": "256M", "contents": [entry], "format": "raw",
-                "partitionTableType": "hybrid", "rootGPUID": str(uuid.UUID(int=5)), "memSize": 512,
-                "postVM": "echo done", "installBootLoader": False, "additionalPaths": ["/nix/x"],
-            }
-        )
-    ]  # fmt: skip
-
-
-def _closures(folder: Path) -> Sequence[bytes]:
-    del folder
-    info = {"narHash": NIX_HASH, "narSize": 120, "references": ["/nix/store/a-b"], "ca": None}
-    return [
-        msgspec.json.encode({"/nix/store/a-b": info}),
-        msgspec.json.encode([info | {"path": "/nix/store/a-b", "valid": True}]),
-    ]
-
-
-def _outputs(folder: Path) -> Sequence[bytes]:
-    del folder
-    return [b"    (12.50/100%)\r    (100.00/100%)\r\nwarning: \x1b[31mred\x1b[0m\n\xff\xfe\n"]
-
-
 TARGETS = {
     target.name: target
     for target in (
         Target(
-            name="spec", seeds=seeds.specs, read=_spec, documented=(Refused,), words=_TOML_WORDS,
-            suffix=".toml",
+            name="spec", seeds=seeds.specs, read=_spec, documented=(Refused,),
+            words=texts.TOML_WORDS, suffix=".toml",
         ),
-        Target(name="tar", seeds=seeds.tars, read=_tar, words=_TAR_WORDS, repair=seeds.tar_sums),
+        Target(
+            name="tar", seeds=seeds.tars, read=_tar, words=texts.TAR_WORDS, repair=seeds.tar_sums,
+        ),
         Target(name="packed-tar", seeds=seeds.packed_tars, read=_tar),
-        Target(name="bootspec", seeds=_bootspecs, read=_bootspec, words=_JSON_WORDS),
+        Target(name="bootspec", seeds=texts.bootspecs, read=_bootspec, words=texts.JSON_WORDS),
         Target(
-            name="events", seeds=_events, read=read_record, documented=(Refused,),
-            words=_JSON_WORDS,
+            name="events", seeds=texts.events, read=read_record, documented=(Refused,),
+            words=texts.JSON_WORDS,
         ),
         Target(
-            name="closure", seeds=_closures, read=_closure, documented=(closure.BadClosure,),
-            words=_JSON_WORDS,
+            name="closure", seeds=texts.closures, read=_closure, documented=(closure.BadClosure,),
+            words=texts.JSON_WORDS,
         ),
         Target(
-            name="nix-literal", seeds=_literals, read=_literal, documented=(NotNix, Refused),
-            words=_NIX_WORDS,
+            name="nix-literal", seeds=texts.literals, read=_literal, documented=(NotNix, Refused),
+            words=texts.NIX_WORDS,
         ),
         Target(
-            name="arguments", seeds=_argument_sets, read=_arguments, words=_JSON_WORDS,
+            name="arguments", seeds=texts.argument_sets, read=_arguments, words=texts.JSON_WORDS,
             suffix=".json",
         ),
         Target(name="packages", seeds=seeds.package_databases, read=_packages),
@@ -405,7 +309,9 @@ TARGETS = {
             name="sums", seeds=lambda folder: [sums.dumps({"a": "0" * 64, "b\n": "1" * 64})],
             read=lambda path: sums.loads(path.read_bytes()), documented=(sums.BadSums,),
         ),
-        Target(name="tool-output", seeds=_outputs, read=_lines, words=(b"\x1b[", b"\x08", b"\r")),
+        Target(
+            name="tool-output", seeds=texts.outputs, read=_lines, words=(b"\x1b[", b"\x08", b"\r"),
+        ),
         _image_target("gpt", seeds.gpts, repair=seeds.gpt_sums),
         _image_target("mbr", seeds.mbrs),
         _image_target("ext", seeds.exts, fields=fields.ext),
@@ -415,10 +321,10 @@ TARGETS = {
         _image_target("vdi", seeds.vdis, fields=fields.vdi),
         _image_target("vhd", seeds.vhds, fields=fields.vhd, repair=fields.vhd_sums),
         _image_target(
-            "systems", seeds.systems, repair=seeds.gpt_sums, words=_BOOT_WORDS
+            "systems", seeds.systems, repair=seeds.gpt_sums, words=texts.BOOT_WORDS
         ),
-        Target(name="grub-menu", seeds=seeds.grub_menus, read=_grub, words=_BOOT_WORDS),
-        Target(name="boot-entry", seeds=seeds.entry_texts, read=_entries, words=_BOOT_WORDS),
+        Target(name="grub-menu", seeds=texts.grub_menus, read=_grub, words=texts.BOOT_WORDS),
+        Target(name="boot-entry", seeds=texts.entry_texts, read=_entries, words=texts.BOOT_WORDS),
         Target(
             name="extract", seeds=seeds.copied, read=_extract, documented=(BadImage,),
             resize=False, fields=fields.ext,
