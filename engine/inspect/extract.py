@@ -86,6 +86,7 @@ def extract(
         engine.manifest.progress.ScanCancelled: It was asked to stop; nothing is left.
     """
     notes = Notes()
+    ticker = Ticker(progress, cancelled)
     archive = dest.suffix == ARCHIVE
     if stat.S_IFMT(node.mode) not in {stat.S_IFREG, stat.S_IFDIR}:
         what = f"/{shown(node.path)} is neither a file nor a directory"
@@ -94,14 +95,17 @@ def extract(
         into = tar_sink(folder / CONTENT, notes) if archive else folder_sink(folder, notes)
         try:
             with into as sink:
-                copy = _Copy(filesystem, sink, notes, Ticker(progress, cancelled), folder)
+                copy = _Copy(filesystem, sink, notes, ticker, folder)
                 copy.tree(node, _member_name(node) if archive else os.fsencode(CONTENT))
         except OSError as error:
             reason = error.strerror or str(error)
-            raise ExtractFailed(f"{dest} cannot be written: {reason}") from error
-        copy.ticker.report()
+            raise ExtractFailed(
+                f"{dest} cannot be written: {reason}, after {ticker.entries} entries with "
+                f"{human(ticker.bytes)} ({ticker.bytes} bytes)"
+            ) from error
+        ticker.report()
     return Extracted(
-        copy.files, copy.directories, copy.links, copy.bytes, notes.lines(), notes.failed
+        copy.files, copy.directories, copy.links, ticker.bytes, notes.lines(), notes.failed
     )
 
 
@@ -134,8 +138,8 @@ class Sink(Protocol):
         """Makes a symbolic link."""
         ...
 
-    def special(self, path: bytes, node: Node) -> None:
-        """Makes a device, FIFO or socket, or notes that it cannot."""
+    def special(self, path: bytes, node: Node) -> bool:
+        """Makes a device, FIFO or socket; whether that is possible, which is noted."""
         ...
 
 
@@ -145,8 +149,8 @@ class _Copy:
     def __init__(
         self, filesystem: Filesystem, sink: Sink, notes: Notes, ticker: Ticker, folder: Path
     ) -> None:
-        self.files = self.directories = self.links = self.bytes = 0
-        self.ticker = ticker
+        self.files = self.directories = self.links = 0
+        self._ticker = ticker
         self._filesystem = filesystem
         self._sink = sink
         self._notes = notes
@@ -179,7 +183,7 @@ class _Copy:
 
     def _take(self, node: Node, path: bytes) -> bool:
         """Makes one entry; whether it is a directory to be gone through."""
-        self.ticker.add(1, 0)
+        self._ticker.add(1, 0)
         if len(path) >= _PATH_MAX:
             raise BadFilesystem(f"its path has {len(path)} bytes, {_PATH_MAX - 1} at most")
         if stat.S_ISDIR(node.mode):
@@ -189,9 +193,9 @@ class _Copy:
             return True
         first = self._names.get(node.inode) if node.links > 1 else None
         if first is None or not self._sink.link(path, node, first):
-            self._make(node, path)
-        if node.links > 1:
-            self._names.setdefault(node.inode, path)
+            made = self._make(node, path)
+            if made and node.links > 1:
+                self._names.setdefault(node.inode, path)
         self.files += stat.S_ISREG(node.mode)
         self.links += stat.S_ISLNK(node.mode)
         return False
@@ -213,7 +217,8 @@ class _Copy:
             raise BadFilesystem("it shares a block with another directory")
         self._blocks |= blocks
 
-    def _make(self, node: Node, path: bytes) -> None:
+    def _make(self, node: Node, path: bytes) -> bool:
+        """Makes what is no directory; whether it was made."""
         if stat.S_ISREG(node.mode):
             ranges = rescue.data_ranges(self._filesystem, node)
             self._want_room(node, sum(length for _, length in ranges))
@@ -223,7 +228,8 @@ class _Copy:
                 raise BadFilesystem("a symbolic link without a usable target")
             self._sink.symlink(path, node)
         else:
-            self._sink.special(path, node)
+            return self._sink.special(path, node)
+        return True
 
     def _want_room(self, node: Node, needed: int) -> None:
         status = os.statvfs(self._folder)
@@ -232,14 +238,13 @@ class _Copy:
             raise ExtractFailed(
                 f"{self._folder.parent} has no room for /{shown(node.path)}: it needs "
                 f"{human(needed)} ({needed} bytes), {human(free)} ({free} bytes) are free after "
-                f"{human(self.bytes)} were written"
+                f"{human(self._ticker.bytes)} were written"
             )
 
     def _pieces(self, node: Node) -> Iterator[tuple[int, bytes]]:
         """Yields the data of a file as far as it can be read."""
         for piece in rescue.data(self._filesystem, node, self._notes.fail):
-            self.bytes += len(piece[1])
-            self.ticker.add(0, len(piece[1]))
+            self._ticker.add(0, len(piece[1]))
             yield piece
 
     @contextmanager

@@ -21,6 +21,7 @@ from engine.manifest.tar import Ranges
 _SPECIAL = "devices, FIFOs and sockets left out (an archive, DEST.tar, holds devices and FIFOs)"
 _SET_ID = "set-user-id and set-group-id bits taken away"
 _ATTRIBUTES = "attributes left out that need root, or that the destination does not take"
+_PERMISSIONS = "permissions or times left out that the destination does not take"
 _COPIED = "hard links made files of their own, the destination has none"
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -98,11 +99,13 @@ class FolderSink:
         above, name = self._parent(path)
         os.symlink(node.target, name, dir_fd=above)
         times = node.mtime_ns, node.mtime_ns
-        os.utime(name, ns=times, dir_fd=above, follow_symlinks=False)
+        with self._may_fail(node):
+            os.utime(name, ns=times, dir_fd=above, follow_symlinks=False)
 
-    def special(self, path: bytes, node: Node) -> None:
+    def special(self, path: bytes, node: Node) -> bool:
         """Leaves out what an ordinary user cannot make, or a program could hang on."""
         self._notes.add(_SPECIAL, node.path)
+        return False
 
     def _parent(self, path: bytes) -> tuple[int, bytes]:
         above, _, name = path.rpartition(b"/")
@@ -118,8 +121,19 @@ class FolderSink:
             self._notes.add(_SET_ID, node.path)
             mode &= ~(stat.S_ISUID | stat.S_ISGID)
         needed = stat.S_IRWXU if stat.S_ISDIR(node.mode) else stat.S_IRUSR | stat.S_IWUSR
-        os.fchmod(handle, mode | needed)
-        os.utime(handle, ns=(node.mtime_ns, node.mtime_ns))
+        with self._may_fail(node):
+            os.fchmod(handle, mode | needed)
+            os.utime(handle, ns=(node.mtime_ns, node.mtime_ns))
+
+    @contextmanager
+    def _may_fail(self, node: Node) -> Iterator[None]:
+        """Notes metadata that cannot be set, as on a FAT file system: the data matters more."""
+        try:
+            yield
+        except OSError as error:
+            if not self.survives(error):
+                raise
+            self._notes.add(_PERMISSIONS, node.path)
 
 
 def _set(handle: int, name: bytes, value: bytes) -> bool:

@@ -76,13 +76,14 @@ class TarSink:
         """Writes a symbolic link."""
         self._member(path, b"2", node, link=node.target)
 
-    def special(self, path: bytes, node: Node) -> None:
+    def special(self, path: bytes, node: Node) -> bool:
         """Writes a device or a FIFO; leaves out a socket."""
         kind = _KINDS.get(stat.S_IFMT(node.mode))
         if kind is None:
             self._notes.add(_SOCKETS, node.path)
-        else:
-            self._member(path, kind, node)
+            return False
+        self._member(path, kind, node)
+        return True
 
     def _member(
         self, name: bytes, kind: bytes, node: Node, *, size: int = 0, link: bytes = b"",

@@ -16,6 +16,8 @@ _SUFFIX = ".extract-part"
 CONTENT = "content"
 """In the hidden folder: what will have the final name."""
 
+_NO_LOCKS = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
+"""Of network file systems that lock no folders; two copies to one place are then the caller's."""
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -32,6 +34,8 @@ def unpublished(dest: Path) -> Iterator[Path]:
     folder = dest.parent / f".{dest.name}{_SUFFIX}"
     try:
         lock = _claimed(folder)
+    except BlockingIOError:
+        raise _refused(dest, "is being made by another copy", "give another name") from None
     except OSError as error:
         hint = "" if dest.parent.is_dir() else "make the folder first"
         raise _refused(dest, f"cannot be made: {error.strerror}", hint) from error
@@ -76,10 +80,14 @@ def _claimed(folder: Path) -> int:
 def _locked(folder: Path) -> int:
     handle = os.open(folder, BELOW_FLAGS)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         # Another process may have taken ours for a dead one's before it was locked.
         if not os.path.samestat(os.fstat(handle), folder.stat()):
-            raise BlockingIOError(errno.EWOULDBLOCK, "another copy is being made")
+            raise BlockingIOError
     except BaseException:
         os.close(handle)
         raise

@@ -597,7 +597,7 @@ def test_two_copies_to_one_place(image: Path, tmp_path: Path) -> None:
     handle = os.open(busy, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(Refused):
+        with pytest.raises(Refused, match="being made by another copy"):
             copied(image, tmp_path / "dest")
     finally:
         os.close(handle)
@@ -633,7 +633,34 @@ def test_a_write_that_fails_leaves_nothing(
 
     monkeypatch.setattr(os, "pwrite", broken)
 
-    with pytest.raises(ExtractFailed, match="Input/output error"):
+    with pytest.raises(ExtractFailed, match=r"Input/output error, after .* entries with .* bytes"):
         copied(image, tmp_path / "dest")
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", ["fchmod", "utime", "setxattr", "link"])
+def test_a_destination_that_knows_less_still_gets_the_data(
+    tree: Path, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, os.strerror(1))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, refuse)
+        done = copied(image, tmp_path / "dest")
+
+    assert done.failed == 0
+    assert any("destination" in note for note in done.notes)
+    for path in tree.rglob("*"):
+        if stat.S_ISREG(path.lstat().st_mode):
+            assert (tmp_path / "dest" / path.relative_to(tree)).read_bytes() == path.read_bytes()
+
+
+def test_a_fifo_of_two_names_is_left_out_under_both(tmp_path: Path) -> None:
+    names = [Node(path=name, mode=0o010644, inode=70, links=2) for name in (b"a", b"b")]
+
+    done = taken(Invented({2: names}), tmp_path / "dest")
+
+    assert len(done.notes) == 1
+    assert done.notes[0].endswith(": /a, /b")
