@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from engine.compare.diff import ByteRange, Comparison
+from engine.compare.diff import Comparison
 from tui.text import counted, visible
 
 WHERE = "Where"
@@ -33,19 +33,21 @@ class Differences:
         """Returns a row's cells; with two of them, the second holds for both images."""
         fields = self._found.fields
         if index < len(fields):
-            one = fields[index]
-            return visible(one.where), visible(one.a) or "-", visible(one.b) or "-"
+            return self.details(index)
         piece = self._found.ranges[index - len(fields)]
-        here, there = visible(piece.a), visible(piece.b)
-        return (_short(piece), here) if here == there else (_short(piece), here, there)
+        where = f"{counted(piece.end - piece.start, 'byte')} at {piece.start:,}"
+        _, here, there = self.details(index)
+        return (where, f"{here} (both)") if here == there else (where, here, there)
 
     def details(self, index: int) -> tuple[str, str, str]:
         """Returns a row in full: where, here, there."""
-        where, here, *there = self.cells(index)
-        if index >= len(self._found.fields):
-            piece = self._found.ranges[index - len(self._found.fields)]
-            where = f"bytes {piece.start:,} to {piece.end - 1:,} ({piece.end - piece.start:,})"
-        return where, here, there[0] if there else here
+        fields = self._found.fields
+        if index < len(fields):
+            one = fields[index]
+            return visible(one.where), visible(one.a) or "-", visible(one.b) or "-"
+        piece = self._found.ranges[index - len(fields)]
+        where = f"bytes {piece.start:,} to {piece.end - 1:,} ({piece.end - piece.start:,})"
+        return where, visible(piece.a), visible(piece.b)
 
     def having(self, text: str) -> Sequence[int]:
         """Returns the rows in which a text occurs, upper and lower case alike."""
@@ -67,10 +69,6 @@ class Differences:
             else:
                 both = max(both, others[0])
         return where, here, max(there, both - here)
-
-
-def _short(piece: ByteRange) -> str:
-    return f"{counted(piece.end - piece.start, 'byte')} at {piece.start:,}"
 
 
 def told_apart(first: Path, second: Path) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from engine.inspect.describe import heading
+from engine.inspect.describe import KINDS, heading
 
 _MOST = 8
 """Sentences under one name; an image may hold hundreds of kernels."""
@@ -29,16 +29,29 @@ class Fact:
 
 
 def facts_of(report: dict[str, Any]) -> tuple[Fact, ...]:
-    """Returns the facts of an image's report, what matters most first."""
-    file = f"{report['format']}, {report['file_bytes']:,} bytes"
+    """Returns what matters most of an image's report: what it is, whether it starts, what is wrong.
+
+    A bare file system starts nothing, so nothing is said of that.
+    """
+    systems = report["system"]
+    boots = report["boots"].items() if report["disk"]["table"] != "none" else ()
     return (
-        Fact("File", file),
-        *_facts("System", [_system(system) for system in report["system"]]),
-        *chain.from_iterable(_boot(name, boot) for name, boot in report["boots"].items()),
+        *_facts("System", [_system(system, len(systems) > 1) for system in systems]),
+        *(Fact(firmware.upper(), _verdict(boot)) for firmware, boot in boots),
+        *_facts("Wrong", report["findings"], warns=True),
+    )
+
+
+def details_of(report: dict[str, Any]) -> tuple[Fact, ...]:
+    """Returns what else there is: the way to each kernel, and all that could be started."""
+    boots = [(firmware.upper(), boot) for firmware, boot in report["boots"].items()]
+    return (
+        *chain.from_iterable(_facts(name, boot["chain"]) for name, boot in boots),
+        *(Fact(name, note, warns=True) for name, boot in boots for note in boot["notes"]),
         *_facts("Entries", [_entry(entry) for entry in report["boot_entries"]]),
         *_facts("Kernels", [_kernel(kernel) for kernel in report["kernels"]]),
-        *_facts("Loaders", [f"{x['name']} ({x['where']})" for x in report["loaders"]]),
-        *_facts("Wrong", report["findings"], warns=True),
+        *_facts("Loaders", [f"{x['where']}: {x['name']}" for x in report["loaders"]]),
+        Fact("File", f"{report['format']}, {report['file_bytes']:,} bytes"),
     )
 
 
@@ -49,24 +62,22 @@ def _facts(name: str, texts: Sequence[str], *, warns: bool = False) -> Iterator[
         yield Fact(name, f"and {len(texts) - _MOST:,} more", warns)
 
 
-def _system(system: dict[str, Any]) -> str:
-    return f"{system['pretty_name']} ({system['where']})"
+def _system(system: dict[str, Any], several: bool) -> str:
+    return f"{system['pretty_name']} ({system['where']})" if several else system["pretty_name"]
 
 
-def _boot(firmware: str, boot: dict[str, Any]) -> Iterator[Fact]:
-    name, entry = firmware.upper(), boot["entry"]
+def _verdict(boot: dict[str, Any]) -> str:
+    entry = boot["entry"]
     if boot["starts"] == "yes" and entry is not None:
-        yield Fact(name, f"starts {heading(entry)}")
-    else:
-        says = _STARTS.get(boot["starts"], _STARTS["unknown"])
-        yield Fact(name, f"{says}: {boot['why_not']}" if boot["why_not"] else says)
-    yield from (Fact(name, f"by {step}") for step in boot["chain"])
-    yield from (Fact(name, note, warns=True) for note in boot["notes"])
+        return f"starts {heading(entry)}"
+    says = _STARTS.get(boot["starts"], _STARTS["unknown"])
+    return f"{says}: {boot['why_not']}" if boot["why_not"] else says
 
 
 def _entry(entry: dict[str, Any]) -> str:
-    missing = f", without {', '.join(entry['missing'])}" if entry["missing"] else ""
-    return f"{heading(entry)}{' (default)' if entry['default'] else ''}{missing}"
+    missing = [f"without {path}" for path in entry["missing"]]
+    default = ["default"] if entry["default"] else []
+    return f"{heading(entry)} ({', '.join([KINDS[entry['kind']], *default, *missing])})"
 
 
 def _kernel(kernel: dict[str, Any]) -> str:

@@ -22,11 +22,12 @@ from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.model import Identity, ImageSpec, Layout, Output, Size
 from engine.spec.resolve import resolve
-from tui.facts import Fact, facts_of
+from tui.facts import Fact, details_of, facts_of
 from tui.takeover import Takeover, takeover
 
 _LABELS = {
     "table": "Tables and unpartitioned",
+    "bios-boot": "BIOS boot partition",
     "contents": "File systems: used",
     "free": "File systems: free",
     "unformatted": "No file system that is known",
@@ -40,13 +41,17 @@ class Opened:
     Attributes:
         plan: Its disk, partitions and file systems; no steps, no manifest.
         spec: A spec that makes a disk like it, still without contents.
-        facts: Format, systems, kernels, what starts it, and what is wrong.
+        facts: What it is, whether it starts, and what is wrong.
+        details: How it starts, and what else could be started.
+        format: Of the file, as qemu-img calls it.
         takeover: What of its files a spec can have.
     """
 
     plan: Plan
     spec: ImageSpec
     facts: tuple[Fact, ...]
+    details: tuple[Fact, ...]
+    format: str
     takeover: Takeover
 
 
@@ -77,7 +82,14 @@ def look(image: Image) -> Opened:
         problems=(),
         outputs=(),
     )
-    return Opened(plan, spec, facts_of(report), takeover(image, report))
+    return Opened(
+        plan=plan,
+        spec=spec,
+        facts=facts_of(report),
+        details=details_of(report),
+        format=report["format"],
+        takeover=takeover(image, report),
+    )
 
 
 def _partition(found: dict[str, Any]) -> PartitionPlan:
@@ -122,11 +134,13 @@ def _shares(
     free = sum(one.free_bytes for one in inside)
     known = sum(one.size for one in inside)
     held = sum(one.bytes for one in partitions) if partitions else known
+    loader = sum(one.bytes for one in partitions if one.role == "bios-boot")
     sums = {
         "table": size - held,
+        "bios-boot": loader,
         "contents": known - free,
         "free": free,
-        "unformatted": held - known,
+        "unformatted": held - known - loader,
     }
     for key, part in sums.items():
         if part > 0:

@@ -29,6 +29,8 @@ from tui.widgets.row_table import RowTable
 
 _LONGEST_NAME = 24
 """Cells of an image's name before its value."""
+_PAUSE = 0.12
+"""Seconds without a further letter from which it is worth searching."""
 _TOLD_EVERY = 0.5
 """Seconds between two words on how far it is."""
 
@@ -156,6 +158,7 @@ Nothing is changed in either image. Escape goes back.
     @on(Input.Changed)
     @work(exclusive=True, group="keep")
     async def _keep(self, event: Input.Changed) -> None:
+        await asyncio.sleep(_PAUSE)  # a later letter ends this one's search before it began
         if self.rows is None:
             return
         kept = await asyncio.to_thread(self.rows.having, event.value) if event.value else None

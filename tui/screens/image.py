@@ -89,7 +89,8 @@ class ImageScreen(Screen[None]):
 
 What is in an existing image, read without mounting it and without changing it.
 
-- Left and Right on the map, Up and Down in the table choose a partition.
+- Left and Right on the map, Up and Down in the table choose a partition; Page down from there
+  shows what else is known: where the bytes go, boot entries, kernels and loaders.
 - In the files, Enter opens a folder or shows a file; below stand mode, owner and size of the name.
 - **X** writes the file, the folder or the whole partition under the cursor to disk.
 - **S** makes a spec of it: table, sizes and identifiers, and the files if you like.
@@ -117,6 +118,8 @@ What is in an existing image, read without mounting it and without changing it.
                 yield PartitionTable(self.glyphs, id="table-widget")
                 yield Plain("Where the bytes go", classes="section")
                 yield BreakdownBar(self.glyphs)
+                yield Plain("What is started, and how", classes="section")
+                yield FactList(self.glyphs, id="image-details")
             with Vertical(id="image-files"):
                 yield FileTree(self.glyphs, id="files")
                 yield Plain("", id="image-node")
@@ -146,24 +149,32 @@ What is in an existing image, read without mounting it and without changing it.
 
     def _show(self, image: Image, opened: Opened) -> None:
         plan = opened.plan
-        figure = f"{human(plan.disk.bytes)} {plan.disk.table}, read only"
+        table = "" if plan.disk.table == "none" else f" {plan.disk.table.upper()}"
+        figure = f"{opened.format}, {human(plan.disk.bytes)}{table}, read only"
         self.query_one(TitleBar).figure = figure
         self.query_one(PartitionMap).plan = plan
         self.query_one(PartitionTable).plan = plan
         self.query_one(BreakdownBar).plan = plan
         self.query_one("#image-state", Plain).display = False
-        self.query_one(FactList).facts = opened.facts
+        self.query_one("#image-facts", FactList).facts = opened.facts
+        self.query_one("#image-details", FactList).facts = opened.details
+        self._show_parts(image, opened.takeover.filesystems.get("root"))
+        self.refresh_bindings()
+
+    def _show_parts(self, image: Image, likeliest: AnyFilesystem | None) -> None:
+        """Lists the file systems, and opens the one whose files are likeliest wanted."""
         tree = self.query_one(FileTree)
         for part in image.parts:
             if part.filesystem is None:
                 continue
-            root = _top(part.name, part.filesystem)
+            top = _top(part.name, part.filesystem)
             label = f"{part.name}, {part.filesystem.type} {part.filesystem.label}".rstrip()
-            tree.root.add(visible(label), root, allow_expand=root is not None)
+            node = tree.root.add(visible(label), top, allow_expand=top is not None)
+            if likeliest is None or part.filesystem is likeliest:
+                likeliest = part.filesystem
+                self.call_after_refresh(tree.move_cursor, node)
+                node.expand()
         tree.root.expand()
-        for first in tree.root.children[:1]:
-            self.call_after_refresh(tree.move_cursor, first)
-        self.refresh_bindings()
 
     def on_unmount(self) -> None:
         """Lets go of the file."""

@@ -140,7 +140,8 @@ Below the table stands the row in full.
 
     def _strip(self, cells: tuple[str, ...], style: Style) -> Strip:
         before = self._widths[: len(cells) - 1]
-        rest = max(self.size.width - sum(before) - _GAP * len(before), 0)
+        width = self.scrollable_content_region.width
+        rest = max(width - sum(before) - _GAP * len(before), 0)
         widths = [*before, rest]
         text = (" " * _GAP).join(
             fit(cell, width, self.glyphs.ellipsis)
