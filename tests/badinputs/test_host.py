@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +11,9 @@ import pytest
 from engine.cli.main import main
 from tests.badinputs.trees import make
 from tests.support.folders import contents_of
+from tests.support.ordinary import as_nobody
 
-ROOT = Path(__file__).parents[2]
 SPEC = 'schema = 1\n[[contents]]\nsource = "tree"\ntarget = "/"\n'
-_AS_NOBODY = (
-    "import sys; from pathlib import Path; from tests.support.ordinary import become_ordinary\n"
-    "from engine.cli.main import main\n"
-    "become_ordinary(Path(sys.argv[1])); sys.exit(main(sys.argv[2:]))\n"
-)
 
 
 @pytest.fixture
@@ -35,18 +28,12 @@ def folder() -> Iterator[Path]:
         yield place
 
 
-def as_nobody(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command as an ordinary user."""
-    command = [sys.executable, "-c", _AS_NOBODY, str(folder / "home"), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 def test_an_output_folder_that_only_others_may_write_to(folder: Path) -> None:
     out = folder / "out"
     out.mkdir(mode=0o555)
     before = contents_of(out)
 
-    ran = as_nobody(folder, "build", str(folder / "spec.toml"), "-o", str(out))
+    ran = as_nobody(folder / "home", "build", str(folder / "spec.toml"), "-o", str(out))
 
     assert ran.returncode == 2
     assert f"{out} is no folder that you may write to" in ran.stderr
@@ -59,7 +46,7 @@ def test_a_file_that_only_others_may_read(folder: Path) -> None:
     shadow.chmod(0)
     out = folder / "home" / "out"
 
-    ran = as_nobody(folder, "build", str(folder / "spec.toml"), "-o", str(out))
+    ran = as_nobody(folder / "home", "build", str(folder / "spec.toml"), "-o", str(out))
 
     assert ran.returncode == 2
     assert f"contents[0].source: {shadow} cannot be read (Permission denied)" in ran.stderr

@@ -8,11 +8,19 @@ import ctypes
 import importlib
 import os
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import engine
 
 NOBODY = 65534
+_ROOT = Path(__file__).parents[2]
+_COMMAND = (
+    "import sys; from pathlib import Path; from tests.support.ordinary import become_ordinary\n"
+    "from engine.cli.main import main\n"
+    "become_ordinary(Path(sys.argv[1])); sys.exit(main(sys.argv[2:]))\n"
+)
 _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 38, 24  # linux/prctl.h
 _CAPABILITIES = 64
 _CODECS = ("cp437", "idna", "latin-1", "unicode_escape", "utf-16-le", "utf-16-be")
@@ -57,3 +65,9 @@ def become_ordinary(folder: Path) -> None:
     held = {line.split(":")[0]: line.split()[-1] for line in status.splitlines() if ":" in line}
     assert int(held["CapEff"], 16) == int(held["CapPrm"], 16) == 0
     assert os.geteuid() != 0
+
+
+def as_nobody(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs `diskwright` as an ordinary user, in a folder that becomes his."""
+    command = [sys.executable, "-c", _COMMAND, str(home), *map(str, arguments)]
+    return subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
