@@ -75,7 +75,7 @@ def extract_to(filesystem: Filesystem, node: Node, dest: Path) -> int:
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
     if done.failed:
-        print(f"error: {done.failed} entries are missing or not whole", file=sys.stderr)
+        print(f"error: entries missing or not whole: {done.failed}", file=sys.stderr)
     return exits.FAILED if done.failed else exits.DONE
 
 

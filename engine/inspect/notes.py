@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.manifest.findings import shown
 
 _FIRST = 5
+_LONGEST = 200
 
 
 class Notes:
@@ -30,7 +31,7 @@ class Notes:
         self._counts[what] = self._counts.get(what, 0) + 1
         names = self._first.setdefault(what, [])
         if len(names) < _FIRST:
-            names.append(f"/{shown(path)}" + (f" ({why})" if why else ""))
+            names.append(_short(f"/{shown(path)}") + (f" ({_short(why)})" if why else ""))
 
     def fail(self, path: bytes, why: object) -> None:
         """Counts a file that could not be read whole, or not be made."""
@@ -44,3 +45,8 @@ class Notes:
             + (f" and {count - _FIRST} more" if count > _FIRST else "")
             for what, count in self._counts.items()
         )
+
+
+def _short(text: str) -> str:
+    """Returns a text for one line, of a path the end, which tells more."""
+    return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"

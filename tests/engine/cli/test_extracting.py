@@ -167,7 +167,7 @@ def test_damage_fails_and_leaves_the_rest(
 
     err = capsys.readouterr().err
     assert "note: damaged or not to be made here: /data (extent node" in err
-    assert err.endswith("error: 1 entries are missing or not whole\n")
+    assert err.endswith("error: entries missing or not whole: 1\n")
     assert (dest / "usr" / "lib" / "os-release").read_text() == TEXT
 
 
