@@ -79,9 +79,16 @@ def program(files: Files, node: Node) -> Program | None:
 
 
 def read_sections(
-    files: Files, node: Node, found: Program, names: Collection[bytes]
+    files: Files, node: Node, found: Program, names: Collection[bytes], most: int = _MAX_SECTION
 ) -> dict[bytes, bytes]:
     """Returns the data of the sections with these names, of each the first, in one pass.
+
+    Args:
+        files: Where the program is.
+        node: The program.
+        found: Its headers.
+        names: Of the sections.
+        most: Bytes that a section may have.
 
     Raises:
         BadFilesystem: A section is larger, or lies further in, than what is read here.
@@ -92,10 +99,10 @@ def read_sections(
         if section.name in names:
             places.setdefault(section.name, section)
     for section in places.values():
-        if section.size > _MAX_SECTION or section.offset + section.size > _MAX_REACH:
+        if section.size > most or section.offset + section.size > _MAX_REACH:
             raise BadFilesystem(
                 f"{absolute(node.path)}: section {section.name.decode()} of {section.size} bytes "
-                f"at {section.offset} is not read; {_MAX_SECTION} within {_MAX_REACH} are"
+                f"at {section.offset} is not read; {most} within {_MAX_REACH} are"
             )
     data = {name: bytearray(section.size) for name, section in places.items()}
     end = max((section.offset + section.size for section in places.values()), default=0)

@@ -66,29 +66,30 @@ def _survey(image: Image, say: Say) -> Survey:
     loaders = find_loaders(image, say)
     listed = {files: _gathered(files, _listed) for files in everywhere}
     esps = [files for files in everywhere if _starts_firmware(files, "esp")]
-    for_systemd = [
-        each for files in everywhere if _starts_firmware(files, "esp", "boot")
-        for each in listed[files]
-    ]  # fmt: skip
+    for_systemd: list[Listed] = []
+    others: list[Listed] = []
+    for files, found in listed.items():
+        (for_systemd if _starts_firmware(files, "esp", "boot") else others).extend(found)
     menus = grub_menus(everywhere)
     boots: dict[Firmware, Boot] = {
         "bios": _told(lambda: bios_boot(image, menus)),
         "uefi": _told(
             lambda: (
-                uefi_boot(esps, Found({x.where: x for x in loaders}, for_systemd, menus))
+                uefi_boot(
+                    esps, Found(everywhere, {x.where: x for x in loaders}, for_systemd, menus)
+                )
                 if esps
                 else not_started(_no_esp(image))
             )
         ),
     }
-    others = (each for found in listed.values() for each in found if each not in for_systemd)
     removable = (each for files in esps for each in _gathered(files, _removable))
-    found = (
+    offered = (
         *(each.entry for each in (*in_order(for_systemd), *others, *removable)),
         *(entry for each in menus for entry in each.menu.entries),
         *(boot.entry for boot in boots.values() if boot.entry is not None),
     )
-    entries = tuple(dict.fromkeys(found))
+    entries = tuple(dict.fromkeys(offered))
     defaults = (*(boot.entry for boot in boots.values()), *(each.menu.default for each in menus))
     return Survey(
         loaders=loaders,

@@ -53,8 +53,9 @@ def from_grub(menus: list[GrubMenu]) -> Boot:
     """Returns what GRUB starts, by the first of the menus it may read."""
     if not menus:
         return Boot("unknown", notes=("there is no grub.cfg where GRUB usually has it",))
-    first, *others = menus
+    first, *rest = menus
     started = from_menu(first.menu)
+    others = [other for other in rest if other.menu.entries != first.menu.entries]
     if others:
         places = ", ".join(other.where for other in others)
         note = f"GRUB is taken to read {first.where}, which comes first; others: {places}"

@@ -45,10 +45,23 @@ def grub_menus(everywhere: Sequence[Files]) -> list[GrubMenu]:
             folders = islice(files.listed(_VENDORS), _MAX_VENDORS)
             vendors = [node.path + b"/grub.cfg" for node in folders]
             for path in (*vendors, *MENUS):
-                if files.has(path):
-                    menu = _menu(everywhere, files, path)
-                    found.append(GrubMenu(files.where(path), path in vendors, menu))
+                menu = menu_at(everywhere, files, path, on_esp=path in vendors)
+                found += [menu] if menu is not None else []
     return found
+
+
+def menu_at(
+    everywhere: Sequence[Files], files: Files, path: bytes | str, *, on_esp: bool = True
+) -> GrubMenu | None:
+    """Returns the menu of the grub.cfg at a path, or None where none is.
+
+    Raises:
+        BadImage: A file system is damaged.
+    """
+    node = files.regular(path)
+    if node is None:
+        return None
+    return GrubMenu(files.where(node.path), on_esp, _menu(everywhere, files, node.path))
 
 
 def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
@@ -59,7 +72,7 @@ def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
         others = [
             (home, absolute(other.path))
             for other in config.others
-            if (home := _home(everywhere, files, other)) is not None and home.has(other.path)
+            if (home := home_of(everywhere, files, other)) is not None and home.has(other.path)
         ]
         if config.items or not others:
             notes += [f"commands of {home.where(other)} are not read" for home, other in others]
@@ -100,7 +113,7 @@ def _entry(everywhere: Sequence[Files], own: Files, where: str, item: GrubEntry)
     named = [path for path in (item.linux, *item.initrd) if path is not None]
     gone: list[str] = []
     for path in named:
-        home = _home(everywhere, own, path)
+        home = home_of(everywhere, own, path)
         if home is not None:
             gone += missing(home, (absolute(path.path),))
     for each in gone:
@@ -109,11 +122,11 @@ def _entry(everywhere: Sequence[Files], own: Files, where: str, item: GrubEntry)
         kind="grub", where=where, title=item.title,
         linux=absolute(item.linux.path) if item.linux else "",
         initrd=tuple(absolute(path.path) for path in item.initrd), options=item.options,
-        missing=tuple(gone), home=_home(everywhere, own, item.linux) if item.linux else None,
+        missing=tuple(gone), home=home_of(everywhere, own, item.linux) if item.linux else None,
     )  # fmt: skip
 
 
-def _home(everywhere: Sequence[Files], own: Files, path: GrubPath) -> Files | None:
+def home_of(everywhere: Sequence[Files], own: Files, path: GrubPath) -> Files | None:
     """Returns the files that a path of GRUB's leads into, or None where that is not told."""
     if not path.device:
         return own

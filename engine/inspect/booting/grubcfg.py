@@ -45,6 +45,14 @@ class GrubPath:
     path: str
 
 
+def grub_path(text: str, root: str) -> GrubPath:
+    """Returns the file that a text names: "(hd0,gpt2)/boot", or "/boot" on the device `root`."""
+    if not text.startswith("("):
+        return GrubPath(root, text)
+    device, _, path = text[1:].partition(")")
+    return GrubPath(device, path)
+
+
 @dataclass(slots=True)
 class GrubEntry:
     """One item of a menu. Submenus have no `linux` and hold items of their own.
@@ -227,10 +235,7 @@ class _Reader:
         entry.initrd = tuple(self._path(path) for path in paths if path)
 
     def _path(self, text: str) -> GrubPath:
-        device = self._scopes[-1].get("root", "")
-        if text.startswith("("):
-            device, _, text = text[1:].partition(")")
-        return GrubPath(device, text)
+        return grub_path(text, self._scopes[-1].get("root", ""))
 
     def result(self) -> GrubConfig:
         """Returns what was read."""

@@ -29,10 +29,12 @@ def systemd_menu(files: Files, found: Iterable[Listed], architecture: str) -> Me
     Raises:
         BadImage: The settings cannot be read.
     """
-    fitting = [each for each in found if each.architecture in {"", architecture}]
-    shown = in_order(each for each in fitting if each.entry.linux not in {"", *each.entry.missing})
-    notes = [f"{each.entry.where} is not shown: it cannot be started"
-             for each in fitting if each not in shown]  # fmt: skip
+    startable: dict[bool, list[Listed]] = {True: [], False: []}
+    for each in found:
+        if each.architecture in {"", architecture}:
+            startable[each.entry.linux not in {"", *each.entry.missing}].append(each)
+    shown = in_order(startable[True])
+    notes = [f"{each.entry.where} is not shown: it cannot be started" for each in startable[False]]
     entries = tuple(each.entry for each in shown[:MAX_ENTRIES])
     if not entries:
         return Menu(notes=tuple(notes), why_not="systemd-boot finds no entry that it can start")

@@ -10,9 +10,10 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.inspect.booting.boot import Boot, from_grub, from_menu, not_started
+from engine.inspect.booting.boot import Boot, from_menu, not_started
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.booting.grub import GrubMenu
+from engine.inspect.booting.grubefi import from_grub_program
 from engine.inspect.booting.systemd import systemd_menu
 from engine.inspect.booting.type1 import Listed
 from engine.inspect.booting.uki import is_uki, read_uki
@@ -35,11 +36,13 @@ class Found:
     """What of an image its loaders for UEFI choose from.
 
     Attributes:
+        everywhere: All file systems.
         loaders: By where they are.
         entries: What systemd-boot reads, of all partitions that it looks at.
         menus: GRUB's.
     """
 
+    everywhere: Sequence[Files]
     loaders: Mapping[str, Loader]
     entries: Sequence[Listed]
     menus: list[GrubMenu]
@@ -113,7 +116,7 @@ def _by_kind(
     if loader.kind == "systemd-boot":
         return from_menu(systemd_menu(files, found.entries, architecture))
     if loader.kind == "grub":
-        return from_grub(found.menus)
+        return from_grub_program(files, node, headers, found.everywhere, found.menus)
     if loader.kind == "kernel":
         entry = BootEntry(
             kind="kernel", where=loader.where, title=loader.name,

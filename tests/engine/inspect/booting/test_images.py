@@ -227,10 +227,20 @@ def test_a_hybrid_disk_starts_both_ways(tmp_path: Path) -> None:
     assert [each["default"] for each in found["boot_entries"]] == [True, False, True, False]
 
 
+def grub_program(folder: Path, prefix: str, *options: str) -> bytes:
+    path = folder / "grub.efi"
+    subprocess.run(
+        ["grub-mkimage", "-O", "x86_64-efi", "-p", prefix, "-o", path, *options, "normal", "fat"],
+        check=True,
+    )  # fmt: skip
+    return path.read_bytes()
+
+
 def test_grub_on_an_esp_follows_its_menu_to_the_root(tmp_path: Path) -> None:
     image = built(tmp_path, "efi", "grub")
     assert entry_of(report(image.image), "uefi")["linux"] == "/boot/vmlinuz-6.1"
-    # As Debian's signed GRUB has it.
+    # As Debian has it.
+    put(image, "/EFI/BOOT/BOOTX64.EFI", grub_program(tmp_path, "/EFI/debian"), tmp_path)
     uuid = image.plan.root.uuid
     text = (
         f"search.fs_uuid {uuid} root \nset prefix=($root)'/boot/grub'\n"
@@ -325,3 +335,32 @@ def test_a_kernel_on_the_removable_path_starts_itself(tmp_path: Path) -> None:
     put(image, "/EFI/BOOT/BOOTX64.EFI", bytes(head), tmp_path)
     entry = entry_of(report(image.image), "uefi")
     assert (entry["kind"], entry["linux"]) == ("kernel", "/EFI/BOOT/BOOTX64.EFI")
+
+
+def test_grub_on_an_esp_reads_the_menu_that_it_was_made_for(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "grub")
+    debugfs(image, "rm /boot/grub/grub.cfg")
+    assert report(image.image)["boots"]["uefi"]["why_not"] == (
+        "GRUB looks for partition 2: /boot/grub/grub.cfg, which is not there"
+    )
+    put(image, "/EFI/BOOT/BOOTX64.EFI", grub_program(tmp_path, "/efi/own"), tmp_path)
+    mtools(image, "mmd", "::/EFI/Own")
+    text = f"menuentry own {{ search --set=root --label root\nlinux /{'x' * 300}\n }}\n"
+    put(image, "/EFI/Own/grub.cfg", text.encode(), tmp_path)
+    found = report(image.image)
+    (entry,) = found["boot_entries"]
+    assert entry["where"] == "partition 1: /EFI/Own/grub.cfg"
+    assert found["boots"]["uefi"]["starts"] == "no"
+    assert entry["missing"] == [f"/{'x' * 300}"]
+
+
+def test_a_script_that_grub_carries_is_noted(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "grub")
+    (tmp_path / "early.cfg").write_text("configfile (hd0,gpt2)/boot/grub/grub.cfg\n")
+    program = grub_program(tmp_path, "/EFI/own", "-c", str(tmp_path / "early.cfg"))
+    put(image, "/EFI/BOOT/BOOTX64.EFI", program, tmp_path)
+    found = report(image.image)
+    assert entry_of(found, "uefi")["where"] == "partition 2: /boot/grub/grub.cfg"
+    assert found["boots"]["uefi"]["notes"] == [
+        "GRUB runs a script that it carries before it reads any menu"
+    ]
