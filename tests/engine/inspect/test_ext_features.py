@@ -55,6 +55,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for place in (0, 300 << 10, 9 << 20, 80 << 20):
             file.seek(place)
             file.write(chance.randbytes(3000))
+    with (top / "scattered").open("wb") as file:
+        for number in range(500):
+            file.seek(number * 8192)
+            file.write(chance.randbytes(1000))
     os.setxattr(top / "file of 60", "user.note", b"with data beside it")
     os.setxattr(top / "few", "user.note", b"of a directory")
     os.setxattr(top / "file of 5000", "user.note", b"n" * 600)
