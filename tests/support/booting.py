@@ -15,6 +15,8 @@ from pathlib import Path
 
 from engine.boot.firmware import FirmwareKind
 from engine.events import AnyEvent
+from engine.inspect.image import open_image
+from engine.inspect.report import image_report
 from engine.pipeline.build import build
 from engine.pipeline.proof import Verdict, boot
 from engine.plan.model import Plan
@@ -100,7 +102,7 @@ def boots(
     variables: Path | None = None,
     limit: float = LIMIT,
 ) -> Verdict:
-    """Boots an image until its console shows `expect`, which it must."""
+    """Boots an image until its console shows `expect`, which it must, as `inspect` foretold."""
     uefi = built.plan.boot.uefi
     assert uefi is not None, "ovmf is not installed"
     started = machine(
@@ -109,7 +111,20 @@ def boots(
     )  # fmt: skip
     verdict = asyncio.run(boot(started, expect=expect, limit=limit, on_text=lambda _: None))
     assert verdict.seen, (verdict.meaning, verdict.last_lines(30))
+    if variables is None:
+        _check_foretold(built, firmware, verdict)
     return verdict
+
+
+def _check_foretold(built: Built, firmware: FirmwareKind, verdict: Verdict) -> None:
+    """Compares what started with what `inspect` reads off the image."""
+    image = open_image(built.image)
+    with image.disk:
+        foretold = image_report(image)["boots"][firmware]
+    assert foretold["starts"] == "yes", foretold
+    assert foretold["entry"]["linux"]
+    for cmdline in report(verdict).get("cmdline", ()):
+        assert foretold["entry"]["options"] in cmdline
 
 
 def report(verdict: Verdict) -> dict[str, list[str]]:
