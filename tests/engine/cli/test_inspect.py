@@ -129,3 +129,28 @@ def test_damage_is_no_traceback(
     assert main(["inspect", str(image)]) in (exits.DONE, exits.REFUSED)
 
     assert "internal error" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format_", EXTENSIONS)
+def test_a_file_of_another_partition_is_written_to_standard_output(
+    images: dict[str, Path], format_: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    image = images[format_]
+
+    assert main(["inspect", str(image), "--cat", "1:/efi/boot/bootx64.efi"]) == exits.DONE
+
+    written = image.parents[1] / "esp" / "EFI" / "BOOT" / "BOOTX64.EFI"
+    assert capfdbinary.readouterr().out == written.read_bytes()
+
+
+@pytest.mark.parametrize("format_", EXTENSIONS)
+def test_a_tree_comes_out_of_every_container(
+    images: dict[str, Path], format_: str, tmp_path: Path
+) -> None:
+    image = images[format_]
+
+    assert main(["inspect", str(image), "--extract", str(tmp_path / "etc"), "/etc"]) == exits.DONE
+
+    assert (tmp_path / "etc" / "motd").read_text() == "hello\n"
+    assert (tmp_path / "etc" / "motd").samefile(tmp_path / "etc" / "same")
+    assert (tmp_path / "etc" / "link").readlink() == Path("motd")
