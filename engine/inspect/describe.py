@@ -11,6 +11,7 @@ KINDS = {
     "type1": "type 1 entry",
     "uki": "unified kernel image",
     "grub": "GRUB menu",
+    "extlinux": "extlinux menu",
     "kernel": "kernel with EFI stub",
 }
 """What each kind of boot entry is called."""

@@ -10,6 +10,7 @@ from typing import TypeVar
 from engine.inspect.booting.bios import bios_boot
 from engine.inspect.booting.boot import Boot, Firmware, not_started
 from engine.inspect.booting.entry import BootEntry
+from engine.inspect.booting.extlinux import extlinux_menus
 from engine.inspect.booting.grub import grub_menus
 from engine.inspect.booting.systemd import in_order
 from engine.inspect.booting.type1 import Listed, type1_entries
@@ -71,6 +72,7 @@ def _survey(image: Image, say: Say) -> Survey:
     for files, found in listed.items():
         (for_systemd if _starts_firmware(files, "esp", "boot") else others).extend(found)
     menus = grub_menus(everywhere)
+    extlinux = [menu for files in everywhere for menu in _gathered(files, extlinux_menus)]
     boots: dict[Firmware, Boot] = {
         "bios": _told(lambda: bios_boot(image, menus)),
         "uefi": _told(
@@ -84,13 +86,14 @@ def _survey(image: Image, say: Say) -> Survey:
         ),
     }
     removable = (each for files in esps for each in _gathered(files, _removable))
+    offering = [*(each.menu for each in menus), *extlinux]
     offered = (
         *(each.entry for each in (*in_order(for_systemd), *others, *removable)),
-        *(entry for each in menus for entry in each.menu.entries),
+        *(entry for menu in offering for entry in menu.entries),
         *(boot.entry for boot in boots.values() if boot.entry is not None),
     )
     entries = tuple(dict.fromkeys(offered))
-    defaults = (*(boot.entry for boot in boots.values()), *(each.menu.default for each in menus))
+    defaults = (*(boot.entry for boot in boots.values()), *(menu.default for menu in offering))
     return Survey(
         loaders=loaders,
         systems=tuple(each for files in everywhere for each in _gathered(files, systems)),

@@ -8,7 +8,7 @@ from typing import Literal
 
 from engine.inspect.files import Files
 
-Kind = Literal["type1", "uki", "grub", "kernel"]
+Kind = Literal["type1", "uki", "grub", "extlinux", "kernel"]
 
 MAX_ENTRIES = 512
 """Of one menu."""

@@ -364,3 +364,62 @@ def test_a_script_that_grub_carries_is_noted(tmp_path: Path) -> None:
     assert found["boots"]["uefi"]["notes"] == [
         "GRUB runs a script that it carries before it reads any menu"
     ]
+
+
+EFI_DISK = """label: {label}
+start=2048, size=81920, type={esp}
+start=83968, size=40960, type={boot}
+"""
+
+
+@pytest.mark.parametrize(
+    ("label", "esp", "boot"),
+    [("dos", "ef", "ea"), ("gpt", "U", "BC13C2FF-59E6-4262-A352-B275FD6F7172")],
+)
+def test_entries_of_an_extended_boot_partition_count_too(
+    tmp_path: Path, label: str, esp: str, boot: str
+) -> None:
+    image = tmp_path / "disk.img"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    script = EFI_DISK.format(label=label, esp=esp, boot=boot)
+    subprocess.run(["sfdisk", "-q", image], input=script, text=True, check=True)
+    loader = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi")
+    (tmp_path / "kernel").write_bytes(X86_KERNEL)
+    for start, entry in ((2048, "old"), (83968, "new")):
+        place = f"{image}@@{start * 512}"
+        (tmp_path / "conf").write_text(f"title {entry}\nversion {entry}\nlinux kernel\n")
+        subprocess.run(
+            ["mkfs.fat", "-F", "16", "--offset", str(start), image, "20000"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        subprocess.run(["mmd", "-i", place, "::/loader", "::/loader/entries"], check=True)
+        for source, target in (("conf", f"loader/entries/{entry}.conf"), ("kernel", "kernel")):
+            subprocess.run(
+                ["mcopy", "-i", place, tmp_path / source, f"::/{target}"], check=True
+            )  # fmt: skip
+    place = f"{image}@@{2048 * 512}"
+    subprocess.run(["mmd", "-i", place, "::/EFI", "::/EFI/BOOT"], check=True)
+    subprocess.run(["mcopy", "-i", place, loader, "::/EFI/BOOT/BOOTX64.EFI"], check=True)
+    found = report(image)
+    assert found["findings"] == []
+    assert [each["title"] for each in found["boot_entries"]] == ["old", "new"]
+    assert entry_of(found, "uefi")["where"] == "partition 1: /loader/entries/old.conf"
+
+
+def test_shim_starts_what_lies_beside_it(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "grub")
+    program = grub_program(tmp_path, "(,gpt2)/boot/grub")
+    put(image, "/EFI/BOOT/BOOTX64.EFI", program + b"\nshim,1,UEFI shim,shim,1,", tmp_path)
+    found = report(image.image)
+    assert found["boots"]["uefi"]["why_not"] == (
+        "shim starts partition 1: /EFI/BOOT/grubx64.efi, which is not there"
+    )
+    put(image, "/EFI/BOOT/grubx64.efi", program, tmp_path)
+    found = report(image.image)
+    assert entry_of(found, "uefi")["kind"] == "grub"
+    assert found["boots"]["uefi"]["chain"] == [
+        "partition 1: /EFI/BOOT/BOOTX64.EFI: shim",
+        "partition 1: /EFI/BOOT/grubx64.efi: GRUB",
+        "partition 2: /boot/grub/grub.cfg",
+    ]
