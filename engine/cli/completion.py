@@ -18,6 +18,7 @@ _KINDS: dict[str, Kind] = {
     "DIR": "folder",
     "OUTDIR": "folder",
     "FILE": "file",
+    "DEST": "file",
     "IMAGE": "file",
     "IMAGE_A": "file",
     "IMAGE_B": "file",

@@ -7,6 +7,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from engine.inspect.extract import Extracted
     from engine.inspect.reading import Filesystem, Node
 
+Show = Callable[[int, int], None]
+"""Takes entries and bytes so far."""
+
+_WIPE = "\r\033[K"
 _LINE = re.compile(r"[^\n\t]+")
 
 
@@ -24,16 +29,22 @@ def cat(filesystem: Filesystem, node: Node) -> int:
 
     Raises:
         Refused: It is no regular file.
+        BadImage: Its size or its map cannot be.
         BrokenPipeError: Who reads standard output has seen enough.
     """
     from engine.inspect.container import BadImage
     from engine.inspect.report import text
+    from engine.inspect.rescue import data_ranges
     from engine.problem import Problem, Refused
 
     if not stat.S_ISREG(node.mode):
         hint = "--extract copies directories" if stat.S_ISDIR(node.mode) else ""
         what = f"/{text(node.path)} is no regular file ({stat.filemode(node.mode)})"
         raise Refused([Problem("no-file", "error", "", what, hint)])
+    try:
+        data_ranges(filesystem, node)
+    except BadImage as error:
+        raise BadImage(f"/{text(node.path)}: {error}") from error
     output = sys.stdout.buffer
     pieces = _whole(filesystem, node)
     try:
@@ -64,7 +75,8 @@ def extract_to(filesystem: Filesystem, node: Node, dest: Path) -> int:
     from engine.inspect.extract import ExtractFailed
 
     try:
-        done = cancellable(_extracted(filesystem, node, dest))
+        with _progress() as show:
+            done = cancellable(_extracted(filesystem, node, dest, show))
     except ExtractFailed as error:
         print(f"error: {error}; nothing is left there", file=sys.stderr)
         return exits.FAILED
@@ -79,7 +91,9 @@ def extract_to(filesystem: Filesystem, node: Node, dest: Path) -> int:
     return exits.FAILED if done.failed else exits.DONE
 
 
-async def _extracted(filesystem: Filesystem, node: Node, dest: Path) -> Extracted:
+async def _extracted(
+    filesystem: Filesystem, node: Node, dest: Path, show: Show | None
+) -> Extracted:
     """Copies in a thread; a cancel is passed on to it and waited for."""
     import asyncio
     import threading
@@ -88,9 +102,7 @@ async def _extracted(filesystem: Filesystem, node: Node, dest: Path) -> Extracte
 
     stop = threading.Event()
     work = asyncio.ensure_future(
-        asyncio.to_thread(
-            extract, filesystem, node, dest, progress=_progress(), cancelled=stop.is_set
-        )
+        asyncio.to_thread(extract, filesystem, node, dest, progress=show, cancelled=stop.is_set)
     )
     try:
         return await asyncio.shield(work)
@@ -101,17 +113,22 @@ async def _extracted(filesystem: Filesystem, node: Node, dest: Path) -> Extracte
         raise
 
 
-def _progress() -> Callable[[int, int], None] | None:
-    """Returns what shows progress on one line of a terminal, or None without one."""
+@contextmanager
+def _progress() -> Iterator[Show | None]:
+    """Yields what shows progress on a line of a terminal that is wiped at the end, or None."""
     from engine.units import human
 
     if not sys.stderr.isatty():
-        return None
+        yield None
+        return
 
     def show(entries: int, size: int) -> None:
-        print(f"\r\033[K{entries} entries, {human(size)}", end="\r", file=sys.stderr, flush=True)
+        print(f"{_WIPE}{entries} entries, {human(size)}", end="", file=sys.stderr, flush=True)
 
-    return show
+    try:
+        yield show
+    finally:
+        print(_WIPE, end="", file=sys.stderr, flush=True)
 
 
 def _summary(done: Extracted, dest: Path) -> str:

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             if args.path is None:
                 _show_image(image, as_json=args.json)
             else:
-                _show_path(image, args.path, as_json=args.json)
+                return _show_path(image, args.path, as_json=args.json)
     return exits.DONE
 
 
@@ -73,11 +73,21 @@ def _show_image(image: Image, *, as_json: bool) -> None:
     print("\n".join(image_lines(report)))
 
 
-def _show_path(image: Image, where: str, *, as_json: bool) -> None:
-    from engine.inspect.report import node_report
+def _show_path(image: Image, where: str, *, as_json: bool) -> int:
+    """Prints a directory's entries or a file's metadata; 1 if not all could be read."""
+    from engine.inspect import rescue
+    from engine.inspect.report import node_report, text
+
+    damaged: list[bytes] = []
+
+    def tell(path: bytes, why: object) -> None:
+        damaged.append(path)
+        _warn(f"/{text(path)} cannot be read: {why}")
 
     filesystem, node = _found(image, where, follow=False)
-    children = list(filesystem.children(node)) if stat.S_ISDIR(node.mode) else []
+    children: list[Node] = []
+    if stat.S_ISDIR(node.mode):
+        children = list(rescue.children(filesystem, node, tell))
     if as_json:
         report = node_report(node)
         if stat.S_ISDIR(node.mode):
@@ -87,6 +97,7 @@ def _show_path(image: Image, where: str, *, as_json: bool) -> None:
         print("\n".join(_listing(children)))
     else:
         print("\n".join(_details(node)))
+    return exits.FAILED if damaged else exits.DONE
 
 
 def _found(image: Image, where: str, *, follow: bool = True) -> tuple[Filesystem, Node]:
@@ -114,7 +125,7 @@ def _locate(image: Image, where: str) -> tuple[Part, bytes]:
     number, colon, rest = where.partition(":")
     readable = [part for part in image.parts if part.filesystem is not None]
     if colon and number.isdigit():
-        wanted = [p for p in readable if p.partition and p.partition.number == int(number)]
+        wanted = [p for p in readable if p.partition and str(p.partition.number) == number]
         if not wanted:
             raise _refusal("no-such-partition", f"no file system is known in partition {number}")
         return wanted[0], _normal(rest)

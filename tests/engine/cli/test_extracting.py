@@ -171,6 +171,45 @@ def test_damage_fails_and_leaves_the_rest(
     assert (dest / "usr" / "lib" / "os-release").read_text() == TEXT
 
 
+def test_a_file_that_cannot_be_is_not_written(
+    image: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.img"
+    broken.write_bytes(image.read_bytes())
+    request = "set_inode_field /data size 9223372036854775807"
+    subprocess.run(("debugfs", "-w", "-R", request, broken), check=True, capture_output=True)
+
+    assert main(["inspect", str(broken), "--cat", "/data"]) == exits.REFUSED
+
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("error: /data: a size of 9223372036854775807 bytes")
+
+
+def test_a_damaged_entry_does_not_hide_the_others(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.img"
+    broken.write_bytes(image.read_bytes())
+    request = "set_inode_field /data block[0] 0"
+    subprocess.run(("debugfs", "-w", "-R", request, broken), check=True, capture_output=True)
+
+    assert main(["inspect", str(broken), "/"]) == exits.FAILED
+
+    out, err = capsys.readouterr()
+    assert {line.split()[6] for line in out.splitlines()} >= {"etc", "sparse", "pipe"}
+    assert err.startswith("warning: /data cannot be read: ")
+
+
+@pytest.mark.parametrize("where", ["²:/", "9" * 5000 + ":/", "01:/"])
+def test_no_number_of_a_partition(
+    image: Path, where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(image), where]) == exits.REFUSED
+
+    assert "no file system is known in partition" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["dest", "dest.tar"])
 def test_a_destination_without_room(image: Path, tmp_path: Path, name: str) -> None:
     small = tmp_path / "small"
