@@ -30,6 +30,7 @@ from engine.units import human
 
 ARCHIVE = ".tar"
 """A destination that ends so becomes an archive."""
+_COMPRESSED = (".tgz", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".zip")
 
 _PATH_MAX = 4096
 """Bytes of a path that a program can name, NUL included (limits.h)."""
@@ -75,7 +76,8 @@ def extract(
     Args:
         filesystem: Where it is.
         node: A regular file or a directory.
-        dest: The name that it gets. What ends in `.tar` becomes a pax archive.
+        dest: The name that it gets. What ends in `.tar` becomes a pax archive; a file that is
+            an archive already is copied as it is.
         progress: Takes entries and bytes so far, at most ten times a second.
         cancelled: Asked as often.
 
@@ -87,10 +89,8 @@ def extract(
     """
     notes = Notes()
     ticker = Ticker(progress, cancelled)
-    archive = dest.suffix == ARCHIVE
-    if stat.S_IFMT(node.mode) not in {stat.S_IFREG, stat.S_IFDIR}:
-        what = f"/{shown(node.path)} is neither a file nor a directory"
-        raise Refused([Problem("not-extractable", "error", "", what)])
+    archive = dest.suffix == ARCHIVE and not _is_archive(node)
+    _refuse_unfit(node, dest)
     with unpublished(dest) as folder:
         into = tar_sink(folder / CONTENT, notes) if archive else folder_sink(folder, notes)
         try:
@@ -263,6 +263,20 @@ class _Copy:
 def _check_name(name: bytes) -> None:
     if name in {b"", b".", b".."} or b"/" in name or b"\0" in name:
         raise BadFilesystem("a name that leads elsewhere")
+
+
+def _is_archive(node: Node) -> bool:
+    return stat.S_ISREG(node.mode) and node.name.endswith(os.fsencode(ARCHIVE))
+
+
+def _refuse_unfit(node: Node, dest: Path) -> None:
+    if stat.S_IFMT(node.mode) not in {stat.S_IFREG, stat.S_IFDIR}:
+        what = f"/{shown(node.path)} is neither a file nor a directory"
+        raise Refused([Problem("not-extractable", "error", "", what)])
+    if stat.S_ISDIR(node.mode) and dest.name.endswith(_COMPRESSED):
+        what = f"{dest} would be a compressed archive, which is not made here"
+        hint = f"name one that ends in {ARCHIVE} and compress that"
+        raise Refused([Problem("compressed-archive", "error", "", what, hint)])
 
 
 def _member_name(node: Node) -> bytes:

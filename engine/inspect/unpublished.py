@@ -41,7 +41,10 @@ def unpublished(dest: Path) -> Iterator[Path]:
         raise _refused(dest, f"cannot be made: {error.strerror}", hint) from error
     try:
         yield folder
-        _publish(folder / CONTENT, dest)
+        try:
+            _publish(folder / CONTENT, dest)
+        except OSError as error:
+            raise _refused(dest, f"cannot be made: {error.strerror}", "") from error
     finally:
         remove(folder)
         os.close(lock)

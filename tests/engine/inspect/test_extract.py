@@ -662,3 +662,16 @@ def test_a_fifo_of_two_names_is_left_out_under_both(tmp_path: Path) -> None:
 
     assert len(done.notes) == 1
     assert done.notes[0].endswith(": /a, /b")
+
+
+def test_an_archive_in_the_image_is_copied_and_no_other_kind_is_made(tmp_path: Path) -> None:
+    done = extract(Invented({}), file(b"srv/backup.tar"), tmp_path / "mine.tar")
+    extract(Invented({}), file(b"srv/other"), tmp_path / "other.tar")
+
+    assert done.files == 1
+    assert (tmp_path / "mine.tar").read_bytes() == b"evil"
+    with tarfile.open(tmp_path / "other.tar") as archive:
+        assert archive.getnames() == ["other"]
+    with pytest.raises(Refused, match="compressed archive"):
+        taken(Invented({}), tmp_path / "root.tar.zst")
+    assert len(list(tmp_path.iterdir())) == 2
