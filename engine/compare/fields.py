@@ -10,12 +10,13 @@ from engine.compare import structures
 from engine.inspect.ext import ExtFilesystem
 from engine.inspect.fat import FatFilesystem
 from engine.inspect.image import Image, Part
-from engine.inspect.reading import Filesystem, Node, walk
+from engine.inspect.reading import BadFilesystem, Filesystem, Node, walk
 from engine.inspect.report import text
 from engine.inspect.table import Table
 from engine.manifest.entry import order
 
-_PIECE = 1 << 20
+_Piece = tuple[int, bytes]
+"""Where in a file, and what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ def _value(value: object) -> str:
 
 
 def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Difference]:
+    room = left.size + right.size
+    compared: set[tuple[int, int]] = set()
     for one, other in _pairs(_all(left), _all(right)):
         node = one or other
         assert node is not None
@@ -142,6 +145,14 @@ def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Differen
         if stat.S_ISDIR(one.mode) and stat.S_ISDIR(other.mode):
             yield from _order_of_names(left, one, right, other, name)
         if stat.S_ISREG(one.mode) and stat.S_ISREG(other.mode):
+            names = one.inode, other.inode
+            if names in compared:
+                continue
+            if one.links > 1 and other.links > 1:
+                compared.add(names)
+            room -= _stored(left, one) + _stored(right, other)
+            if room < 0:
+                raise BadFilesystem("its files have more data than there is room: they share it")
             at = _first_difference(left, one, right, other)
             if at is not None:
                 yield Difference("path", f"{name}, content", *(f"differs from byte {at}",) * 2)
@@ -216,35 +227,52 @@ def _inode(node: Node) -> dict[str, object]:
     }
 
 
+def _stored(filesystem: Filesystem, node: Node) -> int:
+    """Returns the bytes of data that a file has, holes left out."""
+    if isinstance(filesystem, ExtFilesystem):
+        return sum(length for _, _, length in node.extents)
+    return node.size
+
+
 def _first_difference(left: Filesystem, one: Node, right: Filesystem, other: Node) -> int | None:
-    """Returns where the contents of two files begin to differ, over the length both have."""
+    """Returns where the contents of two files begin to differ, over the length both have.
+
+    What is a hole in both is not looked at: a file of terabytes may have no data at all.
+    """
     common = min(one.size, other.size)
-    ours, theirs = _pieces(left, one, common), _pieces(right, other, common)
-    at = 0
-    mine = yours = b""
-    while at < common:
-        mine = mine or next(ours)
-        yours = yours or next(theirs)
-        size = min(len(mine), len(yours))
-        if mine[:size] != yours[:size]:
-            pairs = zip(mine[:size], yours[:size], strict=True)
+    ours, theirs = _data(left, one, common), _data(right, other, common)
+    mine, yours = next(ours), next(theirs)
+    while (at := min(mine[0], yours[0])) < common:
+        size = min(len(data) if offset == at else offset - at for offset, data in (mine, yours))
+        first, second = (
+            data[:size] if offset == at else bytes(size) for offset, data in (mine, yours)
+        )
+        if first != second:
+            pairs = zip(first, second, strict=True)
             return at + next(index for index, (x, y) in enumerate(pairs) if x != y)
-        mine, yours = mine[size:], yours[size:]
-        at += size
+        mine, yours = _after(mine, at + size, ours), _after(yours, at + size, theirs)
     return None
 
 
-def _pieces(filesystem: Filesystem, node: Node, size: int) -> Iterator[bytes]:
-    """Yields a file's bytes in order, holes as zeros."""
-    at = 0
-    for offset, piece in filesystem.data(node):
-        while at < offset:
-            hole = min(offset - at, _PIECE)
-            yield bytes(hole)
-            at += hole
-        yield piece
-        at += len(piece)
-    while at < size:
-        hole = min(size - at, _PIECE)
-        yield bytes(hole)
-        at += hole
+def _data(filesystem: Filesystem, node: Node, size: int) -> Iterator[_Piece]:
+    """Yields a file's data, rising, and its end.
+
+    Raises:
+        BadFilesystem: It does not rise: that is no file.
+    """
+    end = 0
+    for offset, data in filesystem.data(node):
+        if offset < end:
+            raise BadFilesystem(f"/{text(node.path)} has two pieces of data for byte {offset}")
+        end = offset + len(data)
+        if data:
+            yield offset, data[: max(size - offset, 0)]
+    yield size, b""
+
+
+def _after(piece: _Piece, at: int, more: Iterator[_Piece]) -> _Piece:
+    """Returns what of a piece comes from a byte on, or the next piece."""
+    offset, data = piece
+    if offset >= at:
+        return piece
+    return (at, data[at - offset :]) if offset + len(data) > at else next(more)

@@ -159,7 +159,7 @@ def _copied(filesystem: Filesystem, copy: Path) -> bool:
         top = filesystem.lookup(b"")
         assert top is not None
         extract(filesystem, top, copy)
-    except (BadImage, ExtractFailed):
+    except (BadImage, ExtractFailed, Refused):
         return False
     return True
 
