@@ -9,6 +9,8 @@ from itertools import islice
 
 from engine.inspect.booting.entry import BootEntry, Menu, missing, obstacle
 from engine.inspect.booting.grubcfg import GrubConfig, GrubEntry, GrubPath, parse
+from engine.inspect.booting.type1 import Listed, type1_entries
+from engine.inspect.booting.versions import age
 from engine.inspect.files import Files, absolute
 
 # Where GRUB's installers put it: in the root file system, in one for /boot, on an ESP.
@@ -65,7 +67,7 @@ def menu_at(
 
 
 def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
-    config = GrubConfig((), None, (), ())
+    config = GrubConfig((), None)
     notes: list[str] = []
     for _ in range(_MAX_STEPS):
         config = parse(files.text(path, _MAX_MENU) or "", _environment(files, path))
@@ -74,7 +76,7 @@ def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
             for other in config.others
             if (home := home_of(everywhere, files, other)) is not None and home.has(other.path)
         ]
-        if config.items or not others:
+        if config.items or config.snippets or not others:
             notes += [f"commands of {home.where(other)} are not read" for home, other in others]
             break
         files, path = others[0][0], others[0][1].encode("utf-8", "surrogateescape")
@@ -89,11 +91,32 @@ def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
         notes.append(
             f"{where} computes what only running it would tell: {', '.join(config.computed[:8])}"
         )
+    if config.snippets is not None:
+        snippets = _snippets(everywhere, files, config.snippets)
+        chosen = (each for each in snippets if config.chosen.lower() in _names(each))
+        first = next(chosen, next(iter(snippets), None))
+        if first is not None:
+            menu = (*(each.entry for each in snippets), *entries.values())
+            return Menu(menu, first.entry, tuple(notes), obstacle(first.entry))
     if config.default is not None:
         default = entries[config.default.place]
         return Menu(tuple(entries.values()), default, tuple(notes), obstacle(default))
     why_not = "" if config.computed else f"{where} has no entry that starts by itself"
     return Menu(tuple(entries.values()), None, tuple(notes), why_not)
+
+
+def _snippets(everywhere: Sequence[Files], own: Files, folder: GrubPath) -> list[Listed]:
+    """Returns the entries that `blscfg` adds, the newest name first."""
+    home = home_of(everywhere, own, folder)
+    if home is None:
+        return []
+    found = list(type1_entries(home, folder.path.encode("utf-8", "surrogateescape")))
+    return sorted(found, key=lambda each: age(each.identifier), reverse=True)
+
+
+def _names(listed: Listed) -> tuple[str, str]:
+    """Returns what `default` may name an entry by: its file, without the ending, or its title."""
+    return listed.identifier.removesuffix(".conf"), listed.entry.title.lower()
 
 
 def _environment(files: Files, path: bytes) -> dict[str, str]:

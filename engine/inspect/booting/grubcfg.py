@@ -24,6 +24,7 @@ _BY = {
     "--fs-uuid": "uuid", "-u": "uuid", "--label": "label", "-l": "label", "--file": "file",
     "-f": "file",
 }  # fmt: skip
+_SNIPPETS = "/loader/entries"
 _ID_OPTION = "menuentry_id_option"
 _MAX_OPTIONS = 4096
 """Characters of a command line; no kernel takes more."""
@@ -80,13 +81,17 @@ class GrubConfig:
         items: Entries and submenus in the order of the text.
         default: What is started unasked; None where there is nothing, or a submenu.
         others: Files that it reads as scripts of the same kind.
+        chosen: What names the default, as it is written.
+        snippets: The folder of type 1 entries that are added to the menu (`blscfg`).
         computed: Commands and variables that make this less than the whole truth.
     """
 
     items: tuple[GrubEntry, ...]
     default: GrubEntry | None
-    others: tuple[GrubPath, ...]
-    computed: tuple[str, ...]
+    others: tuple[GrubPath, ...] = ()
+    chosen: str = ""
+    snippets: GrubPath | None = None
+    computed: tuple[str, ...] = ()
 
 
 def parse(text: str, variables: Mapping[str, str]) -> GrubConfig:
@@ -113,6 +118,7 @@ class _Reader:
         self._direct: GrubEntry | None = None
         self._boots_directly = False
         self._default = ""
+        self._snippets: GrubPath | None = None
 
     def take(self, command: Command) -> None:
         """Reads one command."""
@@ -142,8 +148,12 @@ class _Reader:
     def _run(self, name: str, words: tuple[Word, ...]) -> None:
         if name in _SKIPPED:
             return
-        if name in _LOOPS or name == "blscfg":
+        if name in _LOOPS:
             self._computed[name] = None
+        elif name == "blscfg":
+            scope = self._scopes[-1]
+            device = scope.get("boot") or scope.get("root", "")
+            self._snippets = GrubPath(device, scope.get("blsdir", _SNIPPETS))
         elif name == "set" and words:
             self._assign(self._text(words[0]))
         elif "=" in name and not words:
@@ -168,7 +178,9 @@ class _Reader:
         name, equals, value = assignment.partition("=")
         if not equals or name == _ID_OPTION:
             return
-        self._set(name, value)
+        # Branches that empty a variable undo what another has just used.
+        if value or name not in self._scopes[-1]:
+            self._set(name, value)
         if name == "default" and not self._blocks and value:
             self._default = value
 
@@ -246,7 +258,9 @@ class _Reader:
             default = self._direct
         unknown = {name: None for item in items for name in sorted(item.unknown)}
         computed = (*self._computed, *(f"${name}" for name in unknown))
-        return GrubConfig(tuple(items), default, tuple(self._others), computed)
+        return GrubConfig(
+            tuple(items), default, tuple(self._others), self._default, self._snippets, computed
+        )
 
     def _chosen(self) -> GrubEntry | None:
         """Follows `default` ("2", "1>0", a title or identifier); what it misses is the first."""

@@ -59,7 +59,7 @@ def _listed(files: Files, path: bytes, fields: dict[str, tuple[str, ...]]) -> Li
     identifier, tries_left = counted(decoded(path.rpartition(b"/")[2]))
     program = one.get("linux") or one.get("efi") or ""
     linux = _path(program) if program else ""
-    initrd = tuple(_path(value) for value in fields.get("initrd", ())[:MAX_INITRDS])
+    initrd = tuple(filter(None, map(_initrd, fields.get("initrd", ())[:MAX_INITRDS])))
     where = files.where(path)
     gone = missing(files, (linux, *initrd))
     for each in gone:
@@ -102,6 +102,12 @@ def counted(name: str) -> tuple[str, int]:
     if match is None:
         return name.lower(), -1
     return (match[1] + match[3]).lower(), int(match[2])
+
+
+def _initrd(value: str) -> str:
+    # Fedora's entries name variables of GRUB behind the path ("$tuned_initrd").
+    path = " ".join(word for word in value.split(" ") if not word.startswith("$"))
+    return _path(path) if path else ""
 
 
 def _path(value: str) -> str:

@@ -17,7 +17,7 @@ from engine.inspect.booting.grubefi import from_grub_program
 from engine.inspect.booting.systemd import systemd_menu
 from engine.inspect.booting.type1 import Listed
 from engine.inspect.booting.uki import is_uki, read_uki
-from engine.inspect.files import Files
+from engine.inspect.files import SMALL, Files, decoded
 from engine.inspect.loaders import Loader
 from engine.inspect.pefile import Program, program
 from engine.inspect.reading import BadFilesystem, Node
@@ -93,12 +93,20 @@ def _started(files: Files, node: Node, architecture: str, found: Found) -> Boot:
             f"{_MACHINES[architecture]:#x}"
         ).behind(step)
     if loader.kind == "shim":
-        return _behind_shim(files, architecture, found).behind(step)
+        return _behind_shim(files, node, architecture, found).behind(step)
     return _by_kind(files, node, headers, loader, architecture, found).behind(step)
 
 
-def _behind_shim(files: Files, architecture: str, found: Found) -> Boot:
-    path = FOLDER + f"/grub{architecture}.efi".encode()
+def _behind_shim(files: Files, shim: Node, architecture: str, found: Found) -> Boot:
+    """Returns what shim starts: the GRUB beside it, or what its fallback finds in lists."""
+    folder = _folder(shim)
+    fallback = folder + f"/fb{architecture}.efi".encode()
+    if folder.upper() == FOLDER and files.has(fallback):
+        listed = next(_vendors(files, architecture), None)
+        if listed is None:
+            return not_started(f"{files.where(fallback)} finds no list of what to start")
+        return _started(files, listed, architecture, found).behind(files.where(fallback))
+    path = folder + f"/grub{architecture}.efi".encode()
     node = files.regular(path)
     if node is None:
         return not_started(f"shim starts {files.where(path)}, which is not there")
@@ -106,6 +114,24 @@ def _behind_shim(files: Files, architecture: str, found: Found) -> Boot:
     if loader is not None and loader.kind == "shim":
         return not_started(f"{loader.where} is shim again")
     return _started(files, node, architecture, found)
+
+
+def _vendors(files: Files, architecture: str) -> Iterator[Node]:
+    """Yields what vendors' lists for shim's fallback name first (shim, README.fallback)."""
+    for vendor in files.listed(FOLDER.partition(b"/")[0]):
+        node = files.regular(vendor.path + f"/BOOT{architecture.upper()}.CSV".encode())
+        if node is None:
+            continue
+        text = files.head(node, SMALL).decode("utf-16", "replace")
+        name = text.partition(",")[0].strip()
+        program = files.regular(f"{decoded(vendor.path)}/{name}") if name else None
+        # A list that leads back to where it was found would be read again without end.
+        if program is not None and _folder(program).upper() != FOLDER:
+            yield program
+
+
+def _folder(node: Node) -> bytes:
+    return node.path.rpartition(b"/")[0]
 
 
 def _by_kind(

@@ -143,8 +143,14 @@ def test_files_are_named_with_devices_quotes_and_variables(
 
 
 def test_what_only_a_run_would_tell_is_named() -> None:
-    text = 'for x in 1 2; do\n menuentry "$x" { linux /k $extra\n }\ndone\nblscfg\n'
-    assert parse(text, USUAL).computed == ("for", "blscfg", "$extra", "$x")
+    text = 'for x in 1 2; do\n menuentry "$x" { linux /k $extra\n }\ndone\n'
+    assert parse(text, USUAL).computed == ("for", "$extra", "$x")
+
+
+def test_a_folder_of_entries_lies_where_the_script_says() -> None:
+    text = "search --set=boot --fs-uuid 11-22\nset blsdir=/e\nblscfg\n"
+    assert parse(text, USUAL).snippets == GrubPath("uuid:11-22", "/e")
+    assert parse("blscfg", USUAL).snippets == GrubPath("", "/loader/entries")
 
 
 def test_commands_without_a_menu_are_an_entry_of_their_own() -> None:

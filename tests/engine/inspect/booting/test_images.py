@@ -423,3 +423,22 @@ def test_shim_starts_what_lies_beside_it(tmp_path: Path) -> None:
         "partition 1: /EFI/BOOT/grubx64.efi: GRUB",
         "partition 2: /boot/grub/grub.cfg",
     ]
+
+
+def test_shims_fallback_starts_what_a_vendor_lists(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "grub")
+    program = grub_program(tmp_path, "(,gpt2)/boot/grub")
+    shim = program + b"\nshim,1,UEFI shim,shim,1,"
+    put(image, "/EFI/BOOT/BOOTX64.EFI", shim, tmp_path)
+    put(image, "/EFI/BOOT/fbx64.efi", program, tmp_path)
+    put(image, "/EFI/BOOT/BOOTX64.CSV", "BOOTX64.EFI,round,,".encode("utf-16"), tmp_path)
+    assert "finds no list" in report(image.image)["boots"]["uefi"]["why_not"]
+    mtools(image, "mmd", "::/EFI/fedora")
+    lines = "shimx64.efi,Fedora,,This is the boot entry for Fedora\n".encode("utf-16")
+    for name, data in (("BOOTX64.CSV", lines), ("shimx64.efi", shim), ("grubx64.efi", program)):
+        put(image, f"/EFI/fedora/{name}", data, tmp_path)
+    found = report(image.image)
+    assert entry_of(found, "uefi")["kind"] == "grub"
+    assert [step.rpartition("/")[2] for step in found["boots"]["uefi"]["chain"]] == [
+        "BOOTX64.EFI: shim", "fbx64.efi", "shimx64.efi: shim", "grubx64.efi: GRUB", "grub.cfg",
+    ]  # fmt: skip
