@@ -42,7 +42,7 @@ class Look:
 LOOKS = (
     Look("", (120, 36), DARK.name),
     Look("-light", (120, 36), LIGHT.name, frozenset({"size", "build"})),
-    Look("-80x24", (80, 24), DARK.name, frozenset({"size", "contents", "build"})),
+    Look("-80x24", (80, 24), DARK.name, frozenset({"size", "contents", "image", "build"})),
     Look("-ascii", (80, 24), "ansi-dark", frozenset({"size"}), ascii_only=True),
 )
 COVER = "layout"

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from textual.app import App
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 from engine.events import AnyEvent, Emit, Progress
 from engine.pipeline.replay import read_record
 from engine.problem import Problem
 from engine.spec.model import Content, ImageSpec, Layout, Size
+from screenshots.images import image_tour
+from screenshots.waiting import quiet
 from tui.app import DiskwrightApp
 from tui.config import Config
 from tui.document import Document
@@ -126,6 +127,8 @@ async def tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> AsyncIter
         await pilot.press(f"alt+{number}")
         await _planned(app, pilot)
         yield step
+    async for name in image_tour(app, pilot, folder):
+        yield name
     async for name in build_tour(app, pilot):
         yield name
 
@@ -151,15 +154,6 @@ async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str
         await quiet(pilot)
         yield name
         await app.end_build()
-
-
-async def quiet(pilot: Pilot[int]) -> None:
-    """Waits until nothing is left to draw, and stops what blinks."""
-    for _ in range(3):
-        await pilot.pause()
-    for field in pilot.app.screen.query(Input):
-        field.cursor_blink = False
-    await pilot.pause()
 
 
 async def _planned(app: DiskwrightApp, pilot: Pilot[int]) -> None:

@@ -162,6 +162,8 @@ class DiskwrightApp(BuildingApp):
     def get_key_display(self, binding: Binding) -> str:
         """Writes function keys as they stand on the keyboard."""
         shown = super().get_key_display(binding)
+        if shown == "⏎":  # a glyph that not every terminal has
+            return "enter"
         return shown.upper() if shown[1:].isdigit() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -14,6 +14,7 @@ from engine.spec.model import Boot, Content, ImageSpec, Layout
 from tests.tui.conftest import SIZES, MakeApp, settled, shown
 from tui.screens.design import PANES
 from tui.theme import DARK, LIGHT, role_variables
+from tui.widgets.choices import Choices
 
 SPEC = ImageSpec(
     layout=Layout(table="hybrid"),
@@ -71,6 +72,26 @@ async def test_the_map_is_always_in_sight(make_app: MakeApp, size: tuple[int, in
             region = screen.query_one("#map").region
             assert region.height == 3
             assert screen.region.contains_region(region)
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (60, 20)], ids=str)
+async def test_the_choice_under_the_cursor_is_in_sight(
+    make_app: MakeApp, size: tuple[int, int]
+) -> None:
+    app = make_app(SPEC)
+    async with app.run_test(size=size) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+3")
+        await pilot.pause()
+        choices = screen.query_one("#loader", Choices)
+        choices.focus()
+        for choice in choices.options:
+            choices.cursor = choices.options.index(choice)
+            await pilot.pause()
+            await pilot.pause()
+            assert choice.title in shown(app)
+        assert "(step Contents)" in shown(app)
+        assert "…" not in shown(app) or size[0] == 120  # there, beside the preview's figures
 
 
 async def test_ascii_only(make_app: MakeApp) -> None:

@@ -27,6 +27,7 @@ from tui.widgets.labels import Plain
 LARGEST = 30
 """Paths listed by their own size."""
 _FIGURE = 10
+_KEYS = "Enter opens and closes a line, Esc leaves"
 
 Item = PathSize | Duplicate | None
 
@@ -76,6 +77,7 @@ Below stands why the path is in the image: the shortest chain of references to i
             yield Plain("", id="closure-head")
             yield ClosureTree(self.glyphs)
             yield Plain("", id="closure-why")
+            yield Plain(_KEYS, id="closure-keys", classes="field-note")
 
     def on_mount(self) -> None:
         """Adds up aside: what each path needs takes a walk over all of them."""
@@ -132,7 +134,7 @@ Below stands why the path is in the image: the shortest chain of references to i
         if isinstance(item, Duplicate):
             return Content(f"One version in place of all would save about {item.bytes:,} bytes.")
         if item is None:
-            return Content.styled("Enter opens and closes a line, Esc leaves.", "$muted")
+            return Content("")
         arrow = f" {self.glyphs.arrow} "
         chain = [visible(step.name) for step in self.summary.why(item.path)]
         reason = "asked for" if len(chain) == 1 else arrow.join(chain)

@@ -74,6 +74,8 @@ class Place:
 class FileTree(FigureTree[Place | None]):
     """The files of all partitions; a folder is read when it is opened."""
 
+    BINDINGS: ClassVar[list[BindingType]] = bindings("files")
+
     def figures(self, data: Place | None) -> str:
         """Returns the size of a file."""
         if data is None or not stat.S_ISREG(data.node.mode):

@@ -42,21 +42,22 @@ then stays behind is listed.
         super().__init__()
         self._image, self._found = image, found
         self.glyphs = glyphs
-        self._base = image.resolve().parent
+        self._base = Path.cwd()
 
     def compose(self) -> ComposeResult:
         """The question, where the files go, what is left."""
-        options = (Choice("yes", "take them along"), Choice("no", "table and sizes only"))
         names = " and ".join(_NAMES[name] for name in self._found.filesystems)
+        options = (Choice("yes", f"take along those of {names}"), Choice("no", "leave them"))
         with Vertical(classes="dialog"):
             yield Plain(f"A spec from {visible(self._image.name)}", classes="dialog-title")
+            yield Plain("It gets the table, the sizes and the identifiers.", classes="dialog-text")
             with Horizontal(classes="field-row"):
-                yield Plain(f"Files of {names}", classes="field-label take-label")
+                yield Plain("Files", classes="field-label")
                 yield Choices(options, glyphs=self.glyphs, id="take-files")
             with Horizontal(classes="field-row", id="take-row"):
-                yield Plain("Into the folder", classes="field-label take-label")
+                yield Plain("To the folder", classes="field-label")
                 yield SafeInput(
-                    os.fspath(self._base),
+                    _folder(self._image, self._base),
                     compact=True,
                     select_on_focus=False,
                     suggester=PathSuggester(self._base),
@@ -89,10 +90,10 @@ then stays behind is listed.
     @on(Input.Changed)
     def _show(self) -> None:
         self.query_one("#take-row").display = self._takes
-        lines = [Content("The contents are yours to add.")]
+        lines = [Content.styled("The contents are yours to add.", "$muted")]
         if self._takes:
-            names = ", ".join(visible(path.name) for path in self._archives().values())
-            lines = [Content(f"Writes {names}")]
+            names = " and ".join(visible(path.name) for path in self._archives().values())
+            lines = [Content.styled(f"Written as {names}, which become the contents.", "$muted")]
             if self._found.left:
                 lines.append(Content.styled("Not taken:", "$state-warning"))
             lines += [Content(f"{self.glyphs.dot} {visible(line)}") for line in self._found.left]
@@ -107,3 +108,10 @@ then stays behind is listed.
     def action_close(self) -> None:
         """Does nothing."""
         self.dismiss(None)
+
+
+def _folder(image: Path, base: Path) -> str:
+    """Returns the image's folder as it is shortest to read from another one."""
+    folder = image.resolve().parent
+    inside = folder != base and folder.is_relative_to(base)
+    return os.fspath(folder.relative_to(base) if inside else folder)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
 from textual.binding import BindingType
+from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.geometry import Offset, Size
+from textual.geometry import Offset, Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -19,6 +21,9 @@ from tui.keys import bindings
 from tui.text import cut, pad
 
 _GAP = 3
+_MARK = 2
+_SHORTEST = 12
+"""Cells of a row of details, however little room there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,18 @@ class Choices(Widget, can_focus=True):
     def _follow(self) -> None:
         if self.has_focus:
             column, row = self._places()[self.cursor] if self.options else (0, 0)
+            self._keep_in_sight(row)
             self.app.cursor_position = self.content_region.offset + Offset(column, row)
+
+    def _keep_in_sight(self, row: int) -> None:
+        """Scrolls what it stands in: with long details it may be taller than that."""
+        listed = self.options and not self.inline
+        rows = len(self._details(self.size.width)[self.cursor]) if listed else 1
+        for above in self.ancestors:
+            if isinstance(above, VerticalScroll):
+                top = self.content_region.y + row - above.content_region.y + int(above.scroll_y)
+                above.scroll_to_region(Region(0, top, 1, rows), animate=False)
+                return
 
     def on_focus(self) -> None:
         """Lets screen readers follow."""
@@ -136,9 +152,11 @@ class Choices(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Takes the choice under the pointer."""
+        details = self._details(self.size.width)
         for index, (column, row) in enumerate(self._places()):
             width = self._width(self.options[index]) if self.inline else self.size.width
-            if row == event.y and column <= event.x < column + width:
+            rows = 1 if self.inline else len(details[index])
+            if row <= event.y < row + rows and column <= event.x < column + width:
                 self.cursor = index
                 self.action_take()
                 return
@@ -149,7 +167,8 @@ class Choices(Widget, can_focus=True):
     def _places(self) -> list[tuple[int, int]]:
         """Column and row of every choice."""
         if not self.inline:
-            return [(0, row) for row in range(len(self.options))]
+            heights = [len(lines) for lines in self._details(self.size.width)]
+            return [(0, sum(heights[:index])) for index in range(len(heights))]
         places, column, row = [], 0, 0
         width = max(self.size.width, 1)
         for choice in self.options:
@@ -160,9 +179,9 @@ class Choices(Widget, can_focus=True):
         return places
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One row, or one for each choice."""
+        """As many rows as the choices and their details take."""
         if not self.inline:
-            return max(len(self.options), 1)
+            return max(sum(map(len, self._details(width))), 1)
         row, column = 1, 0
         for choice in self.options:
             if column and column + self._width(choice) > max(width, 1):
@@ -174,11 +193,34 @@ class Choices(Widget, can_focus=True):
         """Draws the choices."""
         if self.inline:
             return self._row()
-        title = max((cell_len(choice.title) for choice in self.options), default=0)
-        drawing = max((c.drawing.cell_length for c in self.options if c.drawing), default=0)
+        details = self._details(self.size.width)
         return Content("\n").join(
-            self._line(index, choice, title, drawing) for index, choice in enumerate(self.options)
+            self._line(index, choice, details[index]) for index, choice in enumerate(self.options)
         )
+
+    @property
+    def _title_cells(self) -> int:
+        return max((cell_len(choice.title) for choice in self.options), default=0)
+
+    @property
+    def _drawing_cells(self) -> int:
+        return max((c.drawing.cell_length for c in self.options if c.drawing), default=0)
+
+    def _details(self, width: int) -> list[list[str]]:
+        """Returns the details of each choice by rows; beside drawings only what fits in one."""
+        rest = width - self._title_cells - _MARK - 1
+        drawing = self._drawing_cells
+        if drawing and rest > drawing:
+            rest -= drawing + 1
+        details = []
+        for choice in self.options:
+            text = f"not now: {choice.blocked}" if choice.blocked else choice.detail
+            if drawing:
+                fits = choice.blocked or cell_len(text) <= rest
+                details.append([cut(text, rest, self.glyphs.ellipsis) if fits else ""])
+            else:
+                details.append(wrap(text, max(rest, _SHORTEST)) or [""])
+        return details
 
     def _mark(self, choice: Choice) -> str:
         if choice.blocked:
@@ -202,18 +244,14 @@ class Choices(Widget, can_focus=True):
             lines[row] = line + Content.styled(text, self._style(index, choice))
         return Content("\n").join(lines[row] for row in sorted(lines))
 
-    def _line(self, index: int, choice: Choice, title: int, drawing: int) -> Content:
-        width = self.size.width
+    def _line(self, index: int, choice: Choice, details: list[str]) -> Content:
+        title, drawing = self._title_cells, self._drawing_cells
         style = self._style(index, choice)
         content = Content.styled(f"{self._mark(choice)} {pad(choice.title, title)}", style)
-        rest = width - title - 3
-        if drawing and rest > drawing:
+        if drawing and self.size.width - title - _MARK - 1 > drawing:
             picture = choice.drawing or Content("")
             content = content + " " + picture + " " * (drawing - picture.cell_length)
-            rest -= drawing + 1
-        detail = f"not now: {choice.blocked}" if choice.blocked else choice.detail
-        if detail and (choice.blocked or cell_len(detail) <= rest or not drawing):
-            content = (
-                content + " " + Content.styled(cut(detail, rest, self.glyphs.ellipsis), "$muted")
-            )
-        return content
+        indent = " " * (content.cell_length + 1)
+        first, *others = (Content.styled(line, "$muted") for line in details)
+        content = content + " " + first if details[0] else content
+        return Content("\n").join([content, *(indent + line for line in others)])

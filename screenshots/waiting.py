@@ -1,0 +1,15 @@
+"""Waiting until a page stands still."""
+
+from __future__ import annotations
+
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+
+async def quiet(pilot: Pilot[int]) -> None:
+    """Waits until nothing is left to draw, and stops what blinks."""
+    for _ in range(3):
+        await pilot.pause()
+    for field in pilot.app.screen.query(Input):
+        field.cursor_blink = False
+    await pilot.pause()
