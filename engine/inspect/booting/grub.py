@@ -21,6 +21,7 @@ _VENDORS = b"EFI"
 _MAX_VENDORS = 64
 _MAX_MENU = 1 << 18
 _MAX_STEPS = 4
+_MAX_NAMED = 8
 _NUMBER = re.compile(r"(?:hd\d+)?,(?:gpt|msdos)?(\d{1,4})")
 _ENVIRONMENT = "grubenv"
 
@@ -67,6 +68,35 @@ def menu_at(
 
 
 def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
+    files, path, config, notes = _followed(everywhere, files, path)
+    where = files.where(path)
+    if config.computed:
+        names = ", ".join(config.computed[:_MAX_NAMED])
+        notes.append(f"{where} computes what only running it would tell: {names}")
+    entries = {
+        item.place: _entry(everywhere, files, where, item)
+        for item in config.items
+        if not item.submenu
+    }
+    default = entries[config.default.place] if config.default is not None else None
+    snippets: list[Listed] = []
+    if config.snippets is not None:
+        snippets = _snippets(everywhere, files, config.snippets)
+        named = (each for each in snippets if config.chosen.lower() in _names(each))
+        first = next(named, next(iter(snippets), None))
+        default = first.entry if first is not None else default
+    if default is not None:
+        why_not = obstacle(default)
+    else:
+        why_not = "" if config.computed else f"{where} has no entry that starts by itself"
+    menu = (*(each.entry for each in snippets), *entries.values())
+    return Menu(menu, default, tuple(notes), why_not)
+
+
+def _followed(
+    everywhere: Sequence[Files], files: Files, path: bytes
+) -> tuple[Files, bytes, GrubConfig, list[str]]:
+    """Returns the first script with a menu on the way that scripts lead, and notes of the way."""
     config = GrubConfig((), None)
     notes: list[str] = []
     for _ in range(_MAX_STEPS):
@@ -81,28 +111,7 @@ def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
             break
         files, path = others[0][0], others[0][1].encode("utf-8", "surrogateescape")
         notes.append(f"leads to {files.where(path)}")
-    where = files.where(path)
-    entries = {
-        item.place: _entry(everywhere, files, where, item)
-        for item in config.items
-        if not item.submenu
-    }
-    if config.computed:
-        notes.append(
-            f"{where} computes what only running it would tell: {', '.join(config.computed[:8])}"
-        )
-    if config.snippets is not None:
-        snippets = _snippets(everywhere, files, config.snippets)
-        chosen = (each for each in snippets if config.chosen.lower() in _names(each))
-        first = next(chosen, next(iter(snippets), None))
-        if first is not None:
-            menu = (*(each.entry for each in snippets), *entries.values())
-            return Menu(menu, first.entry, tuple(notes), obstacle(first.entry))
-    if config.default is not None:
-        default = entries[config.default.place]
-        return Menu(tuple(entries.values()), default, tuple(notes), obstacle(default))
-    why_not = "" if config.computed else f"{where} has no entry that starts by itself"
-    return Menu(tuple(entries.values()), None, tuple(notes), why_not)
+    return files, path, config, notes
 
 
 def _snippets(everywhere: Sequence[Files], own: Files, folder: GrubPath) -> list[Listed]:

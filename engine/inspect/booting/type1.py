@@ -9,9 +9,11 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from engine.inspect.booting.entry import MAX_ENTRIES, MAX_INITRDS, BootEntry, missing
 from engine.inspect.files import SMALL, Files, absolute, decoded
+from engine.inspect.reading import Node
 
 _COUNTED = re.compile(r"(.+)\+(\d{1,9})(?:-\d{1,9})?(\.(?:conf|efi))")
 
@@ -41,17 +43,26 @@ def type1_entries(files: Files, folder: bytes = b"loader/entries") -> Iterator[L
     Raises:
         BadImage: The folder is damaged.
     """
-    found = 0
-    for node in files.listed(folder):
-        if not stat.S_ISREG(node.mode) or not node.name.lower().endswith(b".conf"):
-            continue
-        found += 1
-        if found > MAX_ENTRIES:
-            files.say(f"{files.where(folder)} has over {MAX_ENTRIES} entries; the rest is left out")
-            return
+    for node in entry_files(files, folder, b".conf"):
         with files.tolerant():
             fields = parse(decoded(files.head(node, SMALL)))
             yield _listed(files, node.path, fields)
+
+
+def entry_files(files: Files, folder: bytes, ending: bytes) -> Iterator[Node]:
+    """Yields the regular files of a folder that have an ending; of too many a finding tells.
+
+    Raises:
+        BadImage: The folder is damaged.
+    """
+    found = (
+        node
+        for node in files.listed(folder)
+        if stat.S_ISREG(node.mode) and node.name.lower().endswith(ending)
+    )
+    yield from islice(found, MAX_ENTRIES)
+    if next(found, None) is not None:
+        files.say(f"{files.where(folder)} has over {MAX_ENTRIES} entries; the rest is left out")
 
 
 def _listed(files: Files, path: bytes, fields: dict[str, tuple[str, ...]]) -> Listed:

@@ -5,12 +5,11 @@ Source: the UAPI Group's "Unified Kernel Image", and "Type #2" of its "Boot Load
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 
 from engine.boot.osrelease import release_fields
-from engine.inspect.booting.entry import MAX_ENTRIES, BootEntry
-from engine.inspect.booting.type1 import Listed, counted
+from engine.inspect.booting.entry import BootEntry
+from engine.inspect.booting.type1 import Listed, counted, entry_files
 from engine.inspect.files import Files, absolute, decoded
 from engine.inspect.pefile import Program, program, read_sections
 from engine.inspect.reading import Node
@@ -33,13 +32,7 @@ def unified_kernels(files: Files, folder: bytes) -> Iterator[Listed]:
     Raises:
         BadImage: The folder is damaged.
     """
-    seen = 0
-    for node in files.listed(folder):
-        if not stat.S_ISREG(node.mode) or not node.name.lower().endswith(b".efi"):
-            continue
-        seen += 1
-        if seen > MAX_ENTRIES:
-            return
+    for node in entry_files(files, folder, b".efi"):
         with files.tolerant():
             found = program(files, node)
             if found is not None and is_uki(found):

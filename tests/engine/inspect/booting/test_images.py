@@ -442,3 +442,10 @@ def test_shims_fallback_starts_what_a_vendor_lists(tmp_path: Path) -> None:
     assert [step.rpartition("/")[2] for step in found["boots"]["uefi"]["chain"]] == [
         "BOOTX64.EFI: shim", "fbx64.efi", "shimx64.efi: shim", "grubx64.efi: GRUB", "grub.cfg",
     ]  # fmt: skip
+
+
+def test_more_entries_than_any_menu_has_are_a_finding(tmp_path: Path) -> None:
+    entries = {f"loader/entries/{n:04}.conf": b"title x\n" for n in range(600)}
+    found = report(built(tmp_path, "none", "none", entries).image)
+    assert len(found["boot_entries"]) == 512
+    assert "disk: /loader/entries has over 512 entries; the rest is left out" in found["findings"]
