@@ -18,7 +18,7 @@ from engine.events import (
     StepFinished,
     StepStarted,
 )
-from engine.manifest.entry import Entry
+from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.proof import Verdict
@@ -143,7 +143,7 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
     except asyncio.CancelledError:
         emit(BuildFinished(status="cancelled", seconds=emit.elapsed, step=current))
         raise
-    except (StepFailed, OSError) as error:
+    except (StepFailed, SourceChanged, OSError) as error:
         problem = _explain(error, plan, staging)
         result = BuildResult(
             status="failed",
@@ -188,8 +188,12 @@ def _narrated(work: Work, emit: Recorder) -> Iterator[None]:
         emit(StepFinished(id=work.step.id, status=status, seconds=seconds))
 
 
-def _explain(error: StepFailed | OSError, plan: Plan, staging: Staging) -> StepFailed:
+def _explain(
+    error: StepFailed | SourceChanged | OSError, plan: Plan, staging: Staging
+) -> StepFailed:
     """Returns the failure as a person should read it: a full disk by its figures."""
+    if isinstance(error, SourceChanged):
+        return StepFailed(str(error), "leave the sources alone while a build reads them")
     room = failure.Room(staging.outdir, needed=peak_bytes(plan), written=staging.allocated())
     if isinstance(error, OSError):
         return failure.from_os_error(error, room)

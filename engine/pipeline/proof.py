@@ -31,6 +31,8 @@ _SIGN_OF_LIFE = re.compile(r"Linux version|\[ *\d+\.\d{6}\]|login:")
 # Expectations span at most this much console text.
 _WINDOW = 1 << 16
 _KEPT_CONSOLE = 1 << 20
+# Characters of a console line that an error message has room for.
+_SHOWN = 200
 _SILENT_KVM = f"KVM answers, but ran no kernel within {KVM_SIGN_OF_LIFE_SECONDS:g} s"
 _KVM = Path("/dev/kvm")
 
@@ -57,8 +59,8 @@ class Verdict:
     note: str
 
     def last_lines(self, count: int = 12) -> list[str]:
-        """Returns the end of the console, empty lines left out."""
-        lines = (line.rstrip() for line in self.console.splitlines())
+        """Returns the end of the console, empty lines left out and long ones cut."""
+        lines = (line.rstrip()[:_SHOWN] for line in self.console.splitlines())
         return [line for line in lines if line][-count:]
 
 

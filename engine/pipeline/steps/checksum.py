@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engine.manifest.entry import SourceChanged
 from engine.manifest.manifest import Manifest
 from engine.pipeline import runner
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.sparse import sha256
 from engine.pipeline.steps.names import HYDRA, announce, finish_image
 from engine.pipeline.work import Work
@@ -20,7 +18,7 @@ async def checksum(work: Work) -> None:
     """Hashes the finished outputs and, meanwhile, sums up what went in.
 
     Raises:
-        StepFailed: A source of the ESP is not what was scanned.
+        SourceChanged: A source of the ESP is not what was scanned.
     """
     finish_image(work)
     tasks = (asyncio.ensure_future(_outputs(work)), asyncio.ensure_future(_inputs(work)))
@@ -45,10 +43,7 @@ async def _sha256(work: Work, path: Path) -> str:
 
 
 async def _inputs(work: Work) -> None:
-    try:
-        await work.thread(lambda report: _digest(work))
-    except SourceChanged as error:
-        raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
+    await work.thread(lambda report: _digest(work))
 
 
 def _digest(work: Work) -> None:

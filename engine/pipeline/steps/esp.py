@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.inspect.reading import BadFilesystem
-from engine.manifest.entry import Entry, SourceChanged
+from engine.manifest.entry import Entry
 from engine.pipeline.environment import FAT_EPOCH
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.fatfiles import data_of, differences
@@ -26,7 +26,7 @@ async def populate(work: Work) -> None:
     """Writes folders, then files, each in the manifest's order whatever order sources come in.
 
     Raises:
-        StepFailed: A source changed or cannot be read, by name.
+        SourceChanged: A source changed or cannot be read, by name.
     """
     drive = f"{IMAGE}@@{work.plan.offset('esp')}"
     entries = [entry for entry in esp_manifest(work) if entry.path]
@@ -37,17 +37,10 @@ async def populate(work: Work) -> None:
     total = sum(entry.size for entry in files)
     done = 0
     for entry in files:
-        await _copy(work, drive, entry)
+        argv = ("mcopy", "-i", drive, "-", _name(entry))
+        await work.tool(argv, feed=data_of(entry), extra=_clock(work))
         done += entry.size
         work.progress(done, total)
-
-
-async def _copy(work: Work, drive: str, entry: Entry) -> None:
-    argv = ("mcopy", "-i", drive, "-", _name(entry))
-    try:
-        await work.tool(argv, feed=data_of(entry), extra=_clock(work))
-    except SourceChanged as error:
-        raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
 
 
 async def check(work: Work) -> None:
@@ -55,6 +48,7 @@ async def check(work: Work) -> None:
 
     Raises:
         StepFailed: The file system is not clean, or does not hold what the manifest says.
+        SourceChanged: A source that it is held against is no longer what was scanned.
     """
     copy = work.staging.folder / ESP
     partition = work.plan.partition("esp")
@@ -72,7 +66,7 @@ async def check(work: Work) -> None:
                 copy, planned.uuid, planned.label, manifest, report, work.cancelled
             )
         )
-    except (BadFilesystem, SourceChanged) as error:
+    except BadFilesystem as error:
         raise StepFailed(f"the ESP cannot be read back: {error}") from error
     if found:
         raise StepFailed("the ESP is not what was written: " + "; ".join(found))

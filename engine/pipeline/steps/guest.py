@@ -9,7 +9,7 @@ import subprocess
 from engine.boot import guest
 from engine.boot.qemu import diagnose
 from engine.boot.tree import data
-from engine.manifest.entry import Entry, SourceChanged
+from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.proof import KVM_SIGN_OF_LIFE_SECONDS, kvm_is_plausible
@@ -31,6 +31,7 @@ async def install(work: Work) -> None:
 
     Raises:
         StepFailed: It failed (with its own exit status), or the machine came to no end.
+        SourceChanged: The system's kernel or a module is no longer what was scanned.
     """
     plan = work.plan
     assert plan.boot.guest is not None
@@ -44,8 +45,8 @@ async def install(work: Work) -> None:
         if await _kvm_runs(work):
             argv = nixos.guest_command(plan, accelerator="kvm")
         console = await _run(work, argv)
-        _judge(status.read_text(errors="replace").strip(), console)
-    except (SourceChanged, lzma.LZMAError, subprocess.SubprocessError) as error:
+        _judge(status.read_text(errors="replace").strip() if status.exists() else "", console)
+    except (lzma.LZMAError, subprocess.SubprocessError) as error:
         raise StepFailed(f"the virtual machine's initrd cannot be made: {error}") from error
     finally:
         for path in paths:

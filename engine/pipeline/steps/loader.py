@@ -111,8 +111,10 @@ async def fill(tool: Tool, template: Path, wanted: Sequence[Variable], store: Pa
         await tool(argv)
         found = await asyncio.to_thread(store.read_bytes)
     except (StepFailed, FileNotFoundError) as error:
+        why = error.message if isinstance(error, StepFailed) else "virt-fw-vars wrote no store"
         raise StepFailed(
-            f"{template} is no variable store of EDK2 firmware with room for boot entries",
+            f"a copy of {template} did not take the boot entries: {why}",
+            "where it is no variable store of EDK2 firmware, or has no room for boot entries, "
             "name another in boot.firmware_variables",
         ) from error
     finally:

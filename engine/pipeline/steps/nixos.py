@@ -29,6 +29,10 @@ _NAMESPACE_HINT = (
     "the installer runs in a user namespace, which this machine does not allow: see "
     'user_namespaces(7), or set boot.loader to "systemd-boot" or "grub", which need none'
 )
+_NOTHING_HINT = (
+    "enable a boot loader in the system's configuration, or leave the installer out: "
+    "nix.install_boot_loader = false"
+)
 _DEVICE_HINT = (
     "its own messages are above; an installer that writes to the disk itself finds none here, and "
     'boot.loader = "grub" or "systemd-boot" does its work from the system\'s bootspec'
@@ -39,7 +43,9 @@ async def install(work: Work) -> None:
     """Runs the installer; what it puts into /boot goes to the ESP with everything else.
 
     Raises:
-        StepFailed: It failed (with its own exit status), or the ESP cannot hold what it made.
+        StepFailed: It failed (with its own exit status), left an ESP with nothing to start, or
+            the ESP cannot hold what it made.
+        SourceChanged: A file that it looks at is no longer what was scanned.
     """
     root = work.staging.folder / ROOT
     await work.thread(lambda report: _prepare(work.plan.root.manifest, root))
@@ -53,6 +59,8 @@ async def install(work: Work) -> None:
     finally:
         _open_folders(root)
     work.loader_files += _files(work, root / _BOOT)
+    if not any(entry.is_regular for entry in esp_manifest(work)):
+        raise StepFailed("the installer ended well and put no file into /boot", _NOTHING_HINT)
     _fits(work)
     size = sum(entry.size for entry in work.loader_files)
     work.note(f"the installer made {len(work.loader_files)} files, {size} bytes")

@@ -9,7 +9,6 @@ from engine.ext4.format import FORMATS
 from engine.ext4.measure import measure
 from engine.ext4.solve import taken_blocks
 from engine.ext4.writer import populate as populate_ext4
-from engine.manifest.entry import SourceChanged
 from engine.pipeline.failure import StepFailed
 from engine.pipeline.work import Work
 from engine.plan.model import FilesystemPlan, Plan
@@ -28,7 +27,8 @@ async def populate(work: Work) -> None:
     """Writes every entry of the manifest.
 
     Raises:
-        StepFailed: A source changed or cannot be read, by name.
+        StepFailed: An entry cannot be written.
+        SourceChanged: A source changed or cannot be read, by name.
     """
     plan = work.plan
     try:
@@ -43,8 +43,6 @@ async def populate(work: Work) -> None:
                 cancelled=work.cancelled,
             )
         )
-    except SourceChanged as error:
-        raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
     except PopulateFailed as error:
         raise StepFailed(str(error)) from error
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from engine.manifest.entry import SourceChanged
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.work import Work
 from engine.provenance import spdx
 from engine.provenance.packages import inventory
@@ -13,13 +11,10 @@ async def write(work: Work) -> None:
     """Writes NAME.spdx.json; a database that cannot be read is named in the log.
 
     Raises:
-        StepFailed: A database changed since it was scanned.
+        SourceChanged: A database changed since it was scanned.
     """
     settings = work.plan.settings
-    try:
-        found = await work.thread(lambda report: inventory(work.plan.root.manifest))
-    except SourceChanged as error:
-        raise StepFailed(str(error), "leave the sources alone while a build reads them") from error
+    found = await work.thread(lambda report: inventory(work.plan.root.manifest))
     for trouble in found.unread:
         work.note(f"not in the bill of materials: {trouble}")
     document = spdx.dumps(
