@@ -167,7 +167,32 @@ class ClusteredDisk(Disk):
 
     @abstractmethod
     def clusters(self) -> Iterator[int]:
-        """Yields the indices of clusters that may hold data, rising."""
+        """Yields the indices of clusters that may hold data, rising.
+
+        Raises:
+            BadImage: There are more than the file has room for.
+        """
+
+    def _stored(self, offset: int, length: int) -> bytes:
+        """Returns bytes of the file that are there, at least the first.
+
+        Raises:
+            BadImage: It begins past the end: the file was cut short.
+        """
+        if offset >= self.file_size:
+            raise BadImage(
+                f"{self.path.name} is cut short: it ends at byte {self.file_size}, before what is "
+                f"to be at {offset}"
+            )
+        return self._file(offset, length)
+
+    def _check_room(self, clusters: int) -> None:
+        """Refuses clusters that share places in the file: a small one could be read for ever."""
+        if clusters * self.cluster > self.file_size + self.cluster:
+            raise BadImage(
+                f"{self.path.name}: {clusters} clusters of {self.cluster} bytes can't lie in "
+                f"{self.file_size}: it is cut short or damaged"
+            )
 
     def _read(self, offset: int, length: int) -> bytes:
         pieces = []

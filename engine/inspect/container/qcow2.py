@@ -55,6 +55,9 @@ class Qcow2Disk(ClusteredDisk):
         if -(-self.size // (self.cluster * self._per_table)) > l1_entries:
             self.close()
             raise BadImage(f"{path.name}: the level 1 table is too small for {self.size} bytes")
+        if l1_entries and l1_offset >= self.file_size:
+            self.close()
+            raise BadImage(f"{path.name} is cut short: its level 1 table begins at {l1_offset}")
         self._l1 = struct.unpack(f">{l1_entries}Q", self._file(l1_offset, l1_entries * 8))
         tables = sum(1 for entry in self._l1 if entry & _OFFSET)
         if tables * self.cluster > self.file_size:
@@ -65,10 +68,10 @@ class Qcow2Disk(ClusteredDisk):
         self._plain = lru_cache(maxsize=1)(self._unpack)
 
     def _load_table(self, offset: int) -> tuple[int, ...]:
-        return struct.unpack(f">{self._per_table}Q", self._file(offset, self.cluster))
+        return struct.unpack(f">{self._per_table}Q", self._stored(offset, self.cluster))
 
     def _unpack(self, offset: int, length: int) -> bytes:
-        return self._inflate(self._file(offset, length))
+        return self._inflate(self._stored(offset, length))
 
     def _entry(self, index: int) -> int:
         table, at = divmod(index, self._per_table)
@@ -78,6 +81,7 @@ class Qcow2Disk(ClusteredDisk):
     def clusters(self) -> Iterator[int]:
         """Yields allocated clusters; level 2 tables that do not exist are passed over whole."""
         count = -(-self.size // self.cluster)
+        plain = 0
         for table, place in enumerate(self._l1):
             if not place & _OFFSET:
                 continue
@@ -85,7 +89,11 @@ class Qcow2Disk(ClusteredDisk):
             for at, entry in enumerate(self._table(place & _OFFSET)):
                 if first + at >= count:
                     return
-                if entry & _COMPRESSED or (entry & _OFFSET and not entry & _ZERO):
+                if entry & _COMPRESSED:
+                    yield first + at
+                elif entry & _OFFSET and not entry & _ZERO:
+                    plain += 1
+                    self._check_room(plain)
                     yield first + at
 
     def piece(self, index: int, inside: int, length: int) -> bytes | None:
@@ -99,7 +107,7 @@ class Qcow2Disk(ClusteredDisk):
             return self._plain(offset, packed)[inside : inside + length]
         if entry & _ZERO or not entry & _OFFSET:
             return None
-        return self._file((entry & _OFFSET) + inside, length)
+        return self._stored((entry & _OFFSET) + inside, length)
 
     def _zlib(self, data: bytes) -> bytes:
         try:

@@ -33,11 +33,15 @@ class VdiDisk(ClusteredDisk):
         if count * self.cluster < self.size:
             self.close()
             raise BadImage(f"{path.name}: {count} VDI blocks can't hold {self.size} bytes")
+        if map_at + count * 4 > self.file_size:
+            self.close()
+            raise BadImage(f"{path.name} is cut short: its map ends at {map_at + count * 4}")
         self._map = struct.unpack(f"<{count}I", self._file(map_at, count * 4))
 
     def clusters(self) -> Iterator[int]:
         """Yields the blocks that the map places somewhere."""
         count = -(-self.size // self.cluster)
+        self._check_room(sum(place < _ABSENT for place in self._map[:count]))
         return (index for index, place in enumerate(self._map[:count]) if place < _ABSENT)
 
     def piece(self, index: int, inside: int, length: int) -> bytes | None:
@@ -45,4 +49,4 @@ class VdiDisk(ClusteredDisk):
         place = self._map[index]
         if place >= _ABSENT:
             return None
-        return self._file(self._data + place * self.cluster + inside, length)
+        return self._stored(self._data + place * self.cluster + inside, length)

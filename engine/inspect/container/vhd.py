@@ -49,6 +49,9 @@ class VhdDisk(ClusteredDisk):
         if count * self.cluster < self.size:
             self.close()
             raise BadImage(f"{path.name}: {count} VHD blocks can't hold {self.size} bytes")
+        if table_at + count * 4 > self.file_size:
+            self.close()
+            raise BadImage(f"{path.name} is cut short: its table ends at {table_at + count * 4}")
         self._table = struct.unpack(f">{count}I", self._file(table_at, count * 4))
         bits = self.cluster // _SECTOR // 8
         self._bitmap = -(-bits // _SECTOR) * _SECTOR
@@ -58,6 +61,7 @@ class VhdDisk(ClusteredDisk):
         count = -(-self.size // self.cluster)
         if not self._table:
             return iter(range(count))
+        self._check_room(sum(place != _ABSENT for place in self._table[:count]))
         return (index for index, place in enumerate(self._table[:count]) if place != _ABSENT)
 
     def piece(self, index: int, inside: int, length: int) -> bytes | None:
@@ -67,4 +71,4 @@ class VhdDisk(ClusteredDisk):
         place = self._table[index]
         if place == _ABSENT:
             return None
-        return self._file(place * _SECTOR + self._bitmap + inside, length)
+        return self._stored(place * _SECTOR + self._bitmap + inside, length)

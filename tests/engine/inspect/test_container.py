@@ -133,3 +133,37 @@ def test_what_goes_through_an_image_without_end_is_given_up(images: dict[str, Pa
         with disk.at_most(1 << 20), pytest.raises(BadImage, match="given up"):
             disk.read(0, 1 << 20)
         disk.read(0, SIZE)
+
+
+@pytest.mark.parametrize("name", ["qcow2", "qcow2, small clusters", "vdi", "vhd"])
+def test_a_container_cut_short_is_not_read_as_zeros(
+    images: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "cut.image"
+    data = images[name].read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with open_disk(path) as disk:
+        with pytest.raises(BadImage, match="cut short"):
+            disk.read(0, SIZE)
+        with pytest.raises(BadImage, match="cut short"):
+            list(disk.allocated())
+
+
+def test_clusters_that_share_a_place_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "shared.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=64k", path, "512M"],
+        check=True,
+    )
+    subprocess.run(["qemu-io", "-c", "write -P 7 0 64k", path], check=True, capture_output=True)
+    data = bytearray(path.read_bytes())
+    first = int.from_bytes(data[40:48], "big")
+    second = int.from_bytes(data[first : first + 8], "big") & ((1 << 56) - 512)
+    # Every entry of the level 2 table is the first one: 512 MiB in a file of some KiB.
+    data[second : second + 65536] = data[second : second + 8] * 8192
+    path.write_bytes(data)
+
+    with open_disk(path) as disk:
+        assert disk.read((512 << 20) - 1, 1) == b"\7"
+        with pytest.raises(BadImage, match="8 clusters of 65536 bytes can't lie"):
+            list(disk.allocated())
