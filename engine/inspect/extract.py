@@ -82,7 +82,8 @@ def extract(
         cancelled: Asked as often.
 
     Raises:
-        Refused: There is something at `dest`, nothing can be made there, or `node` is neither.
+        Refused: There is something at `dest`, nothing can be made there, there is no room for
+            it, or `node` is neither.
         ExtractFailed: The destination ran full or cannot be written.
         BadImage: `node` itself cannot be read.
         engine.manifest.progress.ScanCancelled: It was asked to stop; nothing is left.
@@ -92,6 +93,8 @@ def extract(
     archive = dest.suffix == ARCHIVE and not _is_archive(node)
     _refuse_unfit(node, dest)
     with unpublished(dest) as folder:
+        needed = rescue.least_bytes(filesystem, node, lambda: ticker.add(0, 0))
+        _refuse_without_room(dest, needed, _free(folder))
         into = tar_sink(folder / CONTENT, notes) if archive else folder_sink(folder, notes)
         try:
             with into as sink:
@@ -232,8 +235,7 @@ class _Copy:
         return True
 
     def _want_room(self, node: Node, needed: int) -> None:
-        status = os.statvfs(self._folder)
-        free = status.f_bavail * status.f_frsize
+        free = _free(self._folder)
         if needed > free:
             raise ExtractFailed(
                 f"{self._folder.parent} has no room for /{shown(node.path)}: it needs "
@@ -258,6 +260,21 @@ class _Copy:
             if not self._sink.survives(error):
                 raise
             self._notes.fail(node.path, error.strerror)
+
+
+def _refuse_without_room(dest: Path, needed: int, free: int) -> None:
+    if needed > free:
+        what = (
+            f"{dest.parent} has no room for {dest.name}: it needs at least {human(needed)} "
+            f"({needed} bytes), {human(free)} ({free} bytes) are free"
+        )
+        hint = f"free at least {human(needed - free)} there, or name another place"
+        raise Refused([Problem("no-room", "error", "", what, hint)])
+
+
+def _free(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def _check_name(name: bytes) -> None:

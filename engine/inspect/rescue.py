@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import stat
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from engine.inspect.container import BadImage
 from engine.inspect.ext import ExtFilesystem
-from engine.inspect.reading import BadFilesystem, Filesystem, Node
+from engine.inspect.reading import BadFilesystem, Filesystem, Node, walk
 from engine.manifest.tar import Ranges
 
 Damaged = Callable[[bytes, object], None]
@@ -41,6 +44,27 @@ def data(filesystem: Filesystem, node: Node, damaged: Damaged) -> Iterator[tuple
             return
         end = piece[0] + len(piece[1])
         yield piece
+
+
+def least_bytes(filesystem: Filesystem, top: Node, tick: Callable[[], None]) -> int:
+    """Returns the bytes of data at and below a node, as far as the tree is sound.
+
+    Args:
+        filesystem: Where it is.
+        top: A file or directory.
+        tick: Called for every entry.
+    """
+    total = 0
+    counted: set[int] = set()
+    with contextlib.suppress(BadImage, OSError):
+        for node in chain([top], walk(filesystem, top) if stat.S_ISDIR(top.mode) else ()):
+            tick()
+            if not stat.S_ISREG(node.mode) or node.inode in counted:
+                continue
+            if node.links > 1:
+                counted.add(node.inode)
+            total += sum(length for _, length in data_ranges(filesystem, node))
+    return total
 
 
 def data_ranges(filesystem: Filesystem, node: Node) -> Ranges:

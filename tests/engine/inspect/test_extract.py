@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from engine.compare.diff import compare
+from engine.inspect import rescue
 from engine.inspect.container import BadImage
 from engine.inspect.extract import Extracted, ExtractFailed, extract
 from engine.inspect.image import open_image
@@ -675,3 +676,23 @@ def test_an_archive_in_the_image_is_copied_and_no_other_kind_is_made(tmp_path: P
     with pytest.raises(Refused, match="compressed archive"):
         taken(Invented({}), tmp_path / "root.tar.zst")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("suffix", ["", ".tar"])
+def test_room_that_others_take_meanwhile(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setattr(rescue, "least_bytes", lambda *_: 0)
+    real = os.statvfs
+
+    def small(path: Path) -> os.statvfs_result:
+        status = real(path)
+        return os.statvfs_result((*status[:4], 10, *status[5:]))
+
+    monkeypatch.setattr(os, "statvfs", small)
+    block = real(tmp_path).f_frsize
+
+    with pytest.raises(ExtractFailed, match=rf"no room for /etc/.*\({10 * block} bytes\) are free"):
+        copied(image, tmp_path / f"dest{suffix}")
+
+    assert list(tmp_path.iterdir()) == []
