@@ -84,7 +84,9 @@ def kernels(everywhere: Iterable[Files], entries: Iterable[BootEntry]) -> list[K
     for files in everywhere:
         with files.tolerant():
             own = [*_in_boot(files), *_in_modules(files), *_in_bootspec(files)]
-            own.sort(key=lambda kernel: version_key(kernel.version), reverse=True)
+            # Copies of one kernel under several names differ by these alone.
+            own.sort(key=lambda each: version_key(each.path), reverse=True)
+            own.sort(key=lambda each: version_key(each.version), reverse=True)
             for kernel in own:
                 found.setdefault((kernel.where, kernel.path), kernel)
     for entry in entries:

@@ -41,13 +41,6 @@ class BootEntry:
     missing: tuple[str, ...] = ()
     home: Files | None = field(default=None, repr=False, compare=False)
 
-    @property
-    def heading(self) -> str:
-        """Title and version, as a menu shows them."""
-        if not self.version or self.version in self.title:
-            return self.title
-        return f"{self.title}, {self.version}".removeprefix(", ")
-
 
 @dataclass(frozen=True, slots=True)
 class Menu:
@@ -55,7 +48,7 @@ class Menu:
 
     Attributes:
         notes: What a reader of the menu should know of it.
-        why_not: Why nothing is started, where `default` is None.
+        why_not: Why neither the default nor anything else is started; "" where it is.
     """
 
     entries: tuple[BootEntry, ...] = ()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from engine.inspect.describe import image_lines
 from tests.engine.boot.trees import X86_KERNEL
 from tests.engine.inspect.booting.images import CONTENTS, built, debugfs, mtools, put, report
 
@@ -449,3 +450,51 @@ def test_more_entries_than_any_menu_has_are_a_finding(tmp_path: Path) -> None:
     found = report(built(tmp_path, "none", "none", entries).image)
     assert len(found["boot_entries"]) == 512
     assert "disk: /loader/entries has over 512 entries; the rest is left out" in found["findings"]
+
+
+def test_people_are_told_the_same(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    mtools(image, "mdel", "::/some/5.10/initrd")
+    uuid = image.plan.root.uuid
+    lines = image_lines(report(image.image))
+    loader = next(line for line in lines if "BOOTX64.EFI: systemd-boot" in line)
+    assert lines[lines.index("system:") :] == [
+        "system:",
+        "  partition 2: Some System 7",
+        "",
+        "kernels:",
+        "  partition 2: /boot/vmlinuz-6.1",
+        "    6.1-given, x86_64, 4.0 KiB",
+        "    initrd  /boot/initrd.img-6.1",
+        "  partition 2: /boot/vmlinuz-5.10",
+        "    6.1-given, x86_64, 4.0 KiB",
+        "    initrd  /boot/initrd.img-5.10",
+        "  partition 1: /some/6.1/linux",
+        "    6.1-given, x86_64, 4.0 KiB",
+        "    initrd  /some/6.1/initrd",
+        "  partition 1: /some/5.10/linux",
+        "    6.1-given, x86_64, 4.0 KiB",
+        "    initrd  /some/5.10/initrd",
+        "",
+        "boot entries:",
+        "  Some System 7, 6.1 (default)",
+        "    partition 1: /loader/entries/some-6.1.conf, type 1 entry",
+        "    linux   /some/6.1/linux",
+        "    initrd  /some/6.1/initrd",
+        f"    options root=UUID={uuid} rw quiet",
+        "  Some System 7, 5.10",
+        "    partition 1: /loader/entries/some-5.10.conf, type 1 entry",
+        "    linux   /some/5.10/linux",
+        "    initrd  /some/5.10/initrd",
+        f"    options root=UUID={uuid} rw quiet",
+        "    missing /some/5.10/initrd",
+        "",
+        "would boot:",
+        "  BIOS: nothing: the boot sector holds no boot code",
+        "  UEFI: Some System 7, 6.1",
+        f"  {loader}",
+        "    partition 1: /loader/entries/some-6.1.conf",
+        "",
+        "findings:",
+        "  partition 1: /loader/entries/some-5.10.conf names /some/5.10/initrd, which is not there",
+    ]
