@@ -142,8 +142,10 @@ def _shares(
         "free": free,
         "unformatted": held - known - loader,
     }
+    if min(sums.values()) < 0:  # a damaged table, whose partitions overlap or pass the end
+        return
     for key, part in sums.items():
-        if part > 0:
+        if part:
             yield Share(key, _LABELS[key], part)
 
 

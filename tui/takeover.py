@@ -33,7 +33,7 @@ class Takeover:
 
     def archives(self, folder: Path, stem: str) -> dict[str, Path]:
         """Returns where each file system's files go to: archives that are not there yet."""
-        return {name: _free(folder, f"{stem}-{name}") for name in self.filesystems}
+        return {name: free_archive(folder, f"{stem}-{name}") for name in self.filesystems}
 
 
 def takeover(image: Image, report: dict[str, Any]) -> Takeover:
@@ -90,7 +90,8 @@ def with_archives(spec: ImageSpec, archives: dict[str, str]) -> ImageSpec:
     return msgspec.structs.replace(spec, contents=contents)
 
 
-def _free(folder: Path, stem: str) -> Path:
+def free_archive(folder: Path, stem: str) -> Path:
+    """Returns where an archive can go: `STEM.tar`, or with a number if that is there."""
     path, number = folder / f"{stem}.tar", 2
     while path.exists() or path.is_symlink():
         path, number = folder / f"{stem}-{number}.tar", number + 1

@@ -20,6 +20,7 @@ from tui.preview import Preview
 from tui.screens.closure import ClosureScreen
 from tui.screens.entry import EntryScreen
 from tui.screens.usage import UsageScreen
+from tui.text import counted
 from tui.widgets.entry_table import EntryTable, sentence
 from tui.widgets.field import Field
 from tui.widgets.labels import Plain
@@ -118,8 +119,9 @@ sources are read when the image is built, and the build stops if they changed me
             return ""
         counts = preview.plan.counts
         return (
-            f"In the image: {counts.files:,} files, {counts.directories:,} folders, "
-            f"{counts.symlinks:,} links, {human(counts.data_bytes)} ({counts.data_bytes:,} bytes)"
+            f"In the image: {counted(counts.files, 'file')}, "
+            f"{counted(counts.directories, 'folder')}, {counted(counts.symlinks, 'link')}, "
+            f"{human(counts.data_bytes)} ({counted(counts.data_bytes, 'byte')})"
         )
 
     def focus_path(self, path: str) -> bool:

@@ -38,7 +38,7 @@ from tui.screens.messages import DocumentChosen
 from tui.screens.paths import PathScreen
 from tui.screens.take import TakeScreen
 from tui.screens.view import ViewScreen
-from tui.takeover import with_archives
+from tui.takeover import free_archive, with_archives
 from tui.text import pad, visible
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
@@ -118,7 +118,7 @@ What is in an existing image, read without mounting it and without changing it.
                 yield Plain("Reading...", id="image-state")
                 yield FactList(self.glyphs, id="image-facts")
                 yield PartitionTable(self.glyphs, id="table-widget")
-                yield Plain("Where the bytes go", classes="section")
+                yield Plain("Where the bytes go", classes="section", id="image-bytes")
                 yield BreakdownBar(self.glyphs)
                 yield Plain("What is started, and how", classes="section")
                 yield FactList(self.glyphs, id="image-details")
@@ -157,6 +157,7 @@ What is in an existing image, read without mounting it and without changing it.
         self.query_one(PartitionMap).plan = plan
         self.query_one(PartitionTable).plan = plan
         self.query_one(BreakdownBar).plan = plan
+        self.query_one("#image-bytes").display = bool(plan.breakdown)
         self.query_one("#image-state", Plain).display = False
         self.query_one("#image-facts", FactList).facts = opened.facts
         self.query_one("#image-details", FactList).facts = opened.details
@@ -262,7 +263,7 @@ What is in an existing image, read without mounting it and without changing it.
             "To a name that is not there yet, from the current folder. One that ends in .tar "
             "becomes an archive, which keeps owners and modes.",
             base=Path.cwd(),
-            value=_proposed(place),
+            value=self._proposed(place),
             button="Extract",
         )
         dest = await self.app.push_screen_wait(question)
@@ -271,6 +272,13 @@ What is in an existing image, read without mounting it and without changing it.
         done = await self._extract(place.name, [(place, dest)])
         if done is not None:
             self._say(visible(f"{self.glyphs.done} {summary(done)}, written to {dest}"))
+
+    def _proposed(self, place: Place) -> str:
+        """Returns the name that what is extracted gets unless the user says otherwise."""
+        if place.node.path:
+            return visible(place.node.name)
+        stem = visible(self.path.name).partition(".")[0] or "image"
+        return free_archive(Path.cwd(), f"{stem}-{place.part.replace(' ', '-')}").name
 
     async def _extract(self, what: str, wanted: list[tuple[Place, Path]]) -> Extracted | None:
         """Writes places to disk; None where nothing was written."""
@@ -339,10 +347,16 @@ What is in an existing image, read without mounting it and without changing it.
 def _opened(path: Path) -> tuple[Image, Opened]:
     image = open_image(path)
     try:
+        if image.table.kind == "none" and not _known(image):
+            raise BadImage("it holds no partition table and no file system that is known")
         return image, look(image)
     except BaseException:
         image.disk.close()
         raise
+
+
+def _known(image: Image) -> bool:
+    return any(part.filesystem is not None or part.trouble for part in image.parts)
 
 
 def _top(part: str, filesystem: AnyFilesystem) -> Place | None:
@@ -355,13 +369,6 @@ def _top(part: str, filesystem: AnyFilesystem) -> Place | None:
 
 def _kind(place: Place) -> int:
     return stat.S_IFMT(place.node.mode)
-
-
-def _proposed(place: Place) -> str:
-    """Returns the name that what is extracted gets unless the user says otherwise."""
-    if place.node.path:
-        return visible(place.node.name)
-    return f"{place.part.replace(' ', '-')}.tar"
 
 
 def _words(place: Place | None) -> str:
