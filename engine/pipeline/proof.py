@@ -109,7 +109,9 @@ def machine_of(plan: Plan, kind: FirmwareKind, image: Path) -> Machine:
     )
 
 
-async def boot(machine: Machine, *, expect: str, limit: float, on_text: OnText) -> Verdict:
+async def boot(
+    machine: Machine, *, expect: str, limit: float, on_text: OnText, scratch: Path | None = None
+) -> Verdict:
     """Boots an image until its console shows `expect`, it switches off, or time is up.
 
     KVM is used where it proves within 15 seconds that it runs a kernel, else TCG.
@@ -120,6 +122,7 @@ async def boot(machine: Machine, *, expect: str, limit: float, on_text: OnText) 
         expect: Regular expression, or "" to wait for the machine to switch off.
         limit: Seconds.
         on_text: Takes console output as it comes, escape sequences included.
+        scratch: Where the copy of its variables goes while it runs, if not with temporary files.
 
     Raises:
         StepFailed: QEMU is missing or refuses to start.
@@ -127,7 +130,7 @@ async def boot(machine: Machine, *, expect: str, limit: float, on_text: OnText) 
     """
     pattern = re.compile(expect) if expect else None
     kvm, note = kvm_is_plausible()
-    with tempfile.TemporaryDirectory(prefix="diskwright-boot-") as folder:
+    with tempfile.TemporaryDirectory(prefix="diskwright-boot-", dir=scratch) as folder:
         if kvm:
             verdict = await _boot(machine, "kvm", Path(folder), pattern, limit, on_text)
             if verdict is not None:

@@ -13,14 +13,18 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.events import AnyEvent, StepStarted
 from engine.pipeline.build import BuildResult, build
 from engine.problem import Refused
 from tests.faults.injection import FAULTS, Fault, Strike
-from tests.faults.scene import LOADER, PLAIN, Scene, tools_of
+from tests.faults.scene import KINDS, LOADER, Scene, tools_of
 from tests.support.ordinary import become_ordinary
+
+_PYTHON = Path(sys.executable).resolve()
+"""What runs virt-fw-vars; an ordinary user may not be able to."""
 
 
 def combinations(
@@ -39,11 +43,9 @@ def combinations(
 
 def run(scene: Scene, fault: Fault, step: str, tool: str) -> dict[str, object]:
     """Lets one fault befall one build; returns how it ended and what is wrong after it."""
-    fakes = scene.folder / "fakes"
-    fakes.mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
-        result, end = asyncio.run(_struck(scene, fault, step, tool, fakes, stack))
-    for path in fakes.iterdir():
+        result, end = asyncio.run(_struck(scene, fault, step, tool, stack))
+    for path in scene.fakes.iterdir():
         path.unlink()
     wrong = scene.faults(result)
     if end not in fault.ends:
@@ -64,7 +66,7 @@ def run(scene: Scene, fault: Fault, step: str, tool: str) -> dict[str, object]:
 
 
 async def _struck(
-    scene: Scene, fault: Fault, step: str, tool: str, fakes: Path, stack: contextlib.ExitStack
+    scene: Scene, fault: Fault, step: str, tool: str, stack: contextlib.ExitStack
 ) -> tuple[BuildResult | None, str]:
     struck = False
 
@@ -73,7 +75,7 @@ async def _struck(
         if isinstance(event, StepStarted) and event.id == step:
             assert not struck
             struck = True
-            stack.enter_context(fault.strike(Strike(scene, step, tool, fakes, task.cancel)))
+            stack.enter_context(fault.strike(Strike(scene, step, tool, task.cancel)))
 
     task = asyncio.ensure_future(build(scene.plan(), emit, outdir=scene.outdir))
     try:
@@ -93,27 +95,35 @@ def _empty(scene: Scene) -> None:
             path.rmdir() if path.is_dir() else path.unlink()
 
 
+def scenes(folder: Path, faults: frozenset[str]) -> Iterator[Scene]:
+    """Yields scenes that together have every step, each when it is asked for."""
+    poor = "eacces" in faults and not os.access(_PYTHON, os.X_OK)
+    for kind in KINDS:
+        possible = replace(kind, overrides=kind.overrides[:-1]) if poor and kind is LOADER else kind
+        yield Scene(folder / kind.name, possible)
+
+
 def main(folder: Path, requests: Sequence[str]) -> None:
     """Runs faults, "FAULT" at every step or "FAULT:STEP,STEP" at some."""
-    loader: tuple[str, ...] = LOADER
-    if any(request.startswith("eacces") for request in requests):
+    wanted = {
+        FAULTS[name]: frozenset(filter(None, listed.split(",")))
+        for name, _, listed in (request.partition(":") for request in requests)
+    }
+    names = frozenset(fault.name for fault in wanted)
+    if "eacces" in names:
         become_ordinary(folder)
-        if not os.access(Path(sys.executable).resolve(), os.X_OK):  # what runs virt-fw-vars
-            loader = tuple(override for override in LOADER if "efi_variables" not in override)
-    os.environ["PATH"] = f"{folder}/plain/fakes:{folder}/loader/fakes:{os.environ['PATH']}"
-    # The second build has the steps that the first has not.
-    scenes = (Scene(folder / "plain", PLAIN), Scene(folder / "loader", loader))
-    for request in requests:
-        name, _, listed = request.partition(":")
-        fault, steps = FAULTS[name], frozenset(filter(None, listed.split(",")))
-        done: set[str] = set()
-        for scene in scenes:
-            for step, tool in combinations(scene, fault, steps, done):
-                if not scene.good:
-                    scene.build()
-                    _empty(scene)
-                sys.stdout.write(json.dumps(run(scene, fault, step, tool)) + "\n")
-                sys.stdout.flush()
+    done: dict[str, set[str]] = {name: set() for name in names}
+    for scene in scenes(folder, names):
+        with scene.entered():
+            for fault, steps in wanted.items():
+                for step, tool in combinations(scene, fault, steps, done[fault.name]):
+                    if not scene.good:
+                        scene.build()
+                        _empty(scene)
+                    sys.stdout.write(json.dumps(run(scene, fault, step, tool)) + "\n")
+                    sys.stdout.flush()
+        if all(steps and steps <= done[fault.name] for fault, steps in wanted.items()):
+            return
 
 
 if __name__ == "__main__":

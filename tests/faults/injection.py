@@ -7,7 +7,8 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +32,12 @@ class Strike:
 
     Attributes:
         tool: The tool that is to fail, "" where it is none.
-        fakes: Folder in front of PATH.
         cancel: Cancels the build.
     """
 
     scene: Scene
     step: str
     tool: str
-    fakes: Path
     cancel: Callable[[], object]
 
     @property
@@ -96,7 +95,7 @@ def _io_error(strike: Strike) -> Iterator[None]:
         raise parted.IOException("Input/output error during write")
 
     for tool in strike.tool.split():
-        fake(strike.fakes, tool, "echo Input/output error >&2; exit 1")
+        fake(strike.scene.fakes, tool, "echo Input/output error >&2; exit 1")
     with contextlib.ExitStack() as stack:
         for name in (
             "pwrite",
@@ -126,7 +125,7 @@ def _no_access(strike: Strike) -> Iterator[None]:
 def _script(text: str) -> Callable[[Strike], AbstractContextManager[object]]:
     @contextlib.contextmanager
     def strike_with(strike: Strike) -> Iterator[None]:
-        fake(strike.fakes, strike.tool, text)
+        fake(strike.scene.fakes, strike.tool, text)
         yield
 
     return strike_with
@@ -147,7 +146,7 @@ def _missing(strike: Strike) -> Iterator[None]:
 def _hangs(strike: Strike) -> Iterator[None]:
     """Has the tool hang, and the user lose patience."""
     pid = strike.scene.folder / "pid"
-    fake(strike.fakes, strike.tool, f"echo $$ > {pid}; exec sleep 1000")
+    fake(strike.scene.fakes, strike.tool, f"echo $$ > {pid}; exec sleep 1000")
 
     async def lose_patience() -> None:
         await written_pid(pid)
@@ -167,31 +166,42 @@ def _cancel(strike: Strike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _changed(strike: Strike) -> Iterator[None]:
-    """Writes to a source, and puts it back afterwards, times included."""
-    with _restored(strike.scene, "tree/etc/motd", "esp/EFI/TOOL/BOOTX64.EFI") as files:
-        for file in files:
-            file.write_bytes(b"X" + file.read_bytes()[1:])
+    """Writes to sources, and puts them back afterwards, times included."""
+    files = strike.scene.read
+    contents = [file.read_bytes() for file in files]
+    with _writable(files):
+        for file, data in zip(files, contents, strict=True):
+            file.write_bytes(b"X" + data[1:])
         yield
+        for file, data in zip(files, contents, strict=True):
+            file.write_bytes(data)
 
 
 @contextlib.contextmanager
 def _vanished(strike: Strike) -> Iterator[None]:
-    with _restored(strike.scene, "tree/a b\n*", "esp/EFI/TOOL/BOOTX64.EFI") as files:
-        for file in files:
-            file.unlink()
+    """Takes sources away for a while."""
+    moves = [
+        (file, strike.scene.folder / f"aside-{number}")
+        for number, file in enumerate(strike.scene.read)
+    ]
+    with _writable(strike.scene.read):
+        for file, aside in moves:
+            file.rename(aside)
         yield
+        for file, aside in moves:
+            aside.rename(file)
 
 
 @contextlib.contextmanager
-def _restored(scene: Scene, *names: str) -> Iterator[list[Path]]:
-    files = [scene.folder / "sources" / name for name in names]
-    before = [(file.read_bytes(), file.stat(), file.parent.stat()) for file in files]
-    yield files
-    for file, (data, status, above) in zip(files, before, strict=True):
-        file.write_bytes(data)
-        file.chmod(status.st_mode & 0o7777)
-        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.utime(file.parent, ns=(above.st_atime_ns, above.st_mtime_ns))
+def _writable(files: Sequence[Path]) -> Iterator[None]:
+    """Lets files and their folders be written to, and gives them their modes and times back."""
+    before = [(path, path.stat()) for file in files for path in (file, file.parent)]
+    for path, status in before:
+        path.chmod(status.st_mode & 0o7777 | stat.S_IWUSR)
+    yield
+    for path, status in before:
+        path.chmod(status.st_mode & 0o7777)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 @contextlib.contextmanager

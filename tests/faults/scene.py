@@ -6,21 +6,85 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import sys
+import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 from engine.pipeline.build import BuildResult, build
 from engine.plan.model import Plan
+from tests.support.busybox import Kernel
+from tests.support.nixos import make_lab
+from tests.support.processes import fake
 from tests.support.specs import plan_of, write_spec
 
 MARK = "NIX_DISKWRIGHT_TEST"
 """A variable that tools inherit (see `engine.pipeline.environment`), to find them by."""
 
 _KERNEL_MAGIC = (0x202, b"HdrS")  # Documentation/arch/x86/boot.rst
-PLAIN = ("output.format=qcow2", "hooks.after_build=true")
-LOADER = ("layout.table=hybrid", "boot.loader=grub", "boot.efi_variables=true")
+_RELEASE = "6.1.0"
+_BUILTIN = ("virtio_pci", "virtio_blk", "virtio_console", "ext4")
+_PACKAGES = "Package: tool\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"
+
+PYTHON = "python-of-this-test"
+"""What runs virt-fw-vars, under a name that is looked up like any other tool's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a scene builds.
+
+    Attributes:
+        overrides: Of the spec.
+        installed: Scripts that take the place of programs, by name: quick, and always the same.
+        esp: Whether files of the spec's go to an ESP.
+        system: Whether a NixOS system's own installer is to install its loader.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    installed: Mapping[str, str] = field(default_factory=dict)
+    esp: bool = True
+    system: bool = False
+
+
+PLAIN = Kind(name="plain", overrides=("output.format=qcow2", "hooks.after_build=true"))
+LOADER = Kind(
+    name="loader",
+    overrides=("layout.table=hybrid", "boot.loader=grub", "boot.efi_variables=true"),
+    installed={PYTHON: f'exec "{sys.executable}" "$@"'},
+)
+DELIVERY = Kind(
+    name="delivery",
+    overrides=(
+        "layout.table=legacy+gpt", "boot.loader=grub", "boot.prove=true", "output.bmap=true",
+        "output.compress=zst", 'output.sign=["signer"]',
+    ),
+    installed={
+        "qemu-system-x86_64": 'echo "host login:"; exec sleep 100',
+        "signer": 'sha256sum "$1" > "$1.sig"',
+    },
+    esp=False,
+)  # fmt: skip
+INSTALLER = Kind(
+    name="installer",
+    overrides=("layout.table=efi", "boot.loader=nixos"),
+    esp=False,
+    system=True,
+)
+GUEST = Kind(
+    name="guest",
+    overrides=("layout.table=legacy", "boot.loader=nixos"),
+    # A sign of life for whoever asks whether KVM works, and the word of an installer that did.
+    installed={"qemu-system-x86_64": "echo diskwright guest ready; echo 0 > status.part"},
+    esp=False,
+    system=True,
+)
+KINDS = (PLAIN, LOADER, DELIVERY, INSTALLER, GUEST)
+"""Together they have every step that there is."""
 
 
 @dataclass(slots=True)
@@ -29,26 +93,81 @@ class Scene:
 
     Attributes:
         folder: Holds everything of the scene.
-        overrides: Of the spec.
+        kind: What is built.
         good: SHA-256 by name of what an undisturbed build makes.
+        read: Sources that faults change.
+        overrides: Of the spec.
     """
 
     folder: Path
-    overrides: tuple[str, ...]
+    kind: Kind
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     good: dict[str, str] = field(default_factory=dict)
     spec: Path = field(init=False)
+    read: list[Path] = field(init=False)
+    overrides: tuple[str, ...] = field(init=False)
+    _environment: dict[str, str] = field(init=False)
     _sources: str = field(init=False)
 
     def __post_init__(self) -> None:
         sources = self.folder / "sources"
-        sources.mkdir(parents=True)
-        self.spec = write_spec(sources, esp=True)
-        _add_kernel(sources / "tree")
+        for folder in (sources, self.fakes, self.installed, self.temporary):
+            folder.mkdir(parents=True)
+        self._environment = {MARK: self.mark, "TMPDIR": str(self.temporary)}
+        self.overrides = self.kind.overrides
+        self.spec = write_spec(sources, esp=self.kind.esp)
         # Where a loader has no file of its own.
         (sources / "esp" / "EFI" / "BOOT").rename(sources / "esp" / "EFI" / "TOOL")
-        os.environ[MARK] = self.mark
-        self._sources = _hash(sources)
+        _add_kernel(self.tree)
+        _add_packages(self.tree)
+        self.read = [
+            self.tree / "etc" / "motd", self.tree / "a b\n*", self.tree / "var/lib/dpkg/status",
+            sources / "esp" / "EFI" / "TOOL" / "BOOTX64.EFI",
+        ]  # fmt: skip
+        if self.kind.system:
+            self._add_system()
+        for name, script in self.kind.installed.items():
+            fake(self.installed, name, script)
+        self._sources = self._hash()
+
+    def _add_system(self) -> None:
+        """Has the real nix build a system in a store of its own."""
+        modules = self.folder / "modules"
+        modules.mkdir()
+        (modules / "modules.builtin").write_text("".join(f"{name}.ko\n" for name in _BUILTIN))
+        kernel = Kernel(self.tree / "boot" / f"vmlinuz-{_RELEASE}", _RELEASE, modules)
+        lab = make_lab(self.folder / "lab", kernel)
+        self._environment |= lab.environment
+        system = lab.build("toplevel")
+        self.read.append(lab.place(system) / "boot.json")
+        self.overrides += (f"nix.system={system}", f"nix.store={lab.folder}")
+
+    @property
+    def fakes(self) -> Path:
+        """Folder with the programs that fail."""
+        return self.folder / "fakes"
+
+    @property
+    def installed(self) -> Path:
+        """Folder with what takes the place of programs."""
+        return self.folder / "installed"
+
+    @property
+    def temporary(self) -> Path:
+        """Folder for files that nobody will miss."""
+        return self.folder / "tmp"
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Has builds look for programs here first, and leave their temporary files here."""
+        path = f"{self.fakes}:{self.installed}:{os.environ['PATH']}"
+        python = PYTHON if PYTHON in self.kind.installed else sys.executable
+        with (
+            mock.patch.dict(os.environ, self._environment, PATH=path),
+            mock.patch.object(sys, "executable", python),
+            mock.patch.object(tempfile, "tempdir", str(self.temporary)),
+        ):
+            yield
 
     @property
     def outdir(self) -> Path:
@@ -91,13 +210,19 @@ class Scene:
             message = result.message or ""
             if not message.strip() or "a fault of Diskwright" in message:
                 wrong.append(f"no clear error: {message!r}")
-        if _hash(self.folder / "sources") != self._sources:
+        if self._hash() != self._sources:
             wrong.append("the sources are not what they were")
+        if files := sorted(path.name for path in self.temporary.iterdir()):
+            wrong.append(f"temporary files: {files}")
         if running := processes(self.mark):
             wrong.append(f"still running: {running}")
         if held := mounts(self.folder):
             wrong.append(f"still mounted: {held}")
         return wrong
+
+    def _hash(self) -> str:
+        """Returns a digest of all sources; nix keeps books beside its store, which are none."""
+        return _digest(self.folder / "sources") + _digest(self.folder / "lab/store/nix/store")
 
     def left(self) -> list[str]:
         """Returns what is in the output folder, hidden or not."""
@@ -112,11 +237,18 @@ def _add_kernel(tree: Path) -> None:
     at, magic = _KERNEL_MAGIC
     kernel[at : at + len(magic)] = magic
     (tree / "boot").mkdir()
-    (tree / "boot" / "vmlinuz-6.1.0").write_bytes(kernel)
-    (tree / "boot" / "initrd.img-6.1.0").write_bytes(b"initrd" * 1000)
+    (tree / "boot" / f"vmlinuz-{_RELEASE}").write_bytes(kernel)
+    (tree / "boot" / f"initrd.img-{_RELEASE}").write_bytes(b"initrd" * 1000)
 
 
-def _hash(folder: Path) -> str:
+def _add_packages(tree: Path) -> None:
+    """Adds the database that dpkg keeps."""
+    database = tree / "var" / "lib" / "dpkg" / "status"
+    database.parent.mkdir(parents=True)
+    database.write_text(_PACKAGES)
+
+
+def _digest(folder: Path) -> str:
     """Returns a digest of names, metadata and contents below a folder, atimes aside."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -158,7 +290,9 @@ def mounts(folder: Path) -> list[str]:
 
 def tools_of(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Returns the tools that each step of a plan runs."""
-    more: dict[str, Sequence[str]] = {"populate-esp": ("mmd", "mcopy"), "check-root": ("dumpe2fs",)}
+    more: dict[str, Sequence[str]] = {
+        "populate-esp": ("mmd", "mcopy"), "check-root": ("dumpe2fs",), "efi-variables": (PYTHON,),
+    }  # fmt: skip
     return {
         step.id: tuple(dict.fromkeys([*(a[0] for a in step.argv), *more.get(step.id, ())]))
         for step in plan.steps

@@ -28,6 +28,7 @@ async def prove(work: Work) -> None:
             expect=settings.expect,
             limit=settings.boot_timeout,
             on_text=console.feed,
+            scratch=work.staging.folder,  # swept with all else where this process is killed
         )
         console.close()
         work.proofs.append(verdict)
