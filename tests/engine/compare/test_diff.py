@@ -195,7 +195,10 @@ def test_another_order_of_names_is_named(tmp_path: Path) -> None:
             os.utime(source, (1_000_000_000, 1_000_000_000))
             subprocess.run(["mcopy", "-m", "-i", image, source, f"::/{name}"], check=True)
         pair.append(image)
-    named = {difference.where: (difference.a, difference.b) for difference in compare(*pair).fields}
+    named = {
+        difference.where: (difference.a, difference.b)
+        for difference in compare(pair[0], pair[1]).fields
+    }
     assert named["disk, /, order of names, from number 1"] == ("a", "b")
 
 
@@ -228,7 +231,7 @@ def test_hostile_names_reach_no_terminal(tmp_path: Path) -> None:
             check=True, capture_output=True,
         )  # fmt: skip
         pair.append(image)
-    printed = to_text(compare(*pair))
+    printed = to_text(compare(pair[0], pair[1]))
     assert "/\\x1b[31mred\\nline, content" in printed
     assert all(line.isprintable() for line in printed.splitlines())
 
@@ -305,7 +308,7 @@ def test_a_table_of_4096_byte_sectors(tmp_path: Path) -> None:
         assert result.status == "ok", result.message
         images.append(tmp_path / name / "demo.img")
 
-    found = compare(*images)
+    found = compare(images[0], images[1])
 
     named = {difference.where for difference in found.fields}
     assert {"table, disk GUID", "partition 1, guid", "partition 2, guid"} <= named
