@@ -20,6 +20,7 @@ from engine.inspect.container import BadImage
 from engine.inspect.files import Files, Say
 from engine.inspect.image import Image
 from engine.inspect.loaders import Loader, find_loaders
+from engine.inspect.reading import Node
 from engine.inspect.roles import role_of
 from engine.inspect.system import Kernel, System, kernels, systems
 
@@ -65,25 +66,18 @@ def _survey(image: Image, say: Say) -> Survey:
         Files(part, part.filesystem, say) for part in image.parts if part.filesystem is not None
     ]
     loaders = find_loaders(image, say)
-    listed = {files: _gathered(files, _listed) for files in everywhere}
-    esps = [files for files in everywhere if _starts_firmware(files, "esp")]
+    esps = _esps(everywhere)
     for_systemd: list[Listed] = []
     others: list[Listed] = []
-    for files, found in listed.items():
-        (for_systemd if _starts_firmware(files, "esp", "boot") else others).extend(found)
+    for files in everywhere:
+        reads = files in esps or _is(files, "boot")
+        (for_systemd if reads else others).extend(_gathered(files, _listed))
     menus = grub_menus(everywhere)
     extlinux = [menu for files in everywhere for menu in _gathered(files, extlinux_menus)]
+    found = Found(everywhere, {each.where: each for each in loaders}, for_systemd, menus)
     boots: dict[Firmware, Boot] = {
         "bios": _told(lambda: bios_boot(image, menus)),
-        "uefi": _told(
-            lambda: (
-                uefi_boot(
-                    esps, Found(everywhere, {x.where: x for x in loaders}, for_systemd, menus)
-                )
-                if esps
-                else not_started(_no_esp(image))
-            )
-        ),
+        "uefi": _told(lambda: uefi_boot(esps, found) if esps else not_started(_no_esp(image))),
     }
     removable = (each for files in esps for each in _gathered(files, _removable))
     offering = [*(each.menu for each in menus), *extlinux]
@@ -129,10 +123,24 @@ def _told(boot: Callable[[], Boot]) -> Boot:
         return Boot("unknown", notes=(str(error),))
 
 
-def _starts_firmware(files: Files, *roles: str) -> bool:
-    """Whether firmware reads a part: it knows FAT, and by its type what a partition is for."""
+def _esps(everywhere: list[Files]) -> list[Files]:
+    """Returns where firmware looks for programs: where no part is marked for it, in any FAT."""
+    marked = [files for files in everywhere if _is(files, "esp")]
+    return marked or [
+        files
+        for files in everywhere
+        if files.filesystem.type == "vfat" and any(_gathered(files, _programs))
+    ]
+
+
+def _programs(files: Files) -> Iterator[Node]:
+    return files.listed(FOLDER)
+
+
+def _is(files: Files, role: str) -> bool:
+    """Whether a part has a role for firmware, and a file system that it reads."""
     partition = files.part.partition
-    known = partition is None or role_of(partition.type) in roles
+    known = partition is None or role_of(partition.type) == role
     return known and files.filesystem.type == "vfat"
 
 

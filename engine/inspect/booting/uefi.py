@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.inspect.booting.boot import Boot, from_menu, not_started
 from engine.inspect.booting.entry import BootEntry
@@ -21,6 +21,7 @@ from engine.inspect.files import SMALL, Files, decoded
 from engine.inspect.loaders import Loader
 from engine.inspect.pefile import Program, program
 from engine.inspect.reading import BadFilesystem, Node
+from engine.inspect.roles import role_of
 
 FOLDER = b"EFI/BOOT"
 _REMOVABLE = re.compile(rb"boot(x64|aa64|ia32|arm|riscv64|loongarch64)\.efi", re.IGNORECASE)
@@ -57,7 +58,7 @@ def uefi_boot(esps: Sequence[Files], found: Found) -> Boot:
     for name in _MACHINES:
         for files in esps:
             for node in _programs(files, name):
-                return _started(files, node, name, found)
+                return _noted(files, _started(files, node, name, found))
     there = "; ".join(files.part.name for files in esps)
     programs = [
         where
@@ -66,6 +67,14 @@ def uefi_boot(esps: Sequence[Files], found: Found) -> Boot:
     ]
     tail = f"; only a boot variable could name {programs[0]}" if programs else ""
     return not_started(f"{there} has no /EFI/BOOT/BOOT*.EFI{tail}")
+
+
+def _noted(files: Files, boot: Boot) -> Boot:
+    partition = files.part.partition
+    if partition is None or role_of(partition.type) == "esp":
+        return boot
+    note = f"{files.part.name} is not marked as an EFI system partition; some firmware minds"
+    return replace(boot, notes=(*boot.notes, note))
 
 
 def _programs(files: Files, architecture: str) -> Iterator[Node]:

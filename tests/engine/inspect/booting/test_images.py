@@ -498,3 +498,35 @@ def test_people_are_told_the_same(tmp_path: Path) -> None:
         "findings:",
         "  partition 1: /loader/entries/some-5.10.conf names /some/5.10/initrd, which is not there",
     ]
+
+
+def test_firmware_may_start_a_partition_that_is_not_marked_for_it(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    subprocess.run(["sgdisk", "-t", "1:0700", image.image], check=True, capture_output=True)
+    found = report(image.image)
+    assert entry_of(found, "uefi")["version"] == "6.1"
+    assert found["boots"]["uefi"]["notes"] == [
+        "partition 1 is not marked as an EFI system partition; some firmware minds"
+    ]
+    mtools(image, "mdeltree", "::/EFI")
+    assert report(image.image)["boots"]["uefi"]["why_not"] == "there is no EFI system partition"
+
+
+def test_a_marked_partition_without_fat_is_said(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    with image.image.open("r+b") as file:
+        file.seek(image.plan.offset("esp"))
+        file.write(bytes(4096))
+    assert report(image.image)["boots"]["uefi"]["why_not"] == (
+        "the EFI system partition, partition 1, holds no FAT file system to be read"
+    )
+
+
+def test_other_machines_start_by_their_own_name(tmp_path: Path) -> None:
+    image = built(tmp_path, "efi", "uki")
+    mtools(image, "mcopy", "::/EFI/BOOT/BOOTX64.EFI", str(tmp_path / "uki"))
+    mtools(image, "mdel", "::/EFI/BOOT/BOOTX64.EFI")
+    program = (tmp_path / "uki").read_bytes().replace(b"PE\0\0\x64\x86", b"PE\0\0\x64\xaa", 1)
+    put(image, "/EFI/BOOT/BOOTAA64.EFI", program, tmp_path)
+    entry = entry_of(report(image.image), "uefi")
+    assert entry["where"] == "partition 1: /EFI/BOOT/BOOTAA64.EFI"
