@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import calendar
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine.inspect.reading import BadFilesystem, Node, Window
 
@@ -67,7 +67,16 @@ class FatFilesystem:
     @property
     def free(self) -> int:
         """Bytes in free clusters, counted in the first table."""
-        return sum(1 for _ in self.free_clusters()) * self.block_size
+        return self._count_free() * self.block_size
+
+    def _count_free(self) -> int:
+        if self.bits == 12:
+            return sum(1 for _ in self.free_clusters())
+        # What is empty is passed over whole: a table has up to a gibibyte.
+        return sum(
+            sum(not value & 0x0FFF_FFFF for value in values) if any(values) else len(values)
+            for values in self._table_pieces()
+        )
 
     @property
     def clean(self) -> bool:
@@ -150,13 +159,16 @@ class FatFilesystem:
         if self.bits == 12:
             yield from map(self._entry, range(2, self.clusters + 2))
             return
+        for values in self._table_pieces():
+            yield from (value & 0x0FFF_FFFF for value in values)
+
+    def _table_pieces(self) -> Iterator[Sequence[int]]:
+        """Yields the entries of a table of 16 or 32 bits, without the two that no cluster has."""
         width = self.bits // 8
-        end = (self.clusters + 2) * width
-        for start in range(0, end, _TABLE_PIECE):
+        first, end = 2 * width, (self.clusters + 2) * width
+        for start in range(first, end, _TABLE_PIECE):
             data = self._window.read(self.table_at + start, min(_TABLE_PIECE, end - start))
-            values = struct.unpack(f"<{len(data) // width}{'H' if width == 2 else 'I'}", data)
-            for value in values[2:] if start == 0 else values:
-                yield value & 0x0FFF_FFFF
+            yield struct.unpack(f"<{len(data) // width}{'H' if width == 2 else 'I'}", data)
 
     def _chain(self, cluster: int, limit: int) -> Iterator[int]:
         last = (1 << min(self.bits, 28)) - 8

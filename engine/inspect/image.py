@@ -78,9 +78,15 @@ def _parts(disk: Disk, table: Table) -> Iterator[Part]:
         window = Window(disk, 0, disk.size)
         yield Part("disk", None, window, *filesystem_in(window))
         return
+    left = disk.size
     for partition in table.partitions:
         start = partition.start * table.sector_size
         size = min(partition.sectors * table.sector_size, disk.size - start)
         if size > 0:
             window = Window(disk, start, size)
-            yield Part(f"partition {partition.number}", partition, window, *filesystem_in(window))
+            found, trouble = filesystem_in(window)
+            # Tables are read whole to count what is free: no byte shall be in many of them.
+            left -= found.table_size if isinstance(found, FatFilesystem) else 0
+            if left < 0:
+                found, trouble = None, "its FAT lies where those of other partitions lie"
+            yield Part(f"partition {partition.number}", partition, window, found, trouble)
