@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -277,6 +278,15 @@ def processes(mark: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def all_end(mark: str) -> bool:
+    """Whether those processes end soon: the kernel kills a tool when it learns of our death."""
+    for _ in range(100):
+        if not processes(mark):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def mounts(folder: Path) -> list[str]:

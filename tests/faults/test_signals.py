@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from tests.faults.scene import (
     LOADER,
     PLAIN,
     Scene,
-    processes,
+    all_end,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -75,15 +74,6 @@ def strike(scene: Scene, step: str, number: signal.Signals) -> tuple[int, str]:
     return process.returncode, said
 
 
-def ended(scene: Scene) -> bool:
-    """Whether all processes end soon: the kernel kills a tool when it learns of our death."""
-    for _ in range(100):
-        if not processes(scene.mark):
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def check(scene: Scene, step: str, number: signal.Signals) -> None:
     """Strikes, and looks at what is left."""
     with scene.entered():
@@ -100,7 +90,7 @@ def _check(scene: Scene, step: str, number: signal.Signals) -> None:
         assert shown == (["build.jsonl"] if number == signal.SIGTERM else [])
     if number == signal.SIGTERM:
         assert [name for name in scene.left() if name.startswith(".")] == []
-    assert ended(scene)
+    assert all_end(scene.mark)
     for name in shown:
         if (scene.outdir / name).is_file():
             (scene.outdir / name).unlink()
