@@ -130,7 +130,7 @@ def _value(value: object) -> str:
 
 
 def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Difference]:
-    room = left.size + right.size
+    room = left.room + right.room
     compared: set[tuple[int, int]] = set()
     for one, other in _pairs(_all(left), _all(right)):
         node = one or other

@@ -69,6 +69,7 @@ class ExtFilesystem:
         if self.blocks_per_group > 8 * self.block_size * self.layout.ratio:
             raise BadFilesystem(f"superblock: groups of {self.blocks_per_group} blocks")
         self.size = self.blocks * self.block_size
+        self.room = min(self.size, window.size)
         self.free_blocks = free
         self.label = raw[0x78:0x88].partition(b"\0")[0].decode("utf-8", "replace")
         self.uuid = str(uuid.UUID(bytes=raw[0x68:0x78]))

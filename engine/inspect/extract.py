@@ -161,6 +161,7 @@ class _Copy:
         self._entered: set[int] = set()
         self._blocks: set[int] = set()
         self._names: dict[int, bytes] = {}
+        self._room = filesystem.room
 
     def tree(self, top: Node, base: bytes) -> None:
         """Copies an entry and all that is below it; `base` is where it goes."""
@@ -195,6 +196,8 @@ class _Copy:
             self.directories += 1
             return True
         first = self._names.get(node.inode) if node.links > 1 else None
+        if first is None:
+            self._take_room(node)
         if first is None or not self._sink.link(path, node, first):
             made = self._make(node, path)
             if made and node.links > 1:
@@ -202,6 +205,18 @@ class _Copy:
         self.files += stat.S_ISREG(node.mode)
         self.links += stat.S_ISLNK(node.mode)
         return False
+
+    def _take_room(self, node: Node) -> None:
+        """Counts a file's data.
+
+        Raises:
+            BadFilesystem: Files share it: a small image could be copied without end.
+        """
+        if stat.S_ISREG(node.mode):
+            ranges = rescue.data_ranges(self._filesystem, node)
+            self._room -= sum(length for _, length in ranges)
+            if self._room < 0:
+                raise BadFilesystem("more data in files than there is room: they share it")
 
     def _enter(self, node: Node) -> None:
         """Notes that a directory is gone through, which happens to no part of one twice.

@@ -62,6 +62,7 @@ class FatFilesystem:
         serial = struct.unpack_from("<I", boot, at)[0]
         self.uuid = f"{serial >> 16:04X}-{serial & 0xFFFF:04X}"
         self.size = total * sector
+        self.room = min(self.size, window.size)
         self.label = self._volume_label() or boot[at + 4 : at + 15].decode("cp437").rstrip()
 
     @property

@@ -83,12 +83,18 @@ class Node:
 
 
 class Filesystem(Protocol):
-    """A file system that can be looked into without mounting it."""
+    """A file system that can be looked into without mounting it.
+
+    Attributes:
+        size: Bytes that it says it has.
+        room: Bytes of these that are there: its files cannot have more, unless they share some.
+    """
 
     type: str
     label: str
     uuid: str
     size: int
+    room: int
     block_size: int
 
     @property
@@ -131,7 +137,7 @@ def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
     seen = {start.inode}
     taken = set(filesystem.blocks_of(start))
     fragmented: set[int] = set()
-    room = filesystem.size // filesystem.block_size
+    room = filesystem.room // filesystem.block_size
     pending = [filesystem.children(start)]
     while pending:
         node = next(pending[-1], None)

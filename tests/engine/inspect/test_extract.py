@@ -295,7 +295,7 @@ def test_gnu_tar_unpacks_an_archive_to_the_source(tree: Path, image: Path, tmp_p
 class Invented:
     """A file system that holds whatever it is told to, for names that no reader would let by."""
 
-    type, label, uuid, size, block_size, free = "invented", "", "", 1 << 20, 4096, 0
+    type, label, uuid, size, room, block_size, free = "invented", "", "", 1 << 20, 1 << 20, 4096, 0
 
     def __init__(self, entries: dict[int, list[Node]]) -> None:
         self._entries = entries

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from pathlib import Path
 
+import pytest
+
+from engine.inspect.extract import extract
 from engine.inspect.image import open_image
 from engine.inspect.report import image_report
 from tests.fuzz import seeds
@@ -29,3 +33,33 @@ def test_a_table_in_many_partitions_is_not_counted_in_all(tmp_path: Path) -> Non
     assert len(opened.parts) == 128
     assert len(found) == len(disk) // (300 * 512)
     assert any("its FAT lies where" in finding for finding in report["findings"])
+
+
+@pytest.mark.parametrize("dest", ["copy", "copy.tar"])
+def test_files_that_share_their_blocks_are_not_all_copied(tmp_path: Path, dest: str) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for number in range(100):
+        (tree / f"{number:03}").write_text("x")
+    image = tmp_path / "image"
+    subprocess.run(
+        ["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree, image, "4M"], check=True
+    )
+    # Words 4 and 5 of a map of extents: how many blocks the first one has, and where.
+    fields = ("block[4] 1024", "block[5] 0", f"size {4 << 20}")
+    changes = [f"sif /{number:03} {field}" for number in range(100) for field in fields]
+    subprocess.run(
+        ["debugfs", "-w", "-f", "-", image], input="\n".join(changes), text=True, check=True,
+        capture_output=True,
+    )  # fmt: skip
+
+    opened = open_image(image)
+    with opened.disk:
+        filesystem = opened.parts[0].filesystem
+        assert filesystem is not None
+        top = filesystem.lookup(b"")
+        assert top is not None
+        found = extract(filesystem, top, tmp_path / dest)
+
+    assert (found.files, found.failed) == (1, 99)
+    assert any("they share it" in note for note in found.notes)
