@@ -214,9 +214,10 @@ class _Copy:
         """
         if stat.S_ISREG(node.mode):
             ranges = rescue.data_ranges(self._filesystem, node)
-            self._room -= sum(length for _, length in ranges)
-            if self._room < 0:
+            stored = sum(length for _, length in ranges)
+            if stored > self._room:
                 raise BadFilesystem("more data in files than there is room: they share it")
+            self._room -= stored
 
     def _enter(self, node: Node) -> None:
         """Notes that a directory is gone through, which happens to no part of one twice.
