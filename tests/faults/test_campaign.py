@@ -1,6 +1,7 @@
 """Every fault at every step; see `tests.faults.injection` for the faults, and what must follow.
 
-The quick tests take a few steps for each fault; `./check --all` takes all, and tells how many.
+The quick tests take a few steps for each fault, and tell how many combinations there are;
+`./check --all` takes all.
 """
 
 from __future__ import annotations
@@ -80,13 +81,22 @@ def test_every_fault_has_its_quick_steps() -> None:
     assert QUICK.keys() == FAULTS.keys()
 
 
-def test_the_scenes_have_every_step_that_there_is(tmp_path: Path) -> None:
-    found: set[str] = set()
+def test_the_scenes_have_every_step_that_there_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tools: dict[str, tuple[str, ...]] = {}
     for kind in KINDS:
         scene = Scene(tmp_path / kind.name, kind)
         with scene.entered():
-            found |= tools_of(scene.plan()).keys()
-    assert found == set(STEPS)
+            tools = tools_of(scene.plan()) | tools
+
+    count = sum(
+        sum(map(len, tools.values())) if fault.tools else len(tools) for fault in FAULTS.values()
+    )
+    with capfd.disabled():
+        sys.stdout.write(f"\nfaults: {count} combinations of a step and a fault\n")
+    assert tools.keys() == STEPS.keys()
+    assert count >= ALL_COMBINATIONS
 
 
 @pytest.mark.parametrize("faults", [("eacces",), ("enospc",), REST], ids=lambda names: names[0])
@@ -99,18 +109,15 @@ def test_some_steps(folder: Path, faults: Sequence[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_all_steps(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    reports = []
-    for fault in FAULTS:
-        place = folder / fault
-        place.mkdir(mode=0o777)
-        reports += campaign(place, fault)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_all_steps(folder: Path, fault: str, capfd: pytest.CaptureFixture[str]) -> None:
+    reports = campaign(folder, fault)
 
-    ends = [report["end"] for report in reports]
+    ends = [str(report["end"]) for report in reports]
     with capfd.disabled():
-        counts = ", ".join(f"{ends.count(end)} {end}" for end in sorted({str(e) for e in ends}))
-        sys.stdout.write(f"\nfaults: {len(reports)} combinations ({counts})\n")
+        counts = ", ".join(f"{ends.count(end)} {end}" for end in sorted(set(ends)))
+        sys.stdout.write(f"\nfaults: {fault} at {len(reports)} places ({counts})\n")
     check(reports)
-    assert {report["step"] for report in reports} == set(STEPS)
-    assert len(reports) >= ALL_COMBINATIONS
+    struck = {report["step"] for report in reports}
+    if not FAULTS[fault].tools:
+        assert STEPS.keys() - struck <= ({"efi-variables"} if fault == "eacces" else set())

@@ -51,6 +51,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return make_lab(tmp_path_factory.mktemp("lab"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_system_that_is_not_built_leaves_nothing(lab: Lab, tmp_path: Path, name: str) -> None:
     script, code, told = FAULTS[name]
