@@ -136,18 +136,24 @@ What is in an existing image, read without mounting it and without changing it.
     @work(exclusive=True, group="image")
     async def _open(self) -> None:
         try:
-            image, opened = await asyncio.to_thread(_opened, self.path)
+            image, opened = await asyncio.to_thread(self._look)
         except (BadImage, struct.error, OSError) as error:
             self.add_class("-unread")
             words = visible(f"{self.glyphs.error} {self.path} cannot be opened: {error}")
             self.query_one("#image-state", Plain).show(Content.styled(words, "$state-error"))
             return
-        self._lent = Lent(image)
-        if self._is_left:
-            self._lent.close()
-            return
         self.opened = opened
         self._show(image, opened)
+
+    def _look(self) -> tuple[Image, Opened]:
+        """Opens and reads the image, on a thread that may outlive the screen."""
+        self._lent = lent = Lent(open_image(self.path))
+        if self._is_left:
+            lent.close()
+        with lent as image:
+            if image.table.kind == "none" and not _known(image):
+                raise BadImage("it holds no partition table and no file system that is known")
+            return image, look(image)
 
     def _show(self, image: Image, opened: Opened) -> None:
         plan = opened.plan
@@ -342,17 +348,6 @@ What is in an existing image, read without mounting it and without changing it.
     def action_back(self) -> None:
         """Goes back."""
         self.dismiss(None)
-
-
-def _opened(path: Path) -> tuple[Image, Opened]:
-    image = open_image(path)
-    try:
-        if image.table.kind == "none" and not _known(image):
-            raise BadImage("it holds no partition table and no file system that is known")
-        return image, look(image)
-    except BaseException:
-        image.disk.close()
-        raise
 
 
 def _known(image: Image) -> bool:
