@@ -12,6 +12,7 @@ from engine.inspect.booting.boot import Boot, Firmware, not_started
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.booting.extlinux import extlinux_menus
 from engine.inspect.booting.grub import grub_menus
+from engine.inspect.booting.root import absent_roots
 from engine.inspect.booting.systemd import in_order
 from engine.inspect.booting.type1 import Listed, type1_entries
 from engine.inspect.booting.uefi import FOLDER, Found, uefi_boot
@@ -26,8 +27,8 @@ from engine.inspect.system import Kernel, System, kernels, systems
 
 T = TypeVar("T")
 
-_MOST = 1 << 32
-"""What reading may cost: enough for dozens of loaders, and some seconds."""
+_MOST = 1 << 33
+"""What reading may cost: enough for hundreds of kernels on an ESP, and half a minute at most."""
 _UKIS = b"EFI/Linux"
 _ENTRIES = (b"loader/entries", b"boot/loader/entries")
 
@@ -87,6 +88,8 @@ def _survey(image: Image, say: Say) -> Survey:
         *(boot.entry for boot in boots.values() if boot.entry is not None),
     )
     entries = tuple(dict.fromkeys(offered))
+    for sentence in absent_roots(image, entries):
+        say(sentence)
     defaults = (*(boot.entry for boot in boots.values()), *(menu.default for menu in offering))
     return Survey(
         loaders=loaders,

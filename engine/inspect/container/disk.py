@@ -101,7 +101,7 @@ class Disk(ABC):
         if self._left is not None:
             self._left -= cost
             if self._left < 0:
-                raise BadImage(f"{self.path.name}: given up, there is no end of what leads on")
+                raise BadImage(f"{self.path.name}: given up after much reading, so not all is told")
 
     @abstractmethod
     def _read(self, offset: int, length: int) -> bytes:
