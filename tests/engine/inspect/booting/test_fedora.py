@@ -38,7 +38,7 @@ title Fedora Linux ({0}) 41
 version {0}
 linux /boot/vmlinuz-{0}
 initrd /boot/initramfs-{0}.img $tuned_initrd
-options root=UUID=x ro
+options root=LABEL=root ro
 grub_users $grub_users
 """
 ID = "0123456789abcdef0123456789abcdef-6.{}.fc41.x86_64"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 import subprocess
@@ -86,6 +87,46 @@ def test_a_default_without_its_initrd_does_not_start(tmp_path: Path) -> None:
     assert boot["starts"] == "no"
     assert boot["why_not"] == '"Some System 7" needs /some/6.1/initrd, which is not there'
     assert boot["entry"]["missing"] == ["/some/6.1/initrd"]
+
+
+@pytest.mark.parametrize(
+    ("root", "absent"),
+    [
+        ("LABEL=root", False), ("PARTLABEL=root", False), ("/dev/vda2", False),
+        ("LABEL=ROOT", True), ("PARTLABEL=other", True),
+        ("UUID=01234567-89ab-cdef-0123-456789abcdef", True),
+        ("PARTUUID=01234567-89ab-cdef-0123-456789abcdef", True),
+    ],
+)  # fmt: skip
+def test_a_root_that_is_not_in_the_image_is_found(tmp_path: Path, root: str, absent: bool) -> None:
+    image = built(tmp_path, "efi", "systemd-boot")
+    text = f"title Some\nlinux /some/5.10/linux\noptions root={root} rw\n"
+    put(image, "/loader/entries/some-5.10.conf", text.encode(), tmp_path)
+    wanted = (
+        'partition 1: /loader/entries/some-5.10.conf: "Some" wants its root file system by '
+        f"{root}, which nothing in the image has"
+    )
+    assert report(image.image)["findings"] == [wanted] * absent
+
+
+@pytest.mark.parametrize("tag", ["UUID", "PARTUUID"])
+def test_roots_are_found_by_their_numbers(tmp_path: Path, tag: str) -> None:
+    image = built(tmp_path, "legacy", "grub")
+    table = json.loads(
+        subprocess.run(
+            ["sfdisk", "--json", image.image], capture_output=True, text=True, check=True
+        ).stdout
+    )["partitiontable"]
+    numbers = {"UUID": image.plan.root.uuid, "PARTUUID": f"{table['id'].removeprefix('0x')}-01"}
+    found = report(image.image)
+    assert found["findings"] == []
+    debugfs(image, "rm /boot/grub/grub.cfg")
+    config = tmp_path / "grub.cfg"
+    for value, findings in ((numbers[tag], 0), ("feedbeef-02", 1)):
+        config.write_text(f"menuentry one {{\n linux /boot/vmlinuz-6.1 root={tag}={value}\n}}\n")
+        debugfs(image, f"write {config} /boot/grub/grub.cfg")
+        assert len(report(image.image)["findings"]) == findings
+        debugfs(image, "rm /boot/grub/grub.cfg")
 
 
 def test_settings_and_counters_choose_the_entry(tmp_path: Path) -> None:
