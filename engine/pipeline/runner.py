@@ -24,6 +24,7 @@ GRACE = 5.0
 _CHUNK = 1 << 16
 _TAIL = 20
 _KEPT_OUTPUT = 1 << 22
+_DEAD = frozenset({b"Z", b"X"})
 
 ParseProgress = Callable[[str], tuple[int, int] | None]
 """From a repainted line to (done, total), or None where it says nothing of the kind."""
@@ -243,6 +244,18 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
+def _is_dead(group: int) -> bool:
+    """Whether all of a group have died and only wait for an init that is slow to collect them."""
+    states = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # gone since
+            # proc_pid_stat(5): the name in brackets, then state, parent and group.
+            state, _, its_group = path.read_bytes().rpartition(b")")[2].split()[:3]
+            if int(its_group) == group:
+                states.append(state)
+    return bool(states) and all(state in _DEAD for state in states)
+
+
 async def _end_group(group: int) -> None:
     """Ends every member of a group: SIGTERM, the grace period, SIGKILL."""
     if not _signal_group(group, signal.SIGTERM):
@@ -251,7 +264,7 @@ async def _end_group(group: int) -> None:
     pause = 0.001
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(pause)
-        if not _signal_group(group, 0):
+        if not _signal_group(group, 0) or _is_dead(group):
             return
         pause = min(pause * 2, 0.1)
     _signal_group(group, signal.SIGKILL)

@@ -1,6 +1,7 @@
 """Running tools: their output, their ends, and what is left of them."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -127,6 +128,23 @@ async def test_what_a_tool_leaves_in_the_background_ends_with_it(tmp_path: Path)
     await shell(f"sleep 100 & echo $! > {tmp_path}/pid")
 
     assert not alive(int((tmp_path / "pid").read_text()))
+
+
+async def test_the_dead_that_nobody_collects_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "GRACE", 30.0)
+    prctl, reaper = ctypes.CDLL(None).prctl, 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+    pid = tmp_path / "pid"
+    prctl(reaper, 1)
+    try:
+        async with asyncio.timeout(20):
+            await shell(f"sleep 1000 & echo $! > {pid}")
+        dead = int(pid.read_text())
+        # It was there all the time.
+        assert os.waitpid(dead, os.WNOHANG)[0] == dead  # noqa: ASYNC222 - does not wait
+    finally:
+        prctl(reaper, 0)
 
 
 async def test_a_daemon_that_holds_the_pipes_is_not_waited_for(tmp_path: Path) -> None:
