@@ -20,6 +20,8 @@ _ZERO = 1
 _DIRTY, _CORRUPT, _COMPRESSION_TYPE = 1, 2, 8
 _KNOWN_FEATURES = _DIRTY | _CORRUPT | _COMPRESSION_TYPE
 _MAX_TABLE = 32 << 20  # QEMU's own limit for the level 1 table
+_UNPACKED = 32 << 20
+"""Bytes of clusters kept unpacked: readers go back and forth between tables and data."""
 _SECTOR = 512
 
 
@@ -65,12 +67,13 @@ class Qcow2Disk(ClusteredDisk):
             raise BadImage(f"{path.name}: {tables} level 2 tables can't lie in this file")
         self._inflate = self._zstd if zstd else self._zlib
         self._table = lru_cache(maxsize=32)(self._load_table)
-        self._plain = lru_cache(maxsize=1)(self._unpack)
+        self._plain = lru_cache(maxsize=max(_UNPACKED // self.cluster, 1))(self._unpack)
 
     def _load_table(self, offset: int) -> tuple[int, ...]:
         return struct.unpack(f">{self._per_table}Q", self._stored(offset, self.cluster))
 
     def _unpack(self, offset: int, length: int) -> bytes:
+        self.spend(self.cluster)
         return self._inflate(self._stored(offset, length))
 
     def _entry(self, index: int) -> int:

@@ -167,3 +167,15 @@ def test_clusters_that_share_a_place_are_refused(tmp_path: Path) -> None:
         assert disk.read((512 << 20) - 1, 1) == b"\7"
         with pytest.raises(BadImage, match="8 clusters of 65536 bytes can't lie"):
             list(disk.allocated())
+
+
+def test_a_compressed_cluster_that_is_read_again_is_not_unpacked_again(
+    images: dict[str, Path],
+) -> None:
+    # Tables and data of a file system are read in turns.
+    with open_disk(images["qcow2, zlib"]) as disk:
+        first, second = list(disk.allocated())[:2]
+        with disk.at_most(3 << 20):
+            for _ in range(500):
+                disk.read(first[0], 512)
+                disk.read(second[0], 512)
