@@ -94,6 +94,20 @@ async def test_the_choice_under_the_cursor_is_in_sight(
             assert words[-1] in shown(app)
 
 
+async def test_any_row_of_a_choice_can_be_clicked(make_app: MakeApp) -> None:
+    app = make_app(SPEC)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+3")
+        await pilot.pause()
+        second = next(
+            row for row, line in enumerate(shown(app).split("\n")) if "hybrid, GRUB for a" in line
+        )
+        await pilot.click(offset=(30, second))
+        assert (await settled(pilot)).spec.boot.loader == "uki"
+        assert screen.query_one("#loader", Choices).chosen == "uki"
+
+
 async def test_ascii_only(make_app: MakeApp) -> None:
     app = make_app(SPEC, ascii_only=True)
     async with app.run_test(size=(80, 24)) as pilot:

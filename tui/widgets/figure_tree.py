@@ -40,6 +40,10 @@ class FigureTree(Tree[T]):
         """Returns what stands at the right of a line, equally wide wherever there is something."""
         raise NotImplementedError
 
+    def get_label_width(self, node: TreeNode[T]) -> int:
+        """Returns nothing to scroll to: lines are cut to what there is, not measured one by one."""
+        return 0
+
     def render_label(self, node: TreeNode[T], base_style: Style, style: Style) -> Text:
         """Draws mark, name and figures, exactly as wide as there is room."""
         level, above = 0, node.parent

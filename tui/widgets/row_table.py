@@ -44,12 +44,6 @@ class Rows(Protocol):
 class RowTable(ScrollView, can_focus=True):
     """Shows rows under a head that stays; never scrolls sideways."""
 
-    HELP = """
-# A table
-
-Up and Down choose a row, Page up and down go by what is in sight, Home and End to the ends.
-Below the table stands the row in full.
-"""
     BINDINGS: ClassVar[list[BindingType]] = bindings("rows")
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--head", "rows--cursor"}
 
