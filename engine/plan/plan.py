@@ -80,11 +80,13 @@ class _Sizes:
 
     Attributes:
         geometry: The root's, where it was solved for together with the size.
+        solved: Whether there is a size at all that holds the contents.
     """
 
     disk: int
     reference: ReferenceSize | None = None
     geometry: Geometry | None = None
+    solved: bool = True
 
 
 class _Planner:
@@ -148,7 +150,7 @@ class _Planner:
             solved = filesystems.solve_root(settings, self.scanned.root)
         except GeometryError as error:
             self.problems.append(layout_problems.unsolvable(error))
-            return _Sizes(before + behind)
+            return _Sizes(before + behind, solved=False)
         return _Sizes(before + solved.size_bytes + behind, geometry=solved.geometry)
 
     def _placements(self, disk: int) -> tuple[Placement, ...]:
@@ -168,6 +170,8 @@ class _Planner:
 
     def _filled(self, sizes: _Sizes) -> tuple[tuple[PartitionPlan, ...], FilesystemPlan | None]:
         """Returns the partitions with their file systems, or the bare file system."""
+        if not sizes.solved:
+            return (), None
         if self.settings.table == "none":
             return (), self._root(sizes.disk, 0, sizes)
         partitions = []

@@ -136,6 +136,13 @@ def test_contents_that_no_file_system_holds_have_no_fix() -> None:
     assert [problem.fix for problem in errors(plan(wanted, huge).problems)] == [None]
 
 
+@pytest.mark.parametrize("table", ["none", "legacy+gpt", "efi"])
+def test_more_additional_space_than_a_file_system_can_have_is_one_problem(table: str) -> None:
+    problem = only(plan(settings(table, additional="17TiB")))
+    assert (problem.code, problem.path) == ("contents-too-large", "contents")
+    assert "blocks are too many" in problem.message
+
+
 @pytest.mark.parametrize("table", ["none", "legacy", "efi"])
 def test_smallest_disk_is_the_smallest(table: str) -> None:
     wanted = settings(table, disk="1GiB")
