@@ -23,7 +23,7 @@ _EXAMPLES = Path(__file__).parents[2] / "examples"
 _DATABASES = Path(__file__).parents[1] / "engine" / "provenance" / "data"
 _RPM = ("Packages", "Packages.big-endian", "Packages.db")
 _SECTOR = 512
-_GPT = b"label: gpt\nstart=64, size=720, type=uefi\nstart=2048, size=2048, type=linux\n"
+GPT = b"label: gpt\nstart=64, size=720, type=uefi\nstart=2048, size=2048, type=linux\n"
 
 
 def specs(folder: Path) -> Sequence[bytes]:
@@ -116,7 +116,7 @@ def exts(folder: Path) -> Sequence[bytes]:
         )
     ):
         image = folder / f"ext-{number}"
-        _run("mke2fs", "-q", "-F", *options, "-d", tree(folder), image, "1M")
+        run("mke2fs", "-q", "-F", *options, "-d", tree(folder), image, "1M")
         made.append(image.read_bytes())
     return made
 
@@ -128,7 +128,7 @@ def copied(folder: Path) -> Sequence[bytes]:
     os.mkfifo(root / "pipe")
     image = folder / "ext-inline"
     options = ("-t", "ext4", "-b", "1024", "-O", "^has_journal,inline_data")
-    _run("mke2fs", "-q", "-F", *options, "-d", root, image, "1M")
+    run("mke2fs", "-q", "-F", *options, "-d", root, image, "1M")
     return [*exts(folder), image.read_bytes()]
 
 
@@ -142,66 +142,12 @@ def fat32s(folder: Path) -> Sequence[bytes]:
     return [_fat(folder, "32", FAT32_BYTES >> 10)[:_FAT32_USED]]
 
 
-def systems(folder: Path) -> Sequence[bytes]:
-    """A disk that boots, to look at: an ESP with entries of each kind, a root with os-release."""
-    menu = b"set default=0\nsearch --no-floppy --fs-uuid --set=root 1111-2222\n" + (
-        b"menuentry 'Some' --id some {\n  linux /vmlinuz-6.1 root=LABEL=x quiet\n"
-        b"  initrd /initrd.img-6.1\n}\nsubmenu 'More' { menuentry 'Old' { chainloader /old } }\n"
-    )
-    entry = b"title Some\nversion 6.1\nlinux /vmlinuz-6.1\ninitrd /initrd.img-6.1\noptions quiet\n"
-    release = b'ID=some\nVERSION_ID=7\nPRETTY_NAME="Some System 7"\n'
-    kernel = bytes(0x1F1) + b"\x04" + bytes(0x10) + b"HdrS" + bytes(8) + b"\x40\0" + bytes(512)
-    texts = {b".osrel": release, b".uname": b"6.1", b".cmdline": b"quiet", b".linux": kernel}
-    esp = {
-        "EFI/BOOT/BOOTX64.EFI": pe_file({b".sdmagic": b"#### LoaderInfo: systemd-boot 252 ####"}),
-        "EFI/Linux/some.efi": pe_file(texts),
-        "EFI/some/grub.cfg": menu,
-        "loader/loader.conf": b"default some*\ntimeout 3\n",
-        "loader/entries/some.conf": entry,
-        "loader/entries/counted+3-1.conf": entry.replace(b"6.1", b"6.2"),
-        "vmlinuz-6.1": kernel,
-        "initrd.img-6.1": b"initrd",
-    }
-    root = {
-        "etc/os-release": release, "boot/grub/grub.cfg": menu, "boot/vmlinuz-6.1": kernel,
-        "boot/initrd.img-6.1": b"initrd", "usr/lib/modules/6.1/vmlinuz": kernel,
-        "boot/grub/grubenv": b"# GRUB Environment Block\nsaved_entry=some\n####",
-    }  # fmt: skip
-    boot = _written(folder / "esp", esp)
-    fat = folder / "esp.img"
-    _run("mkfs.fat", "-F", "12", "-i", "11112222", "-C", fat, "360")
-    _run("mcopy", "-i", fat, "-s", *sorted(boot.iterdir()), "::/")
-    ext = folder / "root.img"
-    options = ("-t", "ext4", "-O", "^has_journal", "-b", "1024", "-d")
-    _run("mke2fs", "-q", "-F", *options, _written(folder / "root", root), ext, "1M")
-    disk = folder / "systems"
-    with disk.open("wb") as file:
-        file.truncate(3 << 20)
-    _run("sfdisk", "-q", disk, feed=_GPT)
-    return [_placed(disk.read_bytes(), fat.read_bytes(), ext.read_bytes())]
-
-
-def pe_file(sections: dict[bytes, bytes]) -> bytes:
-    """Returns a program for UEFI that is nothing but its sections (Microsoft, "PE Format")."""
-    head = b"MZ".ljust(60, b"\0") + struct.pack("<I", 64)
-    head += struct.pack("<4sHHIIIHH", b"PE\0\0", 0x8664, len(sections), 0, 0, 0, 0, 0x22)
-    at = len(head) + 40 * len(sections)
-    data = b""
-    for name, text in sections.items():
-        place = at + len(data)
-        head += struct.pack(
-            "<8sIIIIIIHHI", name, len(text), place, len(text), place, 0, 0, 0, 0, 0x40000040
-        )
-        data += text
-    return head + data
-
-
 def gpts(folder: Path) -> Sequence[bytes]:
     """A GPT with a FAT and an ext partition."""
     disk = folder / "gpt"
     with disk.open("wb") as file:
         file.truncate(3 << 20)
-    _run("sfdisk", "-q", disk, feed=_GPT)
+    run("sfdisk", "-q", disk, feed=GPT)
     return [_filled(disk, folder)]
 
 
@@ -214,7 +160,7 @@ def mbrs(folder: Path) -> Sequence[bytes]:
         "label: dos\nstart=64, size=720, type=ef\nstart=2048, size=2048, type=83\n"
         "start=4200, size=3900, type=5\nstart=4300, size=100, type=83\nstart=4500, size=100\n"
     )
-    _run("sfdisk", "-q", disk, feed=script.encode())
+    run("sfdisk", "-q", disk, feed=script.encode())
     return [_filled(disk, folder)]
 
 
@@ -259,31 +205,23 @@ def vhds(folder: Path) -> Sequence[bytes]:
     ]
 
 
-def _written(folder: Path, files: dict[str, bytes]) -> Path:
-    for name, data in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder
-
-
 def _fat(folder: Path, bits: str, kib: int) -> bytes:
     image = folder / f"fat{bits}"
     image.unlink(missing_ok=True)
     sectors = ("-s", "1") if bits != "12" else ()
-    _run("mkfs.fat", "-F", bits, *sectors, "-C", image, str(kib))
+    run("mkfs.fat", "-F", bits, *sectors, "-C", image, str(kib))
     environment = os.environ | {"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"}
     boot = tree(folder) / "boot"
-    _run("mcopy", "-i", image, "-s", boot / "deep", boot / "file", "::/", environment=environment)
-    _run("mmd", "-i", image, "::/Ünïcode folder", environment=environment)
+    run("mcopy", "-i", image, "-s", boot / "deep", boot / "file", "::/", environment=environment)
+    run("mmd", "-i", image, "::/Ünïcode folder", environment=environment)
     return image.read_bytes()
 
 
 def _filled(disk: Path, folder: Path) -> bytes:
-    return _placed(disk.read_bytes(), _fat(folder, "12", 360), exts(folder)[0])
+    return placed(disk.read_bytes(), _fat(folder, "12", 360), exts(folder)[0])
 
 
-def _placed(disk: bytes, fat: bytes, ext: bytes) -> bytes:
+def placed(disk: bytes, fat: bytes, ext: bytes) -> bytes:
     """Puts file systems where the partitions of a disk begin."""
     data = bytearray(disk)
     data[64 * _SECTOR : 64 * _SECTOR + len(fat)] = fat
@@ -296,11 +234,11 @@ def _converted(folder: Path, driver: str, *options: str) -> bytes:
     disk, image = folder / "disk", folder / "converted"
     if not disk.exists():
         disk.write_bytes(gpts(folder)[0])
-    _run("qemu-img", "convert", "-O", driver, *options, disk, image)
+    run("qemu-img", "convert", "-O", driver, *options, disk, image)
     return image.read_bytes()
 
 
-def _run(
+def run(
     *argv: str | Path, feed: bytes | None = None, environment: dict[str, str] | None = None
 ) -> None:
     subprocess.run(argv, check=True, capture_output=True, input=feed, env=environment)

@@ -19,7 +19,7 @@ from engine.boot.osrelease import release_fields
 from engine.cli.main import main
 from engine.compare.diff import compare
 from engine.ext4.measure import measure
-from engine.inspect.booting import grubcfg, type1, versions
+from engine.inspect.booting import extlinux, grubcfg, type1, versions
 from engine.inspect.container import BadImage
 from engine.inspect.extract import ExtractFailed, extract
 from engine.inspect.image import open_image
@@ -45,7 +45,7 @@ from engine.provenance.packages import inventory
 from engine.spec.load import load, loads
 from engine.spec.resolve import resolve
 from engine.spec.save import dumps
-from tests.fuzz import fields, seeds, texts
+from tests.fuzz import fields, seeds, systems, texts
 from tests.fuzz.fields import Field
 from tests.fuzz.mutate import Mutator
 
@@ -201,6 +201,7 @@ def _grub(path: Path) -> None:
 def _entries(path: Path) -> None:
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     type1.parse(text)
+    extlinux.parse(text)
     release_fields(text)
     lines = text.splitlines()[:8]
     for name in lines:
@@ -321,7 +322,7 @@ TARGETS = {
         _image_target("vdi", seeds.vdis, fields=fields.vdi),
         _image_target("vhd", seeds.vhds, fields=fields.vhd, repair=fields.vhd_sums),
         _image_target(
-            "systems", seeds.systems, repair=seeds.gpt_sums, words=texts.BOOT_WORDS
+            "systems", systems.systems, repair=seeds.gpt_sums, words=texts.BOOT_WORDS
         ),
         Target(name="grub-menu", seeds=texts.grub_menus, read=_grub, words=texts.BOOT_WORDS),
         Target(name="boot-entry", seeds=texts.entry_texts, read=_entries, words=texts.BOOT_WORDS),

@@ -133,10 +133,11 @@ configfile ${prefix}/other.cfg
 
 
 def entry_texts(folder: Path) -> Sequence[bytes]:
-    """A type 1 entry, an os-release, and two versions."""
+    """A type 1 entry, an os-release, two versions, and a menu of extlinux."""
     del folder
     return [
         b"# comment\ntitle Some\nlinux /k\ninitrd /a\ninitrd /b\noptions a=b quiet\n",
         b'NAME="A \\"b\\""\nID=\'some\'\nVERSION_ID=7\\ 1\nPRETTY_NAME=x\n',
         b"1.2~rc1-3^4.el9\n1.2-3\n",
+        b"DEFAULT a\nLABEL a\n  MENU LABEL ^A\n  KERNEL /k\n  APPEND initrd=/i root=x\n",
     ]
