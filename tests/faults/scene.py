@@ -17,6 +17,7 @@ from unittest import mock
 
 from engine.pipeline.build import BuildResult, build
 from engine.plan.model import Plan
+from tests.engine.boot.trees import X86_KERNEL
 from tests.support.busybox import Kernel
 from tests.support.nixos import make_lab
 from tests.support.processes import fake
@@ -25,7 +26,6 @@ from tests.support.specs import plan_of, write_spec
 MARK = "NIX_DISKWRIGHT_TEST"
 """A variable that tools inherit (see `engine.pipeline.environment`), to find them by."""
 
-_KERNEL_MAGIC = (0x202, b"HdrS")  # Documentation/arch/x86/boot.rst
 _RELEASE = "6.1.0"
 _BUILTIN = ("virtio_pci", "virtio_blk", "virtio_console", "ext4")
 _PACKAGES = "Package: tool\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"
@@ -234,11 +234,8 @@ class Scene:
 
 def _add_kernel(tree: Path) -> None:
     """Adds what a boot loader takes for a kernel and its initrd."""
-    kernel = bytearray(4096)
-    at, magic = _KERNEL_MAGIC
-    kernel[at : at + len(magic)] = magic
     (tree / "boot").mkdir()
-    (tree / "boot" / f"vmlinuz-{_RELEASE}").write_bytes(kernel)
+    (tree / "boot" / f"vmlinuz-{_RELEASE}").write_bytes(X86_KERNEL)
     (tree / "boot" / f"initrd.img-{_RELEASE}").write_bytes(b"initrd" * 1000)
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,32 +12,15 @@ import pytest
 from engine.cli.main import main
 from engine.spec.load import load
 from engine.spec.resolve import resolve
-from engine.trust.check import Report, Request, check
+from engine.trust.check import Request, check
 from engine.trust.copies import copy_sources
 from tests.engine.boot.trees import X86_KERNEL
+from tests.engine.trust.support import checked
 from tests.support.specs import write_spec
 
 FORMATS = ("raw", "qcow2", "qcow2-compressed", "vdi", "vpc")
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users can look into, unlike pytest's."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def checked(spec: Path, *overrides: str, keep: Path | None = None) -> Report:
-    loaded = load(spec, overrides)
-    settings, _ = resolve(loaded.spec, loaded.base, {})
-    request = Request(
-        spec=spec, overrides=overrides, contents=(), settings=settings, keep=keep
-    )  # fmt: skip
-    return asyncio.run(check(request, lambda line: None))
 
 
 @pytest.mark.parametrize("format_", ["raw", "vpc"])

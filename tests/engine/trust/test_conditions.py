@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine.spec.load import load
-from engine.spec.resolve import resolve
-from engine.trust.check import Report, Request, check
+from engine.trust.check import Report
+from tests.engine.trust.support import checked
 from tests.support.specs import write_spec
 
 # Evaluated in the building process itself, where `work` is the step's and `source` a folder's.
@@ -85,16 +79,7 @@ sys.meta_path.insert(0, Finder())
 VALUES = """
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users can look into, unlike pytest's."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def planted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
+def check_planted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     """Checks a spec whose build writes a file for each condition, with what it finds."""
     spec = write_spec(folder)
     for number in range(40):
@@ -109,16 +94,13 @@ def planted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Report:
     lines = [f'({text}) > "$OUT/{name}"\n' for name, text in (HOOK | HOOK_CONTROL).items()]
     with spec.open("a") as file:
         file.write(f"[hooks]\nafter_build = '''\n{''.join(lines)}'''\n")
-    loaded = load(spec)
-    settings, _ = resolve(loaded.spec, loaded.base, os.environ)
-    request = Request(spec=spec, overrides=(), contents=(), settings=settings)
-    return asyncio.run(check(request, lambda line: None))
+    return checked(spec)
 
 
 def test_what_depends_on_any_condition_is_found(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    report = planted(open_folder, monkeypatch)
+    report = check_planted(open_folder, monkeypatch)
 
     unchanged = {row.what: row.why for row in report.rows if not row.second}
     excused = set()
