@@ -32,7 +32,7 @@ class VhdDisk(ClusteredDisk):
         (kind,) = struct.unpack_from(">I", footer, 60)
         if kind == _FIXED:
             self.cluster, self._table, self._bitmap = _FIXED_CLUSTER, (), 0
-            self.size = min(self.size, self.file_size - _FOOTER)
+            self.size = min(self.size, max(self.file_size - _FOOTER, 0))
             return
         if kind != _DYNAMIC:
             self.close()

@@ -179,3 +179,11 @@ def test_a_compressed_cluster_that_is_read_again_is_not_unpacked_again(
             for _ in range(500):
                 disk.read(first[0], 512)
                 disk.read(second[0], 512)
+
+
+def test_a_footer_alone_is_an_empty_disk(images: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "footer.image"
+    path.write_bytes(images["vhd, fixed"].read_bytes()[-512:][:100])
+    with open_disk(path) as disk:
+        assert disk.size == 0
+        assert list(disk.allocated()) == []
