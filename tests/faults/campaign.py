@@ -32,7 +32,7 @@ def combinations(
 ) -> Iterator[tuple[str, str]]:
     """Yields step and tool of every combination that was not had before."""
     for step, tools in tools_of(scene.plan()).items():
-        if step in done or (steps and step not in steps):
+        if (step in done and step not in scene.kind.again) or (steps and step not in steps):
             continue
         done.add(step)
         if fault.tools:

@@ -43,6 +43,7 @@ class Kind:
         installed: Scripts that take the place of programs, by name: quick, and always the same.
         esp: Whether files of the spec's go to an ESP.
         system: Whether a NixOS system's own installer is to install its loader.
+        again: Steps that do something else here than in the kinds before.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Kind:
     installed: Mapping[str, str] = field(default_factory=dict)
     esp: bool = True
     system: bool = False
+    again: frozenset[str] = frozenset()
 
 
 PLAIN = Kind(name="plain", overrides=("output.format=qcow2", "hooks.after_build=true"))
@@ -84,7 +86,15 @@ GUEST = Kind(
     esp=False,
     system=True,
 )
-KINDS = (PLAIN, LOADER, DELIVERY, INSTALLER, GUEST)
+OTHERWISE = Kind(
+    name="otherwise",
+    overrides=(
+        "layout.table=efi", "layout.sector_size=4096", "size.boot=260MiB", "output.format=vpc",
+    ),
+    # No sfdisk where sectors are large; identifiers of its own are written into a VHD.
+    again=frozenset({"identifiers", "convert"}),
+)  # fmt: skip
+KINDS = (PLAIN, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE)
 """Together they have every step that there is."""
 
 

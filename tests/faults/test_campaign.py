@@ -38,7 +38,7 @@ QUICK = {
 }
 REST = tuple(fault for fault in QUICK if fault not in {"eacces", "enospc"})
 """These need no process of their own."""
-ALL_COMBINATIONS = 265
+ALL_COMBINATIONS = 290
 """So many there are at least: steps, for some faults times their tools."""
 
 _IN_A_SMALL_FILESYSTEM = """
@@ -84,18 +84,21 @@ def test_every_fault_has_its_quick_steps() -> None:
 def test_the_scenes_have_every_step_that_there_is(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tools: dict[str, tuple[str, ...]] = {}
+    places: list[tuple[str, tuple[str, ...]]] = []
     for kind in KINDS:
         scene = Scene(tmp_path / kind.name, kind)
         with scene.entered():
-            tools = tools_of(scene.plan()) | tools
+            for step, tools in tools_of(scene.plan()).items():
+                if step in kind.again or step not in dict(places):
+                    places.append((step, tools))
 
     count = sum(
-        sum(map(len, tools.values())) if fault.tools else len(tools) for fault in FAULTS.values()
+        sum(len(tools) for _, tools in places) if fault.tools else len(places)
+        for fault in FAULTS.values()
     )
     with capfd.disabled():
         sys.stdout.write(f"\nfaults: {count} combinations of a step and a fault\n")
-    assert tools.keys() == STEPS.keys()
+    assert dict(places).keys() == STEPS.keys()
     assert count >= ALL_COMBINATIONS
 
 
