@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Button, Input
 
 from engine.inspect.ext import ExtFilesystem
 from engine.inspect.image import open_image
 from engine.inspect.reading import Node
 from engine.pipeline.build import build
 from engine.spec.model import ImageSpec
-from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tests.tui.conftest import SIZES, MakeApp, settled, shown, type_text
 from tests.tui.images import made, read, take
 from tui.app import DiskwrightApp
 from tui.opened import look
@@ -295,6 +295,32 @@ async def test_unsaved_work_is_asked_about(make_app: MakeApp, home: Path) -> Non
         await pilot.press("escape")
         await pilot.pause()
         assert (await settled(pilot)).spec.name == "changed"
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+async def test_the_pages_of_an_image_work_at_any_size(
+    make_app: MakeApp, home: Path, size: tuple[int, int]
+) -> None:
+    await made(home, "one", "efi")
+    app = make_app(ascii_only=size[0] < 80)
+    async with app.run_test(size=size) as pilot:
+        screen = await opened(app, pilot, home / "made" / "one.img")
+        assert "1 ESP" in shown(app)
+        for widget in screen.focus_chain:
+            assert app.focused is not None
+            assert screen.region.overlaps(app.focused.region), widget
+            await pilot.press("tab")
+        for key, kind in (("x", PathScreen), ("s", TakeScreen)):
+            screen.query_one(FileTree).focus()
+            await pilot.press(key)
+            await wait_for(pilot, kind)
+            for button in app.screen.query(Button):
+                assert app.screen.region.contains_region(button.region)
+            await pilot.press("escape")
+            await wait_for(pilot, ImageScreen)
+        for width, height in ((20, 5), (1, 1), size):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
 
 
 @pytest.mark.parametrize("damage", ["head", "cut", "noise", "tables"])

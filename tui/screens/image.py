@@ -217,6 +217,8 @@ What is in an existing image, read without mounting it and without changing it.
         except (BadImage, struct.error, OSError) as error:
             event.node.add_leaf(visible(f"{self.glyphs.error} cannot be read: {error}"), None)
             return
+        if event.node.children:  # closed and opened again meanwhile
+            return
         for node in nodes:
             self._add(event.node, Place(place.part, place.filesystem, node))
         if len(nodes) == LONGEST:

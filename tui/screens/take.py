@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input
@@ -50,19 +50,22 @@ then stays behind is listed.
         options = (Choice("yes", f"take along those of {names}"), Choice("no", "leave them"))
         with Vertical(classes="dialog"):
             yield Plain(f"A spec from {visible(self._image.name)}", classes="dialog-title")
-            yield Plain("It gets the table, the sizes and the identifiers.", classes="dialog-text")
-            with Horizontal(classes="field-row"):
-                yield Plain("Files", classes="field-label")
-                yield Choices(options, glyphs=self.glyphs, id="take-files")
-            with Horizontal(classes="field-row", id="take-row"):
-                yield Plain("To the folder", classes="field-label")
-                yield SafeInput(
-                    _folder(self._image, self._base),
-                    compact=True,
-                    select_on_focus=False,
-                    suggester=PathSuggester(self._base),
+            with VerticalScroll(classes="dialog-form", can_focus=False):
+                yield Plain(
+                    "It gets the table, the sizes and the identifiers.", classes="dialog-text"
                 )
-            yield Plain("", id="take-note", classes="dialog-text")
+                with Horizontal(classes="field-row"):
+                    yield Plain("Files", classes="field-label")
+                    yield Choices(options, glyphs=self.glyphs, id="take-files")
+                with Horizontal(classes="field-row", id="take-row"):
+                    yield Plain("To the folder", classes="field-label")
+                    yield SafeInput(
+                        _folder(self._image, self._base),
+                        compact=True,
+                        select_on_focus=False,
+                        suggester=PathSuggester(self._base),
+                    )
+                yield Plain("", id="take-note", classes="dialog-text")
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Design it", id="take-ok", compact=True)
                 yield Button("Cancel", id="take-cancel", compact=True)
