@@ -60,15 +60,12 @@ class Differences:
 
     def _widest(self) -> tuple[int, int, int]:
         where, here, there = (cell_len(title) for title in self.titles)
-        both = 0
         for index in range(len(self)):
             first, *others = map(cell_len, self.cells(index))
             where = max(where, first)
-            if len(others) > 1:
+            if len(others) > 1:  # what holds for both has the rest of the row, however wide
                 here, there = max(here, others[0]), max(there, others[1])
-            else:
-                both = max(both, others[0])
-        return where, here, max(there, both - here)
+        return where, here, there
 
 
 def told_apart(first: Path, second: Path) -> tuple[str, str]:

@@ -79,7 +79,10 @@ class RowTable(ScrollView, can_focus=True):
         if self._rows is not None:
             gaps = _GAP * (len(self._rows.titles) - 1)
             room = self.scrollable_content_region.width - gaps
-            self._widths = fitted(self._rows.widths, room)
+            first, *others = self._rows.widths
+            # Without room for all, the first column has the most: it tells the rows apart.
+            first = min(first, max(room - sum(others), room * 2 // 5, 0))
+            self._widths = [first, *fitted(others, room - first)]
 
     def on_resize(self) -> None:
         """Shares the new width out."""
