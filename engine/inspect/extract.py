@@ -11,7 +11,6 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +19,7 @@ from engine.inspect.container import BadImage
 from engine.inspect.extract_folder import folder_sink
 from engine.inspect.extract_tar import tar_sink
 from engine.inspect.notes import Notes
-from engine.inspect.reading import BadFilesystem, Filesystem, Node
+from engine.inspect.reading import BadFilesystem, Entered, Filesystem, Node
 from engine.inspect.unpublished import CONTENT, unpublished
 from engine.manifest.findings import shown
 from engine.manifest.progress import Ticker
@@ -34,8 +33,6 @@ _COMPRESSED = (".tgz", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".zip")
 
 _PATH_MAX = 4096
 """Bytes of a path that a program can name, NUL included (limits.h)."""
-_MAX_BLOCKS = 1 << 22
-"""Blocks of all directories; a sound tree of a million directories has a quarter of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +155,7 @@ class _Copy:
         self._sink = sink
         self._notes = notes
         self._folder = folder
-        self._entered: set[int] = set()
-        self._blocks: set[int] = set()
+        self._entered = Entered(filesystem)
         self._names: dict[int, bytes] = {}
         self._room = filesystem.room
 
@@ -225,16 +221,9 @@ class _Copy:
         Raises:
             BadFilesystem: It would be: a small image could be copied without end.
         """
-        if node.inode in self._entered:
+        if node in self._entered:
             raise BadFilesystem("another name of a directory that has one")
-        self._entered.add(node.inode)
-        left = _MAX_BLOCKS - len(self._blocks)
-        blocks = set(islice(self._filesystem.blocks_of(node), left + 1))
-        if len(blocks) > left:
-            raise BadFilesystem(f"the directories have more than {_MAX_BLOCKS} blocks")
-        if not self._blocks.isdisjoint(blocks):
-            raise BadFilesystem("it shares a block with another directory")
-        self._blocks |= blocks
+        self._entered.add(node)
 
     def _make(self, node: Node, path: bytes) -> bool:
         """Makes what is no directory; whether it was made."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from engine.inspect.container.disk import BadImage, Disk
@@ -11,6 +12,8 @@ from engine.inspect.container.disk import BadImage, Disk
 _ENTRIES_COST = 32
 _FEW = 4
 """Extents that fit into an inode: a file with more has a map of its own."""
+_MAX_BLOCKS = 1 << 22
+"""Blocks of all directories; a sound tree of a million directories has a quarter of them."""
 
 
 class BadFilesystem(BadImage):
@@ -123,6 +126,34 @@ class Filesystem(Protocol):
         ...
 
 
+class Entered:
+    """The directories that were gone through: none twice, and no part of one twice."""
+
+    def __init__(self, filesystem: Filesystem) -> None:
+        self._filesystem = filesystem
+        self._inodes: set[int] = set()
+        self._blocks: set[int] = set()
+
+    def __contains__(self, node: Node) -> bool:
+        return node.inode in self._inodes
+
+    def add(self, node: Node) -> None:
+        """Notes that a directory is gone through.
+
+        Raises:
+            BadFilesystem: Part of it was before, or there is too much of it: a small image could
+                be listed without end.
+        """
+        self._inodes.add(node.inode)
+        left = _MAX_BLOCKS - len(self._blocks)
+        blocks = set(islice(self._filesystem.blocks_of(node), left + 1))
+        if len(blocks) > left:
+            raise BadFilesystem(f"the directories have more than {_MAX_BLOCKS} blocks")
+        if not self._blocks.isdisjoint(blocks):
+            raise BadFilesystem(f"{node.path!r} shares a block with another directory")
+        self._blocks |= blocks
+
+
 def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
     """Yields every node below a directory, each directory before what it holds.
 
@@ -134,8 +165,8 @@ def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
     """
     start = top or filesystem.lookup(b"")
     assert start is not None
-    seen = {start.inode}
-    taken = set(filesystem.blocks_of(start))
+    entered = Entered(filesystem)
+    entered.add(start)
     fragmented: set[int] = set()
     room = filesystem.room // filesystem.block_size
     pending = [filesystem.children(start)]
@@ -150,12 +181,8 @@ def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
             if room < 0:
                 raise BadFilesystem(f"at {node.path!r} there are more pieces of files than blocks")
         yield node
-        if node.mode & 0o170000 == 0o040000 and node.inode not in seen:
-            seen.add(node.inode)
-            for block in filesystem.blocks_of(node):
-                if block in taken:
-                    raise BadFilesystem(f"{node.path!r} shares a block with another directory")
-                taken.add(block)
+        if node.mode & 0o170000 == 0o040000 and node not in entered:
+            entered.add(node)
             pending.append(filesystem.children(node))
 
 
