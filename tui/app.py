@@ -46,6 +46,7 @@ from tui.screens.start import StartScreen
 from tui.session import Session
 from tui.terminal import read_alt_digits
 from tui.theme import DARK, LIGHT, preferred, role_variables
+from tui.typed import typed_path
 
 AUTOSAVE_DELAY = 1.0
 """Seconds from an edit to its being kept."""
@@ -241,7 +242,7 @@ class DiskwrightApp(BuildingApp):
             )
             if not answer:
                 return False
-            path = document.base / Path(answer).expanduser()  # noqa: ASYNC240 - a lookup
+            path = typed_path(document.base, answer)
             if path.exists() and path != document.path:
                 question = ConfirmScreen(
                     "Replace the file?", f"{path} exists.", (("no", "Keep it"), ("yes", "Replace"))

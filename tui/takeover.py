@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,6 @@ def with_archives(spec: ImageSpec, archives: dict[str, str]) -> ImageSpec:
 def free_archive(folder: Path, stem: str) -> Path:
     """Returns where an archive can go: `STEM.tar`, or with a number if that is there."""
     path, number = folder / f"{stem}.tar", 2
-    while path.exists() or path.is_symlink():
+    while os.path.lexists(path):
         path, number = folder / f"{stem}-{number}.tar", number + 1
     return path

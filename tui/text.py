@@ -66,3 +66,8 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 def counted(number: int, noun: str) -> str:
     """Returns a number with its noun, in the plural where there is not exactly one."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def reason(error: Exception) -> str:
+    """Returns what went wrong in words: of the system's errors, neither number nor path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

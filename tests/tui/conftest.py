@@ -84,7 +84,14 @@ def _running(app: DiskwrightApp) -> list[Any]:
 
 async def type_text(pilot: Pilot[int], text: str) -> None:
     """Presses the keys of a text."""
-    names = {"/": "slash", ".": "full_stop", " ": "space", "-": "minus", "[": "left_square_bracket"}
+    names = {
+        "~": "tilde",
+        "/": "slash",
+        ".": "full_stop",
+        " ": "space",
+        "-": "minus",
+        "[": "left_square_bracket",
+    }
     for character in text:
         await pilot.press(names.get(character, character))
 

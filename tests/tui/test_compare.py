@@ -19,6 +19,7 @@ from tests.tui.images import made, take
 from tui.differences import told_apart
 from tui.screens.compare import CompareScreen
 from tui.screens.start import StartScreen
+from tui.widgets.labels import Plain
 from tui.widgets.proportions import fitted
 from tui.widgets.row_table import RowTable
 
@@ -131,3 +132,13 @@ def test_columns_never_take_more_than_there_is(wanted: list[int], room: int) -> 
     assert all(cells <= wish for cells, wish in zip(got, wanted, strict=True))
     if sum(wanted) <= room:
         assert got == wanted
+
+
+async def test_an_image_that_is_not_there_is_named(make_app: MakeApp, home: Path) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await app.push_screen(CompareScreen(home / "a.img", home / "b.img"))
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        text = str(app.screen.query_one("#compare-verdict", Plain).render())
+        assert text.endswith("a.img: No such file or directory")

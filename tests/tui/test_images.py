@@ -28,6 +28,7 @@ from tui.screens.dialogs import ConfirmScreen
 from tui.screens.extract import ExtractScreen
 from tui.screens.image import FileTree, ImageScreen
 from tui.screens.paths import PathScreen
+from tui.screens.picker import PickerScreen
 from tui.screens.start import StartScreen
 from tui.screens.take import TakeScreen
 from tui.screens.view import FileView, ViewScreen
@@ -356,13 +357,38 @@ async def test_damaged_images_are_told_of_or_shown(
 async def test_what_is_not_there_is_told(make_app: MakeApp, home: Path) -> None:
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await take(app, pilot, "image:", "gone")
+        await take(app, pilot, "image:", "~nobody-here/gone")
         assert "cannot be opened" in str(app.screen.query_one("#image-state", Plain).render())
         await pilot.press("s", "x", "enter")
         assert isinstance(app.screen, ImageScreen)
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, StartScreen)
+
+
+async def test_a_folder_that_cannot_be_is_told(make_app: MakeApp, home: Path) -> None:
+    await made(home, "one", "efi")
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot, home / "made" / "one.img")
+        await pilot.press("s")
+        await wait_for(pilot, TakeScreen)
+        app.screen.query_one(Input).value = "long" * 2000
+        await pilot.pause()
+        await pilot.press("enter")
+        await wait_for(pilot, ExtractScreen)
+        async with asyncio.timeout(20):
+            while "Error" not in shown(app):
+                await pilot.pause(0.05)
+        await pilot.press("escape")
+        await wait_for(pilot, ImageScreen)
+        await pilot.press("x")
+        await wait_for(pilot, PathScreen)
+        app.screen.query_one(Input).value = "long" * 2000
+        await pilot.press("f2")
+        await wait_for(pilot, PickerScreen)
+        await pilot.press("escape")
+        await wait_for(pilot, PathScreen)
 
 
 async def test_the_palette_leads_to_images_from_anywhere(make_app: MakeApp, home: Path) -> None:

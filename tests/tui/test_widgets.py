@@ -22,6 +22,7 @@ from tui.preview import step_of
 from tui.screens.design import PANES
 from tui.session import Session
 from tui.text import cut, cut_left, fit, visible
+from tui.typed import typed_path
 from tui.widgets.drawing import draw
 from tui.widgets.proportions import cells, even
 from tui.widgets.suggest import complete
@@ -137,6 +138,13 @@ def test_path_completion(tmp_path: Path) -> None:
     assert complete("none", tmp_path) is None
     assert complete("\0", tmp_path) is None
     assert complete("a" * 5000, tmp_path) is None
+
+
+def test_typed_paths_are_never_refused(tmp_path: Path) -> None:
+    assert typed_path(tmp_path, "a/b") == tmp_path / "a" / "b"
+    assert typed_path(tmp_path, "/etc") == Path("/etc")
+    assert typed_path(tmp_path, "~") == Path.home()
+    assert typed_path(tmp_path, "~nobody-here/x") == tmp_path / "~nobody-here" / "x"
 
 
 def test_a_user_file_that_is_wrong_is_told_and_not_used(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from engine.inspect.container import BadImage
 from tui.differences import Differences, told_apart
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.text import counted, cut_left, visible
+from tui.text import counted, cut_left, reason, visible
 from tui.widgets.bars import KeyBar, TitleBar, aligned
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
@@ -105,7 +105,8 @@ Nothing is changed in either image. Escape goes back.
         except _Left:
             return
         except (BadImage, OSError) as error:
-            verdict.show(visible(f"{self.glyphs.error} Error: {error}"))
+            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            verdict.show(visible(f"{self.glyphs.error} Error: {where}{reason(error)}"))
             return
         verdict.show(self._verdict(found))
         self.rows = await asyncio.to_thread(Differences, found, self.names)

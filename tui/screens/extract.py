@@ -23,7 +23,7 @@ from engine.units import human
 from tui.extraction import summary
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.text import visible
+from tui.text import cut, cut_left, reason, visible
 from tui.widgets.labels import Plain
 
 Job = Callable[[Callable[[int, int], None], Callable[[], bool]], Extracted]
@@ -31,6 +31,8 @@ Job = Callable[[Callable[[int, int], None], Callable[[], bool]], Extracted]
 
 _TOLD_EVERY = 0.1
 """Seconds between two looks at how far it is."""
+_LONGEST = 300
+"""Cells of a path or of a sentence."""
 
 
 class ExtractScreen(ModalScreen[Extracted | None]):
@@ -62,7 +64,8 @@ class ExtractScreen(ModalScreen[Extracted | None]):
         """What and where to, how far, a button."""
         with Vertical(classes="dialog"):
             yield Plain(f"Extract {self._what}", classes="dialog-title")
-            yield Plain(f"to {visible(str(self._dest))}", classes="dialog-text")
+            dest = cut_left(visible(str(self._dest)), _LONGEST, self.glyphs.ellipsis)
+            yield Plain(f"to {dest}", classes="dialog-text")
             with VerticalScroll(id="extract-words", can_focus=False):
                 yield Plain("Beginning", id="extract-state")
             with Horizontal(classes="dialog-buttons"):
@@ -98,7 +101,7 @@ class ExtractScreen(ModalScreen[Extracted | None]):
         except ScanCancelled:
             self.dismiss(None)
         except (Refused, ExtractFailed, BadImage, struct.error, OSError) as error:
-            self._end(f"{self.glyphs.error} Error: {error}\nNothing was written.")
+            self._end(f"{self.glyphs.error} Error: {reason(error)}\nNothing was written.")
         else:
             self._result = result
             if not result.notes:
@@ -109,7 +112,8 @@ class ExtractScreen(ModalScreen[Extracted | None]):
 
     def _end(self, text: str) -> None:
         self._ended = True
-        self._show("\n".join(visible(line) for line in text.split("\n")))
+        lines = (cut(visible(line), _LONGEST, self.glyphs.ellipsis) for line in text.split("\n"))
+        self._show("\n".join(lines))
         button = self.query_one(Button)
         button.label = "Close"
         button.focus()

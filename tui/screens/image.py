@@ -39,7 +39,7 @@ from tui.screens.paths import PathScreen
 from tui.screens.take import TakeScreen
 from tui.screens.view import ViewScreen
 from tui.takeover import free_archive, with_archives
-from tui.text import pad, visible
+from tui.text import pad, reason, visible
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.fact_list import FactList
@@ -139,7 +139,7 @@ What is in an existing image, read without mounting it and without changing it.
             image, opened = await asyncio.to_thread(self._look)
         except (BadImage, struct.error, OSError) as error:
             self.add_class("-unread")
-            words = visible(f"{self.glyphs.error} {self.path} cannot be opened: {error}")
+            words = visible(f"{self.glyphs.error} {self.path} cannot be opened: {reason(error)}")
             self.query_one("#image-state", Plain).show(Content.styled(words, "$state-error"))
             return
         self.opened = opened

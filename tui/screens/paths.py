@@ -15,6 +15,7 @@ from textual.widgets import Button, Input
 from tui.keys import bindings
 from tui.screens.picker import PickerScreen
 from tui.text import visible
+from tui.typed import typed_path
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
 from tui.widgets.suggest import PathSuggester
@@ -52,7 +53,7 @@ class PathScreen(ModalScreen[Path | None]):
     @on(Button.Pressed, "#path-ok")
     def _take(self) -> None:
         text = self.query_one(Input).value.strip()
-        self.dismiss(self._base / Path(text).expanduser() if text else None)
+        self.dismiss(typed_path(self._base, text) if text else None)
 
     @on(Button.Pressed, "#path-browse")
     def action_browse(self) -> None:

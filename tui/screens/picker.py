@@ -17,6 +17,7 @@ from textual.widgets import DirectoryTree
 
 from tui.keys import bindings
 from tui.text import cut_left, visible
+from tui.typed import typed_path
 from tui.widgets.labels import Plain
 
 
@@ -44,8 +45,8 @@ class PickerScreen(ModalScreen[str]):
     def __init__(self, base: Path, start: str = "") -> None:
         super().__init__()
         self.base = base
-        place = base / Path(start).expanduser()
-        while not place.is_dir():
+        place = typed_path(base, start)
+        while not os.path.isdir(place):  # noqa: PTH112 - False also for names too long to be
             place = place.parent
         self.place = place
 

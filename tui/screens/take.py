@@ -18,6 +18,7 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.takeover import Takeover
 from tui.text import visible
+from tui.typed import typed_path
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
@@ -81,7 +82,7 @@ then stays behind is listed.
         return self.query_one(Choices).chosen == "yes"
 
     def _archives(self) -> dict[str, Path]:
-        folder = self._base / Path(self.query_one(Input).value.strip()).expanduser()
+        folder = typed_path(self._base, self.query_one(Input).value.strip())
         return self._found.archives(folder, self._image.name.partition(".")[0] or "image")
 
     @on(Choices.Chosen)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from textual.suggester import Suggester
 
+from tui.typed import typed_path
+
 
 class PathSuggester(Suggester):
     """Suggests names of existing files; relative paths count from the spec's folder."""
@@ -26,7 +28,7 @@ class PathSuggester(Suggester):
 def complete(value: str, base: Path) -> str | None:
     """Returns the completion of a path, or None where there is none or it cannot be read."""
     folder, _, prefix = value.rpartition("/")
-    place = base / Path(f"{folder}/" if folder or value.startswith("/") else ".").expanduser()
+    place = typed_path(base, f"{folder}/" if folder or value.startswith("/") else ".")
     try:
         with os.scandir(place) as found:
             names = sorted(
@@ -34,7 +36,7 @@ def complete(value: str, base: Path) -> str | None:
                 for entry in found
                 if entry.name.startswith(prefix) and (prefix or not entry.name.startswith("."))
             )
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError):
         return None
     if not names or not names[0].isprintable():
         return None
