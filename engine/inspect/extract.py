@@ -292,7 +292,8 @@ def _is_archive(node: Node) -> bool:
 
 
 def _refuse_unfit(node: Node, dest: Path) -> None:
-    if stat.S_IFMT(node.mode) not in {stat.S_IFREG, stat.S_IFDIR}:
+    # A damaged file system's root may say that it is a file: one without a name.
+    if not stat.S_ISDIR(node.mode) and not (stat.S_ISREG(node.mode) and node.name):
         what = f"/{shown(node.path)} is neither a file nor a directory"
         raise Refused([Problem("not-extractable", "error", "", what)])
     if stat.S_ISDIR(node.mode) and dest.name.endswith(_COMPRESSED):

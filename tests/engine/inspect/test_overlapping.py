@@ -9,6 +9,7 @@ import pytest
 from engine.inspect.extract import extract
 from engine.inspect.image import open_image
 from engine.inspect.report import image_report
+from engine.problem import Refused
 from tests.fuzz import seeds
 
 FIRST_ENTRY, ENTRY = 1024, 128
@@ -33,6 +34,23 @@ def test_a_table_in_many_partitions_is_not_counted_in_all(tmp_path: Path) -> Non
     assert len(opened.parts) == 128
     assert len(found) == len(disk) // (300 * 512)
     assert any("its FAT lies where" in finding for finding in report["findings"])
+
+
+def test_a_root_that_is_no_directory_is_not_copied(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    subprocess.run(["mke2fs", "-q", image, "1M"], check=True)
+    subprocess.run(
+        ["debugfs", "-w", "-R", "sif <2> mode 0100644", image], check=True, capture_output=True
+    )
+    opened = open_image(image)
+    with opened.disk:
+        filesystem = opened.parts[0].filesystem
+        assert filesystem is not None
+        top = filesystem.lookup(b"")
+        assert top is not None
+        with pytest.raises(Refused, match="neither a file nor a directory"):
+            extract(filesystem, top, tmp_path / "copy.tar")
+    assert not (tmp_path / "copy.tar").exists()
 
 
 @pytest.mark.parametrize("dest", ["copy", "copy.tar"])
