@@ -81,7 +81,7 @@ def one_directory(folder: Path, names: int) -> None:
 
 def populate_child(tree: Path, image: Path, inodes: int) -> None:
     """Scans, makes and fills an image; prints seconds of each and the peak memory."""
-    from engine.ext4.writer import populate
+    from engine.filesystems.ext4.writer import populate
     from engine.manifest.scan import scan
     from engine.spec.load import loads
     from engine.spec.resolve import resolve

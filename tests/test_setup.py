@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.plan.tools import TOOLS
+from engine.tools.table import TOOLS
 
 PROJECT = Path(__file__).parents[1]
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")

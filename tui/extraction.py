@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from engine.image.reading import Node
 from engine.inspect.extract import Extracted, extract
 from engine.inspect.image import AnyFilesystem
-from engine.inspect.reading import Node
 from engine.units import human
 from tui.lending import Lent
 from tui.text import counted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from engine.inspect.container import BadImage
+from engine.image.container import BadImage
 from engine.inspect.image import Image
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from engine.inspect.container import BadImage
-from engine.inspect.ext import ExtFilesystem
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.image.container import BadImage
 from engine.inspect.image import AnyFilesystem, Image, Part
 from engine.spec.keys import CONTENT_PARTITIONS
 from engine.spec.model import Content, ImageSpec

@@ -88,9 +88,9 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
     from engine.cli.images import refused
     from engine.inspect.image import open_image
     from engine.inspect.report import image_report
-    from engine.pipeline.environment import search_path
     from engine.plan import host
-    from engine.plan.tools import TOOLS, install_hint
+    from engine.tools.environment import search_path
+    from engine.tools.table import TOOLS, install_hint
 
     if args.memory <= 0:
         raise _refuse("bad-memory", f"--memory is {args.memory}, but must be above 0")
@@ -117,7 +117,7 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
 
 
 def _refuse_compressed(image: Path) -> None:
-    from engine.inspect.container import open_file
+    from engine.image.container import open_file
 
     with os.fdopen(open_file(image), "rb") as file:
         head = file.read(max(map(len, _COMPRESSED)))
@@ -133,7 +133,7 @@ def _firmware(variables: Path | None) -> tuple[str, str]:
     """Returns the paths of UEFI code and of the variables to start from."""
     from engine.boot.firmware import PACKAGES, find_firmware
     from engine.plan import host
-    from engine.plan.tools import packages_hint
+    from engine.tools.table import packages_hint
 
     if variables is not None and not variables.is_file():
         raise _refuse("efi-vars-missing", f"--efi-vars {variables}: there is no such file")
@@ -179,8 +179,8 @@ def _interactive(machine: Machine) -> int:
 
 
 async def _all(args: argparse.Namespace, machines: list[Machine]) -> int:
-    from engine.pipeline.failure import StepFailed
     from engine.pipeline.proof import boot
+    from engine.tools.failure import StepFailed
 
     for machine in machines:
         try:

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     from engine.cli.diff import to_json as difference_json
     from engine.cli.diff import to_text as difference_text
-    from engine.pipeline.failure import StepFailed
+    from engine.tools.failure import StepFailed
     from engine.trust import report as shown
     from engine.trust.check import BuildEnded, check
 

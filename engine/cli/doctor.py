@@ -13,7 +13,7 @@ from typing import Literal
 
 from engine.boot.firmware import find_firmware, find_grub, find_systemd_boot
 from engine.plan import host
-from engine.plan.tools import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
+from engine.tools.table import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
 
 Status = Literal["ok", "old", "missing"]
 _MARKS: dict[Status, str] = {"ok": "ok", "old": "too old", "missing": "missing"}

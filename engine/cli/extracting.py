@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from engine.cli import exits
 
 if TYPE_CHECKING:
+    from engine.image.reading import Filesystem, Node
     from engine.inspect.extract import Extracted
-    from engine.inspect.reading import Filesystem, Node
 
 Show = Callable[[int, int], None]
 """Takes entries and bytes so far."""
@@ -32,7 +32,7 @@ def cat(filesystem: Filesystem, node: Node) -> int:
         BadImage: Its size or its map cannot be.
         BrokenPipeError: Who reads standard output has seen enough.
     """
-    from engine.inspect.container import BadImage
+    from engine.image.container import BadImage
     from engine.inspect.report import text
     from engine.inspect.rescue import data_ranges
     from engine.problem import Problem, Refused
@@ -146,7 +146,7 @@ def _whole(filesystem: Filesystem, node: Node) -> Iterator[bytes]:
     Raises:
         BadImage: It cannot be read any further.
     """
-    from engine.inspect.container import BadImage
+    from engine.image.container import BadImage
     from engine.pipeline.sparse import zeros
 
     at = 0

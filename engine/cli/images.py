@@ -15,7 +15,7 @@ def refused() -> Iterator[None]:
     Raises:
         Refused: The image is missing, unreadable or damaged.
     """
-    from engine.inspect.container import BadImage
+    from engine.image.container import BadImage
 
     try:
         yield

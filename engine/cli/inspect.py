@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from engine.cli import exits
 
 if TYPE_CHECKING:
+    from engine.image.reading import Filesystem, Node
     from engine.inspect.image import Image, Part
-    from engine.inspect.reading import Filesystem, Node
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -11,9 +11,9 @@ from engine.compare import extmap, fatmap
 from engine.compare.fields import Difference, of_filesystems, of_tables
 from engine.compare.ranges import Reached, differing, unwatched
 from engine.compare.regions import Region, RegionMap, merge
-from engine.inspect.container import BadImage
-from engine.inspect.ext import ExtFilesystem
-from engine.inspect.fat import FatFilesystem
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.container import BadImage
 from engine.inspect.image import Image, Part, open_image
 
 _MAX_RANGES = 1 << 16

@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 
 from engine.compare.regions import Region, RegionMap
-from engine.inspect.ext import ExtFilesystem
-from engine.inspect.reading import BadFilesystem, Node, walk
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.image.reading import BadFilesystem, Node, walk
 from engine.inspect.report import text
 
 _RESIZE_INODE, _JOURNAL_INODE = 7, 8

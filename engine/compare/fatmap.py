@@ -7,8 +7,8 @@ import struct
 from collections.abc import Iterator
 
 from engine.compare.regions import Region
-from engine.inspect.fat import FatFilesystem
-from engine.inspect.reading import walk
+from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.reading import walk
 from engine.inspect.report import text
 
 _INFORMATION_AT = 48

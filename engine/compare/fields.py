@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.compare import structures
-from engine.inspect.ext import ExtFilesystem
-from engine.inspect.fat import FatFilesystem
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.reading import BadFilesystem, Filesystem, Node, walk
+from engine.image.table import Table
 from engine.inspect.image import Image, Part
-from engine.inspect.reading import BadFilesystem, Filesystem, Node, walk
 from engine.inspect.report import text
-from engine.inspect.table import Table
 from engine.manifest.entry import order
 
 _Piece = tuple[int, bytes]

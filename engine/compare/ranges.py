@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from engine.inspect.container import Disk
+from engine.image.container import Disk
 
 _PIECE = 1 << 20
 _GRAIN = 64

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from engine.image.container import BadImage
+from engine.image.reading import BadFilesystem, Entered, Filesystem, Node
 from engine.inspect import rescue
-from engine.inspect.container import BadImage
 from engine.inspect.extract_folder import folder_sink
 from engine.inspect.extract_tar import tar_sink
 from engine.inspect.notes import Notes
-from engine.inspect.reading import BadFilesystem, Entered, Filesystem, Node
 from engine.inspect.unpublished import CONTENT, unpublished
 from engine.manifest.findings import shown
 from engine.manifest.progress import Ticker

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.image.reading import Node
 from engine.inspect.notes import Notes
-from engine.inspect.reading import Node
 from engine.manifest.descent import Descent
 from engine.manifest.tar import Ranges
 

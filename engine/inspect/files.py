@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from engine.inspect.container import BadImage
+from engine.image.container import BadImage
+from engine.image.reading import BadFilesystem, Filesystem, Node, contents
 from engine.inspect.image import Part
-from engine.inspect.reading import BadFilesystem, Filesystem, Node, contents
 
 Say = Callable[[str], None]
 """Told, in a sentence, what is wrong with the image."""

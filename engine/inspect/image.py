@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.inspect.container import BadImage, Disk, open_disk
-from engine.inspect.ext import ExtFilesystem
-from engine.inspect.fat import FatFilesystem
-from engine.inspect.reading import Window
-from engine.inspect.table import Partition, Table, read_table
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.container import BadImage, Disk, open_disk
+from engine.image.reading import Window
+from engine.image.table import Partition, Table, read_table
 
 AnyFilesystem = ExtFilesystem | FatFilesystem
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.inspect.container import BadImage
+from engine.image.container import BadImage
+from engine.image.reading import Node, contents, walk
 from engine.inspect.files import Say, absolute
 from engine.inspect.image import Image, Part
-from engine.inspect.reading import Node, contents, walk
 
 LoaderKind = Literal["grub", "systemd-boot", "uki", "shim", "kernel", "settings", "other"]
 

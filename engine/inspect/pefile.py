@@ -9,8 +9,8 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from engine.image.reading import BadFilesystem, Node
 from engine.inspect.files import Files, absolute
-from engine.inspect.reading import BadFilesystem, Node
 
 _HEADERS = 1 << 14
 _MAX_SECTION = 1 << 16

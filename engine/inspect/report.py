@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, cast
 
+from engine.disk.roles import role_of
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.reading import Node
 from engine.inspect.booting.boot import Boot
 from engine.inspect.booting.entry import BootEntry
-from engine.inspect.ext import ExtFilesystem
-from engine.inspect.fat import FatFilesystem
 from engine.inspect.image import Image, Part
-from engine.inspect.reading import Node
-from engine.inspect.roles import role_of
 from engine.inspect.survey import Survey, survey
 from engine.problem import printable
 

@@ -7,9 +7,9 @@ import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from engine.inspect.container import BadImage
-from engine.inspect.ext import ExtFilesystem
-from engine.inspect.reading import BadFilesystem, Filesystem, Node, walk
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.image.container import BadImage
+from engine.image.reading import BadFilesystem, Filesystem, Node, walk
 from engine.manifest.tar import Ranges
 
 Damaged = Callable[[bytes, object], None]

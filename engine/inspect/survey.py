@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from engine.disk.roles import role_of
+from engine.image.container import BadImage
+from engine.image.reading import Node
 from engine.inspect.booting.bios import bios_boot
 from engine.inspect.booting.boot import Boot, Firmware, not_started
 from engine.inspect.booting.entry import BootEntry
@@ -17,12 +20,9 @@ from engine.inspect.booting.systemd import in_order
 from engine.inspect.booting.type1 import Listed, type1_entries
 from engine.inspect.booting.uefi import FOLDER, Found, uefi_boot
 from engine.inspect.booting.uki import unified_kernels
-from engine.inspect.container import BadImage
 from engine.inspect.files import Files, Say
 from engine.inspect.image import Image
 from engine.inspect.loaders import Loader, find_loaders
-from engine.inspect.reading import Node
-from engine.inspect.roles import role_of
 from engine.inspect.system import Kernel, System, kernels, systems
 
 T = TypeVar("T")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from engine.inspect.container import BadImage
-from engine.inspect.ext import ExtFilesystem
-from engine.inspect.fat import FatFilesystem
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.container import BadImage
 from engine.inspect.image import Image, Part
 
 _BLOCK_UNINIT = 0x2

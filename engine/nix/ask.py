@@ -14,8 +14,8 @@ from functools import cache
 from engine.nix.closure import BadClosure, Closure, StorePath, parse
 from engine.nix.store import Store
 from engine.plan.host import version_of
-from engine.plan.tools import TOOLS
 from engine.spec.installable import Attribute, Flake
+from engine.tools.table import TOOLS
 
 EXPERIMENTAL = ("--extra-experimental-features", "nix-command flakes")
 _INVALID = re.compile(r"path '(/nix/store/[^']+)' is not valid")

@@ -20,7 +20,6 @@ from engine.events import (
 )
 from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
 from engine.pipeline.staging import RECORD, Staging, locked
@@ -31,6 +30,7 @@ from engine.plan.preflight import peak_bytes
 from engine.plan.render import to_json
 from engine.problem import Problem, Refused, errors
 from engine.provenance.inputs import Inputs
+from engine.tools.failure import StepFailed, out_of_space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +197,6 @@ def _explain(
     room = failure.Room(staging.outdir, needed=peak_bytes(plan), written=staging.allocated())
     if isinstance(error, OSError):
         return failure.from_os_error(error, room)
-    if failure.out_of_space(error.message) or room.tight:
+    if out_of_space(error.message) or room.tight:
         return failure.full(room, error.message)
     return error

@@ -7,24 +7,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.tools.failure import StepFailed
 from engine.units import human
 
 _TIGHT = 1 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class StepFailed(Exception):
-    """A step could not do its work; the message and hint are for a person to read."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
-def out_of_space(text: str) -> bool:
-    """Whether a tool's output complains of a full file system or an exhausted quota."""
-    return os.strerror(errno.ENOSPC) in text or os.strerror(errno.EDQUOT) in text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from engine.inspect.container.disk import RawDisk
-from engine.inspect.fat import FatFilesystem
-from engine.inspect.reading import BadFilesystem, Window
+from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.container.disk import RawDisk
+from engine.image.reading import BadFilesystem, Window
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline.sparse import zeros

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-from engine.pipeline.failure import StepFailed
 from engine.plan.model import Plan
+from engine.tools.failure import StepFailed
 
 _SIGNATURE = b"EFI PART"
 _CRC_AT, _BACKUP_AT, _GUID_AT, _ARRAY_AT, _ARRAY_CRC_AT = 16, 32, 56, 72, 88

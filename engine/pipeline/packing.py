@@ -11,9 +11,9 @@ from typing import Protocol
 
 import zstandard
 
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.sparse import data_ranges, zeros
 from engine.provenance.bmap import BLOCK
+from engine.tools.failure import StepFailed
 
 _CHUNK = 1 << 20
 _UNPACKED_AT_ONCE = 1 << 12

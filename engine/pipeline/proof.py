@@ -16,12 +16,12 @@ from pathlib import Path
 
 from engine.boot.firmware import FirmwareKind
 from engine.boot.qemu import Accelerator, Machine, diagnose, plain, unfinished
-from engine.pipeline.environment import tool_environment
-from engine.pipeline.failure import StepFailed
-from engine.pipeline.runner import run
 from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES
 from engine.plan.steps import machine as planned_machine
+from engine.tools.environment import tool_environment
+from engine.tools.failure import StepFailed
+from engine.tools.runner import run
 
 OnText = Callable[[str], None]
 

@@ -12,11 +12,11 @@ from engine.events import AnyEvent, BuildFinished, Emit, StepFinished, StepStart
 from engine.nix import ask
 from engine.nix.roots import is_unbuilt
 from engine.nix.store import locate
-from engine.pipeline import runner
-from engine.pipeline.failure import StepFailed
 from engine.plan.model import Plan
 from engine.spec.installable import Attribute, parse
 from engine.spec.settings import Settings
+from engine.tools import runner
+from engine.tools.failure import StepFailed
 
 STEP, TITLE = "nix-build", "Build the NixOS system"
 

@@ -6,7 +6,7 @@ import struct
 import uuid
 from pathlib import Path
 
-from engine.pipeline.failure import StepFailed
+from engine.tools.failure import StepFailed
 
 # VirtualBox, VDICore.h: VDIHEADER1 behind the 72 bytes of the preheader; two UUIDs that QEMU
 # draws (the image's own, and that of its last snapshot) follow the block counts.

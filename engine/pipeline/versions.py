@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from engine.events import AnyEvent
-from engine.pipeline import runner
-from engine.pipeline.environment import tool_environment
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.work import Work
-from engine.plan.tools import TOOLS
+from engine.tools import runner
+from engine.tools.environment import tool_environment
+from engine.tools.failure import StepFailed
+from engine.tools.table import TOOLS
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 _ANY_STATUS = frozenset(range(256))

@@ -13,13 +13,14 @@ from typing import TypeVar
 
 from engine.events import Artifact, Emit, Log, Progress
 from engine.manifest.entry import Entry
-from engine.pipeline import runner, staging
-from engine.pipeline.environment import tool_environment
+from engine.pipeline import staging
 from engine.pipeline.proof import Verdict
 from engine.pipeline.staging import Staging
 from engine.plan import nixos, steps
 from engine.plan.model import Plan, StepPlan
 from engine.provenance.inputs import Inputs
+from engine.tools import runner
+from engine.tools.environment import tool_environment
 
 T = TypeVar("T")
 

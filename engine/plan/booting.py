@@ -10,11 +10,11 @@ from engine.boot.assemble import BootAssets, is_own
 from engine.boot.firmware import PACKAGES, Firmware
 from engine.plan.host import Host
 from engine.plan.model import BootPlan, DiskPlan, PartitionPlan, Plan
-from engine.plan.tools import packages_hint
 from engine.problem import Problem
 from engine.spec.layouts import LAYOUTS
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
+from engine.tools.table import packages_hint
 
 
 def plan(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.ext4.solve import taken_blocks
-from engine.fat import measure as fat_measure
-from engine.plan.gpt import BACKUP_SECTORS, FIRST_USABLE
+from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
+from engine.filesystems.ext4.solve import taken_blocks
+from engine.filesystems.fat import measure as fat_measure
 from engine.plan.model import DiskPlan, FilesystemPlan, PartitionPlan, Share
 
 LABELS = {

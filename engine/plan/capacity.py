@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from engine.ext4.format import BLOCK_SIZE
-from engine.ext4.geometry import MAX_BLOCKS, GeometryError
-from engine.ext4.solve import fits
-from engine.fat import geometry as fat
-from engine.fat import measure as fat_measure
+from engine.disk.parted_units import PartedError
+from engine.filesystems.ext4.format import BLOCK_SIZE
+from engine.filesystems.ext4.geometry import MAX_BLOCKS, GeometryError
+from engine.filesystems.ext4.solve import fits
+from engine.filesystems.fat import geometry as fat
+from engine.filesystems.fat import measure as fat_measure
 from engine.manifest.manifest import Manifest
 from engine.plan import compat, filesystems, placement
 from engine.plan.model import FilesystemPlan, Plan
-from engine.plan.parted_units import PartedError
 from engine.problem import Fix, Problem, Scalar
 from engine.spec.settings import Settings
 from engine.units import GIB, MIB, TIB, ceil_to, format_exact, human

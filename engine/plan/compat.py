@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakKeyDictionary
 
+from engine.disk.parted_units import PartedDisk
+from engine.disk.roles import BIOS_BOOT_TYPE, ESP_TYPE, LINUX_TYPE
 from engine.manifest.manifest import Manifest
 from engine.plan.model import ReferenceSize, Role
-from engine.plan.parted_units import PartedDisk
-from engine.plan.placement import BIOS_BOOT_TYPE, ESP_TYPE, LINUX_TYPE, Placement, partition_guid
+from engine.plan.placement import Placement, partition_guid
 from engine.spec.settings import Settings, Table
 from engine.units import MIB, ceil_to, numfmt_iec
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from engine.ext4 import solve
-from engine.ext4.format import FORMATS as EXT_FORMATS
-from engine.ext4.format import ExtFormat
-from engine.ext4.geometry import Geometry, geometry
-from engine.ext4.measure import Need, measure
-from engine.ext4.mke2fs import mke2fs_argv
-from engine.fat import measure as fat_measure
-from engine.fat.geometry import FatGeometry, mkfs_argv
-from engine.fat.geometry import geometry as fat_geometry
+from engine.filesystems.ext4 import solve
+from engine.filesystems.ext4.format import FORMATS as EXT_FORMATS
+from engine.filesystems.ext4.format import ExtFormat
+from engine.filesystems.ext4.geometry import Geometry, geometry
+from engine.filesystems.ext4.measure import Need, measure
+from engine.filesystems.ext4.mke2fs import mke2fs_argv
+from engine.filesystems.fat import measure as fat_measure
+from engine.filesystems.fat.geometry import FatGeometry, mkfs_argv
+from engine.filesystems.fat.geometry import geometry as fat_geometry
 from engine.manifest.manifest import Manifest
 from engine.plan.model import FilesystemPlan
 from engine.plan.steps import IMAGE

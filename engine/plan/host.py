@@ -16,8 +16,8 @@ from pathlib import Path
 
 from engine.boot.firmware import Firmware, find_firmware
 from engine.plan.outputs import outputs
-from engine.plan.tools import TOOLS, Distribution
 from engine.spec.settings import Settings
+from engine.tools.table import TOOLS, Distribution
 
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 _MOUNTS = Path("/proc/self/mounts")
@@ -109,7 +109,7 @@ def _signer(settings: Settings) -> dict[str, Installed]:
 
 @lru_cache(maxsize=1)
 def tools() -> dict[str, Installed]:
-    """Returns the tools of `engine.plan.tools.TOOLS` that are installed; asked once."""
+    """Returns the tools of `engine.tools.table.TOOLS` that are installed; asked once."""
     found = {}
     for name, tool in TOOLS.items():
         path = shutil.which(name, path=_search_path())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from engine.ext4.geometry import GeometryError
-from engine.fat.geometry import smallest
+from engine.disk.parted_units import PartedError
+from engine.filesystems.ext4.geometry import GeometryError
+from engine.filesystems.fat.geometry import smallest
 from engine.manifest.manifest import Manifest
 from engine.plan.capacity import grow_disk, sized
-from engine.plan.parted_units import PartedError
 from engine.plan.placement import PlacementError
 from engine.problem import Fix, Problem
 from engine.spec.settings import Settings

@@ -12,9 +12,9 @@ from engine.boot.firmware import Firmware, FirmwareKind
 from engine.boot.grub import BootCode
 from engine.boot.guest import Guest
 from engine.boot.menu import MenuEntry
-from engine.ext4.geometry import Geometry
-from engine.ext4.measure import Need
-from engine.fat.geometry import FatGeometry
+from engine.filesystems.ext4.geometry import Geometry
+from engine.filesystems.ext4.measure import Need
+from engine.filesystems.fat.geometry import FatGeometry
 from engine.manifest.manifest import Counts, Manifest
 from engine.problem import Problem
 from engine.spec.settings import Settings

@@ -9,32 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.plan.gpt import BACKUP_SECTORS
+from engine.disk.gpt import BACKUP_SECTORS
+from engine.disk.roles import (
+    BIOS_BOOT_TYPE,
+    ESP_TYPE,
+    LINUX_TYPE,
+    MBR_LINUX_TYPE,
+    ROOT_TYPES,
+)
 from engine.plan.machine import DEFAULT
 from engine.plan.model import Role
 from engine.spec import identity
 from engine.spec.settings import Settings, Table
 from engine.units import MIB, ceil_to
-
-ESP_TYPE = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
-BIOS_BOOT_TYPE = "21686148-6449-6E6F-744E-656564454649"
-LINUX_TYPE = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
-MBR_LINUX_TYPE = "0x83"
-
-ROOT_TYPES = {
-    "x86_64": "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709",
-    "i686": "44479540-F297-41B2-9AF7-D131D5F0458A",
-    "aarch64": "B921B045-1DF0-41C3-AF44-4C6F280D3FAE",
-    "armv7l": "69DAD710-2CE4-4E3C-B16C-21A1D49ABED3",
-    "riscv64": "72EC70A6-CF74-40E6-BD49-4BDA08E8F224",
-    "loongarch64": "77055800-792C-4F94-B39A-98C91B762BB6",
-    "ppc64le": "C31C45E6-3F39-412E-80FB-4809C4980599",
-    "s390x": "5EEAD9A9-FE09-4A1E-A1D7-520D00531306",
-}
-"""Root partition types by machine, as `uname -m` names it.
-
-Source: UAPI Group, Discoverable Partitions Specification.
-"""
 
 FIRST_BYTE = MIB
 BIOS_BOOT_BYTES = MIB

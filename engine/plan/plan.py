@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from engine.boot.assemble import BootAssets
-from engine.ext4.geometry import Geometry, GeometryError
-from engine.fat.geometry import FatSizeError
+from engine.disk.parted_units import PartedError
+from engine.filesystems.ext4.geometry import Geometry, GeometryError
+from engine.filesystems.fat.geometry import FatSizeError
 from engine.manifest.manifest import Counts, Manifest
 from engine.plan import (
     booting,
@@ -30,7 +31,6 @@ from engine.plan.model import (
     ReferenceSize,
 )
 from engine.plan.outputs import outputs
-from engine.plan.parted_units import PartedError
 from engine.plan.placement import Placement, PlacementError
 from engine.plan.steps import steps
 from engine.problem import Problem

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from engine.fat import measure as fat_measure
+from engine.filesystems.fat import measure as fat_measure
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.manifest.patterns import excluder
@@ -14,9 +14,9 @@ from engine.plan import capacity
 from engine.plan.host import Host
 from engine.plan.model import Plan
 from engine.plan.steps import written_bytes
-from engine.plan.tools import TOOLS, install_hint
 from engine.problem import Fix, Problem, errors
 from engine.spec.layouts import MBR_SECTORS
+from engine.tools.table import TOOLS, install_hint
 from engine.units import MIB, human
 
 _NAMED = 20

@@ -47,8 +47,8 @@ from dataclasses import dataclass
 
 from engine.boot.firmware import FirmwareKind
 from engine.boot.qemu import Accelerator, Machine
-from engine.ext4.format import INODE_SIZE
-from engine.ext4.solve import taken_blocks
+from engine.filesystems.ext4.format import INODE_SIZE
+from engine.filesystems.ext4.solve import taken_blocks
 from engine.plan import nixos
 from engine.plan.model import FilesystemPlan, Plan, Role, StepPlan
 from engine.provenance.packages import databases

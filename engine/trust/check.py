@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from engine.compare.diff import Comparison, compare
 from engine.events import AnyEvent, Log
-from engine.pipeline import runner
-from engine.pipeline.failure import StepFailed
 from engine.plan.outputs import outputs
 from engine.spec.settings import Settings
+from engine.tools import runner
+from engine.tools.failure import StepFailed
 from engine.trust.conditions import (
     NOBODY,
     Conditions,

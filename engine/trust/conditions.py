@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.pipeline.environment import search_path
+from engine.tools.environment import search_path
 
 CLOCK_AHEAD = 400 * 24 * 3600
 """Seconds by which the second build's own clock is ahead."""

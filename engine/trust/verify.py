@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.inspect.container import BadImage
+from engine.image.container import BadImage
 from engine.inspect.image import Image, Part, open_image
 from engine.pipeline.sparse import sha256
 from engine.pipeline.staging import RECORD

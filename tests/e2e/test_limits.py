@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.pipeline.build import build
-from tests.engine.ext4 import debugfs
+from tests.engine.filesystems.ext4 import debugfs
 from tests.support.specs import plan_of
 
 SPEC = """\

@@ -24,7 +24,7 @@ from tests.support.processes import fake
 from tests.support.specs import plan_of, write_spec
 
 MARK = "NIX_DISKWRIGHT_TEST"
-"""A variable that tools inherit (see `engine.pipeline.environment`), to find them by."""
+"""A variable that tools inherit (see `engine.tools.environment`), to find them by."""
 
 _RELEASE = "6.1.0"
 _BUILTIN = ("virtio_pci", "virtio_blk", "virtio_console", "ext4")

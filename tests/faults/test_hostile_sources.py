@@ -24,7 +24,7 @@ from engine.pipeline.build import build
 from engine.spec.load import load
 from engine.spec.resolve import resolve
 from tests.badinputs.trees import archive, member
-from tests.engine.ext4 import debugfs
+from tests.engine.filesystems.ext4 import debugfs
 from tests.support.folders import contents_of
 from tests.support.specs import plan_of
 

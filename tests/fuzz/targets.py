@@ -18,13 +18,13 @@ from engine.boot import kernels
 from engine.boot.osrelease import release_fields
 from engine.cli.main import main
 from engine.compare.diff import compare
-from engine.ext4.measure import measure
+from engine.filesystems.ext4.measure import measure
+from engine.image.container import BadImage
+from engine.image.reading import Filesystem, contents, walk
 from engine.inspect.booting import extlinux, grubcfg, type1, versions
-from engine.inspect.container import BadImage
 from engine.inspect.extract import ExtractFailed, extract
 from engine.inspect.image import open_image
 from engine.inspect.loaders import find_loaders
-from engine.inspect.reading import Filesystem, contents, walk
 from engine.inspect.report import image_report, node_report
 from engine.manifest.entry import SourceChanged
 from engine.manifest.lookup import stream
@@ -34,7 +34,6 @@ from engine.manifest.scan import scan
 from engine.nix import closure, literal
 from engine.nix.arguments import to_spec
 from engine.nix.literal import NotNix
-from engine.pipeline.lines import LineSplitter
 from engine.pipeline.replay import read_record
 from engine.plan.host import Host
 from engine.plan.plan import make_plan
@@ -45,6 +44,7 @@ from engine.provenance.packages import inventory
 from engine.spec.load import load, loads
 from engine.spec.resolve import resolve
 from engine.spec.save import dumps
+from engine.tools.lines import LineSplitter
 from tests.fuzz import fields, seeds, systems, texts
 from tests.fuzz.fields import Field
 from tests.fuzz.mutate import Mutator

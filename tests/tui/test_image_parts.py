@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.inspect.container import BadImage
+from engine.image.container import BadImage
 from engine.inspect.image import open_image
 from engine.manifest.progress import ScanCancelled
 from engine.problem import Refused

@@ -14,9 +14,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
-from engine.inspect.ext import ExtFilesystem
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.image.reading import Node
 from engine.inspect.image import open_image
-from engine.inspect.reading import Node
 from engine.pipeline.build import build
 from engine.spec.model import ImageSpec
 from tests.tui.conftest import SIZES, MakeApp, settled, shown, type_text

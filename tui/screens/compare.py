@@ -17,7 +17,7 @@ from textual.widgets import Input
 
 from engine.compare.diff import Comparison, compare
 from engine.compare.ranges import Reached
-from engine.inspect.container import BadImage
+from engine.image.container import BadImage
 from tui.differences import Differences, told_apart
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings

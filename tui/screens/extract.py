@@ -15,7 +15,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button
 
-from engine.inspect.container import BadImage
+from engine.image.container import BadImage
 from engine.inspect.extract import Extracted, ExtractFailed
 from engine.manifest.progress import ScanCancelled
 from engine.problem import Refused

@@ -21,10 +21,10 @@ from textual.screen import Screen
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
-from engine.inspect.container import BadImage
+from engine.image.container import BadImage
+from engine.image.reading import Node, contents
 from engine.inspect.extract import Extracted
 from engine.inspect.image import AnyFilesystem, Image, open_image
-from engine.inspect.reading import Node, contents
 from engine.units import human
 from tui.document import Document
 from tui.excerpt import MOST_BYTES

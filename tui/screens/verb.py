@@ -16,9 +16,9 @@ import engine
 from engine.cli import exits
 from engine.events import AnyEvent
 from engine.events import Log as LogEvent
-from engine.pipeline.environment import tool_environment
-from engine.pipeline.failure import StepFailed
-from engine.pipeline.runner import run
+from engine.tools.environment import tool_environment
+from engine.tools.failure import StepFailed
+from engine.tools.runner import run
 from tui.bridge import DRAIN_SECONDS, EventQueue
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings

@@ -9,12 +9,12 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from engine.image.reading import Node
 from engine.inspect.booting.boot import Boot, from_grub, from_menu, not_started
 from engine.inspect.booting.grub import GrubMenu, home_of, menu_at
 from engine.inspect.booting.grubcfg import grub_path
 from engine.inspect.files import Files, absolute, decoded
 from engine.inspect.pefile import Program, read_sections
-from engine.inspect.reading import Node
 
 _SECTION = b"mods"
 _MAX_SECTION = 1 << 23

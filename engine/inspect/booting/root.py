@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from engine.disk.roles import role_of
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.image import Image
-from engine.inspect.roles import role_of
 
 _ROOT = "root="
 _UUID, _LABEL, _PARTUUID, _PARTLABEL = "UUID", "LABEL", "PARTUUID", "PARTLABEL"

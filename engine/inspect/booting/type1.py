@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from engine.image.reading import Node
 from engine.inspect.booting.entry import MAX_ENTRIES, MAX_INITRDS, BootEntry, missing
 from engine.inspect.files import SMALL, Files, absolute, decoded
-from engine.inspect.reading import Node
 
 _COUNTED = re.compile(r"(.+)\+(\d{1,9})(?:-\d{1,9})?(\.(?:conf|efi))")
 

@@ -10,6 +10,8 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from engine.disk.roles import role_of
+from engine.image.reading import BadFilesystem, Node
 from engine.inspect.booting.boot import Boot, from_menu, not_started
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.booting.grub import GrubMenu
@@ -20,8 +22,6 @@ from engine.inspect.booting.uki import is_uki, read_uki
 from engine.inspect.files import SMALL, Files, decoded
 from engine.inspect.loaders import Loader
 from engine.inspect.pefile import Program, program
-from engine.inspect.reading import BadFilesystem, Node
-from engine.inspect.roles import role_of
 
 FOLDER = b"EFI/BOOT"
 _REMOVABLE = re.compile(rb"boot(x64|aa64|ia32|arm|riscv64|loongarch64)\.efi", re.IGNORECASE)

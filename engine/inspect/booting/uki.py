@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.boot.osrelease import release_fields
+from engine.image.reading import Node
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.booting.type1 import Listed, counted, entry_files
 from engine.inspect.files import Files, absolute, decoded
 from engine.inspect.pefile import Program, program, read_sections
-from engine.inspect.reading import Node
 
 _TEXTS = (b".osrel", b".uname", b".cmdline")
 # Of os-release(5), the better first, as systemd-boot prefers them.

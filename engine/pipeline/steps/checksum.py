@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 from engine.manifest.manifest import Manifest
-from engine.pipeline import runner
 from engine.pipeline.sparse import sha256
 from engine.pipeline.steps.names import HYDRA, announce, finish_image
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
 from engine.provenance.inputs import of_filesystem, of_sources, read_sums
+from engine.tools import runner
 
 
 async def checksum(work: Work) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from engine.inspect.reading import BadFilesystem
+from engine.image.reading import BadFilesystem
 from engine.manifest.entry import Entry
-from engine.pipeline.environment import FAT_EPOCH
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.fatfiles import data_of, differences
 from engine.pipeline.sparse import copy_range
 from engine.pipeline.staging import ESP, IMAGE
 from engine.pipeline.steps.nixos import esp_manifest
 from engine.pipeline.work import Work
+from engine.tools.environment import FAT_EPOCH
+from engine.tools.failure import StepFailed
 
 _MANY = 200
 """Folders made by one call, so that the argument list stays short."""

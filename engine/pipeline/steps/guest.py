@@ -11,11 +11,11 @@ from engine.boot.qemu import diagnose
 from engine.boot.tree import data
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.proof import KVM_SIGN_OF_LIFE_SECONDS, kvm_is_plausible
 from engine.pipeline.staging import GUEST_INITRD, GUEST_KERNEL, GUEST_STATUS
 from engine.pipeline.work import Work
 from engine.plan import nixos
+from engine.tools.failure import StepFailed
 
 LIMIT_SECONDS = 1800
 """An installer under emulation takes minutes where it copies kernels of many generations."""

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.inspect.container.disk import RawDisk
-from engine.inspect.table import read_table
-from engine.pipeline.failure import StepFailed
+from engine.image.container.disk import RawDisk
+from engine.image.table import read_table
 from engine.pipeline.gpt import identify as identify_gpt
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
+from engine.tools.failure import StepFailed
 
 _LABELS = {"gpt": "gpt", "mbr": "dos"}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from engine.boot.efi import Variable, as_json, device_path, variables
 from engine.boot.grub import SECTOR, BootCode, boot_sector
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES as OUTPUT
+from engine.tools.failure import StepFailed
 
 Tool = Callable[[Sequence[str]], Awaitable[object]]
 

@@ -7,15 +7,15 @@ import stat
 from pathlib import Path
 
 from engine.boot.overlay import overlay
-from engine.fat import measure as fat_measure
+from engine.filesystems.fat import measure as fat_measure
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import stream
 from engine.manifest.manifest import Manifest
 from engine.manifest.progress import Ticker
 from engine.manifest.walk import Rules, Walk
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.staging import ROOT
 from engine.pipeline.work import Work
+from engine.tools.failure import StepFailed
 
 _ANY_STATUS = frozenset(range(256))
 _STORE = b"nix/store"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from engine.boot.firmware import FirmwareKind
 from engine.events import Log
-from engine.pipeline.failure import StepFailed
-from engine.pipeline.lines import LineSplitter
 from engine.pipeline.proof import Verdict, boot, machine_of
 from engine.pipeline.steps.names import finish_image
 from engine.pipeline.work import Work
+from engine.tools.failure import StepFailed
+from engine.tools.lines import LineSplitter
 
 _NAMES: dict[FirmwareKind, str] = {"bios": "BIOS", "uefi": "UEFI"}
 _HINT = "build it with --set boot.prove=false and look at it with `diskwright boot`"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.steps.names import HYDRA, MANIFEST
 from engine.pipeline.work import Work
 from engine.provenance.sums import NAME as SHA256SUMS
+from engine.tools.failure import StepFailed
 
 
 async def publish(work: Work) -> None:

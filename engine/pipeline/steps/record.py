@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import zstandard
 
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.sparse import sha256
 from engine.pipeline.staging import Staging
 from engine.pipeline.steps.names import HYDRA, MANIFEST
@@ -17,6 +16,7 @@ from engine.pipeline.work import Work
 from engine.plan.render import to_json
 from engine.provenance import sums
 from engine.spec.formats import FORMATS
+from engine.tools.failure import StepFailed
 
 
 async def record(work: Work) -> None:

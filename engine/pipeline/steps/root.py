@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from engine.ext4.failure import PopulateFailed
-from engine.ext4.format import FORMATS
-from engine.ext4.measure import measure
-from engine.ext4.solve import taken_blocks
-from engine.ext4.writer import populate as populate_ext4
-from engine.pipeline.failure import StepFailed
+from engine.filesystems.ext4.failure import PopulateFailed
+from engine.filesystems.ext4.format import FORMATS
+from engine.filesystems.ext4.measure import measure
+from engine.filesystems.ext4.solve import taken_blocks
+from engine.filesystems.ext4.writer import populate as populate_ext4
 from engine.pipeline.work import Work
 from engine.plan.model import FilesystemPlan, Plan
+from engine.tools.failure import StepFailed
 
 _FIELD = re.compile(r"^([A-Z][A-Za-z ]+):\s+(.*)$", re.MULTILINE)
 _FREE = "Free blocks"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.work import Work
+from engine.tools.failure import StepFailed
 
 _AGENTS = ("GNUPGHOME", "GPG_TTY", "SSH_AUTH_SOCK")
 """Where signing programs find keys; no other step's tools get to see these."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import parted
 
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.work import Work
 from engine.plan.model import DiskPlan, PartitionPlan, Plan
+from engine.tools.failure import StepFailed
 
 _LABELS = {"gpt": "gpt", "mbr": "msdos"}
 _FLAGS = {

@@ -10,10 +10,10 @@ import pytest
 
 from engine.boot.efi import device_path, variables
 from engine.boot.firmware import find_firmware
-from engine.pipeline import runner
-from engine.pipeline.environment import tool_environment
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.steps import loader
+from engine.tools import runner
+from engine.tools.environment import tool_environment
+from engine.tools.failure import StepFailed
 
 GUID = "1c06f03b-704e-4657-b9cd-681a087a2fdc"
 

@@ -13,7 +13,7 @@ from engine.boot.qemu import Machine, diagnose, plain, unfinished
 from engine.cli import exits
 from engine.cli.main import main
 from engine.pipeline import proof
-from engine.pipeline.failure import StepFailed
+from engine.tools.failure import StepFailed
 from tests.support.processes import alive, written_pid
 
 Qemu = Callable[[str], None]
@@ -203,7 +203,7 @@ def test_what_cannot_be_booted_is_refused(
 def test_a_missing_qemu_is_named_with_its_package(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("engine.pipeline.environment.search_path", lambda: "/nowhere")
+    monkeypatch.setattr("engine.tools.environment.search_path", lambda: "/nowhere")
     assert main(["boot", machine.image]) == exits.REFUSED
     said = capsys.readouterr().err
     assert "qemu-system-x86_64 is not installed" in said

@@ -12,7 +12,7 @@ import pytest
 
 from engine.cli import doctor
 from engine.plan import host
-from engine.plan.tools import TOOLS
+from engine.tools.table import TOOLS
 
 
 @pytest.fixture

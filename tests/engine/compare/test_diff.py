@@ -16,7 +16,7 @@ from engine.cli.diff import to_text
 from engine.compare.diff import Comparison, compare
 from engine.compare.ranges import differing, union
 from engine.compare.regions import Region, RegionMap
-from engine.inspect.container import open_disk
+from engine.image.container import open_disk
 from engine.pipeline.build import build
 from tests.support.specs import plan_of, write_spec
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.inspect.container import BadImage, open_disk
-from engine.inspect.container.disk import RawDisk
+from engine.image.container import BadImage, open_disk
+from engine.image.container.disk import RawDisk
 
 SIZE = 24 << 20
 FORMATS = {

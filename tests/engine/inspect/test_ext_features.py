@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.inspect.container import open_disk
-from engine.inspect.ext import ExtFilesystem
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.image.container import open_disk
+from engine.image.reading import BadFilesystem, Window, contents, walk
 from engine.inspect.image import open_image
-from engine.inspect.reading import BadFilesystem, Window, contents, walk
 from engine.inspect.unused import unused
 
 SMALL_GROUPS = ("-b", "1024", "-g", "1024")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.image.reading import contents, walk
 from engine.inspect.image import open_image
-from engine.inspect.reading import contents, walk
 
 KINDS = {
     "ext2": ("ext2", "-b", "1024"),

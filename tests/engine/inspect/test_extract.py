@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from engine.compare.diff import compare
+from engine.image.container import BadImage
+from engine.image.reading import Filesystem, Node
 from engine.inspect import rescue
-from engine.inspect.container import BadImage
 from engine.inspect.extract import Extracted, ExtractFailed, extract
 from engine.inspect.image import open_image
-from engine.inspect.reading import Filesystem, Node
 from engine.inspect.unpublished import remove
 from engine.manifest.progress import ScanCancelled
 from engine.problem import Refused

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.image.reading import contents, walk
 from engine.inspect.image import open_image
-from engine.inspect.reading import contents, walk
 
 ENVIRONMENT = os.environ | {"LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1", "TZ": "UTC"}
 KINDS = {12: ("360", "1"), 16: ("8000", "1"), 32: ("34816", "1")}

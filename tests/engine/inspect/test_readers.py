@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.inspect.container import BadImage, open_disk
-from engine.inspect.ext import ExtFilesystem
-from engine.inspect.fat import FatFilesystem
-from engine.inspect.reading import BadFilesystem, Filesystem, Window, contents, walk
+from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.container import BadImage, open_disk
+from engine.image.reading import BadFilesystem, Filesystem, Window, contents, walk
 
 T = TypeVar("T")
 UUID = "11111111-2222-3333-4444-555555555555"

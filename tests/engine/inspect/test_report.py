@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.inspect.fat import FatFilesystem
+from engine.filesystems.fat.reader import FatFilesystem
 from engine.inspect.image import open_image
 from engine.inspect.report import image_report
 

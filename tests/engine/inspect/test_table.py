@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.inspect.container import BadImage, open_disk
-from engine.inspect.table import Table, read_table
+from engine.image.container import BadImage, open_disk
+from engine.image.table import Table, read_table
 
 GPT = """label: gpt
 label-id: 97FD5997-D90B-4AA3-8D16-0C1723AEA73C

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cli.main import main
-from engine.inspect.ext import ExtFilesystem
+from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.inspect.image import open_image
 from engine.nix.arguments import NAMES, to_spec
 from engine.nix.export import export

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.pipeline.lines import MAX_LINE, LineSplitter, Piece, clean
+from engine.tools.lines import MAX_LINE, LineSplitter, Piece, clean
 
 REPAINTED = "start\r\n    (1.00/100%)\r    (50.00/100%)\r    (100.00/100%)\r\nend ü"
 

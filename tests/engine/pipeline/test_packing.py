@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.pipeline.build import BuildResult, build
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.packing import Compressor, Sum, take_all, verify_packed
 from engine.problem import Refused
+from engine.tools.failure import StepFailed
 from engine.trust.verify import bad, verify
 from tests.support.specs import plan_of, write_spec
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine.events import AnyEvent, Log, Progress
-from engine.pipeline import runner
-from engine.pipeline.environment import search_path, tool_environment
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.steps.convert import parse_progress
+from engine.tools import runner
+from engine.tools.environment import search_path, tool_environment
+from engine.tools.failure import StepFailed
 from tests.support.processes import alive, dies, written_pid
 
 ENV = tool_environment(0)
@@ -205,8 +205,8 @@ async def test_a_tool_dies_with_us(tmp_path: Path) -> None:
     """SIGKILL leaves no time to clean up: the kernel must end the tool."""
     script = (
         "import asyncio\n"
-        "from engine.pipeline.runner import run\n"
-        "from engine.pipeline.environment import tool_environment\n"
+        "from engine.tools.runner import run\n"
+        "from engine.tools.environment import tool_environment\n"
         f"text = 'echo $$ > {tmp_path}/pid; exec sleep 100'\n"
         "asyncio.run(run(('sh', '-c', text), step='s', emit=print, env=tool_environment(0)))\n"
     )

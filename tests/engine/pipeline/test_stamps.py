@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.pipeline.failure import StepFailed
 from engine.pipeline.stamps import stamp_vdi, stamp_vpc
+from engine.tools.failure import StepFailed
 
 SEED = uuid.UUID("6e0f9f4e-3c55-4b60-9d43-0d2c1e3f6a55")
 STAMPS = [("vdi", stamp_vdi), ("vpc", stamp_vpc)]

@@ -12,11 +12,11 @@ from engine.manifest.manifest import Manifest
 from engine.plan.host import Host, Installed, Volume
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
-from engine.plan.tools import TOOLS, Distribution
 from engine.problem import Problem
 from engine.spec.model import ImageSpec, Layout, Output, Size
 from engine.spec.resolve import resolve
 from engine.spec.settings import Settings
+from engine.tools.table import TOOLS, Distribution
 
 MIB = 1 << 20
 TABLES = ("none", "legacy", "legacy+gpt", "efi", "hybrid")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.plan.breakdown import LABELS
-from engine.plan.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.plan.model import Plan
 from tests.engine.plan.support import (
     MIB,

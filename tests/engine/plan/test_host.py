@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.plan.host import distribution, probe, tools, volume
-from engine.plan.tools import DISTRIBUTIONS, TOOLS, install_hint
+from engine.tools.table import DISTRIBUTIONS, TOOLS, install_hint
 from tests.engine.plan.support import settings
 
 

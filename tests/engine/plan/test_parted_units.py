@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from engine.plan.parted_units import PartedDisk, PartedError, locate
+from engine.disk.parted_units import PartedDisk, PartedError, locate
 
 MIB = 1 << 20
 Commands = list[tuple[str, str, str, str]]

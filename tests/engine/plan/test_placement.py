@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
+from engine.disk.roles import ROOT_TYPES
 from engine.plan import placement
-from engine.plan.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.spec.settings import Settings
 from tests.engine.plan.support import MIB, TABLES, Contents, file, manifest, plan, settings
 
@@ -120,4 +121,4 @@ def test_identifiers_are_the_seeds_and_all_different(table: str) -> None:
 def test_machine_is_told_by_the_contents(path: bytes, expected: str) -> None:
     contents = Contents(manifest([file(path)]))
     made = plan(settings("efi"), contents)
-    assert made.partition("root").type == placement.ROOT_TYPES[expected]
+    assert made.partition("root").type == ROOT_TYPES[expected]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.ext4.mke2fs import mke2fs_env
+from engine.filesystems.ext4.mke2fs import mke2fs_env
 from engine.plan.model import Plan
 from engine.plan.steps import steps
 from tests.engine.plan.support import TABLES, Contents, file, manifest, plan, settings

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from engine.ext4.geometry import geometry
-from engine.ext4.writer import populate
+from engine.filesystems.ext4.geometry import geometry
+from engine.filesystems.ext4.writer import populate
 from engine.manifest.manifest import Manifest
 from engine.manifest.scan import scan
 from engine.provenance.inputs import DataSums, of_sources, read_sums
 from engine.spec.load import loads
 from engine.spec.resolve import resolve
-from tests.engine.ext4 import dumpe2fs
+from tests.engine.filesystems.ext4 import dumpe2fs
 
 MIB = 1 << 20
 

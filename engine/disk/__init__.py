@@ -1,0 +1,1 @@
+"""Roles, tables and placement: pure arithmetic."""

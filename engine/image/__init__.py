@@ -1,0 +1,1 @@
+"""Containers, tables and windows: the ground floor of every reader."""

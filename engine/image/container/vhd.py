@@ -1,0 +1,74 @@
+"""VHD ("vpc"), dynamic and fixed, after Microsoft's Virtual Hard Disk Image Format 1.0."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.image.container.disk import BadImage, ClusteredDisk
+
+COOKIE = b"conectix"
+_DYNAMIC_COOKIE = b"cxsparse"
+_FOOTER = 512
+_FIXED, _DYNAMIC = 2, 3
+_ABSENT = 0xFFFF_FFFF
+_SECTOR = 512
+_MAX_BLOCKS = 1 << 24
+_FIXED_CLUSTER = 1 << 21
+
+
+class VhdDisk(ClusteredDisk):
+    """The disk in a VHD file."""
+
+    format = "vpc"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        footer = self._file(max(self.file_size - _FOOTER, 0), _FOOTER)
+        if footer[:8] != COOKIE:
+            footer = self._file(0, _FOOTER)
+        (self.size,) = struct.unpack_from(">Q", footer, 48)
+        (kind,) = struct.unpack_from(">I", footer, 60)
+        if kind == _FIXED:
+            self.cluster, self._table, self._bitmap = _FIXED_CLUSTER, (), 0
+            self.size = min(self.size, max(self.file_size - _FOOTER, 0))
+            return
+        if kind != _DYNAMIC:
+            self.close()
+            raise BadImage(f"{path.name}: VHD of type {kind} is not supported")
+        (at,) = struct.unpack_from(">Q", footer, 16)
+        header = self._file(at, 1024)
+        table_at, _, count, self.cluster = struct.unpack_from(">QIII", header, 16)
+        if header[:8] != _DYNAMIC_COOKIE:
+            self.close()
+            raise BadImage(f"{path.name}: the VHD's dynamic header is missing")
+        if not 512 <= self.cluster <= 1 << 26 or self.cluster % _SECTOR or count > _MAX_BLOCKS:
+            self.close()
+            raise BadImage(f"{path.name}: VHD with {count} blocks of {self.cluster} bytes")
+        if count * self.cluster < self.size:
+            self.close()
+            raise BadImage(f"{path.name}: {count} VHD blocks can't hold {self.size} bytes")
+        if table_at + count * 4 > self.file_size:
+            self.close()
+            raise BadImage(f"{path.name} is cut short: its table ends at {table_at + count * 4}")
+        self._table = struct.unpack(f">{count}I", self._file(table_at, count * 4))
+        bits = self.cluster // _SECTOR // 8
+        self._bitmap = -(-bits // _SECTOR) * _SECTOR
+
+    def clusters(self) -> Iterator[int]:
+        """Yields the blocks that the table places somewhere; a fixed disk has them all."""
+        count = -(-self.size // self.cluster)
+        if not self._table:
+            return iter(range(count))
+        self._check_room(sum(place != _ABSENT for place in self._table[:count]))
+        return (index for index, place in enumerate(self._table[:count]) if place != _ABSENT)
+
+    def piece(self, index: int, inside: int, length: int) -> bytes | None:
+        """Returns bytes of a block, or None where it was never written."""
+        if not self._table:
+            return self._file(index * self.cluster + inside, length)
+        place = self._table[index]
+        if place == _ABSENT:
+            return None
+        return self._stored(place * _SECTOR + self._bitmap + inside, length)

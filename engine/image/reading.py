@@ -1,0 +1,196 @@
+"""What all readers of file systems share: a window on a disk, and what they report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
+
+from engine.image.container.disk import BadImage, Disk
+
+_ENTRIES_COST = 32
+_FEW = 4
+"""Extents that fit into an inode: a file with more has a map of its own."""
+_MAX_BLOCKS = 1 << 22
+"""Blocks of all directories; a sound tree of a million directories has a quarter of them."""
+
+
+class BadFilesystem(BadImage):
+    """A structure of a file system is damaged; the message says which and where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a disk, as its own range of bytes.
+
+    Attributes:
+        disk: The disk.
+        start: First byte.
+        size: Bytes in the part.
+    """
+
+    disk: Disk
+    start: int
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Returns bytes of the part.
+
+        Raises:
+            BadImage: The range does not lie in it.
+        """
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise BadImage(f"bytes {offset} to {offset + length} of a part of {self.size} bytes")
+        return self.disk.read(self.start + offset, length)
+
+    def read_entries(self, offset: int, length: int) -> bytes:
+        """Returns bytes of a directory, whose many small entries take longer than their bytes.
+
+        Raises:
+            BadImage: The range does not lie in the part, or more was read than may be.
+        """
+        self.disk.spend(_ENTRIES_COST * length)
+        return self.read(offset, length)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A file, directory or other inode of a file system, as it was found.
+
+    Attributes:
+        path: Without leading slash; b"" is the root.
+        mode: Type and permission bits as in st_mode.
+        inode: Its number, or the first cluster in FAT.
+        xattrs: Full names and values.
+        extents: Pieces of its data as (offset in the file, offset in the window, length).
+    """
+
+    path: bytes
+    mode: int
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime_ns: int = 0
+    links: int = 1
+    inode: int = 0
+    target: bytes = b""
+    rdev: int = 0
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    extents: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> bytes:
+        """The last component of the path."""
+        return self.path.rpartition(b"/")[2]
+
+
+class Filesystem(Protocol):
+    """A file system that can be looked into without mounting it.
+
+    Attributes:
+        size: Bytes that it says it has.
+        room: Bytes of these that are there: its files cannot have more, unless they share some.
+    """
+
+    type: str
+    label: str
+    uuid: str
+    size: int
+    room: int
+    block_size: int
+
+    @property
+    def free(self) -> int:
+        """Bytes that files can still take."""
+        ...
+
+    def lookup(self, path: bytes) -> Node | None:
+        """Returns what is at a path (no leading slash), links not followed, or None."""
+        ...
+
+    def children(self, node: Node) -> Iterator[Node]:
+        """Yields what a directory holds, sorted by name, without `.` and `..`."""
+        ...
+
+    def stored_names(self, node: Node) -> Iterator[bytes]:
+        """Yields the names of a directory in the order in which they are stored."""
+        ...
+
+    def blocks_of(self, node: Node) -> Iterator[int]:
+        """Yields where in its window each block of a file or directory begins."""
+        ...
+
+    def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
+        """Yields the data of a regular file: offset, bytes; holes left out."""
+        ...
+
+
+class Entered:
+    """The directories that were gone through: none twice, and no part of one twice."""
+
+    def __init__(self, filesystem: Filesystem) -> None:
+        self._filesystem = filesystem
+        self._inodes: set[int] = set()
+        self._blocks: set[int] = set()
+
+    def __contains__(self, node: Node) -> bool:
+        return node.inode in self._inodes
+
+    def add(self, node: Node) -> None:
+        """Notes that a directory is gone through.
+
+        Raises:
+            BadFilesystem: Part of it was before, or there is too much of it: a small image could
+                be listed without end.
+        """
+        self._inodes.add(node.inode)
+        left = _MAX_BLOCKS - len(self._blocks)
+        blocks = set(islice(self._filesystem.blocks_of(node), left + 1))
+        if len(blocks) > left:
+            raise BadFilesystem(f"the directories have more than {_MAX_BLOCKS} blocks")
+        if not self._blocks.isdisjoint(blocks):
+            raise BadFilesystem(f"{node.path!r} shares a block with another directory")
+        self._blocks |= blocks
+
+
+def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
+    """Yields every node below a directory, each directory before what it holds.
+
+    Damaged trees end: a directory is entered once, whatever number of names leads to it.
+
+    Raises:
+        BadImage: A structure is damaged, or directories share blocks, or files have more pieces
+            than there are blocks: a small image could then be listed without end.
+    """
+    start = top or filesystem.lookup(b"")
+    assert start is not None
+    entered = Entered(filesystem)
+    entered.add(start)
+    fragmented: set[int] = set()
+    room = filesystem.room // filesystem.block_size
+    pending = [filesystem.children(start)]
+    while pending:
+        node = next(pending[-1], None)
+        if node is None:
+            pending.pop()
+            continue
+        if len(node.extents) > _FEW and node.inode not in fragmented:
+            fragmented.add(node.inode)
+            room -= len(node.extents)
+            if room < 0:
+                raise BadFilesystem(f"at {node.path!r} there are more pieces of files than blocks")
+        yield node
+        if node.mode & 0o170000 == 0o040000 and node not in entered:
+            entered.add(node)
+            pending.append(filesystem.children(node))
+
+
+def contents(filesystem: Filesystem, node: Node, limit: int) -> bytes:
+    """Returns a file's bytes, at most `limit` of them; holes are zeros."""
+    result = bytearray(min(node.size, limit))
+    for offset, piece in filesystem.data(node):
+        if offset >= limit:
+            break
+        result[offset : offset + len(piece)] = piece[: len(result) - offset]
+    return bytes(result)

@@ -1,0 +1,1 @@
+"""The programs a build runs, and the one environment they run in."""
