@@ -1,4 +1,4 @@
-"""Where GNU parted 3.5 puts a partition that is asked for in words ("8MiB", "256M", "-1").
+"""Where GNU parted 3.6 puts a partition that is asked for in words ("8MiB", "256M", "-1").
 
 make-disk-image leaves the arithmetic to parted's `mkpart`, whose answers follow from three
 rules: a location in a decimal unit stands for a range as wide as that unit, both ends then snap
@@ -6,7 +6,11 @@ to what is already on the disk, and a solver looks for the nearest MiB-aligned p
 ranges. This module gives the same answers without a disk. It is checked against the real parted
 over random command lines (tests/engine/plan/test_parted_units.py).
 
-Source of the rules: parted 3.5, libparted/unit.c (locations), parted/parted.c (`mkpart`,
+The reference's own environment has parted 3.6, so 3.6 is the rule whatever this machine has. 3.5
+differs in one thing: an end in KiB, or in a binary unit that starts with a small letter other
+than k, is the last sector there and the first one after the partition in 3.6.
+
+Source of the rules: parted 3.5 and 3.6, libparted/unit.c (locations), parted/parted.c (`mkpart`,
 snapping), libparted/cs/constraint.c and natmath.c (the solver).
 """
 
@@ -24,8 +28,14 @@ _CHS_SECTORS = 32  # libparted's geometry for a plain file: 4 heads, 32 sectors
 
 _UNITS = {"s": SECTOR, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "c": 1 << 16}
 _IEC_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_IEC_END = re.compile(r".[kMGTPEZY][iI][bB]$")
+# An end in one of these units is exclusive.
+_IEC_END = {
+    "3.5": re.compile(r".[kMGTPEZY][iI][bB]$"),
+    "3.6": re.compile(r".[kMGTPEZY]iB$", re.IGNORECASE),
+}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+
+Rules = Literal["3.5", "3.6"]
 
 
 class PartedError(Exception):
@@ -99,11 +109,13 @@ class PartedDisk:
 
     Attributes:
         length: Sectors of 512 bytes.
+        rules: The version of parted whose rules hold.
         extents: Inclusive (start, end) of the partitions, in order of number.
     """
 
     length: int
     label: Literal["gpt", "msdos"]
+    rules: Rules = "3.6"
     extents: list[tuple[int, int]] = field(default_factory=list)
 
     def mkpart(self, start: str, end: str) -> tuple[int, int]:
@@ -114,7 +126,7 @@ class PartedDisk:
         """
         first = locate(start, self.length)
         last = locate(end, self.length)
-        if first.sector != last.sector and _IEC_END.search(end.rstrip()):
+        if first.sector != last.sector and _IEC_END[self.rules].search(end.rstrip()):
             last = Location(last.sector - 1, last.low - 1, last.high - 1)
         if last.sector < first.sector:
             count = last.sector - first.sector + 1

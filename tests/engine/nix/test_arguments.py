@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,12 +35,10 @@ from engine.spec.model import (
     Vm,
 )
 from engine.spec.resolve import resolve
+from tests.reference import ARGUMENTS, CASES
+from tests.reference.mktree import make_tree
 from tests.support.nixos import Lab
 
-REFERENCE = Path(__file__).parents[4] / "shared" / "reference"
-CASES: list[dict[str, Any]] = (
-    json.loads((REFERENCE / "sample.json").read_text()) if REFERENCE.is_dir() else []
-)
 BUILT = (
     "legacy+gpt/auto/boot=-/add=64M/tiny", "efi/auto/boot=100M/add=64M/links",
     "hybrid/auto/boot=256M/add=64M/links", "none/auto/boot=-/add=0/empty",
@@ -73,12 +68,8 @@ def round_trip(spec: ImageSpec) -> ImageSpec:
 
 
 def test_it_has_24_arguments_and_they_are_the_references() -> None:
-    text = (REFERENCE / "make-disk-image.nix.txt").read_text()
-    head = re.sub(r"#.*", "", text[text.index("*/") : text.index("}:")])
-    declared = set(re.findall(r"(?:^|[{,])\s*(\w+)\s*(?=\?|,|$)", head, re.MULTILINE))
-
     assert len(NAMES) == 24
-    assert declared - {"pkgs", "lib"} == NAMES
+    assert set(ARGUMENTS) - {"pkgs", "lib"} == NAMES
 
 
 def test_every_argument_has_its_place() -> None:
@@ -321,7 +312,7 @@ def test_the_verbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def tree(base: Path, kind: str, seed: str) -> Path:
     """Makes one of the reference's trees again."""
     folder = base / f"{kind}-{seed}"
-    subprocess.run([sys.executable, REFERENCE / "mktree.py", kind, seed, folder], check=True)
+    make_tree(kind, seed, folder)
     return folder
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,12 +18,10 @@ from engine.problem import errors
 from engine.spec.model import Content, Identity, ImageSpec, Layout, Output, Size
 from engine.spec.resolve import resolve
 from tests.engine.plan.support import directory, file, host, manifest, symlink
+from tests.reference import CASES
+from tests.reference.mktree import make_tree
 
 MakeTree = Callable[[str, str], Scanned]
-REFERENCE = Path(__file__).parents[4] / "shared" / "reference"
-CASES: list[dict[str, Any]] = (
-    json.loads((REFERENCE / "sample.json").read_text()) if REFERENCE.is_dir() else []
-)
 FITS_HERE = {
     # Sparse files and hard links take less from this writer than from the reference's copy.
     "hybrid/auto/boot=100M/add=0/big",
@@ -44,8 +40,8 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> MakeTree:
 
     @cache
     def make(kind: str, seed: str) -> Scanned:
-        folder = base / kind
-        subprocess.run([sys.executable, REFERENCE / "mktree.py", kind, seed, folder], check=True)
+        folder = base / f"{kind}-{seed}"
+        make_tree(kind, seed, folder)
         spec = ImageSpec(contents=(Content(source=str(folder), target="/"),))
         return scan(resolve(spec, base, {})[0])
 
@@ -109,10 +105,6 @@ def test_agrees_where_the_reference_succeeds(case: dict[str, Any], trees: MakeTr
 def test_refuses_where_the_reference_fails(case: dict[str, Any], trees: MakeTree) -> None:
     plan = planned(case, trees(case["tree"], case["tree_seed"]))
     assert bool(errors(plan.problems)) == (case["id"] not in FITS_HERE)
-
-
-def test_there_are_cases() -> None:
-    assert len(CASES) == 76
 
 
 def test_usage_counts_as_find_and_du_do(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from engine.spec.model import ImageSpec
 from engine.spec.resolve import resolve
 from engine.spec.settings import Settings
 from engine.units import GIB, MIB
+from tests.reference import CASES
 
 BASE = Path("/spec")
-SAMPLE = Path(__file__).parents[4] / "shared" / "reference" / "sample.json"
 KEY_OF = {key.argument: key.path for key in KEYS.values() if key.argument}
 
 
@@ -171,9 +170,8 @@ def test_random_identifiers_differ_and_given_ones_stay() -> None:
     assert drawn.seed == identity.seed_for("fixed")
 
 
-@pytest.mark.skipif(not SAMPLE.exists(), reason="the reference's samples are not there")
 def test_what_the_reference_builds_is_not_refused() -> None:
-    for case in json.loads(SAMPLE.read_text()):
+    for case in CASES:
         spec = edit.apply(ImageSpec(), "compat", "make-disk-image")
         try:
             for argument, value in case["args"].items():
