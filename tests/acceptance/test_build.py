@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import Desk
+from tests.support.ext import superblock
 
 EVENTS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "build-started": {"plan": dict},
@@ -114,9 +115,7 @@ def test_the_image_is_the_plan(desk: Desk) -> None:
     by_role = {partition["role"]: partition for partition in plan["partitions"]}
     root = by_role["root"]
     place = f"{image}?offset={root['start'] * 512}"
-    header = dict(
-        re.findall(r"^([A-Z][^:]+):\s+(.*)$", output("dumpe2fs", "-h", place), re.MULTILINE)
-    )
+    header = superblock(image, root["start"] * 512)
     filesystem = root["filesystem"]
     assert header["Filesystem UUID"] == filesystem["uuid"]
     assert header["Filesystem volume name"] == filesystem["label"]

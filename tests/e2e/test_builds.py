@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from engine.events import (
     encode,
 )
 from engine.pipeline.build import build
+from tests.support import ext
 from tests.support.specs import plan_of, write_spec
 
 LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
@@ -67,11 +67,11 @@ async def test_the_image_is_what_the_plan_says(tmp_path: Path, table: str, compa
             (p.start, p.sectors, p.type.upper().removeprefix("0X"), p.guid, p.name)
             for p in plan.partitions
         ]
-    target = f"{image}?offset={plan.offset('root')}"
-    header = output("dumpe2fs", "-h", target)
-    assert f"Filesystem UUID:          {plan.root.uuid.lower()}\n" in header
-    assert f"Block count:              {plan.root.blocks}\n" in header
-    assert f"Free blocks:              {plan.root.free_bytes // 4096}\n" in header
+    target = ext.place(image, plan.offset("root"))
+    header = ext.superblock(image, plan.offset("root"))
+    assert header["Filesystem UUID"] == plan.root.uuid.lower()
+    assert int(header["Block count"]) == plan.root.blocks
+    assert int(header["Free blocks"]) == plan.root.free_bytes // 4096
     assert output("debugfs", "-R", "cat /etc/same", target) == "hello\n"
     assert 'Fast link dest: "motd"' in output("debugfs", "-R", "stat /etc/link", target)
     output("e2fsck", "-fn", target)
@@ -88,8 +88,7 @@ async def test_a_large_file_that_is_not_broken_leaves_more_free_than_planned(
     events = await built(spec, tmp_path / "out")
 
     image = tmp_path / "out" / "demo.img"
-    header = output("dumpe2fs", "-h", f"{image}?offset={plan_of(spec).offset('root')}")
-    free = int(re.findall(r"Free blocks: +(\d+)", header)[0])
+    free = int(ext.superblock(image, plan_of(spec).offset("root"))["Free blocks"])
     assert free > planned
     note = f"read back: the root file system's figures are as planned, {free - planned} more"
     assert any(isinstance(event, Log) and event.text.startswith(note) for event in events)

@@ -100,7 +100,7 @@ async def test_a_tool_that_fails_is_told_and_leaves_nothing(
     [
         ("sfdisk", "head -c 100000 /dev/urandom", "identifiers", "printed no partition table"),
         ("mke2fs", "exit 0", "populate-root", "no ext file system|opening|superblock|magic"),
-        ("dumpe2fs", "echo Filesystem UUID: x", "check-root", "not as planned: .*UUID is x"),
+        ("debugfs", "echo Filesystem UUID: x", "check-root", "not as planned: .*UUID is x"),
         ("mcopy", "cat > /dev/null", "check-esp", "BOOTX64.EFI is missing"),
         ("mkfs.fat", "exit 0", "make-esp", "mlabel exited with status"),
         ("qemu-img", "exit 0", "convert", "output.part"),

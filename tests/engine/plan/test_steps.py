@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from engine.filesystems.ext4.mke2fs import mke2fs_env
 from engine.plan.model import Plan
 from engine.plan.steps import steps
 from tests.engine.plan.support import TABLES, Contents, file, manifest, plan, settings
+from tests.support.ext import superblock
 
 ENVIRONMENT = {**os.environ, **mke2fs_env(1), "LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1"}
 RUN = ("identifiers", "make-root", "make-esp", "check-root")
@@ -37,14 +37,6 @@ def carry_out(made: Plan, image: Path) -> None:
         for command in step.argv if step.id in RUN else ():
             words = [word.replace("$IMAGE", str(image)) for word in command]
             subprocess.run(words, check=True, env=ENVIRONMENT, capture_output=True)
-
-
-def superblock(image: Path, offset: int) -> dict[str, str]:
-    where = f"{image}?offset={offset}" if offset else str(image)
-    told = subprocess.run(
-        ("dumpe2fs", "-h", where), check=True, env=ENVIRONMENT, capture_output=True, text=True
-    )
-    return dict(re.findall(r"^([^:\n]+): +(.*)$", told.stdout, re.MULTILINE))
 
 
 @pytest.mark.parametrize("compat", ["none", "make-disk-image"])

@@ -1,4 +1,4 @@
-"""What the real mke2fs makes, as dumpe2fs tells it."""
+"""What the real mke2fs makes, as e2fsprogs tell it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.filesystems.ext4.geometry import Geometry
 from engine.filesystems.ext4.mke2fs import mke2fs_argv, mke2fs_env
+from tests.support.ext import dumped, place, superblock
 
 UUID = "6fd3c1be-8d3a-4f0e-9e55-1d7a4c2b9a10"
 OFFSET = 1 << 20
@@ -32,15 +33,8 @@ def make(image: Path, layout: Geometry, *, reserved_percent: int = 0) -> None:
 
 
 def header(image: Path, offset: int = OFFSET) -> dict[str, str]:
-    """Returns the fields of `dumpe2fs -h`."""
-    shown = subprocess.run(
-        ["dumpe2fs", "-h", f"{image}?offset={offset}"],
-        env=os.environ | {"LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(re.findall(r"^([^:\n]+):[ \t]+(.*)$", shown.stdout, re.MULTILINE))
+    """Returns the fields of the superblock."""
+    return superblock(image, offset)
 
 
 def free(image: Path) -> tuple[int, int]:
@@ -51,15 +45,9 @@ def free(image: Path) -> tuple[int, int]:
 
 def free_pieces(image: Path) -> list[tuple[int, int]]:
     """Returns the runs of free blocks (first, count)."""
-    shown = subprocess.run(
-        ["dumpe2fs", f"{image}?offset={OFFSET}"],
-        env=os.environ | {"LC_ALL": "C"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    shown = dumped(image, OFFSET, image.with_name("copied out"))
     pieces: list[tuple[int, int]] = []
-    for line in re.findall(r"^  Free blocks: (.+)$", shown.stdout, re.MULTILINE):
+    for line in re.findall(r"^  Free blocks: (.+)$", shown, re.MULTILINE):
         for text in line.split(", "):
             first, _, last = text.partition("-")
             start, count = int(first), int(last or first) - int(first) + 1
@@ -73,6 +61,6 @@ def free_pieces(image: Path) -> list[tuple[int, int]]:
 def check(image: Path) -> None:
     """Asserts that e2fsck finds nothing."""
     checked = subprocess.run(
-        ["e2fsck", "-fn", f"{image}?offset={OFFSET}"], capture_output=True, text=True
+        ["e2fsck", "-fn", place(image, OFFSET)], capture_output=True, text=True
     )
     assert checked.returncode == 0, checked.stdout

@@ -22,6 +22,7 @@ from engine.filesystems.ext4.geometry import (
 )
 from engine.filesystems.ext4.mke2fs import mke2fs_argv, mke2fs_env
 from tests.engine.filesystems.ext4 import dumpe2fs
+from tests.support.ext import inode_size
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -36,16 +37,18 @@ FIELDS = {
     "Inodes per group": "inodes_per_group",
     "Inode blocks per group": "inode_table_blocks",
     "Reserved GDT blocks": "reserved_gdt_blocks",
-    "Total journal blocks": "journal_blocks",
 }
+JOURNAL_INODE = 8
 
 
 def assert_real(image: Path, layout: Geometry, reserved_percent: int) -> None:
-    """Makes the file system and compares every figure that dumpe2fs shows."""
+    """Makes the file system and compares every figure that debugfs shows."""
     dumpe2fs.make(image, layout, reserved_percent=reserved_percent)
     shown = dumpe2fs.header(image)
     real = {ours: int(shown.get(theirs, 0)) for theirs, ours in FIELDS.items()}
     assert real == {ours: getattr(layout, ours) for ours in real}
+    journal = inode_size(image, dumpe2fs.OFFSET, JOURNAL_INODE)
+    assert journal == layout.journal_blocks * layout.block_size
     image.unlink()
 
 

@@ -1,0 +1,72 @@
+"""What e2fsprogs say of an ext file system that lies somewhere in an image.
+
+From 1.47.2 on, dumpe2fs takes no `IMAGE?offset=N`; debugfs and e2fsck of every version do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+_CHUNK = 1 << 20
+_ENVIRONMENT = os.environ | {"LC_ALL": "C"}
+
+
+def place(image: Path | str, offset: int) -> str:
+    """Returns a file system's place as e2fsck and debugfs take it; `offset` is in bytes."""
+    return f"{image}?offset={offset}" if offset else str(image)
+
+
+def stats(image: Path | str, offset: int = 0, *, groups: bool = False) -> str:
+    """Returns the superblock's fields as debugfs prints them, on demand with those of the groups.
+
+    Raises:
+        CalledProcessError: debugfs finds no file system there.
+    """
+    return _debugfs(image, offset, "stats" if groups else "stats -h")
+
+
+def superblock(image: Path | str, offset: int = 0) -> dict[str, str]:
+    """Returns the superblock's fields by name; raises like `stats`."""
+    found = dict(re.findall(r"^([^:\n]+):[ \t]+(.*)$", stats(image, offset), re.MULTILINE))
+    assert found, f"debugfs prints nothing of {place(image, offset)}"
+    return found
+
+
+def inode_size(image: Path, offset: int, number: int) -> int:
+    """Returns the bytes that an inode says it has, whether it is in use or not."""
+    found = re.search(
+        r"^User:.* Size: (\d+)$", _debugfs(image, offset, f"stat <{number}>"), re.MULTILINE
+    )
+    assert found, f"debugfs prints no size of inode {number}"
+    return int(found[1])
+
+
+def dumped(image: Path, offset: int, scratch: Path) -> str:
+    """Returns what dumpe2fs prints of a file system, copied out to `scratch` with its holes."""
+    with image.open("rb") as source, scratch.open("wb") as copy:
+        size = source.seek(0, os.SEEK_END) - offset
+        copy.truncate(size)
+        source.seek(offset)
+        for at in range(0, size, _CHUNK):
+            piece = source.read(min(_CHUNK, size - at))
+            if piece.strip(b"\0"):
+                copy.seek(at)
+                copy.write(piece)
+    shown = subprocess.run(
+        ("dumpe2fs", scratch), env=_ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    scratch.unlink()
+    return shown.stdout
+
+
+def _debugfs(image: Path | str, offset: int, command: str) -> str:
+    return subprocess.run(
+        ("debugfs", "-R", command, place(image, offset)),
+        env=_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
