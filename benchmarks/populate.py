@@ -89,7 +89,7 @@ def populate_child(tree: Path, image: Path, inodes: int) -> None:
     text = f"schema = 1\n[[contents]]\nsource = {json.dumps(str(tree))}\ntarget = '/'\n"
     settings, _ = resolve(loads(text), Path("/"), {})
     begin = time.perf_counter()
-    manifest = scan(settings).root
+    manifest = scan(settings).volumes["root"]
     scanned = time.perf_counter()
     subprocess.run(_mke2fs(image, inodes), check=True)
     populate(image, 0, manifest, epoch=1)

@@ -87,7 +87,7 @@ def main() -> None:
             held.clear()
             rounds.append((seconds(ours), seconds(lambda: find(tree))))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    entries = len(held[0].root)
+    entries = len(held[0].volumes["root"])
     mine, theirs = (min(column) for column in zip(*rounds, strict=True))
     print(f"entries        {entries:>12,}")
     print(f"find -printf   {theirs:>12.3f} s")

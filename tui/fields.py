@@ -18,9 +18,7 @@ _GUID = r"[0-9A-Fa-f-]*"
 
 def has_root(plan: Plan) -> bool:
     """Whether the plan got as far as a root file system."""
-    if plan.filesystem is not None:
-        return True
-    return plan.has("root") and plan.partition("root").filesystem is not None
+    return plan.has_root
 
 
 def _bytes(size: int) -> str:
@@ -46,10 +44,9 @@ def _root_free_echo(settings: Settings, plan: Plan | None) -> str:
 
 
 def _boot_echo(settings: Settings, plan: Plan | None) -> str:
-    if plan is not None and plan.has("esp"):
-        partition = plan.partition("esp")
-        if partition.bytes != settings.boot_bytes:
-            return f"{_bytes(settings.boot_bytes)}; the ESP gets {partition.bytes:,} bytes"
+    partition = None if plan is None else plan.of_role("esp")
+    if partition is not None and partition.bytes != settings.boot_bytes:
+        return f"{_bytes(settings.boot_bytes)}; the ESP gets {partition.bytes:,} bytes"
     return _bytes(settings.boot_bytes)
 
 

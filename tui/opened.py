@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from engine.filesystems.driver import FilesystemPlan
 from engine.inspect.image import Image
 from engine.inspect.report import image_report
 from engine.manifest.manifest import Counts, Manifest
 from engine.plan.model import (
     DiskPlan,
-    FilesystemPlan,
-    PartitionPlan,
     Plan,
-    Role,
     Share,
+    VolumePlan,
 )
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
@@ -73,8 +72,7 @@ def look(image: Image) -> Opened:
             guid=disk["guid"],
             signature=disk["signature"],
         ),
-        partitions=partitions,
-        filesystem=filesystem,
+        volumes=partitions if filesystem is None else (_bare(disk, filesystem),),
         breakdown=tuple(_shares(disk["bytes"], partitions, filesystem)),
         counts=Counts(),
         reference=None,
@@ -92,11 +90,13 @@ def look(image: Image) -> Opened:
     )
 
 
-def _partition(found: dict[str, Any]) -> PartitionPlan:
+def _partition(found: dict[str, Any]) -> VolumePlan:
     inside = found["filesystem"]
-    return PartitionPlan(
+    return VolumePlan(
+        id=str(found["number"]),
         number=found["number"],
-        role=cast("Role", found["role"]),
+        role=found["role"],
+        mount=None,
         start=found["start"],
         sectors=found["sectors"],
         bytes=found["bytes"],
@@ -106,6 +106,14 @@ def _partition(found: dict[str, Any]) -> PartitionPlan:
         flags=tuple(found["flags"]),
         filesystem=None if inside is None else _filesystem(inside),
     )
+
+
+def _bare(disk: dict[str, Any], filesystem: FilesystemPlan) -> VolumePlan:
+    return VolumePlan(
+        id="root", role="root", mount=None, number=0, start=0,
+        sectors=disk["bytes"] // disk["sector_size"], bytes=disk["bytes"], type="", guid=None,
+        name=None, flags=(), filesystem=filesystem,
+    )  # fmt: skip
 
 
 def _filesystem(found: dict[str, Any]) -> FilesystemPlan:
@@ -121,12 +129,11 @@ def _filesystem(found: dict[str, Any]) -> FilesystemPlan:
         data_bytes=0,
         free_bytes=found["free_bytes"],
         free_inodes=found.get("free_inodes", 0),
-        mkfs=(),
     )
 
 
 def _shares(
-    size: int, partitions: tuple[PartitionPlan, ...], filesystem: FilesystemPlan | None
+    size: int, partitions: tuple[VolumePlan, ...], filesystem: FilesystemPlan | None
 ) -> Iterator[Share]:
     """Yields the parts of the disk; what partitions leave over is the table's."""
     inside = [one.filesystem for one in partitions if one.filesystem is not None]

@@ -16,6 +16,7 @@ from typing import TextIO
 from engine.cli import exits
 from engine.cli.narration import Plain as Narration
 from engine.cli.signals import cancellable
+from engine.disk.presets import PRESETS
 from engine.events import AnyEvent
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
@@ -25,11 +26,10 @@ from engine.plan.render import to_text
 from engine.problem import Refused, errors
 from engine.spec.edit import append_content, apply, apply_fix, remove_content
 from engine.spec.formats import FORMATS
-from engine.spec.layouts import LAYOUTS
 from engine.spec.loaders import LOADERS
 from engine.spec.model import Content, ImageSpec
-from engine.spec.presets import PRESETS
 from engine.spec.resolve import resolve
+from engine.spec.starters import STARTERS
 from tui.document import Document, open_document
 from tui.fields import FIELDS, OUTDIR
 from tui.text import visible
@@ -75,13 +75,13 @@ class End(Exception):
 
 
 def _layouts(_spec: ImageSpec) -> Sequence[Choice]:
-    return [Choice(item.key, item.title, item.summary) for item in LAYOUTS.values()]
+    return [Choice(item.key, item.title, item.summary) for item in PRESETS.values()]
 
 
 def _loaders(spec: ImageSpec) -> Sequence[Choice]:
-    table = resolve(spec, Path(), {})[0].table
+    boots = resolve(spec, Path(), {})[0].boots
     return [
-        Choice(item.key, item.title, item.summary) for item in LOADERS.values() if item.fits(table)
+        Choice(item.key, item.title, item.summary) for item in LOADERS.values() if item.fits(boots)
     ]
 
 
@@ -95,7 +95,7 @@ def _field(path: str, wanted: Callable[[ImageSpec], bool] = lambda spec: True) -
 
 
 def _has_esp(spec: ImageSpec) -> bool:
-    return LAYOUTS[resolve(spec, Path(), {})[0].table].has("esp")
+    return resolve(spec, Path(), {})[0].has("esp")
 
 
 QUESTIONS: tuple[Question, ...] = (
@@ -191,9 +191,9 @@ class Interview:
         if self._document is not None:
             self.say(f"Spec: {visible(self._document.name)}")
             return
-        choices = [Choice(key, item.title, item.summary) for key, item in PRESETS.items()]
-        key = self.choose("Preset", choices, choices[0].value, "A preset is a complete design.")
-        self.spec = PRESETS[key].spec
+        choices = [Choice(key, item.title, item.summary) for key, item in STARTERS.items()]
+        key = self.choose("Starter", choices, choices[0].value, "A preset is a complete design.")
+        self.spec = STARTERS[key].spec
 
     def questions(self) -> None:
         """Asks everything that makes sense, back and forth."""

@@ -90,12 +90,12 @@ class Planner:
                 progress=progress,
                 cancelled=cancelled,
                 cache=self._cache,
-                extra={"root": brought.parts},
+                extra=brought.parts,
             )
             # Without its system an image has nothing to boot, which is no second mistake.
             lacking = bool(errors(brought.problems))
             wanted = replace(settings, loader="none") if lacking else settled(settings, brought)
-            installed = install(wanted, contents, self._loader_cache)
+            installed = install(wanted, contents.volumes, self._loader_cache)
             found = Found(scan_key(settings), contents, brought, installed)
             # What is measured for one plan is known for all that follow.
             self.plan(Resolved(settings, ()), found, self.base)
@@ -104,7 +104,7 @@ class Planner:
     def is_quick(self, resolved: Resolved, found: Found) -> bool:
         """Whether `plan` answers within a frame and so may run where the keys are read."""
         measured = found.key == scan_key(resolved.settings)
-        return measured or len(found.contents.root) < HEAVY_ENTRIES
+        return measured or sum(map(len, found.contents.volumes.values())) < HEAVY_ENTRIES
 
     def plan(self, resolved: Resolved, found: Found, outdir: Path) -> Plan:
         """Makes the plan that is shown and built.
@@ -115,10 +115,10 @@ class Planner:
         # What is overwritten is shown in Review and asked before the build, not refused here.
         host = probe(resolved.settings, outdir, force=True)
         if found.key != scan_key(resolved.settings):
-            return make_plan(resolved.settings, found.contents, host, resolved.problems)
+            return make_plan(resolved.settings, found.contents.volumes, host, resolved.problems)
         settings = settled(resolved.settings, found.brought)
         problems = (*resolved.problems, *found.brought.problems)
-        return make_plan(settings, found.installed, host, problems, found.installed.boot)
+        return make_plan(settings, found.installed.volumes, host, problems, found.installed.boot)
 
     def differences(self, spec: ImageSpec, plan: Plan, found: Found) -> tuple[str, ...]:
         """Returns what the other set of rules would do otherwise."""

@@ -17,7 +17,6 @@ from engine.manifest.lookup import LeadsNowhere, read, resolve
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import file_of
 from engine.problem import Fix, Problem, errors
-from engine.spec.layouts import LAYOUTS
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 
@@ -62,17 +61,17 @@ class BootAssets:
 
 def is_own(settings: Settings) -> bool:
     """Whether a loader of this tool's own is to be installed, and has a place for it."""
-    return settings.loader in _OWN_LOADERS and LOADERS[settings.loader].fits(settings.table)
+    return settings.loader in _OWN_LOADERS and LOADERS[settings.loader].fits(settings.boots)
 
 
 def boots_by_bios(settings: Settings) -> bool:
     """Whether this tool writes BIOS boot code: wherever the layout promises to start that way."""
-    return is_own(settings) and "bios" in LAYOUTS[settings.table].boots
+    return is_own(settings) and "bios" in settings.boots
 
 
 def boots_by_uefi(settings: Settings) -> bool:
     """Whether this tool fills the ESP with a loader."""
-    return is_own(settings) and "uefi" in LAYOUTS[settings.table].boots
+    return is_own(settings) and "uefi" in settings.boots
 
 
 def assemble(settings: Settings, root: Manifest) -> BootAssets:
@@ -189,7 +188,7 @@ def _error(code: str, path: str, message: str, hint: str, fix: Fix | None = None
 def _parts(settings: Settings, architecture: Architecture) -> LoaderParts:
     uefi = boots_by_uefi(settings)
     return gather(
-        architecture, grub.ROOT_PARTITION[settings.table],
+        architecture, grub.partition_name(settings.scheme, settings.root_number),
         want_systemd_boot=uefi and settings.loader == "systemd-boot",
         want_stub=uefi and settings.loader == "uki",
         want_grub_efi=uefi and settings.loader == "grub",
@@ -242,7 +241,7 @@ def _machine_id(
     present = regular(root, _MACHINE_ID)
     if present is None or not present.size or _pinned_machine_id(settings):
         return [], []
-    if settings.compat == "make-disk-image":
+    if settings.rules.reference:
         return [present.path], []
     mode = present.mode & 0o7777
     return [], [file_of(present.path, _UNINITIALIZED, mtime_ns=mtime_ns, mode=mode)]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.boot.menu import MenuEntry
+from engine.disk.volume import Scheme
 
 SECTOR = 512
 CONFIG_PATH = b"boot/grub/grub.cfg"
@@ -55,9 +56,13 @@ class BootCode:
         return -(-len(self.core) // SECTOR)
 
 
-# The root is the last partition of every layout. Named by its place on the disk that GRUB was
-# started from, it is found whatever other disks are there, and core.img is the same for all images.
-ROOT_PARTITION = {"legacy": "msdos1", "legacy+gpt": "gpt2", "efi": "gpt2", "hybrid": "gpt3"}
+def partition_name(scheme: Scheme, number: int) -> str:
+    """Returns what GRUB calls a partition of the disk that it was started from ("gpt2").
+
+    Named by its place on that disk, the root is found whatever other disks are there, and core.img
+    is the same for all images of a layout.
+    """
+    return f"{'gpt' if scheme == 'gpt' else 'msdos'}{number}"
 
 
 def mkimage_argv(tool: str, target: str, partition: str, output: str) -> tuple[str, ...]:

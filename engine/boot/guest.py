@@ -27,7 +27,6 @@ from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
 from engine.manifest.manifest import Manifest
 from engine.problem import Problem
-from engine.spec.layouts import LAYOUTS
 from engine.spec.settings import Settings
 
 READY = "diskwright guest ready"
@@ -102,8 +101,7 @@ class Found:
 
 def is_wanted(settings: Settings) -> bool:
     """Whether the system's own installer needs a disk: it starts by BIOS, so there is no ESP."""
-    layout = LAYOUTS[settings.table]
-    return settings.loader == "nixos" and "bios" in layout.boots and not layout.has("esp")
+    return settings.loader == "nixos" and "bios" in settings.boots and not settings.has("esp")
 
 
 def find(settings: Settings, root: Manifest) -> Found:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from engine.boot.assemble import BootAssets, assemble
 from engine.boot.overlay import overlay
@@ -16,20 +15,11 @@ from engine.spec.settings import Settings
 
 # The one file of ours on the ESP that contents may bring themselves: it is configuration.
 _CONFIGURABLE = b"LOADER/LOADER.CONF"
+_NOTHING = Manifest(())
 
 
-class Scanned(Protocol):
-    """What the scan found: the contents of each file system."""
-
-    @property
-    def root(self) -> Manifest:
-        """Contents of the root file system."""
-        ...
-
-    @property
-    def esp(self) -> Manifest:
-        """Contents of the EFI system partition."""
-        ...
+Contents = Mapping[str, Manifest]
+"""What goes into each volume, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +27,11 @@ class Installed:
     """The entries of an image, its loader's included.
 
     Attributes:
-        root: The root file system.
-        esp: The EFI system partition.
+        volumes: By id of the volume.
         boot: What the loader brought.
     """
 
-    root: Manifest
-    esp: Manifest
+    volumes: Contents
     boot: BootAssets
 
 
@@ -51,36 +39,37 @@ class LoaderCache:
     """The last answer of `install`, so that planning again costs nothing while it holds."""
 
     def __init__(self) -> None:
-        self._known: tuple[Settings, Scanned, Installed] | None = None
+        self._known: tuple[Settings, Contents, Installed] | None = None
 
-    def get(self, key: Settings, scanned: Scanned) -> Installed | None:
+    def get(self, key: Settings, contents: Contents) -> Installed | None:
         """Returns the answer for these settings and these very manifests, if it was the last."""
         if self._known is None:
             return None
         known, before, answer = self._known
-        same = known == key and before.root is scanned.root and before.esp is scanned.esp
+        same = known == key and before.keys() == contents.keys()
+        same = same and all(before[name] is contents[name] for name in before)
         return answer if same else None
 
-    def put(self, key: Settings, scanned: Scanned, answer: Installed) -> None:
+    def put(self, key: Settings, contents: Contents, answer: Installed) -> None:
         """Keeps an answer."""
-        self._known = key, scanned, answer
+        self._known = key, contents, answer
 
 
-def install(settings: Settings, scanned: Scanned, cache: LoaderCache | None = None) -> Installed:
+def install(settings: Settings, contents: Contents, cache: LoaderCache | None = None) -> Installed:
     """Adds the loader to what was scanned. Writes nothing; see `engine.boot.assemble`.
 
     Args:
         settings: The spec, resolved.
-        scanned: The contents.
+        contents: What was scanned, by id of the volume.
         cache: Kept from one call to the next of a session.
     """
     key = _relevant(settings)
-    known = cache.get(key, scanned) if cache is not None else None
+    known = cache.get(key, contents) if cache is not None else None
     if known is None:
-        known = _install(settings, scanned)
+        known = _install(settings, contents)
         # What is missing on this machine may be installed by the time it is asked again.
         if cache is not None and not known.boot.missing:
-            cache.put(key, scanned, known)
+            cache.put(key, contents, known)
     return known
 
 
@@ -95,16 +84,18 @@ def _relevant(settings: Settings) -> Settings:
     )  # fmt: skip
 
 
-def _install(settings: Settings, scanned: Scanned) -> Installed:
-    assets = assemble(settings, scanned.root)
-    files, problems = _onto_esp(scanned.esp, assets.esp_files)
-    if problems:
-        assets = replace(assets, problems=(*assets.problems, *problems))
-    return Installed(
-        overlay(scanned.root, assets.root_files, assets.root_removed),
-        overlay(scanned.esp, files),
-        assets,
-    )
+def _install(settings: Settings, contents: Contents) -> Installed:
+    root, esp = settings.of_role("root"), settings.of_role("esp")
+    assets = assemble(settings, contents[root.id] if root is not None else _NOTHING)
+    changed = dict(contents)
+    if root is not None:
+        changed[root.id] = overlay(contents[root.id], assets.root_files, assets.root_removed)
+    if esp is not None:
+        files, problems = _onto_esp(contents[esp.id], assets.esp_files)
+        changed[esp.id] = overlay(contents[esp.id], files)
+        if problems:
+            assets = replace(assets, problems=(*assets.problems, *problems))
+    return Installed(changed, assets)
 
 
 def _onto_esp(esp: Manifest, files: Iterable[Entry]) -> tuple[list[Entry], list[Problem]]:

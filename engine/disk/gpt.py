@@ -6,7 +6,8 @@ array of 128 entries of 128 bytes; the same array and a header once more at the 
 
 from __future__ import annotations
 
-_ARRAY_BYTES = 128 * 128
+ENTRIES = 128
+_ARRAY_BYTES = ENTRIES * 128
 
 SECTOR_SIZES = (512, 4096)
 BACKUP_SECTORS = {size: _ARRAY_BYTES // size + 1 for size in SECTOR_SIZES}

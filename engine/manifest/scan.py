@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from engine.manifest import owners
 from engine.manifest.entry import Entry, Source
@@ -22,6 +21,7 @@ from engine.manifest.patterns import excluder, glob, is_glob
 from engine.manifest.progress import IsCancelled, OnProgress, ScanCancelled, Ticker
 from engine.manifest.quiet import without_collection
 from engine.manifest.unpack import unpack
+from engine.manifest.volumes import mount_points, mounts, split
 from engine.manifest.walk import Rules, Walk
 from engine.problem import Problem
 from engine.spec.modes import parse_mode
@@ -31,8 +31,6 @@ __all__ = ["ContentCount", "ScanCache", "ScanCancelled", "Scanned", "scan"]
 
 _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 _SECOND_NS = 1_000_000_000
-
-Partition = Literal["root", "esp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +46,17 @@ class Scanned:
     """The entries of an image.
 
     Attributes:
-        root: The root file system.
-        esp: What contents put into the EFI system partition.
+        volumes: By id of the volume.
         counts: By index of the content entry.
     """
 
-    root: Manifest
-    esp: Manifest
+    volumes: Mapping[str, Manifest]
     counts: Mapping[int, ContentCount]
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is wrong with the sources, of both file systems."""
-        return (*self.root.problems, *self.esp.problems)
+        """What is wrong with the sources, of all volumes."""
+        return tuple(one for manifest in self.volumes.values() for one in manifest.problems)
 
 
 class ScanCache:
@@ -71,7 +67,7 @@ class ScanCache:
 
     def __init__(self) -> None:
         self._parts: dict[Hashable, tuple[Part, ContentCount]] = {}
-        self._manifests: dict[Partition, tuple[Hashable, Manifest]] = {}
+        self._manifests: dict[str, tuple[Hashable, Manifest]] = {}
 
     def forget(self) -> None:
         """Has everything walked again, because the sources may have changed."""
@@ -85,7 +81,7 @@ def scan(
     progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
     cache: ScanCache | None = None,
-    extra: Mapping[Partition, Sequence[Part]] | None = None,
+    extra: Sequence[Part] = (),
 ) -> Scanned:
     """Scans all contents.
 
@@ -95,7 +91,8 @@ def scan(
         cancelled: Asked as often whether to stop.
         cache: Walks of earlier scans; contents that are unchanged are not walked again, and a
             file system of which nothing changed has the same Manifest object.
-        extra: What is not in the contents but goes through the same merge (a Nix closure).
+        extra: What is not in the contents but goes through the same merge, by mount point (a Nix
+            closure).
 
     Raises:
         ScanCancelled: `cancelled` said so.
@@ -103,8 +100,9 @@ def scan(
     cache = cache if cache is not None else ScanCache()
     ticker = Ticker(progress, cancelled)
     counts: dict[int, ContentCount] = {}
-    parts: dict[Partition, list[Part]] = {"root": [], "esp": []}
-    keys: dict[Partition, list[Hashable]] = {"root": [], "esp": []}
+    at = mounts([(one.mount, one.id) for one in settings.volumes if one.mount])
+    parts: dict[str, list[Part]] = {volume.id: [] for volume in settings.volumes}
+    keys: dict[str, list[Hashable]] = {volume.id: [] for volume in settings.volumes}
     fresh: dict[Hashable, tuple[Part, ContentCount]] = {}
     with without_collection():
         for content in settings.contents:
@@ -112,20 +110,29 @@ def scan(
             part, count = cache._parts.get(key) or _scan_content(settings, content, ticker)
             fresh[key] = part, count
             counts[content.index] = count
-            parts[content.partition].append(replace(part, where=f"contents[{content.index}]"))
-            keys[content.partition].append((content.index, key))
+            part = replace(part, where=f"contents[{content.index}]")
+            found = {content.volume: part} if content.volume else split(part, at)
+            for volume, share in found.items():
+                parts.setdefault(volume, []).append(share)
+                keys.setdefault(volume, []).append((content.index, key))
+        for part in extra:
+            for volume, share in split(part, at).items():
+                parts.setdefault(volume, []).append(share)
+                keys.setdefault(volume, []).append(id(part))
+        for volume, share in mount_points(at, settings.source_date_epoch * _SECOND_NS).items():
+            parts.setdefault(volume, []).append(share)
         manifests = {}
-        for partition in ("root", "esp"):
-            more = (extra or {}).get(partition, ())
-            state = (*keys[partition], *(id(part) for part in more), settings.source_date_epoch)
-            known = cache._manifests.get(partition)
+        points = tuple(sorted(at.items()))
+        for volume in parts:
+            state = (*keys[volume], points, settings.source_date_epoch)
+            known = cache._manifests.get(volume)
             if known is None or known[0] != state:
-                known = state, _manifest(settings, [*parts[partition], *more])
-                cache._manifests[partition] = known
-            manifests[partition] = known[1]
+                known = state, _manifest(settings, parts[volume])
+                cache._manifests[volume] = known
+            manifests[volume] = known[1]
     cache._parts = fresh
     ticker.report()
-    return Scanned(manifests["root"], manifests["esp"], counts)
+    return Scanned(manifests, counts)
 
 
 def _key(settings: Settings, content: ContentSettings) -> Hashable:
@@ -180,7 +187,7 @@ def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> 
     mode = None
     if content.mode:
         try:
-            mode = parse_mode(content.mode, literal=settings.compat == "make-disk-image")
+            mode = parse_mode(content.mode, literal=settings.rules.reference)
         except ValueError as error:
             findings.add("bad-mode", str(error), "correct the mode", key="mode")
     newest = _newest_ns(settings)
@@ -243,7 +250,7 @@ def _walk_glob(pattern: bytes, target: bytes, walk: Walk) -> None:
 
 def _manifest(settings: Settings, parts: Sequence[Part]) -> Manifest:
     """Merges the parts and gives owners their numbers."""
-    compat = settings.compat == "make-disk-image"
+    compat = settings.rules.reference
     merged = merge(parts, epoch_ns=settings.source_date_epoch * _SECOND_NS, compat=compat)
     problems = list(merged.problems)
     entries = merged.entries

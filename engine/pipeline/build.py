@@ -139,7 +139,7 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
                 proofs=proofs, inputs=inputs, loader_files=loader_files,
             )  # fmt: skip
             with _narrated(work, emit):
-                await STEPS[step.id](work)
+                await STEPS[step.verb](work)
     except asyncio.CancelledError:
         emit(BuildFinished(status="cancelled", seconds=emit.elapsed, step=current))
         raise

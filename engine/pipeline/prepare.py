@@ -41,12 +41,12 @@ def prepare(
     settings, problems = resolve(spec, base, os.environ)
     brought = gather(settings, os.environ)
     settings = settled(settings, brought)
-    contents = scan(settings, progress=progress, cancelled=cancelled, extra={"root": brought.parts})
+    contents = scan(settings, progress=progress, cancelled=cancelled, extra=brought.parts)
     # Without its system an image has nothing to boot, which is no second mistake.
     lacking = bool(errors(brought.problems))
-    scanned = install(replace(settings, loader="none") if lacking else settings, contents)
+    scanned = install(replace(settings, loader="none") if lacking else settings, contents.volumes)
     host = probe(settings, outdir, force=force)
-    plan = make_plan(settings, scanned, host, (*problems, *brought.problems), scanned.boot)
+    plan = make_plan(settings, scanned.volumes, host, (*problems, *brought.problems), scanned.boot)
     if file is None:
         return plan
     located = tuple(

@@ -19,8 +19,8 @@ _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _SUFFIX = ".diskwright-part"
 RECORD = "build.jsonl"
 
-IMAGE, ESP, OUTPUT = "image.part", "esp.part", "output.part"
-"""In the hidden folder: the raw image in the making, a copy of the ESP, the converted image."""
+IMAGE, VOLUME, OUTPUT = "image.part", "volume.part", "output.part"
+"""In the hidden folder: the raw image in the making, a copy of a volume, the converted image."""
 
 ROOT = "root.part"
 """In the hidden folder: the root that a NixOS system's installer runs in."""

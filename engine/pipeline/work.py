@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from engine.boot.overlay import overlay
 from engine.events import Artifact, Emit, Log, Progress
+from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.entry import Entry
+from engine.manifest.manifest import Manifest
 from engine.pipeline import staging
 from engine.pipeline.proof import Verdict
 from engine.pipeline.staging import Staging
 from engine.plan import nixos, steps
-from engine.plan.model import Plan, StepPlan
+from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.inputs import Inputs
 from engine.tools import runner
 from engine.tools.environment import tool_environment
@@ -33,7 +36,7 @@ _PLACES = {
     nixos.KERNEL: staging.GUEST_KERNEL,
     nixos.INITRD: staging.GUEST_INITRD,
     nixos.STATUS: staging.GUEST_STATUS,
-    steps.ESP: staging.ESP,
+    steps.VOLUME: staging.VOLUME,
     steps.OUTPUT: staging.OUTPUT,
 }
 
@@ -65,6 +68,29 @@ class Work:
     def image(self) -> Path:
         """The raw image in the making."""
         return self.staging.image
+
+    @property
+    def volume(self) -> VolumePlan:
+        """The volume that the step is about."""
+        return self.plan.volume(self.step.volume)
+
+    @property
+    def filesystem(self) -> FilesystemPlan:
+        """The file system of that volume."""
+        filesystem = self.volume.filesystem
+        assert filesystem is not None
+        return filesystem
+
+    @property
+    def offset(self) -> int:
+        """The byte of the image at which that volume begins."""
+        return self.plan.offset(self.step.volume)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What goes into that volume: what was planned, and what the system's installer made."""
+        planned = self.filesystem.manifest
+        return overlay(planned, self.loader_files) if self.volume.role == "esp" else planned
 
     def cancelled(self) -> bool:
         """Whether work in a thread should end at once."""

@@ -9,9 +9,8 @@ from engine.boot.architecture import X86_64
 from engine.boot.assemble import BootAssets, is_own
 from engine.boot.firmware import PACKAGES, Firmware
 from engine.plan.host import Host
-from engine.plan.model import BootPlan, DiskPlan, PartitionPlan, Plan
+from engine.plan.model import BootPlan, DiskPlan, Plan, VolumePlan
 from engine.problem import Problem
-from engine.spec.layouts import LAYOUTS
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 from engine.tools.table import packages_hint
@@ -20,7 +19,7 @@ from engine.tools.table import packages_hint
 def plan(
     settings: Settings,
     disk: DiskPlan,
-    partitions: Sequence[PartitionPlan],
+    volumes: Sequence[VolumePlan],
     assets: BootAssets,
     uefi: Firmware | None,
 ) -> BootPlan:
@@ -29,17 +28,17 @@ def plan(
     Args:
         settings: What is wanted.
         disk: The disk, of 512-byte sectors where there is boot code.
-        partitions: With their places.
+        volumes: With their places.
         assets: What the loader brought.
         uefi: Firmware of this machine, if there is any.
     """
-    promised = LAYOUTS[settings.table].boots
+    promised = settings.boots
     return BootPlan(
         loader=settings.loader,
         menu=assets.menu,
         firmware=promised if is_own(settings) else (),
         proofs=promised if settings.prove else (),
-        code=_placed(disk, partitions, assets) if assets.core else None,
+        code=_placed(disk, volumes, assets) if assets.core else None,
         efi_entries=assets.efi_entries,
         uefi=uefi,
         guest=assets.guest,
@@ -47,15 +46,15 @@ def plan(
 
 
 def _placed(
-    disk: DiskPlan, partitions: Sequence[PartitionPlan], assets: BootAssets
+    disk: DiskPlan, volumes: Sequence[VolumePlan], assets: BootAssets
 ) -> grub.BootCode | None:
     """Places core.img: in the BIOS boot partition, else in the gap behind an MBR."""
-    if not partitions:
+    if not volumes:
         return None
-    for partition in partitions:
-        if partition.role == "bios-boot":
-            return grub.place(assets.boot, assets.core, partition.start, partition.sectors)
-    first = min(partition.start for partition in partitions)
+    for volume in volumes:
+        if volume.role == "bios-boot":
+            return grub.place(assets.boot, assets.core, volume.start, volume.sectors)
+    first = min(volume.start for volume in volumes)
     return grub.place(assets.boot, assets.core, 1, first - 1) if disk.table == "mbr" else None
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
-from engine.filesystems.ext4.solve import taken_blocks
-from engine.filesystems.fat import measure as fat_measure
-from engine.plan.model import DiskPlan, FilesystemPlan, PartitionPlan, Share
+from engine.plan.model import DiskPlan, Share, VolumePlan
 
 LABELS = {
     "table": "Partition table",
@@ -31,39 +29,39 @@ LABELS = {
 """Every part there can be, in the order in which they are shown."""
 
 
-def breakdown(
-    disk: DiskPlan, partitions: Sequence[PartitionPlan], filesystem: FilesystemPlan | None
-) -> tuple[Share, ...]:
-    """Returns the parts that are not empty, in the order of `LABELS`."""
+_OF_ESP = {"metadata": "esp-metadata", "contents": "esp-contents", "free": "esp-free"}
+"""Parts of the ESP that are told apart from the root's."""
+
+
+def breakdown(disk: DiskPlan, volumes: Sequence[VolumePlan]) -> tuple[Share, ...]:
+    """Returns the parts that are not empty: those of `LABELS` in order, then volume by volume.
+
+    The root's parts and the disk's own have plain keys, those of the ESP their own, and those of
+    every other volume its id in front.
+    """
     sums = dict.fromkeys(LABELS, 0)
-    for key, size in _parts(disk, partitions, filesystem):
-        sums[key] += size
-    return tuple(Share(key, LABELS[key], size) for key, size in sums.items() if size)
+    labels = dict(LABELS)
+    for key, label, size in _parts(disk, volumes):
+        labels.setdefault(key, label)
+        sums[key] = sums.get(key, 0) + size
+    return tuple(Share(key, labels[key], size) for key, size in sums.items() if size)
 
 
-def _parts(
-    disk: DiskPlan, partitions: Sequence[PartitionPlan], filesystem: FilesystemPlan | None
-) -> Iterator[tuple[str, int]]:
-    if not partitions:
-        if filesystem is None:
-            yield "unformatted", disk.bytes
-        else:
-            yield from _contained(disk.bytes, filesystem)
+def _parts(disk: DiskPlan, volumes: Sequence[VolumePlan]) -> Iterator[tuple[str, str, int]]:
+    """Yields keys, labels and bytes."""
+    if not volumes:
+        yield "unformatted", "", disk.bytes
         return
     front, back = _table_bytes(disk)
     at = front
-    yield "table", front + back
-    for index, partition in enumerate(sorted(partitions, key=lambda one: one.start)):
-        start = partition.start * disk.sector_size
-        yield "alignment" if index else "boot-gap", start - at
-        if partition.role == "bios-boot":
-            yield "bios-boot", partition.bytes
-        elif partition.filesystem is None:
-            yield "unformatted", partition.bytes
-        else:
-            yield from _contained(partition.bytes, partition.filesystem)
-        at = start + partition.bytes
-    yield "tail", disk.bytes - back - at
+    yield "table", "", front + back
+    main = next((volume.id for volume in volumes if volume.role == "root"), None)
+    for index, volume in enumerate(sorted(volumes, key=lambda one: one.start)):
+        start = volume.start * disk.sector_size
+        yield ("alignment" if index else "boot-gap"), "", start - at
+        yield from _inside(volume, plain=volume.id == main)
+        at = start + volume.bytes
+    yield "tail", "", disk.bytes - back - at
 
 
 def _table_bytes(disk: DiskPlan) -> tuple[int, int]:
@@ -74,49 +72,24 @@ def _table_bytes(disk: DiskPlan) -> tuple[int, int]:
     return disk.sector_size if disk.table == "mbr" else 0, 0
 
 
-def _contained(size: int, filesystem: FilesystemPlan) -> Iterator[tuple[str, int]]:
-    """Yields the parts of a partition with a file system.
-
-    What does not fit is cut off, so that the sum holds for a plan with errors, too.
-    """
-    left = size
-    parts = _ext(filesystem) if filesystem.geometry else _fat(filesystem)
-    for key, wanted in parts:
+def _inside(volume: VolumePlan, *, plain: bool) -> Iterator[tuple[str, str, int]]:
+    """Yields the parts of a volume; what does not fit is cut off, so that the sum always holds."""
+    if volume.filesystem is None:
+        yield (volume.role if volume.role in LABELS else "unformatted"), "", volume.bytes
+        return
+    left = volume.bytes
+    for part, wanted in volume.filesystem.parts:
         taken = min(wanted, left)
         left -= taken
-        yield key, taken
-    yield "alignment", left
+        yield *_key(volume, part, plain=plain), taken
+    yield "alignment", "", left
 
 
-def _ext(filesystem: FilesystemPlan) -> Iterator[tuple[str, int]]:
-    layout, taken = filesystem.geometry, filesystem.need
-    assert layout is not None
-    assert taken is not None
-    block = layout.block_size
-    tables = layout.groups * layout.inode_table_blocks
-    journal = layout.journal_blocks + layout.journal_map_blocks
-    # What mke2fs takes beyond its overhead and journal: root directory, lost+found, resize inode.
-    first_files = layout.blocks - layout.free_blocks - layout.overhead_blocks - journal
-    broken = taken_blocks(taken, layout) - taken.blocks
-    maps = taken.extent_blocks + broken + taken.xattr_blocks
-    yield "inode-tables", tables * block
-    yield "journal", journal * block
-    yield "metadata", (layout.overhead_blocks - tables + 1 + maps + taken.symlink_blocks) * block
-    yield "directories", (first_files - 1 + taken.directory_blocks) * block
-    yield "contents", taken.data_bytes
-    yield "rounding", taken.data_blocks * block - taken.data_bytes
-    reserved = min(layout.reserved_blocks * block, filesystem.free_bytes)
-    yield "reserved", reserved
-    yield "free", filesystem.free_bytes - reserved
-
-
-def _fat(filesystem: FilesystemPlan) -> Iterator[tuple[str, int]]:
-    layout = filesystem.fat
-    assert layout is not None
-    taken = fat_measure.measure(filesystem.manifest)
-    clusters = taken.clusters(layout) * layout.cluster_size
-    directories = taken.directory_bytes(layout)
-    yield "esp-metadata", layout.overhead + directories
-    yield "esp-contents", taken.data_bytes
-    yield "rounding", clusters - directories - taken.data_bytes
-    yield "esp-free", filesystem.free_bytes
+def _key(volume: VolumePlan, part: str, *, plain: bool) -> tuple[str, str]:
+    """Returns the key and the label of a part of a volume."""
+    if plain:
+        return part, LABELS[part]
+    if volume.id == "esp":
+        key = _OF_ESP.get(part, part)
+        return key, LABELS[key]
+    return f"{volume.id}-{part}", f"{volume.id}: {LABELS[part].lower()}"

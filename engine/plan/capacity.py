@@ -1,78 +1,84 @@
-"""Whether everything fits where it shall go: problems with the numbers, and the edit that helps."""
+"""Whether everything fits where it is to go: problems with the numbers, and the edit that helps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from engine.disk.parted_units import PartedError
-from engine.filesystems.ext4.format import BLOCK_SIZE
-from engine.filesystems.ext4.geometry import MAX_BLOCKS, GeometryError
-from engine.filesystems.ext4.solve import fits
-from engine.filesystems.fat import geometry as fat
-from engine.filesystems.fat import measure as fat_measure
-from engine.manifest.manifest import Manifest
-from engine.plan import compat, filesystems, placement
-from engine.plan.model import FilesystemPlan, Plan
+from engine.filesystems.driver import DoesNotFit, FilesystemPlan
+from engine.filesystems.fat.driver import granularity, is_true_fat32
+from engine.filesystems.fat.geometry import MIN_CLUSTERS_32
+from engine.filesystems.fat.geometry import smallest as smallest_fat32
+from engine.plan import aligned
+from engine.plan.design import Design, placer, smallest
+from engine.plan.model import VolumePlan
+from engine.plan.wanted import Wanted
 from engine.problem import Fix, Problem, Scalar
-from engine.spec.settings import Settings
-from engine.units import GIB, MIB, TIB, ceil_to, format_exact, human
+from engine.units import MIB, TIB, ceil_to, format_exact, human
 
-_LARGEST_ESP = 4 * GIB
 _LARGEST_DISK = 16 * TIB
-_LARGEST_ROOT = MAX_BLOCKS * BLOCK_SIZE
 
 
-def larger_disk(settings: Settings, manifest: Manifest, disk: int) -> int | None:
+def larger_disk(design: Design, disk: int) -> int | None:
     """Returns the bytes of the smallest disk above one that is too small, in whole MiB.
 
     None where no size of the disk helps (the ESP's size does not work, or nothing is large
     enough).
     """
     try:
-        root = filesystems.smallest_root(settings, manifest)
-    except GeometryError:
+        if design.settings.rules.reference:
+            root = smallest(design.of("root"))
+            return _larger_reference(design, max(root // MIB, disk // MIB + 1))
+        least = {
+            one.volume.id: smallest(one) if one.volume.size is None else one.volume.size
+            for one in design.wanted
+            if one.volume.partitioned
+        }
+    except DoesNotFit:
         return None
-    if settings.compat == "none":
-        return placement.root_start(settings) + root + placement.tail(settings)
-    return _larger_compat(settings, manifest, max(root // MIB, disk // MIB + 1))
+    return aligned.disk_bytes(design.settings.scheme, design.wanted, aligned.Sizes(least, {}))
 
 
-def _larger_compat(settings: Settings, manifest: Manifest, low: int) -> int | None:
+def _larger_reference(design: Design, low: int) -> int | None:
     """Searches upwards from so many MiB; parted's rounding has no simple inverse.
 
     From 512 MiB on, mke2fs makes room for fewer inodes by default, so that a disk that works may
     lie below one that does not.
     """
     high = low
-    while not _holds(settings, manifest, high * MIB):
+    while not _holds(design, high * MIB):
         low, high = high + 1, high * 2
         if high * MIB > _LARGEST_DISK:
             return None
     while low < high:
         middle = (low + high) // 2
-        if _holds(settings, manifest, middle * MIB):
+        if _holds(design, middle * MIB):
             high = middle
         else:
             low = middle + 1
     return low * MIB
 
 
-def _holds(settings: Settings, manifest: Manifest, disk: int) -> bool:
+def _holds(design: Design, disk: int) -> bool:
+    """Whether a disk of so many bytes holds the root's contents."""
+    by = placer(design)
     try:
-        placed = compat.place(settings, disk)
-        size = placed[-1].sectors * 512 if placed else disk
-        layout = filesystems.root_geometry(settings, manifest, size)
-    except (PartedError, GeometryError):
+        places = {place.id: place for place in by.places(disk)}
+        planned = by.fit(design.of("root"), places["root"].sectors * design.sector_size)
+    except (PartedError, DoesNotFit):
         return False
-    return fits(filesystems.need(settings, manifest), layout) is None
+    return planned.shortage is None
 
 
-def grow_disk(settings: Settings, manifest: Manifest, disk: int) -> tuple[str, str, Fix | None]:
+def grow_disk(design: Design, disk: int) -> tuple[str, str, Fix | None]:
     """Returns the key path, the hint and the fix that make the disk large enough."""
-    wanted = larger_disk(settings, manifest, disk)
+    settings = design.settings
+    wanted = larger_disk(design, disk)
     if wanted is not None and wanted <= disk:
         wanted = None
     if settings.disk_bytes is None:
         path = "size.additional"
-        if wanted is None or settings.compat == "none":
+        if wanted is None or not settings.rules.reference:
             return path, "leave something out of the contents", None
         more = settings.additional_bytes + wanted - disk
         text = f"{ceil_to(more, MIB) // MIB}M"
@@ -91,27 +97,39 @@ def _fix(label: str, path: str, value: Scalar) -> Fix:
     return Fix(label, ((path, value),))
 
 
-def root_unmakeable(
-    settings: Settings, manifest: Manifest, disk: int, place: int, why: GeometryError
-) -> Problem:
-    """The root's place, of so many bytes, is too small for any file system, or too large."""
-    if place > _LARGEST_ROOT:
-        return _root_too_large(settings, disk, place)
-    path, hint, fix = grow_disk(settings, manifest, disk)
+def _takes_the_rest(one: Wanted) -> bool:
+    """Whether the size of a volume follows from the disk's, or the disk's from it."""
+    return one.volume.size is None and not one.volume.path
+
+
+def _size_key(one: Wanted) -> str:
+    """Returns the key path of a volume's own size."""
+    return f"{one.volume.path}.size" if one.volume.path else "size.boot"
+
+
+def unmakeable(design: Design, one: Wanted, disk: int, place: int, why: DoesNotFit) -> Problem:
+    """The volume's place, of so many bytes, is too small for any file system, or too large."""
+    volume = one.volume
+    if not _takes_the_rest(one):
+        return _resize(design, one, f"the {volume.purpose.title} cannot be made: {why}")
+    if why.most is not None:
+        return _too_large(design, one, disk, place, why.most)
+    path, hint, fix = grow_disk(design, disk)
     return Problem(
         "root-too-small",
         "error",
         path,
-        f"the root has a place of {sized(place)} on a disk of {sized(disk)}, where no "
-        f"{settings.filesystem} can be made: {why}",
+        f"the {volume.id} has a place of {sized(place)} on a disk of {sized(disk)}, where no "
+        f"{volume.format} can be made: {why}",
         hint,
         fix,
     )
 
 
-def _root_too_large(settings: Settings, disk: int, place: int) -> Problem:
-    """The root's place goes beyond what a file system can count; a smaller disk solves it."""
-    excess = ceil_to(place - _LARGEST_ROOT, MIB)
+def _too_large(design: Design, one: Wanted, disk: int, place: int, most: int) -> Problem:
+    """The place goes beyond what a file system can count; a smaller disk solves it."""
+    settings = design.settings
+    excess = ceil_to(place - most, MIB)
     if settings.disk_bytes is not None:
         path, text = "size.disk", format_exact(disk - excess)
         hint, label = f"a disk of {text} works", f"Shrink the disk to {text}"
@@ -123,116 +141,112 @@ def _root_too_large(settings: Settings, disk: int, place: int) -> Problem:
         "root-too-large",
         "error",
         path,
-        f"the root has a place of {sized(place)} on a disk of {sized(disk)}, and an "
-        f"{settings.filesystem} reaches only {sized(_LARGEST_ROOT)}",
+        f"the {one.volume.id} has a place of {sized(place)} on a disk of {sized(disk)}, and an "
+        f"{one.volume.format} reaches only {sized(most)}",
         hint if solvable else "leave something out of the contents",
         _fix(label, path, text) if solvable else None,
     )
 
 
-def root_full(plan: Plan) -> list[Problem]:
-    """The contents take more blocks or inodes than the root has."""
-    root = root_filesystem(plan)
-    if root is None or root.need is None or root.geometry is None:
-        return []
-    shortage = fits(root.need, root.geometry)
-    if shortage is None:
-        return []
-    path, hint, fix = grow_disk(plan.settings, root.manifest, plan.disk.bytes)
-    if shortage.resource == "blocks":
-        code = "contents-too-large"
-        needed, available = shortage.needed * BLOCK_SIZE, shortage.available * BLOCK_SIZE
-        message = (
-            f"the contents take {sized(needed)} of the root file system, which has "
-            f"{sized(available)} for them: {sized(needed - available)} too little"
-        )
-    else:
-        code = "too-few-inodes"
-        message = (
-            f"the contents take {shortage.needed} inodes, and the root file system has "
-            f"{shortage.available} for them"
-        )
-    return [Problem(code, "error", path, message, hint, fix)]
+def full(design: Design, disk: int, planned: VolumePlan) -> Iterator[Problem]:
+    """Yields why the contents of a volume do not fit, or why its FAT is not a real one."""
+    filesystem = planned.filesystem
+    if filesystem is None:
+        return
+    one = design.of(planned.id)
+    if filesystem.type == "vfat" and not is_true_fat32(filesystem.layout.geometry):
+        yield _too_few_clusters(design, one, filesystem)
+    elif filesystem.shortage is not None:
+        if _takes_the_rest(one):
+            yield _rest_full(design, disk, one, filesystem)
+        else:
+            short = filesystem.shortage
+            yield _resize(
+                design, one,
+                f"the {one.volume.purpose.title}'s contents take {sized(short.needed)}, and "
+                f"it has {sized(short.available)} for them",
+            )  # fmt: skip
 
 
-def root_filesystem(plan: Plan) -> FilesystemPlan | None:
-    """Returns the root file system, where the plan has got that far."""
-    if plan.filesystem is not None:
-        return plan.filesystem
-    return plan.partition("root").filesystem if plan.has("root") else None
-
-
-def esp_unmakeable(settings: Settings, sector_size: int, why: str) -> Problem:
-    """No FAT file system fits the ESP."""
+def _rest_full(design: Design, disk: int, one: Wanted, planned: FilesystemPlan) -> Problem:
+    path, hint, fix = grow_disk(design, disk)
+    short = planned.shortage
+    assert short is not None
+    title = one.volume.purpose.title
+    if short.resource == "bytes":
+        return Problem(
+            "contents-too-large", "error", path,
+            f"the contents take {sized(short.needed)} of the {title}, which has "
+            f"{sized(short.available)} for them: {sized(short.needed - short.available)} too "
+            "little",
+            hint, fix,
+        )  # fmt: skip
     return Problem(
-        "esp-too-small", "error", "size.boot", f"the ESP cannot be made: {why}",
-        f"the smallest that works has {format_exact(fat.smallest(sector_size=sector_size))}",
-        _esp_fix(settings, fat.smallest(sector_size=sector_size)),
+        "too-few-inodes", "error", path,
+        f"the contents take {short.needed} inodes, and the {title} has {short.available} for them",
+        hint, fix,
     )  # fmt: skip
 
 
-def esp_full(plan: Plan) -> list[Problem]:
-    """The ESP is no real FAT32, or its contents do not fit."""
-    if not plan.has("esp"):
-        return []
-    filesystem = plan.partition("esp").filesystem
-    if filesystem is None or filesystem.fat is None:
-        return []
-    settings, layout = plan.settings, filesystem.fat
-    if layout.bits == 32 and layout.clusters < fat.MIN_CLUSTERS_32:
-        wanted = fat.smallest(sector_size=layout.sector_size)
-        return [
-            Problem(
-                "esp-too-few-clusters", "error", "size.boot",
-                f"an ESP of {sized(layout.size)} with sectors of {layout.sector_size} bytes has "
-                f"{layout.clusters} clusters; FAT32 begins at {fat.MIN_CLUSTERS_32}, and firmware "
-                f"takes anything less for FAT16",
-                f"the smallest ESP that works has {format_exact(wanted)}",
-                _esp_fix(settings, wanted),
-            )
-        ]  # fmt: skip
-    needed = fat_measure.measure(filesystem.manifest).clusters(layout)
-    if needed <= layout.clusters:
-        return []
-    wanted_bytes = _smallest_esp(filesystem.manifest, layout)
-    hint = (
-        f"the smallest ESP that works has {format_exact(wanted_bytes)}"
-        if wanted_bytes is not None
-        else "leave something out of the ESP's contents"
-    )
-    return [
-        Problem(
-            "esp-too-small", "error", "size.boot",
-            f"the ESP's contents take {sized(needed * layout.cluster_size)}, and it has "
-            f"{sized(layout.data_bytes)} for them",
-            hint,
-            None if wanted_bytes is None else _esp_fix(settings, wanted_bytes),
+def _resize(design: Design, one: Wanted, message: str) -> Problem:
+    """A volume of its own fixed size is too small; its key says how large it must be."""
+    code = "esp-too-small" if one.volume.role == "esp" else "volume-too-small"
+    title = one.volume.purpose.title
+    try:
+        wanted = smallest(one)
+    except DoesNotFit:
+        return Problem(
+            code, "error", _size_key(one), message, f"leave something out of the {title}'s contents"
         )
-    ]  # fmt: skip
+    text = format_exact(wanted)
+    return Problem(
+        code, "error", _size_key(one), message, f"the smallest {title} that works has {text}",
+        _grow_volume(design, one, text),
+    )  # fmt: skip
 
 
-def _smallest_esp(manifest: Manifest, layout: fat.FatGeometry) -> int | None:
-    """Returns the smallest ESP for given contents, in whole MiB."""
-    need = fat_measure.measure(manifest)
-    low = fat.smallest(sector_size=layout.sector_size) // MIB
-    high = max(_LARGEST_ESP, ceil_to(2 * need.data_bytes, MIB)) // MIB
-    while low < high:
-        middle = (low + high) // 2
-        tried = fat.geometry(middle * MIB, sector_size=layout.sector_size)
-        if need.clusters(tried) <= tried.clusters:
-            high = middle
-        else:
-            low = middle + 1
-    tried = fat.geometry(low * MIB, sector_size=layout.sector_size)
-    return low * MIB if need.clusters(tried) <= tried.clusters else None
-
-
-def _esp_fix(settings: Settings, size: int) -> Fix | None:
-    """Returns the edit to an ESP size; in compat the key says where the ESP ends."""
-    if settings.compat == "make-disk-image":
+def _grow_volume(design: Design, one: Wanted, text: str) -> Fix | None:
+    """Returns the edit to a volume's size; for make-disk-image the key says where the ESP ends."""
+    if design.settings.rules.reference:
         return None
-    text = format_exact(size)
-    return _fix(f"Grow the ESP to {text}", "size.boot", text)
+    return _fix(f"Grow the {one.volume.purpose.title} to {text}", _size_key(one), text)
+
+
+def _too_few_clusters(design: Design, one: Wanted, planned: FilesystemPlan) -> Problem:
+    layout = planned.layout.geometry
+    title = one.volume.purpose.title
+    text = format_exact(smallest_fat32(sector_size=layout.sector_size))
+    code = "esp-too-few-clusters" if one.volume.role == "esp" else "fat-too-few-clusters"
+    return Problem(
+        code, "error", _size_key(one),
+        f"an {title} of {sized(layout.size)} with sectors of {layout.sector_size} bytes has "
+        f"{layout.clusters} clusters; FAT32 begins at {MIN_CLUSTERS_32}, and firmware "
+        f"takes anything less for FAT16",
+        f"the smallest {title} that works has {text}",
+        _grow_volume(design, one, text),
+    )  # fmt: skip
+
+
+def unaligned(design: Design) -> Iterator[Problem]:
+    """Yields volumes whose size is not a whole number of what their format counts in."""
+    for one in design.wanted:
+        size = one.volume.size
+        fat = one.volume.format == "vfat"
+        grain = granularity(design.sector_size) if fat else design.sector_size
+        if size is None or size % grain == 0:
+            continue
+        real = smallest_fat32(sector_size=design.sector_size) if fat else MIB
+        text = format_exact(max(real, ceil_to(size, MIB)))
+        title = one.volume.purpose.title
+        counts = "KiB and sectors" if fat else f"sectors of {design.sector_size} bytes"
+        yield Problem(
+            "esp-unaligned" if one.volume.role == "esp" else "volume-unaligned",
+            "error",
+            _size_key(one),
+            f"an {title} of {size} bytes is no whole number of {counts}",
+            f"{text} is the next size that works",
+            Fix(f"Make the {title} {text}", ((_size_key(one), text),)),
+        )
 
 
 def sized(size: int) -> str:

@@ -11,11 +11,13 @@ from typing import Literal
 from weakref import WeakKeyDictionary
 
 from engine.disk.parted_units import PartedDisk
+from engine.disk.placement import Place
 from engine.disk.roles import BIOS_BOOT_TYPE, ESP_TYPE, LINUX_TYPE
+from engine.disk.volume import Volume
 from engine.manifest.manifest import Manifest
-from engine.plan.model import ReferenceSize, Role
-from engine.plan.placement import Placement, partition_guid
-from engine.spec.settings import Settings, Table
+from engine.plan.model import ReferenceSize, TableEntry
+from engine.spec.settings import Settings
+from engine.spec.volumes import partition_guid
 from engine.units import MIB, ceil_to, numfmt_iec
 
 BLOCK = 4096
@@ -45,7 +47,7 @@ def disk_usage(manifest: Manifest) -> int:
     return _measured[manifest]
 
 
-def reserved_space(table: Table, boot: int) -> int:
+def reserved_space(table: str, boot: int) -> int:
     """Returns the bytes that the reference sets aside for the table and what precedes the root.
 
     Args:
@@ -84,7 +86,7 @@ def reference_size(settings: Settings, manifest: Manifest) -> ReferenceSize:
 class _Mkpart:
     """One `mkpart` of the reference; `BOOT` stands for its `bootSize`."""
 
-    role: Role
+    role: str
     type: str
     start: str
     end: str
@@ -104,7 +106,7 @@ _ROOT_AFTER_BOOT = _Mkpart(
     role="root", type=LINUX_TYPE, name="primary", guid=_ROOT_GUID, start=_BOOT, end="-1"
 )
 
-_LINES: dict[Table, tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]] = {
+_LINES: dict[str, tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]] = {
     "legacy": ("msdos", (_Mkpart(role="root", type="0x83", start="1MiB", end="-1"),)),
     "legacy+gpt": (
         "gpt",
@@ -149,14 +151,14 @@ _LINES: dict[Table, tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]] = {
 }
 
 
-def place(settings: Settings, disk_bytes: int) -> tuple[Placement, ...]:
-    """Returns the partitions that the reference's parted and sgdisk lines make, by number.
+def place(settings: Settings, disk_bytes: int) -> tuple[Place, ...]:
+    """Returns the partitions that the reference's parted lines make, by number.
 
     Raises:
         PartedError: parted would refuse one of them.
     """
     if settings.table == "none":
-        return ()
+        return (Place("root", 0, 0, disk_bytes // 512),)
     label, lines = _LINES[settings.table]
     disk = PartedDisk(disk_bytes // 512, label)
     placed = []
@@ -164,25 +166,22 @@ def place(settings: Settings, disk_bytes: int) -> tuple[Placement, ...]:
         first, last = disk.mkpart(
             *(settings.boot_text if word == _BOOT else word for word in (line.start, line.end))
         )
-        placed.append(
-            Placement(
-                number=number,
-                role=line.role,
-                start=first,
-                sectors=last - first + 1,
-                type=line.type,
-                name=line.name,
-                flags=line.flags,
-                guid=_guid(line, settings),
-            )
-        )
+        placed.append(Place(line.role, number, first, last - first + 1))
     return tuple(placed)
 
 
-def _guid(line: _Mkpart, settings: Settings) -> str | None:
-    """Returns a partition's GUID; without `deterministic` the reference's is random, ours not."""
-    if line.guid is None:
-        return None
-    if not settings.deterministic:
-        return partition_guid(line.role, settings)
-    return settings.root_partition_guid if line.guid == _ROOT_GUID else line.guid
+def entry(settings: Settings, volume: Volume) -> TableEntry:
+    """Returns what the table says of a volume, as the reference's parted and sgdisk lines have it.
+
+    Without `deterministic` the reference's GUIDs are random; here they then derive from the seed.
+    """
+    if settings.table == "none":
+        return TableEntry()
+    _, lines = _LINES[settings.table]
+    line = next(line for line in lines if line.role == volume.role)
+    guid = line.guid
+    if guid is not None and not settings.deterministic:
+        guid = partition_guid(settings, volume.id)
+    elif guid == _ROOT_GUID:
+        guid = settings.root_partition_guid
+    return TableEntry(line.type, guid, line.name, line.flags)

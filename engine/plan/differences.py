@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
+from engine.filesystems.driver import FilesystemPlan
+from engine.plan.model import Plan, VolumePlan
 from engine.units import human
 
-_NAMES = {"esp": "ESP", "bios-boot": "BIOS boot partition", "boot": "boot", "root": "root"}
+_SHORT = {"root": "root"}
+"""What is called by another name than its role's title."""
 
 
 def differences(ours: Plan, theirs: Plan) -> tuple[str, ...]:
@@ -23,22 +25,26 @@ def _differences(ours: Plan, theirs: Plan) -> Iterator[str]:
         )
     yield from _changed("partition table", ours.disk.table, theirs.disk.table)
     yield from _changed("disk GUID", ours.disk.guid, theirs.disk.guid)
-    roles = {partition.role: partition for partition in theirs.partitions}
+    there = {partition.id: partition for partition in theirs.partitions}
     for mine in ours.partitions:
-        other = roles.pop(mine.role, None)
+        other = there.pop(mine.id, None)
         if other is None:
-            yield f"{_NAMES[mine.role]}: only here"
+            yield f"{_name(mine)}: only here"
         else:
             yield from _partition(mine, other)
-    for role in roles:
-        yield f"{_NAMES[role]}: only there"
+    for only in there.values():
+        yield f"{_name(only)}: only there"
     if ours.filesystem is not None and theirs.filesystem is not None:
         yield from _filesystem("file system", ours.filesystem, theirs.filesystem)
     yield from _changed("outputs", ", ".join(ours.outputs), ", ".join(theirs.outputs))
 
 
-def _partition(mine: PartitionPlan, other: PartitionPlan) -> Iterator[str]:
-    name = _NAMES[mine.role]
+def _name(volume: VolumePlan) -> str:
+    return _SHORT.get(volume.id, volume.title)
+
+
+def _partition(mine: VolumePlan, other: VolumePlan) -> Iterator[str]:
+    name = _name(mine)
     yield from _changed(f"{name} number", mine.number, other.number)
     yield from _changed(f"{name} start, in sectors", f"{mine.start:,}", f"{other.start:,}")
     yield from _changed(f"{name} length, in sectors", f"{mine.sectors:,}", f"{other.sectors:,}")

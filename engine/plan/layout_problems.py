@@ -3,55 +3,36 @@
 from __future__ import annotations
 
 from engine.disk.parted_units import PartedError
-from engine.filesystems.ext4.geometry import GeometryError
-from engine.filesystems.fat.geometry import smallest
-from engine.manifest.manifest import Manifest
+from engine.plan.aligned import PlacementError, Unsolvable
 from engine.plan.capacity import grow_disk, sized
-from engine.plan.placement import PlacementError
-from engine.problem import Fix, Problem
-from engine.spec.settings import Settings
-from engine.units import MIB, ceil_to, format_exact
+from engine.plan.design import Design
+from engine.problem import Problem
 
 
-def unaligned_esp(settings: Settings) -> Problem:
-    """The ESP's size is no whole number of KiB and sectors, which mkfs.fat counts in."""
-    real = smallest(sector_size=settings.sector_size)
-    wanted = format_exact(max(real, ceil_to(settings.boot_bytes, MIB)))
-    return Problem(
-        "esp-unaligned",
-        "error",
-        "size.boot",
-        f"an ESP of {settings.boot_bytes} bytes is no whole number of KiB and sectors",
-        f"{wanted} is the next size that works",
-        Fix(f"Make the ESP {wanted}", (("size.boot", wanted),)),
-    )
-
-
-def unsolvable(error: GeometryError) -> Problem:
-    """No root file system is large enough for the contents."""
+def unsolvable(error: Unsolvable) -> Problem:
+    """No file system is large enough for the contents of a volume."""
+    volume = error.volume
+    where = "" if volume.role == "root" else f" of {volume.id}"
     return Problem(
         "contents-too-large",
         "error",
-        "contents",
-        f"no file system is large enough for the contents: {error}",
+        volume.path or "contents",
+        f"no file system is large enough for the contents{where}: {error}",
         "leave something out, or ask for less additional space",
     )
 
 
-def outside_disk(
-    settings: Settings, manifest: Manifest, disk: int, error: PlacementError
-) -> Problem:
+def outside_disk(design: Design, disk: int, error: PlacementError) -> Problem:
     """The partitions do not fit on the disk."""
-    path, hint, fix = grow_disk(settings, manifest, disk)
+    path, hint, fix = grow_disk(design, disk)
     return Problem("disk-too-small", "error", path, str(error), hint, fix)
 
 
-def refused_by_parted(
-    settings: Settings, manifest: Manifest, disk: int, error: PartedError
-) -> Problem:
+def refused_by_parted(design: Design, disk: int, error: PartedError) -> Problem:
     """parted, which the reference leaves the layout to, would stop."""
-    _, hint, fix = grow_disk(settings, manifest, disk)
-    efi = settings.table in {"efi", "hybrid"}
+    settings = design.settings
+    _, hint, fix = grow_disk(design, disk)
+    efi = settings.has("esp")
     return Problem(
         "parted-refuses",
         "error",

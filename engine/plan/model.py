@@ -6,64 +6,53 @@ All types are frozen. Sizes are bytes unless the name says otherwise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from engine.boot.firmware import Firmware, FirmwareKind
 from engine.boot.grub import BootCode
 from engine.boot.guest import Guest
 from engine.boot.menu import MenuEntry
-from engine.filesystems.ext4.geometry import Geometry
-from engine.filesystems.ext4.measure import Need
-from engine.filesystems.fat.geometry import FatGeometry
-from engine.manifest.manifest import Counts, Manifest
+from engine.disk.roles import ROLES
+from engine.filesystems.driver import FilesystemPlan
+from engine.manifest.manifest import Counts
 from engine.problem import Problem
 from engine.spec.settings import Settings
 
-Role = Literal["esp", "bios-boot", "boot", "root"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilesystemPlan:
-    """A file system as it will be made.
+@dataclass(frozen=True, slots=True)
+class TableEntry:
+    """What a partition table says of a volume besides its place; nothing where there is no table.
 
     Attributes:
-        type: "ext4" (or ext2, ext3) or "vfat".
-        uuid: ext: lower-case UUID; FAT: volume id as "XXXX-XXXX".
-        blocks: Blocks of an ext file system, clusters' count of a FAT one.
-        inodes: Inodes of an ext file system, 0 for FAT.
-        geometry: What mke2fs will lay out (ext only).
-        size: Bytes the file system takes up of its partition or file.
-        manifest: What goes in.
-        data_bytes: Bytes of file data that will be written into it; holes are not.
-        free_bytes, free_inodes: What is left once everything is in, as `df` shows it to root.
-        mkfs: The command that makes it, empty; `$IMAGE` stands for the temporary image.
-        need: What its entries take (ext only).
-        fat: Its layout (FAT only).
+        type: A GUID, or "0x83" in an MBR.
+        flags: As libparted calls them.
     """
 
-    type: str
-    label: str
-    uuid: str
-    size: int
-    block_size: int
-    blocks: int
-    inodes: int
-    manifest: Manifest
-    data_bytes: int
-    free_bytes: int
-    free_inodes: int
-    mkfs: tuple[str, ...]
-    geometry: Geometry | None = None
-    need: Need | None = None
-    fat: FatGeometry | None = None
+    type: str = ""
+    guid: str | None = None
+    name: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionPlan:
-    """One partition. `start` and `sectors` count logical sectors of the disk."""
+class VolumePlan:
+    """One volume in its place. `start` and `sectors` count logical sectors of the disk.
 
+    Attributes:
+        id: Of the volume, unique on the disk.
+        role: Key of `engine.disk.roles.ROLES`.
+        mount: Where it is mounted, or None.
+        number: Of its partition; 0 where it is not one.
+        type: Of its partition: a GUID, or "0x83" in an MBR.
+        attributes: Of its GPT entry, as a spec calls them.
+        path: Its key path in the spec, or "" for a volume of the preset.
+    """
+
+    id: str
+    role: str
+    mount: str | None
     number: int
-    role: Role
     start: int
     sectors: int
     bytes: int
@@ -72,17 +61,31 @@ class PartitionPlan:
     name: str | None
     flags: tuple[str, ...]
     filesystem: FilesystemPlan | None
+    attributes: tuple[str, ...] = ()
+    path: str = ""
+
+    @property
+    def title(self) -> str:
+        """What it is called in a sentence: by its role, or by its id where that says more."""
+        return ROLES[self.role].title if self.id == self.role else self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskPlan:
-    """The disk as a whole."""
+    """The disk as a whole.
+
+    Attributes:
+        guid: Of a GPT.
+        signature: Of an MBR.
+        extended: Start and sectors of an MBR's extended partition, where it has one.
+    """
 
     bytes: int
     sector_size: int
     table: Literal["gpt", "mbr", "none"]
     guid: str | None
     signature: str | None
+    extended: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +113,15 @@ class StepPlan:
     """One step of the pipeline.
 
     Attributes:
+        verb: What it does; with `volume`, to which volume.
         bytes: What it will write or read, as its weight in the overall progress.
         argv: The exact command, where a tool runs; `$IMAGE` stands for the temporary image.
     """
 
     id: str
+    verb: str
     title: str
+    volume: str = ""
     bytes: int = 0
     argv: tuple[tuple[str, ...], ...] = ()
 
@@ -145,12 +151,12 @@ class BootPlan:
     guest: Guest | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that will be written, and everything that is wrong with it.
 
     Attributes:
-        filesystem: The bare file system of `table = "none"`, else None.
+        volumes: In disk order, those outside of the table included.
         reference: The reference's size figures, in compat.
         outputs: File names that the build will leave in the output folder.
     """
@@ -158,8 +164,7 @@ class Plan:
     name: str
     settings: Settings
     disk: DiskPlan
-    partitions: tuple[PartitionPlan, ...]
-    filesystem: FilesystemPlan | None
+    volumes: tuple[VolumePlan, ...]
     breakdown: tuple[Share, ...]
     counts: Counts
     reference: ReferenceSize | None
@@ -168,28 +173,47 @@ class Plan:
     outputs: tuple[str, ...]
     boot: BootPlan = BootPlan()
 
+    @cached_property
+    def partitions(self) -> tuple[VolumePlan, ...]:
+        """The volumes that are partitions, by number."""
+        found = (volume for volume in self.volumes if volume.number)
+        return tuple(sorted(found, key=lambda volume: volume.number))
+
+    @property
+    def filesystem(self) -> FilesystemPlan | None:
+        """The bare file system of a disk without a table, else None."""
+        bare = self.disk.table == "none" and self.volumes
+        return self.volumes[0].filesystem if bare else None
+
     @property
     def root(self) -> FilesystemPlan:
-        """The root file system, in a partition or bare."""
-        if self.filesystem is not None:
-            return self.filesystem
-        root = self.partition("root").filesystem
-        assert root is not None
-        return root
+        """The root file system; KeyError if the disk has none."""
+        root = self.of_role("root")
+        if root is None or root.filesystem is None:
+            raise KeyError("root")
+        return root.filesystem
 
-    def partition(self, role: Role) -> PartitionPlan:
-        """Returns the partition of a role; KeyError if the layout has none."""
-        for partition in self.partitions:
-            if partition.role == role:
-                return partition
-        raise KeyError(role)
+    @property
+    def has_root(self) -> bool:
+        """Whether there is a root file system, and it has a place."""
+        root = self.of_role("root")
+        return root is not None and root.filesystem is not None
 
-    def offset(self, role: Role) -> int:
-        """Returns the byte at which a role's partition begins; 0 for a bare file system."""
-        if self.filesystem is not None:
-            return 0
-        return self.partition(role).start * self.disk.sector_size
+    def volume(self, name: str) -> VolumePlan:
+        """Returns the volume of an id; KeyError if the disk has none."""
+        for volume in self.volumes:
+            if volume.id == name:
+                return volume
+        raise KeyError(name)
 
-    def has(self, role: Role) -> bool:
-        """Whether the layout has a partition of that role."""
-        return any(partition.role == role for partition in self.partitions)
+    def of_role(self, role: str) -> VolumePlan | None:
+        """Returns the first volume of a role, or None."""
+        return next((volume for volume in self.volumes if volume.role == role), None)
+
+    def offset(self, name: str) -> int:
+        """Returns the byte at which a volume begins."""
+        return self.volume(name).start * self.disk.sector_size
+
+    def has(self, role: str) -> bool:
+        """Whether the disk has a volume of that role."""
+        return self.of_role(role) is not None

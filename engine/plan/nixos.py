@@ -83,6 +83,6 @@ def guest_init(plan: Plan) -> bytes:
     """Returns what the virtual machine does; see `engine.boot.guest.init`."""
     settings = plan.settings
     return guest.init(
-        device=f"/dev/vda{plan.partition('root').number}", system=settings.nix_system,
+        device=f"/dev/vda{plan.volume('root').number}", system=settings.nix_system,
         command=_SWITCH, environment=_environment(settings),
     )  # fmt: skip

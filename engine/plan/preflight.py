@@ -6,16 +6,15 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from engine.filesystems.fat import measure as fat_measure
+from engine.disk.presets import MBR_SECTORS
 from engine.manifest.entry import Entry
-from engine.manifest.manifest import Manifest
 from engine.manifest.patterns import excluder
 from engine.plan import capacity
+from engine.plan.design import Design
 from engine.plan.host import Host
-from engine.plan.model import Plan
+from engine.plan.model import Plan, VolumePlan
 from engine.plan.steps import written_bytes
 from engine.problem import Fix, Problem, errors
-from engine.spec.layouts import MBR_SECTORS
 from engine.tools.table import TOOLS, install_hint
 from engine.units import MIB, human
 
@@ -27,15 +26,21 @@ _RECORD_BYTES = MIB
 """More than manifest.json and build.jsonl take."""
 
 
-def contents(plan: Plan, esp: Manifest) -> list[Problem]:
+def contents(plan: Plan, design: Design) -> list[Problem]:
     """Returns what is wrong with a plan whatever the machine: sizes, labels, names."""
     return [
-        *capacity.root_full(plan),
-        *capacity.esp_full(plan),
-        *_unwritable(plan),
-        *_unholdable(plan, esp),
+        *(
+            one
+            for volume in _root_first(plan)
+            for one in capacity.full(design, plan.disk.bytes, volume)
+        ),
+        *(one for volume in _root_first(plan) for one in _refused(volume)),
         *_table_limit(plan),
     ]
+
+
+def _root_first(plan: Plan) -> list[VolumePlan]:
+    return sorted(plan.volumes, key=lambda volume: volume.role != "root")
 
 
 def machine(plan: Plan, host: Host) -> list[Problem]:
@@ -50,32 +55,23 @@ def unique(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple({(one.code, one.path, one.message): one for one in problems}.values())
 
 
-def _unwritable(plan: Plan) -> Iterator[Problem]:
-    root = capacity.root_filesystem(plan)
-    if root is None or root.need is None:
+def _refused(volume: VolumePlan) -> Iterator[Problem]:
+    """Yields entries that a file system cannot hold, and how many lose what it does not keep."""
+    filesystem = volume.filesystem
+    if filesystem is None:
         return
-    yield from _each(
-        "entry-unwritable",
-        f"{root.type} cannot hold it",
-        [(one.entry, one.reason) for one in root.need.unwritable],
-    )
-
-
-def _unholdable(plan: Plan, esp: Manifest) -> Iterator[Problem]:
-    if not plan.has("esp"):
-        return
-    need = fat_measure.measure(esp)
-    yield from _each(
-        "fat-cannot-hold", "on the ESP", [(one.entry, one.reason) for one in need.unholdable]
-    )
-    if need.stripped:
+    fat = filesystem.type == "vfat"
+    where = f"on the {volume.title}" if fat else f"{filesystem.type} cannot hold it"
+    code = "fat-cannot-hold" if fat else "entry-unwritable"
+    yield from _each(code, where, [(one.entry, one.reason) for one in filesystem.refused])
+    if filesystem.stripped:
         yield Problem(
             "fat-drops-metadata",
             "warning",
             "contents",
-            f"{need.stripped} entries of the ESP have owners, extended attributes or hard links "
-            f"that FAT does not keep",
-            "the ESP belongs to root as a whole when it is mounted",
+            f"{filesystem.stripped} entries of the {volume.title} have owners, extended attributes "
+            "or hard links that FAT does not keep",
+            f"the {volume.title} belongs to root as a whole when it is mounted",
         )
 
 
@@ -189,9 +185,14 @@ def peak_bytes(plan: Plan) -> int:
     image = written_bytes(plan)
     settings = plan.settings
     converted = image if settings.format != "raw" or settings.compress != "none" else 0
-    esp = plan.partition("esp").filesystem if plan.has("esp") else None
-    checked = esp.size - esp.free_bytes if esp is not None else 0
+    checked = max((_copied(volume) for volume in plan.volumes), default=0)
     return image + converted + checked + _RECORD_BYTES
+
+
+def _copied(volume: VolumePlan) -> int:
+    """Returns what a copy of a volume takes that is made to be checked."""
+    inside = volume.filesystem
+    return inside.size - inside.free_bytes if inside is not None and inside.type == "vfat" else 0
 
 
 def _space(plan: Plan, host: Host) -> Iterator[Problem]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
+from engine.filesystems.driver import FilesystemPlan
+from engine.plan.model import Plan, VolumePlan
 from engine.units import MIB
 
 ALIGNMENT_BYTES = MIB
@@ -30,7 +31,7 @@ class Region:
     start: int
     bytes: int
     used: int | None = None
-    partition: PartitionPlan | None = None
+    partition: VolumePlan | None = None
     filesystem: FilesystemPlan | None = None
 
 

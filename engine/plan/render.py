@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.boot.firmware import FirmwareKind
-from engine.plan.capacity import root_filesystem
-from engine.plan.model import FilesystemPlan, PartitionPlan, Plan
+from engine.filesystems.driver import FilesystemPlan
+from engine.plan.model import Plan, VolumePlan
 from engine.plan.regions import Region, regions
 from engine.problem import Problem, quote
 from engine.spec.loaders import LOADERS, Loader
@@ -87,10 +87,12 @@ def problems_to_json(problems: Iterable[Problem]) -> dict[str, Any]:
     }
 
 
-def _partition(partition: PartitionPlan) -> dict[str, Any]:
+def _partition(partition: VolumePlan) -> dict[str, Any]:
     return {
         "number": partition.number,
+        "id": partition.id,
         "role": partition.role,
+        "mount": partition.mount,
         "start": partition.start,
         "sectors": partition.sectors,
         "bytes": partition.bytes,
@@ -275,8 +277,8 @@ def _breakdown(plan: Plan) -> list[str]:
     ]
     rows.append(("Total", human(plan.disk.bytes), str(plan.disk.bytes), ""))
     lines = _columns(rows, right={1, 2})
-    root = root_filesystem(plan)
-    if root is not None:
+    if plan.has_root:
+        root = plan.root
         lines.append(
             f"Free in the root: {human(root.free_bytes)} ({root.free_bytes} bytes), "
             f"{root.free_inodes} inodes"

@@ -1,11 +1,12 @@
 """The steps of a build, in order: what the plan shows and the pipeline executes.
 
-A step is one row of `_STEPS`: when it is wanted, what it weighs, which commands it runs. The
-pipeline has one module for each id and runs exactly the commands of `StepPlan.argv`, one after
-the other, with these placeholders replaced by paths:
+A step is a verb, or a verb and a volume. Those of the whole disk are rows of tables: when one is
+wanted, what it weighs, which commands it runs; those of a volume follow from its format's driver.
+The pipeline has one function for each verb and runs exactly the commands of `StepPlan.argv`, one
+after the other, with these placeholders replaced by paths:
 
     $IMAGE   the raw image under its temporary name
-    $ESP     a temporary sparse copy of the ESP alone (fsck.fat knows no offset)
+    $VOLUME  a temporary sparse copy of one volume alone (fsck.fat knows no offset)
     $OUTPUT  the converted image under its temporary name
     $ROOT    the root that a NixOS system's installer runs in
     $GUEST_KERNEL, $GUEST_INITRD, $GUEST_STATUS  of the virtual machine it runs in instead, where
@@ -16,17 +17,14 @@ A step without commands is done in process. Ids and what they leave behind:
 
     allocate       the image: a sparse file of `disk.bytes`
     table          partitions, names and flags (libparted); absent for a bare file system
-    identifiers    GUIDs and types, read back and compared. sfdisk finds a GPT of 512-byte sectors
-                   only, so with 4096 there are no commands and it is written in process
-    make-root      the empty root file system, in its place
-    populate-root  its entries, through libext2fs
-    make-esp       the empty ESP and its volume id
+    identifiers    GUIDs, types and attributes, read back and compared. sfdisk finds a table of
+                   512-byte sectors only, so with 4096 our own reader reads back
+    make-ID        an empty file system in its place, with its identifier
     nixos-loader   what the NixOS system's own installer makes for the ESP, still in a folder
-    populate-esp   its files, sorted
+    populate-ID    its entries
     loader-boot-code  GRUB's boot sector and core, outside all partitions, read back
     nixos-guest    the NixOS system's own installer in a virtual machine, with the image as its disk
-    check-root     e2fsck, read-only
-    check-esp      fsck.fat, read-only
+    check-ID       its own checker, read-only; its figures or its files read back
     efi-variables  the firmware's variable store with a boot entry for the image
     convert        the output format, where it is not raw
     hook           the user's `hooks.after_build`, which may still change the image
@@ -42,30 +40,28 @@ A step without commands is done in process. Ids and what they leave behind:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.boot.firmware import FirmwareKind
 from engine.boot.qemu import Accelerator, Machine
-from engine.filesystems.ext4.format import INODE_SIZE
-from engine.filesystems.ext4.solve import taken_blocks
+from engine.filesystems.table import DRIVERS
 from engine.plan import nixos
-from engine.plan.model import FilesystemPlan, Plan, Role, StepPlan
+from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.packages import databases
 from engine.provenance.sums import NAME as SHA256SUMS
 from engine.spec.formats import FORMATS
 
 IMAGE = nixos.IMAGE
-ESP, OUTPUT = "$ESP", "$OUTPUT"
+VOLUME, OUTPUT = "$VOLUME", "$OUTPUT"
 EFI_VARIABLES = "$EFI_VARIABLES"
 
 Commands = tuple[tuple[str, ...], ...]
-_SFDISK = ("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "never")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One row of the table of steps; every function takes the plan built so far."""
+    """One row of the tables of steps; every function takes the plan built so far."""
 
     id: str
     title: str
@@ -76,38 +72,82 @@ class Step:
 
 def steps(plan: Plan) -> tuple[StepPlan, ...]:
     """Returns the steps of a plan that has everything else."""
-    return tuple(
-        StepPlan(id=step.id, title=step.title, bytes=step.weight(plan), argv=step.commands(plan))
-        for step in _STEPS
-        if step.wanted(plan)
+    return (
+        *_rows(plan, _FIRST),
+        *(step for volume in _in_order(plan) for step in _filling(plan, volume)),
+        *_rows(plan, _INSTALLING),
+        *(step for volume in _in_order(plan) for step in _checking(plan, volume)),
+        *_rows(plan, _LAST),
     )
 
 
-def _has_esp(plan: Plan) -> bool:
-    return plan.has("esp")
+def _rows(plan: Plan, rows: Iterable[Step]) -> Iterator[StepPlan]:
+    for step in rows:
+        if step.wanted(plan):
+            yield StepPlan(
+                id=step.id,
+                verb=step.id,
+                title=step.title,
+                bytes=step.weight(plan),
+                argv=step.commands(plan),
+            )
 
 
-def _has_esp_contents(plan: Plan) -> bool:
-    planned = _has_esp(plan) and len(_filesystem(plan, "esp").manifest) > 1
-    return planned or _installs_itself(plan)
+def _in_order(plan: Plan) -> list[VolumePlan]:
+    """Returns the volumes as they are written: the root first, the ESP last."""
+    rank = {"root": 0, "esp": 2}
+    return sorted(plan.volumes, key=lambda volume: rank.get(volume.role, 1))
+
+
+def _filling(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
+    """Yields the steps that make and fill a volume."""
+    filesystem = volume.filesystem
+    if filesystem is None:
+        return
+    driver, offset = DRIVERS[filesystem.type], plan.offset(volume.id)
+    yield StepPlan(
+        id=f"make-{volume.id}",
+        verb="make",
+        volume=volume.id,
+        title=f"Make the {volume.title}",
+        bytes=filesystem.structure_bytes,
+        argv=driver.make(filesystem, IMAGE, offset),
+    )
+    installs = volume.role == "esp" and _installs_itself(plan)
+    if installs:
+        yield from _rows(plan, (_NIXOS_LOADER,))
+    if len(filesystem.manifest) > 1 or volume.role == "root" or installs:
+        yield StepPlan(
+            id=f"populate-{volume.id}",
+            verb="populate",
+            volume=volume.id,
+            title=f"Fill the {volume.title}",
+            bytes=filesystem.data_bytes,
+        )
+
+
+def _checking(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
+    """Yields the step that checks a volume."""
+    filesystem = volume.filesystem
+    if filesystem is None:
+        return
+    yield StepPlan(
+        id=f"check-{volume.id}",
+        verb="check",
+        volume=volume.id,
+        title=f"Check the {volume.title}",
+        bytes=filesystem.structure_bytes,
+        argv=DRIVERS[filesystem.type].check(filesystem, IMAGE, plan.offset(volume.id), VOLUME),
+    )
 
 
 def _installs_itself(plan: Plan) -> bool:
-    return plan.settings.loader == "nixos" and _has_esp(plan)
-
-
-def _filesystem(plan: Plan, role: Role) -> FilesystemPlan:
-    if role == "root":
-        return plan.root
-    filesystem = plan.partition(role).filesystem
-    assert filesystem is not None
-    return filesystem
+    return plan.settings.loader == "nixos" and plan.has("esp")
 
 
 def written_bytes(plan: Plan) -> int:
-    """Returns about how many bytes of the image are no holes: what a reader of it must read."""
-    esp = _filesystem(plan, "esp") if _has_esp(plan) else None
-    return _written_ext(plan.root) + (esp.size - esp.free_bytes if esp is not None else 0)
+    """Returns about how many bytes of the image are not holes: what a reader of it must read."""
+    return sum(volume.filesystem.written_bytes for volume in plan.volumes if volume.filesystem)
 
 
 def _hashed_bytes(plan: Plan) -> int:
@@ -119,41 +159,9 @@ def _packs(plan: Plan) -> bool:
     return plan.settings.bmap or plan.settings.compress != "none"
 
 
-def _written_ext(filesystem: FilesystemPlan) -> int:
-    """Returns the bytes written to an ext file system; empty tables and journal stay holes."""
-    layout, need = filesystem.geometry, filesystem.need
-    assert layout is not None
-    assert need is not None
-    empty_tables = layout.groups * layout.inode_table_blocks
-    blocks = layout.overhead_blocks - empty_tables + taken_blocks(need, layout)
-    return blocks * layout.block_size + need.inodes * INODE_SIZE
-
-
-def _identify(plan: Plan) -> Commands:
-    """Returns the commands that set every identifier libparted cannot, and read the table back."""
-    if plan.disk.table == "gpt" and plan.disk.sector_size != 512:
-        return ()
-    disk_id = plan.disk.guid or plan.disk.signature or ""
-    commands: list[tuple[str, ...]] = [(*_SFDISK, "--disk-id", IMAGE, disk_id)]
-    for partition in plan.partitions if plan.disk.table == "gpt" else ():
-        number = str(partition.number)
-        commands.append((*_SFDISK, "--part-type", IMAGE, number, partition.type))
-        commands.append((*_SFDISK, "--part-uuid", IMAGE, number, partition.guid or ""))
-    return (*commands, ("sfdisk", "--json", IMAGE))
-
-
-def _make_esp(plan: Plan) -> Commands:
-    filesystem = _filesystem(plan, "esp")
-    # --invariant pins every time but forces a volume id of its own, so mlabel sets ours after.
-    volume_id = filesystem.uuid.replace("-", "")
-    drive = f"{IMAGE}@@{plan.offset('esp')}"
-    return (filesystem.mkfs, ("mlabel", "-i", drive, "-N", volume_id, f"::{filesystem.label}"))
-
-
-def _check_root(plan: Plan) -> Commands:
-    offset = plan.offset("root")
-    target = f"{IMAGE}?offset={offset}" if offset else IMAGE
-    return (("e2fsck", "-f", "-n", target),)
+def _read_table(plan: Plan) -> Commands:
+    """Returns the command that reads the table back; it knows sectors of 512 bytes only."""
+    return (("sfdisk", "--json", IMAGE),) if plan.disk.sector_size == 512 else ()
 
 
 def _convert(plan: Plan) -> Commands:
@@ -195,7 +203,7 @@ def machine(
     )
 
 
-_STEPS = (
+_FIRST = (
     Step(id="allocate", title="Allocate the image"),
     Step(
         id="table",
@@ -206,32 +214,16 @@ _STEPS = (
         id="identifiers",
         title="Set partition types and identifiers",
         wanted=lambda plan: plan.disk.table != "none",
-        commands=_identify,
+        commands=_read_table,
     ),
-    Step(
-        id="make-root",
-        title="Make the root file system",
-        weight=lambda plan: _written_ext(plan.root) - plan.root.data_bytes,
-        commands=lambda plan: (plan.root.mkfs,),
-    ),
-    Step(
-        id="populate-root",
-        title="Fill the root file system",
-        weight=lambda plan: plan.root.data_bytes,
-    ),
-    Step(id="make-esp", title="Make the ESP", wanted=_has_esp, commands=_make_esp),
-    Step(
-        id="nixos-loader",
-        title="Run the system's own boot loader installer",
-        wanted=_installs_itself,
-        commands=lambda plan: nixos.commands(plan.settings),
-    ),
-    Step(
-        id="populate-esp",
-        title="Fill the ESP",
-        wanted=_has_esp_contents,
-        weight=lambda plan: _filesystem(plan, "esp").data_bytes,
-    ),
+)
+_NIXOS_LOADER = Step(
+    id="nixos-loader",
+    title="Run the system's own boot loader installer",
+    wanted=_installs_itself,
+    commands=lambda plan: nixos.commands(plan.settings),
+)
+_INSTALLING = (
     Step(
         id="loader-boot-code",
         title="Write the boot code",
@@ -244,18 +236,8 @@ _STEPS = (
         wanted=lambda plan: plan.boot.guest is not None,
         commands=nixos.guest_commands,
     ),
-    Step(
-        id="check-root",
-        title="Check the root file system",
-        weight=lambda plan: _written_ext(plan.root) - plan.root.data_bytes,
-        commands=_check_root,
-    ),
-    Step(
-        id="check-esp",
-        title="Check the ESP",
-        wanted=_has_esp,
-        commands=lambda plan: (("fsck.fat", "-n", ESP),),
-    ),
+)
+_LAST = (
     Step(
         id="efi-variables",
         title="Write the EFI variables",
@@ -289,7 +271,9 @@ _STEPS = (
     Step(
         id="sbom",
         title="Write the bill of materials",
-        wanted=lambda plan: plan.settings.sbom and bool(databases(plan.root.manifest)),
+        wanted=lambda plan: (
+            plan.settings.sbom and plan.has_root and bool(databases(plan.root.manifest))
+        ),
     ),
     Step(
         id="checksum",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.disk.presets import MBR_SECTORS, PRESETS
 from engine.problem import Problem
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.formats import FORMATS
-from engine.spec.layouts import LAYOUTS, MBR_SECTORS
 from engine.spec.loaders import LOADERS, loaders_for
 from engine.spec.model import ImageSpec
 from engine.spec.settings import Settings
@@ -41,7 +41,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
     ]
     if settings.nix_only_store:
         rules.append(_only_store)
-    if settings.compat == "make-disk-image":
+    if settings.rules.reference:
         rules.append(_compat)
     return tuple(problem for rule in rules for problem in rule(spec, settings))
 
@@ -90,11 +90,7 @@ def _owners(spec: ImageSpec, _: Settings) -> Iterator[Problem]:
 
 
 def _filesystem(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if (
-        settings.compat == "make-disk-image"
-        and settings.table != "none"
-        and settings.filesystem != "ext4"
-    ):
+    if settings.rules.reference and settings.table != "none" and settings.filesystem != "ext4":
         yield error(
             "filesystem-needs-no-table",
             "layout.filesystem",
@@ -116,7 +112,7 @@ def _label(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         f"a label of {settings.filesystem} has at most {limit}"
     )
     fix = edit(f"Shorten it to {short}", ("layout.label", short))
-    if settings.compat == "make-disk-image":
+    if settings.rules.reference:
         message += f"; as there, it is cut to {show(short)}"
         yield Problem("label-too-long", "warning", "layout.label", message, "", fix)
     else:
@@ -124,11 +120,11 @@ def _label(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 
 def _efi_variables(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if not settings.efi_variables or LAYOUTS[settings.table].has("esp"):
+    if not settings.efi_variables or settings.has("esp"):
         return
     message = f"needs an EFI system partition, which layout {show(settings.table)} has not"
     hint = 'take layout.table = "efi" or "hybrid", or leave efi_variables out'
-    if settings.compat == "make-disk-image" and settings.table == "legacy+gpt":
+    if settings.rules.reference and settings.table == "legacy+gpt":
         message += "; as in make-disk-image, efi-vars.fd is the firmware's empty store"
         yield _warning("efi-variables-without-esp", "boot.efi_variables", message, hint)
     else:
@@ -139,9 +135,9 @@ def _efi_variables(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     yield from _guest_loader(spec, settings)
     loader = LOADERS[settings.loader]
-    layout = LAYOUTS[settings.table]
-    if not loader.fits(settings.table):
-        fitting = [other.key for other in loaders_for(settings.table)]
+    layout = PRESETS[settings.table]
+    if not loader.fits(settings.boots):
+        fitting = [other.key for other in loaders_for(settings.boots)]
         best = "grub" if "grub" in fitting else "none"
         yield error(
             "loader-unfit",
@@ -150,7 +146,7 @@ def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "what fits: " + ", ".join(fitting),
             edit(f"Take {best}", ("boot.loader", best)),
         )
-    if settings.prove and not layout.boots:
+    if settings.prove and not settings.boots:
         yield error(
             "prove-without-table",
             "boot.prove",
@@ -200,14 +196,14 @@ def guest_loader_wanted(spec: ImageSpec, settings: Settings) -> bool:
     if spec.boot.loader is not None:
         return spec.boot.loader == "nixos"
     return (
-        settings.compat == "make-disk-image"
+        settings.rules.reference
         and settings.nix_install_boot_loader
         and not settings.nix_only_store
     )
 
 
 def _esp(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if LAYOUTS[settings.table].has("esp"):
+    if settings.has("esp"):
         return
     for index, entry in enumerate(spec.contents):
         if entry.partition == "esp":
@@ -237,7 +233,7 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "is not used: size.disk is fixed, and the root takes what is left",
         )
     limit = MBR_SECTORS * settings.sector_size
-    if settings.table == "legacy" and disk > limit:
+    if settings.scheme == "mbr" and disk > limit:
         yield error(
             "disk-too-large-for-mbr",
             "size.disk",
@@ -248,7 +244,7 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     format_ = FORMATS[settings.format]
     better = format_exact(ceil_to(disk, MIB))
     fix = edit(f"Make it {better}", ("size.disk", better))
-    if settings.compat == "make-disk-image" and disk % MIB:
+    if settings.rules.reference and disk % MIB:
         yield error(
             "disk-size-uneven",
             "size.disk",
@@ -334,7 +330,7 @@ def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     if settings.disk_bytes is not None:
         return
     yield from _numfmt("size.additional", spec.size.additional)
-    if LAYOUTS[settings.table].has("esp"):
+    if settings.has("esp"):
         yield from _numfmt("size.boot", spec.size.boot)
 
 

@@ -1,5 +1,8 @@
 """Identifiers: derived from one seed by role, so that a rebuilt image is the same image.
 
+A role is "disk", "mbr-signature", or "partition", "filesystem" or "hash-seed", a slash and the id
+of a volume ("partition/esp").
+
 UUIDs are version 5 (RFC 9562): a hash of the seed and the role's name. Short identifiers (FAT
 volume id, MBR disk signature) are the first 32 bits of such a UUID.
 """
@@ -8,19 +11,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Literal
-
-Role = Literal[
-    "disk",
-    "partition/esp",
-    "partition/bios-boot",
-    "partition/boot",
-    "partition/root",
-    "filesystem/root",
-    "filesystem/esp",
-    "hash-seed/root",
-    "mbr-signature",
-]
 
 NAMESPACE = uuid.UUID("7c0d2a8e-5b0f-4f0c-9c57-0d1f6a7b52e4")
 """Namespace of this program's seeds; it never changes, or every image would."""
@@ -49,11 +39,11 @@ def random_seed() -> str:
     return str(uuid.uuid4())
 
 
-def derive(seed: str, role: Role) -> uuid.UUID:
+def derive(seed: str, role: str) -> uuid.UUID:
     """Returns the UUID that a seed gives to a role."""
     return uuid.uuid5(uuid.UUID(seed), role)
 
 
-def derive_32(seed: str, role: Role) -> int:
+def derive_32(seed: str, role: str) -> int:
     """Returns a role's 32-bit identifier, never 0 (which means "none" in an MBR)."""
     return derive(seed, role).int >> 96 or 1

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.disk.presets import PRESETS
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
-from engine.spec.layouts import LAYOUTS
 from engine.spec.loaders import LOADERS
 
 COMPATS = ("none", "make-disk-image")
@@ -66,7 +66,7 @@ _TABLE = (
         "text",
         '"efi"',
         "Partition table and partitions.",
-        choices=tuple(LAYOUTS),
+        choices=tuple(PRESETS),
         compat='"legacy"',
         argument="partitionTableType",
     ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from engine.spec.layouts import Firmware
-from engine.spec.settings import Table
+from engine.disk.presets import PRESETS, Preset
+from engine.disk.volume import Firmware
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +14,8 @@ class Loader:
     """One value of `boot.loader`.
 
     Attributes:
-        layouts: Layouts it can be put into.
-        firmware: What starts it.
+        firmware: What boots it; it needs the place that one of these has on the disk: UEFI an
+            ESP, a BIOS a BIOS boot partition or the gap behind an MBR. Empty: it needs none.
         architectures: As `uname -m` has them; empty means all.
         packages: Pairs of firmware and the Debian package with its files.
         why: Why one would take it.
@@ -23,15 +24,14 @@ class Loader:
     key: str
     title: str
     summary: str
-    layouts: tuple[Table, ...]
     firmware: tuple[Firmware, ...] = ()
     architectures: tuple[str, ...] = ()
     packages: tuple[tuple[Firmware, str], ...] = ()
     why: str = ""
 
-    def fits(self, table: str) -> bool:
-        """Whether the loader can be put into a layout."""
-        return table in self.layouts
+    def fits(self, boots: Iterable[Firmware]) -> bool:
+        """Whether a disk that has a place for so many firmwares has one for this loader."""
+        return not self.firmware or any(firmware in self.firmware for firmware in boots)
 
 
 _TABLE = (
@@ -39,14 +39,12 @@ _TABLE = (
         key="none",
         title="None",
         summary="Nothing is installed; the contents may bring their own",
-        layouts=("none", "legacy", "legacy+gpt", "efi", "hybrid"),
         why="Data disks, and virtual machines that are given a kernel.",
     ),
     Loader(
         key="grub",
         title="GRUB",
         summary="Starts under BIOS and UEFI, with a menu",
-        layouts=("legacy", "legacy+gpt", "efi", "hybrid"),
         firmware=("bios", "uefi"),
         architectures=("x86_64",),
         packages=(("bios", "grub-pc-bin"), ("uefi", "grub-efi-amd64-bin")),
@@ -56,7 +54,6 @@ _TABLE = (
         key="systemd-boot",
         title="systemd-boot",
         summary="A small UEFI menu with one text file per kernel; on hybrid, GRUB starts a BIOS",
-        layouts=("efi", "hybrid"),
         firmware=("uefi",),
         architectures=("x86_64", "aarch64"),
         packages=(("uefi", "systemd-boot-efi"),),
@@ -66,7 +63,6 @@ _TABLE = (
         key="uki",
         title="Unified kernel image",
         summary="Kernel, initrd and command line in one UEFI program; on hybrid, GRUB for a BIOS",
-        layouts=("efi", "hybrid"),
         firmware=("uefi",),
         architectures=("x86_64", "aarch64"),
         packages=(("uefi", "systemd-boot-efi"),),
@@ -76,7 +72,6 @@ _TABLE = (
         key="nixos",
         title="The system's own",
         summary="Runs the NixOS system's switch-to-configuration boot",
-        layouts=("legacy", "legacy+gpt", "efi", "hybrid"),
         firmware=("bios", "uefi"),
         why="Exactly what the NixOS configuration says. It runs in a user namespace, where it can "
         "fill an ESP; on a layout for BIOS alone, in a virtual machine with the image as its disk.",
@@ -86,6 +81,11 @@ _TABLE = (
 LOADERS = {loader.key: loader for loader in _TABLE}
 
 
-def loaders_for(table: str) -> tuple[Loader, ...]:
-    """Returns the loaders that fit a layout, the plain ones first."""
-    return tuple(loader for loader in _TABLE if loader.fits(table))
+def loaders_for(boots: Collection[Firmware]) -> tuple[Loader, ...]:
+    """Returns the loaders that fit a disk, by the firmware that boots it, the plain ones first."""
+    return tuple(loader for loader in _TABLE if loader.fits(boots))
+
+
+def presets_for(loader: Loader) -> tuple[Preset, ...]:
+    """Returns the presets that a loader fits."""
+    return tuple(preset for preset in PRESETS.values() if loader.fits(preset.boots))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from engine.disk.presets import PRESETS
 from engine.spec.formats import FORMATS
 from engine.spec.keys import KEYS, SECTIONS, Key
-from engine.spec.layouts import LAYOUTS
-from engine.spec.loaders import LOADERS
+from engine.spec.loaders import LOADERS, presets_for
 from engine.spec.modes import EXAMPLES
 
 _INTRODUCTION = """\
@@ -91,7 +91,7 @@ def _layouts() -> str:
             ", ".join(layout.boots) or "nothing",
             f"{layout.why} {layout.beware}".strip(),
         )
-        for layout in LAYOUTS.values()
+        for layout in PRESETS.values()
     )
     head = ("`layout.table`", "what it is", "partitions in disk order", "starts it", "why")
     return "## Layouts\n\n" + _table(head, rows)
@@ -102,7 +102,7 @@ def _loaders() -> str:
         (
             f"`{loader.key}`",
             loader.summary,
-            ", ".join(f"`{layout}`" for layout in loader.layouts),
+            ", ".join(f"`{preset.key}`" for preset in presets_for(loader)),
             ", ".join(loader.firmware) or "-",
             ", ".join(package for _, package in loader.packages) or "-",
         )

@@ -5,53 +5,23 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
 
+from engine.disk.presets import PRESETS
 from engine.problem import Problem, errors
 from engine.spec import combinations, identity, values
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.installable import STORE_WORDS, absolute
-from engine.spec.layouts import LAYOUTS
 from engine.spec.model import Content, ImageSpec
 from engine.spec.paths import parse_path, replace_at
-from engine.spec.settings import Compat, ContentSettings, Settings, Table
+from engine.spec.rules import RULES, Rules
+from engine.spec.settings import ContentSettings, Settings
 from engine.units import MIB, format_exact, parse_size
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Defaults:
-    name: str
-    table: Table
-    label: str
-    additional: str
-    boot: str
-    cmdline: str
-
-
-_DEFAULTS: dict[str, _Defaults] = {
-    "none": _Defaults(
-        name="disk",
-        table="efi",
-        label="root",
-        additional="512MiB",
-        boot="256MiB",
-        cmdline="console=ttyS0",
-    ),
-    "make-disk-image": _Defaults(
-        name="nixos-disk-image",
-        table="legacy",
-        label="nixos",
-        additional="512M",
-        boot="256M",
-        cmdline="",
-    ),
-}
 _STORE_LABEL = "nix-store"
-_COMPAT_STEM = "nixos"
 _EXPECT = "login:"
 _TIMEOUT = 180
 _MEMORY_MIB = 1024
@@ -127,27 +97,25 @@ def _settings(
     draw_seed: Callable[[], str],
     wrong: set[str],
 ) -> Settings:
-    compat: Compat = cast("Compat", spec.compat or "none")
-    as_reference = compat == "make-disk-image"
-    defaults = _DEFAULTS[compat]
+    rules = RULES[spec.compat or "none"]
     layout, boot, nix = spec.layout, spec.boot, spec.nix
-    name = spec.name or defaults.name
+    name = spec.name or rules.name
     only_store = bool(nix.only_store)
     filesystem = layout.filesystem or "ext4"
-    label = layout.label or (_STORE_LABEL if only_store else defaults.label)
+    label = layout.label or (_STORE_LABEL if only_store else rules.label)
     deterministic = spec.identity.deterministic is not False
     seed = (spec.identity.seed or identity.seed_for(name)) if deterministic else draw_seed()
-    identifiers = _identifiers(spec, seed, constants=as_reference and deterministic)
-    additional_text, additional_bytes = _additional(spec, defaults)
-    boot_text, boot_bytes = _boot_size(spec, defaults)
+    identifiers = _identifiers(spec, seed, constants=rules.reference and deterministic)
+    additional_text, additional_bytes = _additional(spec, rules)
+    boot_text, boot_bytes = _boot_size(spec, rules)
     disk = spec.size.disk
-    install_default = as_reference or not only_store
+    install_default = rules.reference or not only_store
     install = install_default if nix.install_boot_loader is None else nix.install_boot_loader
     return Settings(
         name=name,
-        stem=_COMPAT_STEM if as_reference else name,
-        compat=compat,
-        table=cast("Table", layout.table or defaults.table),
+        stem=rules.stem or name,
+        compat=rules.key,
+        table=layout.table or rules.table,
         filesystem=filesystem,
         label=values.shorten(label, FILESYSTEMS[filesystem].label_bytes),
         sector_size=layout.sector_size or 512,
@@ -157,12 +125,12 @@ def _settings(
         additional_inodes=spec.size.inodes,
         boot_text=boot_text,
         boot_bytes=boot_bytes,
-        loader=_loader(spec, compat=compat, install=install, only_store=only_store),
+        loader=_loader(spec, rules, install=install, only_store=only_store),
         kernel=boot.kernel or "",
         kernel_file=_path(boot.kernel, base),
         initrd=boot.initrd or "",
         initrd_file=_path(boot.initrd, base),
-        cmdline=defaults.cmdline if boot.cmdline is None else boot.cmdline,
+        cmdline=rules.cmdline if boot.cmdline is None else boot.cmdline,
         efi_variables=bool(boot.efi_variables),
         firmware=_path(boot.firmware, base),
         firmware_variables=_path(boot.firmware_variables, base),
@@ -213,36 +181,36 @@ def _identifiers(spec: ImageSpec, seed: str, *, constants: bool) -> tuple[str, s
     return disk.upper(), root.upper(), filesystem.lower()
 
 
-def _additional(spec: ImageSpec, defaults: _Defaults) -> tuple[str, int]:
+def _additional(spec: ImageSpec, rules: Rules) -> tuple[str, int]:
     """Returns `size.additional` as written and in bytes."""
     value = spec.size.additional
-    text = defaults.additional if value is None else str(value)
+    text = rules.additional if value is None else str(value)
     try:
         return text, parse_size(text)
     except ValueError:
-        return defaults.additional, parse_size(defaults.additional)
+        return rules.additional, parse_size(rules.additional)
 
 
-def _boot_size(spec: ImageSpec, defaults: _Defaults) -> tuple[str, int]:
+def _boot_size(spec: ImageSpec, rules: Rules) -> tuple[str, int]:
     """Returns `size.boot` as written, and in bytes where our own grammar can read it."""
     value = spec.size.boot
     if isinstance(value, int):
         return format_exact(value), value
-    text = defaults.boot if value is None else value
+    text = rules.boot if value is None else value
     try:
         return text, parse_size(text)
     except ValueError:
-        return text, parse_size(defaults.boot)
+        return text, parse_size(rules.boot)
 
 
-def _loader(spec: ImageSpec, *, compat: Compat, install: bool, only_store: bool) -> str:
+def _loader(spec: ImageSpec, rules: Rules, *, install: bool, only_store: bool) -> str:
     """Returns the loader to install; the system's own only where there is a system."""
     given = spec.boot.loader
     if given is None:
-        wanted = compat == "make-disk-image" and install and not only_store
-        table = spec.layout.table or _DEFAULTS[compat].table
+        wanted = rules.reference and install and not only_store
+        table = spec.layout.table or rules.table
         # What the system's own installer cannot do without a virtual machine, ours can.
-        fitting = "nixos" if table in LAYOUTS and LAYOUTS[table].has("esp") else "grub"
+        fitting = "nixos" if table in PRESETS and PRESETS[table].has("esp") else "grub"
         given = fitting if wanted and spec.nix.system and table != "none" else "none"
     return "none" if given == "nixos" and not spec.nix.system else given
 
@@ -268,5 +236,5 @@ def _content(index: int, entry: Content, base: Path) -> ContentSettings:
         group="" if entry.group is None else str(entry.group),
         extract=bool(entry.extract),
         exclude=entry.exclude,
-        partition=cast('Literal["root", "esp"]', entry.partition or "root"),
+        volume=entry.partition or "",
     )

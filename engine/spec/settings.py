@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
-Compat = Literal["none", "make-disk-image"]
-Table = Literal["none", "legacy", "legacy+gpt", "efi", "hybrid"]
+from engine.disk.placement import numbers
+from engine.disk.presets import PRESETS
+from engine.disk.volume import Firmware, Scheme, Volume, firmware_of
+from engine.spec.rules import RULES, Compat, Rules
+from engine.spec.volumes import volumes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class ContentSettings:
         group: Likewise.
         extract: Unpack an archive.
         exclude: Patterns.
-        partition: "root" or "esp".
+        volume: Id of the volume it goes to.
     """
 
     index: int
@@ -34,10 +37,10 @@ class ContentSettings:
     group: str = ""
     extract: bool = False
     exclude: tuple[str, ...] = ()
-    partition: Literal["root", "esp"] = "root"
+    volume: str = "root"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Every value of a spec, concrete. Sizes are bytes.
 
@@ -61,7 +64,7 @@ class Settings:
     name: str
     stem: str
     compat: Compat
-    table: Table
+    table: str
     filesystem: str
     label: str
     sector_size: int
@@ -107,3 +110,40 @@ class Settings:
     clamp_times: bool
     after_build: str
     vm_memory_mib: int
+
+    @cached_property
+    def volumes(self) -> tuple[Volume, ...]:
+        """The volumes in disk order."""
+        return volumes(self)
+
+    @property
+    def rules(self) -> Rules:
+        """What `compat` means."""
+        return RULES[self.compat]
+
+    @property
+    def scheme(self) -> Scheme:
+        """How partitions are recorded."""
+        return PRESETS[self.table].scheme
+
+    @property
+    def boots(self) -> tuple[Firmware, ...]:
+        """Firmware that the disk has a place for a loader of."""
+        return firmware_of(self.scheme, (volume.role for volume in self.volumes))
+
+    def of_role(self, role: str) -> Volume | None:
+        """Returns the first volume of a role, or None."""
+        return next((volume for volume in self.volumes if volume.role == role), None)
+
+    @property
+    def root_number(self) -> int:
+        """Number of the root's partition, the same under all rules; 0 where it has none."""
+        if self.scheme == "none":
+            return 0
+        there = [volume for volume in self.volumes if volume.partitioned]
+        given = dict(zip((one.id for one in there), numbers(self.scheme, len(there)), strict=True))
+        return next((given[one.id] for one in there if one.role == "root"), 0)
+
+    def has(self, role: str) -> bool:
+        """Whether the disk has a volume of that role."""
+        return self.of_role(role) is not None

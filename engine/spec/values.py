@@ -15,6 +15,7 @@ from engine.spec.keys import KEYS
 from engine.spec.model import Content, ImageSpec, Section
 from engine.spec.modes import EXAMPLES, parse_mode
 from engine.spec.paths import parse_path, value_at
+from engine.spec.rules import RULES
 from engine.spec.shape import fields_of, nearest, show
 from engine.units import GRAMMAR, MIB, ceil_to, format_exact, parse_size
 
@@ -49,7 +50,8 @@ def edit(label: str, *edits: tuple[str, Scalar]) -> Fix:
 
 def is_compat(spec: ImageSpec) -> bool:
     """Whether the reference's rules hold."""
-    return spec.compat == "make-disk-image"
+    rules = RULES.get(spec.compat or "none")
+    return rules is not None and rules.reference
 
 
 def check(spec: ImageSpec) -> tuple[Problem, ...]:

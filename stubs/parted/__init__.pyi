@@ -2,6 +2,8 @@
 # ruff: noqa: A002, N802, N803 - the names are pyparted's
 
 PARTITION_NORMAL: int
+PARTITION_EXTENDED: int
+PARTITION_LOGICAL: int
 PARTITION_BOOT: int
 PARTITION_BIOS_GRUB: int
 

@@ -34,8 +34,7 @@ async def built(folder: Path) -> tuple[Path, int]:
     plan = plan_of(spec)
     result = await build(plan, lambda event: None, outdir=folder / "out")
     assert result.status == "ok", result.message
-    assert plan.root.need is not None
-    return folder / "out" / "demo.img", plan.root.need.inodes
+    return folder / "out" / "demo.img", plan.root.layout.need.inodes
 
 
 def random_tree(root: bytes, chance: random.Random) -> None:

@@ -176,7 +176,7 @@ def test_a_folder_swapped_for_a_link_is_never_followed(tmp_path: Path) -> None:
 
     with flipping(tree / "d", secret):
         for _ in range(_ROUNDS):
-            manifest = scan(settings).root
+            manifest = scan(settings).volumes["root"]
             assert manifest.get(b"d/key") is None
             try:
                 for _, _, piece in stream(manifest):

@@ -98,7 +98,7 @@ def _spec(path: Path) -> None:
     settings, _ = resolve(loaded.spec, loaded.base, {})
     dumps(loaded.spec, loaded.text)
     bare = replace(settings, contents=())
-    to_json(make_plan(bare, scan(bare), Host(tools={})))
+    to_json(make_plan(bare, scan(bare).volumes, Host(tools={})))
 
 
 def _tar(path: Path) -> None:
@@ -109,7 +109,7 @@ def _tar(path: Path) -> None:
         )
     loaded = load(spec)
     settings, _ = resolve(loaded.spec, loaded.base, {})
-    manifest = scan(settings).root
+    manifest = scan(settings).volumes["root"]
     for entry in manifest:
         assert b".." not in entry.path.split(b"/"), entry.path
     measure(manifest)

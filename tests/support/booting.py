@@ -167,7 +167,7 @@ def check_tools(built: Built) -> None:
     assert header["Check interval"].startswith("0 ")
     if plan.has("esp"):
         esp = built.outdir / "esp.fat"
-        partition = plan.partition("esp")
+        partition = plan.volume("esp")
         with built.image.open("rb") as image, esp.open("wb") as copy:
             image.seek(plan.offset("esp"))
             copy.write(image.read(partition.bytes))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from engine.spec.layouts import LAYOUTS
+from engine.disk.presets import PRESETS
 from engine.spec.model import ImageSpec, Layout
 from tui.config import Config, load_config
 from tui.fields import FIELDS, OUTDIR
@@ -51,10 +51,10 @@ def test_larger_parts_are_never_drawn_smaller(weights: list[int], width: int) ->
         assert all(b[1] >= a[1] - 1 for a, b in pairwise(drawn))
 
 
-@pytest.mark.parametrize("key", LAYOUTS)
+@pytest.mark.parametrize("key", PRESETS)
 @pytest.mark.parametrize("width", [18, 24, 40])
 def test_a_drawing_is_as_wide_as_asked(key: str, width: int) -> None:
-    assert draw(LAYOUTS[key], width).cell_length == width
+    assert draw(PRESETS[key], width).cell_length == width
 
 
 @given(st.text())

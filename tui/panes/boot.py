@@ -5,8 +5,8 @@ from __future__ import annotations
 from textual import on
 from textual.app import ComposeResult
 
-from engine.spec.layouts import LAYOUTS
-from engine.spec.loaders import LOADERS, Loader
+from engine.spec.loaders import LOADERS, Loader, presets_for
+from engine.spec.settings import Settings
 from tui.panes.base import Pane
 from tui.preview import Preview
 from tui.text import visible
@@ -58,7 +58,7 @@ class BootPane(Pane):
                 key,
                 loader.title,
                 detail=loader.summary,
-                blocked=_against(loader, settings.table, bool(settings.nix_system)),
+                blocked=_against(loader, settings),
             )
             for key, loader in LOADERS.items()
         )
@@ -67,7 +67,7 @@ class BootPane(Pane):
         own_kernel = settings.loader not in {"none", "nixos"}
         for path in _KERNEL_FIELDS:
             self._field(path).display = own_kernel
-        uefi = settings.table in {"efi", "hybrid"}
+        uefi = settings.has("esp")
         self._field("boot.efi_variables").display = uefi
         self._field("nix.install_boot_loader").display = bool(settings.nix_system)
         self._field("boot.expect").display = settings.prove
@@ -93,7 +93,7 @@ class BootPane(Pane):
             return
         problem = self.preview.problem_at("boot.loader")
         settings = self.preview.settings
-        against = _against(loader, settings.table, bool(settings.nix_system)) if settings else ""
+        against = _against(loader, settings) if settings else ""
         if against:
             why.show(f"{self.glyphs.blocked} Not now: {against}")
         elif problem is not None and settings is not None and key == settings.loader:
@@ -114,12 +114,12 @@ class BootPane(Pane):
         return super().focus_path(path)
 
 
-def _against(loader: Loader, table: str, has_system: bool) -> str:
+def _against(loader: Loader, settings: Settings) -> str:
     """Returns why a loader cannot be taken now, or ""."""
-    if not loader.fits(table):
-        fitting = ", ".join(LAYOUTS[key].title for key in loader.layouts if key in LAYOUTS)
+    if not loader.fits(settings.boots):
+        fitting = ", ".join(preset.title for preset in presets_for(loader))
         return f"it needs one of these layouts: {fitting}"
-    if loader.key == "nixos" and not has_system:
+    if loader.key == "nixos" and not settings.nix_system:
         return "it needs a Nix system (step Contents)"
     return ""
 

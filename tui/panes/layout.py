@@ -6,7 +6,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 
-from engine.spec.layouts import LAYOUTS, Layout
+from engine.disk.presets import PRESETS, Preset
 from tui.panes.base import Pane
 from tui.preview import Preview
 from tui.text import visible
@@ -30,7 +30,7 @@ class LayoutPane(Pane):
         yield Choices(
             tuple(
                 Choice(key, layout.title, detail=_boots(layout), drawing=draw(layout, 24))
-                for key, layout in LAYOUTS.items()
+                for key, layout in PRESETS.items()
             ),
             glyphs=self.glyphs,
             id="table",
@@ -54,7 +54,7 @@ class LayoutPane(Pane):
         self._explain(event.value)
 
     def _explain(self, table: str) -> None:
-        layout = LAYOUTS.get(table)
+        layout = PRESETS.get(table)
         if layout is None:
             return
         problem = self.preview.problem_at("layout.table")
@@ -81,7 +81,7 @@ class LayoutPane(Pane):
         return super().focus_path(path)
 
 
-def _boots(layout: Layout) -> str:
+def _boots(layout: Preset) -> str:
     if not layout.boots:
         return "starts nothing"
     return "starts under " + " and ".join(_FIRMWARE[firmware] for firmware in layout.boots)
@@ -90,6 +90,6 @@ def _boots(layout: Layout) -> str:
 def _guide() -> str:
     parts = [
         f"**{layout.title}**: {layout.summary}. {layout.why} {layout.beware}".strip()
-        for layout in LAYOUTS.values()
+        for layout in PRESETS.values()
     ]
     return "# Layout\n\n`layout.table`\n\n" + "\n\n".join(parts) + "\n"

@@ -15,10 +15,10 @@ from textual.screen import Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from engine.disk.presets import PRESETS
 from engine.problem import Refused
-from engine.spec.layouts import LAYOUTS
-from engine.spec.presets import PRESETS
 from engine.spec.resolve import resolve
+from engine.spec.starters import STARTERS
 from tui.document import Document, open_document
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
@@ -92,8 +92,8 @@ nothing is written before you press build.
                 options.append(self._option(Offer("resume", key), f"Resume {item.name}"))
             options.append(_heading(""))
         options.append(_heading("New image"))
-        for key, preset in PRESETS.items():
-            options.append(self._option(Offer("preset", key), preset.title))
+        for key, starter in STARTERS.items():
+            options.append(self._option(Offer("preset", key), starter.title))
         options.append(_heading(""))
         options.append(_heading("Existing spec"))
         options.append(self._option(Offer("open", ""), "Open a file..."))
@@ -125,15 +125,15 @@ nothing is written before you press build.
 
     def _words(self, offer: Offer) -> Content:
         if offer.kind == "preset":
-            preset = PRESETS[offer.key]
-            settings, _problems = resolve(preset.spec, self.folder, {})
+            starter = STARTERS[offer.key]
+            settings, _problems = resolve(starter.spec, self.folder, {})
             return Content("\n").join(
                 [
-                    Content.styled(preset.title, "bold"),
+                    Content.styled(starter.title, "bold"),
                     Content(""),
-                    draw(LAYOUTS[settings.table], 30),
+                    draw(PRESETS[settings.table], 30),
                     Content(""),
-                    Content(preset.summary),
+                    Content(starter.summary),
                 ]
             )
         if offer.kind == "resume":
@@ -158,9 +158,9 @@ nothing is written before you press build.
         if offer is None:
             return
         if offer.kind == "preset":
-            preset = PRESETS[offer.key]
+            starter = STARTERS[offer.key]
             self.post_message(
-                DocumentChosen(Document(spec=preset.spec, base=self.folder, title=preset.title))
+                DocumentChosen(Document(spec=starter.spec, base=self.folder, title=starter.title))
             )
         elif offer.kind == "resume":
             found = self.found[offer.key]

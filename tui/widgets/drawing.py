@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from engine.spec.layouts import Layout
+from engine.disk.presets import Preset
 from tui.text import cut, fit
 from tui.widgets.proportions import cells
 
 
-def draw(layout: Layout, width: int = 28) -> Content:
+def draw(layout: Preset, width: int = 28) -> Content:
     """Returns a layout's partitions as one row, not to scale; gaps stand between them."""
     if not layout.partitions:
         return Content.styled(fit(" no table", width), "$role-text on $role-root")
     count = len(layout.partitions)
-    weights = [partition.weight for partition in layout.partitions]
+    weights = [partition.purpose.weight for partition in layout.partitions]
     widths = cells(weights, width - count + 1, minimum=6)
     return Content(" ").join(
         Content.styled(
-            fit(cut(f" {partition.label}", part, ""), part), f"$role-text on $role-{partition.role}"
+            fit(cut(f" {partition.purpose.label}", part, ""), part),
+            f"$role-text on $role-{partition.role}",
         )
         for partition, part in zip(layout.partitions, widths, strict=True)
     )

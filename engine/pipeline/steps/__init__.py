@@ -1,4 +1,4 @@
-"""The steps of a build, one function for each id of `engine.plan.steps`."""
+"""The steps of a build, one function for each verb of `engine.plan.steps`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from engine.pipeline.steps import (
     checksum,
     convert,
-    esp,
     guest,
     hook,
     identifiers,
@@ -17,10 +16,10 @@ from engine.pipeline.steps import (
     prove,
     publish,
     record,
-    root,
     sbom,
     sign,
     table,
+    volume,
 )
 from engine.pipeline.work import Work
 
@@ -30,15 +29,12 @@ STEPS: Mapping[str, StepFunction] = {
     "allocate": table.allocate,
     "table": table.partition,
     "identifiers": identifiers.identify,
-    "make-root": root.make,
-    "populate-root": root.populate,
-    "make-esp": esp.make,
+    "make": volume.make,
     "nixos-loader": nixos.install,
-    "populate-esp": esp.populate,
+    "populate": volume.populate,
     "loader-boot-code": loader.boot_code,
     "nixos-guest": guest.install,
-    "check-root": root.check,
-    "check-esp": esp.check,
+    "check": volume.check,
     "efi-variables": loader.efi_variables,
     "convert": convert.convert,
     "hook": hook.run,

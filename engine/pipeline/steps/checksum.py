@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engine.manifest.manifest import Manifest
 from engine.pipeline.sparse import sha256
 from engine.pipeline.steps.names import HYDRA, announce, finish_image
 from engine.pipeline.work import Work
-from engine.plan.model import Plan
 from engine.provenance.inputs import of_filesystem, of_sources, read_sums
 from engine.tools import runner
 
@@ -47,17 +45,14 @@ async def _inputs(work: Work) -> None:
 
 
 def _digest(work: Work) -> None:
-    """Hashes what each file system was filled from; mtools read the ESP's files, so again."""
-    for role, manifest in _manifests(work.plan).items():
-        data = work.inputs.data if role == "root" else read_sums(manifest, work.cancelled)
-        sums = data.of(manifest)
-        work.inputs.filesystems[role] = of_filesystem(manifest, sums)
+    """Hashes what each file system was filled from; mtools read a FAT's files, so again."""
+    for volume in work.plan.volumes:
+        if volume.filesystem is None:
+            continue
+        manifest = volume.filesystem.manifest
+        fat = volume.filesystem.type == "vfat"
+        sums = (read_sums(manifest, work.cancelled) if fat else work.inputs.data).of(manifest)
+        work.inputs.filesystems[volume.id] = of_filesystem(manifest, sums)
         for where, sources in manifest.origins.items():
             if where and sources:
                 work.inputs.contents[where] = of_sources(manifest, sums, sources)
-
-
-def _manifests(plan: Plan) -> dict[str, Manifest]:
-    found = {"root": plan.root.manifest}
-    esp = plan.partition("esp").filesystem if plan.has("esp") else None
-    return found | ({"esp": esp.manifest} if esp is not None else {})

@@ -8,12 +8,14 @@ from typing import Any
 
 from engine.image.container.disk import RawDisk
 from engine.image.table import read_table
-from engine.pipeline.gpt import identify as identify_gpt
+from engine.pipeline.tables import identify as set_identifiers
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
 from engine.tools.failure import StepFailed
 
 _LABELS = {"gpt": "gpt", "mbr": "dos"}
+_EXTENDED = {"5", "f", "85", "0x05", "0x0f"}
+"""Types of extended partitions, as sfdisk and our reader print them."""
 
 
 async def identify(work: Work) -> None:
@@ -22,11 +24,8 @@ async def identify(work: Work) -> None:
     Raises:
         StepFailed: What is in the image is not what was planned.
     """
-    if work.step.argv:
-        found = await _identified_by_sfdisk(work)
-    else:
-        identify_gpt(work.image, work.plan)
-        found = _read_back(work.image)
+    await work.thread(lambda report: set_identifiers(work.image, work.plan))
+    found = await _read_by_sfdisk(work) if work.step.argv else _read_back(work.image)
     differences = compare(work.plan, found)
     if differences:
         raise StepFailed(
@@ -36,11 +35,9 @@ async def identify(work: Work) -> None:
     work.note(f"read back: {len(work.plan.partitions)} partitions as planned")
 
 
-async def _identified_by_sfdisk(work: Work) -> dict[str, Any]:
-    """Sets everything with sfdisk and returns the table that it then prints."""
-    *setters, reader = work.step.argv
-    for argv in setters:
-        await work.tool(argv)
+async def _read_by_sfdisk(work: Work) -> dict[str, Any]:
+    """Returns the table as sfdisk prints it."""
+    (reader,) = work.step.argv
     result = await work.tool(reader, quiet=True)
     try:
         found: dict[str, Any] = json.loads(result.stdout)["partitiontable"]
@@ -85,7 +82,10 @@ def compare(plan: Plan, found: dict[str, Any]) -> list[str]:
         fields.append(("sector size", plan.disk.sector_size, found.get("sectorsize")))
     if identifier is not None:
         fields.append(("disk identifier", identifier, found.get("id")))
-    partitions = sorted(found.get("partitions", ()), key=_number)
+    partitions = sorted(
+        (one for one in found.get("partitions", ()) if one.get("type") not in _EXTENDED),
+        key=_number,
+    )
     fields.append(
         ("partitions", [p.number for p in plan.partitions], [_number(p) for p in partitions])
     )

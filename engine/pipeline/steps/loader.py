@@ -76,7 +76,8 @@ async def efi_variables(work: Work) -> None:
 
 def entries(plan: Plan) -> tuple[Variable, ...]:
     """Returns the boot variables of an image."""
-    esp = plan.partition("esp")
+    esp = plan.of_role("esp")
+    assert esp is not None
     assert esp.guid is not None
     place = esp.number, esp.start, esp.sectors, esp.guid
     return variables(

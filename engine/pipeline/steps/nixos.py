@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from engine.boot.overlay import overlay
+from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.fat import measure as fat_measure
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import stream
@@ -59,18 +60,22 @@ async def install(work: Work) -> None:
     finally:
         _open_folders(root)
     work.loader_files += _files(work, root / _BOOT)
-    if not any(entry.is_regular for entry in esp_manifest(work)):
+    if not any(entry.is_regular for entry in _on_esp(work)):
         raise StepFailed("the installer ended well and put no file into /boot", _NOTHING_HINT)
     _fits(work)
     size = sum(entry.size for entry in work.loader_files)
     work.note(f"the installer made {len(work.loader_files)} files, {size} bytes")
 
 
-def esp_manifest(work: Work) -> Manifest:
-    """Returns what goes on the ESP: what was planned, and what the installer made."""
-    filesystem = work.plan.partition("esp").filesystem
-    assert filesystem is not None
-    return overlay(filesystem.manifest, work.loader_files)
+def _esp(work: Work) -> FilesystemPlan:
+    esp = work.plan.of_role("esp")
+    assert esp is not None
+    assert esp.filesystem is not None
+    return esp.filesystem
+
+
+def _on_esp(work: Work) -> Manifest:
+    return overlay(_esp(work).manifest, work.loader_files)
 
 
 def _prepare(manifest: Manifest, root: Path) -> None:
@@ -114,14 +119,11 @@ def _files(work: Work, boot: Path) -> list[Entry]:
 
 def _fits(work: Work) -> None:
     """Refuses what the ESP cannot hold, by its figures."""
-    filesystem = work.plan.partition("esp").filesystem
-    assert filesystem is not None
-    assert filesystem.fat is not None
-    need = fat_measure.measure(esp_manifest(work))
+    need = fat_measure.measure(_on_esp(work))
     for one in need.unholdable:
         path = one.entry.path.decode(errors="backslashreplace")
         raise StepFailed(f"the installer made /boot/{path}, which FAT cannot hold: {one.reason}")
-    layout = filesystem.fat
+    layout = _esp(work).layout.geometry
     taken = need.clusters(layout) * layout.cluster_size
     room = layout.clusters * layout.cluster_size
     if taken > room:

@@ -11,15 +11,12 @@ from pathlib import Path
 import parted
 
 from engine.pipeline.work import Work
-from engine.plan.model import DiskPlan, PartitionPlan, Plan
+from engine.plan.model import DiskPlan, Plan, VolumePlan
 from engine.tools.failure import StepFailed
 
 _LABELS = {"gpt": "gpt", "mbr": "msdos"}
-_FLAGS = {
-    "boot": parted.PARTITION_BOOT,
-    "esp": 18,  # PED_PARTITION_ESP of libparted's disk.h, for which pyparted has no name
-    "bios_grub": parted.PARTITION_BIOS_GRUB,
-}
+_PRIMARIES = 4
+"""Entries of an MBR; libparted numbers logical partitions from 5 on."""
 # pyparted's exceptions have no base of their own.
 _TROUBLES = (
     parted.ConstraintException,
@@ -52,6 +49,8 @@ def _write(image: Path, plan: Plan) -> None:
     try:
         with _device(image, plan.disk.sector_size) as device:
             disk = parted.freshDisk(device, _LABELS[plan.disk.table])
+            if plan.disk.extended is not None:
+                _add_extended(disk, device, *plan.disk.extended)
             for partition in plan.partitions:
                 _add(disk, device, partition, plan.disk)
             disk.commitToDevice()
@@ -59,9 +58,18 @@ def _write(image: Path, plan: Plan) -> None:
         raise StepFailed(f"libparted refused the partition table: {error}") from error
 
 
-def _add(disk: parted.Disk, device: parted.Device, planned: PartitionPlan, on: DiskPlan) -> None:
+def _add_extended(disk: parted.Disk, device: parted.Device, start: int, sectors: int) -> None:
+    """Makes the extended partition, which takes the fourth entry when three primary ones follow."""
+    geometry = parted.Geometry(device=device, start=start, length=sectors)
+    partition = parted.Partition(disk=disk, type=parted.PARTITION_EXTENDED, geometry=geometry)
+    disk.addPartition(partition, constraint=parted.Constraint(exactGeom=geometry))
+
+
+def _add(disk: parted.Disk, device: parted.Device, planned: VolumePlan, on: DiskPlan) -> None:
     geometry = parted.Geometry(device=device, start=planned.start, length=planned.sectors)
-    partition = parted.Partition(disk=disk, type=parted.PARTITION_NORMAL, geometry=geometry)
+    logical = on.extended is not None and planned.number > _PRIMARIES
+    kind = parted.PARTITION_LOGICAL if logical else parted.PARTITION_NORMAL
+    partition = parted.Partition(disk=disk, type=kind, geometry=geometry)
     disk.addPartition(partition, constraint=parted.Constraint(exactGeom=geometry))
     if partition.number != planned.number:
         raise StepFailed(
@@ -70,8 +78,8 @@ def _add(disk: parted.Disk, device: parted.Device, planned: PartitionPlan, on: D
         )
     if on.table == "gpt" and planned.name is not None:
         partition.set_name(planned.name)
-    for flag in planned.flags:
-        partition.setFlag(_FLAGS[flag])
+    if on.table == "mbr" and "boot" in planned.flags:
+        partition.setFlag(parted.PARTITION_BOOT)
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ def test_boot_variables_start_the_image_without_the_fallback(system: Path, tmp_p
     )
     verdict = boots(built, "uefi", variables=built.outdir / "efi-vars.fd")
     check_report(verdict)
-    guid = built.plan.partition("esp").guid
+    guid = built.plan.volume("esp").guid
     assert guid is not None
     # The firmware says which entry it starts, and by which path.
     assert f"GPT,{guid}" in verdict.console.upper()

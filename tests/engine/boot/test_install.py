@@ -34,7 +34,7 @@ def installed(
     text = f"schema = 1\nlayout.table = '{table}'\nboot.loader = '{loader}'\n" + "\n".join(lines)
     settings, problems = resolve(loads(text), base, {})
     assert not problems
-    return install(settings, Contents(tree(files), tree(esp or {})))
+    return install(settings, Contents(tree(files), tree(esp or {})).volumes)
 
 
 def paths(manifest: Manifest) -> list[str]:
@@ -49,7 +49,7 @@ def content(manifest: Manifest, path: str) -> bytes:
 
 def test_systemd_boot_has_an_entry_for_each_kernel() -> None:
     done = installed(BOOTABLE, "boot.cmdline = 'quiet'")
-    assert paths(done.esp) == [
+    assert paths(done.volumes["esp"]) == [
         "EFI/BOOT/BOOTX64.EFI",
         "EFI/systemd/systemd-bootx64.efi",
         "loader/entries/some-5.10.conf",
@@ -60,7 +60,7 @@ def test_systemd_boot_has_an_entry_for_each_kernel() -> None:
         "some/6.1/initrd",
         "some/6.1/linux",
     ]
-    text = content(done.esp, "loader/entries/some-6.1.conf").decode()
+    text = content(done.volumes["esp"], "loader/entries/some-6.1.conf").decode()
     fields = dict(line.split(" ", 1) for line in text.splitlines())
     uuid = fields["options"].removeprefix("root=UUID=").removesuffix(" rw quiet")
     assert fields == {
@@ -68,51 +68,53 @@ def test_systemd_boot_has_an_entry_for_each_kernel() -> None:
         "linux": "/some/6.1/linux", "initrd": "/some/6.1/initrd",
         "options": f"root=UUID={uuid} rw quiet",
     }  # fmt: skip
-    assert content(done.esp, "some/6.1/initrd") == b"new"
-    assert content(done.esp, "some/5.10/linux") == X86_KERNEL
+    assert content(done.volumes["esp"], "some/6.1/initrd") == b"new"
+    assert content(done.volumes["esp"], "some/5.10/linux") == X86_KERNEL
 
 
 def test_a_kernel_that_is_left_out_does_not_keep_the_others_from_booting() -> None:
     done = installed({k: v for k, v in BOOTABLE.items() if k != "boot/initrd.img-5.10"})
     assert [entry.version for entry in done.boot.menu] == ["6.1"]
     assert [problem.severity for problem in done.boot.problems] == ["warning"]
-    assert "some/6.1/linux" in paths(done.esp)
-    assert "some/5.10/linux" not in paths(done.esp)
+    assert "some/6.1/linux" in paths(done.volumes["esp"])
+    assert "some/5.10/linux" not in paths(done.volumes["esp"])
 
 
 def test_unified_kernels_name_the_older_ones_too() -> None:
     done = installed(BOOTABLE, "boot.efi_variables = true", loader="uki")
     named = ["EFI/Linux/some-system-6.1.efi", "EFI/Linux/some-system-5.10.efi"]
-    assert sorted(paths(done.esp)) == sorted(["EFI/BOOT/BOOTX64.EFI", *named])
+    assert sorted(paths(done.volumes["esp"])) == sorted(["EFI/BOOT/BOOTX64.EFI", *named])
     assert done.boot.efi_entries == (
         ("Some System, 6.1", named[0]),
         ("Some System, 5.10", named[1]),
     )
-    assert content(done.esp, named[0]) == content(done.esp, "EFI/BOOT/BOOTX64.EFI")
+    assert content(done.volumes["esp"], named[0]) == content(
+        done.volumes["esp"], "EFI/BOOT/BOOTX64.EFI"
+    )
 
 
 def test_grub_replaces_a_menu_that_the_contents_bring() -> None:
     done = installed(BOOTABLE | {"boot/grub/grub.cfg": b"stale"}, table="legacy", loader="grub")
-    text = content(done.root, "boot/grub/grub.cfg").decode()
+    text = content(done.volumes["root"], "boot/grub/grub.cfg").decode()
     menu = [line for line in text.splitlines() if line.startswith("menuentry")]
     assert menu == ["menuentry 'Some System, 6.1' {", "menuentry 'Some System, 5.10' {"]
-    assert paths(done.esp) == []
+    assert paths(done.volumes["esp"]) == []
     assert done.boot.core
 
 
 def test_grub_finds_its_menu_through_a_linked_folder() -> None:
     moved = {name.replace("boot/", "data/boot/"): data for name, data in BOOTABLE.items()}
     done = installed(moved | {"boot": "data/boot"}, table="legacy", loader="grub")
-    assert b"menuentry" in content(done.root, "data/boot/grub/grub.cfg")
+    assert b"menuentry" in content(done.volumes["root"], "data/boot/grub/grub.cfg")
     assert done.boot.menu[0].kernel_path == "/data/boot/vmlinuz-6.1"
 
 
 def test_a_machines_identity_is_not_baked_in() -> None:
-    assert content(installed(BOOTABLE).root, "etc/machine-id") == b"uninitialized\n"
+    assert content(installed(BOOTABLE).volumes["root"], "etc/machine-id") == b"uninitialized\n"
     empty = installed(BOOTABLE | {"etc/machine-id": b""})
-    assert content(empty.root, "etc/machine-id") == b""
+    assert content(empty.volumes["root"], "etc/machine-id") == b""
     compat = installed(BOOTABLE, "compat = 'make-disk-image'", "nix.install_boot_loader = false")
-    assert compat.root.get(b"etc/machine-id") is None
+    assert compat.volumes["root"].get(b"etc/machine-id") is None
 
 
 def test_an_identity_the_spec_places_stays_and_names_the_entries() -> None:
@@ -120,15 +122,15 @@ def test_an_identity_the_spec_places_stays_and_names_the_entries() -> None:
         BOOTABLE, "[[contents]]", "source = 'id'", "target = '/etc/machine-id'"
     )  # fmt: skip
     known = "0123456789abcdef0123456789abcdef"
-    assert content(done.root, "etc/machine-id").decode().strip() == known
-    text = content(done.esp, f"loader/entries/{known}-6.1.conf").decode()
+    assert content(done.volumes["root"], "etc/machine-id").decode().strip() == known
+    text = content(done.volumes["esp"], f"loader/entries/{known}-6.1.conf").decode()
     assert f"machine-id {known}\n" in text
 
 
 def test_without_a_loader_nothing_is_touched() -> None:
     done = installed(BOOTABLE, loader="none")
-    assert paths(done.root) == paths(tree(BOOTABLE))
-    assert content(done.root, "etc/machine-id") != b"uninitialized\n"
+    assert paths(done.volumes["root"]) == paths(tree(BOOTABLE))
+    assert content(done.volumes["root"], "etc/machine-id") != b"uninitialized\n"
 
 
 def test_a_kernel_of_the_host_goes_into_the_image(tmp_path: Path) -> None:
@@ -137,18 +139,18 @@ def test_a_kernel_of_the_host_goes_into_the_image(tmp_path: Path) -> None:
     (tmp_path / "initrd").write_bytes(b"mine")
     lines = "boot.kernel = 'k/bzImage'", "boot.initrd = 'initrd'"
     grub = installed({"etc/hostname": b"x"}, *lines, table="legacy", loader="grub", base=tmp_path)
-    assert content(grub.root, "boot/bzImage") == X86_KERNEL
-    assert content(grub.root, "boot/initrd") == b"mine"
+    assert content(grub.volumes["root"], "boot/bzImage") == X86_KERNEL
+    assert content(grub.volumes["root"], "boot/initrd") == b"mine"
     (entry,) = grub.boot.menu
     assert (entry.kernel_path, entry.initrd_paths) == ("/boot/bzImage", ("/boot/initrd",))
     systemd = installed({"etc/hostname": b"x"}, *lines, base=tmp_path)
-    assert content(systemd.esp, "linux/6.1-given/initrd") == b"mine"
+    assert content(systemd.volumes["esp"], "linux/6.1-given/initrd") == b"mine"
 
 
 def test_an_initrd_alone_goes_with_every_kernel_that_is_found() -> None:
     done = installed(BOOTABLE | {"my.cpio": b"one"}, "boot.initrd = '/my.cpio'")
     assert [entry.initrd_paths for entry in done.boot.menu] == [("/my.cpio",), ("/my.cpio",)]
-    assert content(done.esp, "some/5.10/initrd") == b"one"
+    assert content(done.volumes["esp"], "some/5.10/initrd") == b"one"
 
 
 def test_a_kernel_in_the_image_goes_before_one_of_the_host(tmp_path: Path) -> None:
@@ -161,14 +163,14 @@ def test_a_kernel_in_the_image_goes_before_one_of_the_host(tmp_path: Path) -> No
         "/boot/vmlinuz-5.10",
         ("/boot/initrd.img-5.10",),
     )
-    assert done.root.get(b"boot/vmlinuz") is None
+    assert done.volumes["root"].get(b"boot/vmlinuz") is None
 
 
 def test_an_esp_of_the_contents_keeps_its_spelling_and_its_configuration() -> None:
     done = installed(BOOTABLE, esp={"efi/tool.efi": b"x", "loader/loader.conf": b"timeout 9\n"})
-    assert "efi/BOOT/BOOTX64.EFI" in paths(done.esp)
-    assert not any(path.startswith("EFI/") for path in paths(done.esp))
-    assert content(done.esp, "loader/loader.conf") == b"timeout 9\n"
+    assert "efi/BOOT/BOOTX64.EFI" in paths(done.volumes["esp"])
+    assert not any(path.startswith("EFI/") for path in paths(done.volumes["esp"]))
+    assert content(done.volumes["esp"], "loader/loader.conf") == b"timeout 9\n"
 
 
 @pytest.mark.parametrize("gone", [{"a"}, {"a", "b"}, {"b"}, {"c"}])
@@ -180,14 +182,14 @@ def test_names_outlive_the_first_name_of_their_inode(tmp_path: Path, gone: set[s
         os.link(tmp_path / "a", tmp_path / name)
     text = f"schema = 1\n[[contents]]\nsource = '{tmp_path}'\ntarget = '/'\n"
     scanned = scan(resolve(loads(text), Path("/"), {})[0])
-    left = overlay(scanned.root, [], [name.encode() for name in gone])
+    left = overlay(scanned.volumes["root"], [], [name.encode() for name in gone])
     names = [entry for entry in left if not entry.is_directory]
     assert [entry.path.decode() for entry in names] == sorted({"a", "b", "c"} - gone)
     head, *others = names
     assert head.link_to is None
     assert read(head, head.size) == b"shared"
     assert all(other.link_to is head for other in others)
-    assert paths(scanned.root) == ["a", "b", "c"]
+    assert paths(scanned.volumes["root"]) == ["a", "b", "c"]
 
 
 def test_missing_folders_are_made_and_present_ones_kept() -> None:

@@ -189,7 +189,7 @@ def test_a_core_image_of_this_machine_fits_everywhere(root: Path) -> None:
             code = plan.boot.code
             assert code is not None
             assert 64 < code.sectors <= code.room
-            assert plan.partition("root").number == int(
+            assert plan.volume("root").number == int(
                 {"legacy": "1", "legacy+gpt": "2", "hybrid": "3"}[table]
             )
             assert [one.code for one in plan.problems if one.severity == "error"] == []
@@ -199,9 +199,9 @@ def test_replacing_settings_makes_a_new_answer() -> None:
     from engine.boot.install import LoaderCache, install
     from tests.engine.plan.support import Contents, settings
 
-    cache, contents = LoaderCache(), Contents()
+    cache, contents = LoaderCache(), Contents().volumes
     wanted = settings("efi")
     first = install(wanted, contents, cache)
     assert install(replace(wanted, label="x"), contents, cache) is first
     assert install(replace(wanted, cmdline="quiet"), contents, cache) is not first
-    assert install(wanted, Contents(), cache) is not first
+    assert install(wanted, Contents().volumes, cache) is not first

@@ -7,14 +7,15 @@ import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from engine.manifest.lookup import stream
 from engine.manifest.manifest import Manifest
 from engine.manifest.scan import Scanned, scan
 from engine.spec.model import ImageSpec
 from engine.spec.resolve import resolve
-from engine.spec.settings import Compat, ContentSettings, Settings
+from engine.spec.rules import Compat
+from engine.spec.settings import ContentSettings, Settings
 
 
 class Options(TypedDict, total=False):
@@ -23,7 +24,7 @@ class Options(TypedDict, total=False):
     group: str
     extract: bool
     exclude: tuple[str, ...]
-    partition: Literal["root", "esp"]
+    volume: str
 
 
 class Values(TypedDict, total=False):
@@ -50,7 +51,7 @@ def manifest(*contents: ContentSettings, **values: Unpack[Values]) -> Manifest:
     """Returns the root file system's manifest, which must be free of problems."""
     found = scanned(*contents, **values)
     assert found.problems == ()
-    return found.root
+    return found.volumes["root"]
 
 
 def codes(found: Scanned) -> list[str]:

@@ -164,7 +164,7 @@ def test_hostile_members_are_refused_by_name(
     found = scanned(content(_archive(tmp_path, *infos), extract=True))
     assert codes(found) == ["archive-member-refused"]
     assert word in found.problems[0].message
-    assert all(b".." not in entry.path for entry in found.root)
+    assert all(b".." not in entry.path for entry in found.volumes["root"])
 
 
 def test_an_absolute_name_starts_at_the_archives_root(tmp_path: Path) -> None:

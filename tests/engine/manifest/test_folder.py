@@ -142,7 +142,7 @@ def test_a_socket_is_left_out_by_name(tmp_path: Path, monkeypatch: pytest.Monkey
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("here")
         found = scanned(content(tree))
-    assert [entry.path for entry in found.root] == [b"", b"file"]
+    assert [entry.path for entry in found.volumes["root"]] == [b"", b"file"]
     (problem,) = found.problems
     assert (problem.code, problem.severity) == ("socket-left-out", "warning")
     assert "here" in problem.message

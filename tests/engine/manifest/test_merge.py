@@ -24,8 +24,8 @@ def test_parents_are_made_for_a_file(tmp_path: Path) -> None:
 
 def test_nothing_at_all_is_an_empty_root() -> None:
     found = scanned()
-    assert [entry.path for entry in found.root] == [b""]
-    assert [entry.path for entry in found.esp] == [b""]
+    assert [entry.path for entry in found.volumes["root"]] == [b""]
+    assert [entry.path for entry in found.volumes["esp"]] == [b""]
 
 
 def test_directories_merge_and_the_first_keeps_its_metadata(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_duplicate_is_refused_with_both_origins(tmp_path: Path, compat: str) -
     (problem,) = found.problems
     assert (problem.code, problem.path) == ("duplicate-target", "contents[1].target")
     assert str(tmp_path / "two") in problem.message
-    assert data(found.root) == {b"etc/x": b"one"}
+    assert data(found.volumes["root"]) == {b"etc/x": b"one"}
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_file_where_a_directory_must_be_is_refused(
     one, two = make(tmp_path / "1", [first]), make(tmp_path / "2", [second, "other"])
     found = scanned(content(one), content(two))
     assert codes(found) == ["file-and-directory"]
-    assert found.root.get(b"other") is not None
-    assert len(paths(found.root)) == len(first.split("/")) + 1
+    assert found.volumes["root"].get(b"other") is not None
+    assert len(paths(found.volumes["root"])) == len(first.split("/")) + 1
 
 
 def test_a_target_below_a_file_is_refused(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_in_the_reference_a_glob_replaces_what_is_there(tmp_path: Path) -> None:
     contents = content(tmp_path / "1/*", b"/d"), content(tmp_path / "2/*", b"/d")
     found = scanned(*contents, compat="make-disk-image")
     assert codes(found) == ["replaced"]
-    assert data(found.root) == {b"d/x": b"2/x"}
+    assert data(found.volumes["root"]) == {b"d/x": b"2/x"}
     assert codes(scanned(*contents)) == ["duplicate-target"]
 
 

@@ -127,9 +127,9 @@ def test_times_are_kept_unless_they_are_clamped(tmp_path: Path) -> None:
 
 def test_contents_for_the_esp_go_there(tmp_path: Path) -> None:
     make(tmp_path, ["loader.conf"])
-    found = scanned(content(tmp_path / "loader.conf", b"/loader/loader.conf", partition="esp"))
-    assert [entry.path for entry in found.esp] == [b"", b"loader", b"loader/loader.conf"]
-    assert [entry.path for entry in found.root] == [b""]
+    found = scanned(content(tmp_path / "loader.conf", b"/loader/loader.conf", volume="esp"))
+    assert [entry.path for entry in found.volumes["esp"]] == [b"", b"loader", b"loader/loader.conf"]
+    assert [entry.path for entry in found.volumes["root"]] == [b""]
 
 
 def test_counts_tell_what_each_entry_brings(tmp_path: Path) -> None:
@@ -146,14 +146,14 @@ def test_unchanged_contents_give_the_same_manifest(tmp_path: Path) -> None:
     before = scan(settings(content(one), content(two, b"/two")), cache=cache)
     again = scan(settings(content(one), content(two, b"/two")), cache=cache)
     moved = scan(settings(content(one), content(two, b"/moved")), cache=cache)
-    assert again.root is before.root
-    assert again.esp is moved.esp is before.esp
-    assert moved.root.get(b"moved/b") is not None
-    assert moved.root.get(b"a") is before.root.get(b"a")
+    assert again.volumes["root"] is before.volumes["root"]
+    assert again.volumes["esp"] is moved.volumes["esp"] is before.volumes["esp"]
+    assert moved.volumes["root"].get(b"moved/b") is not None
+    assert moved.volumes["root"].get(b"a") is before.volumes["root"].get(b"a")
     (one / "later").write_text("")
-    assert scan(settings(content(one)), cache=cache).root.get(b"later") is None
+    assert scan(settings(content(one)), cache=cache).volumes["root"].get(b"later") is None
     cache.forget()
-    assert scan(settings(content(one)), cache=cache).root.get(b"later") is not None
+    assert scan(settings(content(one)), cache=cache).volumes["root"].get(b"later") is not None
 
 
 def test_a_later_merge_leaves_an_earlier_manifest_alone(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_later_merge_leaves_an_earlier_manifest_alone(tmp_path: Path) -> None:
     make(tmp_path, ["x"])
     os.link(tmp_path / "x", tmp_path / "aa")
     cache = ScanCache()
-    plain = scan(settings(content(tmp_path / "x", b"/x")), cache=cache).root
+    plain = scan(settings(content(tmp_path / "x", b"/x")), cache=cache).volumes["root"]
     scan(
         settings(content(tmp_path / "x", b"/x"), content(tmp_path / "aa", b"/aa"), content(tree)),
         cache=cache,
@@ -180,7 +180,7 @@ def test_progress_is_told_and_the_last_is_the_total(
     found = scan(settings(content(tree)), progress=lambda *at: seen.append(at))
     assert len(seen) > 20
     assert seen == sorted(seen)
-    assert seen[-1] == (len(found.root), found.counts[0].bytes)
+    assert seen[-1] == (len(found.volumes["root"]), found.counts[0].bytes)
 
 
 def test_a_scan_can_be_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,5 +205,5 @@ def test_what_the_reference_loses_is_kept_and_said(tmp_path: Path) -> None:
     (problem,) = found.problems
     assert (problem.code, problem.severity) == ("dotfiles-kept", "warning")
     assert "/.profile" in problem.message
-    assert found.root.get(b".profile") is not None
+    assert found.volumes["root"].get(b".profile") is not None
     assert codes(scanned(content(tree))) == []

@@ -29,7 +29,7 @@ def manifest(nix: Nix, *contents: Content) -> Manifest:
     settings, _ = resolve(ImageSpec(nix=nix, contents=contents), BASE, {})
     brought = gather(settings, os.environ)
     assert brought.problems == ()
-    return scan(settled(settings, brought), extra={"root": brought.parts}).root
+    return scan(settled(settings, brought), extra=brought.parts).volumes["root"]
 
 
 def problem(nix: Nix, *, base: Path = BASE) -> Problem:

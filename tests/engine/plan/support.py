@@ -45,6 +45,11 @@ class Contents:
     root: Manifest = field(default_factory=manifest)
     esp: Manifest = field(default_factory=manifest)
 
+    @property
+    def volumes(self) -> dict[str, Manifest]:
+        """By id, as a scan gives them."""
+        return {"root": self.root, "esp": self.esp}
+
 
 def host(
     *,
@@ -95,7 +100,7 @@ def settings(
 
 
 def plan(wanted: Settings, contents: Contents | None = None, machine: Host | None = None) -> Plan:
-    return make_plan(wanted, contents or Contents(), machine or host())
+    return make_plan(wanted, (contents or Contents()).volumes, machine or host())
 
 
 def codes(problems: Iterable[Problem]) -> list[str]:

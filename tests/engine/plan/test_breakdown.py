@@ -74,7 +74,7 @@ def test_parts_of_a_hybrid_disk(sector_size: int, mib: int) -> None:
     cluster = 512 if sector_size == 512 else 4096
     assert found["rounding"] == (8192 - 5000) + (-700 % cluster)
     assert found["tail"] == MIB - BACKUP_SECTORS[sector_size] * sector_size
-    root, esp = made.root, made.partition("esp").filesystem
+    root, esp = made.root, made.volume("esp").filesystem
     assert esp is not None
     assert found["free"] == root.free_bytes
     assert found["esp-free"] == esp.free_bytes
@@ -82,6 +82,5 @@ def test_parts_of_a_hybrid_disk(sector_size: int, mib: int) -> None:
 
 def test_reserve_is_shown_in_compat() -> None:
     made = plan(settings("none", compat="make-disk-image", disk=1024))
-    assert made.root.geometry is not None
-    assert parts(made)["reserved"] == made.root.geometry.reserved_blocks * 4096
+    assert parts(made)["reserved"] == made.root.layout.geometry.reserved_blocks * 4096
     assert parts(made)["free"] == made.root.free_bytes - parts(made)["reserved"]

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
+from engine.disk.presets import PRESETS
 from engine.disk.roles import ROOT_TYPES
-from engine.plan import placement
+from engine.plan.model import VolumePlan
 from engine.spec.settings import Settings
 from tests.engine.plan.support import MIB, TABLES, Contents, file, manifest, plan, settings
 
@@ -24,10 +25,18 @@ ROLES = {
 }
 
 
+def placed_on(
+    disk: int, table: str, *, sector_size: int = 512, boot: str | None = None
+) -> tuple[VolumePlan, ...]:
+    """Returns the partitions of a disk of so many bytes."""
+    wanted = settings(table, disk=f"{disk}B", sector_size=sector_size, boot=boot)
+    return plan(wanted).partitions
+
+
 @pytest.mark.parametrize("sector_size", [512, 4096])
 @pytest.mark.parametrize("table", TABLES)
 def test_roles_in_disk_order(table: str, sector_size: int) -> None:
-    placed = placement.place(settings(table, sector_size=sector_size), 2048 * MIB)
+    placed = placed_on(2048 * MIB, table, sector_size=sector_size)
     assert [one.role for one in placed] == ROLES[table]
     assert [one.number for one in placed] == list(range(1, len(placed) + 1))
     assert [one.start for one in placed] == sorted(one.start for one in placed)
@@ -42,11 +51,10 @@ def test_roles_in_disk_order(table: str, sector_size: int) -> None:
 def test_aligned_disjoint_and_clear_of_the_table(
     table: str, sector_size: int, disk: int, boot: int
 ) -> None:
-    wanted = settings(table, sector_size=sector_size, boot=f"{boot}MiB")
     disk = disk // sector_size * sector_size
-    placed = placement.place(wanted, disk)
+    placed = placed_on(disk, table, sector_size=sector_size, boot=f"{boot}MiB")
     sectors = disk // sector_size
-    gpt = placement.is_gpt(wanted.table)
+    gpt = PRESETS[table].scheme == "gpt"
     last = sectors - (BACKUP_SECTORS[sector_size] if gpt else 0)
     for one in placed:
         assert one.start * sector_size % MIB == 0
@@ -62,7 +70,7 @@ def test_aligned_disjoint_and_clear_of_the_table(
 
 
 def test_types_and_flags() -> None:
-    found = {one.role: one for one in placement.place(settings("hybrid"), 1024 * MIB)}
+    found = {one.role: one for one in placed_on(1024 * MIB, "hybrid")}
     assert found["esp"].type == "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
     assert found["bios-boot"].type == "21686148-6449-6E6F-744E-656564454649"
     assert found["root"].type == "4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709"
@@ -70,26 +78,18 @@ def test_types_and_flags() -> None:
     assert found["bios-boot"].flags == ("bios_grub",)
 
 
-def test_root_type_follows_the_machine() -> None:
-    wanted = settings("efi")
-    types = {
-        machine: placement.place(wanted, 1024 * MIB, machine)[-1].type
-        for machine in ("x86_64", "aarch64", "riscv64")
-    }
-    assert len(set(types.values())) == 3
-    assert types["aarch64"] == "B921B045-1DF0-41C3-AF44-4C6F280D3FAE"
-
-
 def test_mbr_root_is_active() -> None:
-    (root,) = placement.place(settings("legacy"), 1024 * MIB)
+    (root,) = placed_on(1024 * MIB, "legacy")
     assert (root.type, root.flags, root.guid, root.name) == ("0x83", ("boot",), None, None)
 
 
 def test_disk_that_ends_before_the_root() -> None:
-    with pytest.raises(placement.PlacementError) as caught:
-        placement.place(settings("efi"), 258 * MIB)
-    assert caught.value.needed == 259 * MIB
-    placement.place(settings("efi"), caught.value.needed)
+    made = plan(settings("efi", disk="258MiB"))
+    (problem,) = made.problems
+    assert problem.code == "disk-too-small"
+    assert "would begin at 269484032 bytes" in problem.message
+    assert made.partitions == ()
+    assert [one.role for one in placed_on(259 * MIB, "efi")] == ["esp", "root"]
 
 
 def identifiers(wanted: Settings) -> list[str | None]:
@@ -121,4 +121,4 @@ def test_identifiers_are_the_seeds_and_all_different(table: str) -> None:
 def test_machine_is_told_by_the_contents(path: bytes, expected: str) -> None:
     contents = Contents(manifest([file(path)]))
     made = plan(settings("efi"), contents)
-    assert made.partition("root").type == ROOT_TYPES[expected]
+    assert made.volume("root").type == ROOT_TYPES[expected]

@@ -218,7 +218,7 @@ def test_output_that_exists(tmp_path: Path) -> None:
 def test_output_folder_within_a_source() -> None:
     held = ContentSettings(
         index=0, source=Path("/a/tree"), target=b"/", mode="", user="", group="", extract=False,
-        exclude=(), partition="root",
+        exclude=(), volume="root",
     )  # fmt: skip
     wanted = replace(settings(), contents=(held,))
     inside, beside = (host(outdir=Path(name)) for name in ("/a/b/../tree/out/1", "/a/tree2"))
@@ -260,5 +260,5 @@ def test_output_folder_that_is_none() -> None:
 
 def test_earlier_problems_come_first_and_once() -> None:
     earlier = Problem("x", "error", "name", "is wrong")
-    made = make_plan(settings(disk="1GiB"), BIG, host(), (earlier, earlier))
+    made = make_plan(settings(disk="1GiB"), BIG.volumes, host(), (earlier, earlier))
     assert codes(made.problems) == ["x", "contents-too-large"]

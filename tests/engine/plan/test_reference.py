@@ -65,7 +65,7 @@ def planned(case: dict[str, Any], scanned: Scanned) -> Plan:
              "rootGPUID"}  # fmt: skip
     assert given.keys() <= known
     settings, problems = resolve(spec, Path("/"), {})
-    return make_plan(settings, scanned, host(), problems)
+    return make_plan(settings, scanned.volumes, host(), problems)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c["ok"]], ids=lambda case: case["id"])

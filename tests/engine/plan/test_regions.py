@@ -36,7 +36,7 @@ def test_a_gap_that_is_more_than_alignment_is_drawn() -> None:
         root, start=root.start + sectors, sectors=root.sectors - 2 * sectors,
         bytes=root.bytes - 100 * MIB,
     )  # fmt: skip
-    found = regions(replace(made, partitions=(moved, esp)))
+    found = regions(replace(made, volumes=(moved, esp)))
     assert [region.role for region in found] == ["esp", "gap", "root", "gap"]
     assert found[1].bytes == 50 * MIB
     assert found[1].start == found[0].start + found[0].bytes

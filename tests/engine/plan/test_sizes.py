@@ -31,7 +31,7 @@ def test_leaves_free_what_was_asked_for_and_little_more(
 @pytest.mark.parametrize("table", TABLES)
 def test_root_file_system_fills_its_partition(table: str) -> None:
     made = plan(settings(table, disk="1GiB"))
-    place = made.disk.bytes if table == "none" else made.partition("root").bytes
+    place = made.disk.bytes if table == "none" else made.volume("root").bytes
     assert 0 <= place - made.root.size < 64 * 4096
     assert made.disk.bytes == 1024 * MIB
 

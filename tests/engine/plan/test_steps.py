@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.filesystems.ext4.mke2fs import mke2fs_env
+from engine.pipeline.tables import identify
 from engine.plan.model import Plan
 from engine.plan.steps import steps
 from tests.engine.plan.support import TABLES, Contents, file, manifest, plan, settings
@@ -29,10 +30,12 @@ def carry_out(made: Plan, image: Path) -> None:
         for partition in made.partitions:
             kind = partition.type if label == "gpt" else "83"
             script += f"{partition.number} : start={partition.start}, size={partition.sectors}, "
-            script += f"type={kind}\n"
+            script += f"type={kind}"
+            script += f', name="{partition.name}"\n' if partition.name else "\n"
         subprocess.run(
             ("sfdisk", "--quiet", image), input=script, text=True, check=True, env=ENVIRONMENT
         )
+        identify(image, made)
     for step in made.steps:
         for command in step.argv if step.id in RUN else ():
             words = [word.replace("$IMAGE", str(image)) for word in command]
@@ -48,11 +51,10 @@ def test_tools_make_what_is_planned(table: str, compat: str, tmp_path: Path) -> 
 
     found = superblock(image, made.offset("root"))
     root = made.root
-    assert root.geometry is not None
     assert int(found["Block count"]) == root.blocks
     assert int(found["Inode count"]) == root.inodes
-    assert int(found["Free blocks"]) == root.geometry.free_blocks
-    assert int(found["Reserved block count"]) == root.geometry.reserved_blocks
+    assert int(found["Free blocks"]) == root.layout.geometry.free_blocks
+    assert int(found["Reserved block count"]) == root.layout.geometry.reserved_blocks
     assert found["Filesystem UUID"] == root.uuid
     assert found["Filesystem volume name"] == root.label
     if table == "none":
@@ -67,7 +69,7 @@ def test_tools_make_what_is_planned(table: str, compat: str, tmp_path: Path) -> 
         assert its.get("uuid") == partition.guid
 
     if made.has("esp"):
-        esp = made.partition("esp").filesystem
+        esp = made.volume("esp").filesystem
         assert esp is not None
         label = subprocess.run(
             ("mlabel", "-s", "-i", f"{image}@@{made.offset('esp')}", "::"),

@@ -30,7 +30,7 @@ def tree(folder: Path) -> Manifest:
         file.write(b"data")
     text = f"schema = 1\n[[contents]]\nsource = {str(folder)!r}\ntarget = '/'\n"
     settings, _ = resolve(loads(text), Path("/"), {})
-    return scan(settings).root
+    return scan(settings).volumes["root"]
 
 
 def test_sums_of_what_is_written_are_those_of_the_files(tmp_path: Path) -> None:

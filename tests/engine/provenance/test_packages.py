@@ -59,7 +59,7 @@ def tree_of(tree: Path) -> Manifest:
     spec = loads(f'[[contents]]\nsource = "{tree}"\ntarget = "/"\n')
     settings, problems = resolve(spec, tree, {})
     assert not problems
-    return scan(settings).root
+    return scan(settings).volumes["root"]
 
 
 def found_in(tree: Path, **files: str) -> Inventory:

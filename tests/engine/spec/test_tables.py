@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from engine.disk.presets import PRESETS
 from engine.problem import errors
 from engine.spec import manual, schema
 from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS, ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.keys import KEYS, SECTIONS
-from engine.spec.layouts import LAYOUTS
 from engine.spec.load import load
-from engine.spec.loaders import LOADERS, loaders_for
-from engine.spec.presets import PRESETS
+from engine.spec.loaders import LOADERS, loaders_for, presets_for
 from engine.spec.resolve import resolve
 from engine.spec.save import dumps
 from engine.spec.shape import key_paths
+from engine.spec.starters import STARTERS
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
@@ -87,7 +87,7 @@ def test_examples_cover_every_layout_and_mode() -> None:
     for path in EXAMPLES:
         loaded = load(path)
         settings.append(resolve(loaded.spec, loaded.base, {})[0])
-    assert {one.table for one in settings} == set(LAYOUTS)
+    assert {one.table for one in settings} == set(PRESETS)
     assert {one.compat for one in settings} == {"none", "make-disk-image"}
     entries = [entry for one in settings for entry in one.contents]
     assert any(entry.extract for entry in entries)
@@ -96,20 +96,20 @@ def test_examples_cover_every_layout_and_mode() -> None:
 
 
 def test_layouts_name_their_parts() -> None:
-    assert set(LAYOUTS) == {"none", "legacy", "legacy+gpt", "efi", "hybrid"}
-    assert {key for key, layout in LAYOUTS.items() if layout.has("esp")} == {"efi", "hybrid"}
-    for layout in LAYOUTS.values():
-        assert layout.has("root") == (layout.scheme != "none")
+    assert set(PRESETS) == {"none", "legacy", "legacy+gpt", "efi", "hybrid"}
+    assert {key for key, layout in PRESETS.items() if layout.has("esp")} == {"efi", "hybrid"}
+    for layout in PRESETS.values():
+        assert layout.has("root")
         assert ("uefi" in layout.boots) == layout.has("esp")
 
 
 def test_every_loader_fits_where_its_firmware_can_start_it() -> None:
     for loader in LOADERS.values():
-        for table in loader.layouts:
-            assert not loader.firmware or set(loader.firmware) & set(LAYOUTS[table].boots)
-    assert [loader.key for loader in loaders_for("none")] == ["none"]
-    assert "grub" in {loader.key for loader in loaders_for("legacy")}
-    assert "systemd-boot" not in {loader.key for loader in loaders_for("legacy+gpt")}
+        for preset in presets_for(loader):
+            assert not loader.firmware or set(loader.firmware) & set(preset.boots)
+    assert [loader.key for loader in loaders_for(PRESETS["none"].boots)] == ["none"]
+    assert "grub" in {loader.key for loader in loaders_for(PRESETS["legacy"].boots)}
+    assert "systemd-boot" not in {loader.key for loader in loaders_for(PRESETS["legacy+gpt"].boots)}
 
 
 def test_formats_and_file_systems() -> None:
@@ -123,7 +123,7 @@ def test_formats_and_file_systems() -> None:
     assert len(ESP_LABEL) <= FILESYSTEMS["vfat"].label_bytes == 11
 
 
-@pytest.mark.parametrize("key", PRESETS)
+@pytest.mark.parametrize("key", STARTERS)
 def test_presets_build_as_they_stand(key: str) -> None:
-    problems = resolve(PRESETS[key].spec, ROOT, {})[1]
+    problems = resolve(STARTERS[key].spec, ROOT, {})[1]
     assert not errors(problems)

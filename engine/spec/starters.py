@@ -8,7 +8,7 @@ from engine.spec.model import ImageSpec, Layout, Nix, Output
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class Starter:
     """A starting point of the wizard; it builds as it stands, and the loader is chosen later.
 
     Attributes:
@@ -24,31 +24,31 @@ class Preset:
 
 
 _TABLE = (
-    Preset(
+    Starter(
         "uefi-disk",
         "UEFI disk",
         "A disk for UEFI machines and virtual machines: an EFI system partition and a root.",
         ImageSpec(layout=Layout(table="efi")),
     ),
-    Preset(
+    Starter(
         "bios-disk",
         "BIOS disk",
         "A disk for old machines and simple clouds: one partition behind an MBR.",
         ImageSpec(layout=Layout(table="legacy")),
     ),
-    Preset(
+    Starter(
         "hybrid-stick",
         "Hybrid stick",
         "One image that starts under BIOS and UEFI alike, once GRUB is chosen.",
         ImageSpec(name="stick", layout=Layout(table="hybrid")),
     ),
-    Preset(
+    Starter(
         "bare-filesystem",
         "Bare file system",
         "No partitions: a root file system to mount, or for a virtual machine with its own kernel.",
         ImageSpec(name="root", layout=Layout(table="none")),
     ),
-    Preset(
+    Starter(
         "nix-store",
         "Nix store image",
         "A Nix store alone, as a volume to mount at /nix/store.",
@@ -58,7 +58,7 @@ _TABLE = (
             nix=Nix(only_store=True),
         ),
     ),
-    Preset(
+    Starter(
         "make-disk-image",
         "Like make-disk-image",
         "nixpkgs' make-disk-image to the sector: its figures, defaults and output names.",
@@ -66,4 +66,4 @@ _TABLE = (
     ),
 )
 
-PRESETS = {preset.key: preset for preset in _TABLE}
+STARTERS = {preset.key: preset for preset in _TABLE}

@@ -1,4 +1,4 @@
-"""The EFI system partition: mkfs.fat in place, mtools file by file in sorted order, fsck.fat."""
+"""FAT: mkfs.fat in place, mtools file by file in sorted order, fsck.fat."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from engine.image.reading import BadFilesystem
 from engine.manifest.entry import Entry
 from engine.pipeline.fatfiles import data_of, differences
 from engine.pipeline.sparse import copy_range
-from engine.pipeline.staging import ESP, IMAGE
-from engine.pipeline.steps.nixos import esp_manifest
+from engine.pipeline.staging import IMAGE, VOLUME
 from engine.pipeline.work import Work
 from engine.tools.environment import FAT_EPOCH
 from engine.tools.failure import StepFailed
@@ -28,8 +27,8 @@ async def populate(work: Work) -> None:
     Raises:
         SourceChanged: A source changed or cannot be read, by name.
     """
-    drive = f"{IMAGE}@@{work.plan.offset('esp')}"
-    entries = [entry for entry in esp_manifest(work) if entry.path]
+    drive = f"{IMAGE}@@{work.offset}"
+    entries = [entry for entry in work.manifest if entry.path]
     folders = [_name(entry) for entry in entries if entry.is_directory]
     for at in range(0, len(folders), _MANY):
         await work.tool(("mmd", "-i", drive, *folders[at : at + _MANY]), extra=_clock(work))
@@ -50,16 +49,14 @@ async def check(work: Work) -> None:
         StepFailed: The file system is not clean, or does not hold what the manifest says.
         SourceChanged: A source that it is held against is no longer what was scanned.
     """
-    copy = work.staging.folder / ESP
-    partition = work.plan.partition("esp")
-    offset = work.plan.offset("esp")
+    copy = work.staging.folder / VOLUME
+    volume, planned = work.volume, work.filesystem
     await work.thread(
-        lambda report: copy_range(work.image, offset, partition.bytes, copy, work.cancelled)
+        lambda report: copy_range(work.image, work.offset, volume.bytes, copy, work.cancelled)
     )
     for argv in work.step.argv:
         await work.tool(argv)
-    manifest, planned = esp_manifest(work), partition.filesystem
-    assert planned is not None
+    manifest = work.manifest
     try:
         found = await work.thread(
             lambda report: differences(
@@ -67,10 +64,10 @@ async def check(work: Work) -> None:
             )
         )
     except BadFilesystem as error:
-        raise StepFailed(f"the ESP cannot be read back: {error}") from error
+        raise StepFailed(f"the {volume.title} cannot be read back: {error}") from error
     if found:
-        raise StepFailed("the ESP is not what was written: " + "; ".join(found))
-    work.note("read back: volume id, label and files of the ESP are as planned")
+        raise StepFailed(f"the {volume.title} is not what was written: " + "; ".join(found))
+    work.note(f"read back: volume id, label and files of the {volume.title} are as planned")
     copy.unlink()
 
 

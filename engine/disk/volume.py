@@ -1,0 +1,92 @@
+"""A volume as it is wanted: something with bytes on the disk, before it has a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.disk.roles import ROLES, Role
+
+Scheme = Literal["none", "mbr", "gpt"]
+"""How partitions are recorded; none: the image is one bare file system."""
+
+Firmware = Literal["bios", "uefi"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """One volume of a disk. Sizes are bytes.
+
+    Exactly one of `size`, `free` and `grow` tells how large it becomes.
+
+    Attributes:
+        id: Unique in the spec.
+        role: Key of `engine.disk.roles.ROLES`.
+        format: Key of the table of file systems, or "none" for raw bytes or nothing.
+        mount: Where it is mounted, or None.
+        size: A fixed size.
+        free: What its contents need, and so much more.
+        grow: Its share, by weight, of what a disk of fixed size has left.
+        inodes: Free inodes, or None for what goes with the free space.
+        least: It is never smaller.
+        label: Of the file system.
+        uuid: Of the file system.
+        guid: Of the partition.
+        name: Of the GPT partition, or None.
+        type: Partition type that overrides the role's, or "".
+        flags: What libparted calls the flags of its partition.
+        attributes: As a spec has them ("read-only", "no-auto", "grow-file-system", "legacy-boot").
+        compression: Where the format knows it, else "".
+        source: File whose bytes it holds (format none), or "".
+        offset: Byte of the disk, outside all partitions, or None for a partition.
+        verity: Id of the volume whose hash tree it holds, or "".
+        path: Its key path in the spec, or "" for a volume of the preset.
+    """
+
+    id: str
+    role: str
+    format: str
+    mount: str | None = None
+    size: int | None = None
+    free: int | None = None
+    grow: int = 0
+    inodes: int | None = None
+    least: int = 0
+    label: str = ""
+    uuid: str = ""
+    guid: str = ""
+    name: str | None = None
+    type: str = ""
+    flags: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    compression: str = ""
+    source: str = ""
+    offset: int | None = None
+    verity: str = ""
+    path: str = ""
+
+    @property
+    def purpose(self) -> Role:
+        """The row of its role."""
+        return ROLES[self.role]
+
+    @property
+    def partitioned(self) -> bool:
+        """Whether it is a partition wherever the disk has a table."""
+        return self.offset is None
+
+
+def firmware_of(scheme: Scheme, roles: Iterable[str]) -> tuple[Firmware, ...]:
+    """Returns which firmware a disk has a place for: what the volumes and the table give.
+
+    A BIOS starts what lies in a BIOS boot partition or in the gap behind an MBR; UEFI starts
+    what lies on an ESP.
+    """
+    there = set(roles)
+    found: list[Firmware] = []
+    if "bios-boot" in there or scheme == "mbr":
+        found.append("bios")
+    if "esp" in there:
+        found.append("uefi")
+    return tuple(found)

@@ -1,0 +1,173 @@
+"""What the planner asks of every file system, and what it is answered.
+
+A driver is pure arithmetic: it measures contents, answers sizes, lays an empty file system out and
+accounts for its bytes. Sizes are bytes throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from engine.manifest.entry import Entry
+from engine.manifest.manifest import Manifest
+
+Commands = tuple[tuple[str, ...], ...]
+
+Part = Literal[
+    "inode-tables", "journal", "metadata", "directories", "contents", "rounding", "reserved", "free"
+]
+"""What a file system's bytes are taken by."""
+
+
+class DoesNotFit(Exception):
+    """No file system of the format can have that size; the message says why.
+
+    Attributes:
+        most: Bytes of the largest there can be, where the size asked for was too large.
+    """
+
+    def __init__(self, message: str, most: int | None = None) -> None:
+        super().__init__(message)
+        self.most = most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A file system as it is wanted.
+
+    Attributes:
+        manifest: What goes in.
+        label: Of the file system.
+        uuid: Of the file system, in the format's own notation.
+        sector_size: Bytes of a logical sector of the disk.
+        free: Bytes to leave free, where the size follows from the contents.
+        inodes: Free inodes to leave, or None for what goes with the free space.
+        reference: As the format's own program makes it by default (make-disk-image's rules).
+    """
+
+    manifest: Manifest
+    label: str = ""
+    uuid: str = ""
+    sector_size: int = 512
+    free: int = 0
+    inodes: int | None = None
+    reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An entry that the format cannot hold, and why (a sentence)."""
+
+    entry: Entry
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """What a file system of a given size lacks to hold its contents."""
+
+    resource: Literal["bytes", "inodes"]
+    needed: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesystemPlan:
+    """A file system as it will be made.
+
+    Attributes:
+        type: Key of the format.
+        uuid: In the format's notation: FAT has "XXXX-XXXX".
+        size: Bytes it takes up of its volume.
+        block_size: Bytes of a block or cluster; 0 where the format has none.
+        blocks: Blocks or clusters.
+        inodes: 0 for a format without.
+        manifest: What goes in.
+        data_bytes: Bytes of file data that will be written into it; holes are not.
+        free_bytes, free_inodes: What is left once everything is in, as `df` shows it to root.
+        written_bytes: About how much of it is not a hole.
+        structure_bytes: What its own structures are of that, where making and checking it takes
+            a time worth showing.
+        parts: Where its bytes go; they sum to `size`, or to less where some stay unused.
+        layout: The driver's own figures, for its commands and its writer.
+        shortage: Why the contents do not fit, or None.
+        refused: Entries it cannot hold.
+        stripped: Entries that lose owner, attributes or hard links in it.
+    """
+
+    type: str
+    label: str
+    uuid: str
+    size: int
+    block_size: int
+    blocks: int
+    inodes: int
+    manifest: Manifest
+    data_bytes: int
+    free_bytes: int
+    free_inodes: int
+    written_bytes: int = 0
+    structure_bytes: int = 0
+    parts: tuple[tuple[Part, int], ...] = ()
+    layout: Any = field(default=None, compare=False, repr=False)
+    shortage: Shortage | None = None
+    refused: Sequence[Refused] = ()
+    stripped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A file system whose size follows from its contents.
+
+    Attributes:
+        bytes: The place it takes, in whole MiB.
+    """
+
+    bytes: int
+    filesystem: FilesystemPlan
+
+
+class Driver(Protocol):
+    """One format, as the planner sees it."""
+
+    def least(self, request: Request) -> Sized:
+        """Returns the smallest that leaves `free` and `inodes`.
+
+        Raises:
+            DoesNotFit: None is large enough.
+        """
+        ...
+
+    def smallest(self, request: Request) -> int:
+        """Returns the bytes of the smallest that holds the contents, in whole MiB.
+
+        Raises:
+            DoesNotFit: None is large enough.
+        """
+        ...
+
+    def fit(self, request: Request, size: int) -> FilesystemPlan:
+        """Returns the file system in a place of so many bytes, whether or not it is large enough.
+
+        Raises:
+            DoesNotFit: None can be made of that size.
+        """
+        ...
+
+    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
+        """Returns the commands that make it, empty, at a byte of an image; none if in process."""
+        ...
+
+    def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
+        """Returns the commands that check it without changing it.
+
+        Args:
+            planned: The file system.
+            image: The image.
+            offset: Where it begins there.
+            copy: A copy of the volume alone, for programs that know no offset; made only where
+                a command names it.
+        """
+        ...

@@ -1,0 +1,130 @@
+"""FAT as the planner sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.filesystems.driver import (
+    Commands,
+    DoesNotFit,
+    FilesystemPlan,
+    Refused,
+    Request,
+    Shortage,
+    Sized,
+)
+from engine.filesystems.fat.geometry import (
+    MIN_CLUSTERS_32,
+    FatGeometry,
+    FatSizeError,
+    geometry,
+    mkfs_argv,
+    smallest,
+)
+from engine.filesystems.fat.measure import FatNeed, measure
+from engine.units import GIB, KIB, MIB, ceil_to
+
+_LARGEST = 4 * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class FatLayout:
+    """What the commands and the writer of a FAT file system need to know."""
+
+    geometry: FatGeometry
+    need: FatNeed
+
+
+class FatDriver:
+    """FAT32; under make-disk-image's rules whatever mkfs.fat chooses."""
+
+    def least(self, request: Request) -> Sized:
+        """See `Driver.least`."""
+        size = self._search(request, request.free)
+        return Sized(size, self.fit(request, size))
+
+    def smallest(self, request: Request) -> int:
+        """See `Driver.smallest`."""
+        return self._search(request, 0)
+
+    def _search(self, request: Request, free: int) -> int:
+        """Returns the smallest real FAT32 with so many bytes free, in whole MiB."""
+        need = measure(request.manifest)
+        sector = request.sector_size
+        low = smallest(sector_size=sector) // MIB
+        high = max(_LARGEST, ceil_to(2 * (need.data_bytes + free), MIB)) // MIB
+        while low < high:
+            middle = (low + high) // 2
+            if _free(geometry(middle * MIB, sector_size=sector), need) >= free:
+                high = middle
+            else:
+                low = middle + 1
+        if _free(geometry(low * MIB, sector_size=sector), need) < free:
+            raise DoesNotFit(f"no FAT file system holds {need.data_bytes + free} bytes")
+        return low * MIB
+
+    def fit(self, request: Request, size: int) -> FilesystemPlan:
+        """See `Driver.fit`."""
+        need = measure(request.manifest)
+        try:
+            layout = geometry(
+                size, sector_size=request.sector_size, bits=None if request.reference else 32
+            )
+        except FatSizeError as error:
+            raise DoesNotFit(str(error)) from error
+        clusters = need.clusters(layout)
+        directories = need.directory_bytes(layout)
+        free = max(0, layout.clusters - clusters) * layout.cluster_size
+        return FilesystemPlan(
+            type="vfat",
+            label=request.label,
+            uuid=request.uuid,
+            size=layout.size,
+            block_size=layout.cluster_size,
+            blocks=layout.clusters,
+            inodes=0,
+            manifest=request.manifest,
+            data_bytes=need.data_bytes,
+            free_bytes=free,
+            free_inodes=0,
+            written_bytes=layout.size - free,
+            parts=(
+                ("metadata", layout.overhead + directories),
+                ("contents", need.data_bytes),
+                ("rounding", clusters * layout.cluster_size - directories - need.data_bytes),
+                ("free", free),
+            ),
+            layout=FatLayout(layout, need),
+            shortage=None if clusters <= layout.clusters else Shortage(
+                "bytes", clusters * layout.cluster_size, layout.data_bytes
+            ),
+            refused=tuple(Refused(one.entry, one.reason) for one in need.unholdable),
+            stripped=need.stripped,
+        )  # fmt: skip
+
+    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
+        """See `Driver.make`."""
+        # --invariant pins every time but forces a volume id of its own, so mlabel sets ours after.
+        volume_id = planned.uuid.replace("-", "")
+        return (
+            mkfs_argv(planned.layout.geometry, image, offset, planned.label),
+            ("mlabel", "-i", f"{image}@@{offset}", "-N", volume_id, f"::{planned.label}"),
+        )
+
+    def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
+        """See `Driver.check`."""
+        return (("fsck.fat", "-n", copy),)
+
+
+def _free(layout: FatGeometry, need: FatNeed) -> int:
+    return (layout.clusters - need.clusters(layout)) * layout.cluster_size
+
+
+def granularity(sector_size: int) -> int:
+    """Returns what the size of a FAT volume is a multiple of: mkfs.fat counts KiB and sectors."""
+    return max(sector_size, KIB)
+
+
+def is_true_fat32(layout: FatGeometry) -> bool:
+    """Whether firmware takes it for what it says it is: it counts clusters."""
+    return layout.bits != 32 or layout.clusters >= MIN_CLUSTERS_32

@@ -1,0 +1,37 @@
+"""What is done to each volume, by its format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+
+from engine.filesystems.ext4.format import FORMATS as EXT
+from engine.pipeline.steps import ext, fat
+from engine.pipeline.work import Work
+
+_BY_FORMAT: Mapping[str, ModuleType] = {**dict.fromkeys(EXT, ext), "vfat": fat}
+
+
+async def make(work: Work) -> None:
+    """Makes the empty file system at its place in the image."""
+    await _BY_FORMAT[work.filesystem.type].make(work)
+
+
+async def populate(work: Work) -> None:
+    """Writes every entry of the manifest.
+
+    Raises:
+        StepFailed: An entry cannot be written.
+        SourceChanged: A source changed or cannot be read, by name.
+    """
+    await _BY_FORMAT[work.filesystem.type].populate(work)
+
+
+async def check(work: Work) -> None:
+    """Checks the file system without changing it, and reads it back against the plan.
+
+    Raises:
+        StepFailed: The file system is not clean, or not the one that was planned.
+        SourceChanged: A source that it is held against is no longer what was scanned.
+    """
+    await _BY_FORMAT[work.filesystem.type].check(work)

@@ -1,0 +1,154 @@
+"""Sizes and places right by construction (`compat = "none"`).
+
+Everything is aligned to 1 MiB and numbered in disk order. A volume has the size it was given, or
+what its contents need, or its share of what is left up to the last whole MiB before the table's
+copy. Types are those of the Discoverable Partitions Specification, so that a root is found without
+being named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from engine.disk import placement
+from engine.disk.allocation import share_out
+from engine.disk.placement import Place
+from engine.disk.volume import Scheme, Volume
+from engine.filesystems.driver import DoesNotFit, FilesystemPlan
+from engine.plan.model import TableEntry
+from engine.plan.wanted import Wanted
+from engine.units import MIB, ceil_to
+
+
+class PlacementError(Exception):
+    """The volumes do not fit on the disk.
+
+    Attributes:
+        needed: Bytes of the smallest disk that would take them, with 1 MiB for each volume that
+            takes a share of what is left.
+    """
+
+    def __init__(self, message: str, needed: int) -> None:
+        super().__init__(message)
+        self.needed = needed
+
+
+class Unsolvable(Exception):
+    """No size of a volume is large enough for its contents.
+
+    Attributes:
+        volume: Which.
+    """
+
+    def __init__(self, volume: Volume, why: DoesNotFit) -> None:
+        super().__init__(str(why))
+        self.volume = volume
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes by volume; None for one that takes a share of what is left.
+
+    Attributes:
+        filesystems: Those that were solved for together with their size.
+    """
+
+    bytes: Mapping[str, int | None]
+    filesystems: Mapping[str, FilesystemPlan]
+
+
+def sizes(volumes: Sequence[Wanted]) -> Sizes:
+    """Returns what is known of the sizes before the disk's is.
+
+    Raises:
+        Unsolvable: Contents are too large for any file system.
+    """
+    found: dict[str, int | None] = {}
+    solved: dict[str, FilesystemPlan] = {}
+    for one in volumes:
+        volume = one.volume
+        if not volume.partitioned:
+            continue
+        if volume.size is not None:
+            found[volume.id] = volume.size
+        elif volume.grow:
+            found[volume.id] = None
+        elif one.filesystem is None:
+            found[volume.id] = ceil_to(max(volume.least, MIB), MIB)
+        else:
+            try:
+                sized = one.filesystem.driver.least(one.filesystem.request)
+            except DoesNotFit as error:
+                raise Unsolvable(volume, error) from error
+            found[volume.id] = max(sized.bytes, ceil_to(volume.least, MIB))
+            if sized.bytes >= volume.least:
+                solved[volume.id] = sized.filesystem
+    return Sizes(found, solved)
+
+
+def disk_bytes(scheme: Scheme, volumes: Sequence[Wanted], known: Sizes) -> int:
+    """Returns the size of a disk that the volumes fill, those that grow at their least."""
+    if scheme == "none":
+        return sum(size or MIB for size in known.bytes.values())
+    ordered = [known.bytes[name] or least for name, least in _least(volumes, known).items()]
+    return placement.span(scheme, ordered) + placement.tail(scheme)
+
+
+def _least(volumes: Sequence[Wanted], known: Sizes) -> dict[str, int]:
+    """Returns the least size of every partition in disk order."""
+    return {
+        one.volume.id: known.bytes[one.volume.id] or ceil_to(max(one.volume.least, MIB), MIB)
+        for one in volumes
+        if one.volume.id in known.bytes
+    }
+
+
+def place(
+    scheme: Scheme, sector_size: int, disk: int, volumes: Sequence[Wanted], known: Sizes
+) -> tuple[Place, ...]:
+    """Returns the places on a disk of so many bytes, in disk order.
+
+    Raises:
+        PlacementError: The disk is too small.
+    """
+    if scheme == "none":
+        return tuple(Place(name, 0, 0, disk // sector_size) for name in known.bytes)
+    least = _least(volumes, known)
+    growing = [one.volume for one in volumes if known.bytes.get(one.volume.id, 0) is None]
+    without = [known.bytes[name] or 0 for name in least]
+    end = placement.end(scheme, disk, sector_size)
+    floors = [least[volume.id] for volume in growing]
+    available = end - placement.span(scheme, without)
+    if available < sum(floors):
+        needed = disk_bytes(scheme, volumes, known)
+        raise PlacementError(_too_small(scheme, disk, least, growing), needed)
+    shares = share_out(available, [volume.grow for volume in growing], floors)
+    final = least | {volume.id: size for volume, size in zip(growing, shares, strict=True)}
+    return placement.place(scheme, sector_size, list(final.items()))
+
+
+def _too_small(
+    scheme: Scheme, disk: int, least: Mapping[str, int], growing: Sequence[Volume]
+) -> str:
+    """Says what does not fit: the one that would have had the rest, or all together."""
+    names = list(least)
+    if len(growing) == 1 and growing[0].id == names[-1]:
+        begin = placement.begin(scheme, [least[name] for name in names[:-1]])
+        return (
+            f"the {growing[0].id} partition would begin at {begin} bytes, but a disk of {disk} "
+            f"bytes ends before that leaves room for it"
+        )
+    taken = placement.span(scheme, list(least.values())) + placement.tail(scheme)
+    return f"the partitions take {taken} bytes at least, and the disk has {disk}"
+
+
+def entry(scheme: Scheme, volume: Volume, machine: str) -> TableEntry:
+    """Returns what the table says of a volume, for a root of that machine."""
+    if scheme == "none":
+        return TableEntry()
+    type_ = volume.type or volume.purpose.type(scheme, machine)
+    if scheme == "gpt":
+        return TableEntry(type_, volume.guid, volume.name, volume.flags)
+    active = "boot" in volume.flags and volume.role != "esp"
+    return TableEntry(type_, flags=("boot",) if active else ())
