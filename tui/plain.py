@@ -192,7 +192,7 @@ class Interview:
             self.say(f"Spec: {visible(self._document.name)}")
             return
         choices = [Choice(key, item.title, item.summary) for key, item in STARTERS.items()]
-        key = self.choose("Starter", choices, choices[0].value, "A preset is a complete design.")
+        key = self.choose("Preset", choices, choices[0].value, "A preset is a complete design.")
         self.spec = STARTERS[key].spec
 
     def questions(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from engine.pipeline.build import BuildResult, build
+from engine.pipeline.steps import STEPS
 from engine.plan.model import Plan
 from tests.engine.boot.trees import X86_KERNEL
 from tests.support.busybox import Kernel
@@ -96,6 +97,12 @@ OTHERWISE = Kind(
 )  # fmt: skip
 KINDS = (PLAIN, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE)
 """Together they have every step that there is."""
+
+_OF_VOLUMES = ("make", "populate", "check")
+STEP_IDS = frozenset(STEPS.keys() - _OF_VOLUMES) | {
+    f"{verb}-{volume}" for verb in _OF_VOLUMES for volume in ("root", "esp")
+}
+"""The ids of all steps, those of volumes for the two of the scenes."""
 
 
 @dataclass(slots=True)

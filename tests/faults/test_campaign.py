@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.pipeline.steps import STEPS
 from tests.faults.injection import FAULTS, FULL
-from tests.faults.scene import KINDS, Scene, tools_of
+from tests.faults.scene import KINDS, STEP_IDS, Scene, tools_of
 
 ROOT = Path(__file__).parents[2]
 QUICK = {
@@ -98,7 +97,7 @@ def test_the_scenes_have_every_step_that_there_is(
     )
     with capfd.disabled():
         sys.stdout.write(f"\nfaults: {count} combinations of a step and a fault\n")
-    assert dict(places).keys() == STEPS.keys()
+    assert dict(places).keys() == STEP_IDS
     assert count >= ALL_COMBINATIONS
 
 
@@ -123,4 +122,4 @@ def test_all_steps(folder: Path, fault: str, capfd: pytest.CaptureFixture[str]) 
     check(reports)
     struck = {report["step"] for report in reports}
     if not FAULTS[fault].tools:
-        assert STEPS.keys() - struck <= ({"efi-variables"} if fault == "eacces" else set())
+        assert STEP_IDS - struck <= ({"efi-variables"} if fault == "eacces" else set())

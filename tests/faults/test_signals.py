@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.pipeline.steps import STEPS
 from tests.faults.scene import (
     DELIVERY,
     GUEST,
     INSTALLER,
     LOADER,
     PLAIN,
+    STEP_IDS,
     Scene,
     all_end,
 )
@@ -108,6 +108,6 @@ def test_some_steps(scene_of: SceneOf, step: str, number: signal.Signals) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("step", sorted(STEPS.keys() - QUICK))
+@pytest.mark.parametrize("step", sorted(STEP_IDS - set(QUICK)))
 def test_other_steps(scene_of: SceneOf, step: str, number: signal.Signals) -> None:
     check(scene_of(step), step, number)

@@ -70,7 +70,7 @@ async def check(work: Work) -> None:
         return
     spare = int(fields(header.stdout)[_FREE]) - filesystem.free_bytes // filesystem.block_size
     more = f", {spare} more blocks are free" if spare else ""
-    work.note(f"read back: the figures of the {title} are as planned{more}")
+    work.note(f"read back: the {title}'s figures are as planned{more}")
 
 
 def fields(header: str) -> dict[str, str]:
