@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from engine.tools.installed import find
 
 FirmwareKind = Literal["bios", "uefi"]
 
@@ -72,7 +73,7 @@ def find_systemd_boot(name: str) -> Path | None:
 
 def find_mkimage() -> str | None:
     """Returns the path of grub-mkimage, or None."""
-    return next(filter(None, map(shutil.which, _GRUB_COMMANDS)), None)
+    return next(filter(None, map(find, _GRUB_COMMANDS)), None)
 
 
 def find_grub(target: str, name: str = "kernel.img") -> Path | None:
@@ -84,7 +85,7 @@ def _first(folders: Sequence[str], commands: Sequence[str], below: str, name: st
     """Returns a file of one of the folders, else of `below` the prefix of one of the commands."""
     homes = [Path(folder) for folder in folders]
     for command in commands:
-        found = shutil.which(command)
+        found = find(command)
         if found is not None:
             homes.append(Path(found).resolve().parents[1] / below)
     return next((home / name for home in homes if (home / name).is_file()), None)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import gzip
 import lzma
 import shlex
-import shutil
 import stat
 import struct
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +26,8 @@ from engine.manifest.lookup import read
 from engine.manifest.manifest import Manifest
 from engine.problem import Problem
 from engine.spec.settings import Settings
+from engine.tools.answer import answer
+from engine.tools.installed import find as find_tool
 
 READY = "diskwright guest ready"
 """What the guest says when its kernel runs; with `PROBE` it ends there."""
@@ -181,7 +181,7 @@ def _name(path: str) -> str:
 
 def static_busybox() -> Path | None:
     """Returns this machine's busybox if it runs where there are no libraries."""
-    path = shutil.which("busybox")
+    path = find_tool("busybox")
     return Path(path) if path and _is_static(Path(path).read_bytes()) else None
 
 
@@ -243,9 +243,9 @@ def _unpacked(module: Entry, packed: bytes) -> bytes:
             return gzip.decompress(packed)
         case b"zst":
             argv = ("zstd", "--decompress", "--stdout", "--quiet")
-            return subprocess.run(
-                argv, input=packed, capture_output=True, check=True, timeout=_ZSTD_SECONDS
-            ).stdout
+            done = answer(argv, feed=packed, limit=_ZSTD_SECONDS)
+            done.check_returncode()
+            return done.stdout
         case _:
             return packed
 
@@ -268,7 +268,7 @@ def argv(
     writes = "snapshot=on" if probe else "cache=unsafe,discard=unmap"
     return (
         QEMU, "-machine", f"pc,accel={accelerator}", "-m", str(settings.vm_memory_mib),
-        "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
+        "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
         "-rtc", f"base={begin},clock=vm", "-kernel", kernel, "-initrd", initrd,
         "-append", "console=ttyS0 panic=-1 quiet" + (f" {PROBE}" if probe else ""),
         "-drive", f"if=none,id=disk,format=raw,{writes},file={image}",

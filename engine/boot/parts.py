@@ -6,7 +6,6 @@ Read-only: binaries are read, and grub-mkimage writes into memory that no file s
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from engine.boot import grub, systemd_boot, uki
 from engine.boot.architecture import Architecture
 from engine.boot.firmware import find_grub, find_mkimage, find_systemd_boot
+from engine.tools.answer import answer
 
 _MKIMAGE_SECONDS = 30
 
@@ -117,10 +117,7 @@ def mkimage(target: str, partition: str) -> bytes:
     with _memory("core") as (output, output_path):
         tool = find_mkimage() or "grub-mkimage"
         argv = grub.mkimage_argv(tool, target, partition, output_path)
-        done = subprocess.run(
-            argv, pass_fds=(output,), stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=_MKIMAGE_SECONDS, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
+        done = answer(argv, descriptors=(output,), limit=_MKIMAGE_SECONDS)
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()
             raise OSError(f"grub-mkimage failed with status {done.returncode}: {said}")

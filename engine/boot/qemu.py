@@ -57,8 +57,8 @@ class Machine:
             )  # fmt: skip
         return (
             QEMU, "-machine", f"{_MACHINES[self.firmware]},accel={self.accelerator}",
-            "-m", str(self.memory_mib), "-nodefaults", "-no-reboot", "-display", "none",
-            "-serial", serial, *flash,
+            "-m", str(self.memory_mib), "-nodefaults", "-no-user-config", "-no-reboot",
+            "-display", "none", "-serial", serial, *flash,
             "-drive", drive, "-device", f"{disk},physical_block_size={self.sector_size}",
         )  # fmt: skip
 

@@ -82,14 +82,12 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
     Raises:
         Refused: The image, QEMU or the firmware is missing.
     """
-    import shutil
-
     from engine.boot.qemu import QEMU, Machine
     from engine.cli.images import refused
     from engine.inspect.image import open_image
     from engine.inspect.report import image_report
-    from engine.plan import host
-    from engine.tools.environment import search_path
+    from engine.tools.distribution import distribution
+    from engine.tools.installed import find
     from engine.tools.table import TOOLS, install_hint
 
     if args.memory <= 0:
@@ -100,8 +98,8 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
         with image.disk:
             report = image_report(image)
     has_esp = any(partition["role"] == "esp" for partition in report["partitions"])
-    if shutil.which(QEMU, path=search_path()) is None:
-        hint = install_hint(TOOLS[QEMU], host.distribution())
+    if find(QEMU) is None:
+        hint = install_hint(TOOLS[QEMU], distribution())
         raise _refuse("tool-missing", f"{QEMU} is not installed", hint)
     chosen = args.firmware or ("uefi" if has_esp or args.efi_vars else "bios")
     kinds = ("bios", "uefi") if chosen == "both" else (chosen,)
@@ -132,7 +130,7 @@ def _refuse_compressed(image: Path) -> None:
 def _firmware(variables: Path | None) -> tuple[str, str]:
     """Returns the paths of UEFI code and of the variables to start from."""
     from engine.boot.firmware import PACKAGES, find_firmware
-    from engine.plan import host
+    from engine.tools.distribution import distribution
     from engine.tools.table import packages_hint
 
     if variables is not None and not variables.is_file():
@@ -146,7 +144,7 @@ def _firmware(variables: Path | None) -> tuple[str, str]:
             f"--efi-vars {variables}: no installed UEFI firmware has variables of that size",
             "make it from the template of a firmware that is installed",
         )
-    hint = packages_hint(PACKAGES, host.distribution())
+    hint = packages_hint(PACKAGES, distribution())
     raise _refuse("firmware-missing", "no UEFI firmware for QEMU (OVMF) is installed", hint)
 
 
@@ -165,6 +163,7 @@ def _interactive(machine: Machine) -> int:
     from dataclasses import replace
 
     from engine.pipeline.proof import choose_accelerator
+    from engine.tools.environment import tool_environment
 
     accelerator, why = asyncio.run(choose_accelerator(machine))
     _say(f"{machine.firmware.upper()}, {accelerator} ({why}); Ctrl-A X ends it")
@@ -174,7 +173,7 @@ def _interactive(machine: Machine) -> int:
             shutil.copyfile(machine.variables, copy)
             machine = replace(machine, variables=str(copy))
         machine = replace(machine, accelerator=accelerator, interactive=True)
-        status = subprocess.run(machine.argv(), check=False).returncode
+        status = subprocess.run(machine.argv(), check=False, env=tool_environment()).returncode
     return exits.DONE if status == 0 else exits.FAILED
 
 

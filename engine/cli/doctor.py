@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from engine.boot.firmware import find_firmware, find_grub, find_systemd_boot
-from engine.plan import host
+from engine.tools.distribution import distribution
+from engine.tools.installed import Installed, installed, version_of
 from engine.tools.table import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
 
 Status = Literal["ok", "old", "missing"]
@@ -69,14 +70,14 @@ def run(args: argparse.Namespace) -> int:
 
 def examine() -> Iterator[Finding]:
     """Looks for everything that some build may need."""
-    distribution = host.distribution()
-    installed = host.tools()
+    here = distribution()
+    found = installed()
     for tool in TOOLS.values():
-        yield _tool(tool, installed.get(tool.name), distribution)
-    yield _library(distribution)
+        yield _tool(tool, found.get(tool.name), here)
+    yield _library(here)
     for tool, find in _FILES:
         path = find()
-        yield _finding(tool, distribution, kind="file", path=str(path or ""))
+        yield _finding(tool, here, kind="file", path=str(path or ""))
     for name, purpose in _PYTHON_PACKAGES.items():
         yield _python(name, purpose)
 
@@ -86,7 +87,7 @@ def report(findings: tuple[Finding, ...]) -> dict[str, object]:
     return {
         "schema": 1,
         "ok": all(finding.status == "ok" for finding in findings),
-        "distribution": host.distribution(),
+        "distribution": distribution(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "findings": [asdict(finding) for finding in findings],
@@ -111,23 +112,21 @@ def lines(findings: tuple[Finding, ...]) -> Iterator[str]:
         yield f"Without {gap.name}{needed}, Diskwright cannot {gap.purpose}: {gap.install}"
 
 
-def _tool(
-    tool: Tool, installed: host.Installed | None, distribution: Distribution | None
-) -> Finding:
-    if installed is None:
-        return _finding(tool, distribution, kind="tool")
+def _tool(tool: Tool, found: Installed | None, here: Distribution | None) -> Finding:
+    if found is None:
+        return _finding(tool, here, kind="tool")
     return _finding(
         tool,
-        distribution,
+        here,
         kind="tool",
-        path=installed.path,
-        version=installed.version or host.version_of(installed.path, tool.version),
+        path=found.path,
+        version=found.version or version_of(found.path, tool.version),
     )
 
 
 def _finding(
     tool: Tool,
-    distribution: Distribution | None,
+    here: Distribution | None,
     *,
     kind: str,
     path: str = "",
@@ -147,20 +146,20 @@ def _finding(
         path=path,
         purpose=tool.purpose,
         packages={name: tool.package(name) for name in DISTRIBUTIONS},
-        install=install_hint(tool, distribution),
+        install=install_hint(tool, here),
     )
 
 
-def _library(distribution: Distribution | None) -> Finding:
+def _library(here: Distribution | None) -> Finding:
     """Asks libext2fs for its version (`ext2fs_get_library_version` of ext2fs/ext2fs.h)."""
     try:
         library = ctypes.CDLL(_LIBRARY.name)
     except OSError:
-        return _finding(_LIBRARY, distribution, kind="library")
+        return _finding(_LIBRARY, here, kind="library")
     text = ctypes.c_char_p()
     library.ext2fs_get_library_version(ctypes.byref(text), None)
     version = tuple(int(part) for part in (text.value or b"").split(b".") if part.isdigit())
-    return _finding(_LIBRARY, distribution, kind="library", path=_LIBRARY.name, version=version)
+    return _finding(_LIBRARY, here, kind="library", path=_LIBRARY.name, version=version)
 
 
 def _python(name: str, purpose: str) -> Finding:

@@ -11,6 +11,8 @@ import subprocess
 import zlib
 from typing import Protocol
 
+from engine.tools.environment import tool_environment
+
 CORRUPT = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 """What decompressors raise for bytes that are not what they should be."""
 
@@ -43,6 +45,7 @@ class _Zstd:
             self._process = subprocess.Popen(
                 ["zstd", "--decompress", "--stdout", "--quiet"],
                 stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=_BUFFER,
+                env=tool_environment(),
             )  # fmt: skip
         except FileNotFoundError as error:
             raise ToolMissing("zstd") from error

@@ -6,15 +6,15 @@ The only module of this package that starts a process, and it starts none that b
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
 
 from engine.nix.closure import BadClosure, Closure, StorePath, parse
 from engine.nix.store import Store
-from engine.plan.host import version_of
 from engine.spec.installable import Attribute, Flake
+from engine.tools.answer import answer
+from engine.tools.environment import nix_environment
+from engine.tools.installed import find, version_of
 from engine.tools.table import TOOLS
 
 EXPERIMENTAL = ("--extra-experimental-features", "nix-command flakes")
@@ -49,7 +49,7 @@ def require(environment: Mapping[str, str]) -> None:
     Raises:
         NixMissing: There is none.
     """
-    path = shutil.which("nix", path=environment.get("PATH"))
+    path = find("nix", environment)
     if path is None:
         raise NixMissing("nix is not installed")
     tool = TOOLS["nix"]
@@ -75,8 +75,8 @@ def closure(roots: Sequence[str], store: Store, environment: Mapping[str, str]) 
         NixFailed: Nix does not answer.
         BadClosure: What it answers is no closure.
     """
-    answer = _nix(("path-info", *store.arguments, "--json", "--recursive", *roots), environment)
-    return Closure(parse(answer), tuple(roots))
+    said = _nix(("path-info", *store.arguments, "--json", "--recursive", *roots), environment)
+    return Closure(parse(said), tuple(roots))
 
 
 def path_info(path: str, store: Store, environment: Mapping[str, str]) -> StorePath:
@@ -86,10 +86,10 @@ def path_info(path: str, store: Store, environment: Mapping[str, str]) -> StoreP
         NotValid: It is not a valid path of the store.
         NixFailed: Nix does not answer.
     """
-    answer = parse(_nix(("path-info", *store.arguments, "--json", path), environment))
-    if not answer:
+    known = parse(_nix(("path-info", *store.arguments, "--json", path), environment))
+    if not known:
         raise NotValid(path)
-    return answer[0]
+    return known[0]
 
 
 def evaluate(installable: Flake | Attribute, store: Store, environment: Mapping[str, str]) -> str:
@@ -118,19 +118,14 @@ def literal(text: str, environment: Mapping[str, str]) -> bytes:
 
 
 def _nix(arguments: Sequence[str], environment: Mapping[str, str]) -> bytes:
-    answer = subprocess.run(
-        ("nix", *EXPERIMENTAL, *arguments),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=dict(environment),
-        check=False,
-    )
-    if answer.returncode == 0:
-        return answer.stdout
-    said = answer.stderr.decode(errors="replace")
+    command = ("nix", *EXPERIMENTAL, *arguments)
+    done = answer(command, env=nix_environment(environment))
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.decode(errors="replace")
     if found := _INVALID.search(said):
         raise NotValid(found[1])
-    raise NixFailed(reason(said) or f"nix exited with status {answer.returncode}")
+    raise NixFailed(reason(said) or f"nix exited with status {done.returncode}")
 
 
 def reason(said: str) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from engine.nix import ask
 from engine.nix.closure import BadClosure, Closure
 from engine.nix.store import NoFolder, Store, locate
-from engine.plan.host import distribution
 from engine.problem import Problem, errors
 from engine.spec.installable import STORE_PREFIX, Attribute, Flake, InStore, parse
 from engine.spec.settings import Settings
+from engine.tools.distribution import distribution
 from engine.tools.table import TOOLS, install_hint
 
 # What cannot be evaluated without building (import from derivation) is nix's to judge, too.

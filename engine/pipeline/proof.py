@@ -208,7 +208,7 @@ async def _attempt(machine: Machine, watch: _Watch, limit: float) -> bool | None
     """Returns whether it was seen, or None if KVM showed no sign of life."""
     # The console goes to the watch as it comes; lines are of no use here.
     qemu = asyncio.create_task(
-        run(machine.argv(), step="boot", emit=_ignore, env=tool_environment(0), raw=watch.feed)
+        run(machine.argv(), step="boot", emit=_ignore, env=tool_environment(), raw=watch.feed)
     )
     seen = asyncio.create_task(watch.seen.wait())
     deadline = asyncio.get_running_loop().time() + limit

@@ -16,6 +16,7 @@ from engine.plan.model import Plan
 from engine.spec.installable import Attribute, parse
 from engine.spec.settings import Settings
 from engine.tools import runner
+from engine.tools.environment import nix_environment
 from engine.tools.failure import StepFailed
 
 STEP, TITLE = "nix-build", "Build the NixOS system"
@@ -63,8 +64,7 @@ async def realise(settings: Settings, emit: Emit) -> bool:
     failure = StepFailed("cancelled")
     status: Literal["ok", "failed", "cancelled"] = "cancelled"
     try:
-        # The user's own environment: builders, proxies and keys are found through it.
-        await runner.run(argv, step=STEP, emit=say, env=os.environ)
+        await runner.run(argv, step=STEP, emit=say, env=nix_environment())
         status = "ok"
     except StepFailed as error:
         status, failure = "failed", error

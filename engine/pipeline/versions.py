@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from engine.events import AnyEvent
 from engine.pipeline.work import Work
 from engine.tools import runner
 from engine.tools.environment import tool_environment
 from engine.tools.failure import StepFailed
+from engine.tools.installed import version_in
 from engine.tools.table import TOOLS
 
-_VERSION = re.compile(r"\d+(?:\.\d+)+")
 _ANY_STATUS = frozenset(range(256))
 
 
@@ -38,5 +36,4 @@ async def _version(work: Work, name: str) -> str:
         )
     except StepFailed:
         return ""
-    number = _VERSION.search("\n".join(result.tail))
-    return number[0] if number else ""
+    return version_in("\n".join(result.tail))

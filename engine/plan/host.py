@@ -8,32 +8,19 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from engine.boot.firmware import Firmware, find_firmware
 from engine.plan.outputs import outputs
 from engine.spec.settings import Settings
-from engine.tools.table import TOOLS, Distribution
+from engine.tools.distribution import distribution
+from engine.tools.installed import Installed, find, installed
+from engine.tools.table import Distribution
 
-_VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 _MOUNTS = Path("/proc/self/mounts")
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 """How blanks and backslashes are written there (fstab(5))."""
-_OS_RELEASE = Path("/etc/os-release")
-_SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
-_TIMEOUT = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A tool that was found; `version` is empty where it does not say."""
-
-    path: str
-    version: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +78,7 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
     """
     return Host(
         distribution=distribution(),
-        tools=tools() | _signer(settings),
+        tools=installed() | _signer(settings),
         outdir=outdir,
         volume=None if outdir is None else volume(outdir),
         existing=frozenset(name for name in outputs(settings) if outdir and _exists(outdir / name)),
@@ -103,35 +90,8 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
 def _signer(settings: Settings) -> dict[str, Installed]:
     """Returns the program that `output.sign` names, if it is there."""
     name = settings.sign[0] if settings.sign else ""
-    path = shutil.which(name, path=_search_path()) if name else None
+    path = find(name) if name else None
     return {} if path is None else {name: Installed(path, ())}
-
-
-@lru_cache(maxsize=1)
-def tools() -> dict[str, Installed]:
-    """Returns the tools of `engine.tools.table.TOOLS` that are installed; asked once."""
-    found = {}
-    for name, tool in TOOLS.items():
-        path = shutil.which(name, path=_search_path())
-        if path is not None:
-            found[name] = Installed(path, version_of(path, tool.version) if tool.minimum else ())
-    return found
-
-
-def distribution(os_release: Path = _OS_RELEASE) -> Distribution | None:
-    """Returns the family of distributions that this one belongs to."""
-    try:
-        text = os_release.read_text(errors="replace")
-    except OSError:
-        return None
-    pairs = (line.partition("=") for line in text.splitlines())
-    values = {key: value.strip("\"'") for key, _, value in pairs}
-    kin = {values.get("ID", ""), *values.get("ID_LIKE", "").split()}
-    families: tuple[tuple[str, Distribution], ...] = (
-        ("debian", "debian"), ("ubuntu", "debian"), ("fedora", "fedora"), ("rhel", "fedora"),
-        ("arch", "arch"), ("nixos", "nix"),
-    )  # fmt: skip
-    return next((family for name, family in families if name in kin), None)
 
 
 def volume(folder: Path) -> Volume:
@@ -155,28 +115,6 @@ def _exists(path: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _search_path() -> str:
-    """Returns PATH with the system folders that ordinary users' PATH may lack."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS])
-
-
-def version_of(path: str, arguments: tuple[str, ...]) -> tuple[int, ...]:
-    """Returns what a tool says of its version; empty where it does not say."""
-    try:
-        answer = subprocess.run(
-            (path, *arguments),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-            env={"LC_ALL": "C.UTF-8", "PATH": _search_path()},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    match = _VERSION.search((answer.stdout + answer.stderr).decode(errors="replace"))
-    return tuple(int(part) for part in match[1].split(".")) if match else ()
 
 
 def _filesystem_type(folder: Path) -> str:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.acceptance.conftest import Desk
 from tests.support.ext import superblock
+from tests.support.tools import run_tool
 
 EVENTS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "build-started": {"plan": dict},
@@ -30,7 +31,7 @@ EVENTS: dict[str, dict[str, type | tuple[type, ...]]] = {
 
 
 def output(*argv: str | Path) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return str(run_tool(argv, check=True, capture_output=True, text=True).stdout)
 
 
 def files(folder: Path) -> list[str]:

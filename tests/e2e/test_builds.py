@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from engine.events import (
 from engine.pipeline.build import build
 from tests.support import ext
 from tests.support.specs import plan_of, write_spec
+from tests.support.tools import run_tool
 
 LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
 FORMATS = {
@@ -34,7 +34,7 @@ FORMATS = {
 
 
 def output(*argv: str | Path) -> str:
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return str(run_tool(argv, check=True, capture_output=True, text=True).stdout)
 
 
 async def built(spec: Path, outdir: Path, *overrides: str) -> list[AnyEvent]:

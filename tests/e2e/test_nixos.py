@@ -26,6 +26,7 @@ from tests.support.booting import (
 from tests.support.busybox import Kernel, fetch_kernel
 from tests.support.nixos import Lab, make_lab
 from tests.support.specs import plan_of
+from tests.support.tools import run_tool
 
 NOBODY = 65534
 ORDINARY = (
@@ -85,7 +86,7 @@ def extracted(built: Built, folder: Path) -> Path:
     """Unpacks the root file system of an image, by a tool that is not ours."""
     folder.mkdir()
     where = f"{built.image}?offset={built.plan.offset('root')}"
-    subprocess.run(["debugfs", "-R", f"rdump / {folder}", where], check=True, capture_output=True)
+    run_tool(["debugfs", "-R", f"rdump / {folder}", where], check=True, capture_output=True)
     return folder
 
 
@@ -147,7 +148,7 @@ def test_a_store_alone(lab: Lab, tmp_path: Path) -> None:
     names = {path.name for path in root.iterdir()} - {"lost+found"}
     assert names == {Path(path).name for path in listed}
     assert built.plan.root.label == "nix-store"
-    shown = subprocess.run(["blkid", "-p", "-o", "export", built.image], capture_output=True,
+    shown = run_tool(["blkid", "-p", "-o", "export", built.image], capture_output=True,
                            text=True, check=True).stdout  # fmt: skip
     assert f"UUID={built.plan.root.uuid}" in shown
 
@@ -221,7 +222,7 @@ def esp_files(built: Built, folder: Path) -> dict[str, bytes]:
     """Returns the files of an image's ESP, by a tool that is not ours."""
     folder.mkdir()
     drive = f"{built.image}@@{built.plan.offset('esp')}"
-    subprocess.run(["mcopy", "-s", "-i", drive, "::", str(folder)], check=True, capture_output=True)
+    run_tool(["mcopy", "-s", "-i", drive, "::", str(folder)], check=True, capture_output=True)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")

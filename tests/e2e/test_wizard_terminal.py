@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.terminal import Terminal
+from tests.support.tools import run_tool
 
 ROOT = Path(__file__).parents[2]
 WIZARD = (sys.executable, "-m", "engine.cli")
@@ -77,9 +77,7 @@ def test_from_preset_to_image(folder: Path, environment: dict[str, str]) -> None
         assert b"\x1b]0;" in terminal.raw
     image = folder / "disk.img"
     table = json.loads(
-        subprocess.run(
-            ("sfdisk", "--json", image), capture_output=True, text=True, check=True
-        ).stdout
+        run_tool(("sfdisk", "--json", image), capture_output=True, text=True, check=True).stdout
     )["partitiontable"]
     assert table["label"] == "gpt"
     assert [part["type"][:8] for part in table["partitions"]] == ["C12A7328", "4F68BCE3"]

@@ -6,10 +6,11 @@ import contextlib
 import os
 import sqlite3
 import struct
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
+
+from tests.support.tools import run_tool
 
 FAT32_BYTES = 34 << 20
 _FAT32_USED = 640 << 10
@@ -210,10 +211,9 @@ def _fat(folder: Path, bits: str, kib: int) -> bytes:
     image.unlink(missing_ok=True)
     sectors = ("-s", "1") if bits != "12" else ()
     run("mkfs.fat", "-F", bits, *sectors, "-C", image, str(kib))
-    environment = os.environ | {"MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"}
     boot = tree(folder) / "boot"
-    run("mcopy", "-i", image, "-s", boot / "deep", boot / "file", "::/", environment=environment)
-    run("mmd", "-i", image, "::/Ünïcode folder", environment=environment)
+    run("mcopy", "-i", image, "-s", boot / "deep", boot / "file", "::/")
+    run("mmd", "-i", image, "::/Ünïcode folder")
     return image.read_bytes()
 
 
@@ -238,11 +238,10 @@ def _converted(folder: Path, driver: str, *options: str) -> bytes:
     return image.read_bytes()
 
 
-def run(
-    *argv: str | Path, feed: bytes | None = None, environment: dict[str, str] | None = None
-) -> None:
-    subprocess.run(argv, check=True, capture_output=True, input=feed, env=environment)
+def run(*argv: str | Path, feed: bytes | None = None) -> None:
+    run_tool(argv, check=True, capture_output=True, input=feed)
 
 
 def _output(*argv: str | Path, feed: bytes | None = None) -> bytes:
-    return subprocess.run(argv, check=True, capture_output=True, input=feed).stdout
+    output: bytes = run_tool(argv, check=True, capture_output=True, input=feed).stdout
+    return output

@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from engine.plan.steps import machine
 from tests.support import ext
 from tests.support.busybox import MARKER
 from tests.support.specs import plan_of
+from tests.support.tools import run_tool
 
 LIMIT = 120
 
@@ -180,6 +180,6 @@ def esp_drive(built: Built) -> str:
 
 
 def _output(*argv: str | Path) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = run_tool(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (argv, done.stdout, done.stderr)
-    return done.stdout
+    return str(done.stdout)

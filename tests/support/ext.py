@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
+from tests.support.tools import run_tool
+
 _CHUNK = 1 << 20
-_ENVIRONMENT = os.environ | {"LC_ALL": "C"}
 
 
 def place(image: Path | str, offset: int) -> str:
@@ -55,18 +55,13 @@ def dumped(image: Path, offset: int, scratch: Path) -> str:
             if piece.strip(b"\0"):
                 copy.seek(at)
                 copy.write(piece)
-    shown = subprocess.run(
-        ("dumpe2fs", scratch), env=_ENVIRONMENT, capture_output=True, text=True, check=True
-    )
+    shown = run_tool(("dumpe2fs", scratch), capture_output=True, text=True, check=True)
     scratch.unlink()
-    return shown.stdout
+    return str(shown.stdout)
 
 
 def _debugfs(image: Path | str, offset: int, command: str) -> str:
-    return subprocess.run(
-        ("debugfs", "-R", command, place(image, offset)),
-        env=_ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    shown = run_tool(
+        ("debugfs", "-R", command, place(image, offset)), capture_output=True, text=True, check=True
+    )
+    return str(shown.stdout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -73,17 +72,14 @@ The same verb as on the command line, working on the image. Escape ends it and g
 
     async def work(self) -> None:
         """Runs the verb; the app starts it as a worker of its own."""
-        environment = tool_environment(0) | {
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": str(Path(engine.__file__).parent.parent),
-        }
+        modules = {"PYTHONPATH": str(Path(engine.__file__).parent.parent)}
         argv = (sys.executable, "-m", "engine.cli", self.verb, str(self.subject))
         try:
             result = await run(
                 argv,
                 step=self.verb,
                 emit=self._queue.put,
-                env=environment,
+                env=tool_environment() | modules,
                 accept=frozenset(range(256)),
             )
         except StepFailed as failed:

@@ -1,15 +1,14 @@
 """The mke2fs command line: the one place that knows its options.
 
 Nothing is left to the machine's mke2fs.conf or to a newer e2fsprogs' defaults: features, inode
-size and count, reserve, identifiers and time are all given, and `MKE2FS_CONFIG` names an empty
-file. With the geometry's default inode count and 5 % reserve the bytes are those of a plain
-`mkfs.ext4 -b 4096` of e2fsprogs 1.47.0. Newer features (orphan_file, metadata_csum_seed) are left
-out, as older kernels and boot loaders refuse them.
+size and count, reserve and identifiers are all given here; an empty configuration and the time
+are in the environment of every tool (`engine.tools.environment`). With the geometry's default
+inode count and 5 % reserve the bytes are those of a plain `mkfs.ext4 -b 4096` of e2fsprogs 1.47.0.
+Newer features (orphan_file, metadata_csum_seed) are left out, as older kernels and boot loaders
+refuse them.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from engine.filesystems.ext4.geometry import Geometry
 
@@ -61,13 +60,3 @@ def mke2fs_argv(
         image,
         str(geometry.requested_blocks),
     )  # fmt: skip
-
-
-def mke2fs_env(epoch: int) -> Mapping[str, str]:
-    """Returns what mke2fs and libext2fs need in their environment.
-
-    Args:
-        epoch: Seconds; the time of the superblock and of the first inodes. e2fsprogs takes 0 for
-            "now", so that 0 becomes 1.
-    """
-    return {"MKE2FS_CONFIG": "/dev/null", "E2FSPROGS_FAKE_TIME": str(max(epoch, 1))}

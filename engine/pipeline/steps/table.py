@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import parted
-
 from engine.pipeline.work import Work
 from engine.plan.model import DiskPlan, Plan, VolumePlan
+from engine.tools.environment import set_variables
 from engine.tools.failure import StepFailed
+from engine.tools.influences import LIBPARTED
+
+with set_variables(LIBPARTED):
+    import parted
 
 _LABELS = {"gpt": "gpt", "mbr": "msdos"}
 _PRIMARIES = 4
@@ -31,7 +32,6 @@ _TROUBLES = (
 )
 # libparted reads the sector size of an image file from this variable, for the whole process.
 _SECTOR_VARIABLE = "PARTED_SECTOR_SIZE"
-_sector_size_lock = threading.Lock()
 
 
 async def allocate(work: Work) -> None:
@@ -85,17 +85,9 @@ def _add(disk: parted.Disk, device: parted.Device, planned: VolumePlan, on: Disk
 @contextlib.contextmanager
 def _device(image: Path, sector_size: int) -> Iterator[parted.Device]:
     """Opens an image as a device of that sector size."""
-    with image.open("rb") as file, _sector_size_lock:
-        before = os.environ.get(_SECTOR_VARIABLE)
-        os.environ[_SECTOR_VARIABLE] = str(sector_size)
-        try:
-            # pyparted takes no path that is not UTF-8, so it gets another name of the file.
-            device = parted.getDevice(f"/proc/self/fd/{file.fileno()}")
-        finally:
-            if before is None:
-                del os.environ[_SECTOR_VARIABLE]
-            else:
-                os.environ[_SECTOR_VARIABLE] = before
+    with image.open("rb") as file, set_variables({_SECTOR_VARIABLE: str(sector_size)}):
+        # pyparted takes no path that is not UTF-8, so it gets another name of the file.
+        device = parted.getDevice(f"/proc/self/fd/{file.fileno()}")
     try:
         yield device
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import filecmp
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from tests.support.booting import (
     esp_drive,
 )
 from tests.support.busybox import MARKER
+from tests.support.tools import run_tool
 
 EFI = ("efi", "hybrid")
 LOADERS = [
@@ -67,9 +67,7 @@ def test_both_firmwares_start_a_hybrid_disk_and_the_build_proves_it(
 def test_boot_variables_start_the_image_without_the_fallback(system: Path, tmp_path: Path) -> None:
     built = made(system, tmp_path, "efi", "uki", "boot.efi_variables=true")
     check_tools(built)
-    subprocess.run(
-        ["mdel", "-i", esp_drive(built), "::/EFI/BOOT/BOOTX64.EFI"], check=True, timeout=30
-    )
+    run_tool(["mdel", "-i", esp_drive(built), "::/EFI/BOOT/BOOTX64.EFI"], check=True, timeout=30)
     verdict = boots(built, "uefi", variables=built.outdir / "efi-vars.fd")
     check_report(verdict)
     guid = built.plan.volume("esp").guid

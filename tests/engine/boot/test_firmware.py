@@ -8,6 +8,7 @@ import pytest
 
 from engine.boot import firmware
 from engine.boot.firmware import find_firmware, find_grub, find_mkimage, find_systemd_boot
+from tests.support.tools import hide_tools
 
 
 def file(path: Path, size: int = 1, mode: int = 0o644) -> Path:
@@ -23,7 +24,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for table in ("_OVMF", "_SYSTEMD_BOOT", "_GRUB"):
         monkeypatch.setattr(firmware, table, ())
     (tmp_path / "prefix" / "bin").mkdir(parents=True)
-    monkeypatch.setenv("PATH", str(tmp_path / "prefix" / "bin"))
+    hide_tools(monkeypatch, tmp_path / "prefix" / "bin")
     return tmp_path
 
 

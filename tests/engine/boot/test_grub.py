@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from engine.boot import grub
 from engine.boot.menu import MenuEntry
 from engine.boot.parts import mkimage
 from engine.manifest.memory import file_of
+from tests.support.tools import run_tool
 
 
 @given(st.text(st.characters(exclude_characters="\0\n\r", exclude_categories=["Cs"])))
@@ -29,7 +29,7 @@ def test_grub_script_check_accepts_a_menu_with_hostile_names(tmp_path: Path) -> 
     )  # fmt: skip
     config = tmp_path / "grub.cfg"
     config.write_text(grub.menu_config([entry]))
-    subprocess.run(["grub-script-check", str(config)], check=True)
+    run_tool(["grub-script-check", str(config)], check=True)
 
 
 @pytest.mark.parametrize("target", ["i386-pc", "x86_64-efi"])

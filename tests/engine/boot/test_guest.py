@@ -15,6 +15,7 @@ import pytest
 from engine.boot.cpio import newc
 from engine.boot.guest import Guest, Modules, init, initrd, static_busybox
 from engine.manifest.memory import file_of
+from tests.support.tools import hide_tools, run_tool
 
 FILES = (
     ("bin", stat.S_IFDIR | 0o755, b""),
@@ -68,7 +69,7 @@ def test_modules_come_after_what_they_need() -> None:
 
 
 def zstd(data: bytes) -> bytes:
-    return subprocess.run(["zstd", "-qc"], input=data, capture_output=True, check=True).stdout
+    return bytes(run_tool(["zstd", "-qc"], input=data, capture_output=True, check=True).stdout)
 
 
 def test_the_initrd_holds_unpacked_modules_and_repeats(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_only_a_static_busybox_will_do(tmp_path: Path, monkeypatch: pytest.Monke
     shell = shutil.which("sh")
     assert shell is not None
     shutil.copy(shell, tmp_path / "busybox")
-    monkeypatch.setenv("PATH", str(tmp_path))
+    hide_tools(monkeypatch, tmp_path)
 
     assert static_busybox() is None
 

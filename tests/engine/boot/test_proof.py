@@ -15,6 +15,7 @@ from engine.cli.main import main
 from engine.pipeline import proof
 from engine.tools.failure import StepFailed
 from tests.support.processes import alive, written_pid
+from tests.support.tools import hide_tools
 
 Qemu = Callable[[str], None]
 
@@ -203,7 +204,7 @@ def test_what_cannot_be_booted_is_refused(
 def test_a_missing_qemu_is_named_with_its_package(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("engine.tools.environment.search_path", lambda: "/nowhere")
+    hide_tools(monkeypatch)
     assert main(["boot", machine.image]) == exits.REFUSED
     said = capsys.readouterr().err
     assert "qemu-system-x86_64 is not installed" in said

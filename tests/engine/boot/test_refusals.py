@@ -13,6 +13,7 @@ from engine.boot.parts import mkimage
 from engine.cli import exits
 from engine.cli.main import main
 from engine.plan import host
+from engine.tools.installed import installed
 from tests.engine.boot.trees import ARM64_KERNEL, X86_KERNEL
 
 MIB = 1 << 20
@@ -98,8 +99,8 @@ def no_ovmf(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def no_qemu(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {name: tool for name, tool in host.tools().items() if "qemu" not in name}
-    monkeypatch.setattr(host, "tools", lambda: found)
+    found = {name: tool for name, tool in installed().items() if "qemu" not in name}
+    monkeypatch.setattr(host, "installed", lambda: found)
 
 
 GRUB = ("boot.loader=grub", "layout.table=legacy")

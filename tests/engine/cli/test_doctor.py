@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli import doctor
-from engine.plan import host
+from engine.tools import environment
+from engine.tools.installed import installed
 from engine.tools.table import TOOLS
 
 
@@ -21,17 +22,17 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     old = tmp_path / "mke2fs"
     old.write_text("#!/bin/sh\necho 'mke2fs 1.42.9 (28-Dec-2013)' >&2\n")
     old.chmod(0o755)
-    monkeypatch.setattr(host, "_search_path", lambda: str(tmp_path))
-    host.tools.cache_clear()
+    monkeypatch.setattr(environment, "search_path", lambda environ=None: str(tmp_path))
+    installed.cache_clear()
     monkeypatch.setattr(doctor, "_LIBRARY", replace(doctor._LIBRARY, name="libnowhere.so.2"))
     return tmp_path
 
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    host.tools.cache_clear()
+    installed.cache_clear()
     yield
-    host.tools.cache_clear()
+    installed.cache_clear()
 
 
 def by_name() -> dict[str, doctor.Finding]:
@@ -63,7 +64,7 @@ def test_an_old_tool_and_a_missing_one_are_told_apart(bare: Path) -> None:
 def test_people_are_told_what_each_gap_costs(
     bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(host, "distribution", lambda: "fedora")
+    monkeypatch.setattr(doctor, "distribution", lambda: "fedora")
 
     assert doctor.run(argparse.Namespace(json=False)) == 0
 

@@ -16,6 +16,7 @@ import pytest
 from engine.cli import exits
 from engine.cli.main import main
 from tests.support.full import in_small_tmpfs
+from tests.support.tools import run_tool
 
 DATA = bytes(range(256)) * 1000
 TEXT = 'NAME="demo"\tü\n'
@@ -41,7 +42,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.truncate(5_000_000)
     os.mkfifo(tree / "pipe")
     path = folder / "disk.img"
-    subprocess.run(("mke2fs", "-q", "-t", "ext4", "-d", tree, path, "16M"), check=True)
+    run_tool(("mke2fs", "-q", "-t", "ext4", "-d", tree, path, "16M"), check=True)
     return path
 
 
@@ -161,7 +162,7 @@ def test_damage_fails_and_leaves_the_rest(
     broken, dest = tmp_path / "broken.img", tmp_path / "dest"
     broken.write_bytes(image.read_bytes())
     request = "set_inode_field /data block[0] 0"
-    subprocess.run(("debugfs", "-w", "-R", request, broken), check=True, capture_output=True)
+    run_tool(("debugfs", "-w", "-R", request, broken), check=True, capture_output=True)
 
     assert main(["inspect", str(broken), "--extract", str(dest)]) == exits.FAILED
 
@@ -177,7 +178,7 @@ def test_a_file_that_cannot_be_is_not_written(
     broken = tmp_path / "broken.img"
     broken.write_bytes(image.read_bytes())
     request = "set_inode_field /data size 9223372036854775807"
-    subprocess.run(("debugfs", "-w", "-R", request, broken), check=True, capture_output=True)
+    run_tool(("debugfs", "-w", "-R", request, broken), check=True, capture_output=True)
 
     assert main(["inspect", str(broken), "--cat", "/data"]) == exits.REFUSED
 
@@ -192,7 +193,7 @@ def test_a_damaged_entry_does_not_hide_the_others(
     broken = tmp_path / "broken.img"
     broken.write_bytes(image.read_bytes())
     request = "set_inode_field /data block[0] 0"
-    subprocess.run(("debugfs", "-w", "-R", request, broken), check=True, capture_output=True)
+    run_tool(("debugfs", "-w", "-R", request, broken), check=True, capture_output=True)
 
     assert main(["inspect", str(broken), "/"]) == exits.FAILED
 
@@ -246,7 +247,7 @@ def test_a_destination_that_runs_full(image: Path, tmp_path: Path) -> None:
 def test_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     image, parent = tmp_path / "large.img", tmp_path / "parent"
     parent.mkdir()
-    subprocess.run(("mke2fs", "-q", "-t", "ext2", image, "1200M"), check=True)
+    run_tool(("mke2fs", "-q", "-t", "ext2", image, "1200M"), check=True)
     (tmp_path / "empty").touch()
     # A gigabyte of blocks that take no room in the image, yet are no hole in the file.
     requests = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from engine.cli import exits
 from engine.cli.main import main
 from engine.pipeline.build import build
 from tests.support.specs import plan_of, write_spec
+from tests.support.tools import run_tool
 
 EXTENSIONS = {
     "raw": "img",
@@ -107,7 +107,7 @@ def test_a_disk_of_other_tools(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with image.open("wb") as file:
         file.truncate(8 << 20)
     script = "label: dos\nlabel-id: 0x12345678\nstart=2048, type=83, bootable\n"
-    subprocess.run(("sfdisk", "-q", image), input=script, text=True, check=True)
+    run_tool(("sfdisk", "-q", image), input=script, text=True, check=True)
 
     report = inspected(capsys, image)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from engine.compare.diff import Comparison, compare
+from tests.support.tools import run_tool
 
 HUGE = 2 << 40
 
@@ -26,7 +26,7 @@ def made(folder: Path, name: str, files: Mapping[str, Mapping[int, bytes]], size
                 file.write(data)
         os.utime(tree / path, (1, 1))
     image = folder / f"{name}.img"
-    subprocess.run(
+    run_tool(
         ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-d", tree, image, "16M"],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -66,7 +66,7 @@ def test_files_that_share_their_blocks_are_not_all_read(tmp_path: Path) -> None:
         # Words 4 and 5 of a map of extents: how many blocks the first one has, and where.
         fields = ("block[4] 4096", "block[5] 0", "size 16777216")
         changes = [f"sif /{number:03} {field}" for number in range(300) for field in fields]
-        subprocess.run(
+        run_tool(
             ["debugfs", "-w", "-f", "-", image], input="\n".join(changes), text=True, check=True,
             capture_output=True,
         )  # fmt: skip

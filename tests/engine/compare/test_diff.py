@@ -19,6 +19,7 @@ from engine.compare.regions import Region, RegionMap
 from engine.image.container import open_disk
 from engine.pipeline.build import build
 from tests.support.specs import plan_of, write_spec
+from tests.support.tools import run_tool
 
 ROOT_START = 42 << 20
 ESP_START = 1 << 20
@@ -35,8 +36,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image = folder / "disk.img"
     with image.open("wb") as file:
         file.truncate(64 << 20)
-    subprocess.run(["sfdisk", "-q", image], input=SCRIPT, text=True, check=True)
-    subprocess.run(
+    run_tool(["sfdisk", "-q", image], input=SCRIPT, text=True, check=True)
+    run_tool(
         ["mkfs.fat", "-F", "32", "--offset", "2048", image, "40960"],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -44,13 +45,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (tree / "etc").mkdir(parents=True)
     (tree / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
     (tree / "data").write_bytes(random.Random(1).randbytes(100_000))
-    subprocess.run(
+    run_tool(
         ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-E", f"offset={ROOT_START}", "-d", tree,
          image, "20480K"], check=True, capture_output=True,
     )  # fmt: skip
     source = folder / "loader"
     source.write_bytes(b"L" * 3000)
-    subprocess.run(["mcopy", "-i", f"{image}@@1M", source, "::/LOADER"], check=True)
+    run_tool(["mcopy", "-i", f"{image}@@1M", source, "::/LOADER"], check=True)
     return image
 
 
@@ -72,7 +73,7 @@ def poke(path: Path, at: int, value: bytes | None = None) -> None:
 def debugfs(path: Path, *commands: str) -> None:
     script = path.with_suffix(".debugfs")
     script.write_text("\n".join(commands) + "\n")
-    subprocess.run(
+    run_tool(
         ["debugfs", "-w", "-f", script, f"{path}?offset={ROOT_START}"],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -85,7 +86,7 @@ def places(found: Comparison) -> set[str]:
 def test_an_image_equals_itself_in_every_format(image: Path, tmp_path: Path) -> None:
     for kind in ("raw", "qcow2", "vdi"):
         other = tmp_path / f"other.{kind}"
-        subprocess.run(["qemu-img", "convert", "-O", kind, image, other], check=True)
+        run_tool(["qemu-img", "convert", "-O", kind, image, other], check=True)
         assert compare(image, other).identical
 
 
@@ -185,7 +186,7 @@ def test_another_order_of_names_is_named(tmp_path: Path) -> None:
     pair = []
     for order in ("ab", "ba"):
         image = tmp_path / f"{order}.img"
-        subprocess.run(
+        run_tool(
             ["mkfs.fat", "-C", "-i", "12345678", "--invariant", image, "1440"],
             check=True, capture_output=True,
         )  # fmt: skip
@@ -193,7 +194,7 @@ def test_another_order_of_names_is_named(tmp_path: Path) -> None:
             source = tmp_path / name
             source.write_bytes(b"same")
             os.utime(source, (1_000_000_000, 1_000_000_000))
-            subprocess.run(["mcopy", "-m", "-i", image, source, f"::/{name}"], check=True)
+            run_tool(["mcopy", "-m", "-i", image, source, f"::/{name}"], check=True)
         pair.append(image)
     named = {
         difference.where: (difference.a, difference.b)
@@ -226,7 +227,7 @@ def test_hostile_names_reach_no_terminal(tmp_path: Path) -> None:
         (tree / "\x1b[31mred\nline").write_text(content)
         (tree / "link").symlink_to(f"\x1b]0;{content}\x07")
         image = tmp_path / f"{content}.img"
-        subprocess.run(
+        run_tool(
             ["mke2fs", "-q", "-F", "-L", f"\x1b{content}", "-d", tree, image, "1M"],
             check=True, capture_output=True,
         )  # fmt: skip
@@ -237,7 +238,7 @@ def test_hostile_names_reach_no_terminal(tmp_path: Path) -> None:
 
 
 def test_table_fields_are_named(image: Path, changed: Path) -> None:
-    subprocess.run(
+    run_tool(
         ["sfdisk", "-q", "--part-uuid", changed, "2", "11111111-2222-3333-4444-555555555555"],
         check=True,
     )
@@ -293,7 +294,7 @@ def test_the_fixture_is_what_other_tools_call_clean(image: Path, tmp_path: Path)
     with image.open("rb") as source, root.open("wb") as target:
         source.seek(ROOT_START)
         shutil.copyfileobj(source, target, 20 << 20)
-    subprocess.run(["e2fsck", "-fn", root], check=True, capture_output=True)
+    run_tool(["e2fsck", "-fn", root], check=True, capture_output=True)
 
 
 def test_a_table_of_4096_byte_sectors(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from engine.image.container import BadImage, open_disk
 from engine.image.container.disk import RawDisk
+from tests.support.tools import run_tool
 
 SIZE = 24 << 20
 FORMATS = {
@@ -42,7 +43,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {"source": raw}
     for name, (kind, *options) in FORMATS.items():
         made[name] = folder / f"{name}.image"
-        subprocess.run(
+        run_tool(
             ["qemu-img", "convert", "-O", kind, *options, str(raw), str(made[name])], check=True
         )
     return made
@@ -151,7 +152,7 @@ def test_a_container_cut_short_is_not_read_as_zeros(
 
 def test_clusters_that_share_a_place_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "shared.qcow2"
-    subprocess.run(
+    run_tool(
         ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=64k", path, "512M"],
         check=True,
     )

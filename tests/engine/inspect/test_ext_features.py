@@ -6,7 +6,6 @@ import os
 import random
 import re
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from engine.image.container import open_disk
 from engine.image.reading import BadFilesystem, Window, contents, walk
 from engine.inspect.image import open_image
 from engine.inspect.unused import unused
+from tests.support.tools import run_tool
 
 SMALL_GROUPS = ("-b", "1024", "-g", "1024")
 FEATURES = {
@@ -69,7 +69,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_feature_reads_back_as_its_source(source: Path, tmp_path: Path, name: str) -> None:
     image = made(tmp_path, source, *FEATURES[name])
     if name in INDEXED:
-        subprocess.run(["e2fsck", "-fyD", image], capture_output=True, check=False)
+        run_tool(["e2fsck", "-fyD", image], capture_output=True, check=False)
     ext = opened(image)
 
     found = {node.path: node for node in walk(ext) if node.path != b"lost+found"}
@@ -94,7 +94,7 @@ def test_free_blocks_and_copies_are_those_that_dumpe2fs_finds(
     image = made(tmp_path, source, *FEATURES[name])
     ext = opened(image)
     unit = ext.block_size
-    shown = subprocess.run(["dumpe2fs", image], capture_output=True, text=True, check=True).stdout
+    shown = run_tool(["dumpe2fs", image], capture_output=True, text=True, check=True).stdout
 
     free: set[int] = set()
     for ranges in re.findall(r"^  Free blocks: (.+)$", shown, re.MULTILINE):
@@ -133,7 +133,7 @@ def test_a_large_file_with_a_map_of_single_blocks_is_read(tmp_path: Path) -> Non
     image = made(tmp_path, tree, "ext2", "-b", "1024", size="1200M")
     blocks = 1100 << 10
     for change in (f"fallocate large 0 {blocks - 1}", f"sif large size {blocks << 10}"):
-        subprocess.run(["debugfs", "-w", "-R", change, image], check=True, capture_output=True)
+        run_tool(["debugfs", "-w", "-R", change, image], check=True, capture_output=True)
 
     ext = opened(image)
     node = ext.lookup(b"large")
@@ -145,7 +145,7 @@ def test_a_large_file_with_a_map_of_single_blocks_is_read(tmp_path: Path) -> Non
 
 def test_the_journal_of_another_file_system_is_none(tmp_path: Path) -> None:
     image = tmp_path / "journal"
-    subprocess.run(["mke2fs", "-q", "-F", "-O", "journal_dev", image, "16M"], check=True)
+    run_tool(["mke2fs", "-q", "-F", "-O", "journal_dev", image, "16M"], check=True)
 
     with pytest.raises(BadFilesystem, match="journal"):
         opened(image)
@@ -153,7 +153,7 @@ def test_the_journal_of_another_file_system_is_none(tmp_path: Path) -> None:
 
 def made(folder: Path, source: Path, kind: str, *options: str, size: str = "64M") -> Path:
     image = folder / "fs.img"
-    subprocess.run(
+    run_tool(
         ["mke2fs", "-q", "-F", "-t", kind, *options, "-d", source, image, size],
         check=True, capture_output=True,
     )  # fmt: skip

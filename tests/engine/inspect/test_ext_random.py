@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from engine.image.reading import contents, walk
 from engine.inspect.image import open_image
+from tests.support.tools import run_tool
 
 KINDS = {
     "ext2": ("ext2", "-b", "1024"),
@@ -29,12 +29,12 @@ def test_an_ext_that_was_written_to_and_deleted_from(tmp_path: Path, kind: str) 
     draw = random.Random(kind)
     image, out = tmp_path / "ext.img", tmp_path / "out"
     out.mkdir()
-    subprocess.run(
+    run_tool(
         ["mke2fs", "-q", "-F", "-t", *KINDS[kind], image, "24M"], check=True, capture_output=True
     )
     debugfs(image, *changes(draw, tmp_path))
     if draw.randrange(2):
-        subprocess.run(["e2fsck", "-fyD", image], check=False, capture_output=True)
+        run_tool(["e2fsck", "-fyD", image], check=False, capture_output=True)
     debugfs(image, f"rdump / {out}")
 
     opened = open_image(image)
@@ -85,7 +85,7 @@ def changes(draw: random.Random, folder: Path) -> Iterator[str]:
 
 def debugfs(image: Path, *requests: str) -> None:
     """Has debugfs do what it is asked for; it goes on after a request that it refuses."""
-    subprocess.run(
+    run_tool(
         ["debugfs", "-w", "-f", "-", image], input="\n".join(requests), text=True, check=True,
         capture_output=True,
     )  # fmt: skip

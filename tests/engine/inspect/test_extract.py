@@ -25,6 +25,7 @@ from engine.inspect.unpublished import remove
 from engine.manifest.progress import ScanCancelled
 from engine.problem import Refused
 from tests.support.ordinary import as_nobody
+from tests.support.tools import run_tool
 
 OLD_NS = 1_234_567_890_000_000_000
 LONG = b"n" * 255
@@ -34,7 +35,7 @@ ODD = b"odd\n\xff\xfe *"
 def made(folder: Path, tree: Path, kind: str = "ext4") -> Path:
     """Returns an image of a tree, made by mke2fs."""
     image = folder / f"{kind}.img"
-    subprocess.run(["mke2fs", "-q", "-t", kind, "-b", "4096", "-d", tree, image, "64M"], check=True)
+    run_tool(["mke2fs", "-q", "-t", kind, "-b", "4096", "-d", tree, image, "64M"], check=True)
     return image
 
 
@@ -51,9 +52,7 @@ def copied(image: Path, dest: Path, path: bytes = b"") -> Extracted:
 
 def debugfs(image: Path, *requests: str) -> None:
     for request in requests:
-        ran = subprocess.run(
-            ("debugfs", "-w", "-R", request, image), capture_output=True, text=True
-        )
+        ran = run_tool(("debugfs", "-w", "-R", request, image), capture_output=True, text=True)
         # Its first line is its version; it fails with status 0.
         assert len(ran.stderr.splitlines()) == 1, ran.stderr
 
@@ -132,7 +131,7 @@ def test_a_folder_is_the_source_again(tree: Path, tmp_path: Path, kind: str, for
     image = made(tmp_path, tree, kind)
     if format_ == "qcow2":
         raw, image = image, tmp_path / "image.qcow2"
-        subprocess.run(("qemu-img", "convert", "-O", "qcow2", raw, image), check=True)
+        run_tool(("qemu-img", "convert", "-O", "qcow2", raw, image), check=True)
     dest = tmp_path / "dest"
 
     done = copied(image, dest)
@@ -149,7 +148,7 @@ def test_a_folder_is_the_source_again(tree: Path, tmp_path: Path, kind: str, for
 def test_debugfs_reads_the_same(image: Path, tmp_path: Path) -> None:
     dest, other = tmp_path / "dest", tmp_path / "other"
     other.mkdir()
-    subprocess.run(("debugfs", "-R", f"rdump / {other}", image), check=True, capture_output=True)
+    run_tool(("debugfs", "-R", f"rdump / {other}", image), check=True, capture_output=True)
 
     copied(image, dest)
 
@@ -183,9 +182,8 @@ def test_a_fat_file_system(tmp_path: Path, bits: int, size: str) -> None:
     for path in tree.rglob("*"):
         os.utime(path, ns=(OLD_NS, OLD_NS))
     subprocess.run(("truncate", "-s", size, image), check=True)
-    subprocess.run(("mkfs.fat", "-F", str(bits), image), check=True, capture_output=True)
-    environment = os.environ | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    subprocess.run(["mcopy", "-smi", image, *tree.iterdir(), "::/"], check=True, env=environment)
+    run_tool(("mkfs.fat", "-F", str(bits), image), check=True, capture_output=True)
+    run_tool(["mcopy", "-smi", image, *tree.iterdir(), "::/"], check=True)
 
     copied(image, dest)
 
@@ -442,8 +440,8 @@ def test_a_long_fat_name_cannot_climb(tmp_path: Path) -> None:
     image, inside = tmp_path / "fat.img", tmp_path / "inside"
     (tmp_path / "x,").write_text("evil")
     subprocess.run(("truncate", "-s", "2M", image), check=True)
-    subprocess.run(("mkfs.fat", image), check=True, capture_output=True)
-    subprocess.run(("mcopy", "-i", image, tmp_path / "x,", "::/"), check=True)
+    run_tool(("mkfs.fat", image), check=True, capture_output=True)
+    run_tool(("mcopy", "-i", image, tmp_path / "x,", "::/"), check=True)
     data = image.read_bytes()
     long = "x,".encode("utf-16-le")
     assert data.count(long) == 1
@@ -483,8 +481,8 @@ def test_a_file_cut_short_by_the_image_has_zeros(tmp_path: Path) -> None:
     (tmp_path / "tree" / "file").write_bytes(b"x" * 10_000)
     image = tmp_path / "fat.img"
     subprocess.run(("truncate", "-s", "2M", image), check=True)
-    subprocess.run(("mkfs.fat", "-s", "4", "-R", "1", image), check=True, capture_output=True)
-    subprocess.run(("mcopy", "-i", image, tmp_path / "tree" / "file", "::/"), check=True)
+    run_tool(("mkfs.fat", "-s", "4", "-R", "1", image), check=True, capture_output=True)
+    run_tool(("mcopy", "-i", image, tmp_path / "tree" / "file", "::/"), check=True)
     data = bytearray(image.read_bytes())
     data[512 + 3 : 512 + 6] = b"\xff\xff\xff"  # the first cluster of the file is its last
     image.write_bytes(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import stat
 import subprocess
@@ -12,8 +11,8 @@ import pytest
 
 from engine.image.reading import contents, walk
 from engine.inspect.image import open_image
+from tests.support.tools import run_tool
 
-ENVIRONMENT = os.environ | {"LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1", "TZ": "UTC"}
 KINDS = {12: ("360", "1"), 16: ("8000", "1"), 32: ("34816", "1")}
 NAMES = (
     lambda draw: "".join(draw.choices("ABCDEFG", k=draw.randint(1, 8))) + ".XY",
@@ -32,7 +31,7 @@ def test_a_fat_that_was_written_to_and_deleted_from(tmp_path: Path, bits: int, s
     image, out = tmp_path / "fat.img", tmp_path / "out"
     out.mkdir()
     size, sectors = KINDS[bits]
-    subprocess.run(
+    run_tool(
         ["mkfs.fat", "-F", str(bits), "-s", sectors, "-C", image, size],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -80,8 +79,8 @@ def change(image: Path, draw: random.Random, source: Path) -> None:
 
 def mtools(image: Path, command: str, *arguments: str) -> list[str]:
     """Runs one of the mtools, which may refuse a name, and returns the lines it prints."""
-    done = subprocess.run(
-        [command, "-i", image, *arguments], capture_output=True, text=True, env=ENVIRONMENT,
+    done = run_tool(
+        [command, "-i", image, *arguments], capture_output=True, text=True,
         stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
-    return done.stdout.splitlines()
+    return str(done.stdout).splitlines()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from engine.inspect.image import open_image
 from engine.inspect.report import image_report
 from engine.problem import Refused
 from tests.fuzz import seeds
+from tests.support.tools import run_tool
 
 FIRST_ENTRY, ENTRY = 1024, 128
 FAT_START = 64 * 512
@@ -38,8 +38,8 @@ def test_a_table_in_many_partitions_is_not_counted_in_all(tmp_path: Path) -> Non
 
 def test_a_root_that_is_no_directory_is_not_copied(tmp_path: Path) -> None:
     image = tmp_path / "image"
-    subprocess.run(["mke2fs", "-q", image, "1M"], check=True)
-    subprocess.run(
+    run_tool(["mke2fs", "-q", image, "1M"], check=True)
+    run_tool(
         ["debugfs", "-w", "-R", "sif <2> mode 0100644", image], check=True, capture_output=True
     )
     opened = open_image(image)
@@ -60,13 +60,11 @@ def test_files_that_share_their_blocks_are_not_all_copied(tmp_path: Path, dest: 
     for number in range(100):
         (tree / f"{number:03}").write_text("x")
     image = tmp_path / "image"
-    subprocess.run(
-        ["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree, image, "4M"], check=True
-    )
+    run_tool(["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree, image, "4M"], check=True)
     # Words 4 and 5 of a map of extents: how many blocks the first one has, and where.
     fields = ("block[4] 1024", "block[5] 0", f"size {4 << 20}")
     changes = [f"sif /{number:03} {field}" for number in range(100) for field in fields]
-    subprocess.run(
+    run_tool(
         ["debugfs", "-w", "-f", "-", image], input="\n".join(changes), text=True, check=True,
         capture_output=True,
     )  # fmt: skip

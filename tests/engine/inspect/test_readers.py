@@ -16,6 +16,7 @@ from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container import BadImage, open_disk
 from engine.image.reading import BadFilesystem, Filesystem, Window, contents, walk
+from tests.support.tools import run_tool
 
 T = TypeVar("T")
 UUID = "11111111-2222-3333-4444-555555555555"
@@ -59,13 +60,13 @@ def test_an_ext_file_system_reads_back_as_its_source(
     source: Path, tmp_path: Path, kind: str, block: int
 ) -> None:
     image = tmp_path / "fs.img"
-    subprocess.run(
+    run_tool(
         ["mke2fs", "-q", "-t", kind, "-b", str(block), "-U", UUID, "-L", "Label", "-d", source,
          image, "64M"], check=True,
     )  # fmt: skip
     ext = ExtFilesystem(window(image))
     assert (ext.type, ext.label, ext.uuid, ext.clean) == (kind, "Label", UUID, True)
-    shown = subprocess.run(["dumpe2fs", "-h", image], capture_output=True, text=True, check=True)
+    shown = run_tool(["dumpe2fs", "-h", image], capture_output=True, text=True, check=True)
     free = next(line for line in shown.stdout.splitlines() if line.startswith("Free blocks:"))
     assert ext.free == int(free.split()[-1]) * block
 
@@ -100,7 +101,7 @@ def test_an_ext_file_system_reads_back_as_its_source(
 def test_a_fat_file_system_reads_back_as_its_source(tmp_path: Path, bits: int, size: str) -> None:
     image = tmp_path / "fat.img"
     subprocess.run(["truncate", "-s", size, image], check=True)
-    subprocess.run(
+    run_tool(
         ["mkfs.fat", "-F", str(bits), "-n", "ESP", "-i", "2E86A2FE", image],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -115,12 +116,11 @@ def test_a_fat_file_system_reads_back_as_its_source(tmp_path: Path, bits: int, s
         source.write_bytes(data)
         folders = name.split("/")[:-1]
         for depth in range(1, len(folders) + 1):
-            subprocess.run(
+            run_tool(
                 ["mmd", "-i", image, "-D", "s", "::/" + "/".join(folders[:depth])],
                 capture_output=True, check=False,
             )  # fmt: skip
-        environment = os.environ | {"LC_ALL": "C.UTF-8"}
-        subprocess.run(["mcopy", "-i", image, source, f"::/{name}"], check=True, env=environment)
+        run_tool(["mcopy", "-i", image, source, f"::/{name}"], check=True)
     fat = FatFilesystem(window(image))
     assert (fat.bits, fat.label, fat.uuid) == (bits, "ESP", "2E86-A2FE")
     regular = {
@@ -132,7 +132,7 @@ def test_a_fat_file_system_reads_back_as_its_source(tmp_path: Path, bits: int, s
     upper = fat.lookup(b"efi/boot/bootx64.efi")
     assert upper is not None
     assert upper.size == 300_000
-    shown = subprocess.run(
+    shown = run_tool(
         ["minfo", "-i", image, "::"], capture_output=True, text=True, check=False
     ).stdout
     if bits == 32:
@@ -151,14 +151,12 @@ def systems(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     (small / "link").symlink_to("a/file")
     for kind in ("ext2", "ext4"):
         image = folder / kind
-        subprocess.run(
-            ["mke2fs", "-q", "-t", kind, "-b", "1024", "-d", small, image, "512K"], check=True
-        )
+        run_tool(["mke2fs", "-q", "-t", kind, "-b", "1024", "-d", small, image, "512K"], check=True)
         made[kind] = image.read_bytes()
     image = folder / "fat"
     subprocess.run(["truncate", "-s", "256K", image], check=True)
-    subprocess.run(["mkfs.fat", image], check=True, capture_output=True)
-    subprocess.run(["mcopy", "-s", "-i", image, small / "a", "::/"], check=True)
+    run_tool(["mkfs.fat", image], check=True, capture_output=True)
+    run_tool(["mcopy", "-s", "-i", image, small / "a", "::/"], check=True)
     made["fat"] = image.read_bytes()
     return made
 
@@ -199,11 +197,11 @@ def test_directories_that_share_a_block_end_the_walk(tmp_path: Path) -> None:
         (tree / name).mkdir(parents=True)
         (tree / name / "file").write_text(name)
     image = tmp_path / "ext2.img"
-    subprocess.run(["mke2fs", "-q", "-t", "ext2", "-d", tree, image, "1M"], check=True)
-    blocks = subprocess.run(
+    run_tool(["mke2fs", "-q", "-t", "ext2", "-d", tree, image, "1M"], check=True)
+    blocks = run_tool(
         ["debugfs", "-R", "blocks /a", image], check=True, capture_output=True, text=True
     ).stdout.split()
-    subprocess.run(
+    run_tool(
         ["debugfs", "-w", "-R", f"sif /b block[0] {blocks[0]}", image],
         check=True, capture_output=True,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from engine.filesystems.fat.reader import FatFilesystem
 from engine.inspect.image import open_image
 from engine.inspect.report import image_report
+from tests.support.tools import run_tool
 
 MIB = 1 << 20
 
@@ -31,8 +32,8 @@ def made(tmp_path: Path, *command: str) -> Path:
 
 
 def checked(image: Path) -> str:
-    done = subprocess.run(["fsck.fat", "-n", image], capture_output=True, text=True, check=False)
-    return done.stdout
+    done = run_tool(["fsck.fat", "-n", image], capture_output=True, text=True, check=False)
+    return str(done.stdout)
 
 
 def test_a_sound_file_system_has_no_findings(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_file_system_larger_than_its_place_is_found_with_the_figures(tmp_path:
 
 def test_one_that_was_not_unmounted_is_found(tmp_path: Path) -> None:
     image = made(tmp_path, "mke2fs", "-q", "-t", "ext4")
-    subprocess.run(["debugfs", "-w", "-R", "dirty", image], check=True, capture_output=True)
+    run_tool(["debugfs", "-w", "-R", "dirty", image], check=True, capture_output=True)
     assert findings(image) == ["disk: the ext4 file system was not unmounted cleanly"]
 
 
@@ -126,7 +127,7 @@ def partitioned(tmp_path: Path, script: str) -> Path:
     image = tmp_path / "disk.img"
     with image.open("wb") as file:
         file.truncate(64 * MIB)
-    subprocess.run(["sfdisk", "-q", image], input=script, text=True, check=True)
+    run_tool(["sfdisk", "-q", image], input=script, text=True, check=True)
     return image
 
 
@@ -136,7 +137,7 @@ def test_partitions_that_overlap_are_found(tmp_path: Path) -> None:
         file.seek(446 + 16 + 8)
         file.write(struct.pack("<I", 22500))
     assert findings(image) == ["partitions 1 and 2 overlap by 28 sectors"]
-    told = subprocess.run(["sfdisk", "--verify", image], capture_output=True, text=True)
+    told = run_tool(["sfdisk", "--verify", image], capture_output=True, text=True)
     assert "overlap" in told.stdout + told.stderr
 
 
@@ -153,12 +154,12 @@ def test_a_partition_past_the_end_of_the_disk_is_found(tmp_path: Path) -> None:
 def test_a_backup_table_that_says_something_else_is_found(tmp_path: Path) -> None:
     image = partitioned(tmp_path, PARTITIONS)
     before = image.read_bytes()[-33 * 512 :]
-    subprocess.run(["sgdisk", "--partition-guid=1:R", image], check=True, capture_output=True)
+    run_tool(["sgdisk", "--partition-guid=1:R", image], check=True, capture_output=True)
     with image.open("r+b") as file:
         file.seek(-33 * 512, 2)
         file.write(before)
     assert findings(image) == ["the backup GPT differs from the primary"]
-    told = subprocess.run(["sgdisk", "-v", image], capture_output=True, text=True)
+    told = run_tool(["sgdisk", "-v", image], capture_output=True, text=True)
     assert "Backup partition table: ERROR" in told.stderr
 
 
@@ -168,7 +169,7 @@ def test_a_directory_that_cannot_be_read_is_a_finding_and_the_rest_is_told(tmp_p
     (tree / "etc/os-release").write_text("ID=some\n")
     (tree / "boot").mkdir()
     image = made(tmp_path, "mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", str(tree))
-    shown = subprocess.run(
+    shown = run_tool(
         ["debugfs", "-R", "blocks /boot", image], capture_output=True, text=True, check=True
     )
     with image.open("r+b") as file:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.image.container import BadImage, open_disk
 from engine.image.table import Table, read_table
+from tests.support.tools import run_tool
 
 GPT = """label: gpt
 label-id: 97FD5997-D90B-4AA3-8D16-0C1723AEA73C
@@ -30,7 +31,7 @@ def made(tmp_path: Path, script: str) -> Path:
     image = tmp_path / "table.img"
     with image.open("wb") as file:
         file.truncate(64 << 20)
-    subprocess.run(["sfdisk", "-q", image], input=script, text=True, check=True)
+    run_tool(["sfdisk", "-q", image], input=script, text=True, check=True)
     return image
 
 
@@ -91,7 +92,7 @@ def test_damage_is_named(tmp_path: Path, at: int, finding: str) -> None:
 def test_a_bare_file_system_has_no_table(tmp_path: Path) -> None:
     image = tmp_path / "fat.img"
     subprocess.run(["truncate", "-s", "64M", image], check=True)
-    subprocess.run(["mkfs.fat", image], check=True, capture_output=True)
+    run_tool(["mkfs.fat", image], check=True, capture_output=True)
     assert table_of(image).kind == "none"
 
 

@@ -19,6 +19,7 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.manifest import Manifest
 from engine.manifest.tar import BadArchive, members
 from tests.engine.manifest.support import codes, content, data, make, manifest, scanned
+from tests.support.tools import hide_tools
 
 FORMS = {
     "gnu": ["--format=gnu", "--sparse"],
@@ -215,7 +216,7 @@ def test_no_archive_at_all_is_refused(tmp_path: Path) -> None:
 
 def test_zstd_missing_is_said(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = _pack(tree, "--zstd")
-    monkeypatch.setenv("PATH", "/nowhere")
+    hide_tools(monkeypatch)
     assert shutil.which("zstd") is None
     found = scanned(content(archive, extract=True))
     assert codes(found) == ["tool-missing"]

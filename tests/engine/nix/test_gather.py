@@ -16,6 +16,7 @@ from engine.problem import Problem
 from engine.spec.model import Content, ImageSpec, Nix
 from engine.spec.resolve import resolve
 from tests.support.nixos import Lab
+from tests.support.tools import hide_tools
 
 BASE = Path("/")
 
@@ -38,7 +39,7 @@ def problem(nix: Nix, *, base: Path = BASE) -> Problem:
 
 
 def test_nothing_asked_brings_nothing_and_needs_no_nix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
+    hide_tools(monkeypatch)
 
     assert bring(Nix()) == Brought()
 
@@ -225,7 +226,7 @@ def test_a_missing_member_is_named_with_the_reason_it_is_needed(tmp_path: Path, 
 def test_without_nix_it_says_what_is_lost_and_which_package(
     system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
+    hide_tools(monkeypatch)
 
     found = problem(Nix(system=system))
 

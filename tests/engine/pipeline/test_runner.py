@@ -68,8 +68,8 @@ async def test_the_environment_is_an_allow_list(monkeypatch: pytest.MonkeyPatch)
     result = await runner.run(("env",), step="s", emit=lambda event: None, env=tool_environment(7))
 
     seen = dict(line.partition("=")[::2] for line in result.stdout.splitlines())
-    assert "MKE2FS_CONFIG" not in seen
-    assert (seen["LC_ALL"], seen["TZ"], seen["SOURCE_DATE_EPOCH"]) == ("C.UTF-8", "UTC", "7")
+    assert seen["MKE2FS_CONFIG"] == "/dev/null"
+    assert (seen["LC_ALL"], seen["TZ"], seen["SOURCE_DATE_EPOCH"]) == ("C.UTF-8", "UTC0", "7")
 
 
 def test_system_folders_are_searched_after_the_callers() -> None:

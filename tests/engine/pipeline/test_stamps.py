@@ -13,6 +13,7 @@ import pytest
 
 from engine.pipeline.stamps import stamp_vdi, stamp_vpc
 from engine.tools.failure import StepFailed
+from tests.support.tools import run_tool
 
 SEED = uuid.UUID("6e0f9f4e-3c55-4b60-9d43-0d2c1e3f6a55")
 STAMPS = [("vdi", stamp_vdi), ("vpc", stamp_vpc)]
@@ -36,7 +37,7 @@ def test_two_files_become_the_same_and_stay_sound(
         stamp(path, SEED, 1_700_000_000)
 
     assert one.read_bytes() == two.read_bytes()
-    info = subprocess.run(
+    info = run_tool(
         ("qemu-img", "info", "--output=json", "-f", format_, one),
         check=True,
         capture_output=True,

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from engine.manifest.entry import Entry, order
 from engine.manifest.manifest import Manifest
-from engine.plan.host import Host, Installed, Volume
+from engine.plan.host import Host, Volume
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
 from engine.problem import Problem
 from engine.spec.model import ImageSpec, Layout, Output, Size
 from engine.spec.resolve import resolve
 from engine.spec.settings import Settings
+from engine.tools.installed import Installed
 from engine.tools.table import TOOLS, Distribution
 
 MIB = 1 << 20

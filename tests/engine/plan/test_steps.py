@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from engine.filesystems.ext4.mke2fs import mke2fs_env
 from engine.pipeline.tables import identify
 from engine.plan.model import Plan
 from engine.plan.steps import steps
+from engine.tools.environment import tool_environment
 from tests.engine.plan.support import TABLES, Contents, file, manifest, plan, settings
 from tests.support.ext import superblock
 
-ENVIRONMENT = {**os.environ, **mke2fs_env(1), "LC_ALL": "C.UTF-8", "MTOOLS_SKIP_CHECK": "1"}
+ENVIRONMENT = tool_environment()
 RUN = ("identifiers", "make-root", "make-esp", "check-root")
 
 

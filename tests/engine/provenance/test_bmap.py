@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import random
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from engine.compare.diff import compare
 from engine.pipeline.build import build
 from engine.provenance.bmap import BLOCK, MappedRange, Mapper
 from tests.support.specs import plan_of, write_spec
+from tests.support.tools import run_tool
 
 SIZE = 40 * BLOCK + 100
 
@@ -100,7 +100,7 @@ def test_a_device_full_of_garbage_becomes_the_disk(built: Path, tmp_path: Path) 
     assert not found.fields
     for piece in found.ranges:
         assert "unallocated" in piece.a or piece.a == "outside all partitions", piece
-    subprocess.run(["sfdisk", "--verify", device], check=True)
+    run_tool(["sfdisk", "--verify", device], check=True)
     for role in ("root", "esp"):
         start, size = next(
             (p.start * 512, p.bytes)
@@ -129,9 +129,9 @@ def test_most_of_an_empty_disk_is_left_out(built: Path) -> None:
 def test_bmaptool_copies_by_the_map(built: Path, tmp_path: Path) -> None:
     device = tmp_path / "device"
     image = built / "demo.img"
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    environment = {"PYTHONWARNINGS": "ignore"}
 
-    subprocess.run(
+    run_tool(
         ["bmaptool", "copy", "--bmap", f"{image}.bmap", image, device],
         check=True, capture_output=True, env=environment,
     )  # fmt: skip

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.tools import run_tool
+
 ROOT, FIRST = 2, 11
 
 
@@ -33,10 +35,9 @@ class Node:
 
 
 def _run(image: Path, offset: int, commands: list[str]) -> tuple[bytes, str]:
-    shown = subprocess.run(
+    shown = run_tool(
         ["debugfs", "-f", "/dev/stdin", f"{image}?offset={offset}"],
         input="\n".join(commands).encode() + b"\n",
-        env=os.environ | {"LC_ALL": "C", "TZ": "UTC"},
         capture_output=True,
         check=True,
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
 
 from engine.filesystems.ext4.geometry import Geometry
-from engine.filesystems.ext4.mke2fs import mke2fs_argv, mke2fs_env
+from engine.filesystems.ext4.mke2fs import mke2fs_argv
+from engine.tools.environment import tool_environment
 from tests.support.ext import dumped, place, superblock
+from tests.support.tools import run_tool
 
 UUID = "6fd3c1be-8d3a-4f0e-9e55-1d7a4c2b9a10"
 OFFSET = 1 << 20
@@ -28,7 +29,7 @@ def make(image: Path, layout: Geometry, *, reserved_percent: int = 0) -> None:
         label="root",
         reserved_percent=reserved_percent,
     )
-    made = subprocess.run(argv, env=os.environ | mke2fs_env(0), capture_output=True, text=True)
+    made = subprocess.run(argv, env=tool_environment(0), capture_output=True, text=True)
     assert (made.returncode, made.stdout.strip(), made.stderr.strip()) == (0, "", "")
 
 
@@ -60,7 +61,5 @@ def free_pieces(image: Path) -> list[tuple[int, int]]:
 
 def check(image: Path) -> None:
     """Asserts that e2fsck finds nothing."""
-    checked = subprocess.run(
-        ["e2fsck", "-fn", place(image, OFFSET)], capture_output=True, text=True
-    )
+    checked = run_tool(["e2fsck", "-fn", place(image, OFFSET)], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout

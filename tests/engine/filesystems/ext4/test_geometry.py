@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -20,9 +19,11 @@ from engine.filesystems.ext4.geometry import (
     has_backup,
     journal_blocks,
 )
-from engine.filesystems.ext4.mke2fs import mke2fs_argv, mke2fs_env
+from engine.filesystems.ext4.mke2fs import mke2fs_argv
+from engine.tools.environment import tool_environment
 from tests.engine.filesystems.ext4 import dumpe2fs
 from tests.support.ext import inode_size
+from tests.support.tools import run_tool
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -109,14 +110,14 @@ def test_the_bytes_are_those_of_a_plain_mkfs(ext: ExtFormat, size: int, tmp_path
     dumpe2fs.make(ours, geometry(size, ext=ext, reserved_percent=5), reserved_percent=5)
     with plain.open("wb") as file:
         file.truncate(dumpe2fs.OFFSET + size)
-    subprocess.run(
+    run_tool(
         [
             f"mkfs.{ext.name}", "-q", "-b", "4096", "-F", "-L", "root", "-U", dumpe2fs.UUID,
             "-E", f"offset={dumpe2fs.OFFSET},hash_seed={dumpe2fs.UUID},root_owner=0:0,"
             "lazy_itable_init=0",
             plain, f"{size // 1024}K",
         ],
-        env=os.environ | {"E2FSPROGS_FAKE_TIME": "1"},
+        epoch=0,
         check=True,
         capture_output=True,
     )  # fmt: skip
@@ -182,4 +183,7 @@ def test_the_command_leaves_nothing_to_the_machine() -> None:
     )
     assert "has_journal" not in argv[argv.index("-O") + 1]
     assert argv[argv.index("-O") + 1].startswith("none,")
-    assert mke2fs_env(1234) == {"MKE2FS_CONFIG": "/dev/null", "E2FSPROGS_FAKE_TIME": "1234"}
+    environment = tool_environment(1234)
+    assert (environment["MKE2FS_CONFIG"], environment["E2FSPROGS_FAKE_TIME"]) == (
+        "/dev/null", "1234",
+    )  # fmt: skip

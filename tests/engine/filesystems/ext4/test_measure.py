@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from engine.filesystems.ext4.format import EXT2, EXT3, EXT4, FORMATS, ExtFormat
 from engine.filesystems.ext4.geometry import geometry
 from engine.filesystems.ext4.measure import Need, measure
-from engine.filesystems.ext4.mke2fs import mke2fs_argv, mke2fs_env
+from engine.filesystems.ext4.mke2fs import mke2fs_argv
 from engine.filesystems.ext4.writer import populate
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
@@ -28,6 +27,7 @@ from tests.engine.filesystems.ext4.trees import (
     manifests,
     symlink,
 )
+from tests.support.tools import run_tool
 
 MIB = 1 << 20
 
@@ -69,7 +69,7 @@ def test_agrees_with_mke2fs_about_small_directories(ext: ExtFormat, tmp_path: Pa
     image.touch()
     os.truncate(image, 400 * MIB)
     filled = [*argv[:-2], "-d", str(folder), *argv[-2:]]
-    subprocess.run(filled, env=os.environ | mke2fs_env(1), check=True, capture_output=True)
+    run_tool(filled, epoch=0, check=True, capture_output=True)
     fields = dumpe2fs.header(image, offset=0)
     assert layout.free_blocks - int(fields["Free blocks"]) == need.blocks
     assert layout.free_inodes - int(fields["Free inodes"]) == need.inodes

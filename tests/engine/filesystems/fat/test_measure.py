@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from engine.filesystems.fat.geometry import MAX_FILE_BYTES, geometry, mkfs_argv
 from engine.filesystems.fat.measure import measure, name_slots
 from engine.manifest.entry import Entry, order
 from engine.manifest.manifest import Manifest
+from tests.support.tools import run_tool
 
 MIB = 1 << 20
 SIZE = 40 * MIB
@@ -54,18 +53,15 @@ def random_tree(draw: random.Random) -> list[Entry]:
 
 def write(image: Path, entries: list[Entry], scratch: Path) -> int:
     """Writes entries with mtools and returns the bytes that mdir then calls free."""
-    environment = {**os.environ, "MTOOLS_SKIP_CHECK": "1", "LC_ALL": "C.UTF-8"}
     drive = ("-i", f"{image}@@{MIB}")
     for one in sorted(entries, key=lambda each: order(each.path)):
         target = "::/" + one.path.decode()
         if one.is_directory:
-            subprocess.run(("mmd", *drive, target), check=True, env=environment)
+            run_tool(("mmd", *drive, target), check=True)
         else:
             scratch.write_bytes(b"x" * one.size)
-            subprocess.run(("mcopy", *drive, scratch, target), check=True, env=environment)
-    listing = subprocess.run(
-        ("mdir", *drive, "::/"), check=True, env=environment, capture_output=True, text=True
-    )
+            run_tool(("mcopy", *drive, scratch, target), check=True)
+    listing = run_tool(("mdir", *drive, "::/"), check=True, capture_output=True, text=True)
     match = re.search(r"([\d ]+) bytes free", listing.stdout)
     assert match is not None
     return int(match[1].replace(" ", ""))
@@ -78,7 +74,7 @@ def test_takes_what_mtools_takes(seed: int, tmp_path: Path) -> None:
     with image.open("wb") as made:
         made.truncate(SIZE + 2 * MIB)
     layout = geometry(SIZE)
-    subprocess.run(mkfs_argv(layout, str(image), MIB, "ESP"), check=True, capture_output=True)
+    run_tool(mkfs_argv(layout, str(image), MIB, "ESP"), check=True, capture_output=True)
     free = write(image, entries, tmp_path / "scratch")
     taken = measure(manifest(*entries)).clusters(layout)
     assert (layout.clusters - taken) * layout.cluster_size == free
@@ -98,10 +94,10 @@ def test_every_other_name_can_be_written(tmp_path: Path) -> None:
         with path.open("wb") as made:
             made.truncate(before + SIZE)
     layout = geometry(SIZE)
-    subprocess.run(mkfs_argv(layout, str(image), MIB, "ESP"), check=True, capture_output=True)
+    run_tool(mkfs_argv(layout, str(image), MIB, "ESP"), check=True, capture_output=True)
     write(image, entries, tmp_path / "scratch")
     whole.write_bytes(image.read_bytes()[MIB:])
-    subprocess.run(("fsck.fat", "-n", whole), check=True, capture_output=True)
+    run_tool(("fsck.fat", "-n", whole), check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(

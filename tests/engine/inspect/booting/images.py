@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from engine.inspect.image import open_image
 from engine.inspect.report import image_report
 from tests.engine.boot.trees import X86_KERNEL
 from tests.support.booting import Built, build_spec, esp_drive
+from tests.support.tools import run_tool
 
 CONTENTS: Mapping[str, bytes | str] = {
     "boot/vmlinuz-6.1": X86_KERNEL, "boot/initrd.img-6.1": b"new",
@@ -62,10 +62,10 @@ def report(image: Path) -> dict[str, Any]:
 
 def mtools(image: Built, command: str, *arguments: str) -> str:
     """Runs one of the mtools on an image's ESP and returns what it prints."""
-    done = subprocess.run(
+    done = run_tool(
         [command, "-i", esp_drive(image), *arguments], capture_output=True, text=True, check=True
     )
-    return done.stdout
+    return str(done.stdout)
 
 
 def put(image: Built, path: str, data: bytes, folder: Path) -> None:
@@ -79,4 +79,4 @@ def debugfs(image: Built, *commands: str) -> None:
     """Changes an image's root file system."""
     where = f"{image.image}?offset={image.plan.offset('root')}"
     for command in commands:
-        subprocess.run(["debugfs", "-w", "-R", command, where], check=True, capture_output=True)
+        run_tool(["debugfs", "-w", "-R", command, where], check=True, capture_output=True)

@@ -15,6 +15,7 @@ import pytest
 from engine.inspect.describe import image_lines
 from tests.engine.boot.trees import X86_KERNEL
 from tests.engine.inspect.booting.images import CONTENTS, built, debugfs, mtools, put, report
+from tests.support.tools import run_tool
 
 NEWEST = {"title": "Some System 7", "version": "6.1"}
 
@@ -113,7 +114,7 @@ def test_a_root_that_is_not_in_the_image_is_found(tmp_path: Path, root: str, abs
 def test_roots_are_found_by_their_numbers(tmp_path: Path, tag: str) -> None:
     image = built(tmp_path, "legacy", "grub")
     table = json.loads(
-        subprocess.run(
+        run_tool(
             ["sfdisk", "--json", image.image], capture_output=True, text=True, check=True
         ).stdout
     )["partitiontable"]
@@ -425,24 +426,24 @@ def test_entries_of_an_extended_boot_partition_count_too(
     with image.open("wb") as file:
         file.truncate(64 << 20)
     script = EFI_DISK.format(label=label, esp=esp, boot=boot)
-    subprocess.run(["sfdisk", "-q", image], input=script, text=True, check=True)
+    run_tool(["sfdisk", "-q", image], input=script, text=True, check=True)
     loader = Path("/usr/lib/systemd/boot/efi/systemd-bootx64.efi")
     (tmp_path / "kernel").write_bytes(X86_KERNEL)
     for start, entry in ((2048, "old"), (83968, "new")):
         place = f"{image}@@{start * 512}"
         (tmp_path / "conf").write_text(f"title {entry}\nversion {entry}\nlinux kernel\n")
-        subprocess.run(
+        run_tool(
             ["mkfs.fat", "-F", "16", "--offset", str(start), image, "20000"],
             check=True, capture_output=True,
         )  # fmt: skip
-        subprocess.run(["mmd", "-i", place, "::/loader", "::/loader/entries"], check=True)
+        run_tool(["mmd", "-i", place, "::/loader", "::/loader/entries"], check=True)
         for source, target in (("conf", f"loader/entries/{entry}.conf"), ("kernel", "kernel")):
-            subprocess.run(
+            run_tool(
                 ["mcopy", "-i", place, tmp_path / source, f"::/{target}"], check=True
             )  # fmt: skip
     place = f"{image}@@{2048 * 512}"
-    subprocess.run(["mmd", "-i", place, "::/EFI", "::/EFI/BOOT"], check=True)
-    subprocess.run(["mcopy", "-i", place, loader, "::/EFI/BOOT/BOOTX64.EFI"], check=True)
+    run_tool(["mmd", "-i", place, "::/EFI", "::/EFI/BOOT"], check=True)
+    run_tool(["mcopy", "-i", place, loader, "::/EFI/BOOT/BOOTX64.EFI"], check=True)
     found = report(image)
     assert found["findings"] == []
     assert [each["title"] for each in found["boot_entries"]] == ["old", "new"]
@@ -543,7 +544,7 @@ def test_people_are_told_the_same(tmp_path: Path) -> None:
 
 def test_firmware_may_start_a_partition_that_is_not_marked_for_it(tmp_path: Path) -> None:
     image = built(tmp_path, "efi", "systemd-boot")
-    subprocess.run(["sgdisk", "-t", "1:0700", image.image], check=True, capture_output=True)
+    run_tool(["sgdisk", "-t", "1:0700", image.image], check=True, capture_output=True)
     found = report(image.image)
     assert entry_of(found, "uefi")["version"] == "6.1"
     assert found["boots"]["uefi"]["notes"] == [
