@@ -18,12 +18,14 @@ from engine.plan.outputs import outputs
 from engine.spec.settings import Settings
 from engine.tools import runner
 from engine.tools.failure import StepFailed
+from engine.trust import plant
 from engine.trust.conditions import (
     NOBODY,
     Conditions,
     Row,
     conditions,
     module_command,
+    plant_command,
     search_environment,
     temporary_folder,
     user_command,
@@ -203,11 +205,24 @@ class _Check:
     async def _conditions(self, copies: Copies, other: Path) -> Conditions:
         home = other / "home"
         await asyncio.to_thread(home.mkdir)
-        prefix, why = user_command(), self._needs_this_user(copies)
-        if not why:
-            why = await self._try_user(prefix)
+        await asyncio.to_thread(plant.write_files, home, plant.home_files())
+        planted = other / "planted"
+        await asyncio.to_thread(plant.prepare, planted)
+        root = os.getuid() == 0
+        prefix, why_not_user = plant_command(planted), self._needs_this_user(copies)
+        # Only a namespace of its own lets an ordinary user mount, and changes who he is.
+        why_not_planted = "" if root else why_not_user
+        if not why_not_planted:
+            why_not_planted = await self._try(prefix)
+        if why_not_planted:
+            prefix = ()
+        if not why_not_user and (root or why_not_planted):
+            both = (*prefix, *user_command())
+            why_not_user = await self._try(both)
+            prefix = prefix if why_not_user else both
         return conditions(
-            self._environ, home, user_prefix=() if why else prefix, why_not_user=why
+            self._environ, home, prefix=prefix, why_not_user=why_not_user,
+            why_not_planted=why_not_planted,
         )  # fmt: skip
 
     def _needs_this_user(self, copies: Copies) -> str:
@@ -218,8 +233,8 @@ class _Check:
             return "the Nix store is this user's to ask"
         return ""
 
-    async def _try_user(self, prefix: Sequence[str]) -> str:
-        """Returns why another user cannot build here, or "" if one can."""
+    async def _try(self, prefix: Sequence[str]) -> str:
+        """Returns why a build cannot be run by this command, or "" if it can."""
         settings = self._request.settings
         hosts = [text for text in (settings.kernel_file, settings.initrd_file) if text]
         needed = [str(self._request.spec.absolute()), *filter(os.path.exists, hosts)]
@@ -238,7 +253,7 @@ class _Check:
             return error.message
         if result.status:
             said = result.tail[-1].strip() if result.tail else f"exit code {result.status}"
-            return f"another user cannot build here: {said}"
+            return f"a build cannot run so here: {said}"
         return ""
 
     async def _difference(

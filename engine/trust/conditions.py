@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.tools.environment import search_path
+from engine.trust import plant
 
 CLOCK_AHEAD = 400 * 24 * 3600
 """Seconds by which the second build's own clock is ahead."""
@@ -48,7 +49,7 @@ class Conditions:
 
     Attributes:
         env: Its whole environment.
-        prefix: Command that changes the user, or nothing.
+        prefix: Command that covers /etc and changes the user, as far as that works.
         settings: What `engine.cli.perturbed` takes as its first argument.
         rows: All of it, for the report.
         other_user: The prefix makes it `NOBODY`, to whom its folder has to be given.
@@ -62,15 +63,18 @@ class Conditions:
 
 
 def conditions(
-    environ: Mapping[str, str], home: Path, *, user_prefix: tuple[str, ...], why_not_user: str
-) -> Conditions:
+    environ: Mapping[str, str], home: Path, *, prefix: tuple[str, ...], why_not_user: str,
+    why_not_planted: str,
+) -> Conditions:  # fmt: skip
     """Returns the conditions of the second build.
 
     Args:
         environ: The first build's environment.
         home: A folder for it to take for its home and temporary files.
-        user_prefix: `user_command()` where that works, else nothing.
-        why_not_user: Why it does not.
+        prefix: What is before the second build's command: of `plant_command()` and
+            `user_command()` what works.
+        why_not_user: Why the user is the same; "" where it is another.
+        why_not_planted: Why /etc is the machine's own; "" where it is covered.
     """
     changed = {
         "HOME": str(home),
@@ -84,16 +88,15 @@ def conditions(
         "PYTHONDONTWRITEBYTECODE": "1",
         "COLUMNS": "61",
         "EDITOR": "none",
-        "MTOOLS_LOWER_CASE": "1",
-        "MKE2FS_CONFIG": str(home / "mke2fs.conf"),
-    }
+    } | plant.variables(home)
     cpus = sorted(os.sched_getaffinity(0))
     umask = _umask()
     settings = {"umask": _UMASK, "cpu": cpus[-1], "ahead": CLOCK_AHEAD, "shuffle": 577215}
     who = f"{os.getuid()}:{os.getgid()}"
-    other = "" if not user_prefix else "0:0 (a user namespace)"
-    if user_prefix and os.getuid() == 0:
-        other = f"{NOBODY}:{NOBODY}"
+    root = os.getuid() == 0
+    other = f"{NOBODY}:{NOBODY}" if root else "0:0 (a user namespace)"
+    planted = ", ".join(f"/etc/{name}" for name in plant.etc_files())
+    private = ", ".join([*(f"~/{name}" for name in plant.home_files()), *plant.variables(home)])
     rows = (
         Row("own clock", "as it is", f"{CLOCK_AHEAD // 86400} days ahead"),
         Row("TZ", environ.get("TZ", "not set"), _ZONE),
@@ -106,14 +109,17 @@ def conditions(
         ),
         Row("PYTHONHASHSEED", environ.get("PYTHONHASHSEED", "random"), "271828"),
         Row("home, user name, TMPDIR", "as they are", "others"),
-        Row("user and group id", who, other, why_not_user),
+        Row("user and group id", who, "" if why_not_user else other, why_not_user),
+        Row("settings of tools: the machine's", "its own",
+            "" if why_not_planted else f"hostile: {planted}", why_not_planted),
+        Row("settings of tools: the user's", "their own", f"hostile: {private}"),
     )  # fmt: skip
     return Conditions(
         env=dict(environ) | changed,
-        prefix=user_prefix,
+        prefix=prefix,
         settings=json.dumps(settings),
         rows=rows,
-        other_user=bool(user_prefix) and os.getuid() == 0,
+        other_user=root and not why_not_user,
     )
 
 
@@ -126,6 +132,14 @@ def user_command() -> tuple[str, ...]:
         ids = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
         return ("setpriv", *ids, "--")
     return ("unshare", "--user", "--map-root-user", "--")
+
+
+def plant_command(folder: Path) -> tuple[str, ...]:
+    """Returns the command that runs another where hostile files are in /etc, if it may.
+
+    Whoever is not root becomes root of a user namespace by it.
+    """
+    return (*plant.unshare_command(), *module_command(plant.MODULE, str(folder)))
 
 
 def module_command(module: str, *arguments: str) -> tuple[str, ...]:

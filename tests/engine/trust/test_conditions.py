@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.trust import plant
 from engine.trust.check import Report
 from tests.engine.trust.support import checked
 from tests.support.specs import write_spec
@@ -34,9 +35,26 @@ PLANTED = {
     "USER": "os.environ.get('USER')",
     "COLUMNS": "os.environ.get('COLUMNS')",
     "EDITOR": "os.environ.get('EDITOR')",
+    "the machine's mke2fs.conf": "open('/etc/mke2fs.conf').read()",
+    "the machine's e2fsck.conf": "os.path.exists('/etc/e2fsck.conf')",
+    "the user's .mtoolsrc": "os.path.exists(os.path.expanduser('~/.mtoolsrc'))",
+    "BASH_ENV": "os.environ.get('BASH_ENV')",
+    "PARTED_GPT_APPLE": "os.environ.get('PARTED_GPT_APPLE')",
 }
+_UUID = "928b35c1-0000-4000-8000-000000000000"
+_MKE2FS = f"mke2fs -q -F -t ext4 -U {_UUID} -E hash_seed={_UUID},root_owner=0:0 file 8M"
+_FAT = (
+    "rm -f file; mkfs.fat --invariant -C file 1440 >&2; "
+    "echo x >Name; mcopy -i file Name ::/a-long-name.txt"
+)
+_DONE = "cat file; rm -f file Name"
+# Each needs the machine's own configuration to be covered.
+MACHINES = {"the machine's mke2fs.conf", "the machine's e2fsck.conf", "mke2fs", "mcopy"}
 # What a tool sees; time zone and locale are the same for all tools.
 HOOK = {
+    "mke2fs": f"(unset MKE2FS_CONFIG; {_MKE2FS} 2>/dev/null || echo none >file); {_DONE}",
+    "mcopy": f"(unset MTOOLS_NAME_NUMERIC_TAIL; {_FAT}); {_DONE}",
+    "mcopy of the user": f"(unset MTOOLSRC MTOOLS_NAME_NUMERIC_TAIL; {_FAT}); {_DONE}",
     "the tools' output folder": 'printf "$OUT"',
     "the tools' working folder": "pwd",
     "the tools' clock": "date +%s",
@@ -51,7 +69,13 @@ CONTROL = {
     "the spec": "work.plan.settings.seed",
     "modification times": "(source / 'etc' / 'motd').stat().st_mtime_ns",
 }
-HOOK_CONTROL = {"the tools' time zone": "date +%z", "the tools' locale": 'printf "$LC_ALL $LANG"'}
+HOOK_CONTROL = {
+    "the tools' time zone": "date +%z",
+    "the tools' locale": 'printf "$LC_ALL $LANG"',
+    "mke2fs as a build runs it": f"{_MKE2FS.replace('-t ext4', '-O extent')}; {_DONE}",
+    "mcopy as a build runs it": f"{_FAT}; {_DONE}",
+    "what a shell reads first": 'printf "$DISKWRIGHT_PLANTED$BASH_ENV$ENV$XZ_OPT$ZSTD_CLEVEL"',
+}
 
 # Python runs it in every process that has its folder on PYTHONPATH (the module `site`).
 _PLANT = """\
@@ -108,8 +132,50 @@ def test_what_depends_on_any_condition_is_found(
         excused |= {"processors", "the tools' processors"}
     if "user and group id" in unchanged:
         excused |= {"user", "group", "the tools' user"}
+    if "settings of tools: the machine's" in unchanged:
+        excused |= MACHINES
     differing = {output.name for output in report.outputs if not output.identical}
     same = {output.name for output in report.outputs if output.identical}
     assert not report.identical
     assert differing == (PLANTED.keys() | HOOK.keys()) - excused
     assert same - excused == CONTROL.keys() | HOOK_CONTROL.keys() | {"demo.img"}
+
+
+# A build whose tools are told nothing of one variable of the table.
+_FORGETFUL = """\
+import engine.tools.influences as influences
+from types import MappingProxyType
+kept = {name: value for name, value in influences.FIXED.items() if not name.startswith(FORGOTTEN)}
+influences.FIXED = MappingProxyType(kept)
+"""
+
+
+@pytest.mark.parametrize("forgotten", ["MKE2FS_CONFIG", "MTOOLS"])
+def test_a_build_that_goes_by_a_file_of_the_machine_is_found(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch, forgotten: str
+) -> None:
+    spec = write_spec(open_folder, esp=True)
+    (open_folder / "plant").mkdir()
+    planted = open_folder / "plant" / "sitecustomize.py"
+    planted.write_text(f"FORGOTTEN = {forgotten!r}\n{_FORGETFUL}")
+    monkeypatch.setenv("PYTHONPATH", str(open_folder / "plant"))
+
+    report = checked(spec, "layout.table=efi")
+
+    row = next(row for row in report.rows if row.what == "settings of tools: the machine's")
+    assert row.second or row.why
+    assert report.identical == (not row.second)
+
+
+def test_a_machine_that_allows_no_namespace_says_so(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plant, "unshare_command", lambda: ("sh", "-c", "echo not here; exit 1"))
+
+    report = checked(write_spec(open_folder))
+
+    rows = {row.what: row for row in report.rows}
+    assert rows["settings of tools: the machine's"].second == ""
+    assert "not here" in rows["settings of tools: the machine's"].why
+    assert ".mtoolsrc" in rows["settings of tools: the user's"].second
+    assert report.identical
