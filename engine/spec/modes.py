@@ -4,12 +4,17 @@ Source: rsync(1), `--chmod`. Items stand between commas and apply in order; `D` 
 item limits it to directories or to everything else. An item is octal (`755`) or symbolic
 (`u+w`, `go-rwx`, `a=rX`); where it names nobody, the umask 022 is taken off, so that the result
 does not depend on who builds.
+
+`a` covers the user and the group, so `a+s` sets both bits, as chmod(1) and rsync from 3.5 on have
+it. Before 3.5 rsync did not count `a` there: `a+s` set the user's bit alone, and `a=s` and `a=t`
+cleared neither. make-disk-image of January 2025 has an older one, so compat follows that.
 """
 
 from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +26,8 @@ _ITEM = re.compile(
     r"(?P<kind>D+|F+)?(?:(?P<octal>[0-7]+)|(?P<who>[ugoa]*)(?P<operator>[+=-])(?P<what>[rwxXst]*))"
 )
 _WHO = {"u": 0o100, "g": 0o010, "o": 0o001, "a": 0o111}
-_SET_ID = {"u": stat.S_ISUID, "g": stat.S_ISGID, "a": stat.S_ISUID | stat.S_ISGID}
+_SET_ID_BEFORE_3_5 = {"u": stat.S_ISUID, "g": stat.S_ISGID}
+_SET_ID = _SET_ID_BEFORE_3_5 | {"a": stat.S_ISUID | stat.S_ISGID}
 _WHAT = {"r": 4, "w": 2, "x": 1, "X": 1}
 
 EXAMPLES = ("755", "D755,F644", "u+w", "go-rwx")
@@ -71,12 +77,14 @@ class ModeRule:
         return st_mode & ~_PERMISSION_BITS | mode
 
 
-def _symbolic(kind: Literal["D", "F", ""], who: str, operator: str, what: str) -> _Item:
+def _symbolic(
+    kind: Literal["D", "F", ""], who: str, operator: str, what: str, set_ids: Mapping[str, int]
+) -> _Item:
     where = 0
     set_id = 0
     for letter in who:
         where |= _WHO[letter]
-        set_id |= _SET_ID.get(letter, 0)
+        set_id |= set_ids.get(letter, 0)
     permissions = 0
     special = 0
     for letter in what:
@@ -100,8 +108,9 @@ def parse_mode(text: str, *, literal: bool = False) -> ModeRule:
 
     Args:
         text: Octal ("755"), or rsync's form ("D755,F644", "u+w,go-rwx").
-        literal: A bare octal figure means the same for directories as for files, as rsync has it
-            (compat); otherwise directories stay traversable: "644" gives them 755.
+        literal: As the reference's rsync has it (compat): a bare octal figure means the same for
+            directories as for files, where otherwise directories stay traversable ("644" gives
+            them 755); and `a` does not cover the set-id bits.
 
     Raises:
         ValueError: The text is no mode; the message says which part and why.
@@ -118,7 +127,8 @@ def parse_mode(text: str, *, literal: bool = False) -> ModeRule:
             "D" if (match["kind"] or "").startswith("D") else "F" if match["kind"] else ""
         )
         if match["octal"] is None:
-            items.append(_symbolic(kind, match["who"], match["operator"], match["what"]))
+            set_ids = _SET_ID_BEFORE_3_5 if literal else _SET_ID
+            items.append(_symbolic(kind, match["who"], match["operator"], match["what"], set_ids))
             continue
         value = int(match["octal"], 8)
         if value > _PERMISSION_BITS:
