@@ -18,11 +18,12 @@ from engine.pipeline.prepare import prepare
 from engine.spec.model import Content, ImageSpec, Layout, Size
 from screenshots.waiting import quiet
 from tui.app import DiskwrightApp
-from tui.screens.closure import ClosureScreen
+from tui.screens.closure import ClosureScreen, ClosureTree
 from tui.screens.compare import CompareScreen
 from tui.screens.image import FileTree, ImageScreen
 from tui.screens.take import TakeScreen
 from tui.screens.view import ViewScreen
+from tui.widgets.labels import Plain
 
 IMAGE = Path("images/debian.img")
 _RELEASE = "6.1.0-37-amd64"
@@ -195,13 +196,35 @@ async def image_tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> Asy
     await quiet(pilot)
     yield "compare"
     await pilot.press("escape")
-    await app.push_screen(ClosureScreen(_closure(), app.glyphs))
-    await app.workers.wait_for_complete()
-    await pilot.press("down", "down", "enter", "down")
+    closure = ClosureScreen(_closure(), app.glyphs)
+    await app.push_screen(closure)
+    await _at(pilot, closure, "nixos-system-appliance-25.05", opened=True)
+    await pilot.press("down")
+    await _at(pilot, closure, "git-2.48.1", opened=False)
+    await pilot.press("enter")
+    await _at(pilot, closure, "git-2.48.1", opened=True)
+    await pilot.press("down")
+    await _at(pilot, closure, "perl-5.40.0", opened=False)
     await quiet(pilot)
     yield "closure"
     await pilot.press("escape")
     await quiet(pilot)
+
+
+async def _at(pilot: Pilot[int], screen: ClosureScreen, name: str, *, opened: bool) -> None:
+    """Waits until the cursor is on a path, open or not, and the lines below are about it."""
+    tree = screen.query_one(ClosureTree)
+    async with asyncio.timeout(60):
+        while True:
+            node = tree.cursor_node
+            if (
+                node is not None
+                and str(node.label) == name
+                and node.is_expanded == opened == bool(node.children)
+                and name in str(screen.query_one("#closure-why", Plain).render())
+            ):
+                return
+            await pilot.pause(0.02)
 
 
 async def _open(pilot: Pilot[int], screen: ImageScreen, name: str) -> None:

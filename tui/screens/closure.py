@@ -81,8 +81,13 @@ Below stands why the path is in the image: the shortest chain of references to i
 
     def on_mount(self) -> None:
         """Adds up aside: what each path needs takes a walk over all of them."""
-        self.query_one(Tree).focus()
+        tree = self.query_one(Tree)
+        tree.focus()
+        self.watch(tree, "show_vertical_scrollbar", self._scrollbar_changed, init=False)
         self._add_up()
+
+    def _scrollbar_changed(self) -> None:
+        self.call_after_refresh(self.on_resize)
 
     def on_resize(self) -> None:
         """Keeps the heads over their columns."""
@@ -111,9 +116,12 @@ Below stands why the path is in the image: the shortest chain of references to i
                 text = f"{visible(found.package)}, {len(found.paths)} times"
                 self._add(several.add(text, found), found.paths)
         tree.root.expand()
+        # Lines get their numbers when they are asked for; moving the cursor only after the next
+        # refresh would undo a key that is pressed until then.
+        assert tree.last_line >= 0
+        tree.move_cursor(asked.children[0] if asked.children else asked)
         for first in asked.children[:1]:
             first.expand()
-        self.call_after_refresh(tree.move_cursor, asked.children[0] if asked.children else asked)
         self.on_resize()
 
     def _add(self, node: TreeNode[Item], paths: tuple[PathSize, ...]) -> None:
