@@ -5,10 +5,10 @@ The way through, as a library:
     import asyncio
     from pathlib import Path
 
-    from engine import build, load, prepare
+    from engine import build, load, plan_spec
 
     loaded = load(Path("disk.toml"))
-    plan = prepare(loaded.spec, base=loaded.base, outdir=Path("out"))
+    plan = plan_spec(loaded.spec, base=loaded.base, outdir=Path("out"))
     result = asyncio.run(build(plan, emit=print, outdir=Path("out")))
 
 `load` and `build` raise `Refused` with every problem found; `plan.problems` holds those of a
@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.pipeline.build import BuildResult, build
-    from engine.pipeline.prepare import prepare
+    from engine.planning import plan_spec
     from engine.problem import Problem, Refused
     from engine.spec.load import load
 
 __version__ = "0.1.0"
 
-__all__ = ["BuildResult", "Problem", "Refused", "build", "load", "prepare"]
+__all__ = ["BuildResult", "Problem", "Refused", "build", "load", "plan_spec"]
 
 _HOMES = {
     "BuildResult": "engine.pipeline.build",
     "build": "engine.pipeline.build",
-    "prepare": "engine.pipeline.prepare",
+    "plan_spec": "engine.planning",
     "Problem": "engine.problem",
     "Refused": "engine.problem",
     "load": "engine.spec.load",

@@ -14,7 +14,7 @@ from engine.compare.fields import Difference
 from engine.compare.ranges import Reached
 from engine.nix.closure import Closure, StorePath
 from engine.pipeline.build import build
-from engine.pipeline.prepare import prepare
+from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Layout, Size
 from screenshots.waiting import quiet
 from tui.app import DiskwrightApp
@@ -110,7 +110,7 @@ async def _make_image(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     outdir = (folder / IMAGE).parent
-    plan = await asyncio.to_thread(partial(prepare, _SPEC, base=folder, outdir=outdir))
+    plan = await asyncio.to_thread(partial(plan_spec, _SPEC, base=folder, outdir=outdir))
     await build(plan, lambda _event: None, outdir=outdir)
 
 

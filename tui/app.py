@@ -20,6 +20,7 @@ from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.timer import Timer
 
 from engine.events import AnyEvent
+from engine.planning import Planner
 from engine.problem import Refused
 from tui.bridge import Job
 from tui.building import BuildingApp
@@ -29,7 +30,6 @@ from tui.document import Document, open_document
 from tui.glyphs import ASCII, UNICODE
 from tui.help import help_for
 from tui.keys import KEYS, bindings
-from tui.planner import Planner
 from tui.replay import ReplayJob
 from tui.report import write_report
 from tui.screens.design import DesignScreen

@@ -123,6 +123,6 @@ class BuildingApp(LookingApp):
 
 def _planned(message: BuildRequested, *, force: bool) -> Plan:
     """Plans a spec from the start, on a thread of its own."""
-    from engine.pipeline.prepare import prepare
+    from engine.planning import plan_spec
 
-    return prepare(message.spec, base=message.base, outdir=message.outdir, force=force)
+    return plan_spec(message.spec, base=message.base, outdir=message.outdir, force=force)

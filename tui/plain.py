@@ -20,9 +20,9 @@ from engine.disk.presets import PRESETS
 from engine.events import AnyEvent
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
-from engine.pipeline.prepare import prepare
 from engine.plan.model import Plan
 from engine.plan.render import to_text
+from engine.planning import plan_spec
 from engine.problem import Refused, errors
 from engine.spec.edit import append_content, apply, apply_fix, remove_content
 from engine.spec.formats import FORMATS
@@ -284,7 +284,7 @@ class Interview:
     def plan(self) -> Plan:
         """Plans the spec as it is now."""
         base = self._document.base if self._document else self._folder
-        return prepare(self.spec, base=base, outdir=self._folder / self._outdir, force=True)
+        return plan_spec(self.spec, base=base, outdir=self._folder / self._outdir, force=True)
 
     def review(self) -> Plan | None:
         """Shows the plan; offers fixes; None if it is to be left alone."""

@@ -41,13 +41,15 @@ def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: boo
     """
     from dataclasses import replace
 
-    from engine.pipeline.prepare import prepare
+    from engine.planning import plan_spec
     from engine.spec.load import load
 
     loaded = load(args.spec, args.set, args.contents)
     counter = _ScanCounter()
     try:
-        plan = prepare(loaded.spec, base=loaded.base, outdir=outdir, force=force, progress=counter)
+        plan = plan_spec(
+            loaded.spec, base=loaded.base, outdir=outdir, force=force, progress=counter
+        )
     finally:
         counter.close()
     return replace(plan, problems=loaded.locate(plan.problems))

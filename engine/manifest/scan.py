@@ -54,6 +54,11 @@ class Scanned:
     counts: Mapping[int, ContentCount]
 
     @property
+    def entries(self) -> int:
+        """How many names there are, on all volumes."""
+        return sum(map(len, self.volumes.values()))
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the sources, of all volumes."""
         return tuple(one for manifest in self.volumes.values() for one in manifest.problems)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.main import main
-from engine.pipeline.prepare import prepare
+from engine.planning import plan_spec
 from engine.problem import Problem, Refused, errors
 from engine.spec.load import load
 from tests.badinputs.trees import make
@@ -50,7 +50,7 @@ def problems(spec: Path, outdir: Path) -> tuple[Problem, ...]:
         loaded = load(spec)
     except Refused as refused:
         return refused.problems
-    return errors(prepare(loaded.spec, base=loaded.base, outdir=outdir).problems)
+    return errors(plan_spec(loaded.spec, base=loaded.base, outdir=outdir).problems)
 
 
 def test_there_are_enough_of_them() -> None:

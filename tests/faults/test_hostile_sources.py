@@ -301,7 +301,7 @@ def test_a_crash_report_tells_no_secret(
         environment = dict(os.environ)
         raise RuntimeError(f"{len(environment)} variables")
 
-    monkeypatch.setattr("engine.pipeline.prepare.prepare", crash)
+    monkeypatch.setattr("engine.planning.plan_spec", crash)
     (tmp_path / "tree").mkdir()
 
     assert main(["plan", str(spec_in(tmp_path, TREE))]) == 70

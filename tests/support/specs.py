@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.pipeline.prepare import prepare
 from engine.plan.model import Plan
+from engine.planning import plan_spec
 from engine.spec.load import load
 
 SPEC = """\
@@ -54,4 +54,4 @@ def plan_of(
 ) -> Plan:
     """Returns the plan of a spec file."""
     loaded = load(spec, overrides)
-    return prepare(loaded.spec, base=loaded.base, outdir=outdir, force=force)
+    return plan_spec(loaded.spec, base=loaded.base, outdir=outdir, force=force)

@@ -10,10 +10,10 @@ from textual.widgets import OptionList
 
 from engine.pipeline.build import build
 from engine.plan.model import Plan
+from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Layout, Size
 from tests.tui.conftest import type_text
 from tui.app import DiskwrightApp
-from tui.planner import Planner
 from tui.screens.compare import CompareScreen
 from tui.screens.image import ImageScreen
 from tui.screens.start import StartScreen
@@ -29,10 +29,7 @@ async def made(home: Path, name: str, table: str) -> Plan:
         size=SMALL,
         contents=(Content(source="rootfs/", target="/"),),
     )
-    planner = Planner(home, {})
-    resolved = planner.resolve(spec)
-    found = planner.scan(resolved.settings, lambda _entries, _bytes: None, lambda: False)
-    plan = planner.plan(resolved, found, home / "made")
+    plan = plan_spec(spec, base=home, outdir=home / "made", force=True)
     assert not [p for p in plan.problems if p.severity == "error"]
     await build(plan, lambda _event: None, outdir=home / "made", force=True)
     return plan

@@ -17,10 +17,10 @@ from textual._xterm_parser import XTermParser
 from textual.events import Key
 from textual.pilot import Pilot
 
-from engine.pipeline.prepare import prepare
 from engine.plan.model import Plan
 from engine.plan.regions import regions
 from engine.plan.render import to_json
+from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Size
 from engine.units import human
 from screenshots.scenes import make_app
@@ -125,7 +125,7 @@ class Wizard(RuleBasedStateMachine):
         shown = screen.preview.plan
         if shown is None or screen.preview.stale:
             return
-        planned = prepare(
+        planned = plan_spec(
             screen.spec, base=self.home, outdir=Path(screen.outdir or "."), force=True
         )
         assert figures(shown) == figures(planned)

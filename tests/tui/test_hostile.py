@@ -170,7 +170,7 @@ async def test_random_keys_never_crash_nor_lie(make_app: MakeApp, seed: int) -> 
         assert preview.settings == resolved.settings
         if preview.plan is not None and not preview.stale:
             assert screen._found is not None
-            plan = screen.planner.plan(resolved, screen._found, Path(screen.outdir))
+            plan = screen.planner.plan(resolved, screen._found, Path(screen.outdir), force=True)
             assert [r.bytes for r in regions(plan)] == [r.bytes for r in regions(preview.plan)]
             assert sum(share.bytes for share in preview.plan.breakdown) == plan.disk.bytes
 

@@ -18,12 +18,12 @@ from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.image.reading import Node
 from engine.inspect.image import open_image
 from engine.pipeline.build import build
+from engine.planning import Planner
 from engine.spec.model import ImageSpec
 from tests.tui.conftest import SIZES, MakeApp, settled, shown, type_text
 from tests.tui.images import made, read, take
 from tui.app import DiskwrightApp
 from tui.opened import look
-from tui.planner import Planner
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.extract import ExtractScreen
 from tui.screens.image import FileTree, ImageScreen
@@ -56,8 +56,8 @@ async def test_an_image_is_seen_as_it_was_planned(home: Path, table: str) -> Non
     resolved = again.resolve(opened.spec)
     assert resolved.problems == ()
     assert resolved.settings.table == table
-    found = again.scan(resolved.settings, lambda _entries, _bytes: None, lambda: False)
-    like = again.plan(resolved, found, home / "made")
+    sources = again.read(resolved.settings)
+    like = again.plan(resolved, sources, home / "made", force=True)
     assert [(p.start, p.sectors) for p in like.partitions] == [
         (p.start, p.sectors) for p in plan.partitions
     ]

@@ -15,6 +15,7 @@ from textual.widgets import ContentSwitcher
 from textual.worker import get_current_worker
 
 from engine.plan.model import Plan
+from engine.planning import Planner, Sources
 from engine.spec.model import ImageSpec
 from engine.units import human
 from tui.document import Document
@@ -27,7 +28,6 @@ from tui.panes.layout import LayoutPane
 from tui.panes.output import OutputPane
 from tui.panes.review import ReviewPane
 from tui.panes.size import SizePane
-from tui.planner import Found, Planner
 from tui.preview import Preview, step_of
 from tui.screens.jump import JumpScreen, targets_of
 from tui.screens.messages import BuildRequested, SaveRequested, StartRequested
@@ -184,7 +184,7 @@ class DesignScreen(PlanningScreen):
     # ------------------------------------------------------------------ planning
 
     @work(thread=True, exclusive=True, group="differences")
-    def _compare(self, spec: ImageSpec, plan: Plan, found: Found) -> None:
+    def _compare(self, spec: ImageSpec, plan: Plan, found: Sources) -> None:
         worker = get_current_worker()
         lines = self.planner.differences(spec, plan, found)
         if not worker.is_cancelled:

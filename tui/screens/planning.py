@@ -16,13 +16,14 @@ from textual.worker import get_current_worker
 from engine.manifest.scan import ScanCancelled
 from engine.plan.model import Plan
 from engine.plan.regions import changes
+from engine.planning import Planner, Resolved, Sources
 from engine.problem import Fix, Problem, Refused
 from engine.spec.edit import apply, apply_fix
 from engine.spec.model import ImageSpec
+from tui import planner as planning
 from tui.document import Document
 from tui.fields import OUTDIR
 from tui.history import History
-from tui.planner import Found, Planner, Resolved, scan_key
 from tui.preview import Preview
 from tui.screens.messages import DocumentChanged
 from tui.widgets.bars import ChangeLine
@@ -48,7 +49,7 @@ class PlanningScreen(Screen[None]):
         self.set_reactive(PlanningScreen.spec, document.spec)
         self.set_reactive(PlanningScreen.outdir, str(outdir))
         self._refused: dict[str, tuple[Problem, ...]] = {}
-        self._found: Found | None = None
+        self._found: Sources | None = None
         self._before: Plan | None = None
         self._announce: Timer | None = None
 
@@ -133,9 +134,8 @@ class PlanningScreen(Screen[None]):
     def replan(self) -> None:
         """Plans the spec: at once with the entries known, and again once others are found."""
         resolved = self.planner.resolve(self.spec)
-        key = scan_key(resolved.settings)
         found = self._found
-        if found is not None and key == found.key:
+        if found is not None and found.answer(resolved.settings):
             self.workers.cancel_group(self, "scan")
             self._plan(resolved, found, scanning=False)
             return
@@ -151,18 +151,18 @@ class PlanningScreen(Screen[None]):
             )
         self._scan(resolved)
 
-    def _plan(self, resolved: Resolved, found: Found, *, scanning: bool) -> None:
-        if self.planner.is_quick(resolved, found):
+    def _plan(self, resolved: Resolved, found: Sources, *, scanning: bool) -> None:
+        if planning.is_quick(resolved, found):
             self.workers.cancel_group(self, "plan")
-            plan = self.planner.plan(resolved, found, Path(self.outdir))
+            plan = planning.plan(self.planner, resolved, found, Path(self.outdir))
             self._took_plan(resolved, plan, scanning=scanning)
         else:
             self._plan_aside(resolved, found, scanning)
 
     @work(thread=True, exclusive=True, group="plan")
-    def _plan_aside(self, resolved: Resolved, found: Found, scanning: bool) -> None:
+    def _plan_aside(self, resolved: Resolved, found: Sources, scanning: bool) -> None:
         worker = get_current_worker()
-        plan = self.planner.plan(resolved, found, Path(self.outdir))
+        plan = planning.plan(self.planner, resolved, found, Path(self.outdir))
         if not worker.is_cancelled:
             self.app.call_from_thread(self._took_plan, resolved, plan, scanning=scanning)
 
@@ -177,7 +177,7 @@ class PlanningScreen(Screen[None]):
 
         try:
             found = await asyncio.to_thread(
-                self.planner.scan, resolved.settings, progress, lambda: worker.is_cancelled
+                planning.read, self.planner, resolved, progress, lambda: worker.is_cancelled
             )
         except ScanCancelled:
             return

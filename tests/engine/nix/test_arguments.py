@@ -19,7 +19,7 @@ from engine.nix.export import export
 from engine.nix.literal import read
 from engine.nix.values import Opaque, Value, show
 from engine.nix.values import Path as NixPath
-from engine.pipeline.prepare import prepare
+from engine.planning import plan_spec
 from engine.problem import Problem, Refused, errors
 from engine.spec.load import load
 from engine.spec.model import (
@@ -342,14 +342,14 @@ def test_what_fails_there_is_refused_here_or_fits(
     except Refused as refused:
         assert errors(refused.problems)  # noqa: PT017 - either way is right
         return
-    plan = prepare(load(spec).spec, base=tmp_path)
+    plan = plan_spec(load(spec).spec, base=tmp_path)
 
     assert errors(plan.problems) or plan.root.free_bytes >= 0 < len(plan.steps)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c["ok"]], ids=lambda case: case["id"])
 def test_every_sample_imported_agrees(case: dict[str, Any], trees: Path, tmp_path: Path) -> None:
-    plan = prepare(load(imported(case, trees, tmp_path)).spec, base=tmp_path)
+    plan = plan_spec(load(imported(case, trees, tmp_path)).spec, base=tmp_path)
 
     assert errors(plan.problems) == ()
     assert plan.disk.bytes == case["disk"]["bytes"]

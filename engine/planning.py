@@ -1,0 +1,201 @@
+"""From a spec to its plan: resolve, read the sources, put the loader in, plan.
+
+The one composition of planning. The command line plans once (`plan_spec`), the wizard again and
+again (`Planner`, which keeps what an edit did not touch).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from engine.boot.install import Installed, LoaderCache, install
+from engine.manifest.progress import IsCancelled, OnProgress
+from engine.manifest.scan import ScanCache, Scanned, scan
+from engine.nix.cache import NixCache
+from engine.nix.gather import Brought, gather, settled
+from engine.plan.differences import differences
+from engine.plan.host import probe
+from engine.plan.model import Plan
+from engine.plan.plan import make_plan
+from engine.problem import Problem, errors
+from engine.spec.model import ImageSpec
+from engine.spec.resolve import resolve
+from engine.spec.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A spec with its defaults, and what is wrong with it as such."""
+
+    settings: Settings
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the sources of a spec hold.
+
+    Attributes:
+        key: The settings they were read for, as far as they depend on them (`source_key`).
+        contents: The contents alone, with the counts of each entry.
+        brought: What the Nix section brings.
+        installed: Both, with the loader's files.
+    """
+
+    key: Settings
+    contents: Scanned
+    brought: Brought
+    installed: Installed
+
+    def answer(self, settings: Settings) -> bool:
+        """Whether they are the sources of these settings too, so that nothing is read again."""
+        return self.key == source_key(settings)
+
+
+class Planner:
+    """Plans the specs of one folder, and reads again only what an edit touched.
+
+    Every method but `resolve` may take a while; `read` may run on another thread than `plan`.
+    """
+
+    def __init__(self, base: Path, environment: Mapping[str, str] | None = None) -> None:
+        """Prepares it.
+
+        Args:
+            base: Folder that relative sources start from.
+            environment: The environment, this process's by default.
+        """
+        self.base = base
+        self.environment = dict(os.environ if environment is None else environment)
+        self._scans = ScanCache()
+        self._stores = NixCache()
+        self._loaders = LoaderCache()
+
+    def resolve(self, spec: ImageSpec) -> Resolved:
+        """Fills in the defaults."""
+        return Resolved(*resolve(spec, self.base, self.environment))
+
+    def read(
+        self,
+        settings: Settings,
+        *,
+        progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> Sources:
+        """Walks the sources and puts the loader in.
+
+        Args:
+            settings: The resolved spec.
+            progress: Called now and then while sources are walked.
+            cancelled: Asked as often whether to stop.
+
+        Raises:
+            engine.manifest.scan.ScanCancelled: It was asked to stop.
+        """
+        brought = gather(settings, self.environment, self._stores)
+        contents = scan(
+            settings,
+            progress=progress,
+            cancelled=cancelled,
+            cache=self._scans,
+            extra=brought.parts,
+        )
+        # An image whose system is missing has nothing to boot; that is not a second mistake.
+        lacking = bool(errors(brought.problems))
+        wanted = replace(settings, loader="none") if lacking else settled(settings, brought)
+        installed = install(wanted, contents.volumes, self._loaders)
+        return Sources(source_key(settings), contents, brought, installed)
+
+    def plan(
+        self, resolved: Resolved, sources: Sources, outdir: Path | None = None, *, force: bool
+    ) -> Plan:
+        """Makes the plan that is shown and built; what is wrong stands in its problems.
+
+        With the sources of other settings it is the best that can be said until these are read:
+        the contents known by then, without a loader.
+
+        Args:
+            resolved: What is wanted.
+            sources: What `read` returned.
+            outdir: Where a build would write, so that its room and contents are looked at too.
+            force: Outputs that exist may be replaced.
+        """
+        settings, problems = resolved.settings, resolved.problems
+        if not sources.answer(settings):
+            host = probe(settings, outdir, force=force)
+            return make_plan(settings, sources.contents.volumes, host, problems)
+        settings = settled(settings, sources.brought)
+        host = probe(settings, outdir, force=force)
+        problems = (*problems, *sources.brought.problems)
+        return make_plan(
+            settings, sources.installed.volumes, host, problems, sources.installed.boot
+        )
+
+    def differences(self, spec: ImageSpec, plan: Plan, sources: Sources) -> tuple[str, ...]:
+        """Returns, a sentence each, what the other set of rules would do otherwise."""
+        other = "none" if plan.settings.compat == "make-disk-image" else "make-disk-image"
+        # The same layout on both sides: otherwise their default table would be all one sees.
+        wanted = msgspec.structs.replace(
+            spec,
+            compat=other,
+            layout=msgspec.structs.replace(spec.layout, table=plan.settings.table),
+        )
+        theirs = self.plan(self.resolve(wanted), sources, self.base, force=True)
+        return differences(plan, theirs)
+
+
+def plan_spec(
+    spec: ImageSpec,
+    *,
+    base: Path,
+    outdir: Path | None = None,
+    force: bool = False,
+    progress: OnProgress | None = None,
+    cancelled: IsCancelled | None = None,
+) -> Plan:
+    """Returns the plan of a spec; whatever is wrong with it stands in its problems.
+
+    Args:
+        spec: What is wanted.
+        base: Folder that relative sources start from.
+        outdir: Where a build would write, so that its room and contents are looked at too.
+        force: Outputs that exist may be replaced.
+        progress: Called with entries and bytes found while sources are scanned.
+        cancelled: Asked now and then whether to stop scanning.
+
+    Raises:
+        engine.manifest.scan.ScanCancelled: It was asked to stop.
+    """
+    planner = Planner(base)
+    resolved = planner.resolve(spec)
+    sources = planner.read(resolved.settings, progress=progress, cancelled=cancelled)
+    return planner.plan(resolved, sources, outdir, force=force)
+
+
+def source_key(settings: Settings) -> Settings:
+    """Returns the settings as far as what is read from the sources depends on them."""
+    return replace(
+        settings,
+        disk_bytes=None,
+        additional_bytes=0,
+        additional_text="",
+        additional_inodes=None,
+        boot_text="",
+        boot_bytes=0,
+        format="",
+        compress="none",
+        keep_raw=True,
+        bmap=False,
+        sbom=False,
+        sign=(),
+        after_build="",
+        vm_memory_mib=0,
+        prove=False,
+        expect="",
+        boot_timeout=0,
+    )
