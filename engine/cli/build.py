@@ -26,7 +26,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=named_path, required=True, metavar="OUTDIR", help="the output folder"
     )
-    parser.add_argument("--force", action="store_true", help="replace outputs that exist")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="replace files that exist under the names the plan lists",
+    )
     parser.add_argument(
         "--events", metavar="FILE", help="write every event as a line of JSON; - for stdout"
     )

@@ -5,12 +5,19 @@ from __future__ import annotations
 import argparse
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments, plan_for, show_problems
+from engine.cli.planning import add_spec_arguments, named_path, plan_for, show_problems
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `plan`."""
     add_spec_arguments(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=named_path,
+        metavar="OUTDIR",
+        help="look at this output folder too, as build does: what is there, and how much room",
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
@@ -26,7 +33,7 @@ def _as_text(args: argparse.Namespace) -> int:
     from engine.plan.render import to_text
     from engine.problem import errors
 
-    plan = plan_for(args)
+    plan = plan_for(args, outdir=args.output)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
     print(to_text(plan, width))
     show_problems(plan.problems)
@@ -41,7 +48,7 @@ def _as_json(args: argparse.Namespace) -> int:
     from engine.problem import Refused, errors
 
     try:
-        plan = plan_for(args)
+        plan = plan_for(args, outdir=args.output)
     except Refused as refused:
         answer = {"schema": SCHEMA, **problems_to_json(refused.problems)}
         wrong = refused.problems

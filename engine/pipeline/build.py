@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,13 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
 from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
-from engine.pipeline.staging import RECORD, Staging, locked
+from engine.pipeline.staging import Staging, locked
 from engine.pipeline.steps import STEPS
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
-from engine.plan.preflight import peak_bytes
+from engine.plan.outdir import conflicts, look, obstacles, refusals
+from engine.plan.outputs import RECORD
+from engine.plan.preflight import peak_bytes, unique
 from engine.plan.render import to_json
 from engine.problem import Problem, Refused, errors
 from engine.provenance.inputs import Inputs
@@ -65,8 +68,8 @@ async def build(
         before: What was said before there was a plan; it only goes into the record.
 
     Raises:
-        Refused: The plan has errors, outputs exist, or another build writes there. Nothing was
-            written.
+        Refused: The plan has errors, files exist that may not be replaced, the folder cannot be
+            an output folder, or another build writes there. Nothing was written.
         asyncio.CancelledError: The task was cancelled; no process and no partial output is left.
     """
     with _prepared(plan, emit, outdir, force=force) as (recorder, staging):
@@ -83,45 +86,51 @@ def _prepared(
     outdir = outdir.absolute()
     refuse(plan, outdir, force=force)
     with locked(outdir):
-        staging = Staging(outdir, plan.settings.stem)
-        try:
-            with _recorder(staging, emit) as recorder:
-                try:
-                    yield recorder, staging
-                finally:
-                    with contextlib.suppress(OSError):
-                        staging.part(RECORD).replace(outdir / RECORD)
-        finally:
-            staging.discard()
+        refuse(plan, outdir, force=force)  # again: another build may just have ended there
+        staging = Staging(outdir, plan.settings.stem, force=force)
+        with _recorder(staging, emit) as recorder:
+            try:
+                yield recorder, staging
+            finally:
+                with contextlib.suppress(OSError):
+                    staging.publish_record()
 
 
-def _recorder(staging: Staging, emit: Emit) -> Recorder:
-    """Begins the record, the first thing that a build writes."""
+@contextlib.contextmanager
+def _recorder(staging: Staging, emit: Emit) -> Iterator[Recorder]:
+    """Makes the hidden folder and begins the record, the first thing that a build writes."""
     try:
-        return Recorder(staging.part(RECORD), emit)
+        staging.begin()
     except OSError as error:
-        message = f"the output folder {staging.outdir} cannot be written to: {error.strerror}"
-        hint = "give another output folder"
-        raise Refused([Problem("output-folder", "error", "", message, hint)]) from error
+        raise _unwritable(staging, error) from error
+    try:
+        try:
+            recorder = Recorder(staging.part(RECORD), emit)
+        except OSError as error:
+            raise _unwritable(staging, error) from error
+        with recorder:
+            yield recorder
+    finally:
+        staging.discard()
+
+
+def _unwritable(staging: Staging, error: OSError) -> Refused:
+    message = f"the output folder {staging.outdir} cannot be written to: {error.strerror}"
+    return Refused([Problem("output-folder", "error", "", message, "give another output folder")])
 
 
 def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
     """Raises what speaks against building this plan into that folder."""
-    problems = list(errors(plan.problems))
+    found = look(outdir, plan.writes)
+    problems = [
+        *errors(plan.problems),
+        *refusals(outdir, os.environ),
+        *obstacles(outdir, found, plan.writes),
+    ]
     if not force:
-        problems += [
-            Problem(
-                "output-exists",
-                "error",
-                "",
-                f"{outdir / name} exists",
-                "give --force to replace it, or another output folder",
-            )
-            for name in plan.outputs
-            if (outdir / name).exists() and name != RECORD
-        ]
+        problems += conflicts(outdir, found, outputs=plan.outputs, writes=plan.writes)
     if problems:
-        raise Refused(problems)
+        raise Refused(list(unique(problems)))
 
 
 async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:

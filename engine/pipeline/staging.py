@@ -8,16 +8,20 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePath
 
+from engine.plan.outdir import look
+from engine.plan.outputs import RECORD
 from engine.problem import Problem, Refused
 
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """What file systems say that know no fsync(2), some of them for folders only."""
 
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What file systems say that know no hard links (vfat, some FUSE and network ones)."""
+
 _SUFFIX = ".diskwright-part"
-RECORD = "build.jsonl"
 
 IMAGE, VOLUME, OUTPUT = "image.part", "volume.part", "output.part"
 """In the hidden folder: the raw image in the making, a copy of a volume, the converted image."""
@@ -37,14 +41,25 @@ class Staging:
 
     Attributes:
         outdir: The output folder.
+        force: Whether files of others' may be replaced once the outputs are complete.
         folder: The hidden folder.
         image: The raw image in the making.
     """
 
-    def __init__(self, outdir: Path, name: str) -> None:
+    def __init__(self, outdir: Path, name: str, *, force: bool = False) -> None:
         self.outdir = outdir
+        self.force = force
+        self._published = False
         self.folder = outdir / f".{name}{_SUFFIX}"
         self.image = self.folder / IMAGE
+
+    def begin(self) -> None:
+        """Makes the hidden folder, which must be ours alone.
+
+        Raises:
+            OSError: Something has its name, or no folder can be made.
+        """
+        self.folder.mkdir()
 
     def part(self, name: str) -> Path:
         """Returns where an output is made until it is complete."""
@@ -89,41 +104,90 @@ class Staging:
             if stat.S_ISREG(path.lstat().st_mode) and not cancelled():
                 _sync(path, os.O_NOFOLLOW)
 
-    def publish(self, last: tuple[str, ...]) -> None:
+    def publish(self, last: tuple[str, ...], *, once: Collection[str] = ()) -> None:
         """Moves every complete output to its final name, those of `last` in that order at the end.
 
         Each move is atomic; what describes the image (`last`) never appears before it. Where one
         fails, or the moves cannot be brought to the storage device, those before it are taken
         back and what they replaced is put back.
 
+        Args:
+            last: Names of what describes the others.
+            once: Names of the image and what goes with it, which only `force` replaces.
+
         Raises:
+            FileExistsError: A file is there that may not be replaced.
             OSError: An output cannot be moved.
         """
         names = self.finished()
+        replaceable = look(self.outdir, names).ours.difference(once)
         moved: list[str] = []
+        made: list[Path] = []
         try:
             for name in [n for n in names if n not in last] + [n for n in last if n in names]:
+                made += _make_folders(self.outdir, name)
                 final = self.outdir / name
-                final.parent.mkdir(parents=True, exist_ok=True)
-                with contextlib.suppress(OSError):  # there is none, or a file system without links
-                    self._replaced(name).hardlink_to(final)
-                (self.folder / name).replace(final)
+                if self.force or name in replaceable:
+                    self._replace(name)
+                else:
+                    place(self.folder / name, final)
                 moved.append(name)
             for folder in sorted({folder for name in moved for folder in PurePath(name).parents}):
                 _sync(self.outdir / folder, os.O_DIRECTORY)
         except OSError:
             for name in reversed(moved):
                 self._take_back(name)
+            for folder in reversed(made):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
             raise
+        self._published = True
+
+    def publish_record(self) -> None:
+        """Moves the record to its final name.
+
+        That of a build that failed replaces nothing but another record, `force` or not.
+
+        Raises:
+            FileExistsError: A file is there that may not be replaced.
+            OSError: It cannot be moved.
+        """
+        part, final = self.part(RECORD), self.outdir / RECORD
+        if (self.force and self._published) or look(self.outdir, (RECORD,)).ours:
+            part.replace(final)
+        else:
+            place(part, final)
 
     def _replaced(self, name: str) -> Path:
         """Returns where the output that one of this name replaces is kept."""
         return self.folder / f"{name}.replaced.part"
 
+    def _replace(self, name: str) -> None:
+        """Moves an output to its name, and keeps what has it."""
+        final, before = self.outdir / name, self._replaced(name)
+        try:
+            os.link(final, before, follow_symlinks=False)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if final.is_dir() and not final.is_symlink():
+                raise IsADirectoryError(
+                    errno.EISDIR, os.strerror(errno.EISDIR), str(final)
+                ) from None
+            final.replace(before)
+        try:
+            (self.folder / name).replace(final)
+        except OSError:
+            if _there(before):
+                before.replace(final)
+            raise
+
     def _take_back(self, name: str) -> None:
         final, before = self.outdir / name, self._replaced(name)
         with contextlib.suppress(OSError):
-            if before.exists():
+            if _there(before):
                 before.replace(final)
             else:
                 final.unlink()
@@ -131,6 +195,58 @@ class Staging:
     def discard(self) -> None:
         """Removes the hidden folder and everything in it."""
         _remove(self.folder)
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def place(path: Path, final: Path) -> None:
+    """Moves a file to a name that nothing has yet.
+
+    A second link fails where the name is taken (link(2)), unlike a rename. On a file system
+    without links an empty file takes the name first, which fails likewise.
+
+    Raises:
+        FileExistsError: Something has the name.
+    """
+    try:
+        os.link(path, final, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        try:
+            path.replace(final)
+        except OSError:
+            final.unlink()
+            raise
+    else:
+        with contextlib.suppress(OSError):  # the hidden folder goes as a whole
+            path.unlink()
+
+
+def _make_folders(outdir: Path, name: str) -> list[Path]:
+    """Makes the folders that an output lies in; returns the new ones.
+
+    Raises:
+        NotADirectoryError: Something else is there; a link is not followed out of the folder.
+    """
+    made = []
+    for parent in reversed(PurePath(name).parents[:-1]):
+        folder = outdir / parent
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if folder.is_symlink() or not folder.is_dir():
+                raise NotADirectoryError(
+                    errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+                ) from None
+        else:
+            made.append(folder)
+    return made
 
 
 def _sync(path: Path, flags: int) -> None:

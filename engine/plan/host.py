@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.boot.firmware import Firmware, find_firmware
-from engine.plan.outputs import outputs
+from engine.plan.outdir import VACANT, Occupied, look, refusals, wants_products
+from engine.plan.outputs import writes
+from engine.problem import Problem
 from engine.spec.settings import Settings
 from engine.tools.distribution import distribution
 from engine.tools.installed import Installed, find, installed
@@ -54,7 +56,9 @@ class Host:
         tools: By name; a missing one is left out.
         outdir: Where the outputs will go, or None while that is not known.
         volume: What `outdir` is on, or None.
-        existing: Outputs that are already there.
+        occupied: What is in the way in `outdir`.
+        refusals: Why `outdir` cannot be the output folder, whatever is in it.
+        products: `outdir` is the output of the Nix derivation that is being built.
         force: Outputs that exist may be replaced.
         firmware: UEFI firmware: the spec's own, or one that is installed, or None.
     """
@@ -63,7 +67,9 @@ class Host:
     tools: dict[str, Installed]
     outdir: Path | None = None
     volume: Volume | None = None
-    existing: frozenset[str] = frozenset()
+    occupied: Occupied = VACANT
+    refusals: tuple[Problem, ...] = ()
+    products: bool = False
     force: bool = False
     firmware: Firmware | None = None
 
@@ -81,10 +87,17 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
         tools=installed() | _signer(settings),
         outdir=outdir,
         volume=None if outdir is None else volume(outdir),
-        existing=frozenset(name for name in outputs(settings) if outdir and _exists(outdir / name)),
+        occupied=VACANT if outdir is None else _occupied(settings, outdir),
+        refusals=() if outdir is None else refusals(outdir, os.environ),
+        products=outdir is not None and wants_products(outdir, os.environ),
         force=force,
         firmware=find_firmware(settings.firmware, settings.firmware_variables),
     )
+
+
+def _occupied(settings: Settings, outdir: Path) -> Occupied:
+    """Returns what is in the way of every file that a build of these settings may make."""
+    return look(outdir, writes(settings, sbom=settings.sbom, hydra=True))
 
 
 def _signer(settings: Settings) -> dict[str, Installed]:

@@ -158,7 +158,8 @@ class Plan:
     Attributes:
         volumes: In disk order, those outside of the table included.
         reference: The reference's size figures, in compat.
-        outputs: File names that the build will leave in the output folder.
+        outputs: File names of the image and what goes with it.
+        writes: Every file that the build makes in the output folder, those included.
     """
 
     name: str
@@ -172,6 +173,7 @@ class Plan:
     problems: tuple[Problem, ...]
     outputs: tuple[str, ...]
     boot: BootPlan = BootPlan()
+    writes: tuple[str, ...] = ()
 
     @cached_property
     def partitions(self) -> tuple[VolumePlan, ...]:

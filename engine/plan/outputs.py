@@ -1,11 +1,16 @@
-"""What a build leaves in the output folder, by name."""
+"""What a build leaves in the output folder, by name: nothing else there is touched."""
 
 from __future__ import annotations
 
+from engine.provenance.spdx import file_name as sbom_name
+from engine.provenance.sums import NAME as SHA256SUMS
 from engine.spec.formats import FORMATS
 from engine.spec.settings import Settings
 
 EFI_VARIABLES = "efi-vars.fd"
+MANIFEST = "manifest.json"
+RECORD = "build.jsonl"
+HYDRA = "nix-support/hydra-build-products"
 
 
 def image_name(settings: Settings) -> str:
@@ -35,3 +40,24 @@ def outputs(settings: Settings) -> tuple[str, ...]:
         EFI_VARIABLES if settings.efi_variables else None,
     )
     return tuple(name for name in names if name is not None)
+
+
+def writes(settings: Settings, *, sbom: bool, hydra: bool) -> tuple[str, ...]:
+    """Returns every file that a build makes, the outputs first.
+
+    Only what commands of the user's own add (`output.sign`, `hooks.after_build`) is not among
+    them: what they call it is not known before they run.
+
+    Args:
+        settings: Of the spec.
+        sbom: Whether a bill of materials is written.
+        hydra: Whether Nix asks for its products file, whatever the rules (`wants_products`).
+    """
+    return (
+        *outputs(settings),
+        *((sbom_name(settings.stem),) if sbom else ()),
+        SHA256SUMS,
+        MANIFEST,
+        RECORD,
+        *((HYDRA,) if hydra or settings.compat != "none" else ()),
+    )

@@ -17,7 +17,7 @@ from engine.plan.breakdown import breakdown
 from engine.plan.design import Design, placer
 from engine.plan.host import Host
 from engine.plan.model import DiskPlan, Plan, TableEntry, VolumePlan
-from engine.plan.outputs import outputs
+from engine.plan.outputs import outputs, writes
 from engine.plan.steps import steps
 from engine.plan.wanted import Wanted
 from engine.problem import Problem
@@ -90,6 +90,8 @@ class _Planner:
         )
         if _complete(plan, design):
             plan = replace(plan, steps=steps(plan))
+        sbom = any(step.id == "sbom" for step in plan.steps)
+        plan = replace(plan, writes=writes(settings, sbom=sbom, hydra=host.products))
         self.problems += [*self.boot.problems, *booting.problems(plan)]
         self.problems += preflight.contents(plan, design)
         scanned = [

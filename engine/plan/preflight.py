@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.disk.presets import MBR_SECTORS
 from engine.manifest.entry import Entry
 from engine.manifest.patterns import excluder
-from engine.plan import capacity
+from engine.plan import capacity, outdir
 from engine.plan.design import Design
 from engine.plan.host import Host
 from engine.plan.model import Plan, VolumePlan
@@ -46,7 +46,7 @@ def _root_first(plan: Plan) -> list[VolumePlan]:
 def machine(plan: Plan, host: Host) -> list[Problem]:
     """Returns what this machine lacks to carry out a plan."""
     return [
-        *_tools(plan, host), *_outputs(plan, host), *_inside(plan, host), *_space(plan, host),
+        *_tools(plan, host), *_outputs(plan, host), *_inside(plan, host), *_folder(plan, host),
     ]  # fmt: skip
 
 
@@ -140,32 +140,31 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _outputs(plan: Plan, host: Host) -> Iterator[Problem]:
-    if host.force:
+    if host.outdir is None:
         return
-    for name in plan.outputs:
-        if name in host.existing:
-            yield Problem(
-                "output-exists", "error", "",
-                f"{host.outdir}/{name} exists", "give --force to replace it, or another folder",
-            )  # fmt: skip
+    yield from outdir.obstacles(host.outdir, host.occupied, plan.writes)
+    if not host.force:
+        yield from outdir.conflicts(
+            host.outdir, host.occupied, outputs=plan.outputs, writes=plan.writes
+        )
 
 
 def _inside(plan: Plan, host: Host) -> Iterator[Problem]:
     """An output folder within a source: the next build would pack what this one leaves there."""
     if host.outdir is None:
         return
-    outdir = _normal(host.outdir)
+    folder = _normal(host.outdir)
     for content in plan.settings.contents:
         source = _normal(content.source)
-        if not content.extract and outdir.is_relative_to(source):
-            below = outdir.relative_to(source)
+        if not content.extract and folder.is_relative_to(source):
+            below = folder.relative_to(source)
             excluded = excluder(content.exclude)
-            folders = (os.fsencode(folder) for folder in (below, *below.parents))
-            if excluded is not None and any(excluded(folder, True) for folder in folders):
+            folders = (os.fsencode(above) for above in (below, *below.parents))
+            if excluded is not None and any(excluded(above, True) for above in folders):
                 continue
             yield Problem(
                 "output-in-source", "warning", f"contents[{content.index}].source",
-                f"{source} holds the output folder, {outdir}: the next build would pack what this "
+                f"{source} holds the output folder, {folder}: the next build would pack what this "
                 "one leaves there",
                 "choose an output folder elsewhere, or exclude it",
             )  # fmt: skip
@@ -193,6 +192,14 @@ def _copied(volume: VolumePlan) -> int:
     """Returns what a copy of a volume takes that is made to be checked."""
     inside = volume.filesystem
     return inside.size - inside.free_bytes if inside is not None and inside.type == "vfat" else 0
+
+
+def _folder(plan: Plan, host: Host) -> Iterator[Problem]:
+    """A folder that cannot be the output folder, or has no room."""
+    if host.refusals:
+        yield from host.refusals
+    else:
+        yield from _space(plan, host)
 
 
 def _space(plan: Plan, host: Host) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from engine.boot.firmware import FirmwareKind
@@ -68,6 +68,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
     ]
     answer |= problems_to_json(plan.problems)
     answer["outputs"] = list(plan.outputs)
+    answer["writes"] = list(plan.writes)
     return answer
 
 
@@ -210,8 +211,16 @@ def _heading(plan: Plan) -> list[str]:
     ]
     if identity is not None:
         lines.append(f"disk {identity}")
-    lines.append(f"writes {', '.join(plan.outputs)}")
+    lines.append(f"writes {', '.join((*plan.writes, *written_by_commands(plan)))}")
     return lines
+
+
+def written_by_commands(plan: Plan) -> Iterator[str]:
+    """Yields what the user's own commands may add to the files of `plan.writes`, in words."""
+    if plan.settings.sign:
+        yield f"what {quote(plan.settings.sign[0])} writes beside SHA256SUMS"
+    if plan.settings.after_build:
+        yield "what the hook adds to $OUT"
 
 
 def disk_map(plan: Plan, width: int) -> list[str]:

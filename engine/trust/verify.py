@@ -17,8 +17,7 @@ import msgspec
 from engine.image.container import BadImage
 from engine.inspect.image import Image, Part, open_image
 from engine.pipeline.sparse import sha256
-from engine.pipeline.staging import RECORD
-from engine.pipeline.steps.names import HYDRA, MANIFEST
+from engine.plan.outputs import HYDRA, MANIFEST, RECORD
 from engine.problem import Problem, Refused, quote
 from engine.provenance import sums
 

@@ -159,7 +159,7 @@ async def test_a_failure_keeps_the_outputs_of_an_earlier_build(tmp_path: Path) -
 
     assert result.status == "failed"
     assert (tmp_path / "out" / "demo.img").read_bytes() == before
-    assert (tmp_path / "out" / "nix-support" / "hydra-build-products").exists()
+    assert (tmp_path / "out" / "manifest.json").exists()
 
 
 async def test_a_source_that_changes_after_the_plan_is_named(tmp_path: Path) -> None:

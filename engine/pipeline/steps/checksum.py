@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 
 from engine.pipeline.sparse import sha256
-from engine.pipeline.steps.names import HYDRA, announce, finish_image
+from engine.pipeline.steps.names import announce, finish_image
 from engine.pipeline.work import Work
+from engine.plan.outputs import HYDRA
 from engine.provenance.inputs import of_filesystem, of_sources, read_sums
 from engine.tools import runner
 

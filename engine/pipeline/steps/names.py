@@ -10,9 +10,6 @@ from engine.pipeline.work import Work
 from engine.plan.model import Plan
 from engine.plan.outputs import image_name as name_of_image
 
-MANIFEST = "manifest.json"
-HYDRA = "nix-support/hydra-build-products"
-
 
 def image_name(plan: Plan) -> str:
     """Returns the file name of the image."""

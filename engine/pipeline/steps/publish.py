@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.pipeline.steps.names import HYDRA, MANIFEST
 from engine.pipeline.work import Work
+from engine.plan.outputs import HYDRA, MANIFEST, RECORD
 from engine.provenance.sums import NAME as SHA256SUMS
 from engine.tools.failure import StepFailed
 
@@ -12,9 +12,10 @@ async def publish(work: Work) -> None:
     """Syncs everything, then renames it into place, what describes the outputs at the end.
 
     Raises:
-        StepFailed: An output is gone.
+        StepFailed: An output is gone, or a file of somebody else's has taken its name.
     """
-    gone = sorted({*work.artifacts, MANIFEST, HYDRA}.difference(work.staging.finished()))
+    wanted = {*work.artifacts, MANIFEST, *work.plan.writes} - {RECORD}
+    gone = sorted(wanted.difference(work.staging.finished()))
     if gone:
         raise StepFailed(
             f"{', '.join(gone)} vanished from {work.staging.folder} before the move into place",
@@ -22,4 +23,11 @@ async def publish(work: Work) -> None:
         )
     # Also the last moment for a cancel that was asked for meanwhile.
     await work.thread(lambda report: work.staging.sync(work.cancelled))
-    work.staging.publish(last=(SHA256SUMS, MANIFEST, HYDRA))
+    try:
+        work.staging.publish((SHA256SUMS, MANIFEST, HYDRA), once=work.plan.outputs)
+    except FileExistsError as error:
+        raise StepFailed(
+            f"{error.filename2 or error.filename} is there now, and is not from this build; "
+            "nothing was replaced",
+            "move it away, choose another output folder, or give --force to replace it",
+        ) from error

@@ -10,9 +10,9 @@ import zstandard
 
 from engine.pipeline.sparse import sha256
 from engine.pipeline.staging import Staging
-from engine.pipeline.steps.names import HYDRA, MANIFEST
 from engine.pipeline.versions import versions
 from engine.pipeline.work import Work
+from engine.plan.outputs import HYDRA, MANIFEST
 from engine.plan.render import to_json
 from engine.provenance import sums
 from engine.spec.formats import FORMATS
@@ -20,7 +20,7 @@ from engine.tools.failure import StepFailed
 
 
 async def record(work: Work) -> None:
-    """Writes all three.
+    """Writes the first two, and the third where it is wanted or a hook began it.
 
     Raises:
         StepFailed: The image is gone (a hook removed it).
@@ -32,9 +32,11 @@ async def record(work: Work) -> None:
             f"{image} is gone before it could be moved into place",
             "`hooks.after_build` may change DISK_IMAGE, but must leave it there",
         )
-    kind = FORMATS[plan.settings.format].hydra_type
-    lines = f"file {kind} {staging.outdir / image}\n" + _hook_lines(staging)
-    staging.write(HYDRA, lines.encode("utf-8", "surrogateescape"))
+    announced = _hook_lines(staging)
+    if HYDRA in plan.writes or announced:
+        kind = FORMATS[plan.settings.format].hydra_type
+        lines = f"file {kind} {staging.outdir / image}\n{announced}"
+        staging.write(HYDRA, lines.encode("utf-8", "surrogateescape"))
     described = msgspec.json.encode(await _manifest(work))
     written = staging.write(MANIFEST, msgspec.json.format(described, indent=1) + b"\n")
     found = {name: artifact.sha256 for name, artifact in work.artifacts.items()}

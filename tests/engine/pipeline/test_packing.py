@@ -54,7 +54,6 @@ def test_the_packed_image_may_stay_alone(tmp_path: Path) -> None:
     assert plan_of(spec, overrides).outputs == ("demo.img.zst", "demo.img.bmap")
     assert names(tmp_path / "out") == {
         "SHA256SUMS", "build.jsonl", "demo.img.bmap", "demo.img.zst", "manifest.json",
-        "nix-support",
     }  # fmt: skip
     assert not bad(verify(tmp_path / "out"))
 

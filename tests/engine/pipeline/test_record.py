@@ -19,7 +19,7 @@ from engine.pipeline import record
 from engine.pipeline.build import build
 from engine.pipeline.record import Recorder
 from engine.pipeline.replay import read_record
-from engine.pipeline.staging import RECORD
+from engine.plan.outputs import RECORD
 from tests.support.specs import plan_of, write_spec
 
 _FLOOD = "yes 0123456789abcdef | head -n 20000"

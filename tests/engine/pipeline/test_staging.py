@@ -8,13 +8,29 @@ from pathlib import Path
 
 import pytest
 
+from engine.pipeline import staging as staging_module
 from engine.pipeline.staging import Staging, locked
 from engine.problem import Refused
+from tests.support.folders import contents_of
 
 
 @pytest.fixture
 def staging(tmp_path: Path) -> Staging:
     return Staging(tmp_path, "demo")
+
+
+@pytest.fixture
+def forced(tmp_path: Path) -> Staging:
+    return Staging(tmp_path, "demo", force=True)
+
+
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has every link(2) fail as on vfat."""
+
+    def fails(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", fails)
 
 
 def test_what_is_not_complete_is_never_published(staging: Staging) -> None:
@@ -33,13 +49,13 @@ def test_what_describes_the_image_comes_last(
     for name in ("a/products", "demo.img", "manifest.json"):
         staging.write(name, b"")
     moved: list[str] = []
-    rename = Path.replace
+    place = staging_module.place
 
-    def watch(self: Path, target: Path) -> Path:
-        moved.append(target.relative_to(staging.outdir).as_posix())
-        return rename(self, target)
+    def watch(path: Path, final: Path) -> None:
+        moved.append(final.relative_to(staging.outdir).as_posix())
+        place(path, final)
 
-    monkeypatch.setattr(Path, "replace", watch)
+    monkeypatch.setattr(staging_module, "place", watch)
     staging.publish(last=("manifest.json", "a/products"))
 
     assert moved == ["demo.img", "manifest.json", "a/products"]
@@ -53,14 +69,14 @@ def test_outputs_are_on_the_device_before_they_have_names_and_the_names_after(
     staging.part("half").write_text("half")
     inodes = {path.stat().st_ino for path in files}
     done: list[str | int] = []
-    rename = Path.replace
+    place = staging_module.place
 
-    def move(path: Path, target: Path) -> Path:
+    def move(path: Path, final: Path) -> None:
         done.append("move")
-        return rename(path, target)
+        place(path, final)
 
     monkeypatch.setattr(os, "fsync", lambda handle: done.append(os.fstat(handle).st_ino))
-    monkeypatch.setattr(Path, "replace", move)
+    monkeypatch.setattr(staging_module, "place", move)
 
     staging.sync(lambda: False)
     staging.publish(last=())
@@ -72,8 +88,9 @@ def test_outputs_are_on_the_device_before_they_have_names_and_the_names_after(
 
 
 def test_names_that_do_not_reach_the_device_are_taken_back(
-    staging: Staging, monkeypatch: pytest.MonkeyPatch
+    forced: Staging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    staging = forced
     (staging.outdir / "demo.img").write_text("old")
     staging.write("demo.img", b"new")
     staging.write("manifest.json", b"new")
@@ -104,7 +121,8 @@ def test_a_file_system_that_cannot_sync_is_no_failure(
     assert (staging.outdir / "demo.img").read_text() == "new"
 
 
-def test_an_older_output_is_replaced_in_one_move(staging: Staging) -> None:
+def test_an_older_output_is_replaced_in_one_move(forced: Staging) -> None:
+    staging = forced
     old = staging.outdir / "demo.img"
     old.write_text("old")
     with old.open() as reader:
@@ -142,7 +160,8 @@ def test_a_lock_ends_with_its_build(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_that_cannot_be_moved_takes_the_others_back(staging: Staging) -> None:
+def test_an_output_that_cannot_be_moved_takes_the_others_back(forced: Staging) -> None:
+    staging = forced
     (staging.outdir / "demo.img").write_text("old")
     (staging.outdir / "manifest.json" / "a folder").mkdir(parents=True)
     for name in ("demo.img", "extra", "manifest.json"):
@@ -155,3 +174,93 @@ def test_an_output_that_cannot_be_moved_takes_the_others_back(staging: Staging) 
     left = sorted(path.name for path in staging.outdir.iterdir())
     assert left == ["demo.img", "manifest.json"]
     assert (staging.outdir / "demo.img").read_text() == "old"
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+@pytest.mark.parametrize("kind", ["file", "link", "empty"])
+def test_what_appeared_meanwhile_is_not_replaced(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, kind: str, links: bool
+) -> None:
+    if not links:
+        without_links(monkeypatch)
+    for name in ("demo.img", "manifest.json"):
+        staging.write(name, b"new")
+    theirs = staging.outdir / "manifest.json"
+    if kind == "link":
+        theirs.symlink_to("nowhere")
+    else:
+        theirs.write_text("theirs" if kind == "file" else "")
+    before = contents_of(theirs)
+
+    with pytest.raises(FileExistsError):
+        staging.publish(last=("manifest.json",))
+    staging.discard()
+
+    assert contents_of(theirs) == before
+    assert [path.name for path in staging.outdir.iterdir()] == ["manifest.json"]
+
+
+def test_outputs_are_published_without_links_too(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_links(monkeypatch)
+    staging.write("demo.img", b"new")
+
+    staging.publish(last=())
+
+    assert (staging.outdir / "demo.img").read_bytes() == b"new"
+
+
+def test_what_was_replaced_without_links_is_put_back(
+    forced: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_links(monkeypatch)
+    (forced.outdir / "demo.img").write_text("old")
+    (forced.outdir / "manifest.json").mkdir()
+    for name in ("demo.img", "manifest.json"):
+        forced.write(name, b"new")
+
+    with pytest.raises(OSError, match="directory"):
+        forced.publish(last=("manifest.json",))
+
+    assert (forced.outdir / "demo.img").read_text() == "old"
+    assert (forced.outdir / "manifest.json").is_dir()
+
+
+def test_folders_of_outputs_are_taken_back_and_links_not_followed(
+    staging: Staging, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "linked").symlink_to(elsewhere)
+    for name in ("a/b/products", "linked/products"):
+        staging.write(name, b"new")
+
+    with pytest.raises(NotADirectoryError):
+        staging.publish(last=("linked/products",))
+
+    assert list(elsewhere.iterdir()) == []
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_record_of_a_failed_build_replaces_no_file_of_others(
+    tmp_path: Path, *, force: bool
+) -> None:
+    staging = Staging(tmp_path, "demo", force=force)
+    (tmp_path / "build.jsonl").write_text("theirs")
+    staging.write("build.jsonl.part", b"")
+
+    with pytest.raises(FileExistsError):
+        staging.publish_record()
+
+    assert (tmp_path / "build.jsonl").read_text() == "theirs"
+
+
+def test_a_hidden_folder_of_others_is_not_used(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / ".demo.diskwright-part").symlink_to(elsewhere)
+
+    with pytest.raises(FileExistsError):
+        Staging(tmp_path, "demo").begin()

@@ -11,6 +11,7 @@ from engine.manifest.entry import Entry, order
 from engine.manifest.manifest import Manifest
 from engine.plan.host import Host, Volume
 from engine.plan.model import Plan
+from engine.plan.outdir import Occupied
 from engine.plan.plan import make_plan
 from engine.problem import Problem
 from engine.spec.model import ImageSpec, Layout, Output, Size
@@ -73,7 +74,7 @@ def host(
         distribution=distribution,
         outdir=outdir,
         volume=volume,
-        existing=frozenset(existing),
+        occupied=Occupied(ours=frozenset(existing)),
         force=force,
     )
 

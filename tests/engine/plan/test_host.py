@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.plan.host import probe, volume
+from engine.plan.outdir import VACANT
 from tests.engine.plan.support import settings
 
 
@@ -30,5 +31,5 @@ def test_existing_outputs(tmp_path: Path) -> None:
     (tmp_path / "disk.img").touch()
     (tmp_path / "other").touch()
     seen = probe(settings(), tmp_path)
-    assert seen.existing == {"disk.img"}
-    assert probe(settings(), tmp_path / "new").existing == frozenset()
+    assert seen.occupied.foreign == {"disk.img"}
+    assert probe(settings(), tmp_path / "new").occupied == VACANT
