@@ -120,7 +120,12 @@ class Staging:
             OSError: An output cannot be moved.
         """
         names = self.finished()
-        replaceable = look(self.outdir, names).ours.difference(once)
+        found = look(self.outdir, [*names, RECORD])
+        if RECORD in found.foreign and not self.force:
+            raise FileExistsError(
+                errno.EEXIST, os.strerror(errno.EEXIST), str(self.outdir / RECORD)
+            )
+        replaceable = found.ours.difference(once)
         moved: list[str] = []
         made: list[Path] = []
         try:

@@ -1,7 +1,7 @@
 """What lies in the output folder before a build: of earlier builds, or somebody else's.
 
 A file is ours if the folder's manifest.json is one of our schema and names it. The one exception
-is build.jsonl, which a failed build leaves behind alone: it is known by its first line.
+is build.jsonl, which a failed build leaves behind alone: it is known by its first line only.
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ def look(outdir: Path, names: Iterable[str]) -> Occupied:
         named = {*manifest.plan.writes, *(output.path for output in manifest.outputs)}
         plain = (name for name in manifest.plan.outputs if PurePosixPath(name).name == name)
         described = tuple(name for name in plain if _mode(outdir / name) is not None)
-    if _is_record(outdir / RECORD):
-        named.add(RECORD)
+    (named.add if _is_record(outdir / RECORD) else named.discard)(RECORD)
     return Occupied(
         ours=frozenset(there) & named,
         foreign=frozenset(there) - named,

@@ -20,9 +20,21 @@ from engine.pipeline.sparse import sha256
 from engine.plan.outputs import HYDRA, MANIFEST, RECORD
 from engine.problem import Problem, Refused, quote
 from engine.provenance import sums
+from engine.spec.formats import FORMATS
 
 _MAX_RECORD = 64 << 20
-_IMAGES = (".img", ".qcow2", ".vdi", ".vhd")
+_IMAGES = tuple({f".{found.extension}" for found in FORMATS.values()})
+_FOREIGN_IMAGES = (".raw", ".iso", ".vmdk", ".vhdx")
+_PACKED = ("", ".gz", ".xz", ".zst", ".bz2")
+_ALL_IMAGES = tuple(
+    f"{image}{packed}" for image in (*_IMAGES, *_FOREIGN_IMAGES) for packed in _PACKED
+)
+_SIGNS = (
+    (0, b"QFI\xfb"), (64, b"\x7f\x10\xda\xbe"), (0, b"conectix"), (512, b"EFI PART"),
+    (4096, b"EFI PART"), (1080, b"\x53\xef"),
+)  # fmt: skip
+"""Offset and bytes by which an image is known whatever its name: qcow2, VDI, VHD, a GPT, ext."""
+_HEAD = 8192
 _NOT_LISTED = {RECORD, HYDRA, sums.NAME}
 """The record outlives the sums by a few lines, the products name this machine's folders."""
 
@@ -106,10 +118,27 @@ def _others(outdir: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
     for path in sorted(outdir.rglob("*")):
         name = path.relative_to(outdir).as_posix()
         if not path.is_dir() and name not in listed and name not in _NOT_LISTED:
-            why = "no sum covers it"
             if name.startswith(sums.NAME):
                 why = "a signature; check it with the program that made it"
-            yield Finding(quote(name), "not checked", why)
+                yield Finding(quote(name), "not checked", why)
+            elif _is_image(path):
+                yield Finding(quote(name), "bad", "is an image that no sum covers")
+            else:
+                yield Finding(quote(name), "not checked", "no sum covers it")
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is a disk image by its name or its first bytes."""
+    if path.name.lower().endswith(_ALL_IMAGES):
+        return True
+    if not stat.S_ISREG(path.lstat().st_mode):
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return any(head[at : at + len(sign)] == sign for at, sign in _SIGNS)
 
 
 def _manifest(outdir: Path) -> dict[str, Any] | None:
@@ -228,9 +257,16 @@ def to_text(findings: tuple[Finding, ...]) -> str:
         f"{found.verdict:<11}  {found.what}" + (f": {found.why}" if found.why else "")
         for found in findings
     ]
-    wrong = len(bad(findings))
-    lines.append("verified" if not wrong else f"NOT verified: {wrong} of {len(findings)} are bad")
+    lines.append(_verdict(findings))
     return "\n".join(lines)
+
+
+def _verdict(findings: tuple[Finding, ...]) -> str:
+    wrong = len(bad(findings))
+    if wrong:
+        return f"NOT verified: {wrong} of {len(findings)} are bad"
+    unchecked = sum(found.verdict == "not checked" for found in findings)
+    return f"verified, but for {unchecked} not checked" if unchecked else "verified"
 
 
 def bad(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -124,6 +124,36 @@ def test_what_no_sum_covers_is_said(out: Path) -> None:
     assert extra.what == '"extra"'
 
 
+@pytest.mark.parametrize(
+    "name", ["board.img", "board.QCOW2", "board.img.zst", "gpt", "ext", "sub/disk.raw"]
+)
+def test_an_image_that_no_sum_covers_is_not_verified(
+    out: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads = {
+        "gpt": (out / "demo.img").read_bytes()[: 1 << 20],
+        "ext": bytes(1080) + b"\x53\xef" + bytes(1000),
+    }
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_bytes(heads.get(name, b"x"))
+
+    assert main(["verify", str(out)]) == 3
+
+    said = capsys.readouterr().out
+    assert f'"{name}": is an image that no sum covers' in said
+    assert "\nverified" not in said
+    assert "NOT verified: 1 of " in said
+
+
+def test_what_was_not_checked_is_in_the_last_line(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (out / "notes").write_text("x")
+
+    assert main(["verify", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "verified, but for 1 not checked"
+
+
 def test_a_folder_without_sums_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="holds no SHA256SUMS"):
         verify(tmp_path)
