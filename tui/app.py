@@ -27,6 +27,7 @@ from tui.building import BuildingApp
 from tui.commands import WizardCommands
 from tui.config import Config, load_config
 from tui.document import Document, open_document
+from tui.fields import DEFAULT_OUTDIR
 from tui.glyphs import ASCII, UNICODE
 from tui.help import help_for
 from tui.keys import KEYS, bindings
@@ -113,7 +114,7 @@ class DiskwrightApp(BuildingApp):
         self.config = load_config() if config is None else config
         self.session = Session() if session is None else session
         self.glyphs = ASCII if ascii_only or self.environment.get("TERM") == "linux" else UNICODE
-        self.outdir = Path.cwd() if outdir is None else outdir
+        self.outdir = Path.cwd() / DEFAULT_OUTDIR if outdir is None else outdir
         self._document = document
         self._job = job
         self._warnings = [*self.config.warnings, *warnings]
@@ -196,10 +197,12 @@ class DiskwrightApp(BuildingApp):
     @work(group="dialog", exclusive=True)
     async def _document_chosen(self, message: DocumentChosen) -> None:
         if not message.asks or await self._is_safe("Design another image?"):
-            self.design(message.document, message.step)
+            self.design(message.document, message.step, message.outdir)
 
     @work(group="modes", exclusive=True)
-    async def design(self, document: Document, step: str = "layout") -> None:
+    async def design(
+        self, document: Document, step: str = "layout", outdir: Path | None = None
+    ) -> None:
         """Shows the design screen of a document; what was designed before must be safe."""
         if "design" in self._modes:
             if self.current_mode == "design":
@@ -209,7 +212,12 @@ class DiskwrightApp(BuildingApp):
             self.config.remember(document.path)
         planner = Planner(document.base, self.environment)
         screen = partial(
-            DesignScreen, document, planner, outdir=self.outdir, glyphs=self.glyphs, step=step
+            DesignScreen,
+            document,
+            planner,
+            outdir=outdir or self.outdir,
+            glyphs=self.glyphs,
+            step=step,
         )
         self.add_mode("design", screen)
         await self.switch_mode("design")
@@ -250,7 +258,7 @@ class DiskwrightApp(BuildingApp):
                 if await self.push_screen_wait(question) != "yes":
                     return False
         try:
-            document.save(screen.spec, path)
+            screen.save_to(path)
         except OSError as error:
             screen.say(f"Not saved: {error.strerror}: {path}")
             self.bell()
@@ -263,7 +271,7 @@ class DiskwrightApp(BuildingApp):
     async def _is_safe(self, title: str) -> bool:
         """Asks about unsaved work; whether to go on. Must run in a worker."""
         screen = self.designing
-        if screen is None or screen.document.is_saved(screen.spec):
+        if screen is None or screen.is_saved:
             return True
         answer = await self.push_screen_wait(
             ConfirmScreen(
@@ -286,7 +294,7 @@ class DiskwrightApp(BuildingApp):
         screen = self.designing
         if screen is None:
             return
-        if screen.document.is_saved(screen.spec):
+        if screen.is_saved:
             self.session.end()
         else:
             self.session.keep(screen.document, screen.spec, screen.step, screen.outdir)

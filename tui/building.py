@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -12,6 +13,7 @@ from textual import on, work
 from textual.worker import Worker, WorkerError
 
 from engine.plan.model import Plan
+from engine.plan.outdir import Occupied, asked_about, look
 from tui.bridge import EngineJob, Job
 from tui.looking import LookingApp
 from tui.screens.build import BuildScreen
@@ -44,12 +46,13 @@ class BuildingApp(LookingApp):
         if self.is_building:
             self.switch_mode("build")
             return
-        there = [n for n in message.plan.outputs if (message.outdir / n).exists()]
+        plan = message.plan
+        found = await asyncio.to_thread(look, message.outdir, plan.writes)
+        there = asked_about(found, outputs=plan.outputs, writes=plan.writes)
         if there:
             question = ConfirmScreen(
                 "Replace what is there?",
-                f"{message.outdir} already holds: {', '.join(there)}. They are replaced once the "
-                "new ones are complete and verified.",
+                _replaced(message, found, there),
                 (("no", "Keep them"), ("yes", "Replace and build")),
             )
             if await self.push_screen_wait(question) != "yes":
@@ -119,6 +122,23 @@ class BuildingApp(LookingApp):
         for worker in running:
             with suppress(WorkerError):
                 await worker.wait()
+
+
+def _replaced(message: BuildRequested, found: Occupied, there: Sequence[str]) -> str:
+    """Returns what is said of files that a build would replace."""
+    plan, outdir = message.plan, message.outdir
+    listed = ", ".join(there)
+    sentences = [
+        f"{outdir} already holds: {listed}. They are replaced once the new ones are "
+        "complete and verified."
+    ]
+    foreign = [name for name in plan.writes if name in found.foreign]
+    if foreign:
+        sentences.append(f"No build is known to have made {', '.join(foreign)}.")
+    left = sorted(found.described.difference(plan.writes))
+    if left:
+        sentences.append(f"{', '.join(left)} would be left without a record.")
+    return "\n\n".join(sentences)
 
 
 def _planned(message: BuildRequested, *, force: bool) -> Plan:

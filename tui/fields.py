@@ -11,6 +11,9 @@ from tui.fieldspec import FieldSpec
 OUTDIR = "outdir"
 """Key of the output folder: part of the session, not of the spec."""
 
+DEFAULT_OUTDIR = "out"
+"""Where outputs go unless the user says otherwise, below the folder the wizard was started in."""
+
 _SWITCH = (("yes", "yes"), ("no", "no"))
 _DIGITS = r"[0-9]*"
 _GUID = r"[0-9A-Fa-f-]*"

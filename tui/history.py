@@ -1,19 +1,39 @@
-"""Undo and redo: a list of specs, nothing else."""
+"""Undo and redo: a list of designs, nothing else."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from engine.spec.model import ImageSpec
 
 
-class History:
-    """Past and future of a spec; typing in one field is one step."""
+@dataclass(frozen=True, slots=True)
+class Design:
+    """All that an edit can change: the spec, and the folder that outputs go to."""
 
-    def __init__(self, spec: ImageSpec, limit: int = 500) -> None:
-        self._past: list[tuple[ImageSpec, str]] = []
-        self._future: list[tuple[ImageSpec, str]] = []
+    spec: ImageSpec
+    outdir: str
+
+
+class History:
+    """Past and future of a design; typing in one field is one step."""
+
+    def __init__(self, spec: ImageSpec, outdir: str = "", limit: int = 500) -> None:
+        self._past: list[tuple[Design, str]] = []
+        self._future: list[tuple[Design, str]] = []
         self._limit = limit
         self._open = ""
-        self.spec = spec
+        self._present = Design(spec, outdir)
+
+    @property
+    def spec(self) -> ImageSpec:
+        """The spec as it is now."""
+        return self._present.spec
+
+    @property
+    def outdir(self) -> str:
+        """The output folder as it is now."""
+        return self._present.outdir
 
     @property
     def undoable(self) -> str:
@@ -29,20 +49,28 @@ class History:
         """Makes `spec` the present.
 
         Args:
+            spec: The spec after the edit.
             name: The edit, for "Undo ..." ("disk size").
             typing: The field being typed in; edits of the same one join until `settle`.
 
         Returns:
             Whether anything changed.
         """
-        if spec == self.spec:
+        return self._push(Design(spec, self.outdir), name, typing)
+
+    def push_outdir(self, outdir: str, name: str, *, typing: str = "") -> bool:
+        """Makes `outdir` the present folder, as `push` does with a spec."""
+        return self._push(Design(self.spec, outdir), name, typing)
+
+    def _push(self, design: Design, name: str, typing: str) -> bool:
+        if design == self._present:
             return False
         if not self.continues(typing):
-            self._past.append((self.spec, name))
+            self._past.append((self._present, name))
             del self._past[: -self._limit]
         self._open = typing
         self._future.clear()
-        self.spec = spec
+        self._present = design
         return True
 
     def continues(self, typing: str) -> bool:
@@ -61,11 +89,11 @@ class History:
         """Goes one edit forward; returns its name, or "" at the end."""
         return self._move(self._future, self._past)
 
-    def _move(self, source: list[tuple[ImageSpec, str]], goal: list[tuple[ImageSpec, str]]) -> str:
+    def _move(self, source: list[tuple[Design, str]], goal: list[tuple[Design, str]]) -> str:
         self.settle()
         if not source:
             return ""
-        spec, name = source.pop()
-        goal.append((self.spec, name))
-        self.spec = spec
+        design, name = source.pop()
+        goal.append((self._present, name))
+        self._present = design
         return name

@@ -21,6 +21,7 @@ from engine.events import AnyEvent
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
 from engine.plan.model import Plan
+from engine.plan.outdir import asked_about, conflicts, look
 from engine.plan.render import to_text
 from engine.planning import plan_spec
 from engine.problem import Refused, errors
@@ -31,7 +32,7 @@ from engine.spec.model import Content, ImageSpec
 from engine.spec.resolve import resolve
 from engine.spec.starters import STARTERS
 from tui.document import Document, open_document
-from tui.fields import FIELDS, OUTDIR
+from tui.fields import DEFAULT_OUTDIR, FIELDS, OUTDIR
 from tui.text import visible
 
 INTRODUCTION = (
@@ -126,7 +127,7 @@ class Interview:
         self._source, self._out, self._folder = source, out, folder
         self._environment = os.environ if environment is None else environment
         self._document = document
-        self._outdir = str(folder)
+        self._outdir = str(folder / DEFAULT_OUTDIR)
         self.spec = ImageSpec() if document is None else document.spec
 
     # ------------------------------------------------------------------ talking
@@ -321,7 +322,10 @@ class Interview:
     def build(self, plan: Plan) -> int:
         """Builds and tells; returns the exit status."""
         outdir = self._folder / self._outdir
-        there = [name for name in plan.outputs if (outdir / name).exists()]
+        found = look(outdir, plan.writes)
+        there = asked_about(found, outputs=plan.outputs, writes=plan.writes)
+        for problem in conflicts(outdir, found, outputs=plan.outputs, writes=plan.writes):
+            self.say(visible(problem.message))
         if there and not self.confirm(f"Replace {visible(', '.join(there))}", default=False):
             self.say("Nothing was built")
             return exits.DONE

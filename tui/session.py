@@ -18,6 +18,7 @@ import platformdirs
 
 from engine.spec.model import ImageSpec
 from tui.document import Document
+from tui.fields import DEFAULT_OUTDIR
 
 SESSION_SCHEMA = 1
 _REPLAYED = ".replayed"
@@ -34,7 +35,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     path: str | None = None
     base: str = "."
     step: str = "layout"
-    outdir: str = "."
+    outdir: str = DEFAULT_OUTDIR
     spec: ImageSpec = ImageSpec()
 
 

@@ -45,7 +45,7 @@ class Occupied:
     ours: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
     blocked: tuple[tuple[str, str], ...] = ()
-    described: tuple[str, ...] = ()
+    described: frozenset[str] = frozenset()
 
 
 VACANT = Occupied()
@@ -82,11 +82,11 @@ def look(outdir: Path, names: Iterable[str]) -> Occupied:
             there.append(name)
     manifest = _manifest(outdir)
     named: set[str] = set()
-    described: tuple[str, ...] = ()
+    described: frozenset[str] = frozenset()
     if manifest is not None:
         named = {*manifest.plan.writes, *(output.path for output in manifest.outputs)}
         plain = (name for name in manifest.plan.outputs if PurePosixPath(name).name == name)
-        described = tuple(name for name in plain if _mode(outdir / name) is not None)
+        described = frozenset(name for name in plain if _mode(outdir / name) is not None)
     (named.add if _is_record(outdir / RECORD) else named.discard)(RECORD)
     return Occupied(
         ours=frozenset(there) & named,
@@ -123,7 +123,7 @@ def conflicts(
                 f"{outdir}/{name} exists and no build of Diskwright is known to have made it",
                 f"move it away, choose another output folder, {force}",
             )  # fmt: skip
-    others = [name for name in found.described if name not in announced]
+    others = sorted(found.described.difference(announced))
     if others:
         listed = ", ".join(others)
         yield Problem(
@@ -131,6 +131,17 @@ def conflicts(
             f"{outdir}/{MANIFEST} is the record of {listed}, which this build does not make",
             f"choose another output folder, or give --force and leave {listed} without a record",
         )  # fmt: skip
+
+
+def asked_about(
+    found: Occupied, *, outputs: Iterable[str], writes: Iterable[str]
+) -> tuple[str, ...]:
+    """Returns the names that `conflicts` is about, in the order of `writes`."""
+    announced = tuple(writes)
+    taken = found.foreign | (found.ours & frozenset(outputs))
+    if not found.described <= frozenset(announced):
+        taken |= {MANIFEST}
+    return tuple(name for name in announced if name in taken)
 
 
 def obstacles(outdir: Path, found: Occupied, writes: Iterable[str]) -> Iterator[Problem]:

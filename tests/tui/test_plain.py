@@ -20,6 +20,10 @@ from tui.plain import QUESTIONS, Interview
 ROOT = Path(__file__).parents[2]
 
 
+FILES = ("root.img", "SHA256SUMS", "manifest.json", "build.jsonl")
+"""What a build of the bare file system writes."""
+
+
 def answer(
     folder: Path, *answers: str, document: Document | None = None
 ) -> tuple[int, str, Interview]:
@@ -35,7 +39,7 @@ def test_all_defaults_build_an_image(home: Path) -> None:
     status, said, _ = answer(home, "4", "", "", "", "", "", "", "", "", "", "y")
     assert status == exits.DONE
     assert "GPT" not in said.split("Save the spec")[0].split("Output folder")[1]
-    assert (home / "root.img").is_file()
+    assert (home / "out" / "root.img").is_file()
     assert "sha256" in said
 
 
@@ -83,15 +87,18 @@ def test_the_end_of_the_input_ends_it_anywhere(home: Path, count: int) -> None:
     status, said, _ = answer(home, "4", *[""] * (count - 1))
     assert status == exits.CANCELLED
     assert "nothing was built" in said
-    assert not list(home.glob("*.img"))
+    assert not (home / "out").exists()
 
 
 def test_what_is_there_is_not_replaced_unasked(home: Path) -> None:
-    (home / "root.img").write_text("precious")
+    out = home / "out"
+    out.mkdir()
+    for name in FILES:
+        (out / name).write_text("precious")
     status, said, _ = answer(home, "4", "", "", "", "", "", "", "", "", "", "y", "n")
     assert status == exits.DONE
-    assert "Replace root.img" in said
-    assert (home / "root.img").read_text() == "precious"
+    assert f"Replace {', '.join(FILES)}" in said
+    assert all((out / name).read_text() == "precious" for name in FILES)
 
 
 def test_every_question_can_be_explained() -> None:
@@ -110,7 +117,7 @@ def test_pipes_will_do(home: Path) -> None:
         capture_output=True, text=True, cwd=home, env=environment(home),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert (home / "root.img").is_file()
+    assert (home / "out" / "root.img").is_file()
     assert "\x1b" not in result.stdout
 
 

@@ -14,6 +14,8 @@ from textual.reactive import reactive
 from textual.widgets import Button
 
 from engine.plan.model import Plan
+from engine.plan.outdir import look
+from engine.plan.render import written_by_commands
 from engine.units import human
 from tui.panes.base import Pane
 from tui.preview import Preview
@@ -103,12 +105,14 @@ class ReviewPane(Pane):
 
     def _outputs(self, plan: Plan) -> Content:
         folder = Path(self.outdir or ".")
-        pairs = []
-        for name in plan.outputs:
-            path = folder / name
-            state = "overwrites the file that is there" if path.exists() else "new"
-            pairs.append((str(path), state))
-        return aligned([(visible(name), state) for name, state in pairs])
+        found = look(folder, plan.writes)
+        states = dict.fromkeys(found.ours, "replaces that of an earlier build")
+        states |= dict.fromkeys(found.foreign, "replaces a file that no build made: asked first")
+        states |= dict(found.blocked)
+        pairs = [(name, states.get(name, "new")) for name in plan.writes]
+        pairs += [(text, "") for text in written_by_commands(plan)]
+        listed = aligned([(visible(name), state) for name, state in pairs])
+        return Content("\n").join([Content(visible(f"in {folder}:")), listed])
 
     @on(Button.Pressed, "#review-build")
     def _build(self) -> None:

@@ -199,7 +199,7 @@ class DesignScreen(PlanningScreen):
             return
         title = self.query_one(TitleBar)
         title.file = self.document.name
-        title.unsaved = not self.document.is_saved(self.spec)
+        title.unsaved = not self.is_saved
         plan = preview.plan
         title.figure = f"{human(plan.disk.bytes)} {plan.disk.table}" if plan else ""
         title.activity = (

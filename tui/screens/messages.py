@@ -47,11 +47,13 @@ class DocumentChosen(Message):
     """A document is to be designed.
 
     Attributes:
+        outdir: Where its outputs go; None for the usual place.
         asks: What is designed now may not be saved: it is asked about first.
     """
 
     document: Document
     step: str = "layout"
+    outdir: Path | None = None
     asks: bool = False
 
 

@@ -45,7 +45,8 @@ class PlanningScreen(Screen[None]):
         super().__init__()
         self.document = document
         self.planner = planner
-        self.history = History(document.spec)
+        self.history = History(document.spec, str(outdir))
+        self._kept_outdir = str(outdir)
         self.set_reactive(PlanningScreen.spec, document.spec)
         self.set_reactive(PlanningScreen.outdir, str(outdir))
         self._refused: dict[str, tuple[Problem, ...]] = {}
@@ -61,8 +62,9 @@ class PlanningScreen(Screen[None]):
     def _spec_edited(self, message: SpecEdited) -> None:
         message.stop()
         if message.path == OUTDIR:
-            self.outdir = str(message.value or "")
-            self.replan()
+            typing = message.path if message.typing else ""
+            self.history.push_outdir(str(message.value or ""), message.name, typing=typing)
+            self.outdir = self.history.outdir
             return
         try:
             spec = apply(self.history.spec, message.path, message.value)
@@ -106,6 +108,24 @@ class PlanningScreen(Screen[None]):
             self.replan()
             self.post_message(DocumentChanged())
 
+    def watch_outdir(self) -> None:
+        """Plans for the new folder: what is there, and how much room."""
+        self.watch_spec()
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether nothing has changed since the design was opened or saved, the folder included."""
+        return self.document.is_saved(self.spec) and self.outdir == self._kept_outdir
+
+    def save_to(self, path: Path) -> None:
+        """Saves the spec.
+
+        Raises:
+            OSError: As `Document.save` does.
+        """
+        self.document.save(self.spec, path)
+        self._kept_outdir = self.outdir
+
     def action_undo(self) -> None:
         """Takes the last edit back."""
         self._went("Undid", self.history.undo())
@@ -121,6 +141,7 @@ class PlanningScreen(Screen[None]):
         self._refused.clear()
         self._before = self.preview.plan
         self.spec = self.history.spec
+        self.outdir = self.history.outdir
         self.say(f"{did}: {name}")
 
     def say(self, text: str) -> None:

@@ -165,7 +165,8 @@ nothing is written before you press build.
         elif offer.kind == "resume":
             found = self.found[offer.key]
             try:
-                self.post_message(DocumentChosen(resume(found), found.saved.step))
+                saved = found.saved
+                self.post_message(DocumentChosen(resume(found), saved.step, Path(saved.outdir)))
             except OSError as error:
                 self._tell(str(error))
         elif offer.kind == "recent":
