@@ -33,8 +33,8 @@ FORMATS = {
 }
 
 
-def output(*argv: str | Path) -> str:
-    return str(run_tool(argv, check=True, capture_output=True, text=True).stdout)
+def output(*argv: str | Path, **env: str) -> str:
+    return str(run_tool(argv, env=env, check=True, capture_output=True, text=True).stdout)
 
 
 async def built(spec: Path, outdir: Path, *overrides: str) -> list[AnyEvent]:
@@ -131,15 +131,15 @@ async def test_each_format_twice_gives_the_same_bytes(
         output("qemu-img", "check", one)
 
 
-async def test_sectors_of_4096_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_sectors_of_4096_bytes(tmp_path: Path) -> None:
     spec = write_spec(tmp_path)
     overrides = ("layout.sector_size=4096", "size.boot=260MiB")
     plan = plan_of(spec, overrides)
 
     await built(spec, tmp_path / "out", *overrides)
 
-    monkeypatch.setenv("PARTED_SECTOR_SIZE", "4096")
-    table = output("parted", "-sm", tmp_path / "out" / "demo.img", "unit", "s", "print")
+    image = tmp_path / "out" / "demo.img"
+    table = output("parted", "-sm", image, "unit", "s", "print", PARTED_SECTOR_SIZE="4096")
     rows = [line.split(":")[:4] for line in table.splitlines()[2:]]
     assert rows == [
         [str(p.number), f"{p.start}s", f"{p.start + p.sectors - 1}s", f"{p.sectors}s"]

@@ -75,7 +75,7 @@ def test_from_preset_to_image(folder: Path, environment: dict[str, str]) -> None
             assert sequence in terminal.raw[-4000:], "the terminal is not as it was"
         # The title bar told how it went.
         assert b"\x1b]0;" in terminal.raw
-    image = folder / "disk.img"
+    image = folder / "out" / "disk.img"
     table = json.loads(
         run_tool(("sfdisk", "--json", image), capture_output=True, text=True, check=True).stdout
     )["partitiontable"]
@@ -110,10 +110,11 @@ def _building(folder: Path, environment: dict[str, str]) -> Terminal:
 def _nothing_left(folder: Path) -> None:
     assert not processes_with("sleep 7331")
     left = {path.name for path in folder.iterdir()} - {
-        "rootfs", "slow.toml", "state", "config", "build.jsonl", ".cache",
+        "rootfs", "slow.toml", "state", "config", "out", ".cache",
     }  # fmt: skip
     assert not left
-    assert json.loads((folder / "build.jsonl").read_text().splitlines()[-1])["status"] == (
+    assert [path.name for path in (folder / "out").iterdir()] == ["build.jsonl"]
+    assert json.loads((folder / "out" / "build.jsonl").read_text().splitlines()[-1])["status"] == (
         "cancelled"
     )
 
