@@ -10,19 +10,24 @@ from engine.manifest.entry import Entry
 Part = tuple[int, bytes | Entry]
 
 
+_ZEROS = memoryview(bytes(1 << 16))
+
+
 class _Composed:
-    """A source whose files are made of byte strings and of other entries' data."""
+    """A source whose files are made of byte strings and of other entries' data, zeros between."""
 
     def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
         for entry in entries:
             parts = entry.stamp
             assert isinstance(parts, tuple)
-            for offset, part in parts:
-                if isinstance(part, bytes):
-                    yield entry, offset, memoryview(part)
-                elif part.source is not None:
-                    for _, at, piece in part.source.stream([part]):
-                        yield entry, offset + at, piece
+            end = 0
+            for offset, piece in _pieces(parts):
+                for at in range(end, offset, len(_ZEROS)):
+                    yield entry, at, _ZEROS[: offset - at]
+                yield entry, offset, piece
+                end = offset + len(piece)
+            for at in range(end, entry.size, len(_ZEROS)):
+                yield entry, at, _ZEROS[: entry.size - at]
 
     def describe(self, entry: Entry) -> str:
         """Returns what the file is made of."""
@@ -30,6 +35,15 @@ class _Composed:
         assert isinstance(parts, tuple)
         origins = (p.source.describe(p) for _, p in parts if isinstance(p, Entry) and p.source)
         return " + ".join(origins) or "made by Diskwright"
+
+
+def _pieces(parts: Sequence[Part]) -> Iterator[tuple[int, memoryview]]:
+    for offset, part in parts:
+        if isinstance(part, bytes):
+            yield offset, memoryview(part)
+        elif part.source is not None:
+            for _, at, piece in part.source.stream([part]):
+                yield offset + at, piece
 
 
 _COMPOSED = _Composed()

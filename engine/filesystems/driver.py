@@ -66,9 +66,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """What a file system of a given size lacks to hold its contents."""
+    """What a file system of a given size lacks to hold its contents.
 
-    resource: Literal["bytes", "inodes"]
+    Attributes:
+        resource: "names" are the entries of a root directory of fixed size.
+    """
+
+    resource: Literal["bytes", "inodes", "names"]
     needed: int
     available: int
 

@@ -38,7 +38,7 @@ class Room:
     def tight(self) -> bool:
         """Whether so little is left that a failure is likely for want of it.
 
-        mtools and mkfs.fat do not say why they cannot write, some not even that they cannot.
+        Not every tool says why it cannot write.
         """
         return self.available < min(_TIGHT, self.needed - self.written)
 

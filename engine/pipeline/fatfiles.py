@@ -1,20 +1,25 @@
-"""Files on their way into a FAT file system, and what came out there."""
+"""What a FAT file system holds, against the manifest that it was written from."""
 
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container.disk import RawDisk
-from engine.image.reading import BadFilesystem, Window
+from engine.image.reading import BadFilesystem, Node, Window
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline.sparse import zeros
 
 _MOST = 5
 """Differences worth naming: the rest is of the same cause."""
+_RESOLUTION_NS = 2_000_000_000
+_FIRST_NS, _LAST_NS = 315_532_800 * 10**9, 4_354_819_198 * 10**9
+"""1980 to 2107, what FAT has numbers for; counted here once more, apart from the writer."""
+_WRITABLE = 0o222
 
 
 def data_of(entry: Entry) -> Iterator[bytes | memoryview]:
@@ -36,20 +41,22 @@ def differences(
     manifest: Manifest,
     report: Callable[[int, int], None],
     cancelled: Callable[[], bool],
+    *,
+    alone: bool,
 ) -> list[str]:
-    """Reads a FAT image by our own reader and returns what is not as planned.
-
-    mtools wrote it, and does not always say that a write failed.
+    """Reads a FAT image by our own reader, every byte of it, and returns what is not as planned.
 
     Args:
+        image: The file system alone.
         uuid: The volume id, as 1234-ABCD.
         label: The volume label.
         manifest: What the file system must hold.
         report: Takes bytes compared and in all.
         cancelled: Asked before every file.
+        alone: Whether nobody else has written to it: there is nothing more, and times and
+            attributes are the manifest's.
     """
-    files = [entry for entry in manifest if entry.is_regular]
-    total = sum((entry.link_to or entry).size for entry in files)
+    total = sum((entry.link_to or entry).size for entry in manifest if entry.is_regular)
     done = 0
     found: list[str] = []
     with RawDisk(image) as disk:
@@ -59,21 +66,43 @@ def differences(
         ):  # fmt: skip
             if seen != planned:
                 found.append(f"its {what} is {seen}, planned {planned}")
-        for entry in files:
+        nodes = _tree(filesystem)
+        for entry in manifest:
             if cancelled() or len(found) >= _MOST:
-                break
-            trouble = _difference(filesystem, entry)
+                return found
+            node = nodes.pop(entry.path, None)
+            trouble = "is missing" if node is None else _difference(filesystem, node, entry)
+            if not trouble and node is not None and alone and entry.path:
+                trouble = _metadata_difference(node, entry)
             if trouble:
-                found.append(f"/{entry.path.decode('utf-8', 'replace')} {trouble}")
-            done += (entry.link_to or entry).size
-            report(done, total)
+                found.append(f"/{_shown(entry.path)} {trouble}")
+            if entry.is_regular:
+                done += (entry.link_to or entry).size
+                report(done, total)
+        if alone:
+            found += [f"/{_shown(path)} is there unplanned" for path in nodes]
+    return found[:_MOST]
+
+
+def _tree(filesystem: FatFilesystem) -> dict[bytes, Node]:
+    """Returns all there is by its path."""
+    root = filesystem.lookup(b"")
+    assert root is not None
+    found = {b"": root}
+    waiting = [root]
+    while waiting:
+        for node in filesystem.children(waiting.pop()):
+            found[node.path] = node
+            if stat.S_ISDIR(node.mode):
+                waiting.append(node)
     return found
 
 
-def _difference(filesystem: FatFilesystem, entry: Entry) -> str:
-    node = filesystem.lookup(entry.path)
-    if node is None:
-        return "is missing"
+def _difference(filesystem: FatFilesystem, node: Node, entry: Entry) -> str:
+    if stat.S_ISDIR(node.mode) != entry.is_directory:
+        return "is a file" if entry.is_directory else "is a directory"
+    if entry.is_directory:
+        return ""
     size = (entry.link_to or entry).size
     if node.size != size:
         return f"has {node.size} bytes of {size}"
@@ -84,8 +113,21 @@ def _difference(filesystem: FatFilesystem, entry: Entry) -> str:
     return "" if written == _digest(data_of(entry)) else "has other bytes than its source"
 
 
+def _metadata_difference(node: Node, entry: Entry) -> str:
+    planned = min(max(entry.mtime_ns, _FIRST_NS), _LAST_NS) // _RESOLUTION_NS * _RESOLUTION_NS
+    if node.mtime_ns != planned:
+        return f"has the time {node.mtime_ns // 10**9}, planned {planned // 10**9}"
+    if entry.is_regular and bool(node.mode & _WRITABLE) != bool(entry.mode & _WRITABLE):
+        return "is read-only" if entry.mode & _WRITABLE else "is not read-only"
+    return ""
+
+
 def _digest(pieces: Iterable[bytes | memoryview]) -> bytes:
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
     return digest.digest()
+
+
+def _shown(path: bytes) -> str:
+    return path.decode("utf-8", "replace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.disk.parted_units import PartedError
-from engine.filesystems.driver import DoesNotFit, FilesystemPlan
+from engine.filesystems.driver import DoesNotFit, FilesystemPlan, Shortage
 from engine.filesystems.fat.driver import granularity, is_true_fat32
 from engine.filesystems.fat.geometry import MIN_CLUSTERS_32
 from engine.filesystems.fat.geometry import smallest as smallest_fat32
@@ -160,12 +160,19 @@ def full(design: Design, disk: int, planned: VolumePlan) -> Iterator[Problem]:
         if _takes_the_rest(one):
             yield _rest_full(design, disk, one, filesystem)
         else:
-            short = filesystem.shortage
-            yield _resize(
-                design, one,
-                f"the {one.volume.purpose.title}'s contents take {sized(short.needed)}, and "
-                f"it has {sized(short.available)} for them",
-            )  # fmt: skip
+            yield _resize(design, one, _lack(one.volume.purpose.title, filesystem.shortage))
+
+
+def _lack(title: str, short: Shortage) -> str:
+    if short.resource == "names":
+        return (
+            f"the names in the {title}'s root directory take {short.needed} directory entries, "
+            f"and the FAT of its size has {short.available} for them"
+        )
+    return (
+        f"the {title}'s contents take {sized(short.needed)}, and it has {sized(short.available)} "
+        "for them"
+    )
 
 
 def _rest_full(design: Design, disk: int, one: Wanted, planned: FilesystemPlan) -> Problem:

@@ -105,8 +105,6 @@ def _table_limit(plan: Plan) -> Iterator[Problem]:
 
 def _tools(plan: Plan, host: Host) -> Iterator[Problem]:
     wanted = dict.fromkeys(command[0] for step in plan.steps for command in step.argv)
-    if any(step.id == "populate-esp" for step in plan.steps):
-        wanted |= dict.fromkeys(("mmd", "mcopy"))
     for name in wanted:
         installed = host.tools.get(name)
         if name not in TOOLS:

@@ -15,11 +15,9 @@ from engine.tools.influences import FIXED
 
 _KEPT = ("HOME", "LOGNAME", "TMPDIR", "USER", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
 _KEPT_PREFIXES = ("NIX_",)
-# Debian leaves these out of an ordinary user's PATH, and mke2fs, mkfs.fat and sfdisk live there.
+# Debian leaves these out of an ordinary user's PATH, and mke2fs, fsck.fat and sfdisk live there.
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin")
 _lock = threading.Lock()
-FAT_EPOCH = 315_532_800
-"""1980-01-01T00:00:00Z, the earliest time FAT can hold (Microsoft FAT specification, 1.03)."""
 
 
 def search_path(environ: Mapping[str, str] | None = None) -> str:

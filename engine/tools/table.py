@@ -45,7 +45,6 @@ class Tool:
 
 _E2FSPROGS = ("e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs")
 _DOSFSTOOLS = ("dosfstools", "dosfstools", "dosfstools", "dosfstools")
-_MTOOLS = ("mtools", "mtools", "mtools", "mtools")
 
 _TABLE = (
     Tool(
@@ -69,21 +68,11 @@ _TABLE = (
         minimum=(2, 34),
     ),
     Tool(
-        name="mkfs.fat",
-        purpose="make the EFI system partition",
-        packages=_DOSFSTOOLS,
-        version=("--help",),
-        minimum=(4, 2),
-    ),
-    Tool(
         name="fsck.fat",
         purpose="check the EFI system partition",
         packages=_DOSFSTOOLS,
         version=("--help",),
     ),
-    Tool(name="mlabel", purpose="set the identifier of the EFI system partition", packages=_MTOOLS),
-    Tool(name="mmd", purpose="make folders on the EFI system partition", packages=_MTOOLS),
-    Tool(name="mcopy", purpose="fill the EFI system partition", packages=_MTOOLS),
     Tool(
         name="qemu-img",
         purpose="convert the image",

@@ -114,7 +114,7 @@ TREES: Mapping[str, Make] = {
     "40 MiB for the ESP": _files("esp/big", size=40 * _MIB),
     "4 GiB for the ESP": _files("esp/huge", size=4096 * _MIB),
     "colon for the ESP": _files("esp/a:b"),
-    "bracket for the ESP": _files("esp/[a]"),
+    "dot for the ESP": _files("esp/a."),
     "cases for the ESP": _files("esp/A", "esp/a"),
     "link for the ESP": _link("esp/link", "x"),
     "kernel": _kernel(),

@@ -315,7 +315,7 @@ def mounts(folder: Path) -> list[str]:
 def tools_of(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Returns the tools that each step of a plan runs."""
     more: dict[str, Sequence[str]] = {
-        "populate-esp": ("mmd", "mcopy"), "check-root": ("debugfs",), "efi-variables": (PYTHON,),
+        "check-root": ("debugfs",), "efi-variables": (PYTHON,),
     }  # fmt: skip
     return {
         step.id: tuple(dict.fromkeys([*(a[0] for a in step.argv), *more.get(step.id, ())]))

@@ -6,28 +6,29 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 
 from engine.filesystems.ext4.blockmap import Piece
-from engine.filesystems.ext4.failure import Cancelled, refuse
 from engine.filesystems.ext4.format import BLOCK_SIZE
 from engine.filesystems.ext4.layout import Places
-from engine.filesystems.ext4.sink import Sink
-from engine.manifest.entry import Entry, Source, SourceChanged
-
-Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
-
-Seen = Callable[[Entry, int, memoryview], None]
-"""Called with every piece of data: entry, offset in the file, bytes."""
-
-_REPORT_EVERY = 4 << 20
+from engine.filesystems.populate import (
+    REPORT_EVERY,
+    Cancelled,
+    Expected,
+    Progress,
+    Seen,
+    changed,
+    refuse,
+)
+from engine.filesystems.sink import Sink
+from engine.manifest.entry import Entry, Source
 
 
 class _File:
     """A file whose data is coming: checks that it is what the manifest says, and writes it."""
 
-    __slots__ = ("_at", "_entry", "_pieces", "_range", "_ranges", "_sink", "_start", "complete")
+    __slots__ = ("_expected", "_pieces", "_sink", "_start", "finish")
 
     def __init__(self, entry: Entry, place: int | list[Piece], sink: Sink) -> None:
-        self._entry = entry
+        self._expected = Expected(entry)
+        self.finish = self._expected.finish
         self._sink = sink
         self._pieces: list[Piece] = []
         self._start = 0
@@ -35,11 +36,6 @@ class _File:
             self._start = place * BLOCK_SIZE
         else:
             self._pieces = place
-        ranges = ((0, entry.size),) if entry.extents is None else entry.extents
-        self._ranges = [each for each in ranges if each[1]]
-        self._range = 0
-        self._at = self._ranges[0][0] if self._ranges else 0
-        self.complete = not self._ranges
 
     def take(self, offset: int, data: memoryview) -> None:
         """Takes the next bytes.
@@ -47,26 +43,11 @@ class _File:
         Raises:
             SourceChanged: They are not the next of the file's data ranges.
         """
-        length = len(data)
-        end = offset + length
-        first, size = self._ranges[self._range] if not self.complete else (0, 0)
-        if offset != self._at or end > first + size:
-            raise changed(self._entry, f"data at byte {offset} that was not there before")
+        self._expected.take(offset, len(data))
         if self._start:
             self._sink.write(self._start + offset, data)
         else:
             self._scatter(offset, data)
-        self._at = end
-        if end == first + size:
-            self._range += 1
-            self.complete = self._range == len(self._ranges)
-            if not self.complete:
-                self._at = self._ranges[self._range][0]
-
-    def finish(self) -> None:
-        """Raises SourceChanged if data is missing."""
-        if not self.complete:
-            raise changed(self._entry, f"it ends at byte {self._at} of {self._entry.size}")
 
     def _scatter(self, offset: int, data: memoryview) -> None:
         """Writes bytes into the pieces of a file that is not in one."""
@@ -137,7 +118,7 @@ def write_data(
             if seen is not None:
                 seen(entry, offset, data)
             done += length
-            if done - reported >= _REPORT_EVERY:
+            if done - reported >= REPORT_EVERY:
                 progress(done, total)
                 reported = done
             if cancelled():
@@ -147,8 +128,3 @@ def write_data(
         for entry in missing.values():
             raise changed(entry, "it has no data any more")
     progress(done, total)
-
-
-def changed(entry: Entry, how: str) -> SourceChanged:
-    """Returns the failure of a file that is not what was scanned."""
-    return SourceChanged(str(refuse(entry, f"changed since it was scanned: {how}")))

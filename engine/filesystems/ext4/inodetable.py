@@ -9,7 +9,7 @@ from engine.filesystems.ext4.blockmap import Piece, pieces_in_inode
 from engine.filesystems.ext4.format import BLOCK_SIZE, FIRST_INODE, INODE_SIZE
 from engine.filesystems.ext4.inode import BLOCK_MAP_OFFSET, InodePacker
 from engine.filesystems.ext4.native import Range
-from engine.filesystems.ext4.sink import Sink
+from engine.filesystems.sink import Sink
 
 
 class _Group:

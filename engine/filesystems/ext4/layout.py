@@ -26,7 +26,6 @@ from engine.filesystems.ext4.blockmap import (
 from engine.filesystems.ext4.dirblock import FILE_TYPES, DirectoryWriter, name_of, record
 from engine.filesystems.ext4.directory import shape
 from engine.filesystems.ext4.extents import MAX_EXTENT, runs
-from engine.filesystems.ext4.failure import Cancelled, PopulateFailed, refuse
 from engine.filesystems.ext4.format import (
     BLOCK_SIZE,
     FAST_SYMLINK,
@@ -39,9 +38,10 @@ from engine.filesystems.ext4.inode import EXTENTS_FLAG, INDEX_FLAG, InodePacker,
 from engine.filesystems.ext4.inodetable import InodeTable
 from engine.filesystems.ext4.measure import Need
 from engine.filesystems.ext4.native import Bookkeeping, Range, crc32c, name_hash
-from engine.filesystems.ext4.sink import Sink
 from engine.filesystems.ext4.superblock import Superblock
 from engine.filesystems.ext4.xattr import DiskAttribute, place
+from engine.filesystems.populate import Cancelled, PopulateFailed, refuse
+from engine.filesystems.sink import Sink
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 

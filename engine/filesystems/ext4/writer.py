@@ -12,15 +12,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.filesystems.ext4.failure import PopulateFailed, refuse
-from engine.filesystems.ext4.filedata import Progress, Seen, write_data
+from engine.filesystems.ext4.filedata import write_data
 from engine.filesystems.ext4.format import BLOCK_SIZE
 from engine.filesystems.ext4.inode import InodePacker
 from engine.filesystems.ext4.inodetable import InodeTable
 from engine.filesystems.ext4.layout import Layout
 from engine.filesystems.ext4.measure import Need, measure
 from engine.filesystems.ext4.native import Bookkeeping, LibraryError
-from engine.filesystems.ext4.sink import Sink
 from engine.filesystems.ext4.superblock import (
     SUPERBLOCK_OFFSET,
     SUPERBLOCK_SIZE,
@@ -29,6 +27,8 @@ from engine.filesystems.ext4.superblock import (
     parse,
     with_times,
 )
+from engine.filesystems.populate import PopulateFailed, Progress, Seen, refuse
+from engine.filesystems.sink import Sink
 from engine.manifest.manifest import Manifest
 
 
@@ -58,7 +58,7 @@ def populate(
     Raises:
         PopulateFailed: The file system is too small or cannot hold an entry.
         engine.manifest.entry.SourceChanged: A source is not what was scanned.
-        engine.filesystems.ext4.failure.Cancelled: `cancelled` said so.
+        engine.filesystems.populate.Cancelled: `cancelled` said so.
         OSError: Reading a source or writing the image failed.
     """
     descriptor = os.open(image, os.O_RDWR | os.O_CLOEXEC)
@@ -92,7 +92,7 @@ class _Populate:
         )
         with (
             Bookkeeping(self._image, self._offset) as books,
-            Sink(self._descriptor, self._offset) as sink,
+            Sink(self._descriptor, self._offset, BLOCK_SIZE) as sink,
         ):
             copies = list(books.superblocks())
             table = InodeTable(sink, superblock.inodes_per_group, books.inode_table)

@@ -18,7 +18,6 @@ from engine.filesystems.fat.geometry import (
     FatGeometry,
     FatSizeError,
     geometry,
-    mkfs_argv,
     smallest,
 )
 from engine.filesystems.fat.measure import FatNeed, measure
@@ -36,7 +35,7 @@ class FatLayout:
 
 
 class FatDriver:
-    """FAT32; under make-disk-image's rules whatever mkfs.fat chooses."""
+    """FAT32; under make-disk-image's rules whatever mkfs.fat would choose."""
 
     def least(self, request: Request) -> Sized:
         """See `Driver.least`."""
@@ -95,25 +94,26 @@ class FatDriver:
                 ("free", free),
             ),
             layout=FatLayout(layout, need),
-            shortage=None if clusters <= layout.clusters else Shortage(
-                "bytes", clusters * layout.cluster_size, layout.data_bytes
-            ),
+            shortage=_shortage(need, layout),
             refused=tuple(Refused(one.entry, one.reason) for one in need.unholdable),
             stripped=need.stripped,
         )  # fmt: skip
 
     def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
         """See `Driver.make`."""
-        # --invariant pins every time but forces a volume id of its own, so mlabel sets ours after.
-        volume_id = planned.uuid.replace("-", "")
-        return (
-            mkfs_argv(planned.layout.geometry, image, offset, planned.label),
-            ("mlabel", "-i", f"{image}@@{offset}", "-N", volume_id, f"::{planned.label}"),
-        )
+        return ()
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.check`."""
         return (("fsck.fat", "-n", copy),)
+
+
+def _shortage(need: FatNeed, layout: FatGeometry) -> Shortage | None:
+    if not need.fits_root(layout):
+        return Shortage("names", need.root_slots, layout.root_entries)
+    if need.fits(layout):
+        return None
+    return Shortage("bytes", need.clusters(layout) * layout.cluster_size, layout.data_bytes)
 
 
 def _free(layout: FatGeometry, need: FatNeed) -> int:
@@ -121,7 +121,7 @@ def _free(layout: FatGeometry, need: FatNeed) -> int:
 
 
 def granularity(sector_size: int) -> int:
-    """Returns what the size of a FAT volume is a multiple of: mkfs.fat counts KiB and sectors."""
+    """Returns what the size of a FAT volume is a multiple of: whole KiB and sectors."""
     return max(sector_size, KIB)
 
 

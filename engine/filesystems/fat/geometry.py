@@ -1,8 +1,4 @@
-"""The layout of an empty FAT file system, as mkfs.fat 4.2 makes it, and the command that does.
-
-mkfs.fat takes its cluster size, its type and its CHS geometry from the size of the whole file it
-writes into, even with `--offset`: a 256 MiB ESP in a 10 GiB image would get 8 KiB clusters, too
-few for FAT32. So all three are computed here from the partition alone and given explicitly.
+"""The layout of an empty FAT file system: that of mkfs.fat 4.2 on a partition by itself.
 
 Source: Microsoft FAT specification (fatgen103) for the limits and the cluster sizes; dosfstools
 4.2, src/mkfs.fat.c for the rounding.
@@ -20,8 +16,13 @@ MAX_FILE_BYTES = 2**32 - 1
 """Largest file: its size is a 32-bit field."""
 DIRECTORY_ENTRY = 32
 
-_FATS = 2
-_HEADS, _TRACK = 64, 32  # cylinders of 1 MiB, so that no sector is lost to rounding
+FATS = 2
+"""Copies of the table."""
+HEADS, TRACK = 64, 32
+"""Heads, and sectors of a track: cylinders of 1 MiB, so that no sector is lost to rounding."""
+MAX_DIRECTORY_ENTRIES = 65_536
+"""Entries of the largest directory (Linux, fs/fat/dir.c: FAT_MAX_DIR_ENTRIES)."""
+
 _RESERVED = {12: 1, 16: 1, 32: 32}
 _ROOT_ENTRIES = 512
 _FIRST_CLUSTER_SECTORS = 4  # where the search starts for FAT12 and FAT16
@@ -68,6 +69,24 @@ class FatGeometry:
         return self.clusters * self.cluster_size
 
     @property
+    def root_start(self) -> int:
+        """First byte of the fixed root directory, or of the first cluster of FAT32."""
+        return self.fat_start(FATS)
+
+    @property
+    def data_start(self) -> int:
+        """First byte of the first cluster, whose number is 2."""
+        return self.root_start + self.root_entries * DIRECTORY_ENTRY
+
+    def fat_start(self, number: int) -> int:
+        """Returns the first byte of a table, counted from 0."""
+        return (self.reserved_sectors + number * self.fat_sectors) * self.sector_size
+
+    def clusters_for(self, size: int) -> int:
+        """Returns the clusters that so many bytes take."""
+        return -(-size // self.cluster_size)
+
+    @property
     def overhead(self) -> int:
         """Bytes of the partition that are no cluster: boot sectors, tables, rounding."""
         return self.size - self.data_bytes
@@ -84,7 +103,7 @@ def geometry(size: int, *, sector_size: int = 512, bits: int | None = 32) -> Fat
     Raises:
         FatSizeError: The partition is too small, or too large for the type.
     """
-    sectors = size // sector_size // _TRACK * _TRACK
+    sectors = size // sector_size // TRACK * TRACK
     aligned = sectors > _UNALIGNED_SECTORS
     if bits == 32 or (bits is None and size >= _FAT32_FROM):
         return _fit(size, sector_size, sectors, 32, _fat32_cluster(sectors), aligned=aligned)
@@ -114,22 +133,6 @@ def smallest(*, sector_size: int = 512, multiple: int = 1 << 20) -> int:
         else:
             low = middle + 1
     return low * multiple
-
-
-def mkfs_argv(layout: FatGeometry, image: str, offset: int, label: str) -> tuple[str, ...]:
-    """Returns the command that makes this file system inside an image.
-
-    Args:
-        image: The image's path, or a placeholder for it.
-        offset: Bytes from the image's start to the partition.
-        label: Volume label, at most 11 characters.
-    """
-    return (
-        "mkfs.fat", "-F", str(layout.bits), "-S", str(layout.sector_size),
-        "-s", str(layout.sectors_per_cluster), "-g", f"{_HEADS}/{_TRACK}",
-        "-h", str(offset // layout.sector_size), "-n", label, "--invariant",
-        "--offset", str(offset // layout.sector_size), image, str(layout.size // 1024),
-    )  # fmt: skip
 
 
 def _is_fat32(size: int, sector_size: int) -> bool:
@@ -168,11 +171,11 @@ def _try(
     if room <= 0:
         return None
     # Twice the bytes that a cluster takes in both tables: whole bytes for FAT12, too.
-    table = _FATS * bits // 4
+    table = FATS * bits // 4
     first = (2 * room * sector_size + 2 * table) // (2 * per_cluster * sector_size + table)
     fat_bytes = ((first + 2) * bits + 7) // 8
     fat_sectors = _up(-(-fat_bytes // sector_size), grain)
-    clusters = (room - _FATS * fat_sectors) // per_cluster
+    clusters = (room - FATS * fat_sectors) // per_cluster
     limit = min(MAX_CLUSTERS[bits], fat_sectors * sector_size * 8 // bits)
     minimum = MIN_CLUSTERS_16 if bits == 16 else 1
     if not minimum <= clusters <= limit:

@@ -1,31 +1,30 @@
 """What a manifest takes from a FAT file system, and what of it FAT cannot hold.
 
-Source: Microsoft FAT specification (fatgen103), sections on directory entries and long names. As
-mtools does, a name of one case that fits 8.3 needs no long name: two flag bits keep its case.
+The writer lays out what is counted here and nothing else (`layout`).
+
+Source: Microsoft FAT specification (fatgen103), sections on directory entries and long names.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from engine.filesystems.fat.geometry import DIRECTORY_ENTRY, MAX_FILE_BYTES, FatGeometry
+from engine.filesystems.fat.format import holds_time
+from engine.filesystems.fat.geometry import (
+    DIRECTORY_ENTRY,
+    MAX_DIRECTORY_ENTRIES,
+    MAX_FILE_BYTES,
+    FatGeometry,
+)
+from engine.filesystems.fat.names import parse, reason_against
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 
-_LONG_NAME_UNITS = 13
-_MAX_NAME_UNITS = 255
-_PLAIN = r"A-Z0-9$%'\-_@~`!(){}^#&"
-_SHORT = re.compile(
-    rf"(?:[{_PLAIN}]{{1,8}}|[{_PLAIN.replace('A-Z', 'a-z')}]{{1,8}})"
-    rf"(?:\.(?:[{_PLAIN}]{{1,3}}|[{_PLAIN.replace('A-Z', 'a-z')}]{{1,3}}))?"
-)
-_LAST_OF_UCS_2 = 0xFFFF
-_DEVICE = re.compile(r"CON|PRN|AUX|NUL|CLOCK\$|(?:COM|LPT)[1-9]", re.IGNORECASE)
-_ALIAS = re.compile(r"~[0-9]+(?:\.|$)")
-_FORBIDDEN = re.compile(r'[\x00-\x1f"*/:<>?\\|]')
+_OF_ROOT = 1  # the volume label
+_OF_OTHERS = 2  # "." and ".."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ class FatNeed:
         data_bytes: Bytes of all files.
         unholdable: Entries that make the build impossible.
         stripped: Entries whose owner, xattrs or hard link FAT leaves out.
+        clamped: Entries whose time lies outside the years that FAT knows.
+        directories: The 32-byte entries of each directory by its path.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -55,20 +56,31 @@ class FatNeed:
     data_bytes: int
     unholdable: tuple[Unholdable, ...]
     stripped: int
+    clamped: int
+    directories: Mapping[bytes, int] = field(compare=False, repr=False)
 
     def clusters(self, layout: FatGeometry) -> int:
         """Returns the clusters taken, a FAT32 root directory's included."""
-        size = layout.cluster_size
-        data = sum(-(-length // size) * count for length, count in self.sizes)
-        directories = sum(-(-slots * DIRECTORY_ENTRY // size) * n for slots, n in self.slots)
-        root = -(-self.root_slots * DIRECTORY_ENTRY // size) if layout.bits == 32 else 0
-        return data + directories + root
+        files = sum(layout.clusters_for(length) * count for length, count in self.sizes)
+        return files + self._directory_clusters(layout)
 
     def directory_bytes(self, layout: FatGeometry) -> int:
         """Returns the bytes of the clusters that hold names."""
-        size = layout.cluster_size
-        data = sum(-(-length // size) * count for length, count in self.sizes)
-        return (self.clusters(layout) - data) * size
+        return self._directory_clusters(layout) * layout.cluster_size
+
+    def fits(self, layout: FatGeometry) -> bool:
+        """Whether a file system has the clusters, and the room in a fixed root directory."""
+        return self.clusters(layout) <= layout.clusters and self.fits_root(layout)
+
+    def fits_root(self, layout: FatGeometry) -> bool:
+        """Whether the root directory, which FAT12 and FAT16 fix, has room for its names."""
+        return layout.bits == 32 or self.root_slots <= layout.root_entries
+
+    def _directory_clusters(self, layout: FatGeometry) -> int:
+        found = sum(layout.clusters_for(slots * DIRECTORY_ENTRY) * n for slots, n in self.slots)
+        if layout.bits == 32:
+            found += layout.clusters_for(self.root_slots * DIRECTORY_ENTRY)
+        return found
 
 
 _measured: WeakKeyDictionary[Manifest, FatNeed] = WeakKeyDictionary()
@@ -81,22 +93,30 @@ def measure(manifest: Manifest) -> FatNeed:
     return _measured[manifest]
 
 
+def original(entry: Entry) -> Entry:
+    """Returns the entry whose size and data a file has: that of its first name."""
+    return entry.link_to or entry
+
+
 def _measure(manifest: Manifest) -> FatNeed:
     sizes: Counter[int] = Counter()
-    slots: dict[bytes, int] = {b"": 1}
+    slots: dict[bytes, int] = {b"": _OF_ROOT}
     seen: dict[tuple[bytes, str], Entry] = {}
+    folders: dict[bytes, Entry] = {}
     unholdable: list[Unholdable] = []
-    stripped = data = 0
+    stripped = clamped = data = 0
     for entry in manifest.entries:
         if entry.is_directory:
-            slots.setdefault(entry.path, 2)  # "." and ".."
+            slots.setdefault(entry.path, _OF_OTHERS)
+            folders[entry.path] = entry
         elif entry.is_regular:
-            sizes[entry.size] += 1
-            data += entry.size
+            size = original(entry).size
+            sizes[size] += 1
+            data += size
         reason = _reason(entry)
         if entry.path and not reason:
             name = entry.name.decode()
-            slots[entry.parent] = slots.get(entry.parent, 2) + name_slots(name)
+            slots[entry.parent] = slots.get(entry.parent, _OF_OTHERS) + parse(name).entries
             key = (entry.parent, name.upper())
             if key in seen:
                 reason = f"FAT does not tell it from {_show(seen[key])}: only the case differs"
@@ -104,23 +124,24 @@ def _measure(manifest: Manifest) -> FatNeed:
         if reason:
             unholdable.append(Unholdable(entry, reason))
         stripped += bool(entry.uid or entry.gid or entry.xattrs or entry.link_to is not None)
-    root_slots = slots.pop(b"")
+        clamped += bool(entry.path) and not holds_time(entry.mtime_ns)
+    for path, count in slots.items():
+        if count > MAX_DIRECTORY_ENTRIES and path in folders:
+            reason = (
+                f"its names take {count} directory entries, and a directory on FAT has at most "
+                f"{MAX_DIRECTORY_ENTRIES}"
+            )
+            unholdable.append(Unholdable(folders[path], reason))
     return FatNeed(
         sizes=tuple(sorted(sizes.items())),
-        slots=tuple(sorted(Counter(slots.values()).items())),
-        root_slots=root_slots,
+        slots=tuple(sorted(Counter(count for path, count in slots.items() if path).items())),
+        root_slots=slots[b""],
         data_bytes=data,
         unholdable=tuple(unholdable),
         stripped=stripped,
+        clamped=clamped,
+        directories=slots,
     )
-
-
-def name_slots(name: str) -> int:
-    """Returns the directory entries that a name takes."""
-    if _SHORT.fullmatch(name):
-        return 1
-    units = len(name.encode("utf-16-le")) // 2
-    return 1 + -(-units // _LONG_NAME_UNITS)
 
 
 def _reason(entry: Entry) -> str:
@@ -129,55 +150,10 @@ def _reason(entry: Entry) -> str:
         return "FAT has no symbolic links"
     if not (entry.is_directory or entry.is_regular):
         return "FAT has no devices, pipes or sockets"
-    if entry.size > MAX_FILE_BYTES:
-        return f"it has {entry.size} bytes, and a file on FAT at most {MAX_FILE_BYTES}"
-    if not entry.path:
-        return ""
-    try:
-        name = entry.name.decode()
-    except UnicodeDecodeError:
-        return "its name is not UTF-8, and FAT keeps names as Unicode"
-    if _FORBIDDEN.search(name):
-        return 'names on FAT have no control characters and none of " * / : < > ? \\ |'
-    if name.endswith((".", " ")):
-        return "names on FAT do not end with a dot or a blank"
-    if len(name.encode("utf-16-le")) // 2 > _MAX_NAME_UNITS:
-        return f"its name is longer than {_MAX_NAME_UNITS} UTF-16 units"
-    return _unwritable(name)
-
-
-def _unwritable(name: str) -> str:
-    """Returns why mtools cannot write a name that FAT could hold, or "" (measured with 4.0.32)."""
-    if _DEVICE.fullmatch(name):
-        return "its name is that of a DOS device"
-    if "[" in name:
-        return "mtools takes a name with [ for a pattern"
-    if any(ord(letter) > _LAST_OF_UCS_2 for letter in name):
-        return "mtools writes no character beyond U+FFFF"
-    if not name.isascii() and _depends_on_code_page(name):
-        return "mtools writes so short a name in a code page, which others read as another name"
-    if name_slots(name) == 1:
-        return "its name is like those that FAT gives to long names" if _ALIAS.search(name) else ""
-    stem = re.sub(r"[. ]", "", name.rpartition(".")[0] or name)
-    return "mtools mistakes a long name whose 8th character is ~" if stem[7:8] == "~" else ""
-
-
-def _depends_on_code_page(name: str) -> bool:
-    """Whether mtools takes a name for an 8.3 one in code page 850 that 437, Linux's, reads anew."""
-    stem, _, extension = name.partition(".")
-    if len(stem) > 8 or len(extension) > 3 or "." in extension:
-        return False
-    if any(part not in {part.upper(), part.lower()} for part in (stem, extension)):
-        return False
-    upper = "".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in name)
-    try:
-        name.encode("cp850")
-    except UnicodeEncodeError:
-        return False
-    try:
-        return upper.encode("cp850") != upper.encode("cp437")
-    except UnicodeEncodeError:
-        return True
+    size = original(entry).size
+    if size > MAX_FILE_BYTES:
+        return f"it has {size} bytes, and a file on FAT at most {MAX_FILE_BYTES}"
+    return reason_against(entry.name) if entry.path else ""
 
 
 def _show(entry: Entry) -> str:

@@ -102,16 +102,22 @@ class FatFilesystem:
         for part in (part for part in path.split(b"/") if part):
             if node.mode & 0o170000 != 0o040000:
                 return None
-            wanted = part.decode("utf-8", "replace").casefold()
-            match = (
-                child for child in self._records(node)
-                if child.name.decode("utf-8", "replace").casefold() == wanted
-            )  # fmt: skip
-            found = next(match, None)
+            found = self._child(node, part)
             if found is None:
                 return None
             node = found
         return node
+
+    def _child(self, folder: Node, name: bytes) -> Node | None:
+        """Returns what has just that name, or else the first that has it in another case."""
+        wanted = name.decode("utf-8", "replace").casefold()
+        found = None
+        for child in self._records(folder):
+            if child.name == name:
+                return child
+            if found is None and child.name.decode("utf-8", "replace").casefold() == wanted:
+                found = child
+        return found
 
     def children(self, node: Node) -> Iterator[Node]:
         """Yields what a directory holds, sorted by name."""

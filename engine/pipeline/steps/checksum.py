@@ -46,13 +46,16 @@ async def _inputs(work: Work) -> None:
 
 
 def _digest(work: Work) -> None:
-    """Hashes what each file system was filled from; mtools read a FAT's files, so again."""
+    """Sums up what each file system was filled from, as it was hashed on its way.
+
+    What an installer made may have taken the place of planned files of the ESP: they are read.
+    """
     for volume in work.plan.volumes:
         if volume.filesystem is None:
             continue
         manifest = volume.filesystem.manifest
-        fat = volume.filesystem.type == "vfat"
-        sums = (read_sums(manifest, work.cancelled) if fat else work.inputs.data).of(manifest)
+        read = volume.role == "esp" and bool(work.loader_files)
+        sums = (read_sums(manifest, work.cancelled) if read else work.inputs.data).of(manifest)
         work.inputs.filesystems[volume.id] = of_filesystem(manifest, sums)
         for where, sources in manifest.origins.items():
             if where and sources:

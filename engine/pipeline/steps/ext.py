@@ -6,9 +6,9 @@ import re
 
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.ext4.driver import ExtLayout
-from engine.filesystems.ext4.failure import PopulateFailed
 from engine.filesystems.ext4.solve import taken_blocks
 from engine.filesystems.ext4.writer import populate as populate_ext4
+from engine.filesystems.populate import PopulateFailed
 from engine.pipeline.work import Work
 from engine.tools.failure import StepFailed
 

@@ -1,45 +1,51 @@
-"""FAT: mkfs.fat in place, mtools file by file in sorted order, fsck.fat."""
+"""FAT: made and filled in place, then held against fsck.fat and our own reader."""
 
 from __future__ import annotations
 
+from engine.filesystems.fat.format import Volume
+from engine.filesystems.fat.measure import measure
+from engine.filesystems.fat.writer import make as make_fat
+from engine.filesystems.fat.writer import populate as populate_fat
+from engine.filesystems.populate import PopulateFailed
 from engine.image.reading import BadFilesystem
-from engine.manifest.entry import Entry
-from engine.pipeline.fatfiles import data_of, differences
+from engine.pipeline.fatfiles import differences
 from engine.pipeline.sparse import copy_range
-from engine.pipeline.staging import IMAGE, VOLUME
+from engine.pipeline.staging import VOLUME
 from engine.pipeline.work import Work
-from engine.tools.environment import FAT_EPOCH
 from engine.tools.failure import StepFailed
-
-_MANY = 200
-"""Folders made by one call, so that the argument list stays short."""
 
 
 async def make(work: Work) -> None:
     """Makes the empty file system at its place in the image."""
-    for argv in work.step.argv:
-        await work.tool(argv, extra=_clock(work))
+    geometry, volume = work.filesystem.layout.geometry, _volume(work)
+    await work.thread(lambda report: make_fat(work.image, work.offset, geometry, volume))
 
 
 async def populate(work: Work) -> None:
-    """Writes folders, then files, each in the manifest's order whatever order sources come in.
+    """Writes every entry of the manifest.
 
     Raises:
+        StepFailed: An entry cannot be written.
         SourceChanged: A source changed or cannot be read, by name.
     """
-    drive = f"{IMAGE}@@{work.offset}"
-    entries = [entry for entry in work.manifest if entry.path]
-    folders = [_name(entry) for entry in entries if entry.is_directory]
-    for at in range(0, len(folders), _MANY):
-        await work.tool(("mmd", "-i", drive, *folders[at : at + _MANY]), extra=_clock(work))
-    files = [entry for entry in entries if entry.is_regular]
-    total = sum(entry.size for entry in files)
-    done = 0
-    for entry in files:
-        argv = ("mcopy", "-i", drive, "-", _name(entry))
-        await work.tool(argv, feed=data_of(entry), extra=_clock(work))
-        done += entry.size
-        work.progress(done, total)
+    geometry, volume, manifest = work.filesystem.layout.geometry, _volume(work), work.manifest
+    try:
+        await work.thread(
+            lambda report: populate_fat(
+                work.image,
+                work.offset,
+                geometry,
+                volume,
+                manifest,
+                progress=report,
+                seen=work.inputs.data.take,
+                cancelled=work.cancelled,
+            )
+        )
+    except PopulateFailed as error:
+        raise StepFailed(str(error)) from error
+    if clamped := measure(manifest).clamped:
+        work.note(f"{clamped} entries have times that FAT cannot hold: it knows 1980 to 2107")
 
 
 async def check(work: Work) -> None:
@@ -56,11 +62,11 @@ async def check(work: Work) -> None:
     )
     for argv in work.step.argv:
         await work.tool(argv)
-    manifest = work.manifest
+    manifest, alone = work.manifest, work.plan.boot.guest is None
     try:
         found = await work.thread(
             lambda report: differences(
-                copy, planned.uuid, planned.label, manifest, report, work.cancelled
+                copy, planned.uuid, planned.label, manifest, report, work.cancelled, alone=alone
             )
         )
     except BadFilesystem as error:
@@ -71,10 +77,11 @@ async def check(work: Work) -> None:
     copy.unlink()
 
 
-def _name(entry: Entry) -> str:
-    return "::/" + entry.path.decode("utf-8", errors="surrogateescape")
-
-
-def _clock(work: Work) -> dict[str, str]:
-    """Returns the time FAT's entries get; mtools wraps earlier ones to the year 2098."""
-    return {"SOURCE_DATE_EPOCH": str(max(work.plan.settings.source_date_epoch, FAT_EPOCH))}
+def _volume(work: Work) -> Volume:
+    planned = work.filesystem
+    return Volume(
+        label=planned.label,
+        volume_id=int(planned.uuid.replace("-", ""), 16),
+        epoch=work.plan.settings.source_date_epoch,
+        hidden_sectors=work.offset // planned.layout.geometry.sector_size,
+    )

@@ -16,7 +16,7 @@ from tests.engine.plan.support import TABLES, Contents, file, manifest, plan, se
 from tests.support.ext import superblock
 
 ENVIRONMENT = tool_environment()
-RUN = ("identifiers", "make-root", "make-esp", "check-root")
+RUN = ("identifiers", "make-root", "check-root")
 
 
 def carry_out(made: Plan, image: Path) -> None:
@@ -66,20 +66,6 @@ def test_tools_make_what_is_planned(table: str, compat: str, tmp_path: Path) -> 
         assert (its["start"], its["size"]) == (partition.start, partition.sectors)
         assert its["type"] == partition.type.removeprefix("0x")
         assert its.get("uuid") == partition.guid
-
-    if made.has("esp"):
-        esp = made.volume("esp").filesystem
-        assert esp is not None
-        label = subprocess.run(
-            ("mlabel", "-s", "-i", f"{image}@@{made.offset('esp')}", "::"),
-            check=True, capture_output=True, text=True, env=ENVIRONMENT,
-        )  # fmt: skip
-        assert label.stdout.split()[-1] == "ESP"
-        serial = subprocess.run(
-            ("mdir", "-i", f"{image}@@{made.offset('esp')}", "::"),
-            check=False, capture_output=True, text=True, env=ENVIRONMENT,
-        )  # fmt: skip
-        assert f"Volume Serial Number is {esp.uuid}" in serial.stdout
 
 
 def test_steps_follow_the_plan() -> None:

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.filesystems.ext4.extents import extent_count, runs, tree_blocks
-from engine.filesystems.ext4.failure import Cancelled, PopulateFailed
 from engine.filesystems.ext4.format import EXT2, EXT3, ExtFormat
 from engine.filesystems.ext4.geometry import Geometry, geometry
 from engine.filesystems.ext4.measure import measure
 from engine.filesystems.ext4.solve import solve
 from engine.filesystems.ext4.writer import populate
 from engine.filesystems.ext4.xattr import place
+from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.manifest import Manifest
 from tests.engine.filesystems.ext4 import contents, debugfs, dumpe2fs, trees

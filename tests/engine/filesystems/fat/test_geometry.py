@@ -14,9 +14,9 @@ from engine.filesystems.fat.geometry import (
     FatGeometry,
     FatSizeError,
     geometry,
-    mkfs_argv,
     smallest,
 )
+from tests.support.fat import mkfs_argv
 
 MIB = 1 << 20
 OFFSET = MIB
@@ -55,7 +55,7 @@ def test_layout_is_what_mkfs_makes_inside_an_image(seed: int, tmp_path: Path) ->
     image = tmp_path / "image"
     with image.open("wb") as made:
         made.truncate(10 << 30)  # much larger than the partition, which must not matter
-    assert told(mkfs_argv(layout, str(image), OFFSET, "ESP")) == figures(layout)
+    assert told(mkfs_argv(layout, str(image), OFFSET)) == figures(layout)
 
 
 @pytest.mark.parametrize("seed", range(16))

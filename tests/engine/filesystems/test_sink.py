@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.filesystems.ext4.sink import Sink
+from engine.filesystems.sink import Sink
 
 ORIGIN = 12_345
 SIZE = 6 << 20
@@ -44,7 +44,7 @@ def test_rising_pieces(image: int, pieces: list[tuple[int, int]], again: bool) -
     for start, length in placed:
         first, end = start - start % 4096, start + length
         expected[first : end + -end % 4096] = bytes(end + -end % 4096 - first)
-    with Sink(image, ORIGIN) as sink:
+    with Sink(image, ORIGIN, 4096) as sink:
         for start, length in placed:
             data = random.Random(start).randbytes(length)
             expected[start : start + length] = data
@@ -65,7 +65,7 @@ def unwritable(tmp_path: Path) -> Iterator[int]:
 
 
 def test_an_error_surfaces_when_the_sink_is_left(unwritable: int) -> None:
-    with pytest.raises(OSError, match="Bad file descriptor"), Sink(unwritable, 0) as sink:
+    with pytest.raises(OSError, match="Bad file descriptor"), Sink(unwritable, 0, 4096) as sink:
         sink.write(0, b"x")
 
 
@@ -76,6 +76,6 @@ def write_without_end(sink: Sink) -> None:
 
 def test_an_error_surfaces_while_writing(unwritable: int) -> None:
     before = threading.active_count()
-    with pytest.raises(OSError, match="Bad file descriptor"), Sink(unwritable, 0) as sink:
+    with pytest.raises(OSError, match="Bad file descriptor"), Sink(unwritable, 0, 4096) as sink:
         write_without_end(sink)
     assert threading.active_count() == before

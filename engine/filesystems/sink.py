@@ -12,8 +12,6 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from engine.filesystems.ext4.format import BLOCK_SIZE
-
 _BUFFER_SIZE = 256 << 10
 """Large enough to hide the cost of a call; at 512 KiB and more, Linux' page cache took four times
 the processor time for the same bytes (measured on ext4)."""
@@ -32,13 +30,15 @@ class Sink:
     write; an error of any write is raised by a later call or there.
     """
 
-    def __init__(self, descriptor: int, origin: int) -> None:
+    def __init__(self, descriptor: int, origin: int, block_size: int) -> None:
         """Starts the thread.
 
         Args:
             descriptor: The image, open for writing.
             origin: Byte of the image where the file system begins.
+            block_size: Bytes of a block, a power of two of at most 64 KiB.
         """
+        self._block_size = block_size
         self._descriptor = descriptor
         self._origin = origin
         self._free: SimpleQueue[bytearray] = SimpleQueue()
@@ -97,7 +97,7 @@ class Sink:
 
     def write_blocks(self, block: int, data: bytes | bytearray | memoryview) -> None:
         """Writes bytes from the start of a block on."""
-        self.write(block * BLOCK_SIZE, data)
+        self.write(block * self._block_size, data)
 
     def _seek(self, position: int) -> None:
         """Makes `position` the place of the next byte, with zeros up to it from its block's start.
@@ -106,8 +106,8 @@ class Sink:
         in the same buffer.
         """
         end = self._start + self._used
-        block = position - position % BLOCK_SIZE
-        near = end <= position and block <= end + -end % BLOCK_SIZE
+        block = position - position % self._block_size
+        near = end <= position and block <= end + -end % self._block_size
         if not near or position - self._start > _BUFFER_SIZE:
             self._submit()
             self._start = block
@@ -124,7 +124,7 @@ class Sink:
             raise self._error
         if not self._used:
             return
-        self._fill(self._used + -self._used % BLOCK_SIZE)
+        self._fill(self._used + -self._used % self._block_size)
         self._jobs.put((self._buffer, self._used, self._start))
         self._start += self._used
         self._used = 0
