@@ -1,7 +1,7 @@
 """Names on FAT: which there are, and the short ones, as Linux' vfat driver gave them.
 
 The short names were measured with Linux 6.1 (`mount -t vfat -o shortname=winnt,utf8=1`), which
-made the files; `test_kernel.py` measures anew.
+made the same files.
 """
 
 from __future__ import annotations
