@@ -20,18 +20,6 @@ MAX_READ = 1 << 26
 _COST = 1 << 10
 """Bytes that one `read` counts for on top of its own: small ones take longer than their bytes."""
 
-_FOREIGN = (
-    (b"\x28\xb5\x2f\xfd", "is compressed by zstd", "unpack it with `zstd -d`"),
-    (b"\xfd7zXZ\0", "is compressed by xz", "unpack it with `xz -dk`"),
-    (b"\x1f\x8b\x08", "is compressed by gzip", "unpack it with `gzip -dk`"),
-    (b"BZh", "is compressed by bzip2", "unpack it with `bzip2 -dk`"),
-    (b"KDMV", "is a VMDK image", "convert it with `qemu-img convert -O raw`"),
-    (b"vhdxfile", "is a VHDX image", "convert it with `qemu-img convert -O raw`"),
-    (b"QED\0", "is a QED image", "convert it with `qemu-img convert -O raw`"),
-)
-"""First bytes of what holds a disk in a way that is not read here (RFC 8878, RFC 1952, the formats
-of xz and bzip2, the headers that qemu-img probes for)."""
-
 
 class BadImage(ValueError):
     """The file is no image that can be read; the message says why."""
@@ -240,10 +228,10 @@ def open_disk(path: Path) -> Disk:
         BadImage: Its header is damaged or asks for something unsupported.
         OSError: It cannot be read.
     """
-    from engine.image.container import qcow2, vdi, vhd
+    from engine.image.container import foreign, qcow2, vdi, vhd
 
     with os.fdopen(open_file(path), "rb") as file:
-        head = file.read(512)
+        head = file.read(foreign.HEAD)
         file.seek(0, os.SEEK_END)
         size = file.tell()
         file.seek(max(size - 512, 0))
@@ -253,8 +241,8 @@ def open_disk(path: Path) -> Disk:
     if head[64:68] == vdi.MAGIC:
         return vdi.VdiDisk(path)
     if head[:8] == vhd.COOKIE or foot[:8] == vhd.COOKIE:
-        return vhd.VhdDisk(path)
-    for magic, what, remedy in _FOREIGN:
-        if head.startswith(magic):
-            raise BadImage(f"{path.name} {what}: {remedy} first")
+        return vhd.open_vhd(path)
+    described = foreign.describe(path, head)
+    if described is not None:
+        raise BadImage(f"{path.name} {described}")
     return RawDisk(path)

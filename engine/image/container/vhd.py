@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.image.container.disk import BadImage, ClusteredDisk
+from engine.image.container.disk import BadImage, ClusteredDisk, Disk, RawDisk
 
 COOKIE = b"conectix"
 _DYNAMIC_COOKIE = b"cxsparse"
@@ -15,25 +15,48 @@ _FIXED, _DYNAMIC = 2, 3
 _ABSENT = 0xFFFF_FFFF
 _SECTOR = 512
 _MAX_BLOCKS = 1 << 24
-_FIXED_CLUSTER = 1 << 21
 
 
-class VhdDisk(ClusteredDisk):
-    """The disk in a VHD file."""
+def open_vhd(path: Path) -> Disk:
+    """Opens a VHD of either kind.
+
+    Raises:
+        BadImage: Its footer or header is damaged or asks for something unsupported.
+    """
+    with RawDisk(path) as file:
+        footer = file.read(max(file.size - _FOOTER, 0), min(file.size, _FOOTER))
+        if footer[:8] != COOKIE:
+            footer = file.read(0, min(file.size, _FOOTER))
+    footer = footer.ljust(_FOOTER, b"\0")
+    (kind,) = struct.unpack_from(">I", footer, 60)
+    return FixedVhdDisk(path, footer) if kind == _FIXED else DynamicVhdDisk(path, footer)
+
+
+class FixedVhdDisk(RawDisk):
+    """The disk in a fixed VHD: the file, but for the footer at its end."""
 
     format = "vpc"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, footer: bytes) -> None:
         super().__init__(path)
-        footer = self._file(max(self.file_size - _FOOTER, 0), _FOOTER)
-        if footer[:8] != COOKIE:
-            footer = self._file(0, _FOOTER)
+        (size,) = struct.unpack_from(">Q", footer, 48)
+        self.size = min(size, max(self.file_size - _FOOTER, 0))
+
+    def allocated(self) -> Iterator[tuple[int, int]]:
+        """Yields the file's data ranges, the footer left out."""
+        for offset, length in super().allocated():
+            yield offset, min(length, self.size - offset)
+
+
+class DynamicVhdDisk(ClusteredDisk):
+    """The disk in a dynamic VHD."""
+
+    format = "vpc"
+
+    def __init__(self, path: Path, footer: bytes) -> None:
+        super().__init__(path)
         (self.size,) = struct.unpack_from(">Q", footer, 48)
         (kind,) = struct.unpack_from(">I", footer, 60)
-        if kind == _FIXED:
-            self.cluster, self._table, self._bitmap = _FIXED_CLUSTER, (), 0
-            self.size = min(self.size, max(self.file_size - _FOOTER, 0))
-            return
         if kind != _DYNAMIC:
             self.close()
             raise BadImage(f"{path.name}: VHD of type {kind} is not supported")
@@ -57,17 +80,13 @@ class VhdDisk(ClusteredDisk):
         self._bitmap = -(-bits // _SECTOR) * _SECTOR
 
     def clusters(self) -> Iterator[int]:
-        """Yields the blocks that the table places somewhere; a fixed disk has them all."""
+        """Yields the blocks that the table places somewhere."""
         count = -(-self.size // self.cluster)
-        if not self._table:
-            return iter(range(count))
         self._check_room(sum(place != _ABSENT for place in self._table[:count]))
         return (index for index, place in enumerate(self._table[:count]) if place != _ABSENT)
 
     def piece(self, index: int, inside: int, length: int) -> bytes | None:
         """Returns bytes of a block, or None where it was never written."""
-        if not self._table:
-            return self._file(index * self.cluster + inside, length)
         place = self._table[index]
         if place == _ABSENT:
             return None

@@ -107,21 +107,39 @@ def test_damaged_headers_are_refused_or_read_but_never_crash(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("zstd -q -k disk", "disk.zst is compressed by zstd: unpack it with `zstd -d` first"),
-        ("xz -k disk", "disk.xz is compressed by xz"),
-        ("gzip -k disk", "disk.gz is compressed by gzip"),
-        ("qemu-img convert -O vmdk disk disk.vmdk", "disk.vmdk is a VMDK image: convert it"),
-        ("qemu-img convert -O vhdx disk disk.vhdx", "disk.vhdx is a VHDX image"),
+        ("zstd -q -k disk", "disk.zst is compressed by zstd: unpack it with `zstd -d {}"),
+        ("xz -k disk", "disk.xz is compressed by xz: unpack it with `xz -dk {}"),
+        ("gzip -k disk", "disk.gz is compressed by gzip: unpack it with `gzip -dk {}"),
+        ("qemu-img convert -O vmdk disk disk.vmdk", "disk.vmdk is a VMDK image: convert it with `"),
+        (
+            "qemu-img convert -O vmdk -o subformat=streamOptimized disk disk.vmdk",
+            "disk.vmdk is a VMDK image: convert it with `qemu-img convert -O raw {}",
+        ),
+        ("qemu-img convert -O vhdx disk disk.vhdx", "disk.vhdx is a VHDX image: convert it with `"),
+        ("qemu-img convert -O qed disk disk.qed", "disk.qed is a QED image: convert it with `"),
+        ("tar -cf disk.ova machine.ovf disk", "disk.ova is an OVA, a machine with its disk in a"),
+        ("tar -czf disk.tar.gz disk.raw", "disk.tar.gz is an image for Google Compute Engine"),
+        ("tar -czf other.tar.gz disk", "other.tar.gz is compressed by gzip: unpack it with `gzip"),
     ],
 )
-def test_what_holds_a_disk_in_another_way_is_named(
+def test_what_holds_a_disk_in_another_way_is_named_with_the_command_that_makes_one(
     tmp_path: Path, command: str, words: str
 ) -> None:
-    (tmp_path / "disk").write_bytes(bytes(1 << 20))
-    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
-    (made,) = (path for path in tmp_path.iterdir() if path.name != "disk")
-    with pytest.raises(BadImage, match=re.escape(words)):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (folder / "disk").write_bytes(random.Random(1).randbytes(1 << 20))
+    (folder / "disk.raw").write_bytes((folder / "disk").read_bytes())
+    (folder / "machine.ovf").write_text("<Envelope/>")
+    before = set(folder.iterdir())
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    (made,) = set(folder.iterdir()) - before
+    with pytest.raises(BadImage) as refused:
         open_disk(made)
+    assert words.replace("{}", f"'{made}'") in str(refused.value)
+    (folder / "disk").unlink()
+    shown = re.findall("`([^`]+)`", str(refused.value))
+    if made.suffix != ".ova":  # of which one that was built is tried, in tests/e2e
+        subprocess.run(shown[0], shell=True, cwd=tmp_path, check=True, capture_output=True)
 
 
 def test_what_goes_through_an_image_without_end_is_given_up(images: dict[str, Path]) -> None:
