@@ -9,9 +9,9 @@ from typing import Literal
 
 from engine.cli.verbs import VERBS
 from engine.events import Artifact
+from engine.spec.formats import FORMATS
 
-IMAGE_SUFFIXES = (".img", ".qcow2", ".vdi", ".vhd")
-
+_READABLE = tuple(f".{format_.extension}" for format_ in FORMATS.values() if format_.readable)
 
 Subject = Literal["image", "spec", "outdir"]
 
@@ -49,7 +49,7 @@ def image_of(artifacts: list[Artifact]) -> Path | None:
     """Returns the image among the outputs, if it is still there."""
     for artifact in artifacts:
         path = Path(artifact.path)
-        if path.suffix in IMAGE_SUFFIXES and path.is_file():
+        if path.name.endswith(_READABLE) and path.is_file():
             return path
     return None
 

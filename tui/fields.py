@@ -240,10 +240,11 @@ _TABLE = (
     ),
     FieldSpec(
         path="output.compress", step="output", label="Compressed", kind="choice",
-        choices=(("none", "no"), ("zst", "zstd"), ("xz", "xz")),
+        choices=(("none", "no"), ("zst", "zstd"), ("xz", "xz"), ("gz", "gzip")),
         default=lambda settings: settings.compress,
-        help="Also the raw image as NAME.img.zst or NAME.img.xz",
-        guide="Packed in the same pass that computes the checksum. zstd is fast, xz smaller.",
+        help="Also the raw image as NAME.img.zst, .xz or .gz",
+        guide="Packed in the same pass that computes the checksum. zstd is fast, xz smaller, "
+        "gzip what most clouds unpack.",
     ),
     FieldSpec(
         path="output.keep_raw", step="output", label="Raw image", kind="switch",

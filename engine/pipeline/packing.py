@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import lzma
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import zstandard
 
+from engine.pipeline.gzipped import Gzip
 from engine.pipeline.sparse import data_ranges, zeros
 from engine.provenance.bmap import BLOCK
 from engine.tools.failure import StepFailed
@@ -59,17 +61,18 @@ class _Stream(Protocol):
 
 
 class Compressor:
-    """Writes what it takes compressed: one thread and a fixed level, so always the same bytes.
+    """Writes what it takes compressed, by fixed rules: always the same bytes.
 
     Args:
         path: The new file.
-        kind: "zst" or "xz".
+        kind: "zst", "xz" or "gz".
         size: Bytes that will come.
     """
 
     def __init__(self, path: Path, kind: str, size: int) -> None:
         self._file = path.open("xb")
-        self._stream: _Stream = (
+        self._gzip = Gzip() if kind == "gz" else None
+        self._stream: _Stream = self._gzip or (
             zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj(size=size)
             if kind == "zst"
             else lzma.LZMACompressor(check=lzma.CHECK_CRC64, preset=_XZ_PRESET)
@@ -87,10 +90,12 @@ class Compressor:
     def finish(self) -> None:
         """Writes what is left."""
         self._file.write(self._stream.flush())
-        self._file.close()
+        self.close()
 
     def close(self) -> None:
         """Ends it wherever it is."""
+        if self._gzip is not None:
+            self._gzip.close()
         self._file.close()
 
 
@@ -124,7 +129,7 @@ def take_all(
 
 
 def verify_packed(path: Path, kind: str, size: int, cancelled: Callable[[], bool]) -> None:
-    """Unpacks a compressed image again; both formats carry a checksum of their contents.
+    """Unpacks a compressed image again; all formats carry a checksum of their contents.
 
     Raises:
         StepFailed: It does not unpack, or to another size.
@@ -135,7 +140,7 @@ def verify_packed(path: Path, kind: str, size: int, cancelled: Callable[[], bool
         with path.open("rb") as reader:
             while not cancelled() and (packed := reader.read(_UNPACKED_AT_ONCE)):
                 total += len(unpacker.decompress(packed))
-    except (zstandard.ZstdError, lzma.LZMAError, EOFError) as error:
+    except (zstandard.ZstdError, lzma.LZMAError, zlib.error, EOFError) as error:
         raise StepFailed(f"the compressed image does not unpack: {error}") from error
     if cancelled():
         return
@@ -155,6 +160,8 @@ class _Unpacker(Protocol):
 def _unpacker(kind: str) -> _Unpacker:
     if kind == "zst":
         return zstandard.ZstdDecompressor().decompressobj()
+    if kind == "gz":
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     return lzma.LZMADecompressor(lzma.FORMAT_XZ)
 
 

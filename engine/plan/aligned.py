@@ -9,7 +9,7 @@ being named.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.disk import placement
 from engine.disk.allocation import share_out
@@ -85,6 +85,35 @@ def sizes(volumes: Sequence[Wanted]) -> Sizes:
             if sized.bytes >= volume.least:
                 solved[volume.id] = sized.filesystem
     return Sizes(found, solved)
+
+
+def rounded(scheme: Scheme, volumes: Sequence[Wanted], known: Sizes, multiple: int) -> Sizes:
+    """Returns sizes whose disk is a multiple of so many bytes; what grows grows by itself.
+
+    Where nothing does, the root takes what rounding adds, or the last file system that has the
+    size of its contents. It keeps at least the space and the inodes that were asked for.
+
+    Raises:
+        Unsolvable: The file system cannot be that large.
+    """
+    extra = -disk_bytes(scheme, volumes, known) % multiple
+    found = [one for one in volumes if one.volume.id in known.filesystems]
+    if not extra or not found or None in known.bytes.values():
+        return known
+    one = next((one for one in found if one.volume.role == "root"), found[-1])
+    name, filesystem = one.volume.id, one.filesystem
+    assert filesystem is not None
+    request = replace(filesystem.request, inodes=known.filesystems[name].free_inodes)
+    while True:
+        size = (known.bytes[name] or 0) + extra
+        try:
+            made = filesystem.driver.fit(request, size)
+        except DoesNotFit as error:
+            raise Unsolvable(one.volume, error) from error
+        if made.shortage is None and made.free_bytes >= request.free:
+            solved = {**known.filesystems, name: made}
+            return Sizes({**known.bytes, name: size}, solved)
+        extra += multiple  # a longer journal took what rounding added
 
 
 def disk_bytes(scheme: Scheme, volumes: Sequence[Wanted], known: Sizes) -> int:

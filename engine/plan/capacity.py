@@ -14,21 +14,24 @@ from engine.plan.design import Design, placer, smallest
 from engine.plan.model import VolumePlan
 from engine.plan.wanted import Wanted
 from engine.problem import Fix, Problem, Scalar
+from engine.spec.formats import FORMATS
 from engine.units import MIB, TIB, ceil_to, format_exact, human
 
 _LARGEST_DISK = 16 * TIB
 
 
 def larger_disk(design: Design, disk: int) -> int | None:
-    """Returns the bytes of the smallest disk above one that is too small, in whole MiB.
+    """Returns the bytes of the smallest disk above one that is too small, as the format has them.
 
     None where no size of the disk helps (the ESP's size does not work, or nothing is large
     enough).
     """
+    multiple = FORMATS[design.settings.format].size.multiple
     try:
         if design.settings.rules.reference:
             root = smallest(design.of("root"))
-            return _larger_reference(design, max(root // MIB, disk // MIB + 1))
+            larger = _larger_reference(design, max(root // MIB, disk // MIB + 1))
+            return None if larger is None else ceil_to(larger, multiple)
         least = {
             one.volume.id: smallest(one) if one.volume.size is None else one.volume.size
             for one in design.wanted
@@ -36,7 +39,8 @@ def larger_disk(design: Design, disk: int) -> int | None:
         }
     except DoesNotFit:
         return None
-    return aligned.disk_bytes(design.settings.scheme, design.wanted, aligned.Sizes(least, {}))
+    known = aligned.Sizes(least, {})
+    return ceil_to(aligned.disk_bytes(design.settings.scheme, design.wanted, known), multiple)
 
 
 def _larger_reference(design: Design, low: int) -> int | None:

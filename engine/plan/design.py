@@ -15,7 +15,9 @@ from engine.plan import aligned, compat
 from engine.plan.machine import machine
 from engine.plan.model import ReferenceSize, TableEntry
 from engine.plan.wanted import EMPTY, Wanted, wanted
+from engine.spec.formats import FORMATS
 from engine.spec.settings import Settings
+from engine.units import ceil_to
 
 REFERENCE_SECTOR = 512
 
@@ -109,11 +111,21 @@ class Aligned:
 
     @cached_property
     def _known(self) -> aligned.Sizes:
-        return aligned.sizes(self._design.wanted)
+        design = self._design
+        known = aligned.sizes(design.wanted)
+        if design.settings.disk_bytes is not None:
+            return known
+        return aligned.rounded(design.settings.scheme, design.wanted, known, self._multiple)
+
+    @property
+    def _multiple(self) -> int:
+        return FORMATS[self._design.settings.format].size.multiple
 
     def disk(self) -> int:
         """See `Placer.disk`."""
-        return aligned.disk_bytes(self._design.settings.scheme, self._design.wanted, self._known)
+        design = self._design
+        needed = aligned.disk_bytes(design.settings.scheme, design.wanted, self._known)
+        return ceil_to(needed, self._multiple)
 
     def places(self, disk: int) -> tuple[Place, ...]:
         """See `Placer.places`."""

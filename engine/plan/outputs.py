@@ -18,6 +18,11 @@ def image_name(settings: Settings) -> str:
     return f"{settings.stem}.{FORMATS[settings.format].extension}"
 
 
+def disk_name(settings: Settings) -> str:
+    """Returns the file name of the disk: the image, or what will be wrapped into it."""
+    return f"{settings.stem}.{FORMATS[settings.format].disk_suffix}"
+
+
 def packed_name(settings: Settings) -> str | None:
     """Returns the file name of the compressed image, if one is wanted."""
     return None if settings.compress == "none" else f"{image_name(settings)}.{settings.compress}"

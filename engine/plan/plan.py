@@ -21,7 +21,8 @@ from engine.plan.outputs import outputs, writes
 from engine.plan.steps import steps
 from engine.plan.wanted import Wanted
 from engine.problem import Problem
-from engine.spec import identity
+from engine.spec import format_rules, identity
+from engine.spec.formats import FORMATS
 from engine.spec.settings import Settings
 
 
@@ -94,6 +95,8 @@ class _Planner:
         plan = replace(plan, writes=writes(settings, sbom=sbom, hydra=host.products))
         self.problems += [*self.boot.problems, *booting.problems(plan)]
         self.problems += preflight.contents(plan, design)
+        if settings.disk_bytes is None:
+            self.problems += format_rules.size(FORMATS[settings.format], size)
         scanned = [
             problem for manifest in design.contents.values() for problem in manifest.problems
         ]

@@ -30,6 +30,7 @@ A step without commands is done in process. Ids and what they leave behind:
     hook           the user's `hooks.after_build`, which may still change the image
     prove          the finished image started in QEMU, its console watched. The commands shown are
                    for emulation; KVM takes its place where it proves to work, as in nixos-guest
+    wrap           the file that a hypervisor or cloud imports, made of the disk
     pack           the compressed image and the block map, in one pass with the image's SHA-256
     sbom           the bill of materials, where the contents hold a package database
     checksum       SHA-256 of every output, and digests of what went in
@@ -152,7 +153,7 @@ def written_bytes(plan: Plan) -> int:
 
 def _hashed_bytes(plan: Plan) -> int:
     """Returns about how many bytes the outputs' checksums are of: holes count, too."""
-    return plan.disk.bytes if plan.settings.format == "raw" else written_bytes(plan)
+    return plan.disk.bytes if FORMATS[plan.settings.format].flat else written_bytes(plan)
 
 
 def _packs(plan: Plan) -> bool:
@@ -246,7 +247,7 @@ _LAST = (
     Step(
         id="convert",
         title="Convert the image",
-        wanted=lambda plan: plan.settings.format != "raw",
+        wanted=lambda plan: bool(FORMATS[plan.settings.format].qemu_img),
         weight=written_bytes,
         commands=_convert,
     ),
@@ -261,6 +262,12 @@ _LAST = (
         title="Boot the image",
         wanted=lambda plan: bool(plan.boot.proofs),
         commands=_prove,
+    ),
+    Step(
+        id="wrap",
+        title="Pack the disk for its reader",
+        wanted=lambda plan: FORMATS[plan.settings.format].wrap is not None,
+        weight=written_bytes,
     ),
     Step(
         id="pack",

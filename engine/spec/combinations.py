@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.disk.presets import MBR_SECTORS, PRESETS
 from engine.problem import Problem
+from engine.spec import format_rules
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.loaders import LOADERS, loaders_for
@@ -36,6 +37,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         _loader,
         _esp,
         _sizes,
+        _format,
         _seed,
         _packed,
     ]
@@ -241,27 +243,24 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'layout.table = "legacy+gpt" has no such limit',
             edit("Use a GPT", ("layout.table", "legacy+gpt")),
         )
-    format_ = FORMATS[settings.format]
-    better = format_exact(ceil_to(disk, MIB))
-    fix = edit(f"Make it {better}", ("size.disk", better))
     if settings.rules.reference and disk % MIB:
+        better = format_exact(ceil_to(disk, MIB))
         yield error(
             "disk-size-uneven",
             "size.disk",
             f"is {disk} bytes; make-disk-image counts whole MiB",
             f"the next is {better}",
-            fix,
+            edit(f"Make it {better}", ("size.disk", better)),
         )
-    elif disk % format_.size_multiple:
-        yield Problem(
-            "format-size",
-            "warning",
-            "size.disk",
-            f"is {disk} bytes, no whole number of MiB; {format_.title} readers such as Azure "
-            "refuse it",
-            f"the next whole MiB is {better}",
-            fix,
-        )
+    else:
+        yield from format_rules.size(FORMATS[settings.format], disk)
+
+
+def _format(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    format_ = FORMATS[settings.format]
+    boots = () if settings.loader == "none" else settings.boots
+    yield from format_rules.sectors(format_, settings.sector_size)
+    yield from format_rules.firmware(format_, boots)
 
 
 def _seed(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:

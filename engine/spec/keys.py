@@ -16,7 +16,7 @@ from engine.spec.loaders import LOADERS
 COMPATS = ("none", "make-disk-image")
 SECTOR_SIZES = (512, 4096)
 CONTENT_PARTITIONS = ("root", "esp")
-COMPRESSIONS = ("none", "zst", "xz")
+COMPRESSIONS = ("none", "zst", "xz", "gz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +294,7 @@ _TABLE = (
         "output.compress",
         "text",
         '"none"',
-        "Also writes the raw image compressed, as NAME.img.zst or NAME.img.xz, in the pass that "
+        "Also writes the raw image compressed, as NAME.img.zst, .xz or .gz, in the pass that "
         "computes its checksum.",
         choices=COMPRESSIONS,
     ),

@@ -119,7 +119,7 @@ def _formats() -> str:
             f"`.{format_.extension}`",
             format_.summary,
             f"`{' '.join(format_.qemu_img)}`" if format_.qemu_img else "-",
-            format_.note or "-",
+            f"{format_.sizes} {format_.note}".strip() or "-",
         )
         for format_ in FORMATS.values()
     )

@@ -54,7 +54,7 @@ class Settings:
         source_date_epoch: Seconds; the time of everything that has no time of its own.
         clamp_times: The epoch was given (spec or environment): newer times become it.
         seed: UUID text from which identifiers derive.
-        compress: "none", "zst" or "xz": the raw image also, or only, packed so.
+        compress: "none", "zst", "xz" or "gz": the raw image also, or only, packed so.
         keep_raw: The raw image stays beside the packed one.
         sign: Command that signs SHA256SUMS, whose name is its last argument; or nothing.
         nix_folder: Where the store's files lie on this machine, once nix was asked.

@@ -18,19 +18,14 @@ from engine.events import (
     decode,
     encode,
 )
+from engine.image.container import BadImage, open_disk
 from engine.pipeline.build import build
+from engine.spec.formats import FORMATS
 from tests.support import ext
 from tests.support.specs import plan_of, write_spec
 from tests.support.tools import run_tool
 
 LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
-FORMATS = {
-    "raw": "demo.img",
-    "qcow2": "demo.qcow2",
-    "qcow2-compressed": "demo.qcow2",
-    "vdi": "demo.vdi",
-    "vpc": "demo.vhd",
-}
 
 
 def output(*argv: str | Path, **env: str) -> str:
@@ -111,24 +106,49 @@ async def test_the_esp_holds_what_the_spec_puts_there(
         assert copy.read_bytes() == (tmp_path / "esp" / name).read_bytes()
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("key", FORMATS)
 async def test_each_format_twice_gives_the_same_bytes(
-    tmp_path: Path, format_: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = write_spec(tmp_path, esp=True)
-    overrides = (f"output.format={format_}",)
+    spec, format_ = write_spec(tmp_path, esp=True), FORMATS[key]
+    size = f"size.disk={max(format_.size.multiple, 96 << 20)}B"
+    overrides = (f"output.format={key}", size)
     odd = tmp_path / "with ? @@ : odd"
     await built(spec, tmp_path / "one", *overrides)
     monkeypatch.setenv("TZ", "Pacific/Auckland")
     await built(spec, odd, *overrides)
+    await built(spec, tmp_path / "raw", size)
 
-    one, two = (folder / FORMATS[format_] for folder in (tmp_path / "one", odd))
+    one, two = (folder / f"demo.{format_.extension}" for folder in (tmp_path / "one", odd))
 
-    assert one.read_bytes() == two.read_bytes()
-    info = json.loads(output("qemu-img", "info", "--output=json", one))
+    assert output("sha256sum", one).split()[0] == output("sha256sum", two).split()[0]
+    products = (tmp_path / "one" / "nix-support" / "hydra-build-products").read_text()
+    assert products == f"file {format_.hydra_type} {one}\n"
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert names == {one.name, "manifest.json", "SHA256SUMS", "build.jsonl", "nix-support"}
+    output("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=tmp_path / "one")
+    disk, driver = one, format_.driver
+    if not format_.readable:
+        disk, driver = taken_out(one, tmp_path / "unpacked"), "raw"
+    info = json.loads(output("qemu-img", "info", "--output=json", "-f", driver, disk))
     assert info["virtual-size"] == plan_of(spec, overrides).disk.bytes
-    if format_ in ("qcow2", "qcow2-compressed", "vdi"):
-        output("qemu-img", "check", one)
+    if format_.driver not in {"raw", "vpc"} and not format_.wrap:
+        output("qemu-img", "check", "-f", format_.driver, one)
+    formats = ("-f", "raw", "-F", driver)
+    output("qemu-img", "compare", *formats, tmp_path / "raw" / "demo.img", disk)
+
+
+def taken_out(image: Path, folder: Path) -> Path:
+    """Returns the raw disk that the commands make which the refusal to read an image names."""
+    folder.mkdir()
+    copy = folder / image.name
+    copy.hardlink_to(image)
+    with pytest.raises(BadImage) as refused:
+        open_disk(copy)
+    for shown in re.findall("`([^`]+)`", str(refused.value)):
+        subprocess.run(shown, shell=True, cwd=folder, check=True, capture_output=True)
+    (disk,) = (folder / name for name in ("demo.img", "disk.raw") if (folder / name).exists())
+    return disk
 
 
 async def test_sectors_of_4096_bytes(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import on
 from textual.app import ComposeResult
 
-from engine.spec.formats import FORMATS
+from engine.spec.formats import FORMATS, Format
 from tui.panes.base import Pane
 from tui.preview import Preview
 from tui.widgets.choices import Choice, Choices
@@ -13,6 +13,16 @@ from tui.widgets.field import Field
 from tui.widgets.labels import Plain
 from tui.widgets.messages import SpecEdited
 from tui.widgets.suggest import PathSuggester
+
+
+def choices() -> tuple[Choice, ...]:
+    """Returns a line for each format: what it is called, and who reads it."""
+    return tuple(Choice(key, f.title, detail=f.summary) for key, f in FORMATS.items())
+
+
+def about(format_: Format) -> str:
+    """Returns what else there is to know of a format: the sizes it takes, and its note."""
+    return " ".join(filter(None, (format_.sizes, f"{format_.note}." if format_.note else "")))
 
 
 class OutputPane(Pane):
@@ -28,14 +38,13 @@ class OutputPane(Pane):
         yield self.field("outdir", suggester=PathSuggester(self.base))
         yield Plain("Format", classes="section")
         yield Choices(
-            tuple(
-                Choice(key, found.title, detail=found.note or found.summary)
-                for key, found in FORMATS.items()
-            ),
+            choices(),
             glyphs=self.glyphs,
             id="format",
             help_text="# Format\n\n`output.format`\n\n"
-            + "\n".join(f"- **{f.title}**: {f.summary}. {f.note}" for f in FORMATS.values()),
+            + "\n".join(
+                f"- **{f.title}** (`{f.key}`): {f.summary}. {about(f)}" for f in FORMATS.values()
+            ),
         )
         yield Plain("", id="format-why")
         yield self.field("compat")
@@ -75,7 +84,7 @@ class OutputPane(Pane):
     def _explain(self, key: str) -> None:
         found = FORMATS.get(key)
         if found is not None:
-            self.query_one("#format-why", Plain).show(f"{found.summary}. {found.note}".strip())
+            self.query_one("#format-why", Plain).show(f".{found.extension}: {about(found)}")
 
     @on(Choices.Chosen, "#format")
     def _format(self, event: Choices.Chosen) -> None:

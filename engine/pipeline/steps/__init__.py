@@ -20,6 +20,7 @@ from engine.pipeline.steps import (
     sign,
     table,
     volume,
+    wrap,
 )
 from engine.pipeline.work import Work
 
@@ -39,6 +40,7 @@ STEPS: Mapping[str, StepFunction] = {
     "convert": convert.convert,
     "hook": hook.run,
     "prove": prove.prove,
+    "wrap": wrap.wrap,
     "pack": pack.pack,
     "sbom": sbom.write,
     "checksum": checksum.checksum,

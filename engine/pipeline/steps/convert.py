@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 
 from engine.pipeline.staging import IMAGE, OUTPUT
-from engine.pipeline.stamps import stamp_vdi, stamp_vpc
-from engine.pipeline.steps.names import image_name
+from engine.pipeline.stamps import STAMPS, Origin
 from engine.pipeline.work import Work
+from engine.plan.outputs import disk_name
 from engine.spec.formats import FORMATS
 
 _PERCENT = re.compile(r"\(\s*(\d+)\.(\d\d)/100%\)")
-_STAMPS = {"vdi": stamp_vdi, "vpc": stamp_vpc}
 
 
 async def convert(work: Work) -> None:
-    """Converts the raw image and, where deterministic, fixes the new file's random fields."""
+    """Converts the raw image, gives the new file its identity and compares the two."""
     settings = work.plan.settings
     output = work.staging.folder / OUTPUT
     size = work.plan.disk.bytes
     for argv in work.step.argv:
         await work.tool(argv, progress=lambda text: parse_progress(text, size))
-    stamp = _STAMPS.get(settings.format)
-    if stamp is not None and settings.deterministic:
-        stamp(output, uuid.UUID(settings.seed), settings.source_date_epoch)
-    driver = FORMATS[settings.format].driver
-    compare = ("qemu-img", "compare", "-p", "-f", "raw", "-F", driver, IMAGE, OUTPUT)
+    format_ = FORMATS[settings.format]
+    if format_.stamp is not None:
+        now = settings.source_date_epoch if settings.deterministic else int(time.time())
+        origin = Origin(uuid.UUID(settings.seed), now, disk_name(settings))
+        STAMPS[format_.stamp](output, origin)
+    compare = ("qemu-img", "compare", "-p", "-f", "raw", "-F", format_.driver, IMAGE, OUTPUT)
     await work.tool(compare, progress=lambda text: parse_progress(text, size))
     work.image.unlink()
-    work.staging.complete(output, image_name(work.plan))
+    work.staging.complete(output, disk_name(settings))
 
 
 def parse_progress(text: str, total: int) -> tuple[int, int] | None:

@@ -7,18 +7,12 @@ from pathlib import Path
 
 from engine.events import Artifact
 from engine.pipeline.work import Work
-from engine.plan.model import Plan
-from engine.plan.outputs import image_name as name_of_image
-
-
-def image_name(plan: Plan) -> str:
-    """Returns the file name of the image."""
-    return name_of_image(plan.settings)
+from engine.plan.outputs import disk_name
 
 
 def finish_image(work: Work) -> Path:
     """Gives a raw image its own name once every step that writes to it is over."""
-    name = image_name(work.plan)
+    name = disk_name(work.plan.settings)
     if work.image.exists():
         return work.staging.complete(work.image, name)
     return work.staging.folder / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import asdict
 from typing import Any
 
@@ -50,6 +51,8 @@ async def _manifest(work: Work) -> dict[str, Any]:
     tools = await versions(work)
     if plan.settings.compress == "zst":
         tools["libzstd"] = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+    if plan.settings.compress == "gz" or FORMATS[plan.settings.format].wrap == "gce":
+        tools["zlib"] = zlib.ZLIB_RUNTIME_VERSION
     named = {f"contents[{content.index}]": content for content in plan.settings.contents}
     return {
         "schema": 1,

@@ -16,7 +16,7 @@ from engine.tools.failure import StepFailed
 from engine.trust.verify import bad, verify
 from tests.support.specs import plan_of, write_spec
 
-UNPACK = {"zst": ["zstd", "-dc"], "xz": ["xz", "-dc"]}
+UNPACK = {"zst": ["zstd", "-dc"], "xz": ["xz", "-dc"], "gz": ["gzip", "-dc"]}
 
 
 def attempt(spec: Path, outdir: Path, *overrides: str) -> BuildResult:
@@ -28,7 +28,7 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("kind", ["zst", "xz"])
+@pytest.mark.parametrize("kind", ["zst", "xz", "gz"])
 def test_the_fields_own_tool_unpacks_the_image(tmp_path: Path, kind: str) -> None:
     spec = write_spec(tmp_path)
 
@@ -58,7 +58,7 @@ def test_the_packed_image_may_stay_alone(tmp_path: Path) -> None:
     assert not bad(verify(tmp_path / "out"))
 
 
-@pytest.mark.parametrize("kind", ["zst", "xz"])
+@pytest.mark.parametrize("kind", ["zst", "xz", "gz"])
 def test_a_damaged_packed_image_is_noticed(tmp_path: Path, kind: str) -> None:
     image, packed = tmp_path / "image", tmp_path / "packed"
     image.write_bytes(bytes(range(256)) * 5000)

@@ -113,12 +113,12 @@ def test_every_loader_fits_where_its_firmware_can_start_it() -> None:
 
 
 def test_formats_and_file_systems() -> None:
-    assert set(FORMATS) == {"raw", "qcow2", "qcow2-compressed", "vdi", "vpc"}
-    assert [FORMATS[key].extension for key in ("raw", "vpc", "qcow2-compressed")] == [
-        "img",
-        "vhd",
-        "qcow2",
-    ]
+    assert {key: format_.extension for key, format_ in FORMATS.items()} == {
+        "raw": "img", "qcow2": "qcow2", "qcow2-compressed": "qcow2", "qcow2-zlib": "qcow2",
+        "vdi": "vdi", "vmdk": "vmdk", "vmdk-stream": "vmdk", "ova": "ova", "vhdx": "vhdx",
+        "vpc": "vhd", "vpc-fixed": "vhd", "gce": "tar.gz",
+    }  # fmt: skip
+    assert max(len(format_.summary) for format_ in FORMATS.values()) <= 36
     assert ROOT_FILESYSTEMS[0] == "ext4"
     assert len(ESP_LABEL) <= FILESYSTEMS["vfat"].label_bytes == 11
 

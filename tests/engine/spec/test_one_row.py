@@ -1,0 +1,57 @@
+"""A format is one row: everything that lists, plans, makes or explains formats reads the table."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from engine.spec.formats import FORMATS
+from tests.support.specs import write_spec
+
+ROOT = Path(__file__).parents[3]
+
+_WITH_A_ROW = """
+import asyncio, json, sys
+import engine.spec.formats as table
+table.FORMATS["qed"] = table.Format(
+    key="qed", title="QED", summary="QEMU of old", extension="qed", qemu_img=("-O", "qed"),
+    hydra_type="qed-image", readable=False,
+    size=table.SizeRule(multiple=1 << 30, reader="Somebody", strict=True),
+)
+from engine.cli.main import main
+from engine.spec import manual, schema
+from tui.panes.output import choices
+from tui.plain import _formats
+from engine.spec.model import ImageSpec
+spec, out = sys.argv[1:]
+told = {
+    "manual": manual.markdown(),
+    "schema": schema.dumps(),
+    "wizard": [choice.value for choice in choices()],
+    "plain": [choice.value for choice in _formats(ImageSpec())],
+    "uneven": main(["plan", spec, "--set", "size.disk=1000MiB"]),
+    "build": main(["build", spec, "-o", out, "--quiet"]),
+}
+sys.stderr.write(json.dumps(told))
+"""
+
+
+def test_a_format_is_one_row(tmp_path: Path) -> None:
+    assert "qed" not in FORMATS
+    spec = write_spec(tmp_path)
+    spec.write_text(spec.read_text() + '[output]\nformat = "qed"\n')
+    command = [sys.executable, "-c", _WITH_A_ROW, spec, tmp_path / "out"]
+
+    ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+
+    told = json.loads(ran.stderr.splitlines()[-1])
+    assert (told["uneven"], told["build"]) == (2, 0)
+    for where in ("manual", "schema", "wizard", "plain"):
+        assert "qed" in told[where], where
+    info = ("qemu-img", "info", "--output=json", "-f", "qed", tmp_path / "out" / "demo.qed")
+    seen = json.loads(subprocess.run(info, check=True, capture_output=True).stdout)
+    assert (seen["format"], seen["virtual-size"]) == ("qed", 1 << 30)
+    products = (tmp_path / "out" / "nix-support" / "hydra-build-products").read_text()
+    assert products == f"file qed-image {tmp_path}/out/demo.qed\n"
