@@ -175,7 +175,7 @@ def _image(outdir: Path, manifest: dict[str, Any]) -> Iterator[Finding]:
             return
         format_ = next(row for suffix, row in _IMAGES.items() if str(names[0]).endswith(suffix))
         if not format_.readable:
-            why = f"what a {format_.title} holds is not read here; its sum is checked"
+            why = f"{format_.title} is not read here, so only its sum is checked"
             yield Finding("image", "not checked", why)
             return
         image = open_image(outdir / PurePosixPath(names[0]).name)

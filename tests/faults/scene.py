@@ -95,7 +95,25 @@ OTHERWISE = Kind(
     # No sfdisk where sectors are large; identifiers of its own are written into a VHD.
     again=frozenset({"identifiers", "convert"}),
 )  # fmt: skip
-KINDS = (PLAIN, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE)
+APPLIANCE = Kind(
+    name="appliance",
+    overrides=("layout.table=legacy", "output.format=ova"),
+    esp=False,
+    again=frozenset({"convert"}),  # the identity of a VMDK
+)
+CLOUD = Kind(
+    name="cloud",
+    overrides=("layout.table=legacy", "output.format=gce"),
+    esp=False,
+    again=frozenset({"wrap"}),  # of a raw disk, without a tool
+)
+HYPERVISOR = Kind(
+    name="hypervisor",
+    overrides=("layout.table=legacy", "output.format=vhdx"),
+    esp=False,
+    again=frozenset({"convert"}),
+)
+KINDS = (PLAIN, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE, APPLIANCE, CLOUD, HYPERVISOR)
 """Together they have every step that there is."""
 
 _OF_VOLUMES = ("make", "populate", "check")

@@ -20,7 +20,7 @@ from tests.faults.scene import KINDS, STEP_IDS, Scene, tools_of
 
 ROOT = Path(__file__).parents[2]
 QUICK = {
-    "eio": ("populate-root", "publish"),
+    "eio": ("populate-root", "wrap", "publish"),
     "eacces": ("allocate", "convert"),
     "tool-missing": ("make-root",),
     "tool-fails": ("populate-esp", "prove"),
@@ -28,7 +28,7 @@ QUICK = {
     "tool-garbage": ("make-esp", "sign"),
     "tool-floods": ("check-esp",),
     "tool-hangs": ("convert", "prove"),
-    "cancel": ("populate-root", "pack"),
+    "cancel": ("populate-root", "wrap", "pack"),
     "source-changed": ("populate-root",),
     "source-vanished": ("populate-esp",),
     "output-removed": ("make-root", "sign", "publish"),

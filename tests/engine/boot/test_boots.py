@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.boot.firmware import FirmwareKind
+from engine.spec.formats import FORMATS
 from tests.engine.boot.conftest import OLD
 from tests.support.booting import (
     Built,
@@ -131,6 +132,21 @@ def test_uefi_starts_a_disk_of_large_sectors(system: Path, tmp_path: Path) -> No
 def test_every_format_boots(system: Path, tmp_path: Path, format_: str) -> None:
     built = made(system, tmp_path, "legacy", "grub", f"output.format={format_}")
     check_report(boots(built, "bios"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "format_", sorted(FORMATS.keys() - {"raw", "qcow2", "qcow2-compressed", "vdi", "vpc"})
+)
+def test_the_build_proves_that_a_format_boots_that_only_qemu_reads(
+    system: Path, tmp_path: Path, format_: str
+) -> None:
+    built = made(
+        system, tmp_path, "legacy", "grub", f"output.format={format_}",
+        "boot.prove=true", f'boot.expect="{MARKER}"',
+    )  # fmt: skip
+    (proof,) = json.loads((built.outdir / "manifest.json").read_text())["proofs"]
+    assert proof["seen"]
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_a_format_is_one_row(tmp_path: Path) -> None:
     assert "qed" not in FORMATS
     spec = write_spec(tmp_path)
     spec.write_text(spec.read_text() + '[output]\nformat = "qed"\n')
-    command = [sys.executable, "-c", _WITH_A_ROW, spec, tmp_path / "out"]
+    command = (sys.executable, "-c", _WITH_A_ROW, spec, tmp_path / "out")
 
     ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
 

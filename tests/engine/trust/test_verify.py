@@ -97,6 +97,19 @@ def garbage(out: Path) -> None:
     (out / "manifest.json").write_text("[" * 100_000)
 
 
+def test_an_image_that_is_not_read_here_is_said_not_to_be_checked(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path)
+    built(spec.parent, "output.format=vhdx")
+
+    findings = verify(tmp_path / "out")
+
+    (image,) = [found for found in findings if found.what == "image"]
+    assert (image.verdict, bad(findings)) == ("not checked", ())
+    assert image.why == "VHDX is not read here, so only its sum is checked"
+    flip(tmp_path / "out" / "demo.vhdx", 100_000)
+    assert bad(verify(tmp_path / "out"))
+
+
 @pytest.mark.parametrize("harm", [gone, linked, blocking, leads_out, unlisted, garbage])
 def test_harm_is_noticed(out: Path, harm: Callable[[Path], None]) -> None:
     harm(out)
