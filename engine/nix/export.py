@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine.nix.arguments import TOPLEVEL
 from engine.nix.values import Buildable, Import, Opaque, Path, Value, show
 from engine.problem import Problem
+from engine.spec.formats import FORMATS
 from engine.spec.installable import Flake, parse
 from engine.spec.keys import KEYS
 from engine.spec.model import ImageSpec, Section
@@ -97,7 +98,7 @@ def _arguments(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value
     yield "copyChannel", bool(settings.nix_copy_channel)
     if settings.nix_config_file:
         yield "configFile", Path(settings.nix_config_file)
-    if spec.output.format is not None:
+    if spec.output.format is not None and FORMATS[settings.format].reference:
         yield "format", settings.format
     if identity.deterministic is not None:
         yield "deterministic", settings.deterministic
@@ -177,6 +178,11 @@ def _notes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         yield _note(
             "compat", 'is "none"',
             "partitions, identifiers and sizes will be make-disk-image's own",
+        )  # fmt: skip
+    if not FORMATS[settings.format].reference:
+        yield _note(
+            "output.format", f'is "{settings.format}"',
+            "make-disk-image does not make that; it will be raw",
         )  # fmt: skip
     for path, value in _given(spec, ""):
         known = KEYS.get(_general(path))

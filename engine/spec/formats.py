@@ -69,6 +69,7 @@ class Format:
         other_sectors: Whether its readers take disks with sectors other than 512 bytes.
         firmware: What to know when only that firmware boots the image.
         readable: Whether `inspect` and the like read it (`engine.image.container`).
+        reference: Whether make-disk-image has it, too.
         note: Something its user should know, or "".
     """
 
@@ -86,6 +87,7 @@ class Format:
     other_sectors: bool = False
     firmware: Mapping[Firmware, FirmwareRule] = field(default_factory=dict)
     readable: bool = True
+    reference: bool = False
     note: str = ""
 
     @property
@@ -133,6 +135,7 @@ _TABLE = (
         hydra_type="raw-image",
         other_sectors=True,
         note="The disk itself, sparse",
+        reference=True,
     ),
     Format(
         key="qcow2",
@@ -143,6 +146,7 @@ _TABLE = (
         hydra_type="qcow2-image",
         other_sectors=True,
         note="Grows as it is used, takes snapshots",
+        reference=True,
     ),
     Format(
         key="qcow2-compressed",
@@ -153,6 +157,7 @@ _TABLE = (
         hydra_type="qcow2-image",
         other_sectors=True,
         note="Packed with zstd; older readers know only zlib: take qcow2-zlib for them",
+        reference=True,
     ),
     Format(
         key="qcow2-zlib",
@@ -179,6 +184,7 @@ _TABLE = (
                 "(VBoxManage modifyvm NAME --firmware efi)",
             ),
         },
+        reference=True,
     ),
     Format(
         key="vmdk",
@@ -250,6 +256,7 @@ _TABLE = (
         firmware={"uefi": _GENERATION_1},
         note="Azure takes only fixed ones: take vpc-fixed for it. The exact size is kept, not "
         "rounded to cylinders",
+        reference=True,
     ),
     Format(
         key="vpc-fixed",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,8 +30,9 @@ from tests.support.tools import run_tool
 LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
 
 
-def output(*argv: str | Path, **env: str) -> str:
-    return str(run_tool(argv, env=env, check=True, capture_output=True, text=True).stdout)
+def output(*argv: str | Path, cwd: Path | None = None, **env: str) -> str:
+    done = run_tool(argv, env=env, check=True, capture_output=True, text=True, cwd=cwd)
+    return str(done.stdout)
 
 
 async def built(spec: Path, outdir: Path, *overrides: str) -> list[AnyEvent]:

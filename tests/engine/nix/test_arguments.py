@@ -265,6 +265,7 @@ def test_a_spec_of_our_own_rules_says_what_is_lost() -> None:
         layout=Layout(sector_size=4096),
         boot=Boot(loader="grub", prove=True),
         contents=(Content(source="/x.tar", target="/", extract=True),),
+        output=Output(format="vhdx"),
         identity=Identity(seed="11111111-2222-3333-4444-555555555555"),
     )
     settings, _ = resolve(spec, Path("/"), {})
@@ -273,12 +274,13 @@ def test_a_spec_of_our_own_rules_says_what_is_lost() -> None:
 
     assert {note.path for note in exported.notes} == {
         "compat", "layout.sector_size", "boot.loader", "boot.prove", "contents[0].extract",
-        "identity.seed",
+        "output.format", "identity.seed",
     }  # fmt: skip
     assert exported.arguments["partitionTableType"] == "efi"
     assert exported.arguments["label"] == "root"
     assert exported.arguments["bootSize"] == "277M"
     assert exported.arguments["installBootLoader"] is False
+    assert "format" not in exported.arguments
 
 
 def test_the_verbs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
