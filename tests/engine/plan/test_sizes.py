@@ -65,7 +65,7 @@ def test_an_automatic_size_is_rounded_up_for_its_reader_and_the_root_takes_the_r
     assert sum(share.bytes for share in made.breakdown) == made.disk.bytes
     assert made.root.free_bytes >= additional
     assert made.root.free_inodes >= exact.root.free_inodes
-    place = made.disk.bytes if table == "none" else made.partition("root").bytes
+    place = made.disk.bytes if table == "none" else made.volume("root").bytes
     assert 0 <= place - made.root.size < 64 * 4096
 
 
@@ -73,7 +73,7 @@ def test_a_size_that_the_reader_takes_is_left_alone() -> None:
     for format_ in ("vdi", "vpc-fixed", "vhdx", "ova"):
         made = plan(settings(output=format_))
         assert made.disk == plan(settings()).disk
-        assert made.root.geometry == plan(settings()).root.geometry
+        assert made.root.layout == plan(settings()).root.layout
 
 
 def test_the_reference_s_size_stays_and_its_reader_s_rule_is_told_with_the_next_one() -> None:
