@@ -6,11 +6,11 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from engine.manifest.compressed import CORRUPT, Stream, is_compressed, unpacked
+from engine.manifest.compressed import CORRUPT, HEAD, Descriptor, Stream, form_of, unpacked
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.findings import shown
 from engine.manifest.folder import stamp_of
-from engine.manifest.tar import BadArchive
+from engine.manifest.tar import BLOCK, BadArchive, is_header
 
 _CHUNK = 1 << 20
 _PLAIN_BUFFER = 1 << 16
@@ -35,7 +35,8 @@ class ArchiveSource:
             source = open_archive(os.dup(fd))
             try:
                 for entry in sorted(entries, key=_offset):
-                    yield from self._data(entry, source)
+                    source.skip(_offset(entry) - source.position)
+                    yield from data_of(entry, source)
             except (BadArchive, *CORRUPT) as error:
                 raise SourceChanged(f"{shown(self.path)} cannot be read again: {error}") from error
             finally:
@@ -43,17 +44,6 @@ class ArchiveSource:
             self._check(fd)
         finally:
             os.close(fd)
-
-    def _data(
-        self, entry: Entry, source: Reader
-    ) -> Iterator[tuple[Entry, int, memoryview]]:  # fmt: skip
-        source.skip(_offset(entry) - source.position)
-        for start, length in ((0, entry.size),) if entry.extents is None else entry.extents:
-            offset, end = start, start + length
-            while offset < end:
-                piece = source.piece(end - offset)
-                yield entry, offset, piece
-                offset += len(piece)
 
     def _check(self, fd: int) -> None:
         if stamp_of(os.fstat(fd)) != self.stamp:
@@ -67,6 +57,20 @@ def _offset(entry: Entry) -> int:
 
 def _nothing() -> None:
     """Takes no notice."""
+
+
+def data_of(entry: Entry, source: Reader) -> Iterator[tuple[Entry, int, memoryview]]:
+    """Yields an entry's data from a reader that stands where it begins.
+
+    Raises:
+        BadArchive: The stream ends before.
+    """
+    for start, length in ((0, entry.size),) if entry.extents is None else entry.extents:
+        offset, end = start, start + length
+        while offset < end:
+            piece = source.piece(end - offset)
+            yield entry, offset, piece
+            offset += len(piece)
 
 
 class Reader:
@@ -107,6 +111,17 @@ class Reader:
         while self.position < end:
             self.piece(end - self.position)
 
+    def rest(self, limit: int) -> bytes:
+        """Reads to the end; returns what is left, at most so many bytes of it.
+
+        A stream that is compressed is read whole, so that its checksum is looked at.
+        """
+        kept = self.read(limit)
+        while got := self._stream.readinto(self._buffer):
+            self.position += got
+            self._on_piece()
+        return kept
+
     def close(self) -> None:
         """Ends reading."""
         self._stream.close()
@@ -115,10 +130,11 @@ class Reader:
 class _Seekable(Reader):
     """Passes over bytes of a plain file without reading them."""
 
-    def __init__(self, file: io.BufferedReader[io.FileIO]) -> None:
+    def __init__(self, fd: int) -> None:
+        file = io.BufferedReader(io.FileIO(fd), _PLAIN_BUFFER)
         super().__init__(file)
         self._file = file
-        self._end = os.fstat(file.fileno()).st_size
+        self._end = os.fstat(fd).st_size
 
     def skip(self, length: int) -> None:
         """Passes over bytes."""
@@ -127,6 +143,30 @@ class _Seekable(Reader):
         self.position += length
         self._file.seek(length, os.SEEK_CUR)
 
+    def rest(self, limit: int) -> bytes:
+        """Returns what is left, at most so many bytes of it; there is no checksum to read for."""
+        return self.read(limit)
+
+
+def is_compressed(fd: int) -> bool:
+    """Whether an open file is in a compressed form that is read."""
+    return form_of(os.pread(fd, HEAD, 0)) != ""
+
+
+def is_archive(path: bytes) -> bool:
+    """Whether a file is one that an archive may be in: a tar archive, or something compressed."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        head = os.pread(fd, BLOCK, 0)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return form_of(head) != "" or (len(head) == BLOCK and any(head) and is_header(head))
+
 
 def open_archive(fd: int, on_piece: Callable[[], None] = _nothing) -> Reader:
     """Returns a reader of an archive, packed or not; takes over the descriptor.
@@ -134,10 +174,7 @@ def open_archive(fd: int, on_piece: Callable[[], None] = _nothing) -> Reader:
     Args:
         fd: Open file at its start.
         on_piece: Called for each piece that is unpacked; what it raises ends the reading.
-
-    Raises:
-        ToolMissing: The program that unpacks it is not installed.
     """
     if is_compressed(fd):
-        return Reader(unpacked(fd), on_piece)
-    return _Seekable(io.BufferedReader(io.FileIO(fd), _PLAIN_BUFFER))
+        return Reader(unpacked(Descriptor(fd)), on_piece)
+    return _Seekable(fd)

@@ -6,10 +6,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.problem import Problem, Severity
+from engine.problem import Fix, Problem, Scalar, Severity
 
 _SHOWN_OF_A_KIND = 20
 """A tree of unreadable files is one mistake; the first names and the total tell it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What solves a finding: a key of its content entry, and the value to give it."""
+
+    label: str
+    key: str
+    value: Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +30,15 @@ class Finding:
     key: str
     message: str
     hint: str
+    fix: Edit | None = None
 
     def problem(self, where: str) -> Problem:
         """Returns the problem with its full key path; `where` is such as "contents[2]"."""
         path = f"{where}.{self.key}" if where else ""
-        return Problem(self.code, self.severity, path, self.message, self.hint)
+        fix = None
+        if where and self.fix is not None:
+            fix = Fix(self.fix.label, ((f"{where}.{self.fix.key}", self.fix.value),))
+        return Problem(self.code, self.severity, path, self.message, self.hint, fix)
 
 
 class Findings:
@@ -37,12 +50,12 @@ class Findings:
 
     def add(
         self, code: str, message: str, hint: str, *, key: str = "source",
-        severity: Severity = "error",
+        severity: Severity = "error", fix: Edit | None = None,
     ) -> None:  # fmt: skip
         """Records one finding."""
         self._seen[code] += 1
         if self._seen[code] <= _SHOWN_OF_A_KIND:
-            self._listed.append(Finding(code, severity, key, message, hint))
+            self._listed.append(Finding(code, severity, key, message, hint, fix))
 
     def __iter__(self) -> Iterator[Finding]:
         yield from self._listed

@@ -17,7 +17,9 @@ class LeadsNowhere(Exception):
     """A path cannot be followed; the message says at which component and why."""
 
 
-def resolve(get: Get, path: bytes, *, may_miss: bool = False) -> bytes:
+def resolve(
+    get: Get, path: bytes, *, may_miss: bool = False, may_dangle: bool = False
+) -> bytes:  # fmt: skip
     """Returns the path that a path of the image leads to, symbolic links followed.
 
     As for a process whose root directory is the image: an absolute link starts at the image's
@@ -27,6 +29,7 @@ def resolve(get: Get, path: bytes, *, may_miss: bool = False) -> bytes:
         get: Looks up an entry.
         path: Path in the image.
         may_miss: Names at the end of `path` itself need not exist (they are to be made).
+        may_dangle: Nor need those that a link leads to.
 
     Raises:
         LeadsNowhere: A component is missing, is no directory, or the links go round in circles.
@@ -44,7 +47,7 @@ def resolve(get: Get, path: bytes, *, may_miss: bool = False) -> bytes:
         here = b"/".join(at)
         entry = get(here)
         if entry is None:
-            if from_link or not may_miss:
+            if not (may_dangle if from_link else may_miss):
                 raise LeadsNowhere(f"/{here.decode(errors='backslashreplace')} does not exist")
         elif entry.is_symlink:
             links += 1

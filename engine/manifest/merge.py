@@ -34,7 +34,8 @@ def merge(parts: Sequence[Part], *, epoch_ns: int, compat: bool = False) -> Merg
     Directories merge; anything else may stand at a path once. What is nearer to the root goes
     first, then the order of the spec, so that a part's target may lead through a symbolic link
     of the image (`/lib` of a merged `/usr`) wherever the two stand in the spec. A directory
-    keeps the metadata it got first, unless a later part states a mode or an owner. Missing
+    keeps the metadata it got first, unless a later part states a mode or an owner. What a part
+    that replaces brings takes the place of what parts before it in the spec bring. Missing
     parents are made: 0755, root's, dated `epoch_ns`.
 
     Args:
@@ -55,7 +56,7 @@ def merge(parts: Sequence[Part], *, epoch_ns: int, compat: bool = False) -> Merg
     for at in sequence:
         part = parts[at]
         findings = Findings()
-        placed[at] = tree.place(part, findings)
+        placed[at] = tree.place(part, findings, at)
         problems[at] = _problems(part, (*part.findings, *findings))
     entries = tree.in_order()
     if tree.moved or tree.dropped or _share_inodes(parts):

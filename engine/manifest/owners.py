@@ -12,6 +12,9 @@ from engine.manifest.memory import copy
 _LIMIT = 16 << 20
 """Bytes read of a table of accounts; far beyond any real one."""
 
+_USERS = b"etc/passwd"
+_ROOT = "root"
+
 MAX_ID = 2**32 - 2
 """Largest user or group number; the one above means "no change" (chown(2))."""
 
@@ -24,19 +27,27 @@ class Accounts:
     def __init__(self, get: Get) -> None:
         self._get = get
         self._tables: dict[bytes, dict[str, int] | str] = {}
+        self._groups: dict[str, int] = {}
 
     def uid(self, user: str, findings: Findings) -> int | None:
         """Returns a user's number, or None (found and reported)."""
-        return self._number(user, b"etc/passwd", "user", findings)
+        return self._number(user, _USERS, "user", findings)
 
     def gid(self, group: str, findings: Findings) -> int | None:
         """Returns a group's number, or None (found and reported)."""
         return self._number(group, b"etc/group", "group", findings)
 
+    def primary_group(self, user: str) -> int:
+        """Returns the number of a user's own group; 0 for one that the table does not have."""
+        self._tables.setdefault(_USERS, self._table(_USERS))
+        return self._groups.get(user, 0)
+
     def _number(self, name: str, path: bytes, key: str, findings: Findings) -> int | None:
         number = numeric(name)
         if number is not None:
             return number
+        if name == _ROOT:
+            return 0  # everywhere, whether or not there is a table
         table = self._tables.get(path)
         if table is None:
             table = self._tables[path] = self._table(path)
@@ -72,8 +83,13 @@ class Accounts:
         for line in text.splitlines():
             fields = line.split(":")
             number = numeric(fields[2]) if len(fields) > 2 else None
-            if number is not None:
-                table.setdefault(fields[0], number)
+            if number is None:
+                continue
+            table.setdefault(fields[0], number)
+            group = numeric(fields[3]) if path == _USERS and len(fields) > 3 else None
+            if group is not None:
+                for known in (fields[0], fields[2]):  # a user may be named by number
+                    self._groups.setdefault(known, group)
         return table
 
 

@@ -29,6 +29,9 @@ class Part:
         findings: What is wrong with it.
         stated: Mode or owner were asked for, so that its directories' metadata take precedence.
         user, group: Names still to be looked up in the image, or numbers, or "".
+        replaces: What it brings takes the place of what parts before it brought.
+        into: The directory that a file goes into, where its target named that.
+        also: What else the content entry brings, such as a unit that runs what is in it.
     """
 
     where: str = ""
@@ -41,6 +44,9 @@ class Part:
     stated: bool = False
     user: str = ""
     group: str = ""
+    replaces: bool = False
+    into: bytes | None = None
+    also: tuple[Part, ...] = ()
 
 
 def with_parents(entries: Iterable[Entry], target: bytes, mtime_ns: int) -> list[Entry]:

@@ -12,10 +12,14 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.manifest import owners
+from engine.manifest.archive import is_archive
 from engine.manifest.entry import Entry, Source
-from engine.manifest.findings import Findings, shown
+from engine.manifest.findings import Edit, Findings, shown
 from engine.manifest.manifest import Manifest
 from engine.manifest.merge import Merged, merge
+from engine.manifest.oci import recognise
+from engine.manifest.oci.service import service
+from engine.manifest.oci.unpack import unpack_image
 from engine.manifest.part import Kind, Part
 from engine.manifest.patterns import excluder, glob, is_glob
 from engine.manifest.progress import IsCancelled, OnProgress, ScanCancelled, Ticker
@@ -115,11 +119,12 @@ def scan(
             part, count = cache._parts.get(key) or _scan_content(settings, content, ticker)
             fresh[key] = part, count
             counts[content.index] = count
-            part = replace(part, where=f"contents[{content.index}]")
-            found = {content.volume: part} if content.volume else split(part, at)
-            for volume, share in found.items():
-                parts.setdefault(volume, []).append(share)
-                keys.setdefault(volume, []).append((content.index, key))
+            for each in (part, *part.also):
+                part = replace(each, where=f"contents[{content.index}]")
+                found = {content.volume: part} if content.volume else split(part, at)
+                for volume, share in found.items():
+                    parts.setdefault(volume, []).append(share)
+                    keys.setdefault(volume, []).append((content.index, key))
         for part in extra:
             for volume, share in split(part, at).items():
                 parts.setdefault(volume, []).append(share)
@@ -159,6 +164,8 @@ def _scan_content(
     target = content.target.strip(b"/")
     walk = Walk(rules, ticker, findings)
     kind: Kind = "folder"
+    into: bytes | None = None
+    also: tuple[Part, ...] = ()
     if b".." in target.split(b"/"):
         findings.add(
             "target-climbs-out",
@@ -172,20 +179,53 @@ def _scan_content(
             f"{shown(os.fsencode(content.source))} does not exist",
             "check the path; a relative one starts at the folder of the spec",
         )
+    elif content.extract == "oci":
+        kind = "archive"
+        also = _container(content, target, walk)
     elif content.extract:
         kind = "archive"
         unpack(os.fsencode(content.source), target, walk)
     else:
+        if content.into and not is_glob(content.source) and not os.path.isdir(content.source):
+            into, target = target, _inside(target, content, walk)
         kind = _walk(content, target, walk)
         walk.tie()
     part = Part(
         origin=shown(os.fsencode(content.source)), kind=kind, target=target, entries=walk.entries,
         heads=dict(walk.heads), findings=tuple(findings),
         stated=bool(content.mode or content.user or content.group),
-        user=content.user, group=content.group,
+        user=content.user, group=content.group, replaces=content.replace, into=into, also=also,
     )  # fmt: skip
     sizes = [e.size for e in walk.entries if e.mode & _TYPE == _REGULAR and e.link_to is None]
     return part, ContentCount(len(walk.entries), sum(sizes))
+
+
+def _container(content: ContentSettings, target: bytes, walk: Walk) -> tuple[Part, ...]:
+    """Unpacks a container image; returns the unit that runs it, if one is asked for."""
+    source = os.fsencode(content.source)
+    image = unpack_image(source, target, walk, image=content.image, platform=content.platform)
+    if image is None or not content.service:
+        return ()
+    made = service(
+        content.service, image, walk.entries, target, walk.rules.made_ns, walk.findings
+    )  # fmt: skip
+    return (made,) if made is not None else ()
+
+
+def _inside(target: bytes, content: ContentSettings, walk: Walk) -> bytes:
+    """Returns the place of a file that goes into a directory under its own name."""
+    source = os.fsencode(content.source)
+    name = os.path.basename(source)
+    if not target and is_archive(source):
+        walk.findings.add(
+            "archive-as-file",
+            f"{shown(source)} is an archive, and goes into the image as the file /{shown(name)}",
+            "set extract = true to have it unpacked; or name the file in the target",
+            key="extract",
+            severity="warning",
+            fix=Edit("Unpack it", "extract", True),
+        )
+    return target + b"/" + name if target else name
 
 
 def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> Rules:
@@ -210,6 +250,8 @@ def _walk(content: ContentSettings, target: bytes, walk: Walk) -> Kind:
         _walk_glob(source, target, walk)
         return "glob"
     if os.path.isdir(source):  # a link to a folder stands for the folder
+        if recognise.is_image_folder(source):
+            recognise.report(source, walk.findings, "warning" if target else "error")
         walk.folder(source, target)
         return "folder"
     if not target:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
+from engine.manifest.compressed import OTHERS, form_of
+
 BLOCK = 512
 
 _MAX_RECORDS = 16 << 20
@@ -26,6 +28,21 @@ _MAX_NAME = 64 << 10
 _MAX_RANGES = 1 << 20
 """Data ranges of one sparse file."""
 
+_FOREIGN = (
+    (b"PK\3\4", "a zip archive"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a rar archive"),
+    (b"070701", "a cpio archive"),
+    (b"070702", "a cpio archive"),
+    (b"070707", "a cpio archive"),
+    (b"\xc7\x71", "a cpio archive"),
+    (b"!<arch>\n", "an ar archive, such as a Debian package; unpack it with `ar x` first"),
+    (b"\xed\xab\xee\xdb", "an RPM package; make a tar archive of it with `rpm2archive` first"),
+    (b"hsqs", "a squashfs file system; unpack it with `unsquashfs` first"),
+    (b"QFI\xfb", "a qcow2 image"),
+)
+"""How files begin that are taken for tar archives."""
+_DEVICES = (b"3", b"4")
 _REGULAR = (b"0", b"\0", b"7", b"S")
 _WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")
 _ZEROS = bytes(BLOCK)
@@ -95,14 +112,17 @@ def members(source: Input) -> Iterator[Member]:
     """
     everywhere: dict[bytes, bytes] = {}
     ahead = _Ahead()
+    header = b""
     while True:
-        at = source.position
-        header = source.read(BLOCK)
+        header = header or source.read(BLOCK)
+        at = source.position - len(header)
         if not header or header == _ZEROS:
             if ahead.any():
                 raise BadArchive(f"it ends at byte {at} in the middle of a member")
             return
-        if len(header) < BLOCK or not _checksum_fits(header):
+        if len(header) < BLOCK or not is_header(header):
+            if not at and (other := _other(header)):
+                raise BadArchive(other)
             what = "is cut short" if len(header) < BLOCK else "has a wrong checksum"
             raise BadArchive(f"the header at byte {at} {what}")
         kind = header[156:157]
@@ -114,6 +134,7 @@ def members(source: Input) -> Iterator[Member]:
                 everywhere.update(_records(body, at))
             else:
                 ahead.take(kind, body, at)
+            header = b""
             continue
         member = _member(header, kind, [*everywhere.items(), *ahead.records], at)
         member.name = ahead.name or member.name
@@ -122,7 +143,7 @@ def members(source: Input) -> Iterator[Member]:
         if kind == b"S":
             _old_sparse(member, header, source, at)
         end = source.position + stored + -stored % BLOCK
-        if kind in _REGULAR:
+        if kind in _REGULAR and member.kind != b"5":
             member.kind = b"0"
             member.size = member.size if kind == b"S" else stored
             _pax_sparse(member, ahead.records, source, end, at)
@@ -130,6 +151,20 @@ def members(source: Input) -> Iterator[Member]:
         ahead = _Ahead()
         yield member
         source.skip(end - source.position)
+        header = _behind_link(source, length) if kind == b"1" and length > 0 else b""
+
+
+def _behind_link(source: Input, length: int) -> bytes:
+    """Returns the block behind a hard link that gives a size, once it is a header.
+
+    The size is that of the file, whose bytes most programs leave out here; those that archive
+    them again (pax, cpio) are told by what follows.
+    """
+    block = source.read(BLOCK)
+    if len(block) < BLOCK or block == _ZEROS or is_header(block):
+        return block
+    source.skip(length + -length % BLOCK - BLOCK)
+    return b""
 
 
 class _Ahead:
@@ -159,23 +194,28 @@ def _member(header: bytes, kind: bytes, records: Records, at: int) -> Member:
     name, prefix = _text(header[0:100]), _text(header[345:500])
     if prefix and header[257:263] == b"ustar\0":  # GNU's own magic has other fields there
         name = prefix + b"/" + name
+    device = kind in _DEVICES  # in other members, programs from before POSIX put other things there
     member = Member(
         name=name, kind=kind, size=0, link=_text(header[157:257]),
         mode=_number(header[100:108], at) & 0o7777,
         uid=_number(header[108:116], at), gid=_number(header[116:124], at),
         mtime_ns=_number(header[136:148], at) * _SECOND_NS,
-        major=_number(header[329:337], at), minor=_number(header[337:345], at),
+        major=_number(header[329:337], at) if device else 0,
+        minor=_number(header[337:345], at) if device else 0,
     )  # fmt: skip
     if kind in _REGULAR and name.endswith(b"/"):
         member.kind = b"5"  # as archives from before POSIX have directories
     for key, value in records:
         _apply(member, key, value, at)
+    member.name = dict(records).get(b"GNU.sparse.name") or member.name
     return member
 
 
 def _apply(member: Member, key: bytes, value: bytes, at: int) -> None:
-    """Applies one pax record."""
-    if key in {b"path", b"GNU.sparse.name"}:
+    """Applies one pax record; one of an attribute that is empty takes back what was said."""
+    if not value and b"xattr" not in key:
+        return
+    if key == b"path":
         member.name = value
     elif key == b"linkpath":
         member.link = value
@@ -185,6 +225,12 @@ def _apply(member: Member, key: bytes, value: bytes, at: int) -> None:
         member.gid = _integer(value, at)
     elif key == b"mtime":
         member.mtime_ns = _nanoseconds(value, at)
+    elif key in {b"SCHILY.devmajor", b"SUN.devmajor"}:
+        member.major = _integer(value, at)
+    elif key in {b"SCHILY.devminor", b"SUN.devminor"}:
+        member.minor = _integer(value, at)
+    elif key == b"RHT.security.selinux":  # a text, where the attribute ends in NUL
+        member.xattrs.insert(0, (b"security.selinux", value + b"\0"))
     elif key.startswith(b"SCHILY.xattr."):
         member.xattrs.append((key.removeprefix(b"SCHILY.xattr."), value))
     elif key.startswith(b"LIBARCHIVE.xattr."):
@@ -202,7 +248,7 @@ def _stored(kind: bytes, length: int, records: Records, at: int) -> int:
     if kind in _WITHOUT_DATA:
         return 0
     for key, value in records:
-        if key == b"size":
+        if key == b"size" and value:
             length = _integer(value, at)
     if length < 0:
         raise BadArchive(f"the header at byte {at} has a negative size")
@@ -309,8 +355,19 @@ def _records(body: bytes, at: int) -> Records:
     return records
 
 
-def _checksum_fits(header: bytes) -> bool:
-    """Whether a header's checksum is right; some old programs summed signed bytes."""
+def _other(header: bytes) -> str:
+    """Returns what a file is that begins otherwise than an archive, or "" for the unknown."""
+    for magic, what, tool in OTHERS:
+        if header.startswith(magic):
+            return f"it is {what}; unpack it with `{tool}` first"
+    form = form_of(header)
+    if form:
+        return f"what is in it is compressed again ({form}); unpack it once"
+    return next((f"it is {what}" for magic, what in _FOREIGN if header.startswith(magic)), "")
+
+
+def is_header(header: bytes) -> bool:
+    """Whether a block's checksum is right; some old programs summed signed bytes."""
     try:
         claimed = _number(header[148:156], 0)
     except BadArchive:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.manifest.entry import Entry, order
-from engine.manifest.findings import Findings, shown
+from engine.manifest.findings import Edit, Findings, shown
 from engine.manifest.lookup import LeadsNowhere, resolve
 from engine.manifest.memory import copy_of, directory
 from engine.manifest.part import Part
@@ -28,11 +28,19 @@ class Tree:
     moved: list[tuple[Entry, Entry]] = field(default_factory=list)
     dropped: bool = False
     _bases: list[bytes] = field(default_factory=list)
+    _parts: list[tuple[int, Part]] = field(default_factory=list)
+    _by_source: dict[int, int] = field(default_factory=dict)
+    _mapped: int = 0
 
-    def place(self, part: Part, findings: Findings) -> list[Entry]:
-        """Puts a part into the tree; returns its entries there, what is in the way is found."""
+    def place(self, part: Part, findings: Findings, number: int = 0) -> list[Entry]:
+        """Puts a part into the tree; returns its entries there, what is in the way is found.
+
+        Args:
+            number: The part's place in the spec, which says which of two comes later.
+        """
         if not part.entries:
             return []
+        self._parts.append((number, part))
         base = self._base(part, findings)
         if base is None:
             self.dropped = True
@@ -82,8 +90,10 @@ class Tree:
                 key="target",
             )
             return None
-        there = get(base)
-        if self.compat and there is not None and base and part.kind != "glob":
+        there = get(base if part.into is None else above)
+        if part.into is not None and not above:
+            there = None
+        if self.compat and not part.replaces and there is not None and base and part.kind != "glob":
             findings.add(
                 "duplicate-target",
                 f"duplicate entry /{shown(target)} -> {part.origin}: the target exists already",
@@ -158,6 +168,8 @@ class Tree:
         if entry.is_directory and existing.is_directory:
             if entry.source is None:
                 return False
+            if part.replaces and existing.source is not None:
+                return self._is_later(part, existing)
             return existing.source is None or part.stated or (self.compat and bool(path))
         if entry.is_directory and self._directory_at(path) is not None:
             return False  # a link of the image to a directory: what is in it goes there
@@ -166,10 +178,19 @@ class Tree:
             findings.add(
                 "file-and-directory",
                 f"{both}: one is a directory, the other is not",
-                "leave one of the two out (exclude), or give it another target",
+                "leave one of the two out (exclude), or give it another target"
+                + (
+                    "; a target that ends in / puts the file into it" if part.kind == "file" else ""
+                ),
                 key="target",
             )
             return False
+        other = self._part_of(existing)
+        if part.replaces and self._is_later(part, existing):
+            self.dropped = True
+            return True
+        if other is not None and other.replaces and not self._is_later(part, existing):
+            return False  # the later of the two is here already
         if self.compat:
             findings.add(
                 "replaced",
@@ -183,10 +204,34 @@ class Tree:
         findings.add(
             "duplicate-target",
             f"{both}: only one of them can be there",
-            "leave one of the two out (exclude), or give it another target",
+            "set replace = true on the later one, leave one of the two out (exclude), or give it"
+            " another target",
             key="target",
+            fix=Edit("Let it replace what is there", "replace", True)
+            if part.where and self._is_later(part, existing)
+            else None,
         )
         return False
+
+    def _is_later(self, part: Part, existing: Entry) -> bool:
+        """Whether a part stands later in the spec than the one that an entry is of."""
+        number = next(at for at, each in self._parts if each is part)
+        other = self._number_of(existing)
+        return other is None or other < number
+
+    def _part_of(self, entry: Entry) -> Part | None:
+        number = self._number_of(entry)
+        return next((part for at, part in self._parts if at == number), None)
+
+    def _number_of(self, entry: Entry) -> int | None:
+        """Returns the place in the spec of the part that an entry in the tree is of."""
+        while isinstance(entry.stamp, Entry):  # one that stands for another, see copy_of
+            entry = entry.stamp
+        for number, part in self._parts[self._mapped :]:
+            for each in part.entries:
+                self._by_source.setdefault(id(each.source), number)
+        self._mapped = len(self._parts)
+        return self._by_source.get(id(entry.source))
 
 
 def _prefix(path: bytes) -> bytes:

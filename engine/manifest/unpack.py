@@ -6,25 +6,24 @@ import os
 import stat
 from collections.abc import Hashable
 
-from engine.manifest.acl import acl_of_text, chmod_acls
-from engine.manifest.archive import ArchiveSource, open_archive
-from engine.manifest.compressed import CORRUPT, ToolMissing
+from engine.manifest import whiteouts
+from engine.manifest.archive import ArchiveSource, Reader, open_archive
+from engine.manifest.compressed import CORRUPT
 from engine.manifest.entry import Entry
 from engine.manifest.findings import shown
 from engine.manifest.folder import stamp_of
 from engine.manifest.links import relink
 from engine.manifest.lookup import LeadsNowhere, resolve
+from engine.manifest.member import HARD_LINK, VOLUME_LABEL, EntryMaker
 from engine.manifest.memory import copy
-from engine.manifest.owners import MAX_ID
+from engine.manifest.oci import recognise
 from engine.manifest.part import with_parents
-from engine.manifest.tar import BadArchive, Input, Member, members
+from engine.manifest.tar import BLOCK, BadArchive, Member, is_header, members
 from engine.manifest.walk import Walk
 
-_TYPES = {
-    b"0": stat.S_IFREG, b"2": stat.S_IFLNK, b"3": stat.S_IFCHR, b"4": stat.S_IFBLK,
-    b"5": stat.S_IFDIR, b"6": stat.S_IFIFO, b"D": stat.S_IFDIR,
-}  # fmt: skip
 _HINT = "make the archive again, or check that it was copied whole"
+_BEHIND = 1 << 16
+"""Bytes behind the end of a plain archive that are looked at for another one."""
 
 
 def unpack(path: bytes, target: bytes, walk: Walk) -> None:
@@ -38,7 +37,10 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
-        add("archive-no-file", f"{shown(path)} is no regular file", "name a tar archive")
+        if recognise.is_image_folder(path):
+            recognise.report(path, walk.findings)
+        else:
+            add("archive-no-file", f"{shown(path)} is no regular file", "name a tar archive")
         return
     unpacking = _Unpacking(path, target, walk, ArchiveSource(path, stamp_of(status)))
     try:
@@ -47,12 +49,6 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
             unpacking.read(source)
         finally:
             source.close()
-    except ToolMissing as error:
-        add(
-            "tool-missing",
-            f"{shown(path)} needs the program {error} to be unpacked, which is not installed",
-            f"install the package {error}, or pack the archive with gzip or xz",
-        )
     except (BadArchive, *CORRUPT) as error:
         add("archive-damaged", f"{shown(path)} is no tar archive or damaged: {error}", _HINT)
     except OSError as error:
@@ -67,36 +63,55 @@ class _Unpacking:
         self._archive = path
         self._target = target
         self._walk = walk
-        self._source = source
+        self._make = EntryMaker(shown(path), walk, source)
+        self._recogniser = recognise.Recogniser()
+        self._whiteouts: list[bytes] = []
         self._entries: dict[bytes, Entry] = {}
         self._excluded: dict[bytes, Entry] = {}
         self._heads: dict[Hashable, Entry] = {}
         self._retie = False
 
-    def read(self, source: Input) -> None:
-        """Takes all members."""
+    def read(self, source: Reader) -> None:
+        """Takes all members, and reads on to the end, where packed data has its checksum."""
         for member in members(source):
             self._take(member)
             self._walk.ticker.add(1, member.size)
+            self._recogniser.look(member, source)
+        self._look_behind(source)
+
+    def _look_behind(self, source: Reader) -> None:
+        """Warns of what GNU tar ignores as well: an archive behind the end of this one."""
+        at, behind = source.position, source.rest(_BEHIND)
+        for start in range(0, len(behind) - BLOCK + 1, BLOCK):
+            block = behind[start : start + BLOCK]
+            if block.strip(b"\0"):
+                if is_header(block):
+                    self._walk.findings.add(
+                        "archive-goes-on",
+                        f"{shown(self._archive)}: the archive ends, and another one begins at byte"
+                        f" {at + start}; only the first is unpacked",
+                        "unpack it and archive the whole again (tar --ignore-zeros reads both)",
+                        severity="warning",
+                    )
+                return
 
     def _take(self, member: Member) -> None:
-        name = self._inside(member.name, member, "climbs out of the archive")
-        if name is None or member.kind == b"V":  # V: the volume's label
+        name = self._make.inside(member.name, member, "climbs out of the archive")
+        if name is None or member.kind == VOLUME_LABEL:
             return
         path = self._place(name)
         if self._leaves_out(name, member.kind in {b"5", b"D"}):
             if member.kind == b"0":  # another name of it may stay
-                entry = self._entry(path, member)
+                entry = self._make.entry(path, member, member.data)
                 if entry is not None:
                     self._excluded[path] = entry
             return
-        if member.kind == b"1":
+        if whiteouts.is_whiteout(name):
+            self._whiteouts.append(name)
+        if member.kind == HARD_LINK:
             entry = self._link(path, member)
-        elif member.kind in _TYPES:
-            entry = self._entry(path, member)
         else:
-            self._odd(member, f"is of an unknown type ({shown(member.kind)!r})")
-            return
+            entry = self._make.entry(path, member, member.data)
         if entry is None:
             return
         replaced = self._entries.get(path)
@@ -105,7 +120,7 @@ class _Unpacking:
         if path or entry.is_directory:
             self._entries[path] = entry
         else:
-            self._odd(member, "would be the root directory, and is none")
+            self._make.odd(member, "would be the root directory, and is none")
 
     def _leaves_out(self, name: bytes, is_directory: bool) -> bool:
         """Whether a member or a directory above it is excluded."""
@@ -118,68 +133,22 @@ class _Unpacking:
                 return True
         return excluded(name, is_directory)
 
-    def _inside(self, name: bytes, member: Member, complaint: str) -> bytes | None:
-        """Returns a name below the archive's root, without empty parts, or None (reported)."""
-        parts = [part for part in name.split(b"/") if part not in {b"", b"."}]
-        if b".." in parts:
-            self._odd(member, f"{complaint} ({shown(name)})")
-            return None
-        return b"/".join(parts)
-
     def _place(self, name: bytes) -> bytes:
         return b"/".join(part for part in (self._target, name) if part)
 
-    def _entry(self, path: bytes, member: Member) -> Entry | None:
-        rules = self._walk.rules
-        kind = _TYPES[member.kind]
-        if not (0 <= member.uid <= MAX_ID and 0 <= member.gid <= MAX_ID):
-            self._odd(member, f"has an owner out of range ({member.uid}:{member.gid})")
-            return None
-        uid, gid = rules.owner or (member.uid, member.gid)
-        entry = Entry(
-            path, kind | member.mode, uid=uid, gid=gid,
-            mtime_ns=min(member.mtime_ns, rules.newest_ns), source=self._source,
-        )  # fmt: skip
-        if kind == stat.S_IFREG:
-            entry.size, entry.stamp, entry.extents = member.size, member.data, member.extents
-        elif kind == stat.S_IFLNK:
-            entry.mode = kind | 0o777  # Linux knows no other (symlink(7))
-            entry.target, entry.size = member.link, len(member.link)
-            if not member.link or b"\0" in member.link:
-                self._odd(member, "is a symbolic link without a usable target")
-                return None
-        elif kind in {stat.S_IFCHR, stat.S_IFBLK}:
-            entry.rdev = os.makedev(member.major, member.minor)
-        entry.xattrs = self._attributes(member)
-        if rules.mode is not None and kind != stat.S_IFLNK:
-            entry.mode = rules.mode.apply(entry.mode)
-            entry.xattrs = chmod_acls(entry.xattrs, entry.mode)
-        return entry
-
-    def _attributes(self, member: Member) -> tuple[tuple[bytes, bytes], ...]:
-        found = dict(member.xattrs)
-        for which, text in member.acls:
-            try:
-                found[b"system.posix_acl_" + which] = acl_of_text(text)
-            except ValueError as error:
-                self._walk.findings.add(
-                    "acl-left-out",
-                    f"{shown(self._archive)}: the access list of {shown(member.name)}"
-                    f" is left out: {error}",
-                    "archive with numeric owners (tar --xattrs --xattrs-include='*')",
-                    severity="warning",
-                )
-        return tuple(sorted(found.items()))
-
     def _link(self, path: bytes, member: Member) -> Entry | None:
         """Returns another name of a file that came before."""
-        name = self._inside(member.link, member, "is a hard link that leads out of the archive")
+        name = self._make.inside(
+            member.link, member, "is a hard link that leads out of the archive"
+        )
         if name is None:
             return None
         place = self._place(name)
         first = self._entries.get(place) or self._excluded.get(place)
         if first is None or first.is_directory:
-            self._odd(member, f"is a hard link to {shown(member.link)}, which is no file before it")
+            self._make.odd(
+                member, f"is a hard link to {shown(member.link)}, which is no file before it"
+            )
             return None
         if first.path == path:
             return None
@@ -190,15 +159,12 @@ class _Unpacking:
         self._retie = True  # names come in the archive's order, not in the manifest's
         return entry
 
-    def _odd(self, member: Member, what: str) -> None:
-        self._walk.findings.add(
-            "archive-member-refused",
-            f"{shown(self._archive)}: member {shown(member.name)} {what}",
-            "exclude it, or make the archive without it",
-        )
-
     def finish(self) -> None:
         """Hands over the entries, each in a directory, in manifest order."""
+        if self._recogniser.found:
+            recognise.report(self._archive, self._walk.findings)
+        elif self._whiteouts:
+            whiteouts.report(self._archive, self._whiteouts, self._walk.findings)
         self._close()
         moved = self._follow_links()
         self._close()

@@ -40,6 +40,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         _format,
         _seed,
         _packed,
+        _containers,
     ]
     if settings.nix_only_store:
         rules.append(_only_store)
@@ -353,4 +354,28 @@ def _numfmt(path: str, value: int | str | None) -> Iterator[Problem]:
                 path,
                 f"{refusal}; taken as {format_exact(size)}, where make-disk-image would fail",
                 "write digits and one of K M G T for both to read it",
+            )
+
+
+def _containers(spec: ImageSpec, _: Settings) -> Iterator[Problem]:
+    """Keys of a container image where there is none, and a unit where nothing reads it."""
+    for index, entry in enumerate(spec.contents):
+        path = f"contents[{index}]"
+        given = {"image": entry.image, "platform": entry.platform, "service": entry.service}
+        if entry.extract != "oci":
+            for name in (name for name, value in given.items() if value is not None):
+                yield error(
+                    "needs-container-image",
+                    f"{path}.{name}",
+                    'is for container images, and extract is not "oci"',
+                    "set it, or leave the key out",
+                    edit("Take the source for a container image", (f"{path}.extract", "oci")),
+                )
+        elif entry.partition == "esp":
+            yield error(
+                "container-on-esp",
+                f"{path}.partition",
+                "is the ESP; FAT has none of the links, owners and modes of a container image",
+                "put it into the root",
+                edit("Put it into the root", (f"{path}.partition", "root")),
             )

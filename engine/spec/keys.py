@@ -187,14 +187,15 @@ _TABLE = (
         "contents[].source",
         "path",
         "required",
-        "File, folder, glob with *, or archive; relative to the spec.",
+        "File, folder, glob with *, or archive; relative to the spec, ~ is the home folder.",
         argument="contents.*.source",
     ),
     Key(
         "contents[].target",
         "path in the image",
         "required",
-        "Where it goes, from /. A glob's matches go into it.",
+        "Where it goes, from /. A glob's matches go into it; so does a file where the target ends "
+        "in /.",
         argument="contents.*.target",
     ),
     Key(
@@ -220,9 +221,11 @@ _TABLE = (
     ),
     Key(
         "contents[].extract",
-        "true or false",
+        'true, false or "oci"',
         "false",
-        "Unpack a tar archive (plain, gz, xz, zst) with the owners, modes and xattrs it gives.",
+        "Unpack a tar archive (plain, gz, xz, zst, bz2, lzma) with the owners, modes and xattrs it "
+        'gives; or, with "oci", put the layers of a container image on top of each other: an OCI '
+        "image layout or a `docker save`, a folder or an archive.",
     ),
     Key("contents[].exclude", "list of text", "[]", "Patterns of paths below it to leave out."),
     Key(
@@ -231,6 +234,34 @@ _TABLE = (
         '"root"',
         "Which partition it goes to.",
         choices=CONTENT_PARTITIONS,
+    ),
+    Key(
+        "contents[].replace",
+        "true or false",
+        "false",
+        "What it brings takes the place of what entries before it bring: file for file, a folder "
+        "is merged. Otherwise two files at one place are an error.",
+    ),
+    Key(
+        "contents[].image",
+        "text",
+        "the only one",
+        "Which container image, where the source holds several: a name, a tag, or the beginning "
+        "of a digest.",
+    ),
+    Key(
+        "contents[].platform",
+        "text",
+        "the only one, or linux/amd64",
+        "For which machine, where the container image is there for several: as in linux/arm64.",
+    ),
+    Key(
+        "contents[].service",
+        "text",
+        "no unit",
+        "Name of a systemd unit, made and enabled, that runs what the container image says "
+        "(Entrypoint, Cmd, Env, WorkingDir, User); below another target than / it is the root "
+        "directory of the service.",
     ),
     Key(
         "nix.system",

@@ -56,9 +56,13 @@ class Content(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mode: str | None = None
     user: str | int | None = None
     group: str | int | None = None
-    extract: bool | None = None
+    extract: bool | str | None = None
     exclude: tuple[str, ...] = ()
     partition: str | None = None
+    replace: bool | None = None
+    image: str | None = None
+    platform: str | None = None
+    service: str | None = None
 
 
 class Nix(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -12,6 +13,19 @@ from engine.spec.shape import element_of, fields_of, is_section
 
 _STEP = re.compile(r"(?P<name>[^.\[\]]+)(?:\[(?P<index>[0-9]{1,6})\])?")
 Step = tuple[str, int | None]
+
+
+def home(text: str) -> str:
+    """Returns a path with the home folder for a ~ or ~USER at its beginning, as a shell has it.
+
+    A file of that name is `./~`, and one of a user that is not there stays as it is.
+    """
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError:
+        return text
 
 
 def parse_path(path: str) -> tuple[Step, ...] | None:

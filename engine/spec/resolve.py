@@ -13,7 +13,7 @@ from engine.spec import combinations, identity, values
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.installable import STORE_WORDS, absolute
 from engine.spec.model import Content, ImageSpec
-from engine.spec.paths import parse_path, replace_at
+from engine.spec.paths import home, parse_path, replace_at
 from engine.spec.rules import RULES, Rules
 from engine.spec.settings import ContentSettings, Settings
 from engine.units import MIB, format_exact, parse_size
@@ -222,19 +222,24 @@ def _store(text: str | None, base: Path) -> str:
 
 
 def _path(text: str | None, base: Path) -> str:
-    return str(base.absolute() / text) if text else ""
+    return str(base.absolute() / home(text)) if text else ""
 
 
 def _content(index: int, entry: Content, base: Path) -> ContentSettings:
     target = posixpath.normpath(f"/{entry.target.lstrip('/')}")
     return ContentSettings(
         index=index,
-        source=base.absolute() / entry.source,
+        source=base.absolute() / home(entry.source),
         target=os.fsencode(target),
         mode=entry.mode or "",
         user="" if entry.user is None else str(entry.user),
         group="" if entry.group is None else str(entry.group),
-        extract=bool(entry.extract),
+        extract="oci" if entry.extract == "oci" else bool(entry.extract),
         exclude=entry.exclude,
         volume=entry.partition or "",
+        replace=bool(entry.replace),
+        into=entry.target.endswith(("/", "/.")),
+        image=entry.image or "",
+        platform=entry.platform or "",
+        service=(entry.service or "").removesuffix(".service"),
     )

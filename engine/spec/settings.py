@@ -24,9 +24,14 @@ class ContentSettings:
         mode: As written (octal or rsync's form), or "" to keep the source's.
         user: Name or number as text, or "" for the default.
         group: Likewise.
-        extract: Unpack an archive.
+        extract: Unpack an archive, or ("oci") a container image.
         exclude: Patterns.
         volume: Id of the volume it goes to.
+        replace: What it brings takes the place of what entries before it bring.
+        into: The target was written with a slash at its end: a file goes into that directory.
+        image: Name of one image among several, or "".
+        platform: Platform of a container image ("linux/arm64"), or "" for the default.
+        service: Name of a systemd unit that runs the container image, or "".
     """
 
     index: int
@@ -35,9 +40,14 @@ class ContentSettings:
     mode: str = ""
     user: str = ""
     group: str = ""
-    extract: bool = False
+    extract: bool | Literal["oci"] = False
     exclude: tuple[str, ...] = ()
     volume: str = "root"
+    replace: bool = False
+    into: bool = False
+    image: str = ""
+    platform: str = ""
+    service: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ _CHOICES = (
     "output.format",
     "output.compress",
 )
+_UNIT = re.compile(r"[A-Za-z0-9:_.-][A-Za-z0-9:_.@-]{0,199}")
 _UUIDS = ("seed", "disk_guid", "root_partition_guid", "root_filesystem_uuid")
 
 
@@ -261,9 +262,30 @@ def _content(path: str, entry: Content, *, compat: bool) -> Iterator[Problem]:
     yield from _owner(f"{path}.group", entry.group)
     if entry.partition is not None and entry.partition not in KEYS["contents[].partition"].choices:
         yield bad_choice(f"{path}.partition", entry.partition, KEYS["contents[].partition"].choices)
+    if isinstance(entry.extract, str) and entry.extract != "oci":
+        yield _extract(f"{path}.extract", entry.extract)
+    if entry.service is not None and not _UNIT.fullmatch(entry.service):
+        yield error(
+            "bad-service",
+            f"{path}.service",
+            f"{show(entry.service)} is not the name of a unit: letters, digits and : - _ . @",
+            'such as "web"',
+        )
     for position, pattern in enumerate(entry.exclude):
         if not pattern:
             yield error("empty-pattern", f"{path}.exclude[{position}]", "is empty", "remove it")
+
+
+def _extract(path: str, text: str) -> Problem:
+    truth = {"true": True, "false": False}.get(text.lower())
+    better = "oci" if truth is None else truth
+    return error(
+        "bad-choice",
+        path,
+        f'is {show(text)}, but must be true, false or "oci"',
+        f"write {show(better)}" if truth is not None else "",
+        edit(f"Take {show(better)}", (path, better)),
+    )
 
 
 def climbs_out(target: str) -> bool:

@@ -22,9 +22,14 @@ class Options(TypedDict, total=False):
     mode: str
     user: str
     group: str
-    extract: bool
+    extract: bool | Literal["oci"]
     exclude: tuple[str, ...]
     volume: str
+    replace: bool
+    into: bool
+    image: str
+    platform: str
+    service: str
 
 
 class Values(TypedDict, total=False):

@@ -1,0 +1,64 @@
+"""Tells a container image from a tree of files that is meant to be copied."""
+
+from __future__ import annotations
+
+import os
+
+from engine.manifest.archive import Reader
+from engine.manifest.findings import Edit, Findings, shown
+from engine.manifest.tar import Member
+from engine.problem import Severity
+
+LAYOUT, INDEX, SAVED = b"oci-layout", b"index.json", b"manifest.json"
+FIX = Edit("Apply the image's layers", "extract", "oci")
+
+_LAYERS = b'"Layers"'
+_MOST = 1 << 20
+"""Bytes of a manifest.json that are looked into; real ones have a few hundred."""
+
+
+def is_image_folder(path: bytes) -> bool:
+    """Whether a folder is an OCI image layout, or an unpacked archive of `docker save`."""
+    if all(os.path.isfile(os.path.join(path, name)) for name in (LAYOUT, INDEX)):
+        return True
+    saved = os.path.join(path, SAVED)
+    if not os.path.isfile(saved):
+        return False
+    try:
+        fd = os.open(saved, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return _LAYERS in os.pread(fd, _MOST, 0)
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
+
+
+class Recogniser:
+    """Sees the members of an archive go by, and whether they are those of an image."""
+
+    def __init__(self) -> None:
+        self.found = False
+        self._seen: set[bytes] = set()
+
+    def look(self, member: Member, source: Reader) -> None:
+        """Takes one member; `source` stands where its data begins."""
+        name = member.name.removeprefix(b"./")
+        if member.kind != b"0" or name not in {LAYOUT, INDEX, SAVED}:
+            return
+        self._seen.add(name)
+        saved = name == SAVED and _LAYERS in source.read(min(member.size, _MOST))
+        self.found = self.found or saved or {LAYOUT, INDEX} <= self._seen
+
+
+def report(path: bytes, findings: Findings, severity: Severity = "error") -> None:
+    """Says that a source is a container image, and what unpacks it."""
+    findings.add(
+        "is-container-image",
+        f"{shown(path)} is a container image, not a root file system: its layers would be in the"
+        " image as they are",
+        'set extract = "oci" to have them applied',
+        key="extract",
+        severity=severity,
+        fix=FIX,
+    )
