@@ -61,6 +61,7 @@ def folder(tmp_path: Path) -> Path:
         f'#!/bin/sh\nPYTHONPATH="{PROJECT}" exec "{sys.executable}" -m engine.cli "$@"\n'
     )
     launcher.chmod(0o755)
+    subprocess.run([sys.executable, tmp_path / "examples/container/make.py"], check=True)
     return tmp_path
 
 

@@ -18,6 +18,7 @@ from engine.manifest.findings import Edit, Findings, shown
 from engine.manifest.manifest import Manifest
 from engine.manifest.merge import Merged, merge
 from engine.manifest.oci import recognise
+from engine.manifest.oci.describe import summary
 from engine.manifest.oci.service import service
 from engine.manifest.oci.unpack import unpack_image
 from engine.manifest.part import Kind, Part
@@ -39,10 +40,17 @@ _SECOND_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class ContentCount:
-    """What one content entry brings: names, and bytes of regular files, each inode once."""
+    """What one content entry brings.
+
+    Attributes:
+        entries: Names.
+        bytes: Of regular files, each inode once.
+        about: What a container image says about itself, or "".
+    """
 
     entries: int
     bytes: int
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +174,7 @@ def _scan_content(
     kind: Kind = "folder"
     into: bytes | None = None
     also: tuple[Part, ...] = ()
+    about = ""
     if b".." in target.split(b"/"):
         findings.add(
             "target-climbs-out",
@@ -181,7 +190,7 @@ def _scan_content(
         )
     elif content.extract == "oci":
         kind = "archive"
-        also = _container(content, target, walk)
+        also, about = _container(content, target, walk)
     elif content.extract:
         kind = "archive"
         unpack(os.fsencode(content.source), target, walk)
@@ -197,19 +206,22 @@ def _scan_content(
         user=content.user, group=content.group, replaces=content.replace, into=into, also=also,
     )  # fmt: skip
     sizes = [e.size for e in walk.entries if e.mode & _TYPE == _REGULAR and e.link_to is None]
-    return part, ContentCount(len(walk.entries), sum(sizes))
+    return part, ContentCount(len(walk.entries), sum(sizes), about)
 
 
-def _container(content: ContentSettings, target: bytes, walk: Walk) -> tuple[Part, ...]:
-    """Unpacks a container image; returns the unit that runs it, if one is asked for."""
+def _container(content: ContentSettings, target: bytes, walk: Walk) -> tuple[tuple[Part, ...], str]:
+    """Unpacks a container image; returns the unit that runs it, if asked for, and what it is."""
     source = os.fsencode(content.source)
     image = unpack_image(source, target, walk, image=content.image, platform=content.platform)
-    if image is None or not content.service:
-        return ()
+    if image is None:
+        return (), ""
+    about = summary(image)
+    if not content.service:
+        return (), about
     made = service(
         content.service, image, walk.entries, target, walk.rules.made_ns, walk.findings
     )  # fmt: skip
-    return (made,) if made is not None else ()
+    return (made,) if made is not None else (), about
 
 
 def _inside(target: bytes, content: ContentSettings, walk: Walk) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.boot.firmware import FirmwareKind
 from engine.filesystems.driver import FilesystemPlan
+from engine.manifest.oci import describe
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.regions import Region, regions
 from engine.problem import Problem, quote
@@ -189,8 +190,25 @@ def to_text(plan: Plan, width: int = _MAP_WIDTH) -> str:
         _breakdown(plan),
         _figures(plan),
         _own_commands(plan),
+        _containers(plan),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _containers(plan: Plan) -> list[str]:
+    """Returns what the container images among the contents say about themselves."""
+    origins = {
+        where: sources
+        for volume in plan.volumes
+        if volume.filesystem is not None
+        for where, sources in volume.filesystem.manifest.origins.items()
+    }
+    return [
+        f"{where}: {line}" if first else line
+        for where, sources in origins.items()
+        for image in describe.images(tuple(sources))
+        for first, line in zip((True, *(False,) * 9), describe.lines(image), strict=False)
+    ]
 
 
 def _own_commands(plan: Plan) -> list[str]:

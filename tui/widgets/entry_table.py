@@ -157,7 +157,10 @@ def sentence(preview: Preview, index: int) -> str:
     else:
         noun = "entry" if count.entries == 1 else "entries"
         parts.append(f"Fine: {count.entries:,} {noun}, {count.bytes:,} bytes")
+        parts.append(f"container image: {visible(count.about)}" if count.about else "")
     parts.append("unpacked" if entry.extract else "")
+    parts.append("replaces what is there" if entry.replace else "")
+    parts.append(f"run by {visible(entry.service)}.service" if entry.service else "")
     parts.append(f"mode {visible(entry.mode)}" if entry.mode else "")
     parts.append(f"owner {visible(owner(entry))}" if entry.user is not None else "")
     parts.append("into the ESP" if entry.partition == "esp" else "")

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 from engine.manifest.lookup import stream
 from engine.manifest.manifest import Manifest

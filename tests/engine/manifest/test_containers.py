@@ -351,19 +351,19 @@ def test_random_layers_are_what_umoci_makes_of_them(
         assert found.problems or linked, ran.stderr
     else:
         there = on_disk(os.fsencode(bundle / "rootfs"))
-        bodies = data(found.root)
+        bodies = data(found.volumes["root"])
         ours = {
             entry.path: (entry.mode & 0o170000, bodies.get(entry.path, entry.target))
-            for entry in found.root
+            for entry in found.volumes["root"]
         }
         assert ours == {path: (mode & 0o170000, body) for path, (mode, _, _, body) in there.items()}
-        assert _twins({entry.path: id(entry.link_to or entry) for entry in found.root}) == _twins(
-            {path: inode for path, (_, _, inode, _) in there.items()}
-        )
+        assert _twins(
+            {entry.path: id(entry.link_to or entry) for entry in found.volumes["root"]}
+        ) == _twins({path: inode for path, (_, _, inode, _) in there.items()})
         late = [layer(*(*members[split:], *members[:split])) for members, split in _split(layers)]
         again = scanned(content(layout(folder / "late", ("v1", Made(late))), extract="oci"))
-        assert data(again.root) == bodies
-        assert paths(again.root) == paths(found.root)
+        assert data(again.volumes["root"]) == bodies
+        assert paths(again.volumes["root"]) == paths(found.volumes["root"])
     shutil.rmtree(folder)
 
 

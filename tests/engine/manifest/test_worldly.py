@@ -164,7 +164,7 @@ def test_archives_one_behind_the_other_are_warned_of(tmp_path: Path) -> None:
         found = scanned(content(path, extract=True))
         assert codes(found) == ["archive-goes-on"]
         assert found.problems[0].severity == "warning"
-        assert paths(found.root) == ["a", "b"]
+        assert paths(found.volumes["root"]) == ["a", "b"]
 
 
 def test_members_without_an_end_between_them_are_one_archive(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_list_of_nfs_4_is_left_out_with_a_word(tmp_path: Path) -> None:
     path.write_bytes(layer(member("f", pax_headers={"SCHILY.acl.ace": "owner@:rw::allow"})))
     found = scanned(content(path, extract=True))
     assert codes(found) == ["acl-left-out"]
-    assert found.root.entries[1].xattrs == ()
+    assert found.volumes["root"].entries[1].xattrs == ()
 
 
 def test_empty_records_take_back_what_was_said(tmp_path: Path) -> None:

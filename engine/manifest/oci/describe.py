@@ -1,0 +1,45 @@
+"""Says in words what a container image is and runs."""
+
+from __future__ import annotations
+
+import shlex
+
+from engine.manifest.entry import Source
+from engine.manifest.oci.image import ContainerImage
+from engine.manifest.oci.source import ImageSource
+from engine.problem import printable
+
+_MOST = 300
+
+
+def images(sources: tuple[Source, ...]) -> list[ContainerImage]:
+    """Returns the container images among the sources of a content entry's data."""
+    return [source.image for source in sources if isinstance(source, ImageSource)]
+
+
+def summary(image: ContainerImage) -> str:
+    """Returns one line: what it is called and for, of how many layers, and what it runs."""
+    name = f"{image.names[0]}, " if image.names else ""
+    count = len(image.layers)
+    command = shlex.join(image.process.argv) or "nothing"
+    text = f"{name}{image.platform}, {count} layer{'' if count == 1 else 's'}, runs {command}"
+    return _shown(text)
+
+
+def lines(image: ContainerImage) -> list[str]:
+    """Returns all that the image says about how it is run, a line each."""
+    process = image.process
+    said = [
+        ("digest", image.digest),
+        ("environment", shlex.join(process.env or ())),
+        ("folder", process.working_dir or ""),
+        ("user", process.user or ""),
+        ("ports", " ".join(process.exposed_ports or ())),
+        ("volumes", " ".join(process.volumes or ())),
+        ("stopped by", process.stop_signal or ""),
+    ]
+    return [summary(image), *(f"  {name}: {_shown(text)}" for name, text in said if text)]
+
+
+def _shown(text: str) -> str:
+    return printable(text if len(text) <= _MOST else f"{text[: _MOST - 3]}...")
