@@ -2,8 +2,30 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote
+
+_QUOTES = ("'", '"')
+_FILE = "file://"
+
+
+def pasted(text: str) -> str:
+    """Returns what a pasted path names, without what a file manager or terminal put around it.
+
+    In quotes, as a terminal gets it where a file is dropped; as a `file:` address; with a blank
+    behind it. What is quoted only in part is a name as any other.
+    """
+    text = text.strip()
+    if text.startswith(_FILE):
+        return unquote(text.removeprefix(_FILE).removeprefix("localhost"))
+    if text[:1] in _QUOTES and text[-1:] == text[:1] and len(text) > 1:
+        with suppress(ValueError):
+            words = shlex.split(text)
+            if len(words) == 1 and words[0]:
+                return words[0]
+    return text
 
 
 def typed_path(base: Path, text: str) -> Path:
@@ -11,7 +33,7 @@ def typed_path(base: Path, text: str) -> Path:
 
     The `~` of somebody nobody knows is a name as any other.
     """
-    path = Path(text)
+    path = Path(pasted(text))
     with suppress(RuntimeError):
         path = path.expanduser()
     return base / path

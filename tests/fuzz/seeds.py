@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
+from tests.support import containers
 from tests.support.tools import run_tool
 
 FAT32_BYTES = 34 << 20
@@ -71,6 +73,37 @@ def packed_tars(folder: Path) -> Sequence[bytes]:
     plain = _output("tar", "-C", root, "-cf", "-", "boot/deep", "short", "same")
     tools = (("gzip", "-c"), ("xz", "-c"), ("bzip2", "-c"), ("zstd", "-qc"))
     return [_output(*tool, feed=plain) for tool in tools]
+
+
+LAYER = b"--LAYER--".ljust(_SECTOR, b"\0")
+"""Between the layers of a container image's seed; what the layers are in is made around them."""
+
+
+def container_layers(folder: Path) -> Sequence[bytes]:
+    """Layers with what they can say of each other."""
+    lower = containers.layer(
+        containers.member("usr/bin/a", data=b"a"), containers.symlink("bin", "usr/bin"),
+        containers.member("d/e/f", data=b"f" * 700), containers.hard_link("d/again", "d/e/f"),
+    )  # fmt: skip
+    upper = containers.layer(
+        containers.member("bin/.wh.a"), containers.member("d/e/.wh..wh..opq"),
+        containers.member("bin/b", data=b"b"), containers.hard_link("c", "d/again"),
+        containers.member("usr/"), containers.symlink("d/out", "../../.."),
+    )  # fmt: skip
+    del folder
+    return [LAYER.join((lower, upper)), LAYER.join((upper, lower, upper))]
+
+
+def container_archives(folder: Path) -> Sequence[bytes]:
+    """An OCI layout, a `docker save`, and the layout packed."""
+    made = containers.Made([containers.layer(containers.member("a", data=b"a"))], {"Cmd": ["/a"]})
+    shutil.rmtree(folder / "containers", ignore_errors=True)
+    (folder / "containers").mkdir()
+    image = containers.layout(folder / "containers" / "layout", ("x:1", made), ("y:1", made))
+    old = containers.saved(folder / "containers" / "saved", ("x:1", made))
+    archives = [containers.archived(image), containers.archived(old),
+                containers.archived(image, "+zstd")]  # fmt: skip
+    return [path.read_bytes() for path in archives]
 
 
 def package_databases(folder: Path) -> Sequence[bytes]:

@@ -42,12 +42,14 @@ from engine.problem import Refused
 from engine.provenance import spdx, sums
 from engine.provenance.packages import inventory
 from engine.spec.load import load, loads
+from engine.spec.model import Content, ImageSpec
 from engine.spec.resolve import resolve
 from engine.spec.save import dumps
 from engine.tools.lines import LineSplitter
 from tests.fuzz import fields, seeds, systems, texts
 from tests.fuzz.fields import Field
 from tests.fuzz.mutate import Mutator
+from tests.support import containers
 
 _ENTRIES = 500
 _BYTES = 1 << 16
@@ -121,6 +123,37 @@ def _tar(path: Path) -> None:
                 break
     except (SourceChanged, OSError):
         assert manifest.problems, "read differently than scanned"
+
+
+def _layers(path: Path) -> None:
+    """Reads layers in an image whose sums are right, so that they are looked at."""
+    folder = path.parent / "layers"
+    shutil.rmtree(folder, ignore_errors=True)
+    layers = path.read_bytes().split(seeds.LAYER)[:8]
+    containers.layout(folder, ("", containers.Made(layers)), packing="")
+    try:
+        _container(folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _container(path: Path) -> None:
+    content = Content(source=str(path), target="/x", extract="oci", service="x")
+    settings, _ = resolve(ImageSpec(contents=(content,)), path.parent, {})
+    scanned = scan(settings)
+    manifest = scanned.volumes["root"]
+    for entry in manifest:
+        assert b".." not in entry.path.split(b"/"), entry.path
+        assert entry.path in {b"", b"x", b"etc"} or entry.path.startswith((b"x/", b"etc/"))
+    measure(manifest)
+    paths = [entry.path for entry in manifest]
+    assert len(set(paths)) == len(paths)
+    for path_ in paths[1:]:
+        above = manifest.get(path_.rpartition(b"/")[0])
+        assert above is not None
+        assert above.is_directory, path_
+    for _ in stream(manifest):
+        pass  # what was scanned can be read
 
 
 def _image(path: Path) -> None:
@@ -288,6 +321,14 @@ TARGETS = {
             name="tar", seeds=seeds.tars, read=_tar, words=texts.TAR_WORDS, repair=seeds.tar_sums,
         ),
         Target(name="packed-tar", seeds=seeds.packed_tars, read=_tar),
+        Target(
+            name="container-layers", seeds=seeds.container_layers, read=_layers,
+            words=(*texts.TAR_WORDS, *texts.LAYER_WORDS), repair=seeds.tar_sums,
+        ),
+        Target(
+            name="container-archive", seeds=seeds.container_archives, read=_container,
+            words=texts.JSON_WORDS, repair=seeds.tar_sums,
+        ),
         Target(name="bootspec", seeds=texts.bootspecs, read=_bootspec, words=texts.JSON_WORDS),
         Target(
             name="events", seeds=texts.events, read=read_record, documented=(Refused,),

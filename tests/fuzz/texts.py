@@ -21,6 +21,7 @@ TAR_WORDS = (
     b"../../etc/passwd", b"/abs", b"0000000", b"\x80\xff\xff\xff\xff\xff\xff\xff", b"7777777",
     b"30 path=../../x\n", b"22 GNU.sparse.major=1\n", b"SCHILY.xattr.user.", b"ustar\x0000",
 )  # fmt: skip
+LAYER_WORDS = (b".wh..wh..opq", b".wh.", b".wh..", b"usr/bin/", b"../", b"d/e/f", b"bin/")
 JSON_WORDS = (
     b'"\\ud800"', b"1e999", b"null", b"[[[[[[", b'"event"', b"9" * 40, b"-0", b'"\\u0000"', b"{}",
     b'"org.nixos.bootspec.v1"', b'"../../../k/bzImage"', b'"\\n"', b"\xff\xfe",

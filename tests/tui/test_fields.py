@@ -10,12 +10,14 @@ from textual.widgets import Button, Input
 from engine.nix.closure import Closure, StorePath
 from engine.spec.keys import KEYS
 from engine.spec.model import Content, ImageSpec, Layout, Nix
+from tests.support.containers import Made, layer, layout, member
 from tests.tui.conftest import MakeApp, settled, shown, type_text
 from tui.fields import FIELDS, OUTDIR
 from tui.screens.closure import ClosureScreen
 from tui.screens.entry import EntryScreen
+from tui.typed import pasted
 from tui.widgets.choices import Choices
-from tui.widgets.entry_table import EntryTable, shares
+from tui.widgets.entry_table import EntryTable, sentence, shares
 
 ELSEWHERE = {
     "schema": "always the one this program writes",
@@ -32,6 +34,10 @@ ENTRY = {
     "contents[].extract": "#entry-extract",
     "contents[].exclude": "#entry-exclude",
     "contents[].partition": "#entry-partition",
+    "contents[].replace": "#entry-replace",
+    "contents[].image": "#entry-image",
+    "contents[].platform": "#entry-platform",
+    "contents[].service": "#entry-service",
 }
 
 
@@ -65,6 +71,53 @@ async def test_an_entry_for_the_esp(make_app: MakeApp) -> None:
             Content(source="rootfs/boot/", target="/", partition="esp"),
         )
         assert screen.preview.errors == ()
+
+
+async def test_a_container_image_is_known_and_its_keys_are_kept(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    layout(tmp_path / "my image", ("web:1", Made([layer(member("bin/x"))], {"Cmd": ["/bin/x"]})))
+    app = make_app(ImageSpec(layout=Layout(table="efi")))
+    async with app.run_test(size=(100, 40)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+4", "a")
+        source = app.screen.query_one("#entry-source", Input)
+        source.value = f"{tmp_path}/my image"
+        await pilot.pause()
+        assert app.screen.query_one("#entry-extract", Choices).chosen == "oci"
+        source.value = f"'{tmp_path}/my image'"  # as a file manager pastes it
+        app.screen.query_one("#entry-service", Input).value = "web"
+        app.screen.query_one("#entry-replace", Choices).focus()
+        await pilot.press("right", "space")
+        await pilot.click("#entry-ok")
+        await settled(pilot)
+        wanted = Content(
+            source=f"{tmp_path}/my image", target="/", extract="oci", replace=True, service="web"
+        )
+        assert screen.spec.contents == (wanted,)
+        assert "runs /bin/x" in sentence(screen.preview, 0)
+        await pilot.press("enter")
+        assert isinstance(app.screen, EntryScreen)
+        await pilot.click("#entry-ok")
+        await settled(pilot)
+        assert screen.spec.contents == (wanted,)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("'/a b'", "/a b"),
+        ('"/a b/" ', "/a b/"),
+        ("'/it'\\''s'", "/it's"),
+        ("file:///a%20b", "/a b"),
+        ("/it's", "/it's"),
+        ("'/open", "'/open"),
+        ("'a' 'b'", "'a' 'b'"),
+        ("''", "''"),
+    ],
+)
+def test_a_pasted_path_loses_its_quotes(text: str, path: str) -> None:
+    assert pasted(text) == path
 
 
 @pytest.mark.parametrize(

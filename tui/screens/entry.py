@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,11 +13,13 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
+from engine.manifest.oci.recognise import is_image_folder
 from engine.spec.model import Content as Entry
 from engine.spec.modes import EXAMPLES
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.screens.picker import PickerScreen
+from tui.typed import pasted, typed_path
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
@@ -30,6 +33,12 @@ _TEXTS = (
     ("group", "Group", "Name or number, with a user"),
     ("exclude", "Exclude", "Patterns between commas, as *.pyc, .git"),
 )
+_CONTAINER = (
+    ("image", "Image", "Name or tag; empty where there is one only"),
+    ("platform", "Platform", "As linux/arm64; empty: the only one, or linux/amd64"),
+    ("service", "Service", "Name of a systemd unit that runs what the image says; empty for none"),
+)
+_EXTRACT: dict[str, bool | str | None] = {"no": None, "yes": True, "oci": "oci"}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 
 
@@ -39,12 +48,14 @@ class EntryScreen(ModalScreen[Entry | None]):
     HELP = """
 # An entry
 
-- **Source**: a folder ending in `/` gives what is in it; otherwise the folder itself goes below
-  the target.
+- **Source**: of a folder, what is in it goes to the target. `~` is the home folder.
+- **Target**: a file goes into a folder under its own name where the target ends in `/`.
 - **Mode**: octal as `755`, or rsync's form as `D755,F644`.
 - **User and group**: looked up in the image's own `/etc/passwd` and `/etc/group`.
 - **Goes to**: the ESP takes files only, without owners and modes: FAT has none.
-- **Unpack**: owners, modes and extended attributes come from the archive's headers.
+- **Unpack**: owners, modes and extended attributes come from the archive's headers. A container
+  image is an OCI layout or a `docker save`; its layers are applied.
+- **Replaces**: what it brings takes the place of what entries above it bring.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("entry")
 
@@ -64,6 +75,9 @@ class EntryScreen(ModalScreen[Entry | None]):
             "user": "" if self.entry.user is None else str(self.entry.user),
             "group": "" if self.entry.group is None else str(self.entry.group),
             "exclude": ", ".join(self.entry.exclude),
+            "image": self.entry.image or "",
+            "platform": self.entry.platform or "",
+            "service": self.entry.service or "",
         }
         with Vertical(classes="dialog entry"):
             yield Plain("Add an entry" if self.is_new else "Edit the entry", classes="dialog-title")
@@ -80,10 +94,26 @@ class EntryScreen(ModalScreen[Entry | None]):
                 with Horizontal(classes="field-row"):
                     yield Plain("Unpack", classes="field-label")
                     yield Choices(
-                        (Choice("yes", "yes, it is an archive"), Choice("no", "no")),
+                        (
+                            Choice("yes", "an archive"),
+                            Choice("oci", "a container image"),
+                            Choice("no", "no"),
+                        ),
                         glyphs=self.glyphs,
                         inline=True,
                         id="entry-extract",
+                    )
+                for key, label, _help in _CONTAINER:
+                    with Horizontal(classes="field-row", id=f"row-{key}"):
+                        yield Plain(label, classes="field-label")
+                        yield SafeInput(values[key], compact=True, id=f"entry-{key}")
+                with Horizontal(classes="field-row"):
+                    yield Plain("Replaces", classes="field-label")
+                    yield Choices(
+                        (Choice("no", "nothing"), Choice("yes", "what is there")),
+                        glyphs=self.glyphs,
+                        inline=True,
+                        id="entry-replace",
                     )
                 with Horizontal(classes="field-row"):
                     yield Plain("Goes to", classes="field-label")
@@ -101,38 +131,56 @@ class EntryScreen(ModalScreen[Entry | None]):
 
     def on_mount(self) -> None:
         """Shows whether it is an archive, and where it goes."""
-        self.query_one("#entry-extract", Choices).chosen = "yes" if self.entry.extract else "no"
+        extract = "oci" if self.entry.extract == "oci" else "yes" if self.entry.extract else "no"
+        self._unpack(extract)
+        self.query_one("#entry-replace", Choices).chosen = "yes" if self.entry.replace else "no"
         self.query_one("#entry-partition", Choices).chosen = self.entry.partition or "root"
         self.query_one("#entry-source").focus()
 
     def on_descendant_focus(self) -> None:
         """Shows the help of the focused value."""
         focused = self.focused.id if self.focused else ""
-        for key, _label, text in _TEXTS:
+        for key, _label, text in (*_TEXTS, *_CONTAINER):
             if focused == f"entry-{key}":
                 self.query_one("#entry-note", Plain).show(text)
 
     @on(Choices.Chosen)
     def _chosen(self, event: Choices.Chosen) -> None:
         event.choices.chosen = event.value
+        if event.choices.id == "entry-extract":
+            self._unpack(event.value)
+
+    def _unpack(self, how: str) -> None:
+        """Shows how the source is unpacked, and what goes with that."""
+        self.query_one("#entry-extract", Choices).chosen = how
+        for key, *_ in _CONTAINER:
+            self.query_one(f"#row-{key}").display = how == "oci"
 
     @on(Input.Changed, "#entry-source")
     def _guess(self, event: Input.Changed) -> None:
-        if self.is_new and event.value.endswith(_ARCHIVES):
-            self.query_one("#entry-extract", Choices).chosen = "yes"
+        if not self.is_new:
+            return
+        if event.value and is_image_folder(os.fsencode(typed_path(self.base, event.value))):
+            self._unpack("oci")
+        elif event.value.endswith(_ARCHIVES):
+            self._unpack("yes")
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#entry-ok")
     def action_accept(self) -> None:
         """Takes the values; what is wrong with them, the preview tells."""
-        text = {key: self.query_one(f"#entry-{key}", Input).value.strip() for key, *_ in _TEXTS}
+        keys = [key for key, *_ in (*_TEXTS, *_CONTAINER)]
+        text = {key: self.query_one(f"#entry-{key}", Input).value.strip() for key in keys}
+        text["source"] = pasted(text["source"])
         if not text["source"]:
             self.query_one("#entry-note", Plain).show(
                 f"{self.glyphs.error} Error: an entry needs a source"
             )
             self.query_one("#entry-source").focus()
             return
-        extract = self.query_one("#entry-extract", Choices).chosen == "yes"
+        how = self.query_one("#entry-extract", Choices).chosen
+        if how != "oci":
+            text |= {key: "" for key, *_ in _CONTAINER}
         partition = self.query_one("#entry-partition", Choices).chosen
         self.dismiss(
             Entry(
@@ -141,9 +189,13 @@ class EntryScreen(ModalScreen[Entry | None]):
                 mode=text["mode"] or None,
                 user=_owner(text["user"]),
                 group=_owner(text["group"]),
-                extract=extract or None,
+                extract=_EXTRACT[how or "no"],
                 exclude=tuple(part.strip() for part in text["exclude"].split(",") if part.strip()),
                 partition=None if partition == "root" else partition,
+                replace=self.query_one("#entry-replace", Choices).chosen == "yes" or None,
+                image=text["image"] or None,
+                platform=text["platform"] or None,
+                service=text["service"] or None,
             )
         )
 
