@@ -31,7 +31,9 @@ def split(part: Part, at: Mounts) -> dict[str, Part]:
     """
     if set(at) <= {b""}:
         return {at[b""]: part} if at else {}
-    entries: dict[str, list[Entry]] = {}
+    # What is wrong with the part is told once, even where nothing comes of it.
+    first = _place(part.target, at)[0] if b"" in at else next(iter(at.values()))
+    entries: dict[str, list[Entry]] = {first: []}
     moved: dict[tuple[str, int], Entry] = {}
     for entry in part.entries:
         home, path = _place(entry.path, at)
@@ -45,6 +47,7 @@ def split(part: Part, at: Mounts) -> dict[str, Part]:
     return {
         home: replace(
             part, target=_target(part.target, home, at), entries=found, heads=heads[home],
+            findings=part.findings if home == first else (),
         )
         for home, found in entries.items()
     }  # fmt: skip

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.manifest.findings import Finding
+from engine.manifest.memory import directory
+from engine.manifest.part import Part
+from engine.manifest.volumes import split
 from engine.problem import errors
 from engine.spec.edit import apply
 from engine.spec.model import Content, ImageSpec
@@ -159,3 +163,11 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [str(each.source) for each in settings.contents] == [
         f"{tmp_path}/site", str(tmp_path), "/base/~", "/base/~nobody-here/x",
     ]  # fmt: skip
+
+
+def test_what_is_wrong_is_told_once_whatever_the_volumes() -> None:
+    finding = Finding("a", "error", "source", "wrong", "mend it")
+    at = {b"": "root", b"data": "data"}
+    for entries in ([], [directory(b"data/x", mtime_ns=0), directory(b"x", mtime_ns=0)]):
+        shares = split(Part(entries=entries, findings=(finding,)), at)
+        assert [share.findings for share in shares.values() if share.findings] == [(finding,)]
