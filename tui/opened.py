@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.filesystems.driver import FilesystemPlan
+from engine.importers.image import Takeover, spec_of, takeover
 from engine.inspect.image import Image
 from engine.inspect.report import image_report
 from engine.manifest.manifest import Counts, Manifest
@@ -17,12 +18,9 @@ from engine.plan.model import (
     Share,
     VolumePlan,
 )
-from engine.spec.filesystems import ROOT_FILESYSTEMS
-from engine.spec.formats import FORMATS
-from engine.spec.model import Identity, ImageSpec, Layout, Output, Size
+from engine.spec.model import ImageSpec
 from engine.spec.resolve import resolve
 from tui.facts import Fact, details_of, facts_of
-from tui.takeover import Takeover, takeover
 
 _LABELS = {
     "table": "Tables and unpartitioned",
@@ -154,43 +152,3 @@ def _shares(
     for key, part in sums.items():
         if part:
             yield Share(key, _LABELS[key], part)
-
-
-def spec_of(report: dict[str, Any], path: Path) -> ImageSpec:
-    """Returns a spec for a disk like this one; its contents are not known."""
-    disk = report["disk"]
-    roles = {found["role"]: found for found in report["partitions"]}
-    root = roles.get("root")
-    inside = report.get("filesystem") if root is None else root["filesystem"]
-    kind = inside["type"] if inside is not None else ""
-    return ImageSpec(
-        name=path.name.partition(".")[0] or None,
-        layout=Layout(
-            table=_layout(disk["table"], set(roles)),
-            filesystem=kind if kind in ROOT_FILESYSTEMS else None,
-            label=(inside["label"] or None) if inside is not None else None,
-            sector_size=4096 if disk["sector_size"] == 4096 else None,
-        ),
-        size=Size(
-            disk=f"{disk['bytes']}B",
-            boot=f"{roles['esp']['bytes']}B" if "esp" in roles else None,
-        ),
-        output=Output(format=report["format"] if report["format"] in FORMATS else None),
-        identity=Identity(
-            disk_guid=disk["guid"],
-            root_partition_guid=root["guid"] if root is not None else None,
-            root_filesystem_uuid=(
-                inside["uuid"] if inside is not None and kind in ROOT_FILESYSTEMS else None
-            ),
-        ),
-    )
-
-
-def _layout(table: str, roles: set[str]) -> str:
-    if table == "none":
-        return "none"
-    if table == "mbr":
-        return "legacy"
-    if "esp" in roles:
-        return "hybrid" if "bios-boot" in roles else "efi"
-    return "legacy+gpt"

@@ -48,7 +48,7 @@ _TABLE = (
     Verb("diff", "show what differs between two images", "engine.cli.diff"),
     Verb("verify", "check the sums, manifest and image of an output folder", "engine.cli.verify"),
     Verb("check", "build twice under perturbed conditions and compare", "engine.cli.check"),
-    Verb("import", "make a spec from make-disk-image arguments", "engine.cli.import_"),
+    Verb("import", "make a spec from a Nix file, JSON or a disk image", "engine.cli.import_"),
     Verb("export", "write a spec as a call of make-disk-image", "engine.cli.export"),
     Verb("doctor", "show which tools are there and what a missing one costs", "engine.cli.doctor"),
     Verb("replay", "show a recorded build again", "engine.cli.replay"),

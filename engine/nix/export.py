@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.nix.arguments import TOPLEVEL
-from engine.nix.values import Buildable, Import, Opaque, Path, Value, show
+from engine.nix.values import TOPLEVEL, Buildable, Import, Opaque, Path, Value, show
 from engine.problem import Problem
 from engine.spec.formats import FORMATS
 from engine.spec.installable import Flake, parse

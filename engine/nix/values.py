@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Union
 
 from engine.spec.installable import Attribute, Installable, InStore, parse
@@ -41,15 +41,20 @@ class Opaque:
 
     Attributes:
         text: Its source.
+        closed: Whether it depends on nothing else of its file, so that Nix can be asked.
     """
 
     text: str
+    closed: bool = field(default=False, compare=False)
 
 
 Value = Union[  # noqa: UP007 - the names below refer to it before it exists
     str, int, float, bool, None, Path, Buildable, Import, Opaque,
     Sequence["Value"], Mapping[str, "Value"],
 ]  # fmt: skip
+
+TOPLEVEL = "config.system.build.toplevel"
+"""Where a NixOS system has what is installed (nixpkgs, nixos/modules/system/activation)."""
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
 PATH = re.compile(r"(?:\.{1,2}|~)?(?:/[A-Za-z0-9._+-]+)+/?|/(?=[\s;\])])")

@@ -21,6 +21,8 @@ from engine.compare.diff import compare
 from engine.filesystems.ext4.measure import measure
 from engine.image.container import BadImage
 from engine.image.reading import Filesystem, contents, walk
+from engine.importers.arguments import to_spec
+from engine.importers.nix_source import NotNix, calls
 from engine.inspect.booting import extlinux, grubcfg, type1, versions
 from engine.inspect.extract import ExtractFailed, extract
 from engine.inspect.image import open_image
@@ -31,9 +33,7 @@ from engine.manifest.lookup import stream
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import directory, file_of
 from engine.manifest.scan import scan
-from engine.nix import closure, literal
-from engine.nix.arguments import to_spec
-from engine.nix.literal import NotNix
+from engine.nix import closure
 from engine.pipeline.replay import read_record
 from engine.plan.host import Host
 from engine.plan.plan import make_plan
@@ -275,7 +275,8 @@ def _literal(path: Path) -> None:
         text = path.read_bytes().decode()
     except UnicodeDecodeError:
         return
-    loads(dumps(to_spec(literal.read(text, "/folder")).spec))
+    for call in calls(text, "/folder"):
+        loads(dumps(to_spec(call.arguments, call.lines).spec))
 
 
 def _arguments(path: Path) -> None:

@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.image.container import BadImage
+from engine.importers.files import extract_all
+from engine.importers.image import with_archives
+from engine.importers.model import free_archive
 from engine.inspect.image import open_image
 from engine.manifest.progress import ScanCancelled
 from engine.problem import Refused
 from engine.spec.model import ImageSpec
 from tests.tui.images import made
 from tui.excerpt import MOST_BYTES, MOST_LINES, byte_lines, is_text, text_lines
-from tui.extraction import extract_all, summary
+from tui.extraction import summary
 from tui.facts import facts_of
 from tui.lending import Lent
-from tui.takeover import free_archive, with_archives
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs"))), st.integers(0, 4))
@@ -82,11 +84,10 @@ async def test_of_several_copies_all_are_made_or_none(home: Path) -> None:
             ([(root, tops[1], second), (esp, tops[0], home / "e")], True, ScanCancelled),
         ):
             with pytest.raises(error):
-                extract_all(lent, wanted, lambda _entries, _bytes: None, partial(bool, stop))
+                extract_all(wanted, lambda _entries, _bytes: None, partial(bool, stop))
             assert not first.exists()
             assert not second.exists()
         done = extract_all(
-            lent,
             [(root, tops[1], first), (esp, tops[0], second)],
             lambda _entries, _bytes: None,
             lambda: False,

@@ -7,7 +7,6 @@ import stat
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -23,12 +22,15 @@ from textual.widgets.tree import TreeNode
 
 from engine.image.container import BadImage
 from engine.image.reading import Node, contents
+from engine.importers.files import extract_all
+from engine.importers.image import is_unknown, with_archives
+from engine.importers.model import IsCancelled, OnProgress, free_archive
 from engine.inspect.extract import Extracted
 from engine.inspect.image import AnyFilesystem, Image, open_image
 from engine.units import human
 from tui.document import Document
 from tui.excerpt import MOST_BYTES
-from tui.extraction import extract_all, summary
+from tui.extraction import summary
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.lending import Lent
@@ -38,7 +40,6 @@ from tui.screens.messages import DocumentChosen
 from tui.screens.paths import PathScreen
 from tui.screens.take import TakeScreen
 from tui.screens.view import ViewScreen
-from tui.takeover import free_archive, with_archives
 from tui.text import pad, reason, visible
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
@@ -151,7 +152,7 @@ What is in an existing image, read without mounting it and without changing it.
         if self._is_left:
             lent.close()
         with lent as image:
-            if image.table.kind == "none" and not _known(image):
+            if is_unknown(image):
                 raise BadImage("it holds no partition table and no file system that is known")
             return image, look(image)
 
@@ -292,7 +293,12 @@ What is in an existing image, read without mounting it and without changing it.
         """Writes places to disk; None where nothing was written."""
         lent = self._lent
         assert lent is not None
-        job = partial(extract_all, lent, [(p.filesystem, p.node, dest) for p, dest in wanted])
+        places = [(place.filesystem, place.node, dest) for place, dest in wanted]
+
+        def job(progress: OnProgress, cancelled: IsCancelled) -> Extracted:
+            with lent:
+                return extract_all(places, progress, cancelled)
+
         dest = wanted[0][1]
         return await self.app.push_screen_wait(ExtractScreen(what, dest, job, self.glyphs))
 
@@ -350,10 +356,6 @@ What is in an existing image, read without mounting it and without changing it.
     def action_back(self) -> None:
         """Goes back."""
         self.dismiss(None)
-
-
-def _known(image: Image) -> bool:
-    return any(part.filesystem is not None or part.trouble for part in image.parts)
 
 
 def _top(part: str, filesystem: AnyFilesystem) -> Place | None:

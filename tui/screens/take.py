@@ -14,9 +14,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
+from engine.importers.image import Takeover
+from engine.importers.model import free_archives
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.takeover import Takeover
 from tui.text import visible
 from tui.typed import typed_path
 from tui.widgets.choices import Choice, Choices
@@ -83,7 +84,8 @@ then stays behind is listed.
 
     def _archives(self) -> dict[str, Path]:
         folder = typed_path(self._base, self.query_one(Input).value.strip())
-        return self._found.archives(folder, self._image.name.partition(".")[0] or "image")
+        stem = self._image.name.partition(".")[0] or "image"
+        return free_archives(folder, stem, self._found.filesystems)
 
     @on(Choices.Chosen)
     def _chosen(self, event: Choices.Chosen) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 
 from engine.cli.main import main
 from engine.filesystems.ext4.reader import ExtFilesystem
+from engine.importers.arguments import NAMES, to_spec
+from engine.importers.nix_source import calls
 from engine.inspect.image import open_image
-from engine.nix.arguments import NAMES, to_spec
 from engine.nix.export import export
-from engine.nix.literal import read
 from engine.nix.values import Opaque, Value, show
 from engine.nix.values import Path as NixPath
 from engine.planning import plan_spec
@@ -59,6 +60,12 @@ EVERY: dict[str, Value] = {
     "config": "/nix/store/" + "b" * 32 + "-nixos-system",
     "contents": [{"source": "/a b/x*", "target": "/etc", "mode": "755", "user": "0", "group": "0"}],
 }  # fmt: skip
+
+
+def read(text: str, folder: str) -> Mapping[str, Value]:
+    """Returns the arguments of the one call or set in a text."""
+    (call,) = calls(text, folder)
+    return call.arguments
 
 
 def round_trip(spec: ImageSpec) -> ImageSpec:
@@ -158,7 +165,6 @@ def test_what_is_not_carried_over_is_listed(arguments: dict[str, Value], name: s
 @pytest.mark.parametrize(
     ("arguments", "name", "said"),
     [
-        ({"diskSise": 1}, "diskSise", "diskSize"),
         ({"deterministic": None}, "deterministic", "true or false"),
         ({"contents": None}, "contents", "a list"),
         ({"contents": [{"source": "/x"}]}, "contents[0]", "'target' missing"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.nix.literal import NotNix, read
+from engine.importers.nix_source import NotNix, calls
 from engine.nix.values import Buildable, Import, Opaque, Path, Value, show
 from tests.support.nixos import Lab
 
@@ -26,6 +27,12 @@ TEXTS = [
     "''\n  a\n     \n  b''",
     '"line\nbreak"',
 ]
+
+
+def read(text: str, folder: str) -> Mapping[str, Value]:
+    """Returns the arguments of the one call or set in a text."""
+    (call,) = calls(text, folder)
+    return call.arguments
 
 
 def evaluated(lab: Lab, text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -58,13 +65,13 @@ def test_a_call_is_read_as_its_arguments() -> None:
       { pkgs ? import <nixpkgs> { }, config, ... }@args:
       with pkgs; import (pkgs.path + "/nixos/lib/make-disk-image.nix") {
         inherit (pkgs) lib; inherit pkgs config;
-        diskSize = "auto"; name = "x" + toString 3;
+        diskSize = "auto"; name = "x" + toString 3; memSize = f 1;
       }
     """
 
     assert read(text, "/") == {
-        "lib": Opaque("(pkgs).lib"), "pkgs": Opaque("pkgs"), "config": Opaque("config"),
-        "diskSize": "auto", "name": Opaque('"x" + toString 3'),
+        "lib": Opaque("(pkgs).lib"), "pkgs": Opaque("import <nixpkgs> { }"),
+        "config": Opaque("config"), "diskSize": "auto", "name": "x3", "memSize": Opaque("f 1"),
     }  # fmt: skip
 
 
@@ -90,7 +97,7 @@ def test_what_stands_before_the_arguments_is_passed_over(head: str) -> None:
         ("~/x", Opaque("~/x")),
         ("<nixpkgs>", Opaque("<nixpkgs>")),
         ("if a then 1 else { b = 2; }", Opaque("if a then 1 else { b = 2; }")),
-        ("f ''}'' \"}\" # }\n", Opaque("f ''}'' \"}\" # }")),
+        ("f ''}'' \"}\" # }\n", Opaque("f ''}'' \"}\"")),
         ('"${x}"', Opaque('"${x}"')),
     ],
 )
@@ -101,15 +108,12 @@ def test_paths_and_what_nix_alone_can_say(text: str, value: Value) -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("{ a = 1 }", "line 1, column 9"),
-        ("{\n  a = 1;\n  a = 2; }", "line 3, column 9"),
-        ("{ a = 1; } more", "line 1, column 12"),
-        ("[ 1 ]", "line 1, column 6"),
+        ("{ a = 1 }", "line 1, column 8"),
+        ("{\n  a = 1;\n  a = 2; }", "line 3: a is set twice"),
+        ("{ a = 1; } }", "line 1, column 12"),
         ('{ a = "open; }', "line 1"),
         ("{ a = [ 1 ; }", "line 1"),
         ("{ 1 = 2; }", "line 1, column 3"),
-        ('{ "${a}" = 1; }', "line 1, column 3"),
-        ("", "line 1, column 1"),
     ],
 )
 def test_what_is_no_such_expression_is_told_with_its_place(text: str, where: str) -> None:
@@ -121,7 +125,19 @@ def test_what_is_no_such_expression_is_told_with_its_place(text: str, where: str
 @settings(max_examples=400)
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(NotNix):
-        read(text, "/")
+        calls(text, "/")
+
+
+@pytest.mark.parametrize("text", ["", "[ 1 ]", "{ a = 1; } more", "1", "# nothing\n"])
+def test_what_is_not_a_set_has_no_arguments(text: str) -> None:
+    assert calls(text, "/") == []
+
+
+def test_a_name_that_only_nix_can_tell_is_listed() -> None:
+    (call,) = calls('{ a = 1;\n "${x}" = 2; }', "/")
+
+    assert call.arguments == {"a": 1}
+    assert call.unread == ((2, '"${x}" = 2;'),)
 
 
 names = st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"]))

@@ -1,7 +1,7 @@
 """make-disk-image's arguments as a spec: what each becomes, and what has no place in one.
 
-After nixpkgs, nixos/lib/make-disk-image.nix (January 2025). `engine.spec.keys` names the key of
-every argument; how its value is read stands here.
+After nixpkgs, nixos/lib/make-disk-image.nix, of January 2025 and what it has got since.
+`engine.spec.keys` names the key of every argument; how its value is read stands here.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.nix.values import Buildable, Import, Opaque, Path, Value, show
+from engine.importers.model import Imported
+from engine.nix.values import TOPLEVEL, Buildable, Import, Opaque, Path, Value, show
 from engine.problem import Problem, Refused
 from engine.spec.edit import append_content, apply
-from engine.spec.keys import KEYS
+from engine.spec.keys import COMPATS, KEYS
 from engine.spec.model import Content, ImageSpec
 from engine.spec.shape import nearest
 
-TOPLEVEL = "config.system.build.toplevel"
-"""Where a NixOS system has what is installed (nixpkgs, nixos/modules/system/activation)."""
 OVMF_CODE, OVMF_VARIABLES = "/FV/OVMF_CODE.fd", "/FV/OVMF_VARS.fd"
 """Firmware and variable store in nixpkgs' OVMF.fd."""
 SURROUNDINGS = ("pkgs", "lib")
@@ -130,34 +129,59 @@ _READERS: dict[str, Callable[[Value], object]] = {
 }
 """How the value of an argument becomes that of its key, for all that have just one."""
 
-_KEY_OF = {key.argument: path for path, key in KEYS.items() if key.argument in _READERS}
+_YOUNGER_READERS: dict[str, Callable[[Value], object]] = {
+    "baseName": _text, "rootFSHashSeed": _uuid, "reproducible": _boolean, "populateRootWith": _text,
+}  # fmt: skip
+"""Arguments that nixpkgs has got since January 2025."""
+_YOUNGER_TABLES = frozenset({"efixbootldr", "legacy+boot"})
+"""Values of `partitionTableType` that it has got since."""
+_WITHOUT_A_KEY = {
+    "baseName": "the outputs are called nixos.*; rename them after the build",
+    "rootFSHashSeed": "the seed of directory hashes follows from the file system's UUID",
+    "reproducible": "every build is reproducible here",
+    "populateRootWith": "the files are written into the file system directly, whatever it says",
+}
+"""What becomes of a younger argument for which a spec has no key."""
+
+_KEY_OF = {
+    key.argument: path
+    for path, key in KEYS.items()
+    if key.argument in {**_READERS, **_YOUNGER_READERS}
+}
 _CONTENT_READERS: dict[str, Callable[[Value], object]] = {
     "source": _path, "target": _text, "mode": _text, "user": _text, "group": _text,
 }  # fmt: skip
 NAMES = frozenset((*_READERS, "contents", "copyChannel", "OVMF"))
-"""Its 24 arguments."""
+"""Its 24 arguments of January 2025."""
+ARGUMENTS = NAMES | _YOUNGER_READERS.keys()
+"""All 28 that it has had."""
+OLDER, YOUNGER = "make-disk-image", "make-disk-image-25.11"
+"""The rules of January 2025, and those of 25.05 and later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A spec made of arguments.
-
-    Attributes:
-        spec: With `compat = "make-disk-image"`.
-        notes: What is not carried over, and what to do about it.
-    """
-
-    spec: ImageSpec
-    notes: tuple[Problem, ...] = ()
-
-
-def to_spec(arguments: Mapping[str, Value]) -> Imported:
+def to_spec(arguments: Mapping[str, Value], lines: Mapping[str, int] | None = None) -> Imported:
     """Returns the spec that stands for a call with these arguments.
 
+    Args:
+        arguments: By name; those that are not make-disk-image's are listed, like all else that
+            a spec does not have.
+        lines: Where each stands, by name ("diskSize", "contents[0].source").
+
     Raises:
-        Refused: With every argument that make-disk-image, or a spec, would not take.
+        Refused: With every argument whose value make-disk-image, or a spec, would not take, or
+            because there is no argument of make-disk-image at all.
     """
-    reading = _Reading()
+    if arguments and not ARGUMENTS & arguments.keys() - set(SURROUNDINGS):
+        message = "none of these is an argument of make-disk-image: " + ", ".join(arguments)[:200]
+        hint = "arguments: " + ", ".join(sorted(ARGUMENTS))
+        if not arguments.keys() <= set(SURROUNDINGS):
+            raise Refused([Problem("import-failed", "error", "", message, hint)])
+    younger = _is_younger(arguments)
+    reading = _Reading(
+        ImageSpec(compat=YOUNGER if younger and YOUNGER in COMPATS else OLDER), lines or {}
+    )
+    if younger and YOUNGER not in COMPATS:
+        reading.notes.append(_figures_of_january())
     for name, value in arguments.items():
         if name not in SURROUNDINGS:
             reading.take(name, value)
@@ -171,24 +195,26 @@ def to_spec(arguments: Mapping[str, Value]) -> Imported:
 class _Reading:
     """The spec while arguments are taken one by one."""
 
-    spec: ImageSpec = field(default_factory=lambda: ImageSpec(compat="make-disk-image"))
+    spec: ImageSpec
+    lines: Mapping[str, int]
     notes: list[Problem] = field(default_factory=list)
     errors: list[Problem] = field(default_factory=list)
 
     def take(self, name: str, value: Value) -> None:
         """Puts one argument where it belongs."""
-        if name not in NAMES:
-            near = nearest(name, NAMES)
-            hint = f"did you mean {near}?" if near else "arguments: " + ", ".join(sorted(NAMES))
-            self.errors.append(
-                Problem("unknown-argument", "error", name, "make-disk-image has none such", hint)
-            )
+        if name not in ARGUMENTS:
+            near = nearest(name, ARGUMENTS)
+            hint = f"did you mean {near}?" if near else "not an argument that is known here"
+            self._note(name, value, hint)
+        elif name in _WITHOUT_A_KEY and name not in _KEY_OF:
+            self._without_a_key(name, value)
         elif name == "contents":
             self._contents(value)
         elif name == "OVMF":
             self._ovmf(value)
         elif name != "copyChannel":
-            self._one(name, _KEY_OF[name], _READERS[name], value)
+            readers = _READERS if name in _READERS else _YOUNGER_READERS
+            self._one(name, _KEY_OF[name], readers[name], value)
 
     def channel(self, arguments: Mapping[str, Value]) -> None:
         """Takes `copyChannel`, which copies what `pkgs` came from and is on by default."""
@@ -207,17 +233,47 @@ class _Reading:
             self._note(name, value, f"write what it evaluates to under {path}")
             return
         try:
-            self._put(name, path, reader(value))
+            read = reader(value)
+            if self._is_beyond(name, path, read):
+                self._lacks(name, path, value)
+            else:
+                self._put(name, path, read)
         except _Wrong as wrong:
             self._wrong(name, value, str(wrong))
         except _NotCarried as reason:
             self._note(name, value, str(reason))
 
+    def _without_a_key(self, name: str, value: Value) -> None:
+        """Takes a younger argument that a spec does not have."""
+        try:
+            if not isinstance(value, Opaque):
+                _YOUNGER_READERS[name](value)
+        except _Wrong as wrong:
+            self._wrong(name, value, str(wrong))
+        except _NotCarried:
+            return
+        self._note(name, value, _WITHOUT_A_KEY[name])
+
+    def _is_beyond(self, name: str, path: str, value: object) -> bool:
+        """Whether the reference takes a value that a spec does not have."""
+        known = KEYS[path].choices
+        if value in known:
+            return False
+        # The reference hands any format to qemu-img.
+        return name == "format" or (name == "partitionTableType" and value in _YOUNGER_TABLES)
+
+    def _lacks(self, name: str, path: str, value: Value) -> None:
+        known = ", ".join(map(str, KEYS[path].choices))
+        self._note(name, value, f"make-disk-image has it, {path} does not yet; it takes {known}")
+
     def _put(self, name: str, path: str, value: object) -> None:
         try:
             self.spec = apply(self.spec, path, value)
         except Refused as refused:
-            self.errors += [dataclasses.replace(one, path=name) for one in refused.problems]
+            where = self._where(name).strip()
+            self.errors += [
+                dataclasses.replace(one, path=f"{name} {where}".strip()) for one in refused.problems
+            ]
 
     def _ovmf(self, value: Value) -> None:
         """Takes the package that the two firmware arguments default to."""
@@ -267,13 +323,37 @@ class _Reading:
             self.spec = append_content(self.spec, Content(**entry))  # type: ignore[arg-type]
 
     def _note(self, name: str, value: Value, hint: str) -> None:
-        shown = " ".join(show(value).split())
-        if len(shown) > _SHOWN:
-            shown = shown[: _SHOWN - 3] + "..."
-        message = f"{shown} is not carried over"
+        message = f"{_shown(value)}{self._where(name)} is not carried over"
         self.notes.append(Problem("not-carried-over", "warning", name, message, hint))
 
     def _wrong(self, name: str, value: Value, wanted: str) -> None:
-        shown = " ".join(show(value).split())
-        message = f"is {shown}, but must be {wanted}"
+        message = f"is {_shown(value)}{self._where(name)}, but must be {wanted}"
         self.errors.append(Problem("bad-argument", "error", name, message))
+
+    def _where(self, name: str) -> str:
+        line = self.lines.get(name)
+        return f" on line {line}" if line is not None else ""
+
+
+def _is_younger(arguments: Mapping[str, Value]) -> bool:
+    """Whether a call can only be of a make-disk-image younger than January 2025."""
+    table = arguments.get("partitionTableType")
+    return bool(_YOUNGER_READERS.keys() & arguments.keys()) or (
+        isinstance(table, str) and table in _YOUNGER_TABLES
+    )
+
+
+def _figures_of_january() -> Problem:
+    return Problem(
+        "not-carried-over",
+        "warning",
+        "",
+        "the call is one of a make-disk-image younger than January 2025, whose rounding and "
+        "partition ends are not carried over",
+        'the figures are those of January 2025: compat = "make-disk-image"',
+    )
+
+
+def _shown(value: Value) -> str:
+    text = " ".join(show(value).split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

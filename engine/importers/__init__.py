@@ -1,0 +1,1 @@
+"""Specs from what people have: other tools' descriptions, and disk images."""

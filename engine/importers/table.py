@@ -1,0 +1,92 @@
+"""The importers as data: adding one is its module and its row here.
+
+The command's help, its refusals and the manual read this table. Rows are asked in order whether
+something is theirs, by its content; a file's name does not matter.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from engine.importers.model import BringsFiles, Candidate, Imported, ImporterModule, refused
+from engine.spec.model import ImageSpec
+from engine.spec.shape import fields_of
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """One importer.
+
+    Attributes:
+        key: Its name.
+        title: What it imports, for a list in a sentence.
+        module: Where it lives (`engine.importers.model.ImporterModule`).
+    """
+
+    key: str
+    title: str
+    module: str
+
+    def load(self) -> ImporterModule:
+        """Imports its module."""
+        return cast("ImporterModule", importlib.import_module(self.module))
+
+
+IMPORTERS: tuple[Importer, ...] = (
+    Importer("image", "a disk image", "engine.importers.image"),
+    Importer("json", "make-disk-image's arguments as JSON", "engine.importers.json_arguments"),
+    Importer("nix", "a Nix file with a call of make-disk-image in it", "engine.importers.nix"),
+)
+
+
+def importer_of(candidate: Candidate) -> Importer:
+    """Returns the importer of a file or folder.
+
+    Raises:
+        Refused: There is none, or it cannot be read.
+    """
+    for importer in IMPORTERS:
+        if importer.load().recognise(candidate):
+            return importer
+    if is_spec(candidate.text):
+        raise refused(
+            f"{candidate.path} is a spec already",
+            f"open it: diskwright {candidate.path}",
+        )
+    what = ", ".join(importer.title for importer in IMPORTERS)
+    raise refused(f"{candidate.path} is nothing that can be imported", f"what can be: {what}")
+
+
+def import_file(path: Path, environment: Mapping[str, str]) -> Imported:
+    """Makes a spec of a file or folder, by what it holds.
+
+    Args:
+        path: The file.
+        environment: The environment of tools that help reading it (nix).
+
+    Raises:
+        Refused: It cannot be imported, with everything that is wrong with it.
+    """
+    candidate = Candidate(path)
+    return importer_of(candidate).load().read(candidate, environment)
+
+
+def bringer(candidate: Candidate) -> BringsFiles:
+    """Returns the module that writes the files of a candidate whose `Imported.files` names some."""
+    return cast("BringsFiles", importer_of(candidate).load())
+
+
+def is_spec(text: str | None) -> bool:
+    """Whether a text is TOML with a key of a spec in it."""
+    if text is None:
+        return False
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return any(name in table for name in fields_of(ImageSpec))

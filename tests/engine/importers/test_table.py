@@ -1,0 +1,83 @@
+"""Importers as data: what is told from what, by content alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.cli.main import main
+from engine.importers.model import Candidate
+from engine.importers.table import IMPORTERS, Importer, importer_of
+from engine.problem import Refused
+
+CASES = {
+    "json": (b'{"diskSize": "auto"}', b'\n { "format" : 1 }', b"{}"),
+    "nix": (
+        b"{ }: { }", b'{ diskSize = "auto"; }', b"# c\nlet a = 1; in { }", b"import ./x { }",
+        b"/* c */ { pkgs, ... }@args: { }", b"args: { }", b"(import ./x) { }", b"with 1; { }",
+    ),
+    "image": (b"\0" * 4096, b"QFI\xfb" + b"\0" * 100, b"\xff\xfe text"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "data"), [(key, data) for key, several in CASES.items() for data in several]
+)
+def test_the_content_tells_what_it_is(tmp_path: Path, key: str, data: bytes) -> None:
+    file = tmp_path / "misleading.toml"
+    file.write_bytes(data)
+
+    assert importer_of(Candidate(file)).key == key
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "nothing that can be imported"),
+        ("# wic\npart / --source rootfs\n", "nothing that can be imported"),
+        ("image x.img {\n}\n", "nothing that can be imported"),
+        ('schema = 1\nname = "x"\n', "is a spec already"),
+    ],
+)
+def test_anything_else_is_refused_with_what_can_be_imported(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "x.nix"
+    file.write_text(text)
+
+    with pytest.raises(Refused, match=said) as refused:
+        importer_of(Candidate(file))
+    if "already" not in said:
+        hint = refused.value.problems[0].hint
+        assert all(importer.title in hint for importer in IMPORTERS)
+
+
+@pytest.mark.parametrize("there", ["folder", "nothing"])
+def test_what_cannot_be_read_is_refused(tmp_path: Path, there: str) -> None:
+    path = tmp_path if there == "folder" else tmp_path / "gone"
+
+    with pytest.raises(Refused):
+        importer_of(Candidate(path))
+
+
+def test_an_importer_is_one_module_and_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The worked example of docs/extending.md, tried."""
+    page = (Path(__file__).parents[3] / "docs" / "extending.md").read_text()
+    blocks = page.partition("## An importer")[2].split("```python\n")[1:]
+    module, row = (block.partition("```")[0] for block in blocks[:2])
+    (tmp_path / "sizes.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    (added,) = eval(row, {"Importer": Importer})
+    added = replace(added, module="sizes")
+    monkeypatch.setattr("engine.importers.table.IMPORTERS", (*IMPORTERS, added))
+    (tmp_path / "x").write_text("size=512MiB\nfrom=rootfs\nfiddle=1\n")
+
+    assert main(["import", str(tmp_path / "x")]) == 0
+
+    said = capsys.readouterr()
+    assert 'source = "rootfs"' in said.out
+    assert "fiddle=1 on line 3 is not carried over" in said.err
