@@ -26,11 +26,12 @@ from tui.bridge import Job
 from tui.building import BuildingApp
 from tui.commands import WizardCommands
 from tui.config import Config, load_config
-from tui.document import Document, open_document
+from tui.document import Document
 from tui.fields import DEFAULT_OUTDIR
 from tui.glyphs import ASCII, UNICODE
 from tui.help import help_for
 from tui.keys import KEYS, bindings
+from tui.opening import Importable, opened
 from tui.replay import ReplayJob
 from tui.report import write_report
 from tui.screens.design import DesignScreen
@@ -40,6 +41,7 @@ from tui.screens.messages import (
     DocumentChanged,
     DocumentChosen,
     ImageRequested,
+    ImportRequested,
     SaveRequested,
     StartRequested,
 )
@@ -95,6 +97,7 @@ class DiskwrightApp(BuildingApp):
         environment: dict[str, str] | None = None,
         ascii_only: bool = False,
         job: Job | None = None,
+        subject: Importable | None = None,
         warnings: Iterable[str] = (),
     ) -> None:
         """Prepares the wizard.
@@ -107,6 +110,7 @@ class DiskwrightApp(BuildingApp):
             environment: For tests; `os.environ` if left out.
             ascii_only: Draw with ASCII alone.
             job: What to show on the build screen at once.
+            subject: An image to look into, or a file to import, at once.
             warnings: What to tell once the wizard is up.
         """
         self.environment = dict(os.environ) if environment is None else environment
@@ -117,6 +121,7 @@ class DiskwrightApp(BuildingApp):
         self.outdir = Path.cwd() / DEFAULT_OUTDIR if outdir is None else outdir
         self._document = document
         self._job = job
+        self._subject = subject
         self._warnings = [*self.config.warnings, *warnings]
         self._autosave: Timer | None = None
         self.register_theme(DARK)
@@ -140,10 +145,16 @@ class DiskwrightApp(BuildingApp):
             self.call_later(self.show_job, self._job)
         elif self._document is None:
             self.switch_mode("start")
+            if self._subject is not None:
+                self.call_later(self._show_subject, self._subject)
         else:
             self.design(self._document)
         for warning in self._warnings:
             self.notify(warning, severity="warning", markup=False)
+
+    def _show_subject(self, subject: Importable) -> None:
+        wanted = ImageRequested(subject.path) if subject.is_image else ImportRequested(subject)
+        self.post_message(wanted)
 
     def _theme_changed(self, theme: object) -> None:
         if self.config.theme != self.theme and not self.is_headless:
@@ -369,17 +380,19 @@ def run(spec_path: Path | None = None, *, ascii_only: bool = False) -> int:
     """Opens the wizard.
 
     Args:
-        spec_path: A spec to open; the start page otherwise.
+        spec_path: A spec, an image or a file to import; the start page otherwise.
         ascii_only: Draw with ASCII alone.
 
     Returns:
         The exit status.
 
     Raises:
-        Refused: The spec cannot be opened.
+        Refused: It cannot be opened.
     """
-    document = None if spec_path is None else open_document(spec_path)
-    app = _Terminal(document, ascii_only=ascii_only)
+    found = None if spec_path is None else opened(spec_path)
+    document = found if isinstance(found, Document) else None
+    subject = found if isinstance(found, Importable) else None
+    app = _Terminal(document, subject=subject, ascii_only=ascii_only)
     app.run()
     return app.return_code or 0
 

@@ -1,16 +1,27 @@
-"""The part of the application that looks into images and compares them."""
+"""The part of the application that looks into images, compares them and imports."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from pathlib import Path
 
 from textual import on, work
 from textual.app import App
 
+from engine.problem import Refused
 from tui.glyphs import UNICODE, Glyphs
+from tui.opening import import_document
 from tui.screens.compare import CompareScreen
+from tui.screens.dialogs import ConfirmScreen
 from tui.screens.image import ImageScreen
-from tui.screens.messages import ComparisonRequested, ImageRequested
+from tui.screens.importing import ImportScreen
+from tui.screens.messages import (
+    ComparisonRequested,
+    DocumentChosen,
+    ImageRequested,
+    ImportRequested,
+)
 from tui.screens.paths import PathScreen
 
 
@@ -26,6 +37,21 @@ class LookingApp(App[int]):
         path = message.path or await self._ask("Look into an image")
         if path is not None:
             await self.push_screen(ImageScreen(path, self.glyphs))
+
+    @on(ImportRequested)
+    @work(group="looking", exclusive=True)
+    async def import_requested(self, message: ImportRequested) -> None:
+        """Makes a spec of another tool's file, once it is told what does not come along."""
+        subject = message.subject
+        try:
+            found = await asyncio.to_thread(import_document, subject.path, os.environ)
+        except Refused as refused:
+            title = f"{subject.path.name} cannot be imported"
+            text = "\n".join(problem.line() for problem in refused.problems)
+            await self.push_screen_wait(ConfirmScreen(title, text, (("back", "Back"),)))
+            return
+        if await self.push_screen_wait(ImportScreen(subject, found, self.glyphs)):
+            self.post_message(DocumentChosen(found.document, asks=True))
 
     @on(ComparisonRequested)
     @work(group="looking", exclusive=True)

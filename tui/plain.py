@@ -31,8 +31,9 @@ from engine.spec.loaders import LOADERS
 from engine.spec.model import Content, ImageSpec
 from engine.spec.resolve import resolve
 from engine.spec.starters import STARTERS
-from tui.document import Document, open_document
+from tui.document import Document
 from tui.fields import DEFAULT_OUTDIR, FIELDS, OUTDIR
+from tui.opening import Importable, import_document, opened
 from tui.text import visible
 
 INTRODUCTION = (
@@ -372,8 +373,14 @@ def run(spec: Path | None = None) -> int:
     """Interviews the person at standard input.
 
     Raises:
-        Refused: The spec cannot be opened.
+        Refused: It cannot be opened.
     """
-    document = None if spec is None else open_document(spec)
-    interview = Interview(document, source=sys.stdin, out=sys.stdout, folder=Path.cwd())
+    found = None if spec is None else opened(spec)
+    left: tuple[str, ...] = ()
+    if isinstance(found, Importable):
+        imported = import_document(found.path, os.environ)
+        found, left = imported.document, imported.left
+    interview = Interview(found, source=sys.stdin, out=sys.stdout, folder=Path.cwd())
+    for line in left:
+        interview.say(f"warning: {visible(line)}")
     return interview.run()

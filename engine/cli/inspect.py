@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     with refused():
         image = open_image(args.image)
         with image.disk:
+            _not_a_text(image)
             if args.extract is not None:
                 return extract_to(*_found(image, args.path or "/"), args.extract)
             if args.cat:
@@ -60,6 +61,17 @@ def run(args: argparse.Namespace) -> int:
             else:
                 return _show_path(image, args.path, as_json=args.json)
     return exits.DONE
+
+
+def _not_a_text(image: Image) -> None:
+    """Refuses a text that was given for an image."""
+    from engine.importers.image import is_unknown
+    from engine.importers.table import text_instead
+    from engine.problem import Refused
+
+    problem = text_instead(image.path) if is_unknown(image) else None
+    if problem is not None:
+        raise Refused([problem])
 
 
 def _show_image(image: Image, *, as_json: bool) -> None:

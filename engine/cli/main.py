@@ -89,7 +89,7 @@ def _wizard(words: list[str]) -> int:
 
 
 def _known(spec: Path | None) -> bool:
-    """Whether a word is meant as a spec: it is there, or is named as one to be made."""
+    """Whether a word is meant as a file to open: it is there, or is named as a spec to be made."""
     return spec is None or spec.suffix == ".toml" or spec.exists()
 
 
@@ -97,7 +97,7 @@ def _unknown(words: list[str]) -> str:
     word = words[0]
     near = difflib.get_close_matches(word, VERBS, n=1)
     hint = f"did you mean `diskwright {near[0]}`?" if near else "see `diskwright --help`"
-    return f"error: {word!r} is neither a verb nor a spec file ({hint})"
+    return f"error: {word!r} is neither a verb nor a file ({hint})"
 
 
 def usage() -> str:
@@ -106,6 +106,8 @@ def usage() -> str:
     verbs = "\n".join(f"  {verb.name:<{width}}  {verb.summary}" for verb in VERBS.values())
     return (
         "usage: diskwright [SPEC.toml]          open the wizard\n"
+        "       diskwright IMAGE                look into a disk image\n"
+        "       diskwright FILE.nix             design what another tool's file describes\n"
         "       diskwright --plain [SPEC.toml]  the wizard as questions and answers\n"
         "       diskwright VERB ...             work without it\n"
         "       diskwright VERB --help\n"

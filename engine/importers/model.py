@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from engine.inspect.extract import Extracted
 from engine.problem import Problem, Refused
 from engine.spec.model import ImageSpec
+
+if TYPE_CHECKING:
+    from engine.inspect.extract import Extracted
 
 MOST_TEXT_BYTES = 16 << 20
 """A text beyond this is not one that somebody wrote."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from engine.importers.model import BringsFiles, Candidate, Imported, ImporterModule, refused
+from engine.problem import Problem
 from engine.spec.model import ImageSpec
 from engine.spec.shape import fields_of
 
@@ -44,15 +45,24 @@ IMPORTERS: tuple[Importer, ...] = (
 )
 
 
+def find(candidate: Candidate) -> Importer | None:
+    """Returns the importer of a file or folder, or None.
+
+    Raises:
+        Refused: It cannot be read.
+    """
+    return next((row for row in IMPORTERS if row.load().recognise(candidate)), None)
+
+
 def importer_of(candidate: Candidate) -> Importer:
     """Returns the importer of a file or folder.
 
     Raises:
         Refused: There is none, or it cannot be read.
     """
-    for importer in IMPORTERS:
-        if importer.load().recognise(candidate):
-            return importer
+    importer = find(candidate)
+    if importer is not None:
+        return importer
     if is_spec(candidate.text):
         raise refused(
             f"{candidate.path} is a spec already",
@@ -79,6 +89,24 @@ def import_file(path: Path, environment: Mapping[str, str]) -> Imported:
 def bringer(candidate: Candidate) -> BringsFiles:
     """Returns the module that writes the files of a candidate whose `Imported.files` names some."""
     return cast("BringsFiles", importer_of(candidate).load())
+
+
+def text_instead(path: Path) -> Problem | None:
+    """Returns what a file is that was taken for an image and is a text; None where it is not one.
+
+    Raises:
+        Refused: It cannot be read.
+    """
+    candidate = Candidate(path)
+    if not candidate.text:
+        return None
+    if is_spec(candidate.text):
+        what, hint = "a spec", f"diskwright plan {path} shows what it makes"
+    elif importer := find(candidate):
+        what, hint = importer.title, f"diskwright import {path} makes a spec of it"
+    else:
+        what, hint = "a text", "name a disk image"
+    return Problem("not-an-image", "error", "", f"{path} is {what}, not a disk image", hint)
 
 
 def is_spec(text: str | None) -> bool:

@@ -10,6 +10,7 @@ from textual.message import Message
 from engine.plan.model import Plan
 from engine.spec.model import ImageSpec
 from tui.document import Document
+from tui.opening import Importable
 
 
 @dataclass
@@ -62,6 +63,13 @@ class ImageRequested(Message):
     """An image is to be looked into; without a path, the user is asked for one."""
 
     path: Path | None = None
+
+
+@dataclass
+class ImportRequested(Message):
+    """A file that is not a spec is to become one."""
+
+    subject: Importable
 
 
 class ComparisonRequested(Message):

@@ -19,10 +19,16 @@ from engine.disk.presets import PRESETS
 from engine.problem import Refused
 from engine.spec.resolve import resolve
 from engine.spec.starters import STARTERS
-from tui.document import Document, open_document
+from tui.document import Document
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.screens.messages import ComparisonRequested, DocumentChosen, ImageRequested
+from tui.opening import opened
+from tui.screens.messages import (
+    ComparisonRequested,
+    DocumentChosen,
+    ImageRequested,
+    ImportRequested,
+)
 from tui.screens.paths import PathScreen
 from tui.session import Found, discard, resume
 from tui.text import cut_left, visible
@@ -142,7 +148,10 @@ nothing is written before you press build.
                 "forgets it."
             )
         if offer.kind == "open":
-            return Content("A TOML spec. Its folder is where relative sources start from.")
+            return Content(
+                "A TOML spec, whose folder is where relative sources start from; or a Nix file "
+                "with a call of make-disk-image, its arguments as JSON, or a disk image."
+            )
         if offer.kind == "image":
             return Content(
                 "Raw, qcow2, VDI or VHD: its table, file systems and files, read without mounting. "
@@ -177,7 +186,7 @@ nothing is written before you press build.
             self.post_message(ComparisonRequested())
         else:
             self.app.push_screen(
-                PathScreen("Open a spec", "Its path, from the current folder:", base=self.folder),
+                PathScreen("Open a file", "Its path, from the current folder:", base=self.folder),
                 self._open_answer,
             )
 
@@ -199,14 +208,19 @@ nothing is written before you press build.
             self.open(path)
 
     def open(self, path: Path) -> None:
-        """Opens a spec, or says everything that is wrong with it."""
+        """Opens a spec, an image or what can be imported, or says all that is wrong with it."""
         try:
-            document = open_document(path)
+            found = opened(path)
         except Refused as refused:
             lines = [problem.line() for problem in refused.problems]
             self._tell("\n".join([f"{path} cannot be opened:", *lines]))
             return
-        self.post_message(DocumentChosen(document))
+        if isinstance(found, Document):
+            self.post_message(DocumentChosen(found))
+        elif found.is_image:
+            self.post_message(ImageRequested(path))
+        else:
+            self.post_message(ImportRequested(found))
 
     def _tell(self, text: str) -> None:
         self.query_one("#offer-text", Plain).show(visible_lines(text))
