@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from engine.disk.view import DiskView
 from engine.manifest.scan import ContentCount
 from engine.nix.closure import Closure
 from engine.nix.roots import is_unbuilt
 from engine.plan.model import Plan
-from engine.plan.regions import Change
+from engine.plan.regions import Change, view
 from engine.problem import Problem
 from engine.spec.model import ImageSpec
 from engine.spec.settings import Settings
@@ -58,6 +59,11 @@ class Preview:
     changes: tuple[Change, ...] = ()
     counts: Mapping[int, ContentCount] = field(default_factory=dict)
     closure: Closure | None = None
+
+    @property
+    def view(self) -> DiskView | None:
+        """The plan's disk, as what draws disks takes it."""
+        return None if self.plan is None else view(self.plan)
 
     @property
     def errors(self) -> tuple[Problem, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
-from engine.plan.model import DiskPlan, Share, VolumePlan
+from engine.disk.view import Share
+from engine.plan.model import DiskPlan, VolumePlan
 
 LABELS = {
     "table": "Partition table",

@@ -14,6 +14,7 @@ from engine.boot.grub import BootCode
 from engine.boot.guest import Guest
 from engine.boot.menu import MenuEntry
 from engine.disk.roles import ROLES
+from engine.disk.view import Share
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.manifest import Counts
 from engine.problem import Problem
@@ -86,15 +87,6 @@ class DiskPlan:
     guid: str | None
     signature: str | None
     extended: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """One part of the size breakdown; the parts sum to the disk's bytes."""
-
-    key: str
-    label: str
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)

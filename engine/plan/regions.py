@@ -1,38 +1,12 @@
-"""A plan seen as a picture: the disk from end to end, and what one edit changed."""
+"""A plan to be looked at, and what one edit changed in it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.disk.view import DiskView, FilesystemView, PartitionView, regions
 from engine.filesystems.driver import FilesystemPlan
-from engine.plan.model import Plan, VolumePlan
-from engine.units import MIB
-
-ALIGNMENT_BYTES = MIB
-"""Gaps up to this size are alignment and tables: told in figures, not drawn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """A run of the disk.
-
-    Attributes:
-        number: Of the partition, or 0 for unpartitioned space and a bare file system.
-        role: The partition's role, or "gap".
-        start: Byte offset on the disk.
-        bytes: Length.
-        used: Bytes of its file system that are taken, or None where there is none.
-        partition: The partition, if it is one.
-        filesystem: What stands in it, if anything.
-    """
-
-    number: int
-    role: str
-    start: int
-    bytes: int
-    used: int | None = None
-    partition: VolumePlan | None = None
-    filesystem: FilesystemPlan | None = None
+from engine.plan.model import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,42 +18,46 @@ class Change:
     bytes: int
 
 
-def regions(plan: Plan) -> tuple[Region, ...]:
-    """Returns the disk in disk order: partitions and the gaps that are more than alignment."""
-    if plan.filesystem is not None:
-        used = plan.filesystem.size - plan.filesystem.free_bytes
-        return (
-            Region(
-                number=0,
-                role="root",
-                start=0,
-                bytes=plan.disk.bytes,
-                used=used,
-                filesystem=plan.filesystem,
-            ),
-        )
-    found: list[Region] = []
-    at = 0
-    for partition in sorted(plan.partitions, key=lambda partition: partition.start):
-        start = partition.start * plan.disk.sector_size
-        if start - at > ALIGNMENT_BYTES:
-            found.append(Region(number=0, role="gap", start=at, bytes=start - at))
-        inside = partition.filesystem
-        found.append(
-            Region(
+def view(plan: Plan) -> DiskView:
+    """Returns the disk of a plan as what draws disks takes it."""
+    return DiskView(
+        bytes=plan.disk.bytes,
+        sector_size=plan.disk.sector_size,
+        table=plan.disk.table,
+        partitions=tuple(
+            PartitionView(
                 number=partition.number,
                 role=partition.role,
-                start=start,
+                start=partition.start,
+                sectors=partition.sectors,
                 bytes=partition.bytes,
-                used=None if inside is None else inside.size - inside.free_bytes,
-                partition=partition,
-                filesystem=inside,
+                type=partition.type,
+                guid=partition.guid,
+                name=partition.name,
+                flags=partition.flags,
+                filesystem=_filesystem(partition.filesystem),
             )
-        )
-        at = start + partition.bytes
-    if plan.disk.bytes - at > ALIGNMENT_BYTES:
-        found.append(Region(number=0, role="gap", start=at, bytes=plan.disk.bytes - at))
-    return tuple(found)
+            for partition in plan.partitions
+        ),
+        filesystem=_filesystem(plan.filesystem),
+        breakdown=plan.breakdown,
+    )
+
+
+def _filesystem(inside: FilesystemPlan | None) -> FilesystemView | None:
+    if inside is None:
+        return None
+    return FilesystemView(
+        type=inside.type,
+        label=inside.label,
+        uuid=inside.uuid,
+        size=inside.size,
+        block_size=inside.block_size,
+        blocks=inside.blocks,
+        inodes=inside.inodes,
+        free_bytes=inside.free_bytes,
+        free_inodes=inside.free_inodes,
+    )
 
 
 def changes(before: Plan, after: Plan) -> tuple[Change, ...]:
@@ -96,6 +74,7 @@ def changes(before: Plan, after: Plan) -> tuple[Change, ...]:
 
 def _sizes(plan: Plan) -> dict[str, int]:
     sizes = {"disk": plan.disk.bytes}
-    sizes.update((region.role, region.bytes) for region in regions(plan) if region.role != "gap")
+    drawn = regions(view(plan))
+    sizes.update((region.role, region.bytes) for region in drawn if region.role != "gap")
     sizes["contents"] = plan.counts.data_bytes
     return sizes

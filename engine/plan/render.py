@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from engine.boot.firmware import FirmwareKind
+from engine.disk.view import Region, regions
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.oci import describe
 from engine.plan.model import Plan, VolumePlan
-from engine.plan.regions import Region, regions
+from engine.plan.regions import view
 from engine.problem import Problem, quote
 from engine.spec.loaders import LOADERS, Loader
 from engine.units import format_exact, human
@@ -243,7 +244,7 @@ def written_by_commands(plan: Plan) -> Iterator[str]:
 
 def disk_map(plan: Plan, width: int) -> list[str]:
     """Returns the disk drawn to scale in three lines: border, what is where, border."""
-    shown = regions(plan)
+    shown = regions(view(plan))
     if not shown or width < 2 * len(shown) + 1:
         return []
     cells = apportion([region.bytes for region in shown], width - len(shown) - 1)

@@ -17,8 +17,9 @@ from textual._xterm_parser import XTermParser
 from textual.events import Key
 from textual.pilot import Pilot
 
+from engine.disk.view import regions
 from engine.plan.model import Plan
-from engine.plan.regions import regions
+from engine.plan.regions import view
 from engine.plan.render import to_json
 from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Size
@@ -134,7 +135,7 @@ class Wizard(RuleBasedStateMachine):
         table = screen.query_one(PartitionTable)
         if table.size.width > 60 and table.size.height > 4:
             text = table.render().plain
-            assert all(human(region.bytes) in text for region in regions(planned))
+            assert all(human(region.bytes) in text for region in regions(view(planned)))
         bar = screen.query_one(BreakdownBar)
         assert sum(share.bytes for share in bar.shares()) == planned.disk.bytes
 

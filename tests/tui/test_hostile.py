@@ -12,7 +12,8 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.widgets import Input
 
-from engine.plan.regions import regions
+from engine.disk.view import regions
+from engine.plan.regions import view
 from engine.problem import Fix, Problem
 from engine.spec.model import Content, ImageSpec, Layout, Nix, Size
 from tests.tui.conftest import MakeApp, settled, shown, type_text
@@ -171,7 +172,9 @@ async def test_random_keys_never_crash_nor_lie(make_app: MakeApp, seed: int) -> 
         if preview.plan is not None and not preview.stale:
             assert screen._found is not None
             plan = screen.planner.plan(resolved, screen._found, Path(screen.outdir), force=True)
-            assert [r.bytes for r in regions(plan)] == [r.bytes for r in regions(preview.plan)]
+            assert [r.bytes for r in regions(view(plan))] == [
+                r.bytes for r in regions(view(preview.plan))
+            ]
             assert sum(share.bytes for share in preview.plan.breakdown) == plan.disk.bytes
 
 

@@ -74,10 +74,10 @@ class ReviewPane(Pane):
         plan = preview.plan
         if plan is None:
             return
-        self.query_one(PartitionTable).plan = plan
+        self.query_one(PartitionTable).view = preview.view
         breakdown = self.query_one(BreakdownBar)
         breakdown.exact = True
-        breakdown.plan = plan
+        breakdown.view = preview.view
         self.query_one("#review-outputs", Plain).show(self._outputs(plan))
         self.query_one("#review-steps", Plain).show(steps_text(plan, self.glyphs.arrow))
 

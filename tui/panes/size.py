@@ -58,7 +58,7 @@ class SizePane(Pane):
         self.query_one("#field-size-additional", Field).display = not fixed
         has_esp = preview.settings.table in {"efi", "hybrid"}
         self.query_one("#field-size-boot", Field).display = has_esp
-        self.query_one(BreakdownBar).plan = preview.plan
+        self.query_one(BreakdownBar).view = preview.view
 
     @on(Choices.Chosen, "#size-mode")
     def _mode(self, event: Choices.Chosen) -> None:

@@ -157,14 +157,14 @@ What is in an existing image, read without mounting it and without changing it.
             return image, look(image)
 
     def _show(self, image: Image, opened: Opened) -> None:
-        plan = opened.plan
-        table = "" if plan.disk.table == "none" else f" {plan.disk.table.upper()}"
-        figure = f"{opened.format}, {human(plan.disk.bytes)}{table}, read only"
+        view = opened.view
+        table = "" if view.table == "none" else f" {view.table.upper()}"
+        figure = f"{opened.format}, {human(view.bytes)}{table}, read only"
         self.query_one(TitleBar).figure = figure
-        self.query_one(PartitionMap).plan = plan
-        self.query_one(PartitionTable).plan = plan
-        self.query_one(BreakdownBar).plan = plan
-        self.query_one("#image-bytes").display = bool(plan.breakdown)
+        self.query_one(PartitionMap).view = view
+        self.query_one(PartitionTable).view = view
+        self.query_one(BreakdownBar).view = view
+        self.query_one("#image-bytes").display = bool(view.breakdown)
         self.query_one("#image-state", Plain).display = False
         self.query_one("#image-facts", FactList).facts = opened.facts
         self.query_one("#image-details", FactList).facts = opened.details

@@ -9,7 +9,7 @@ from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from engine.plan.model import Plan, Share
+from engine.disk.view import DiskView, Share
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.text import cut, pad
@@ -48,19 +48,19 @@ def kind(share: Share) -> str:
 
 
 class BreakdownBar(Widget):
-    """A bar of `plan.breakdown` and below it, room permitting, a line for each part.
+    """A bar of a disk's breakdown and below it, room permitting, a line for each part.
 
     In one row it is the bar alone.
     """
 
-    plan: reactive[Plan | None] = reactive(None)
+    view: reactive[DiskView | None] = reactive(None)
     exact = reactive(False)
 
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
 
-    def watch_plan(self) -> None:
+    def watch_view(self) -> None:
         """Lays the screen out anew only where the height changes."""
         size = self.size
         if self.get_content_height(size, size, size.width) != size.height:
@@ -73,7 +73,7 @@ class BreakdownBar(Widget):
 
     def shares(self) -> Sequence[Share]:
         """Returns the parts that are not empty."""
-        return [] if self.plan is None else [part for part in self.plan.breakdown if part.bytes]
+        return [] if self.view is None else [part for part in self.view.breakdown if part.bytes]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """The bar, a line for each part, and the sum."""
@@ -83,7 +83,7 @@ class BreakdownBar(Widget):
         """Draws bar and legend."""
         shares = self.shares()
         width = self.size.width
-        if self.plan is None or not shares or width <= 0:
+        if self.view is None or not shares or width <= 0:
             return Content("")
         widths = cells([share.bytes for share in shares], width)
         bar = Content("").join(
@@ -92,7 +92,7 @@ class BreakdownBar(Widget):
         )
         if self.size.height < 3:
             return bar
-        figure = max(len(self._figure(self.plan.disk.bytes)), 10)
+        figure = max(len(self._figure(self.view.bytes)), 10)
         name = max(width - figure - 4, 4)
         lines = [bar]
         lines.extend(
@@ -109,7 +109,7 @@ class BreakdownBar(Widget):
         lines.append(
             Content.assemble(
                 (total, "$muted"),
-                (pad(self._figure(self.plan.disk.bytes), figure, right=True), "bold"),
+                (pad(self._figure(self.view.bytes), figure, right=True), "bold"),
             )
         )
         return Content("\n").join(lines)

@@ -14,8 +14,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from engine.plan.model import Plan
-from engine.plan.regions import Region, regions
+from engine.disk.view import DiskView, Region, regions
 from engine.units import format_exact, human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
@@ -43,7 +42,7 @@ class Drawn:
 
 
 class PartitionMap(Widget, can_focus=True):
-    """Draws the regions of a plan; the selection is shared with the partition table.
+    """Draws the regions of a disk; the selection is shared with the partition table.
 
     First row the names, second the sizes, third how much of each file system is taken.
     """
@@ -60,7 +59,7 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("map")
 
-    plan: reactive[Plan | None] = reactive(None)
+    view: reactive[DiskView | None] = reactive(None)
     selected = reactive(0)
     to_scale = reactive(False)
     dimmed = reactive(False)
@@ -76,10 +75,10 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
         self.glyphs = glyphs
         self.regions: tuple[Region, ...] = ()
 
-    def watch_plan(self, plan: Plan | None) -> None:
-        """Takes the regions of the new plan; the selection stays on its role."""
+    def watch_view(self, view: DiskView | None) -> None:
+        """Takes the regions of the new disk; the selection stays on its role."""
         role = self.regions[self.selected].role if self.selected < len(self.regions) else "root"
-        self.regions = () if plan is None else regions(plan)
+        self.regions = () if view is None else regions(view)
         roles = [region.role for region in self.regions]
         self.selected = roles.index(role) if role in roles else max(len(roles) - 1, 0)
 

@@ -15,8 +15,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from engine.plan.model import Plan
-from engine.plan.regions import Region, regions
+from engine.disk.view import DiskView, Region, regions
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
@@ -74,7 +73,7 @@ COLUMNS = (
 
 
 class PartitionTable(Widget, can_focus=True):
-    """Shows the regions of a plan as rows, and below them everything about the chosen one."""
+    """Shows the regions of a disk as rows, and below them everything about the chosen one."""
 
     HELP = """
 # Partition table
@@ -84,7 +83,7 @@ figure of the chosen row, exact.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("table")
 
-    plan: reactive[Plan | None] = reactive(None)
+    view: reactive[DiskView | None] = reactive(None)
     selected = reactive(0)
 
     @dataclass
@@ -97,7 +96,7 @@ figure of the chosen row, exact.
         super().__init__(id=id)
         self.glyphs = glyphs
 
-    def watch_plan(self) -> None:
+    def watch_view(self) -> None:
         """Lays the screen out anew only where the height changes."""
         size = self.size
         if self.get_content_height(size, size, size.width) != size.height:
@@ -105,29 +104,29 @@ figure of the chosen row, exact.
 
     def action_move(self, by: int) -> None:
         """Chooses another row."""
-        count = len(regions(self.plan)) if self.plan else 0
+        count = len(regions(self.view)) if self.view else 0
         self.selected = min(max(self.selected + by, 0), max(count - 1, 0))
         self.post_message(self.Selected(self.selected))
 
     def on_click(self, event: events.Click) -> None:
         """Chooses the row under the pointer."""
-        if self.plan and 1 <= event.y <= len(regions(self.plan)):
+        if self.view and 1 <= event.y <= len(regions(self.view)):
             self.selected = event.y - 1
             self.post_message(self.Selected(self.selected))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """One row for the head, one for each region, and the details."""
-        if self.plan is None:
+        if self.view is None:
             return 1
-        return 2 + len(regions(self.plan)) + len(self._details(width))
+        return 2 + len(regions(self.view)) + len(self._details(width))
 
     def render(self) -> Content:
         """Draws head, rows and details."""
-        if self.plan is None:
+        if self.view is None:
             return Content.styled("No plan yet", "$muted")
         width = self.size.width
-        sector = self.plan.disk.sector_size
-        found = regions(self.plan)
+        sector = self.view.sector_size
+        found = regions(self.view)
         columns = [
             (column, [column.title, *(column.cell(region, sector) for region in found)])
             for column in COLUMNS
@@ -152,12 +151,12 @@ figure of the chosen row, exact.
         return Content("\n").join(lines)
 
     def _details(self, width: int) -> list[Content]:
-        assert self.plan is not None
-        found = regions(self.plan)
+        assert self.view is not None
+        found = regions(self.view)
         if not found:
             return []
         region = found[min(self.selected, len(found) - 1)]
-        pairs = list(details(region, self.plan.disk.sector_size))
+        pairs = list(details(region, self.view.sector_size))
         label = max(len(name) for name, _ in pairs) + 2
         lines: list[Content] = []
         for name, value in pairs:

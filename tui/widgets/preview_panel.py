@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.reactive import reactive
 
-from engine.plan.model import Plan
+from engine.disk.view import DiskView
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.widgets.bars import ChangeLine
@@ -39,17 +39,18 @@ class PreviewPanel(Vertical):
             yield BreakdownBar(self.glyphs, id="breakdown")
 
     def watch_preview(self, preview: Preview) -> None:
-        """Hands the plan on; one that belongs to an earlier spec is dimmed."""
+        """Hands the disk on; one that belongs to an earlier spec is dimmed."""
         if not self.is_mounted or not self.query(PartitionMap):
             return
         shown = self.query_one(PartitionMap)
-        shown.plan = preview.plan
+        view = preview.view
+        shown.view = view
         shown.dimmed = preview.stale
-        self.query_one(PartitionTable).plan = preview.plan
-        self.query_one(BreakdownBar).plan = preview.plan
+        self.query_one(PartitionTable).view = view
+        self.query_one(BreakdownBar).view = view
         line = self.query_one(ChangeLine)
         line.changes = preview.changes
-        line.summary = sentence(preview.plan) if preview.plan else ""
+        line.summary = sentence(view) if view else ""
         line.stale = preview.stale and preview.plan is not None
 
     @on(PartitionMap.Selected)
@@ -63,7 +64,7 @@ class PreviewPanel(Vertical):
         self.query_one(PartitionMap).selected = message.index
 
 
-def sentence(plan: Plan) -> str:
+def sentence(view: DiskView) -> str:
     """Returns the disk in a sentence."""
-    kind = {"gpt": "GPT", "mbr": "MBR", "none": "Bare file system"}[plan.disk.table]
-    return f"{kind}, {plan.disk.bytes:,} bytes"
+    kind = {"gpt": "GPT", "mbr": "MBR", "none": "Bare file system"}[view.table]
+    return f"{kind}, {view.bytes:,} bytes"

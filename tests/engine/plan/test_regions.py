@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.plan.regions import ALIGNMENT_BYTES, changes, regions
+from engine.disk.view import ALIGNMENT_BYTES, regions
+from engine.plan.regions import changes, view
 from tests.engine.plan.support import MIB, TABLES, Contents, file, manifest, plan, settings
 
 
@@ -16,7 +17,7 @@ from tests.engine.plan.support import MIB, TABLES, Contents, file, manifest, pla
 @given(mib=st.integers(600, 40_000))
 def test_regions_follow_each_other_to_the_end(table: str, mib: int) -> None:
     made = plan(settings(table, disk=mib))
-    found = regions(made)
+    found = regions(view(made))
     at = 0
     for region in found:
         assert 0 <= region.start - at <= ALIGNMENT_BYTES
@@ -36,7 +37,7 @@ def test_a_gap_that_is_more_than_alignment_is_drawn() -> None:
         root, start=root.start + sectors, sectors=root.sectors - 2 * sectors,
         bytes=root.bytes - 100 * MIB,
     )  # fmt: skip
-    found = regions(replace(made, volumes=(moved, esp)))
+    found = regions(view(replace(made, volumes=(moved, esp))))
     assert [region.role for region in found] == ["esp", "gap", "root", "gap"]
     assert found[1].bytes == 50 * MIB
     assert found[1].start == found[0].start + found[0].bytes
@@ -45,9 +46,9 @@ def test_a_gap_that_is_more_than_alignment_is_drawn() -> None:
 
 def test_a_bare_file_system_is_one_region() -> None:
     made = plan(settings("none", disk=100))
-    (only,) = regions(made)
+    (only,) = regions(view(made))
     assert (only.number, only.role, only.start, only.bytes) == (0, "root", 0, 100 * MIB)
-    assert only.filesystem is made.filesystem
+    assert only.filesystem == view(made).filesystem
 
 
 def test_a_larger_disk_goes_to_root() -> None:
