@@ -15,6 +15,9 @@ from engine.problem import Problem
 from engine.spec.model import ImageSpec
 from engine.spec.settings import Settings
 
+REFUSED = "refused-edit"
+"""Code of a problem of text that never became part of the spec."""
+
 STEP_OF_PATH = (
     ("layout", "layout"),
     ("size", "size"),

@@ -167,11 +167,13 @@ async def test_random_keys_never_crash_nor_lie(make_app: MakeApp, seed: int) -> 
             await pilot.pause()
         await settled(pilot)
         preview = screen.preview
-        resolved = screen.planner.resolve(screen.spec)
+        resolved = screen.design.planner.resolve(screen.spec)
         assert preview.settings == resolved.settings
         if preview.plan is not None and not preview.stale:
-            assert screen._found is not None
-            plan = screen.planner.plan(resolved, screen._found, Path(screen.outdir), force=True)
+            assert screen.design.sources is not None
+            plan = screen.design.planner.plan(
+                resolved, screen.design.sources, Path(screen.outdir), force=True
+            )
             assert [r.bytes for r in regions(view(plan))] == [
                 r.bytes for r in regions(view(preview.plan))
             ]
@@ -189,12 +191,12 @@ async def test_undo_walks_back_to_the_beginning(make_app: MakeApp) -> None:
         last = screen.spec
         assert last != first
         async with asyncio.timeout(60):
-            while screen.history.undoable:
+            while screen.design.history.undoable:
                 await pilot.press("ctrl+z")
         await settled(pilot)
         assert screen.spec == first
         async with asyncio.timeout(60):
-            while screen.history.redoable:
+            while screen.design.history.redoable:
                 await pilot.press("ctrl+y")
         await settled(pilot)
         assert screen.spec == last

@@ -186,7 +186,7 @@ async def test_size_echoes_the_exact_value(make_app: MakeApp, size: tuple[int, i
         assert screen.preview.settings is not None
         assert screen.preview.settings.disk_bytes == 3 * GIB // 2
         assert "1,610,612,736 bytes" in shown(app)
-        assert screen.history.undoable == "Disk size"
+        assert screen.design.history.undoable == "Disk size"
         await pilot.press("ctrl+z")
         await settled(pilot)
         # All that was typed in the field is one step; the one before was the choice of a size.

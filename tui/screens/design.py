@@ -10,15 +10,20 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.reactive import reactive
+from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 from textual.worker import get_current_worker
 
 from engine.plan.model import Plan
 from engine.planning import Planner, Sources
+from engine.problem import Fix, Refused
 from engine.spec.model import ImageSpec
 from engine.units import human
+from tui.designing import DesignSession
 from tui.document import Document
+from tui.fields import OUTDIR
 from tui.glyphs import UNICODE, Glyphs, State
 from tui.keys import bindings
 from tui.panes.base import Pane
@@ -29,16 +34,14 @@ from tui.panes.output import OutputPane
 from tui.panes.review import ReviewPane
 from tui.panes.size import SizePane
 from tui.preview import Preview, step_of
+from tui.replanning import Replanner
 from tui.screens.jump import JumpScreen, targets_of
-from tui.screens.messages import BuildRequested, SaveRequested, StartRequested
-from tui.screens.planning import PlanningScreen
+from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
 from tui.screens.problems import Answer, ProblemsScreen
-from tui.widgets.bars import KeyBar, ProblemLine, TitleBar
+from tui.widgets.bars import ChangeLine, KeyBar, ProblemLine, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.labels import Plain
-from tui.widgets.messages import (
-    StepWanted,
-)
+from tui.widgets.messages import ContentsEdited, FieldLeft, FixWanted, SpecEdited, StepWanted
 from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
 from tui.widgets.preview_panel import PreviewPanel
@@ -54,11 +57,14 @@ PANES: tuple[type[Pane], ...] = (
 )
 
 
-class DesignScreen(PlanningScreen):
+class DesignScreen(Screen[None]):
     """Shows the spec in panes; they post edits, the engine does the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("design")
 
+    spec: reactive[ImageSpec] = reactive(ImageSpec)
+    preview: reactive[Preview] = reactive(Preview)
+    outdir = reactive("")
     step = reactive("layout")
 
     def __init__(
@@ -70,8 +76,13 @@ class DesignScreen(PlanningScreen):
         glyphs: Glyphs = UNICODE,
         step: str = "layout",
     ) -> None:
-        super().__init__(document, planner, outdir)
+        super().__init__()
+        self.design = DesignSession(document, planner, str(outdir))
         self.glyphs = glyphs
+        self.set_reactive(DesignScreen.spec, document.spec)
+        self.set_reactive(DesignScreen.outdir, str(outdir))
+        self._replanner = Replanner(self, self.design, lambda: self.outdir, self._show_design)
+        self._announce: Timer | None = None
         self.set_reactive(DesignScreen.step, step)
         self._visited = {step}
         self._compared: Plan | None = None
@@ -181,12 +192,118 @@ class DesignScreen(PlanningScreen):
             return "warning"
         return "done" if step in self._visited else "untouched"
 
+    # ------------------------------------------------------------------ edits
+
+    @property
+    def document(self) -> Document:
+        """The file that is designed."""
+        return self.design.document
+
+    @on(SpecEdited)
+    def _spec_edited(self, message: SpecEdited) -> None:
+        message.stop()
+        if message.path == OUTDIR:
+            typing = message.path if message.typing else ""
+            self.design.edit_outdir(str(message.value or ""), message.name, typing=typing)
+            self.outdir = self.design.outdir
+            return
+        edit = self.design.edit
+        self._edited(edit(message.path, message.value, message.name, typing=message.typing))
+
+    @on(ContentsEdited)
+    def _contents_edited(self, message: ContentsEdited) -> None:
+        message.stop()
+        self._edited(self.design.edit_contents(message.contents, message.name))
+
+    @on(FixWanted)
+    def _fix_wanted(self, message: FixWanted) -> None:
+        message.stop()
+        self.apply_fix(message.fix)
+
+    @on(FieldLeft)
+    def _field_left(self, message: FieldLeft) -> None:
+        message.stop()
+        self.design.history.settle()
+        # A first mistake is told now.
+        self.show_fields()
+
+    def _edited(self, changed: bool) -> None:
+        """Shows what an edit led to: another spec, or what is wrong with it."""
+        if changed:
+            self.spec = self.design.spec
+        else:
+            self._show_design()
+
+    def watch_spec(self) -> None:
+        """Plans the new spec."""
+        if self.is_mounted:
+            self.replan()
+            self.post_message(DocumentChanged())
+
+    def watch_outdir(self) -> None:
+        """Plans for the new folder: what is there, and how much room."""
+        self.watch_spec()
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether nothing has changed since the design was opened or saved."""
+        return self.design.is_saved
+
+    def save_to(self, path: Path) -> None:
+        """Saves the spec.
+
+        Raises:
+            OSError: As `Document.save` does.
+        """
+        self.design.save_to(path)
+
+    def action_undo(self) -> None:
+        """Takes the last edit back."""
+        self._went("Undid", self.design.undo())
+
+    def action_redo(self) -> None:
+        """Does it again."""
+        self._went("Redid", self.design.redo())
+
+    def _went(self, did: str, name: str) -> None:
+        if not name:
+            self.app.bell()
+            return
+        self.spec = self.design.spec
+        self.outdir = self.design.outdir
+        self.say(f"{did}: {name}")
+
+    def apply_fix(self, fix: Fix) -> None:
+        """Makes the edits of a fix, as one step of the history."""
+        try:
+            changed = self.design.fix(fix)
+        except Refused as refused:
+            self.say(refused.problems[0].message)
+            return
+        self._edited(changed)
+        self.say(f"Fixed: {fix.label}")
+
+    def say(self, text: str) -> None:
+        """Shows a sentence beside the map for a few seconds."""
+        line = self.query_one(ChangeLine)
+        line.note = text
+        if self._announce is not None:
+            self._announce.stop()
+        self._announce = self.set_timer(4, lambda: setattr(line, "note", ""))
+
     # ------------------------------------------------------------------ planning
+
+    def replan(self) -> None:
+        """Has the spec planned."""
+        self._replanner.replan()
+
+    def _show_design(self) -> None:
+        self.preview = self.design.preview
 
     @work(thread=True, exclusive=True, group="differences")
     def _compare(self, spec: ImageSpec, plan: Plan, found: Sources) -> None:
         worker = get_current_worker()
-        lines = self.planner.differences(spec, plan, found)
+        lines = self.design.planner.differences(spec, plan, found)
         if not worker.is_cancelled:
             self.app.call_from_thread(self._took_differences, lines)
 
@@ -213,7 +330,7 @@ class DesignScreen(PlanningScreen):
         self.refresh_bindings()
 
     def _compare_in_review(self) -> None:
-        preview, found = self.preview, self._found
+        preview, found = self.preview, self.design.sources
         if self.step != "review" or preview.plan is None or preview.stale or found is None:
             return
         if preview.plan is not self._compared:
@@ -348,9 +465,9 @@ class DesignScreen(PlanningScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dims what cannot be done now; the reason stands in Review and the problem line."""
         if action == "undo":
-            return True if self.history.undoable else None
+            return True if self.design.history.undoable else None
         if action == "redo":
-            return True if self.history.redoable else None
+            return True if self.design.history.redoable else None
         if action == "build" and self.step == "review":
             return None if self.preview.why_not_buildable() else True
         return super().check_action(action, parameters)

@@ -14,14 +14,12 @@ from textual.widgets import Input
 from engine.problem import Problem
 from tui.fieldspec import FieldSpec, Value
 from tui.glyphs import UNICODE, Glyphs
+from tui.preview import REFUSED
 from tui.text import visible
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
 from tui.widgets.messages import FieldLeft, SpecEdited
-
-REFUSED = "refused-edit"
-"""Code of a problem of text that never became part of the spec."""
 
 
 class FieldInput(SafeInput):
