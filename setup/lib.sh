@@ -24,7 +24,7 @@ refuse() {
 lock_file() {
     case $1 in
         run) printf %s "$root/requirements.lock" ;;
-        dev) printf %s "$root/requirements-dev.lock" ;;
+        *) printf %s "$root/requirements-$1.lock" ;;
     esac
 }
 
@@ -54,7 +54,7 @@ choose_venv() {
     fi
 }
 
-# Sets `venv` to an environment that is ready for group $1 (run, dev), building it where needed.
+# Sets `venv` to an environment that is ready for group $1 (run, dev, efi, web), building it where needed.
 # Two first starts wait for each other; the kernel drops the lock of one that dies.
 prepare() {
     choose_venv "$1"
@@ -162,13 +162,13 @@ quietly() {
 
 # --- system packages (setup/packages.txt) ---------------------------------------------
 
-# Prints the rows of group $1; developers need those of `run` as well.
+# Prints the rows of group $1: all need those of `run`, developers those of every group.
 rows() {
     while read -r group probe packages; do
         case $group in
-            run) ;;
-            dev) [ "$1" = dev ] || continue ;;
-            *) continue ;;
+            '' | '#'*) continue ;;
+            run | "$1") ;;
+            *) [ "$1" = dev ] || continue ;;
         esac
         printf '%s %s\n' "$probe" "$packages"
     done <"$root/setup/packages.txt"

@@ -18,7 +18,8 @@ import pytest
 from engine.tools.table import TOOLS
 
 PROJECT = Path(__file__).parents[1]
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock",
+         "requirements-efi.lock", "requirements-web.lock")  # fmt: skip
 BASE_PATH = "/usr/bin:/bin"
 COMMAND = """
 import pathlib, sys
@@ -340,6 +341,33 @@ def test_an_install_that_brings_nothing_ends_with_advice(copy: Copy, tools: Path
     assert "sudo apt-get install deb-absent" in refused.stderr
 
 
+def test_an_extra_brings_the_packages_of_its_own_group_only(copy: Copy, tools: Path) -> None:
+    copy.need(
+        "efi command:dw-efi deb-efi fed-efi arch-efi nix-efi",
+        "web command:dw-web deb-web fed-web arch-web nix-web",
+        "dev command:dw-dev deb-dev fed-dev arch-dev nix-dev",
+    )
+    shutil.copy(PROJECT / "setup" / "extra", copy.root / "setup")
+    fake(tools, "id", "echo 1000")
+    fake(tools, "sudo", "exit 1")
+    path = f"{tools}:{BASE_PATH}"
+
+    def install() -> subprocess.CompletedProcess[str]:
+        return copy.start("efi", program=copy.root / "setup" / "extra", path=path)
+
+    refused = install()
+    assert refused.returncode == 2
+    assert "missing: command:dw-efi" in refused.stderr
+    assert "deb-web" not in refused.stderr
+    assert "deb-dev" not in refused.stderr
+
+    fake(tools, "dw-efi", "")
+    installed = install()
+    assert installed.returncode == 0, installed.stderr
+    assert f"efi is installed in {copy.root}/.venv" in installed.stderr
+    assert (copy.root / ".venv" / ".diskwright-efi").exists()
+
+
 @pytest.mark.slow
 def test_an_old_python_is_passed_over(copy: Copy, tools: Path) -> None:
     for name in ("python3", "python"):
@@ -380,7 +408,10 @@ def test_locks_pin_and_hash_everything_and_agree() -> None:
         assert all("==" in line and "--hash=sha256:" in line for line in lines)
         assert "://" not in text
         pins[name] = {line.split()[0] for line in lines}
-    assert pins["requirements.lock"] <= pins["requirements-dev.lock"]
+    for extra in ("requirements-efi.lock", "requirements-web.lock"):
+        assert pins["requirements.lock"] < pins[extra] <= pins["requirements-dev.lock"]
+    # It has no wheel for some Pythons, so the set-up must do without it.
+    assert not any("crypt" in pin or "virt" in pin for pin in pins["requirements.lock"])
 
 
 def test_help_imports_nothing_heavy() -> None:

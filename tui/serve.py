@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.problem import Problem, Refused
+from engine.tools.extras import WEB, extra_hint
 
 if TYPE_CHECKING:
     from textual_serve.server import Server
@@ -66,7 +67,7 @@ def check(host: str, port: int) -> None:
         raise _refused(
             "serve-missing",
             "textual-serve, which brings the wizard to the browser, is not installed",
-            "install the extra: pip install 'diskwright[web]'",
+            f"install it: {extra_hint(WEB)}",
         )
 
 

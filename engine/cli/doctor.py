@@ -14,6 +14,7 @@ from typing import Literal
 from engine.boot.firmware import find_firmware, find_grub, find_systemd_boot
 from engine.tools.distribution import distribution
 from engine.tools.installed import Installed, installed, version_of
+from engine.tools.extras import EXTRAS, Extra, extra_hint, find_program
 from engine.tools.table import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
 
 Status = Literal["ok", "old", "missing"]
@@ -21,7 +22,6 @@ _MARKS: dict[Status, str] = {"ok": "ok", "old": "too old", "missing": "missing"}
 _PYTHON_PACKAGES = {
     "pyparted": "write partition tables",
     "textual": "open the wizard",
-    "virt-firmware": "write EFI variables",
     "zstandard": "read qcow2 images compressed with zstd",
 }
 
@@ -80,6 +80,8 @@ def examine() -> Iterator[Finding]:
         yield _finding(tool, here, kind="file", path=str(path or ""))
     for name, purpose in _PYTHON_PACKAGES.items():
         yield _python(name, purpose)
+    for extra in EXTRAS:
+        yield _extra(extra)
 
 
 def report(findings: tuple[Finding, ...]) -> dict[str, object]:
@@ -162,13 +164,33 @@ def _library(here: Distribution | None) -> Finding:
     return _finding(_LIBRARY, here, kind="library", path=_LIBRARY.name, version=version)
 
 
-def _python(name: str, purpose: str) -> Finding:
+def _extra(extra: Extra) -> Finding:
+    """Looks for an extra; a program of it may come from elsewhere and not tell its version."""
+    version = _python_version(extra.package)
+    path = (find_program(extra) or "") if extra.program else ""
+    return Finding(
+        kind="python",
+        name=extra.package,
+        status="ok" if path or (version and not extra.program) else "missing",
+        version=version,
+        path=path,
+        purpose=extra.purpose,
+        packages={},
+        install=extra_hint(extra),
+    )
+
+
+def _python_version(name: str) -> str:
     from importlib import metadata
 
     try:
-        version = metadata.version(name)
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        version = ""
+        return ""
+
+
+def _python(name: str, purpose: str) -> Finding:
+    version = _python_version(name)
     return Finding(
         kind="python",
         name=name,

@@ -13,6 +13,7 @@ from engine.plan.model import BootPlan, DiskPlan, Plan, VolumePlan
 from engine.problem import Problem
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
+from engine.tools.extras import EFI, extra_hint
 from engine.tools.table import packages_hint
 
 
@@ -88,6 +89,14 @@ def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:
     purpose = _needs_firmware(plan)
     if purpose and plan.boot.uefi is None:
         yield _no_firmware(plan.settings, purpose, host)
+    if plan.settings.efi_variables and plan.has("esp") and EFI.program not in host.tools:
+        yield Problem(
+            "efi-extra-missing",
+            "error",
+            "boot.efi_variables",
+            f"needs {EFI.program} of {EFI.package}, which is not installed",
+            f"install it: {extra_hint(EFI)}",
+        )
     if plan.boot.proofs and assets.architecture not in {"", X86_64.name}:
         yield Problem(
             "prove-architecture",

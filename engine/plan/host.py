@@ -17,6 +17,7 @@ from engine.plan.outputs import writes
 from engine.problem import Problem
 from engine.spec.settings import Settings
 from engine.tools.distribution import distribution
+from engine.tools.extras import EXTRAS, find_program
 from engine.tools.installed import Installed, find, installed
 from engine.tools.table import Distribution
 
@@ -53,7 +54,7 @@ class Host:
 
     Attributes:
         distribution: Which packages to name, or None if unknown.
-        tools: By name; a missing one is left out.
+        tools: By name, those of extras as well; a missing one is left out.
         outdir: Where the outputs will go, or None while that is not known.
         volume: What `outdir` is on, or None.
         occupied: What is in the way in `outdir`.
@@ -84,7 +85,7 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
     """
     return Host(
         distribution=distribution(),
-        tools=installed() | _signer(settings),
+        tools=installed() | _extras() | _signer(settings),
         outdir=outdir,
         volume=None if outdir is None else volume(outdir),
         occupied=VACANT if outdir is None else _occupied(settings, outdir),
@@ -98,6 +99,12 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
 def _occupied(settings: Settings, outdir: Path) -> Occupied:
     """Returns what is in the way of every file that a build of these settings may make."""
     return look(outdir, writes(settings, sbom=settings.sbom, hydra=True))
+
+
+def _extras() -> dict[str, Installed]:
+    """Returns the programs of the extras that are there."""
+    found = {extra.program: find_program(extra) for extra in EXTRAS if extra.program}
+    return {name: Installed(path, ()) for name, path in found.items() if path is not None}
 
 
 def _signer(settings: Settings) -> dict[str, Installed]:

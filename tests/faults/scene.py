@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import sys
 import tempfile
 import time
 import uuid
@@ -30,9 +29,6 @@ MARK = "NIX_DISKWRIGHT_TEST"
 _RELEASE = "6.1.0"
 _BUILTIN = ("virtio_pci", "virtio_blk", "virtio_console", "ext4")
 _PACKAGES = "Package: tool\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"
-
-PYTHON = "python-of-this-test"
-"""What runs virt-fw-vars, under a name that is looked up like any other tool's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +55,6 @@ PLAIN = Kind(name="plain", overrides=("output.format=qcow2", "hooks.after_build=
 LOADER = Kind(
     name="loader",
     overrides=("layout.table=hybrid", "boot.loader=grub", "boot.efi_variables=true"),
-    installed={PYTHON: f'exec "{sys.executable}" "$@"'},
 )
 DELIVERY = Kind(
     name="delivery",
@@ -197,10 +192,8 @@ class Scene:
     def entered(self) -> Iterator[None]:
         """Has builds look for programs here first, and leave their temporary files here."""
         path = f"{self.fakes}:{self.installed}:{os.environ['PATH']}"
-        python = PYTHON if PYTHON in self.kind.installed else sys.executable
         with (
             mock.patch.dict(os.environ, self._environment, PATH=path),
-            mock.patch.object(sys, "executable", python),
             mock.patch.object(tempfile, "tempdir", str(self.temporary)),
         ):
             yield
@@ -333,7 +326,7 @@ def mounts(folder: Path) -> list[str]:
 def tools_of(plan: Plan) -> dict[str, tuple[str, ...]]:
     """Returns the tools that each step of a plan runs."""
     more: dict[str, Sequence[str]] = {
-        "check-root": ("debugfs",), "efi-variables": (PYTHON,),
+        "check-root": ("debugfs",), "efi-variables": ("virt-fw-vars",),
     }  # fmt: skip
     return {
         step.id: tuple(dict.fromkeys([*(a[0] for a in step.argv), *more.get(step.id, ())]))

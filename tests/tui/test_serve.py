@@ -54,7 +54,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Refused) as refusal:
         check("127.0.0.1", 8000)
-    assert "diskwright[web]" in refusal.value.problems[0].hint
+    assert "setup/extra web" in refusal.value.problems[0].hint
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from engine.boot.grub import SECTOR, BootCode, boot_sector
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES as OUTPUT
+from engine.tools.extras import EFI, extra_hint, find_program
 from engine.tools.failure import StepFailed
 
 Tool = Callable[[Sequence[str]], Awaitable[object]]
@@ -100,12 +100,15 @@ async def fill(tool: Tool, template: Path, wanted: Sequence[Variable], store: Pa
         store: The copy.
 
     Raises:
-        StepFailed: The template is no variable store, or has no room.
+        StepFailed: The program is missing, the template is no variable store, or has no room.
     """
+    program = find_program(EFI)
+    if program is None:
+        raise StepFailed(f"{EFI.program} is not installed", extra_hint(EFI))
     asked = store.with_suffix(".json")
     asked.write_text(json.dumps(as_json(wanted)), encoding="ascii")
     argv = (
-        sys.executable, "-I", "-m", "virt.firmware.vars", "-i", str(template),
+        program, "-i", str(template),
         "-o", store.name, "--set-json", asked.name,
     )  # fmt: skip
     try:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from engine.boot.firmware import find_firmware
 from engine.pipeline.steps import loader
 from engine.tools import runner
 from engine.tools.environment import tool_environment
+from engine.tools.extras import EFI, find_program
 from engine.tools.failure import StepFailed
 
 GUID = "1c06f03b-704e-4657-b9cd-681a087a2fdc"
@@ -37,7 +37,8 @@ async def test_virt_firmware_reads_the_boot_entry_back(tmp_path: Path) -> None:
     await loader.fill(
         tool_in(tmp_path), firmware.variables, variables([("Debian", path), ("Older", path)]), store
     )
-    tool = Path(sys.executable).with_name("virt-fw-vars")
+    tool = find_program(EFI)
+    assert tool is not None
     shown = subprocess.run(  # noqa: ASYNC221 - a reader of what is there
         [tool, "-i", store, "--print", "--verbose"], check=True, capture_output=True, text=True
     ).stdout

@@ -56,6 +56,10 @@ def no_kernel(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "boot/vmlinuz-6.1").unlink()
 
 
+def no_virt_firmware(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.plan.host.find_program", lambda extra: None)
+
+
 def no_initrd(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "boot/initrd.img-6.1").unlink()
 
@@ -127,6 +131,11 @@ CASES: list[tuple[Arrange, tuple[str, ...], tuple[str, ...]]] = [
     (no_systemd_boot, ("boot.loader=uki", "layout.table=efi"), ("linuxx64.efi.stub",)),
     (no_ovmf, (*SYSTEMD, "boot.prove=true"), ("boot.prove", "OVMF", "ovmf")),
     (no_ovmf, (*SYSTEMD, "boot.efi_variables=true"), ("boot.efi_variables", "OVMF")),
+    (
+        no_virt_firmware,
+        (*SYSTEMD, "boot.efi_variables=true"),
+        ("boot.efi_variables", "virt-fw-vars of virt-firmware", "setup/extra efi"),
+    ),
     (no_qemu, (*GRUB, "boot.prove=true"), ("qemu-system-x86_64 is not installed", "qemu-system")),
     (nothing, ("layout.table=none", "boot.prove=true"), ("boot.prove", "no firmware starts it")),
 ]

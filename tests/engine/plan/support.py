@@ -17,6 +17,7 @@ from engine.problem import Problem
 from engine.spec.model import ImageSpec, Layout, Output, Size
 from engine.spec.resolve import resolve
 from engine.spec.settings import Settings
+from engine.tools.extras import EFI
 from engine.tools.installed import Installed
 from engine.tools.table import TOOLS, Distribution
 
@@ -66,7 +67,7 @@ def host(
     """A machine that has every tool, all new enough, but for those named."""
     tools = {
         name: Installed(f"/usr/bin/{name}", (0, 1) if name == old else (99,))
-        for name in TOOLS
+        for name in (*TOOLS, EFI.program)
         if name != without
     }
     return Host(
