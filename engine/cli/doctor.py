@@ -15,10 +15,17 @@ from engine.boot.firmware import find_firmware, find_grub, find_systemd_boot
 from engine.tools.distribution import distribution
 from engine.tools.installed import Installed, installed, version_of
 from engine.tools.extras import EXTRAS, Extra, extra_hint, find_program
+from engine.tools.known import dotted, known_range, newer_than_known
 from engine.tools.table import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
 
-Status = Literal["ok", "old", "missing"]
-_MARKS: dict[Status, str] = {"ok": "ok", "old": "too old", "missing": "missing"}
+Status = Literal["ok", "new", "old", "missing"]
+_MARKS: dict[Status, str] = {
+    "ok": "ok",
+    "new": "newer than known",
+    "old": "too old",
+    "missing": "missing",
+}
+_USABLE: frozenset[Status] = frozenset({"ok", "new"})
 _PYTHON_PACKAGES = {
     "pyparted": "write partition tables",
     "textual": "open the wizard",
@@ -33,9 +40,10 @@ class Finding:
     Attributes:
         kind: "tool", "library", "file" or "python".
         name: Of the executable, library, file or package.
-        status: "old" where the version is below `minimum`.
+        status: "old" where the version is below `minimum`, "new" where it is beyond `known`.
         version: As it tells itself; "" where it does not.
         minimum: Oldest version that works; "" where any does.
+        known: The versions that Diskwright is proved with; "" where any does.
         path: Where it lies; "" where it is missing or has no path.
         purpose: What cannot be done without it, in the infinitive.
         packages: What provides it, by distribution.
@@ -47,6 +55,7 @@ class Finding:
     status: Status
     version: str = ""
     minimum: str = ""
+    known: str = ""
     path: str = ""
     purpose: str
     packages: dict[Distribution, str]
@@ -88,7 +97,7 @@ def report(findings: tuple[Finding, ...]) -> dict[str, object]:
     """Returns what `--json` prints."""
     return {
         "schema": 1,
-        "ok": all(finding.status == "ok" for finding in findings),
+        "ok": all(finding.status in _USABLE for finding in findings),
         "distribution": distribution(),
         "machine": platform.machine(),
         "python": platform.python_version(),
@@ -104,7 +113,12 @@ def lines(findings: tuple[Finding, ...]) -> Iterator[str]:
     for finding in findings:
         mark = _MARKS[finding.status]
         yield f"{finding.name:{width}}  {finding.version or '-':{versions}}  {mark}"
-    gaps = [finding for finding in findings if finding.status != "ok"]
+    for new in (finding for finding in findings if finding.status == "new"):
+        yield (
+            f"\n{new.name} {new.version} is newer than the versions Diskwright is proved with "
+            f"({new.known}); it is used."
+        )
+    gaps = [finding for finding in findings if finding.status not in _USABLE]
     if not gaps:
         yield "\nNothing is missing."
         return
@@ -139,12 +153,15 @@ def _finding(
         status = "missing"
     elif version < tool.minimum:
         status = "old"
+    elif newer_than_known(tool.name, version):
+        status = "new"
     return Finding(
         kind=kind,
         name=tool.name,
         status=status,
-        version=_dotted(version),
-        minimum=_dotted(tool.minimum),
+        version=dotted(version),
+        minimum=dotted(tool.minimum),
+        known=known_range(tool.name),
         path=path,
         purpose=tool.purpose,
         packages={name: tool.package(name) for name in DISTRIBUTIONS},
@@ -200,10 +217,6 @@ def _python(name: str, purpose: str) -> Finding:
         packages={},
         install=f"pip install {name}",
     )
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(str(part) for part in version)
 
 
 def _firmware() -> Path | None:

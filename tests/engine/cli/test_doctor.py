@@ -61,6 +61,20 @@ def test_an_old_tool_and_a_missing_one_are_told_apart(bare: Path) -> None:
     assert findings["libnowhere.so.2"].status == "missing"
 
 
+def test_a_tool_too_new_to_be_known_is_used_and_named(
+    bare: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bare / "mke2fs").write_text("#!/bin/sh\necho 'mke2fs 2.0.1 (1-Jan-2030)' >&2\n")
+    host.tools.cache_clear()
+
+    finding = by_name()["mke2fs"]
+    assert (finding.status, finding.version, finding.known) == ("new", "2.0.1", "1.47.0 to 1.47.4")
+    assert doctor.run(argparse.Namespace(json=False)) == 0
+    told = capsys.readouterr().out
+    assert "mke2fs 2.0.1 is newer than the versions Diskwright is proved with (1.47.0" in told
+    assert "Without mke2fs" not in told
+
+
 def test_people_are_told_what_each_gap_costs(
     bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
