@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import zstandard
+
 MARKER = "DISKWRIGHT-UP"
+_UNPACK: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".xz": lzma.decompress,
+    ".zst": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+    ".gz": gzip.decompress,
+}
+"""By what a module's name ends in after ".ko"."""
 # Loaded in this order (each needs those before it).
 _MODULES = (
     "virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci",
@@ -69,6 +80,16 @@ class Kernel:
     release: str
     modules: Path
 
+    def module(self, name: str) -> Path | None:
+        """Returns a module's file; None where it is built in, or the kernel has none."""
+        found = (self.modules.rglob(f"{name}.ko{packed}") for packed in _UNPACK)
+        return next((path for paths in found for path in paths), None)
+
+
+def unpacked_module(path: Path) -> bytes:
+    """Returns a module as insmod takes it: Debian 13 packs them by xz."""
+    return _UNPACK[path.suffix.removeprefix(".ko")](path.read_bytes())
+
 
 def fetch_kernel(cache: Path) -> Kernel:
     """Downloads Debian's cloud kernel and unpacks it (nothing is installed)."""
@@ -87,7 +108,9 @@ def fetch_kernel(cache: Path) -> Kernel:
         partial.rename(unpacked)
     image = next((unpacked / "boot").glob("vmlinuz-*"))
     release = image.name.removeprefix("vmlinuz-")
-    return Kernel(image, release, unpacked / "lib/modules" / release)
+    places = (unpacked / "lib/modules", unpacked / "usr/lib/modules")  # the latter from Debian 13
+    folder = next(place / release for place in places if (place / release).is_dir())
+    return Kernel(image, release, folder)
 
 
 def _download(cache: Path) -> Path:
@@ -106,9 +129,9 @@ def make_initrd(kernel: Kernel, work: Path) -> bytes:
         (root / folder).mkdir(parents=True)
     _busybox(root)
     for module in _MODULES:
-        found = next(kernel.modules.rglob(f"{module}.ko"), None)
+        found = kernel.module(module)
         if found is not None:
-            shutil.copy(found, root / "modules" / found.name)
+            (root / "modules" / f"{module}.ko").write_bytes(unpacked_module(found))
     present = " ".join(m for m in _MODULES if (root / "modules" / f"{m}.ko").exists())
     init = root / "init"
     init.write_text(_INITRD_INIT.format(modules=present))

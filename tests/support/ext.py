@@ -5,8 +5,10 @@ From 1.47.2 on, dumpe2fs takes no `IMAGE?offset=N`; debugfs and e2fsck of every 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.tools import run_tool
@@ -49,15 +51,28 @@ def dumped(image: Path, offset: int, scratch: Path) -> str:
     with image.open("rb") as source, scratch.open("wb") as copy:
         size = source.seek(0, os.SEEK_END) - offset
         copy.truncate(size)
-        source.seek(offset)
-        for at in range(0, size, _CHUNK):
-            piece = source.read(min(_CHUNK, size - at))
-            if piece.strip(b"\0"):
-                copy.seek(at)
-                copy.write(piece)
+        for start, end in _data(source.fileno(), offset):
+            source.seek(start)
+            copy.seek(start - offset)
+            for at in range(start, end, _CHUNK):
+                copy.write(source.read(min(_CHUNK, end - at)))
     shown = run_tool(("dumpe2fs", scratch), capture_output=True, text=True, check=True)
     scratch.unlink()
     return str(shown.stdout)
+
+
+def _data(file: int, start: int) -> Iterator[tuple[int, int]]:
+    """Yields start and end of every piece that is not a hole, from a place on."""
+    while True:
+        try:
+            start = os.lseek(file, start, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # only a hole follows
+                return
+            raise
+        end = os.lseek(file, start, os.SEEK_HOLE)
+        yield start, end
+        start = end
 
 
 def _debugfs(image: Path | str, offset: int, command: str) -> str:

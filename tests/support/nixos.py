@@ -16,6 +16,7 @@ _CONFIGURATION = """\
 substituters =
 build-users-group =
 sandbox = false
+sandbox-fallback = false
 experimental-features = nix-command flakes
 """
 
@@ -214,7 +215,7 @@ def _modules(folder: Path, kernel: Kernel | None) -> None:
     before: list[str] = []
     lines = []
     for name in GUEST_MODULES:
-        found = next(kernel.modules.rglob(f"{name}.ko"), None)
+        found = kernel.module(name)
         if found is not None:
             shutil.copy(found, release / found.name)
             lines.append(f"{found.name}: {' '.join(reversed(before))}\n")
