@@ -13,8 +13,8 @@ from typing import Literal
 
 from engine.boot.firmware import find_firmware, find_grub, find_systemd_boot
 from engine.tools.distribution import distribution
-from engine.tools.installed import Installed, installed, version_of
 from engine.tools.extras import EXTRAS, Extra, extra_hint, find_program
+from engine.tools.installed import Installed, installed, version_of
 from engine.tools.known import dotted, known_range, newer_than_known
 from engine.tools.table import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
 

@@ -65,7 +65,7 @@ def test_a_tool_too_new_to_be_known_is_used_and_named(
     bare: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (bare / "mke2fs").write_text("#!/bin/sh\necho 'mke2fs 2.0.1 (1-Jan-2030)' >&2\n")
-    host.tools.cache_clear()
+    installed.cache_clear()
 
     finding = by_name()["mke2fs"]
     assert (finding.status, finding.version, finding.known) == ("new", "2.0.1", "1.47.0 to 1.47.4")
