@@ -25,6 +25,8 @@ TARGET_MODULES: dict[str, tuple[str, ...]] = {
     "i386-pc": ("biosdisk", *_COMMON_MODULES),
     "x86_64-efi": ("efi_gop", "efi_uga", "all_video", *_COMMON_MODULES),
 }
+DROPPED = frozenset({"efi_uga"})
+"""Modules that are left out where GRUB has none: 2.14 dropped UGA."""
 
 _KERNEL_SECTOR = 0x5C
 _DRIVE_CHECK = 0x66
@@ -65,7 +67,9 @@ def partition_name(scheme: Scheme, number: int) -> str:
     return f"{'gpt' if scheme == 'gpt' else 'msdos'}{number}"
 
 
-def mkimage_argv(tool: str, target: str, partition: str, output: str) -> tuple[str, ...]:
+def mkimage_argv(
+    tool: str, target: str, partition: str, output: str, lacking: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
     """Returns the grub-mkimage call for a core image that reads its menu from a partition.
 
     Args:
@@ -73,10 +77,11 @@ def mkimage_argv(tool: str, target: str, partition: str, output: str) -> tuple[s
         target: Key of `TARGET_MODULES`.
         partition: Of the disk that the core is started from, in GRUB's words ("gpt2").
         output: Path of the core image.
+        lacking: Modules that this GRUB does not have.
     """
     return (
         tool, "-O", target, "-p", f"(,{partition})/boot/grub", "-o", output,
-        *TARGET_MODULES[target],
+        *(module for module in TARGET_MODULES[target] if module not in lacking),
     )  # fmt: skip
 
 

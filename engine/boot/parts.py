@@ -116,7 +116,8 @@ def mkimage(target: str, partition: str) -> bytes:
     """
     with _memory("core") as (output, output_path):
         tool = find_mkimage() or "grub-mkimage"
-        argv = grub.mkimage_argv(tool, target, partition, output_path)
+        lacking = (name for name in grub.DROPPED if find_grub(target, f"{name}.mod") is None)
+        argv = grub.mkimage_argv(tool, target, partition, output_path, frozenset(lacking))
         done = answer(argv, descriptors=(output,), limit=_MKIMAGE_SECONDS)
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()

@@ -47,6 +47,12 @@ def test_a_grub_mkimage_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch) ->
         mkimage("no-such-target", "")
 
 
+def test_a_module_that_newer_grubs_lack_is_left_out() -> None:
+    ours = grub.mkimage_argv("grub-mkimage", "x86_64-efi", "gpt2", "out")
+    newer = grub.mkimage_argv("grub-mkimage", "x86_64-efi", "gpt2", "out", grub.DROPPED)
+    assert tuple(word for word in ours if word != "efi_uga") == newer != ours
+
+
 def test_the_boot_sector_keeps_what_is_the_disks_own() -> None:
     old = bytes(range(256)) * 2
     code = grub.place(b"\xee" * 512, bytes(2048), lba=34, room=2014)
