@@ -11,18 +11,13 @@ from itertools import zip_longest
 Version = tuple[int, ...]
 
 _E2FSPROGS: tuple[Version, Version] = ((1, 47, 0), (1, 47, 4))
-_MTOOLS: tuple[Version, Version] = ((4, 0, 32), (4, 0, 49))
 _QEMU: tuple[Version, Version] = ((7, 2), (11, 1))
 
 KNOWN: dict[str, tuple[Version, Version]] = {
     "mke2fs": _E2FSPROGS,
     "e2fsck": _E2FSPROGS,
     "sfdisk": ((2, 38), (2, 42)),
-    "mkfs.fat": ((4, 2), (4, 2)),
     "fsck.fat": ((4, 2), (4, 2)),
-    "mlabel": _MTOOLS,
-    "mmd": _MTOOLS,
-    "mcopy": _MTOOLS,
     "qemu-img": _QEMU,
     "qemu-system-x86_64": _QEMU,
     "grub-mkimage": ((2, 6), (2, 14)),

@@ -24,7 +24,7 @@ def test_each_range_is_one_of_a_tool_and_not_below_its_minimum() -> None:
         ("qemu-img", (11,), False),
         ("qemu-img", (12,), True),
         ("zstd", (9, 9), False),
-        ("mcopy", (), False),
+        ("nix", (), False),
     ],
 )
 def test_what_is_newer(tool: str, version: tuple[int, ...], newer: bool) -> None:
@@ -33,5 +33,5 @@ def test_what_is_newer(tool: str, version: tuple[int, ...], newer: bool) -> None
 
 def test_a_range_in_words() -> None:
     assert known_range("mke2fs") == "1.47.0 to 1.47.4"
-    assert known_range("mkfs.fat") == "4.2"
+    assert known_range("fsck.fat") == "4.2"
     assert known_range("zstd") == ""
