@@ -48,6 +48,7 @@ class Preset:
         scheme: How partitions are recorded.
         why: Why one would take it.
         beware: What it cannot do, or "".
+        own: It is a bare table; all volumes are the spec's own.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Preset:
     volumes: tuple[PresetVolume, ...]
     why: str
     beware: str = ""
+    own: bool = False
 
     def has(self, role: str) -> bool:
         """Whether it has a volume of that role."""
@@ -113,6 +115,24 @@ _TABLE = (
         volumes=(PresetVolume(role="root", mount="/", flags=("boot",)),),
         why="Old machines and simple clouds; GRUB lives in the gap before the first partition.",
         beware="Does not boot under UEFI, and an MBR ends at 2 TiB of 512-byte sectors.",
+    ),
+    Preset(
+        key="gpt",
+        title="GPT of your own",
+        summary="GPT with the volumes that the spec lists",
+        scheme="gpt",
+        volumes=(),
+        why="Any disk: A/B roots, boards, appliances.",
+        own=True,
+    ),
+    Preset(
+        key="mbr",
+        title="MBR of your own",
+        summary="An MBR with the volumes that the spec lists",
+        scheme="mbr",
+        volumes=(),
+        why="Boards whose firmware reads nothing else.",
+        own=True,
     ),
     Preset(
         key="none",

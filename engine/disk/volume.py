@@ -28,6 +28,7 @@ class Volume:
         size: A fixed size.
         free: What its contents need, and so much more.
         grow: Its share, by weight, of what a disk of fixed size has left.
+        rest: It has what others leave, since nothing is said of its size.
         inodes: Free inodes, or None for what goes with the free space.
         least: It is never smaller.
         label: Of the file system.
@@ -51,6 +52,7 @@ class Volume:
     size: int | None = None
     free: int | None = None
     grow: int = 0
+    rest: bool = False
     inodes: int | None = None
     least: int = 0
     label: str = ""

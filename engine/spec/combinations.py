@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engine.disk.presets import MBR_SECTORS, PRESETS
 from engine.problem import Problem
-from engine.spec import format_rules
+from engine.spec import format_rules, volume_rules
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.loaders import LOADERS, loaders_for
@@ -36,6 +36,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         _efi_variables,
         _loader,
         _esp,
+        volume_rules.check_together,
         _sizes,
         _format,
         _seed,

@@ -9,11 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.disk.presets import PRESETS
+from engine.disk.roles import ROLES
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.loaders import LOADERS
+from engine.spec.rules import RULES
 
-COMPATS = ("none", "make-disk-image")
+COMPATS = tuple(RULES)
+FSTABS = ("auto", "write", "keep")
+VOLUME_FORMATS = (
+    "ext4", "ext3", "ext2", "vfat", "swap", "squashfs", "erofs", "btrfs", "xfs", "none",
+)  # fmt: skip
+VOLUME_COMPRESSIONS = ("", "none", "lz4", "zstd")
 SECTOR_SIZES = (512, 4096)
 CONTENT_PARTITIONS = ("root", "esp")
 COMPRESSIONS = ("none", "zst", "xz", "gz")
@@ -92,6 +99,14 @@ _TABLE = (
         "512",
         "Bytes in a logical sector of the disk that the image is written to.",
         choices=SECTOR_SIZES,
+    ),
+    Key(
+        "layout.fstab",
+        "text",
+        '"auto"',
+        "Whether /etc/fstab is written: where a [[volume]] has a mount point and the contents "
+        "bring no /etc/fstab (auto), in any case (write), or never (keep).",
+        choices=FSTABS,
     ),
     Key(
         "size.disk",
@@ -184,6 +199,95 @@ _TABLE = (
     ),
     Key("boot.timeout", "seconds", "180", "How long the proof waits for it."),
     Key(
+        "volume[].id",
+        "text",
+        "",
+        "Its name, unique in the spec. That of a volume of the preset changes it; any other adds "
+        "one.",
+    ),
+    Key(
+        "volume[].role",
+        "text",
+        "the role named like the id, else data",
+        "What it is for: decides the partition type, and the defaults below.",
+        choices=tuple(ROLES),
+    ),
+    Key(
+        "volume[].format",
+        "text",
+        "the role's own",
+        "File system, or none for raw bytes or nothing.",
+        choices=VOLUME_FORMATS,
+    ),
+    Key(
+        "volume[].mount",
+        "text",
+        "the role's own",
+        "Where it is mounted; contents below it go to this volume without being told. Empty for "
+        "nowhere.",
+    ),
+    Key(
+        "volume[].size",
+        "size; an integer is bytes",
+        "what its contents need",
+        "A fixed size.",
+    ),
+    Key(
+        "volume[].free",
+        "size; an integer is bytes",
+        "0",
+        "Instead of a fixed size: what its contents need, and so much more.",
+    ),
+    Key(
+        "volume[].grow",
+        "integer",
+        "1 for the root where no other volume has a share",
+        "Instead of a fixed size: its share, by weight, of what a disk of fixed size has left.",
+    ),
+    Key("volume[].min", "size; an integer is bytes", "0", "With free or grow: its least size."),
+    Key("volume[].label", "text", '""', "Label of its file system."),
+    Key(
+        "volume[].uuid",
+        "UUID, or XXXX-XXXX for FAT",
+        "derived from seed and id",
+        "Identifier of its file system.",
+    ),
+    Key("volume[].guid", "UUID", "derived from seed and id", "GUID of its partition."),
+    Key("volume[].name", "text", "the role's, or its id", "Name of its GPT partition."),
+    Key(
+        "volume[].type",
+        "UUID, or 0x83 in an MBR",
+        "the role's own",
+        "Type of its partition.",
+    ),
+    Key(
+        "volume[].flags",
+        "list of text",
+        "[]",
+        "Any of read-only, no-auto, grow-file-system and legacy-boot.",
+    ),
+    Key(
+        "volume[].compression",
+        "text",
+        '""',
+        "Compression, where its format knows one.",
+        choices=VOLUME_COMPRESSIONS,
+    ),
+    Key(
+        "volume[].source",
+        "path",
+        '""',
+        "File whose bytes it holds, from its start; takes format none.",
+    ),
+    Key(
+        "volume[].offset",
+        "size; an integer is bytes",
+        "",
+        "For role raw: it lies at this byte of the disk, outside of all partitions.",
+    ),
+    Key("volume[].verity", "text", '""', "For a hash tree: id of the volume it is of."),
+    Key("volume[].after", "text", "the end of the list", "Id of the volume that it follows."),
+    Key(
         "contents[].source",
         "path",
         "required",
@@ -231,9 +335,16 @@ _TABLE = (
     Key(
         "contents[].partition",
         "text",
-        '"root"',
-        "Which partition it goes to.",
+        "by mount point",
+        "An older name of `volume`, for these two.",
         choices=CONTENT_PARTITIONS,
+    ),
+    Key(
+        "contents[].volume",
+        "text",
+        "by mount point",
+        "Id of the volume that it goes to; its target then begins there. Without it, contents go "
+        "where the mount points of the volumes say.",
     ),
     Key(
         "contents[].replace",
@@ -419,6 +530,7 @@ KEYS = {key.path: key for key in _TABLE}
 SECTIONS = {
     "": "The build",
     "layout": "Partition table and root file system",
+    "volume[]": "A volume of one's own, or a change to one of the preset's; one table for each",
     "size": "Sizes",
     "boot": "How the image starts",
     "contents[]": "What goes into the image; one table for each entry",

@@ -22,6 +22,7 @@ class Layout(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     filesystem: str | None = None
     label: str | None = None
     sector_size: int | None = None
+    fstab: str | None = None
 
 
 class Size(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,10 +60,35 @@ class Content(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     extract: bool | str | None = None
     exclude: tuple[str, ...] = ()
     partition: str | None = None
+    volume: str | None = None
     replace: bool | None = None
     image: str | None = None
     platform: str | None = None
     service: str | None = None
+
+
+class VolumeEntry(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[volume]]`: a volume of one's own, or what is other about one of the preset's."""
+
+    id: str
+    role: str | None = None
+    format: str | None = None
+    mount: str | None = None
+    size: int | str | None = None
+    free: int | str | None = None
+    grow: int | None = None
+    min: int | str | None = None
+    label: str | None = None
+    uuid: str | None = None
+    guid: str | None = None
+    name: str | None = None
+    type: str | None = None
+    flags: tuple[str, ...] = ()
+    compression: str | None = None
+    source: str | None = None
+    offset: int | str | None = None
+    verity: str | None = None
+    after: str | None = None
 
 
 class Nix(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,6 +146,7 @@ class ImageSpec(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     layout: Layout = Layout()
     size: Size = Size()
     boot: Boot = Boot()
+    volume: tuple[VolumeEntry, ...] = ()
     contents: tuple[Content, ...] = ()
     nix: Nix = Nix()
     output: Output = Output()

@@ -12,10 +12,10 @@ from engine.problem import Problem, errors
 from engine.spec import combinations, identity, values
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.installable import STORE_WORDS, absolute
-from engine.spec.model import Content, ImageSpec
+from engine.spec.model import Content, ImageSpec, VolumeEntry
 from engine.spec.paths import home, parse_path, replace_at
 from engine.spec.rules import RULES, Rules
-from engine.spec.settings import ContentSettings, Settings
+from engine.spec.settings import ContentSettings, Settings, VolumeSettings
 from engine.units import MIB, format_exact, parse_size
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -56,7 +56,8 @@ def resolve(
 
 
 def _required(path: str) -> bool:
-    return path.startswith("contents[") and path.endswith((".source", ".target"))
+    of_content = path.startswith("contents[") and path.endswith((".source", ".target"))
+    return of_content or (path.startswith("volume[") and path.endswith(".id"))
 
 
 def _without(spec: ImageSpec, wrong: Iterable[str]) -> ImageSpec:
@@ -137,6 +138,12 @@ def _settings(
         prove=bool(boot.prove),
         expect=boot.expect or _EXPECT,
         boot_timeout=boot.timeout or _TIMEOUT,
+        entries=tuple(
+            _volume(index, entry, base)
+            for index, entry in enumerate(spec.volume)
+            if entry.id and f"volume[{index}].id" not in wrong
+        ),
+        fstab=layout.fstab or "auto",
         contents=tuple(
             _content(index, entry, base)
             for index, entry in enumerate(spec.contents)
@@ -225,6 +232,35 @@ def _path(text: str | None, base: Path) -> str:
     return str(base.absolute() / home(text)) if text else ""
 
 
+def _size(value: int | str | None) -> int | None:
+    return None if value is None else parse_size(value)
+
+
+def _volume(index: int, entry: VolumeEntry, base: Path) -> VolumeSettings:
+    return VolumeSettings(
+        path=f"volume[{index}]",
+        id=entry.id,
+        role=entry.role,
+        format=entry.format,
+        mount=entry.mount,
+        size=_size(entry.size),
+        free=_size(entry.free),
+        grow=entry.grow,
+        min=_size(entry.min),
+        label=entry.label,
+        uuid=entry.uuid or "",
+        guid=entry.guid or "",
+        name=entry.name,
+        type=entry.type or "",
+        flags=entry.flags,
+        compression=entry.compression or "",
+        source=_path(entry.source, base),
+        offset=_size(entry.offset),
+        verity=entry.verity or "",
+        after=entry.after or "",
+    )
+
+
 def _content(index: int, entry: Content, base: Path) -> ContentSettings:
     target = posixpath.normpath(f"/{entry.target.lstrip('/')}")
     return ContentSettings(
@@ -242,4 +278,5 @@ def _content(index: int, entry: Content, base: Path) -> ContentSettings:
         image=entry.image or "",
         platform=entry.platform or "",
         service=(entry.service or "").removesuffix(".service"),
+        volume=entry.volume or entry.partition or "",
     )

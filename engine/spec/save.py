@@ -90,7 +90,7 @@ def _update(table: MutableMapping[str, object], wanted: Mapping[str, object]) ->
             _update(current, value)
         elif isinstance(value, dict):
             table[key] = _table(value)
-        elif key == "contents" and isinstance(value, list):
+        elif key in {"contents", "volume"} and isinstance(value, list):
             if isinstance(current, AoT):
                 _update_entries(current, value)
             else:

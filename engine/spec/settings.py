@@ -27,7 +27,7 @@ class ContentSettings:
         group: Likewise.
         extract: Unpack an archive, or ("oci") a container image.
         exclude: Patterns.
-        volume: Id of the volume it goes to.
+        volume: Id of the volume it goes to; "" for where its target is mounted.
         replace: What it brings takes the place of what entries before it bring.
         into: The target was written with a slash at its end: a file goes into that directory.
         image: Name of one image among several, or "".
@@ -43,12 +43,43 @@ class ContentSettings:
     group: str = ""
     extract: bool | Literal["oci"] = False
     exclude: tuple[str, ...] = ()
-    volume: str = "root"
+    volume: str = ""
     replace: bool = False
     into: bool = False
     image: str = ""
     platform: str = ""
     service: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSettings:
+    """One `[[volume]]`, its units resolved; None and "" where nothing is said. Sizes are bytes.
+
+    Attributes:
+        path: Its key path, "volume[0]".
+        after: Id of the volume that it follows on the disk.
+    """
+
+    path: str
+    id: str
+    role: str | None = None
+    format: str | None = None
+    mount: str | None = None
+    size: int | None = None
+    free: int | None = None
+    grow: int | None = None
+    min: int | None = None
+    label: str | None = None
+    uuid: str = ""
+    guid: str = ""
+    name: str | None = None
+    type: str = ""
+    flags: tuple[str, ...] = ()
+    compression: str = ""
+    source: str = ""
+    offset: int | None = None
+    verity: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +100,8 @@ class Settings:
         keep_raw: The raw image stays beside the packed one.
         sign: Command that signs SHA256SUMS, whose name is its last argument; or nothing.
         nix_folder: Where the store's files lie on this machine, once nix was asked.
+        entries: What the spec says of volumes.
+        fstab: Whether /etc/fstab is written: "auto", "write" or "keep".
         stem: File stem of the outputs ("nixos" in compat).
     """
 
@@ -98,6 +131,8 @@ class Settings:
     expect: str
     boot_timeout: int
     contents: tuple[ContentSettings, ...]
+    entries: tuple[VolumeSettings, ...] = ()
+    fstab: str = "auto"
     nix_system: str
     nix_store: str
     nix_folder: str = ""

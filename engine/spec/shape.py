@@ -17,7 +17,11 @@ import msgspec
 from engine.problem import Problem, quote
 from engine.spec.model import ImageSpec, Section
 
-_HARMLESS_ENTRY: Mapping[str, object] = {"source": ".", "target": "/"}
+_HARMLESS: Mapping[str, Mapping[str, object]] = {
+    "contents": {"source": ".", "target": "/"},
+    "volume": {"id": ""},
+}
+"""By list: an entry that stands for one with problems; a volume without an id is passed over."""
 _NAMES: dict[object, str] = {
     str: "text",
     int: "an integer",
@@ -163,7 +167,7 @@ def check_section(
 def sound_part(table: Mapping[str, object], section: type[Section]) -> dict[str, object]:
     """Returns the table without the keys that have problems, so that the rest can be checked.
 
-    An entry of `contents` with a problem becomes a harmless one, so that its neighbours keep
+    An entry of a list with a problem becomes a harmless one, so that its neighbours keep
     their positions.
     """
     sound: dict[str, object] = {}
@@ -176,7 +180,7 @@ def sound_part(table: Mapping[str, object], section: type[Section]) -> dict[str,
             sound[key] = sound_part(value, declared)
         elif is_section(element) and isinstance(value, list | tuple):
             sound[key] = [
-                _HARMLESS_ENTRY if any(check_value(item, element, key)) else item for item in value
+                _HARMLESS[key] if any(check_value(item, element, key)) else item for item in value
             ]
         elif not any(check_value(value, declared, key)):
             sound[key] = value

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 
 from engine.problem import Fix, Problem, Scalar
-from engine.spec import installable
+from engine.spec import installable, volume_rules
 from engine.spec.filesystems import FILESYSTEMS, ROOT_FILESYSTEMS
 from engine.spec.identity import is_uuid
 from engine.spec.keys import KEYS
@@ -63,6 +63,7 @@ def check(spec: ImageSpec) -> tuple[Problem, ...]:
         *_name(spec),
         *_layout(spec),
         *_sizes(spec),
+        *volume_rules.check_values(spec),
         *_boot(spec),
         *(
             found

@@ -1,49 +1,141 @@
-"""The volumes of an image: those of the preset, with what the spec says of them."""
+"""The volumes of an image: those of the preset, with what the spec says of them, and its own."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.disk.presets import PRESETS, PresetVolume
+from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.spec import identity
+from engine.units import MIB
 
 if TYPE_CHECKING:
-    from engine.spec.settings import Settings
+    from engine.spec.settings import Settings, VolumeSettings
 
 
 def volumes(settings: Settings) -> tuple[Volume, ...]:
     """Returns the volumes in disk order, with every default filled in.
 
-    Args:
-        settings: All other settings.
+    A volume that names one to follow which is not there goes to the end of the list.
     """
+    entries = {} if settings.rules.reference else {one.id: one for one in settings.entries}
     preset = PRESETS[settings.table]
-    return tuple(_of_preset(volume, settings) for volume in preset.volumes)
+    ordered = [one.role for one in preset.volumes]
+    found = {one.role: _of_preset(one, settings, entries.get(one.role)) for one in preset.volumes}
+    for name, entry in entries.items():
+        if name not in found:
+            found[name] = _added(entry, settings, list(found.values()))
+            ordered.append(name)
+    for name, entry in entries.items():
+        if entry.after in found and entry.after != name:
+            ordered.remove(name)
+            ordered.insert(ordered.index(entry.after) + 1, name)
+    return _shared_out([found[name] for name in ordered], settings)
 
 
-def _of_preset(wanted: PresetVolume, settings: Settings) -> Volume:
+def _shared_out(found: list[Volume], settings: Settings) -> tuple[Volume, ...]:
+    """Gives the root the rest of a disk of fixed size where no other volume has a share."""
+    if not any(volume.grow and not volume.rest for volume in found):
+        return tuple(found)
+    return tuple(
+        replace(volume, grow=0, free=settings.additional_bytes) if volume.rest else volume
+        for volume in found
+    )
+
+
+def _of_preset(wanted: PresetVolume, settings: Settings, entry: VolumeSettings | None) -> Volume:
     """Returns a volume of a preset; the root has the spec's own keys, the others defaults."""
-    role = wanted.purpose
+    role = ROLES[entry.role] if entry is not None and entry.role else wanted.purpose
     is_root = wanted.role == "root"
-    format_ = settings.filesystem if is_root else role.format
     rest = wanted.size == "rest"
-    return Volume(
+    base = Volume(
         id=wanted.role,
-        role=wanted.role,
-        format=format_,
+        role=role.key,
+        format=settings.filesystem if is_root else role.format,
         mount=wanted.mount,
         size=None if rest else settings.boot_bytes if wanted.size == "boot" else int(wanted.size),
         free=settings.additional_bytes if rest and settings.disk_bytes is None else None,
         grow=1 if rest and settings.disk_bytes is not None else 0,
+        rest=rest,
         inodes=settings.additional_inodes if is_root else None,
         label=settings.label if is_root else wanted.label,
-        uuid=settings.root_filesystem_uuid
-        if is_root
-        else derived_uuid(settings, wanted.role, format_),
-        guid=partition_guid(settings, wanted.role),
         name=role.name,
         flags=role.flags if wanted.flags is None else wanted.flags,
+    )
+    if entry is not None:
+        base = _changed(base, entry, settings)
+    return _identified(base, settings, entry)
+
+
+def _added(entry: VolumeSettings, settings: Settings, before: list[Volume]) -> Volume:
+    """Returns a volume that the preset does not have."""
+    role = ROLES[entry.role or (entry.id if entry.id in ROLES else "data")]
+    mounted = {volume.mount for volume in before}
+    base = Volume(
+        id=entry.id,
+        role=role.key,
+        format="none" if entry.source else role.format,
+        mount=None if role.mount in mounted else role.mount,
+        name=role.name if entry.id == role.key else entry.id,
+        flags=role.flags,
+        free=0,
+        path=entry.path,
+    )
+    sized = (entry.size, entry.free, entry.grow) != (None, None, None)
+    if role.key == "esp" and not sized:
+        base = replace(base, size=settings.boot_bytes, free=None)
+    elif role.key == "bios-boot" and not sized:
+        base = replace(base, size=MIB, free=None)
+    return _identified(_changed(base, entry, settings), settings, entry)
+
+
+def _changed(base: Volume, entry: VolumeSettings, settings: Settings) -> Volume:
+    """Returns a volume with what an entry says of it."""
+    changed = replace(
+        base,
+        format=base.format if entry.format is None else entry.format,
+        label=base.label if entry.label is None else entry.label,
+        name=base.name if entry.name is None else entry.name,
+        mount=base.mount if entry.mount is None else entry.mount or None,
+        least=entry.min or 0,
+        type=entry.type,
+        attributes=entry.flags,
+        compression=entry.compression,
+        source=entry.source,
+        offset=entry.offset,
+        verity=entry.verity,
+        path=entry.path,
+    )
+    if entry.size is not None:
+        return replace(changed, size=entry.size, free=None, grow=0, rest=False)
+    if entry.free is not None:
+        return replace(changed, size=None, free=entry.free, grow=0, rest=False)
+    if entry.grow is not None:
+        automatic = settings.disk_bytes is None
+        return replace(
+            changed,
+            size=None,
+            free=(base.free or 0) if automatic else None,
+            grow=0 if automatic else entry.grow,
+            rest=False,
+        )
+    return changed
+
+
+def _identified(volume: Volume, settings: Settings, entry: VolumeSettings | None) -> Volume:
+    """Returns a volume with its identifiers: those given, else derived from its id."""
+    given = entry.uuid if entry is not None else ""
+    root = volume.id == "root"
+    uuid = given or (
+        settings.root_filesystem_uuid
+        if root and volume.format != "vfat"
+        else derived_uuid(settings, volume.id, volume.format)
+    )
+    guid = (entry.guid if entry is not None else "") or partition_guid(settings, volume.id)
+    return replace(
+        volume, uuid=uuid.upper() if volume.format == "vfat" else uuid.lower(), guid=guid.upper()
     )
 
 
