@@ -24,7 +24,7 @@ class _Memory:
         return f"/{entry.path.decode(errors='backslashreplace')} (made by Diskwright)"
 
 
-class _Elsewhere:
+class Elsewhere:
     """A source whose entries carry another entry as stamp: its bytes at another path."""
 
     def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
@@ -50,7 +50,7 @@ class _Elsewhere:
 
 
 _MEMORY = _Memory()
-_ELSEWHERE = _Elsewhere()
+_ELSEWHERE = Elsewhere()
 
 
 def directory(path: bytes, *, mtime_ns: int, mode: int = 0o755) -> Entry:
@@ -89,13 +89,19 @@ def host_file(path: bytes, origin: bytes, *, mtime_ns: int, mode: int = 0o644) -
     )  # fmt: skip
 
 
-def copy_of(path: bytes, entry: Entry) -> Entry:
-    """Returns another name for an entry's content: same metadata and bytes, an inode of its own."""
+def copy_of(path: bytes, entry: Entry, source: Elsewhere = _ELSEWHERE) -> Entry:
+    """Returns another name for an entry's content: same metadata and bytes, an inode of its own.
+
+    Args:
+        path: Where it is.
+        entry: What it is a copy of.
+        source: Stands for the entry's own source.
+    """
     new = copy(entry)
     new.path = path
     new.link_to = None
-    if entry.is_regular:
-        new.source, new.stamp = _ELSEWHERE, entry
+    if entry.source is not None:
+        new.source, new.stamp = source, entry
     return new
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from engine.manifest.entry import Entry
-from engine.manifest.memory import copy, copy_of, directory
+from engine.manifest.memory import Elsewhere, copy_of, directory
 from engine.manifest.part import Part
 
 Mounts = Mapping[bytes, str]
@@ -14,8 +14,11 @@ Mounts = Mapping[bytes, str]
 
 
 def mounts(pairs: Sequence[tuple[str, str]]) -> Mounts:
-    """Returns mount points from pairs of an absolute path and a volume's id."""
-    return {path.strip("/").encode(): volume for path, volume in pairs}
+    """Returns mount points from pairs of an absolute path and a volume's id.
+
+    Where nothing is mounted at the root, what lies in no other volume goes to "".
+    """
+    return {b"": ""} | {path.strip("/").encode(): volume for path, volume in pairs}
 
 
 def split(part: Part, at: Mounts) -> dict[str, Part]:
@@ -27,30 +30,54 @@ def split(part: Part, at: Mounts) -> dict[str, Part]:
 
     Args:
         part: Its entries are not changed.
-        at: Where volumes are mounted.
+        at: Where volumes are mounted, b"" among them.
     """
-    if set(at) <= {b""}:
-        return {at[b""]: part} if at else {}
-    # What is wrong with the part is told once, even where nothing comes of it.
-    first = _place(part.target, at)[0] if b"" in at else next(iter(at.values()))
-    entries: dict[str, list[Entry]] = {first: []}
-    moved: dict[tuple[str, int], Entry] = {}
+    if set(at) == {b""}:
+        return {at[b""]: part}
+    shares: dict[str, _Share] = {}
     for entry in part.entries:
         home, path = _place(entry.path, at)
         if not path and entry.path:
             above, there = _above(entry.path, at)
-            kept = copy(entry)
-            kept.path = there
-            entries.setdefault(above, []).append(kept)
-        entries.setdefault(home, []).append(_moved(entry, path, home, moved))
-    heads = {home: _heads(part.heads, home, moved) for home in entries}
+            shares.setdefault(above, _Share()).add(entry, there)
+        shares.setdefault(home, _Share()).add(entry, path)
+    # What is wrong with the part is told once, even where nothing comes of it.
+    first = _place(part.target, at)[0]
+    shares.setdefault(first, _Share())
     return {
         home: replace(
-            part, target=_target(part.target, home, at), entries=found, heads=heads[home],
-            findings=part.findings if home == first else (),
+            part, target=_target(part.target, home, at), entries=share.entries,
+            heads=share.heads(part.heads), findings=part.findings if home == first else (),
         )
-        for home, found in entries.items()
+        for home, share in shares.items()
     }  # fmt: skip
+
+
+class _Share:
+    """What of a part goes to one volume; each inode there is the volume's own."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._source = Elsewhere()
+        self._inodes: dict[int, Entry] = {}
+
+    def add(self, entry: Entry, path: bytes) -> None:
+        """Takes an entry at its path in the volume."""
+        first = entry.link_to or entry
+        there = self._inodes.get(id(first))
+        if there is None:
+            same = first is entry and path == entry.path
+            new = entry if same else copy_of(path, first, self._source)
+            self._inodes[id(first)] = new
+        else:
+            new = copy_of(path, first, self._source)
+            new.link_to = there
+        self.entries.append(new)
+
+    def heads(self, heads: Mapping[Hashable, Entry]) -> dict[Hashable, Entry]:
+        """Returns the first names of files with several, as far as they are here."""
+        known = self._inodes
+        return {inode: known[id(head)] for inode, head in heads.items() if id(head) in known}
 
 
 def mount_points(at: Mounts, mtime_ns: int) -> dict[str, Part]:
@@ -81,35 +108,3 @@ def _above(point: bytes, at: Mounts) -> tuple[str, bytes]:
 def _target(target: bytes, home: str, at: Mounts) -> bytes:
     volume, path = _place(target, at)
     return path if volume == home else b""
-
-
-def _moved(entry: Entry, path: bytes, home: str, moved: dict[tuple[str, int], Entry]) -> Entry:
-    """Returns an entry at its place in a volume; its inode is the one that this volume has."""
-    first = entry.link_to
-    if first is None:
-        if path == entry.path:
-            moved[home, id(entry)] = entry
-            return entry
-        new = copy(entry)
-        new.path = path
-        moved[home, id(entry)] = new
-        return new
-    there = moved.get((home, id(first)))
-    if there is None:
-        new = copy_of(path, first)
-        moved[home, id(first)] = new
-        return new
-    if there is first and path == entry.path:
-        return entry
-    new = copy(entry)
-    new.path, new.link_to = path, there
-    return new
-
-
-def _heads(
-    heads: Mapping[Hashable, Entry], home: str, moved: Mapping[tuple[str, int], Entry]
-) -> dict[Hashable, Entry]:
-    """Returns the first names of files with several, as far as a volume has them."""
-    return {
-        inode: moved[home, id(head)] for inode, head in heads.items() if (home, id(head)) in moved
-    }

@@ -272,7 +272,6 @@ def _content(index: int, entry: Content, base: Path) -> ContentSettings:
         group="" if entry.group is None else str(entry.group),
         extract="oci" if entry.extract == "oci" else bool(entry.extract),
         exclude=entry.exclude,
-        volume=entry.partition or "",
         replace=bool(entry.replace),
         into=entry.target.endswith(("/", "/.")),
         image=entry.image or "",

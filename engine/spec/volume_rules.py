@@ -155,6 +155,7 @@ def check_together(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     yield from _count(settings)
     yield from _references(spec, settings)
     yield from _mounts(settings)
+    yield from _homeless(settings)
     yield from _contradictions(settings)
     yield from _growth(spec, settings)
 
@@ -223,6 +224,28 @@ def _mounts(settings: Settings) -> Iterator[Problem]:
                 'add a root, or write "" for nowhere',
                 _take("Mount it nowhere", f"{volume.path}.mount", ""),
             )  # fmt: skip
+
+
+def _homeless(settings: Settings) -> Iterator[Problem]:
+    """Contents that lie in no volume, since nothing is mounted above them."""
+    mounts = ["/" + volume.mount.strip("/") for volume in settings.volumes if volume.mount]
+    for content in settings.contents:
+        target = content.target.decode(errors="replace")
+        if content.volume or any(_is_below(target, mount) for mount in mounts):
+            continue
+        names = [volume.id for volume in settings.volumes if volume.format != "none"]
+        yield _error(
+            "contents-without-volume", f"contents[{content.index}].volume",
+            f"is missing: no volume is mounted at or above {show(target)}",
+            "name the volume that it goes to",
+            _take(f"Put it into {names[0]}", f"contents[{content.index}].volume", names[0])
+            if names
+            else None,
+        )  # fmt: skip
+
+
+def _is_below(path: str, mount: str) -> bool:
+    return mount == "/" or path == mount or path.startswith(f"{mount}/")
 
 
 def _contradictions(settings: Settings) -> Iterator[Problem]:
