@@ -122,23 +122,25 @@ _TABLE = (
         mount="/", weight=8, purpose="The root file system",
     ),
     Role(
-        key="usr", title="/usr", label="usr", name="usr", gpt_by_machine=_USR_TYPES, mount="/usr",
+        key="usr", title="/usr file system", label="usr", name="usr", gpt_by_machine=_USR_TYPES,
+        mount="/usr",
         purpose="The system's programs, often read-only",
     ),
     Role(
-        key="home", title="/home", label="home", name="home", mount="/home",
+        key="home", title="/home file system", label="home", name="home", mount="/home",
         gpt="933AC7E1-2EB4-4F13-B844-0E14E2AEF915", purpose="The users' files",
     ),
     Role(
-        key="srv", title="/srv", label="srv", name="srv", mount="/srv",
+        key="srv", title="/srv file system", label="srv", name="srv", mount="/srv",
         gpt="3B8F8425-20E0-4F3B-907F-1A25A76F98E8", purpose="What the machine serves",
     ),
     Role(
-        key="var", title="/var", label="var", name="var", mount="/var",
+        key="var", title="/var file system", label="var", name="var", mount="/var",
         gpt="4D21B016-B534-45C2-A9FB-5C16E091FD2D", purpose="What the system writes",
     ),
     Role(
-        key="tmp", title="/var/tmp", label="tmp", name="tmp", mount="/var/tmp",  # noqa: S108 - a mount point
+        key="tmp", title="/var/tmp file system", label="tmp", name="tmp",  # noqa: S108
+        mount="/var/tmp",  # noqa: S108 - a mount point
         gpt="7EC6F557-3BC5-4ACA-B293-16EF5DF639D1", purpose="Temporary files",
     ),
     Role(
@@ -146,7 +148,7 @@ _TABLE = (
         gpt="0657FD6D-A4AB-43C4-84E5-0933C84B4F4F", mbr="0x82", purpose="Swap space",
     ),
     Role(
-        key="data", title="data", label="data", name="data", purpose="Anything else",
+        key="data", title="data file system", label="data", name="data", purpose="Anything else",
     ),
     Role(
         key="root-verity", title="hash tree of the root", label="hash", name="root-verity",
@@ -188,6 +190,7 @@ _BY_TYPE: Mapping[str, str] = MappingProxyType(
         # A plain Linux partition is the root wherever nothing says otherwise.
         LINUX_TYPE: "root",
         MBR_LINUX_TYPE: "root",
+        **dict.fromkeys(("0x05", MBR_EXTENDED_TYPE, "0x85"), "extended"),
     }
 )
 

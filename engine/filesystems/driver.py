@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal, Protocol
 
 from engine.manifest.entry import Entry
@@ -119,6 +120,11 @@ class FilesystemPlan:
     shortage: Shortage | None = None
     refused: Sequence[Refused] = ()
     stripped: int = 0
+
+    @property
+    def filled(self) -> bool:
+        """Whether anything goes in besides the root directory."""
+        return any(entry.path for entry in islice(self.manifest, 2))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from engine.filesystems.driver import Driver
 from engine.filesystems.ext4.driver import DRIVERS as EXT
 from engine.filesystems.fat.driver import FatDriver
+from engine.filesystems.raw.driver import TYPE as RAW
+from engine.filesystems.raw.driver import RawDriver
 
-DRIVERS: Mapping[str, Driver] = MappingProxyType({**EXT, "vfat": FatDriver()})
+DRIVERS: Mapping[str, Driver] = MappingProxyType({**EXT, "vfat": FatDriver(), RAW: RawDriver()})
 """By format."""

@@ -28,6 +28,7 @@ class Elsewhere:
     """A source whose entries carry another entry as stamp: its bytes at another path."""
 
     def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
+        """Yields the data of the originals, as that of these entries."""
         here: dict[int, list[Entry]] = {}
         by_source: dict[int, dict[int, Entry]] = {}
         for entry in entries:

@@ -11,6 +11,7 @@ import stat
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from engine.disk.volume import Volume
 from engine.manifest import owners
 from engine.manifest.archive import is_archive
 from engine.manifest.entry import Entry, Source
@@ -34,6 +35,7 @@ from engine.spec.settings import ContentSettings, Settings
 
 __all__ = ["ContentCount", "ScanCache", "ScanCancelled", "Scanned", "scan"]
 
+_PAYLOAD = b"payload"
 _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 _SECOND_NS = 1_000_000_000
 
@@ -148,9 +150,30 @@ def scan(
                 known = state, _manifest(settings, parts[volume])
                 cache._manifests[volume] = known
             manifests[volume] = known[1]
+        for raw in settings.volumes:
+            if raw.source:
+                manifests[raw.id] = _payload(settings, raw, ticker)
     cache._parts = fresh
     ticker.report()
     return Scanned(manifests, counts)
+
+
+def _payload(settings: Settings, volume: Volume, ticker: Ticker) -> Manifest:
+    """Returns the file that a raw volume holds, as the one entry of a manifest."""
+    findings = Findings()
+    source = os.path.realpath(os.fsencode(volume.source))
+    walk = Walk(Rules(made_ns=settings.source_date_epoch * _SECOND_NS), ticker, findings)
+    if not os.path.lexists(source):
+        findings.add(
+            "source-missing",
+            f"{shown(source)} does not exist",
+            "check the path; a relative one starts at the folder of the spec",
+        )
+    elif not os.path.isfile(source):
+        findings.add("source-not-a-file", f"{shown(source)} is not a file", "name a file")
+    else:
+        walk.single(source, _PAYLOAD)
+    return Manifest(walk.entries, [found.problem(volume.path) for found in findings])
 
 
 def _key(settings: Settings, content: ContentSettings) -> Hashable:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine.manifest.entry import Entry
 from engine.manifest.memory import Elsewhere, copy_of, directory
-from engine.manifest.part import Part
+from engine.manifest.part import Part, with_parents
 
 Mounts = Mapping[bytes, str]
 """Volume by mount point, as a path without leading slash; b"" is the root's."""
@@ -87,7 +87,10 @@ def mount_points(at: Mounts, mtime_ns: int) -> dict[str, Part]:
         if point:
             volume, path = _above(point, at)
             found.setdefault(volume, []).append(directory(path, mtime_ns=mtime_ns))
-    return {volume: Part(entries=entries) for volume, entries in found.items()}
+    return {
+        volume: Part(entries=with_parents(entries, b"", mtime_ns))
+        for volume, entries in found.items()
+    }
 
 
 def _place(path: bytes, at: Mounts) -> tuple[str, bytes]:

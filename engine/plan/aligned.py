@@ -121,7 +121,9 @@ def disk_bytes(scheme: Scheme, volumes: Sequence[Wanted], known: Sizes) -> int:
     if scheme == "none":
         return sum(size or MIB for size in known.bytes.values())
     ordered = [known.bytes[name] or least for name, least in _least(volumes, known).items()]
-    return placement.span(scheme, ordered) + placement.tail(scheme)
+    raw = [_outside(one, 1) for one in volumes if not one.volume.partitioned]
+    end = max([placement.span(scheme, ordered), *(ceil_to(r.start + r.sectors, MIB) for r in raw)])
+    return end + placement.tail(scheme)
 
 
 def _least(volumes: Sequence[Wanted], known: Sizes) -> dict[str, int]:
@@ -154,7 +156,16 @@ def place(
         raise PlacementError(_too_small(scheme, disk, least, growing), needed)
     shares = share_out(available, [volume.grow for volume in growing], floors)
     final = least | {volume.id: size for volume, size in zip(growing, shares, strict=True)}
-    return placement.place(scheme, sector_size, list(final.items()))
+    outside = tuple(_outside(one, sector_size) for one in volumes if not one.volume.partitioned)
+    return (*placement.place(scheme, sector_size, list(final.items())), *outside)
+
+
+def _outside(one: Wanted, sector_size: int) -> Place:
+    """Returns the place of a volume outside of all partitions: the sectors of its bytes."""
+    assert one.volume.offset is not None
+    length = 0 if one.filesystem is None else one.filesystem.request.manifest.counts.data_bytes
+    sectors = max(1, -(-length // sector_size))
+    return Place(one.volume.id, 0, one.volume.offset // sector_size, sectors)
 
 
 def _too_small(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.disk.parted_units import PartedError
 from engine.filesystems.driver import DoesNotFit, FilesystemPlan, Shortage
 from engine.filesystems.fat.driver import granularity, is_true_fat32
@@ -11,7 +12,7 @@ from engine.filesystems.fat.geometry import MIN_CLUSTERS_32
 from engine.filesystems.fat.geometry import smallest as smallest_fat32
 from engine.plan import aligned
 from engine.plan.design import Design, placer, smallest
-from engine.plan.model import VolumePlan
+from engine.plan.model import Plan, VolumePlan
 from engine.plan.wanted import Wanted
 from engine.problem import Fix, Problem, Scalar
 from engine.spec.formats import FORMATS
@@ -241,6 +242,15 @@ def _too_few_clusters(design: Design, one: Wanted, planned: FilesystemPlan) -> P
 def unaligned(design: Design) -> Iterator[Problem]:
     """Yields volumes whose size is not a whole number of what their format counts in."""
     for one in design.wanted:
+        offset = one.volume.offset
+        if offset is not None and offset % design.sector_size:
+            yield Problem(
+                "offset-unaligned", "error", f"{one.volume.path}.offset",
+                f"is {offset}, not a whole number of sectors of {design.sector_size} bytes",
+                f"{ceil_to(offset, design.sector_size)} is the next",
+                _fix("Take the next", f"{one.volume.path}.offset",
+                     ceil_to(offset, design.sector_size)),
+            )  # fmt: skip
         size = one.volume.size
         fat = one.volume.format == "vfat"
         grain = granularity(design.sector_size) if fat else design.sector_size
@@ -258,6 +268,31 @@ def unaligned(design: Design) -> Iterator[Problem]:
             f"{text} is the next size that works",
             Fix(f"Make the {title} {text}", ((_size_key(one), text),)),
         )
+
+
+def overlaps(plan: Plan) -> Iterator[Problem]:
+    """Yields raw volumes that meet the table, another volume or the end of the disk."""
+    sector = plan.disk.sector_size
+    front = FIRST_USABLE[sector] * sector if plan.disk.table == "gpt" else sector
+    back = BACKUP_SECTORS[sector] * sector if plan.disk.table == "gpt" else 0
+    taken = [(0, front, "the partition table")]
+    taken.append((plan.disk.bytes - back, plan.disk.bytes + back, "the end of the disk"))
+    taken += [
+        (one.start * sector, one.start * sector + one.bytes, f"the volume {one.id}")
+        for one in plan.volumes
+    ]
+    for raw in plan.volumes:
+        if raw.number or plan.disk.table == "none":
+            continue
+        first, last = raw.start * sector, raw.start * sector + raw.bytes
+        for start, end, what in taken:
+            if what != f"the volume {raw.id}" and first < end and start < last:
+                yield Problem(
+                    "raw-overlap", "error", f"{raw.path}.offset",
+                    f"{raw.id} takes bytes {first} to {last - 1}, and {what} takes {start} to "
+                    f"{end - 1}",
+                    "move it, or make it smaller",
+                )  # fmt: skip
 
 
 def sized(size: int) -> str:

@@ -68,7 +68,9 @@ class VolumePlan:
     @property
     def title(self) -> str:
         """What it is called in a sentence: by its role, or by its id where that says more."""
-        return ROLES[self.role].title if self.id == self.role else self.id
+        if self.id == self.role:
+            return ROLES[self.role].title
+        return f"{self.id} file system" if self.filesystem is not None else f"{self.id} volume"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

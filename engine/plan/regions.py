@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engine.disk.view import DiskView, FilesystemView, PartitionView, regions
 from engine.filesystems.driver import FilesystemPlan
+from engine.filesystems.raw.driver import TYPE as RAW
 from engine.plan.model import Plan
 
 
@@ -45,7 +46,7 @@ def view(plan: Plan) -> DiskView:
 
 
 def _filesystem(inside: FilesystemPlan | None) -> FilesystemView | None:
-    if inside is None:
+    if inside is None or inside.type == RAW:
         return None
     return FilesystemView(
         type=inside.type,

@@ -9,6 +9,7 @@ from typing import Any
 from engine.boot.firmware import FirmwareKind
 from engine.disk.view import Region, regions
 from engine.filesystems.driver import FilesystemPlan
+from engine.filesystems.raw.driver import TYPE as RAW
 from engine.manifest.oci import describe
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.regions import view
@@ -108,7 +109,7 @@ def _partition(partition: VolumePlan) -> dict[str, Any]:
 
 
 def _filesystem(filesystem: FilesystemPlan | None) -> dict[str, Any] | None:
-    if filesystem is None:
+    if filesystem is None or filesystem.type == RAW:
         return None
     return {
         "type": filesystem.type,

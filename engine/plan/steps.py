@@ -117,7 +117,7 @@ def _filling(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
     installs = volume.role == "esp" and _installs_itself(plan)
     if installs:
         yield from _rows(plan, (_NIXOS_LOADER,))
-    if len(filesystem.manifest) > 1 or volume.role == "root" or installs:
+    if filesystem.filled or volume.role == "root" or installs:
         yield StepPlan(
             id=f"populate-{volume.id}",
             verb="populate",

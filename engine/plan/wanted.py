@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.disk.volume import Volume
 from engine.filesystems.driver import Driver, Request
+from engine.filesystems.raw.driver import TYPE as RAW
 from engine.filesystems.table import DRIVERS
 from engine.manifest.manifest import Manifest
 from engine.spec.settings import Settings
@@ -51,7 +52,8 @@ def _filesystem(
     volume: Volume, manifest: Manifest, settings: Settings, sector_size: int
 ) -> Formatted | None:
     driver = DRIVERS.get(volume.format)
-    if driver is None:
+    empty = volume.format == RAW and not volume.source
+    if driver is None or empty:
         return None
     request = Request(
         manifest=manifest,

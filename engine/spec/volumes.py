@@ -9,6 +9,7 @@ from engine.disk.presets import PRESETS, PresetVolume
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.spec import identity
+from engine.spec.filesystems import ESP_LABEL
 from engine.units import MIB
 
 if TYPE_CHECKING:
@@ -73,10 +74,13 @@ def _added(entry: VolumeSettings, settings: Settings, before: list[Volume]) -> V
     """Returns a volume that the preset does not have."""
     role = ROLES[entry.role or (entry.id if entry.id in ROLES else "data")]
     mounted = {volume.mount for volume in before}
+    is_root = entry.id == "root"
     base = Volume(
         id=entry.id,
         role=role.key,
-        format="none" if entry.source else role.format,
+        format="none" if entry.source else settings.filesystem if is_root else role.format,
+        label=settings.label if is_root else ESP_LABEL if role.key == "esp" else "",
+        inodes=settings.additional_inodes if is_root else None,
         mount=None if role.mount in mounted else role.mount,
         name=role.name if entry.id == role.key else entry.id,
         flags=role.flags,

@@ -22,6 +22,8 @@ _STATE_AT = {12: 0x25, 16: 0x25, 32: 0x41}
 _DIRTY = 0x01
 _CLEAN_SHUTDOWN = {16: 0x8000, 32: 0x0800_0000}
 _MAX_FAT12_CLUSTERS, _MAX_FAT16_CLUSTERS = 4084, 65524
+_NO_LABEL = "NO NAME"
+"""What the boot sector of a FAT without a label says."""
 
 
 class FatFilesystem:
@@ -63,7 +65,8 @@ class FatFilesystem:
         self.uuid = f"{serial >> 16:04X}-{serial & 0xFFFF:04X}"
         self.size = total * sector
         self.room = min(self.size, window.size)
-        self.label = self._volume_label() or boot[at + 4 : at + 15].decode("cp437").rstrip()
+        own = boot[at + 4 : at + 15].decode("cp437").rstrip()
+        self.label = self._volume_label() or ("" if own == _NO_LABEL else own)
 
     @property
     def free(self) -> int:

@@ -93,7 +93,10 @@ def compare(plan: Plan, found: dict[str, Any]) -> list[str]:
         where = f"partition {planned.number}"
         fields.append((f"{where} start", planned.start, seen.get("start")))
         fields.append((f"{where} sectors", planned.sectors, seen.get("size")))
-        fields.append((f"{where} type", planned.type, seen.get("type")))
+        type_ = str(seen.get("type"))
+        if plan.disk.table == "mbr":  # sfdisk prints "c", our reader "0x0c"
+            type_ = f"0x{int(type_, 16):02x}"
+        fields.append((f"{where} type", planned.type, type_))
         if plan.disk.table == "gpt":
             fields.append((f"{where} GUID", planned.guid, seen.get("uuid")))
             fields.append((f"{where} name", planned.name, seen.get("name")))

@@ -49,9 +49,11 @@ def _write(image: Path, plan: Plan) -> None:
     try:
         with _device(image, plan.disk.sector_size) as device:
             disk = parted.freshDisk(device, _LABELS[plan.disk.table])
-            if plan.disk.extended is not None:
-                _add_extended(disk, device, *plan.disk.extended)
+            extended = plan.disk.extended
             for partition in plan.partitions:
+                if extended is not None and partition.number > _PRIMARIES:
+                    _add_extended(disk, device, *extended)
+                    extended = None
                 _add(disk, device, partition, plan.disk)
             disk.commitToDevice()
     except _TROUBLES as error:
@@ -59,7 +61,7 @@ def _write(image: Path, plan: Plan) -> None:
 
 
 def _add_extended(disk: parted.Disk, device: parted.Device, start: int, sectors: int) -> None:
-    """Makes the extended partition, which takes the fourth entry when three primary ones follow."""
+    """Makes the extended partition, in the fourth entry, once the first three are taken."""
     geometry = parted.Geometry(device=device, start=start, length=sectors)
     partition = parted.Partition(disk=disk, type=parted.PARTITION_EXTENDED, geometry=geometry)
     disk.addPartition(partition, constraint=parted.Constraint(exactGeom=geometry))

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from engine.filesystems.ext4.format import FORMATS as EXT
-from engine.pipeline.steps import ext, fat
+from engine.filesystems.raw.driver import TYPE as RAW
+from engine.pipeline.steps import ext, fat, raw
 from engine.pipeline.work import Work
 
-_BY_FORMAT: Mapping[str, ModuleType] = {**dict.fromkeys(EXT, ext), "vfat": fat}
+_BY_FORMAT: Mapping[str, ModuleType] = {**dict.fromkeys(EXT, ext), "vfat": fat, RAW: raw}
 
 
 async def make(work: Work) -> None:

@@ -96,10 +96,10 @@ def test_examples_cover_every_layout_and_mode() -> None:
 
 
 def test_layouts_name_their_parts() -> None:
-    assert set(PRESETS) == {"none", "legacy", "legacy+gpt", "efi", "hybrid"}
+    assert set(PRESETS) == {"none", "legacy", "legacy+gpt", "efi", "hybrid", "gpt", "mbr"}
     assert {key for key, layout in PRESETS.items() if layout.has("esp")} == {"efi", "hybrid"}
     for layout in PRESETS.values():
-        assert layout.has("root")
+        assert layout.has("root") != layout.own
         assert ("uefi" in layout.boots) == layout.has("esp")
 
 
