@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from engine.boot import fstab
 from engine.boot.assemble import BootAssets, assemble
 from engine.boot.overlay import overlay
 from engine.manifest.entry import Entry
@@ -40,6 +41,8 @@ class LoaderCache:
 
     def __init__(self) -> None:
         self._known: tuple[Settings, Contents, Installed] | None = None
+        self.mounted: tuple[Installed, str, Installed] | None = None
+        """What the last fstab was added to, its text, and the answer with it."""
 
     def get(self, key: Settings, contents: Contents) -> Installed | None:
         """Returns the answer for these settings and these very manifests, if it was the last."""
@@ -70,7 +73,29 @@ def install(settings: Settings, contents: Contents, cache: LoaderCache | None = 
         # What is missing on this machine may be installed by the time it is asked again.
         if cache is not None and not known.boot.missing:
             cache.put(key, contents, known)
-    return known
+    return _mounted(settings, known, cache)
+
+
+def _mounted(settings: Settings, known: Installed, cache: LoaderCache | None) -> Installed:
+    """Adds /etc/fstab, where one is to be written, and what is wrong with the contents' own."""
+    root = settings.of_role("root")
+    if root is None:
+        return known
+    text, problems = fstab.text(settings, known.volumes[root.id])
+    if problems:
+        known = replace(known, boot=replace(known.boot, problems=(*known.boot.problems, *problems)))
+    if text is None:
+        return known
+    if cache is not None and cache.mounted is not None and not problems:
+        before, said, answer = cache.mounted
+        if before is known and said == text:
+            return answer
+    manifest = known.volumes[root.id]
+    changed = overlay(manifest, [fstab.entry(settings, manifest, text)])
+    answer = replace(known, volumes={**known.volumes, root.id: changed})
+    if cache is not None:
+        cache.mounted = known, text, answer
+    return answer
 
 
 def _relevant(settings: Settings) -> Settings:

@@ -23,9 +23,12 @@ class PresetVolume:
         role: Also its id.
         size: Bytes; "boot" for `size.boot`; "rest" for what the contents need on an automatic
             disk, and for all that is left on one of fixed size.
-        mount: Where contents of it are found in the tree; None where they are only ever named.
+        mount: Where it is mounted, or None. Contents go by it to the root alone: what lies in the
+            tree below the others' stays in the root, where a loader finds its kernels.
         label: Of its file system, where it has one whatever the spec says.
         flags: libparted's, where they are not the role's.
+        format: Where it is not the role's.
+        type: Where it is not the role's.
     """
 
     role: str
@@ -33,6 +36,8 @@ class PresetVolume:
     mount: str | None = None
     label: str = ""
     flags: tuple[str, ...] | None = None
+    format: str = ""
+    type: str = ""
 
     @property
     def purpose(self) -> Role:
@@ -114,6 +119,39 @@ _TABLE = (
         scheme="mbr",
         volumes=(PresetVolume(role="root", mount="/", flags=("boot",)),),
         why="Old machines and simple clouds; GRUB lives in the gap before the first partition.",
+        beware="Does not boot under UEFI, and an MBR ends at 2 TiB of 512-byte sectors.",
+    ),
+    Preset(
+        key="efixbootldr",
+        title="UEFI with XBOOTLDR",
+        summary="GPT with an EFI system partition, an extended boot partition and a root",
+        scheme="gpt",
+        volumes=(
+            PresetVolume(role="esp", size=100 * MIB, mount="/efi", label="ESP"),
+            PresetVolume(role="xbootldr", size="boot", mount="/boot", label="BOOT"),
+            _ROOT,
+        ),
+        why="Kernels have a partition of their own, so that the ESP stays small.",
+        beware="Does not boot under a BIOS.",
+    ),
+    Preset(
+        key="legacy+boot",
+        title="BIOS with MBR and /boot",
+        summary="An MBR with a FAT for /boot and a root",
+        scheme="mbr",
+        volumes=(
+            PresetVolume(
+                role="boot",
+                size="boot",
+                mount="/boot",
+                label="BOOT",
+                flags=("boot",),
+                format="vfat",
+                type="0x0c",
+            ),
+            _ROOT,
+        ),
+        why="Boards and old machines whose firmware or loader reads nothing but FAT.",
         beware="Does not boot under UEFI, and an MBR ends at 2 TiB of 512-byte sectors.",
     ),
     Preset(

@@ -25,6 +25,7 @@ class Volume:
         role: Key of `engine.disk.roles.ROLES`.
         format: Key of the table of file systems, or "none" for raw bytes or nothing.
         mount: Where it is mounted, or None.
+        takes_below: Contents below its mount point go to it without being told.
         size: A fixed size.
         free: What its contents need, and so much more.
         grow: Its share, by weight, of what a disk of fixed size has left.
@@ -49,6 +50,7 @@ class Volume:
     role: str
     format: str
     mount: str | None = None
+    takes_below: bool = True
     size: int | None = None
     free: int | None = None
     grow: int = 0

@@ -119,10 +119,14 @@ def scan(
     cache = cache if cache is not None else ScanCache()
     ticker = Ticker(progress, cancelled)
     counts: dict[int, ContentCount] = {}
-    at = mounts([(one.mount, one.id) for one in settings.volumes if one.mount])
+    at = mounts([(one.mount, one.id) for one in settings.volumes if one.takes_below and one.mount])
+    # The reference mounts its boot partitions too, and leaves the directories to the system.
+    mounted = () if settings.rules.reference else settings.volumes
+    points = tuple(mounts([(one.mount, one.id) for one in mounted if one.mount]))
     parts: dict[str, list[Part]] = {volume.id: [] for volume in settings.volumes}
     keys: dict[str, list[Hashable]] = {volume.id: [] for volume in settings.volumes}
     fresh: dict[Hashable, tuple[Part, ContentCount]] = {}
+    roots = {volume.id for volume in settings.volumes if volume.role == "root"}
     with without_collection():
         for content in settings.contents:
             key = _key(settings, content)
@@ -139,15 +143,17 @@ def scan(
             for volume, share in split(part, at).items():
                 parts.setdefault(volume, []).append(share)
                 keys.setdefault(volume, []).append(id(part))
-        for volume, share in mount_points(at, settings.source_date_epoch * _SECOND_NS).items():
+        for volume, share in mount_points(
+            points, at, settings.source_date_epoch * _SECOND_NS
+        ).items():
             parts.setdefault(volume, []).append(share)
         manifests = {}
-        points = tuple(sorted(at.items()))
         for volume in parts:
-            state = (*keys[volume], points, settings.source_date_epoch)
+            where = (tuple(sorted(at.items())), points)
+            state = (*keys[volume], where, settings.source_date_epoch)
             known = cache._manifests.get(volume)
             if known is None or known[0] != state:
-                known = state, _manifest(settings, parts[volume])
+                known = state, _manifest(settings, parts[volume], is_root=volume in roots)
                 cache._manifests[volume] = known
             manifests[volume] = known[1]
         for raw in settings.volumes:
@@ -330,8 +336,14 @@ def _walk_glob(pattern: bytes, target: bytes, walk: Walk) -> None:
             walk.single(path, place)
 
 
-def _manifest(settings: Settings, parts: Sequence[Part]) -> Manifest:
-    """Merges the parts and gives owners their numbers."""
+def _manifest(settings: Settings, parts: Sequence[Part], *, is_root: bool) -> Manifest:
+    """Merges the parts and gives owners their numbers.
+
+    Args:
+        settings: The resolved spec.
+        parts: What the volume gets.
+        is_root: The volume is mounted at /, so that everyone must be able to enter it.
+    """
     compat = settings.rules.reference
     merged = merge(parts, epoch_ns=settings.source_date_epoch * _SECOND_NS, compat=compat)
     problems = list(merged.problems)
@@ -341,7 +353,7 @@ def _manifest(settings: Settings, parts: Sequence[Part]) -> Manifest:
         entries = owners.give(entries, chosen)
     if compat:
         problems += _dotfiles(entries)
-    if entries and entries[0].mode & 0o005 != 0o005:
+    if is_root and entries and entries[0].mode & 0o005 != 0o005:
         problems.append(_closed_root(entries[0]))
     return Manifest(entries, problems, _origins(parts))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from engine.manifest.entry import Entry
@@ -80,10 +80,10 @@ class _Share:
         return {inode: known[id(head)] for inode, head in heads.items() if id(head) in known}
 
 
-def mount_points(at: Mounts, mtime_ns: int) -> dict[str, Part]:
+def mount_points(points: Iterable[bytes], at: Mounts, mtime_ns: int) -> dict[str, Part]:
     """Returns the directories that volumes are mounted on, as parts of the volumes they lie in."""
     found: dict[str, list[Entry]] = {}
-    for point in sorted(at):
+    for point in sorted(points):
         if point:
             volume, path = _above(point, at)
             found.setdefault(volume, []).append(directory(path, mtime_ns=mtime_ns))

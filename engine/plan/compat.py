@@ -1,18 +1,19 @@
 """What make-disk-image computes: its size formula, and the partitions its parted lines make.
 
-Source: nixpkgs, nixos/lib/make-disk-image.nix (January 2025), whose own command lines were run to
-check every figure here (tests/engine/plan/test_reference.py).
+Source: nixpkgs, nixos/lib/make-disk-image.nix of January 2025 and of November 2025 ("the younger"),
+whose own command lines were run to check every figure here (tests/engine/plan/test_reference.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 from weakref import WeakKeyDictionary
 
 from engine.disk.parted_units import PartedDisk
 from engine.disk.placement import Place
-from engine.disk.roles import BIOS_BOOT_TYPE, ESP_TYPE, LINUX_TYPE
+from engine.disk.roles import BIOS_BOOT_TYPE, ESP_TYPE, LINUX_TYPE, XBOOTLDR_TYPE
 from engine.disk.volume import Volume
 from engine.manifest.manifest import Manifest
 from engine.plan.model import ReferenceSize, TableEntry
@@ -27,24 +28,30 @@ SECOND_GUID = "970C694F-AFD0-4B99-B750-CDB7A329AB6F"
 _FUDGE_NUMERATOR, _FUDGE_DENOMINATOR = 52, 1000
 _GPT_SPACE = 512 * 34
 
-_measured: WeakKeyDictionary[Manifest, int] = WeakKeyDictionary()
+_measured: WeakKeyDictionary[Manifest, dict[bool, int]] = WeakKeyDictionary()
 
 
-def disk_usage(manifest: Manifest) -> int:
+def disk_usage(manifest: Manifest, *, every_name: bool = False) -> int:
     """Returns the reference's `diskUsage` of a tree: bytes, two blocks added for each name.
 
-    Apparent sizes in whole blocks, every inode once, directories none; names are the lines that
-    `find .` prints in the folder above the tree, which a newline in a path adds to.
+    Apparent sizes in whole blocks, directories none; names are the lines that `find .` prints in
+    the folder above the tree, which a newline in a path adds to.
+
+    Args:
+        manifest: The tree.
+        every_name: Count a file's bytes with each of its names, as `du --count-links` does.
     """
-    if manifest not in _measured:
+    by_rule = _measured.setdefault(manifest, {})
+    if every_name not in by_rule:
         blocks = lines = 0
         for entry in manifest.entries:
-            if entry.link_to is None and not entry.is_directory:
-                blocks += -(-entry.size // BLOCK)
+            inode = entry.link_to or entry
+            if not entry.is_directory and (every_name or inode is entry):
+                blocks += -(-inode.size // BLOCK)
             lines += 1 + entry.path.count(b"\n")
         above = 1  # "." itself; the tree's own root directory is an entry
-        _measured[manifest] = (blocks + 2 * (lines + above)) * BLOCK
-    return _measured[manifest]
+        by_rule[every_name] = (blocks + 2 * (lines + above)) * BLOCK
+    return by_rule[every_name]
 
 
 def reserved_space(table: str, boot: int) -> int:
@@ -52,11 +59,19 @@ def reserved_space(table: str, boot: int) -> int:
 
     Args:
         table: The layout.
-        boot: `bootSize` as numfmt reads it; for efi and hybrid.
+        boot: Where the boot partition ends, where the layout has one.
     """
-    if table in {"efi", "hybrid"}:
+    if table in {"efi", "hybrid", "efixbootldr"}:
         return _GPT_SPACE + boot
-    return {"none": 0, "legacy": MIB, "legacy+gpt": _GPT_SPACE + 2 * MIB}[table]
+    fixed = {
+        "gpt": 0,
+        "mbr": 0,
+        "none": 0,
+        "legacy": MIB,
+        "legacy+gpt": _GPT_SPACE + 2 * MIB,
+        "legacy+boot": boot,
+    }
+    return fixed[table]
 
 
 def reference_size(settings: Settings, manifest: Manifest) -> ReferenceSize:
@@ -65,21 +80,36 @@ def reference_size(settings: Settings, manifest: Manifest) -> ReferenceSize:
     With a fixed size numfmt never sees `bootSize`; where it would refuse it, our own reading
     stands in.
     """
-    usage = disk_usage(manifest)
+    younger = settings.rules.younger
+    usage = disk_usage(manifest, every_name=younger)
     fudge = usage * _FUDGE_NUMERATOR // _FUDGE_DENOMINATOR
     required = usage + fudge
-    try:
-        boot = numfmt_iec(settings.boot_text)
-    except ValueError:
-        boot = settings.boot_bytes
+    boot = boot_end(settings)
+    if younger:
+        required = _one_more(required, BLOCK)
+        boot = _one_more(boot, MIB)
     additional = settings.additional_bytes + reserved_space(settings.table, boot)
+    size = required + additional
     return ReferenceSize(
         diskUsage=usage,
         fudge=fudge,
         requiredFilesystemSpace=required,
         additionalSpace=additional,
-        diskSize=ceil_to(required + additional, MIB),
+        diskSize=_one_more(size, MIB) if younger else ceil_to(size, MIB),
     )
+
+
+def boot_end(settings: Settings) -> int:
+    """Returns `bootSize` in bytes, as numfmt reads it."""
+    try:
+        return numfmt_iec(settings.boot_text)
+    except ValueError:
+        return settings.boot_bytes
+
+
+def _one_more(size: int, unit: int) -> int:
+    """Returns a size as the younger reference rounds it: one unit more where it is exact."""
+    return (size // unit + 1) * unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +136,9 @@ _ROOT_AFTER_BOOT = _Mkpart(
     role="root", type=LINUX_TYPE, name="primary", guid=_ROOT_GUID, start=_BOOT, end="-1"
 )
 
-_LINES: dict[str, tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]] = {
+_Lines = Mapping[str, tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]]
+
+_JANUARY: _Lines = {
     "legacy": ("msdos", (_Mkpart(role="root", type="0x83", start="1MiB", end="-1"),)),
     "legacy+gpt": (
         "gpt",
@@ -151,6 +183,43 @@ _LINES: dict[str, tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]] = {
 }
 
 
+def _ended(line: _Mkpart) -> _Mkpart:
+    """Returns a line as the younger reference has it: it counts MiB, and ends at the disk's end."""
+    words = {"-1": "100%", "1MB": "1MiB", "2MB": "2MiB"}
+    return replace(line, start=words.get(line.start, line.start), end=words.get(line.end, line.end))
+
+
+_YOUNGER: _Lines = {
+    **{
+        table: (label, tuple(_ended(line) for line in lines))
+        for table, (label, lines) in _JANUARY.items()
+    },
+    "legacy+boot": (
+        "msdos",
+        (
+            _Mkpart(role="boot", type="0x0c", flags=("boot",), start="1MiB", end=_BOOT),
+            _Mkpart(role="root", type="0x83", start=_BOOT, end="100%"),
+        ),
+    ),
+    "efixbootldr": (
+        "gpt",
+        (
+            replace(_ESP, end="100MiB"),
+            _Mkpart(
+                role="xbootldr", type=XBOOTLDR_TYPE, name="BOOT", flags=("bls_boot",),
+                guid=SECOND_GUID, start="100MiB", end=_BOOT,
+            ),
+            replace(_ROOT_AFTER_BOOT, name="ROOT", end="100%"),
+        ),
+    ),
+}  # fmt: skip
+
+
+def _lines(settings: Settings) -> tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]:
+    known = _YOUNGER if settings.rules.younger else _JANUARY
+    return known.get(settings.table, known[settings.rules.table])  # refused by then
+
+
 def place(settings: Settings, disk_bytes: int) -> tuple[Place, ...]:
     """Returns the partitions that the reference's parted lines make, by number.
 
@@ -159,12 +228,15 @@ def place(settings: Settings, disk_bytes: int) -> tuple[Place, ...]:
     """
     if settings.table == "none":
         return (Place("root", 0, 0, disk_bytes // 512),)
-    label, lines = _LINES[settings.table]
+    label, lines = _lines(settings)
+    boot = settings.boot_text
+    if settings.rules.younger:
+        boot = f"{boot_end(settings) // MIB + 1}MiB"
     disk = PartedDisk(disk_bytes // 512, label)
     placed = []
     for number, line in enumerate(lines, start=1):
         first, last = disk.mkpart(
-            *(settings.boot_text if word == _BOOT else word for word in (line.start, line.end))
+            *(boot if word == _BOOT else word for word in (line.start, line.end))
         )
         placed.append(Place(line.role, number, first, last - first + 1))
     return tuple(placed)
@@ -177,7 +249,7 @@ def entry(settings: Settings, volume: Volume) -> TableEntry:
     """
     if settings.table == "none":
         return TableEntry()
-    _, lines = _LINES[settings.table]
+    _, lines = _lines(settings)
     line = next(line for line in lines if line.role == volume.role)
     guid = line.guid
     if guid is not None and not settings.deterministic:

@@ -11,6 +11,7 @@ from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.loaders import LOADERS, loaders_for
 from engine.spec.model import ImageSpec
+from engine.spec.rules import RULES
 from engine.spec.settings import Settings
 from engine.spec.shape import show
 from engine.spec.values import edit, error, shorten
@@ -207,7 +208,7 @@ def guest_loader_wanted(spec: ImageSpec, settings: Settings) -> bool:
 
 
 def _esp(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if settings.has("esp"):
+    if settings.uses_boot_size:
         return
     for index, entry in enumerate(spec.contents):
         if entry.partition == "esp":
@@ -312,6 +313,18 @@ def _only_store(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 
 def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    rules = settings.rules
+    if settings.table not in rules.layouts:
+        newer = "make-disk-image-25.11"
+        known = settings.table in RULES[newer].layouts
+        yield error(
+            "compat-layout",
+            "layout.table",
+            f"is {show(settings.table)}, which {rules.title} does not have",
+            f'compat = "{newer}" has it' if known else 'take compat = "none"',
+            edit(f"Take {newer}" if known else "Take Diskwright's own rules",
+                 ("compat", newer if known else "none")),
+        )  # fmt: skip
     if settings.sector_size != 512:
         yield error(
             "compat-sector-size",
@@ -331,7 +344,7 @@ def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     if settings.disk_bytes is not None:
         return
     yield from _numfmt("size.additional", spec.size.additional)
-    if settings.has("esp"):
+    if settings.uses_boot_size:
         yield from _numfmt("size.boot", spec.size.boot)
 
 

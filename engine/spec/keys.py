@@ -425,6 +425,14 @@ _TABLE = (
         argument="installBootLoader",
     ),
     Key(
+        "output.name",
+        "text",
+        "the name of the build",
+        "File stem of the outputs.",
+        compat='"nixos"',
+        argument="baseName",
+    ),
+    Key(
         "output.format",
         "text",
         '"raw"',

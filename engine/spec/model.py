@@ -106,6 +106,7 @@ class Nix(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Output(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[output]`: the finished image and what comes with it."""
 
+    name: str | None = None
     format: str | None = None
     compress: str | None = None
     keep_raw: bool | None = None

@@ -114,7 +114,7 @@ def _settings(
     install = install_default if nix.install_boot_loader is None else nix.install_boot_loader
     return Settings(
         name=name,
-        stem=rules.stem or name,
+        stem=spec.output.name or rules.stem or name,
         compat=rules.key,
         table=layout.table or rules.table,
         filesystem=filesystem,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Compat = Literal["none", "make-disk-image"]
+Compat = Literal["none", "make-disk-image", "make-disk-image-25.11"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,9 @@ class Rules:
         title: Its name for people.
         reference: Everything is as make-disk-image has it: its size formula and partition lines,
             its identifiers, mke2fs' default inodes and reserve, its way to merge contents.
+        younger: It is the make-disk-image of NixOS 25.11: sizes rounded by one unit more, lines in
+            MiB up to the disk's end, two more layouts.
+        layouts: Values of `layout.table` that it knows; empty for all.
         name, table, label, additional, boot, cmdline: Defaults of the keys of these names.
         stem: File stem of the outputs, or "" for the name of the build.
     """
@@ -29,6 +32,8 @@ class Rules:
     key: Compat
     title: str
     reference: bool
+    younger: bool = False
+    layouts: tuple[str, ...] = ()
     name: str
     table: str
     label: str
@@ -37,6 +42,8 @@ class Rules:
     cmdline: str
     stem: str
 
+
+_JANUARY_LAYOUTS = ("none", "legacy", "legacy+gpt", "efi", "hybrid")
 
 _TABLE = (
     Rules(
@@ -55,6 +62,21 @@ _TABLE = (
         key="make-disk-image",
         title="make-disk-image",
         reference=True,
+        layouts=_JANUARY_LAYOUTS,
+        name="nixos-disk-image",
+        table="legacy",
+        label="nixos",
+        additional="512M",
+        boot="256M",
+        cmdline="",
+        stem="nixos",
+    ),
+    Rules(
+        key="make-disk-image-25.11",
+        title="make-disk-image of NixOS 25.11",
+        reference=True,
+        younger=True,
+        layouts=(*_JANUARY_LAYOUTS, "efixbootldr", "legacy+boot"),
         name="nixos-disk-image",
         table="legacy",
         label="nixos",

@@ -190,6 +190,12 @@ class Settings:
         given = dict(zip((one.id for one in there), numbers(self.scheme, len(there)), strict=True))
         return next((given[one.id] for one in there if one.role == "root"), 0)
 
+    @property
+    def uses_boot_size(self) -> bool:
+        """Whether `size.boot` is the size of a volume, or where one ends."""
+        sized = any(one.size == "boot" for one in PRESETS[self.table].volumes)
+        return sized or self.has("esp")
+
     def has(self, role: str) -> bool:
         """Whether the disk has a volume of that role."""
         return self.of_role(role) is not None

@@ -60,7 +60,8 @@ def check(spec: ImageSpec) -> tuple[Problem, ...]:
     return (
         *_nul(spec, ""),
         *_choices(spec),
-        *_name(spec),
+        *_name("name", spec.name),
+        *_name("output.name", spec.output.name),
         *_layout(spec),
         *_sizes(spec),
         *volume_rules.check_values(spec),
@@ -116,8 +117,7 @@ def _control(text: str) -> str:
     return f"U+{ord(found[0]):04X}" if found else ""
 
 
-def _name(spec: ImageSpec) -> Iterator[Problem]:
-    name = spec.name
+def _name(path: str, name: str | None) -> Iterator[Problem]:
     if name is None:
         return
     size = len(name.encode(errors="replace"))
@@ -135,7 +135,7 @@ def _name(spec: ImageSpec) -> Iterator[Problem]:
         return
     clean = re.sub(r"[/\x00-\x1f\x7f-\x9f\u2028\u2029]+", "-", name).strip(" -.")
     clean = shorten(clean, MAX_NAME_BYTES) or "disk"
-    yield error("bad-name", "name", reason, "", edit(f"Name it {clean}", ("name", clean)))
+    yield error("bad-name", path, reason, "", edit(f"Name it {clean}", (path, clean)))
 
 
 def shorten(text: str, limit: int) -> str:

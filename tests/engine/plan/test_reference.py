@@ -18,7 +18,7 @@ from engine.problem import errors
 from engine.spec.model import Content, Identity, ImageSpec, Layout, Output, Size
 from engine.spec.resolve import resolve
 from tests.engine.plan.support import directory, file, host, manifest, symlink
-from tests.reference import CASES
+from tests.reference import CASES, YOUNGER_CASES
 from tests.reference.mktree import make_tree
 
 MakeTree = Callable[[str, str], Scanned]
@@ -140,3 +140,29 @@ def test_usage_counts_as_find_and_du_do(tmp_path: Path) -> None:
         ]
     )
     assert compat.disk_usage(ours) == int(said.stdout)
+
+
+@pytest.mark.parametrize("case", YOUNGER_CASES, ids=lambda case: case["id"])
+def test_the_younger_reference_too(case: dict[str, Any]) -> None:
+    spec = ImageSpec(
+        compat="make-disk-image-25.11",
+        layout=Layout(table=case["layout"]),
+        size=Size(disk=case["diskSize"], boot=case["bootSize"]),
+    )
+    settings, problems = resolve(spec, Path("/"), {})
+    made = make_plan(settings, {}, host(), problems)
+    if not case["ok"]:
+        assert "parted-refuses" in {problem.code for problem in errors(made.problems)}
+        return
+    assert made.disk.guid in {None, case["id_"]}
+    assert [
+        (one.number, one.start, one.sectors, one.type.removeprefix("0x"), one.guid, one.name)
+        for one in made.partitions
+    ] == [
+        (seen["number"], seen["start"], seen["sectors"], seen["type"].zfill(2), seen["uuid"],
+         seen["name"])
+        for seen in case["partitions"]
+    ]  # fmt: skip
+    assert [("boot" in one.flags and one.guid is None) for one in made.partitions] == [
+        seen["bootable"] for seen in case["partitions"]
+    ]

@@ -17,6 +17,7 @@ from engine.spec.keys import KEYS, SECTIONS
 from engine.spec.load import load
 from engine.spec.loaders import LOADERS, loaders_for, presets_for
 from engine.spec.resolve import resolve
+from engine.spec.rules import RULES
 from engine.spec.save import dumps
 from engine.spec.shape import key_paths
 from engine.spec.starters import STARTERS
@@ -88,7 +89,7 @@ def test_examples_cover_every_layout_and_mode() -> None:
         loaded = load(path)
         settings.append(resolve(loaded.spec, loaded.base, {})[0])
     assert {one.table for one in settings} == set(PRESETS)
-    assert {one.compat for one in settings} == {"none", "make-disk-image"}
+    assert {one.compat for one in settings} == set(RULES)
     entries = [entry for one in settings for entry in one.contents]
     assert any(entry.extract for entry in entries)
     assert any(entry.user and entry.mode for entry in entries)
@@ -96,8 +97,22 @@ def test_examples_cover_every_layout_and_mode() -> None:
 
 
 def test_layouts_name_their_parts() -> None:
-    assert set(PRESETS) == {"none", "legacy", "legacy+gpt", "efi", "hybrid", "gpt", "mbr"}
-    assert {key for key, layout in PRESETS.items() if layout.has("esp")} == {"efi", "hybrid"}
+    assert set(PRESETS) == {
+        "none",
+        "legacy",
+        "legacy+gpt",
+        "legacy+boot",
+        "efi",
+        "efixbootldr",
+        "hybrid",
+        "gpt",
+        "mbr",
+    }
+    assert {key for key, layout in PRESETS.items() if layout.has("esp")} == {
+        "efi",
+        "efixbootldr",
+        "hybrid",
+    }
     for layout in PRESETS.values():
         assert layout.has("root") != layout.own
         assert ("uefi" in layout.boots) == layout.has("esp")

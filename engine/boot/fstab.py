@@ -1,0 +1,121 @@
+"""/etc/fstab: written for the volumes of the image, or read to find what the image does not have.
+
+Source: fstab(5), systemd.mount(5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from engine.boot.tree import read_text
+from engine.disk.volume import Volume
+from engine.manifest.entry import Entry
+from engine.manifest.lookup import LeadsNowhere, resolve
+from engine.manifest.manifest import Manifest
+from engine.manifest.memory import file_of
+from engine.problem import Fix, Problem
+from engine.spec.settings import Settings
+
+PATH = b"etc/fstab"
+_SECOND_NS = 1_000_000_000
+_READ_ONLY = frozenset({"squashfs", "erofs"})
+_OPTIONS = {"vfat": "umask=0077", "swap": "sw"}
+_HEAD = "# Written by Diskwright for the volumes of this image.\n"
+_NAMED = 5
+
+
+def text(settings: Settings, root: Manifest) -> tuple[str | None, tuple[Problem, ...]]:
+    """Returns the fstab to write, if any, and what is wrong with the contents' own.
+
+    Args:
+        settings: The spec, resolved.
+        root: Contents of the root file system.
+    """
+    if settings.fstab == "keep" or not root.entries:
+        return None, ()
+    try:
+        brought = read_text(root, PATH) or ""
+        resolve(root.get, PATH, may_miss=True)
+    except LeadsNowhere as error:
+        message = f"/etc/fstab of the contents cannot be read: {error}"
+        return None, (Problem("fstab-unreadable", "warning", "layout.fstab", message),)
+    told = any(volume.path and volume.mount for volume in settings.volumes)
+    if settings.fstab == "write" or (told and not brought.strip()):
+        return _HEAD + "".join(f"{line}\n" for line in lines(settings.volumes)), ()
+    return None, tuple(_unknown(brought, settings))
+
+
+def entry(settings: Settings, root: Manifest, text: str) -> Entry:
+    """Returns the file that holds an fstab, where links of the root lead it."""
+    path = resolve(root.get, PATH, may_miss=True)
+    return file_of(path, text.encode(), mtime_ns=settings.source_date_epoch * _SECOND_NS)
+
+
+def lines(volumes: Sequence[Volume]) -> Iterator[str]:
+    """Yields a line for every volume that is mounted, parents first, and for every swap."""
+    mounted = [volume for volume in volumes if volume.mount and volume.format != "none"]
+    for volume in sorted(mounted, key=lambda volume: (volume.mount or "").rstrip("/")):
+        assert volume.mount is not None
+        order = 0 if volume.format in _READ_ONLY else 1 if volume.mount == "/" else 2
+        place = volume.mount.replace(" ", "\\040")
+        yield _line(volume, place, ",".join(_options(volume)), order)
+    for volume in volumes:
+        if volume.format == "swap":
+            yield _line(volume, "none", _OPTIONS["swap"], 0)
+
+
+def _line(volume: Volume, place: str, options: str, order: int) -> str:
+    return f"{_device(volume)} {place} {volume.format} {options} 0 {order}"
+
+
+def _device(volume: Volume) -> str:
+    """Returns what the kernel and systemd find a volume by: its file system, else its partition."""
+    return f"UUID={volume.uuid}" if volume.uuid else f"PARTUUID={volume.guid.lower()}"
+
+
+def _options(volume: Volume) -> Iterator[str]:
+    read_only = volume.format in _READ_ONLY or "read-only" in volume.attributes
+    yield "ro" if read_only else _OPTIONS.get(volume.format, "defaults")
+    if (volume.grow or "grow-file-system" in volume.attributes) and not read_only:
+        yield "x-systemd.growfs"
+
+
+def _unknown(text: str, settings: Settings) -> Iterator[Problem]:
+    """Yields what an fstab names and the image does not have."""
+    known = _known(settings.volumes)
+    missing = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = line.split()
+        if len(fields) < 3 or fields[0].startswith("#"):
+            continue
+        tag, equals, value = fields[0].partition("=")
+        if equals and tag in known:
+            if value.strip('"').lower() not in known[tag] and "noauto" not in line:
+                missing.append(f"line {number}: {fields[0]} for {fields[1]}")
+        elif fields[0].startswith("/dev/disk/by-") or _is_disk(fields[0]):
+            missing.append(f"line {number}: {fields[0]} for {fields[1]}")
+    if not missing:
+        return
+    more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    yield Problem(
+        "fstab-unknown-device", "warning", "layout.fstab",
+        f"/etc/fstab of the contents names what this image does not have: "
+        f"{'; '.join(missing[:_NAMED])}{more}; a system that waits for it does not boot",
+        'layout.fstab = "write" writes one for the volumes of the image',
+        Fix("Write /etc/fstab anew", (("layout.fstab", "write"),)),
+    )  # fmt: skip
+
+
+def _is_disk(device: str) -> bool:
+    """Whether a device is a partition of some other machine's disk."""
+    return device.startswith(("/dev/sd", "/dev/hd", "/dev/nvme", "/dev/mmcblk", "/dev/mapper/"))
+
+
+def _known(volumes: Sequence[Volume]) -> Mapping[str, frozenset[str]]:
+    """Returns what volumes can be found by, in lower case, by the tag that fstab(5) has for it."""
+    return {
+        "UUID": frozenset(volume.uuid.lower() for volume in volumes if volume.uuid),
+        "LABEL": frozenset(volume.label.lower() for volume in volumes if volume.label),
+        "PARTUUID": frozenset(volume.guid.lower() for volume in volumes),
+        "PARTLABEL": frozenset((volume.name or "").lower() for volume in volumes),
+    }

@@ -1,0 +1,103 @@
+"""/etc/fstab: when it is written, what it says, and what it finds wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.manifest.lookup import stream
+from engine.plan.model import Plan
+from engine.planning import Planner
+from engine.spec.load import loads
+
+VOLUMES = """\
+schema = 1
+name = "fstab"
+size.disk = "1GiB"
+size.boot = "40MiB"
+size.additional = "8MiB"
+[[volume]]
+id = "esp"
+mount = "/boot/efi"
+[[volume]]
+id = "home"
+grow = 1
+[[volume]]
+id = "attic"
+size = "8MiB"
+mount = "/home/attic stairs"
+flags = ["read-only"]
+[[contents]]
+source = "tree"
+target = "/"
+"""
+CONTENTS = """
+[[contents]]
+source = "tree"
+target = "/"
+"""
+FOREIGN = """\
+# /etc/fstab
+UUID=11111111-2222-3333-4444-555555555555 / ext4 defaults 0 1
+/dev/sda3 none swap sw 0 0
+tmpfs /tmp tmpfs defaults 0 0
+LABEL=root /mnt ext4 noauto 0 0
+"""
+
+
+def planned(folder: Path, spec: str, fstab: str | None = None) -> Plan:
+    (folder / "tree" / "etc").mkdir(parents=True)
+    if fstab is not None:
+        (folder / "tree" / "etc" / "fstab").write_text(fstab)
+    planner = Planner(folder, {})
+    resolved = planner.resolve(loads(spec))
+    return planner.plan(resolved, planner.read(resolved.settings), force=True)
+
+
+def written(plan: Plan) -> str:
+    entry = plan.root.manifest.get(b"etc/fstab")
+    assert entry is not None
+    return b"".join(bytes(piece) for _, _, piece in stream([entry])).decode()
+
+
+def test_it_names_every_mounted_volume_parents_first(tmp_path: Path) -> None:
+    made = planned(tmp_path, VOLUMES)
+    uuids = {one.id: one.filesystem.uuid for one in made.volumes if one.filesystem}
+    assert written(made).splitlines()[1:] == [
+        f"UUID={uuids['root']} / ext4 defaults 0 1",
+        f"UUID={uuids['esp']} /boot/efi vfat umask=0077 0 2",
+        f"UUID={uuids['home']} /home ext4 defaults,x-systemd.growfs 0 2",
+        f"UUID={uuids['attic']} /home/attic\\040stairs ext4 ro 0 2",
+    ]
+
+
+def test_the_contents_own_stays(tmp_path: Path) -> None:
+    assert written(planned(tmp_path, VOLUMES, "proc /proc proc defaults 0 0\n")).startswith("proc")
+
+
+@pytest.mark.parametrize(("value", "there"), [("auto", False), ("write", True), ("keep", False)])
+def test_without_mounts_it_is_written_on_request_alone(
+    tmp_path: Path, value: str, there: bool
+) -> None:
+    made = planned(tmp_path, f'schema = 1\nlayout.fstab = "{value}"' + CONTENTS)
+    assert (made.root.manifest.get(b"etc/fstab") is not None) == there
+
+
+def test_what_the_image_does_not_have_is_named_and_the_fix_solves_it(tmp_path: Path) -> None:
+    made = planned(tmp_path, "schema = 1" + CONTENTS, FOREIGN)
+    (problem,) = [one for one in made.problems if one.code == "fstab-unknown-device"]
+    assert "line 2: UUID=11111111-2222-3333-4444-555555555555 for /" in problem.message
+    assert "line 3: /dev/sda3 for none" in problem.message
+    assert "tmpfs" not in problem.message
+    assert "LABEL" not in problem.message
+    assert problem.fix is not None
+    assert problem.fix.edits == (("layout.fstab", "write"),)
+
+
+def test_planning_again_keeps_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "etc").mkdir(parents=True)
+    planner = Planner(tmp_path, {})
+    resolved = planner.resolve(loads(VOLUMES))
+    first = planner.read(resolved.settings).installed.volumes["root"]
+    assert planner.read(resolved.settings).installed.volumes["root"] is first
