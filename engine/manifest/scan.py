@@ -126,7 +126,8 @@ def scan(
     parts: dict[str, list[Part]] = {volume.id: [] for volume in settings.volumes}
     keys: dict[str, list[Hashable]] = {volume.id: [] for volume in settings.volumes}
     fresh: dict[Hashable, tuple[Part, ContentCount]] = {}
-    roots = {volume.id for volume in settings.volumes if volume.role == "root"}
+    roots = [volume.id for volume in settings.volumes if volume.role == "root"]
+    main = roots[0] if roots else ""
     with without_collection():
         for content in settings.contents:
             key = _key(settings, content)
@@ -147,13 +148,16 @@ def scan(
             points, at, settings.source_date_epoch * _SECOND_NS
         ).items():
             parts.setdefault(volume, []).append(share)
-        manifests = {}
-        for volume in parts:
+        manifests: dict[str, Manifest] = {}
+        for volume in sorted(parts, key=lambda name: name != main):
             where = (tuple(sorted(at.items())), points)
-            state = (*keys[volume], where, settings.source_date_epoch)
+            named = any(part.user or part.group for part in parts[volume])
+            system = manifests.get(main) if named else None
+            state = (*keys[volume], where, id(system), settings.source_date_epoch)
             known = cache._manifests.get(volume)
             if known is None or known[0] != state:
-                known = state, _manifest(settings, parts[volume], is_root=volume in roots)
+                made = _manifest(settings, parts[volume], system, is_root=volume in roots)
+                known = state, made
                 cache._manifests[volume] = known
             manifests[volume] = known[1]
         for raw in settings.volumes:
@@ -336,19 +340,22 @@ def _walk_glob(pattern: bytes, target: bytes, walk: Walk) -> None:
             walk.single(path, place)
 
 
-def _manifest(settings: Settings, parts: Sequence[Part], *, is_root: bool) -> Manifest:
+def _manifest(
+    settings: Settings, parts: Sequence[Part], system: Manifest | None, *, is_root: bool
+) -> Manifest:
     """Merges the parts and gives owners their numbers.
 
     Args:
         settings: The resolved spec.
         parts: What the volume gets.
+        system: The root that has the tables of users and groups, where that is another volume.
         is_root: The volume is mounted at /, so that everyone must be able to enter it.
     """
     compat = settings.rules.reference
     merged = merge(parts, epoch_ns=settings.source_date_epoch * _SECOND_NS, compat=compat)
     problems = list(merged.problems)
     entries = merged.entries
-    chosen = _owners(parts, merged, problems, compat=compat)
+    chosen = _owners(parts, merged, system, problems, compat=compat)
     if chosen:
         entries = owners.give(entries, chosen)
     if compat:
@@ -371,12 +378,17 @@ def _origins(parts: Sequence[Part]) -> dict[str, tuple[Source, ...]]:
 
 
 def _owners(
-    parts: Sequence[Part], merged: Merged, problems: list[Problem], *, compat: bool
+    parts: Sequence[Part],
+    merged: Merged,
+    system: Manifest | None,
+    problems: list[Problem],
+    *,
+    compat: bool,
 ) -> dict[int, owners.Owner]:
     """Returns owners by id() of those entries that a part gives to a named user and group."""
     chosen: dict[int, owners.Owner] = {}
     tree = Manifest(merged.entries)
-    accounts = owners.Accounts(tree.get)
+    accounts = owners.Accounts((tree if system is None else system).get)
     for part, placed in zip(parts, merged.placed, strict=True):
         if not part.user and not part.group:
             continue

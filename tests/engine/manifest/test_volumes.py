@@ -105,3 +105,17 @@ def test_contents_that_name_a_volume_begin_there(tmp_path: Path) -> None:
     found = volumes(tmp_path, spec)
     assert "x/home/alice/notes" in names(found["music"])
     assert names(found["root"]) == ["", "home"]
+
+
+def test_users_are_those_of_the_root(tmp_path: Path) -> None:
+    top = tree(tmp_path)
+    (top / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\nalice:x:1001:1002::/:/bin/sh\n")
+    (top / "etc" / "group").write_text("root:x:0:\nstaff:x:1002:\n")
+    (tmp_path / "letter").write_text("dear alice")
+    spec = SPEC + (
+        '[[contents]]\nsource = "letter"\ntarget = "/home/alice/letter"\n'
+        'user = "alice"\ngroup = "staff"\n'
+    )
+    letter = volumes(tmp_path, spec)["home"].get(b"alice/letter")
+    assert letter is not None
+    assert (letter.uid, letter.gid) == (1001, 1002)
