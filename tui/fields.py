@@ -62,7 +62,7 @@ def _inode_echo(_settings: Settings, plan: Plan | None) -> str:
 _TABLE = (
     FieldSpec(
         path="layout.filesystem", step="layout", label="File system", kind="choice",
-        choices=tuple((f.key, f.title) for f in FILESYSTEMS.values() if f.writer),
+        choices=tuple((f.key, f.title) for f in FILESYSTEMS.values() if f.root),
         default=lambda settings: settings.filesystem,
         help="What the root file system is made as",
         guide="ext4 unless a guest cannot read it. ext3 and ext2 are for old kernels.",

@@ -14,6 +14,7 @@ from engine.compare.regions import Region, RegionMap, merge
 from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container import BadImage
+from engine.image.reading import describes_itself
 from engine.inspect.image import Image, Part, open_image
 
 _MAX_RANGES = 1 << 16
@@ -132,7 +133,7 @@ def _regions(image: Image) -> Iterator[Region]:
 
 def _regions_of(part: Part) -> Iterator[Region]:
     start, end = part.window.start, part.window.start + part.window.size
-    filesystem = part.filesystem
+    filesystem = part.content
     known: list[Region] = []
     rest = f"{part.name}, unknown contents"
     try:
@@ -142,6 +143,12 @@ def _regions_of(part: Part) -> Iterator[Region]:
         elif isinstance(filesystem, FatFilesystem):
             rest = f"{part.name}, unallocated clusters"
             known.extend(fatmap.regions(filesystem, start, part.name))
+        elif describes_itself(filesystem):
+            rest = f"{part.name}, unused by {filesystem.type}"
+            known.extend(
+                Region(start + at, start + at + length, f"{part.name}, {what}")
+                for at, length, what in filesystem.structures()
+            )
     except (BadImage, struct.error):
         rest = f"{part.name}, damaged file system"
     yield from RegionMap(known, rest).cut(start, end)

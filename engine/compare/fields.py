@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from engine.compare import structures
 from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.filesystems.fat.reader import FatFilesystem
-from engine.image.reading import BadFilesystem, Filesystem, Node, walk
+from engine.image.reading import (
+    BadFilesystem,
+    Filesystem,
+    Node,
+    describes_itself,
+    holds_files,
+    walk,
+)
 from engine.image.table import Table
 from engine.inspect.image import Image, Part
 from engine.inspect.report import text
+from engine.inspect.rescue import keeps_holes
 from engine.manifest.entry import order
 
 _Piece = tuple[int, bytes]
@@ -57,7 +65,7 @@ def of_tables(a: Image, b: Image) -> Iterator[Difference]:
 
 def of_filesystems(a: Part, b: Part) -> Iterator[Difference]:
     """Yields what differs between the file systems of two parts of one name."""
-    left, right = a.filesystem, b.filesystem
+    left, right = a.content, b.content
     where = a.name
     if left is None and right is None:
         return
@@ -80,7 +88,11 @@ def of_filesystems(a: Part, b: Part) -> Iterator[Difference]:
                 "boot-sector", f"{where}, FAT boot sector",
                 left.boot_sector, right.boot_sector, structures.boot_sector(left.bits),
             )  # fmt: skip
-    yield from _trees(left, right, where)
+    if describes_itself(left) and describes_itself(right):
+        ours, theirs = left.header(), right.header()
+        yield from _mapping("superblock", f"{where}, superblock", ours, theirs)
+    if holds_files(left) and holds_files(right):
+        yield from _trees(left, right, where)
 
 
 def _structure(
@@ -229,7 +241,7 @@ def _inode(node: Node) -> dict[str, object]:
 
 def _stored(filesystem: Filesystem, node: Node) -> int:
     """Returns the bytes of data that a file has, holes left out."""
-    if isinstance(filesystem, ExtFilesystem):
+    if keeps_holes(filesystem):
         return sum(length for _, _, length in node.extents)
     return node.size
 

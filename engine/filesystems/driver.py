@@ -6,11 +6,13 @@ accounts for its bytes. Sizes are bytes throughout.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from engine.filesystems.populate import Progress, Seen
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 
@@ -179,5 +181,61 @@ class Driver(Protocol):
             offset: Where it begins there.
             copy: A copy of the volume alone, for programs that know no offset; made only where
                 a command names it.
+        """
+        ...
+
+
+class Writer(Protocol):
+    """A module that writes one format in process; nothing is synchronised to the device."""
+
+    def make(
+        self,
+        image: Path,
+        offset: int,
+        planned: FilesystemPlan,
+        *,
+        epoch: int,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Makes the file system, complete but for the data of its files.
+
+        Args:
+            image: A regular file that reaches to the file system's end, zero where that will be.
+            offset: Byte where it begins.
+            planned: As its driver planned it.
+            epoch: Seconds since 1970, for times that are not an entry's.
+            cancelled: Asked several times a second.
+
+        Raises:
+            engine.filesystems.populate.PopulateFailed: It cannot hold an entry.
+            engine.filesystems.populate.Cancelled: `cancelled` said so.
+            OSError: Writing the image failed.
+        """
+        ...
+
+    def populate(
+        self,
+        image: Path,
+        offset: int,
+        planned: FilesystemPlan,
+        *,
+        progress: Progress = lambda done, total: None,
+        seen: Seen | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Writes the data of the files into what `make` left.
+
+        Args:
+            image: As for `make`.
+            offset: As for `make`.
+            planned: As for `make`.
+            progress: Called now and then with bytes of data written and in all.
+            seen: Called with every piece of data that is written.
+            cancelled: Asked several times a second.
+
+        Raises:
+            engine.manifest.entry.SourceChanged: A source is not what was scanned.
+            engine.filesystems.populate.Cancelled: `cancelled` said so.
+            OSError: Reading a source or writing the image failed.
         """
         ...

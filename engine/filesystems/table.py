@@ -1,15 +1,70 @@
-"""The table of file systems: one row for each format that a volume can have."""
+"""The drivers, writers and readers of the rows of `engine.spec.filesystems`, loaded when used.
+
+A format's folder has these modules: `driver` with `DRIVERS` (a `Driver` by format), `writer` as
+`engine.filesystems.driver.Writer` says (but for those that have steps of their own), and `reader`
+with `probe`, which returns what is in a window, or None if it is not of this format.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+import struct
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import cast
 
-from engine.filesystems.driver import Driver
-from engine.filesystems.ext4.driver import DRIVERS as EXT
-from engine.filesystems.fat.driver import FatDriver
-from engine.filesystems.raw.driver import TYPE as RAW
-from engine.filesystems.raw.driver import RawDriver
+from engine.filesystems.driver import Driver, Writer
+from engine.image.container import BadImage
+from engine.image.reading import Content, Window
+from engine.spec.filesystems import FILESYSTEMS
 
-DRIVERS: Mapping[str, Driver] = MappingProxyType({**EXT, "vfat": FatDriver(), RAW: RawDriver()})
+_LEAST = 4096
+"""Bytes of the smallest window that is looked into."""
+
+
+class _Drivers(Mapping[str, Driver]):
+    """The drivers by format, in the order of the table."""
+
+    _formats = tuple(row.key for row in FILESYSTEMS.values() if row.folder)
+
+    def __getitem__(self, key: str) -> Driver:
+        if key not in self._formats:
+            raise KeyError(key)
+        drivers: Mapping[str, Driver] = _module(FILESYSTEMS[key].folder, "driver").DRIVERS
+        return drivers[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._formats)
+
+    def __len__(self) -> int:
+        return len(self._formats)
+
+
+DRIVERS: Mapping[str, Driver] = _Drivers()
 """By format."""
+
+
+def writer(key: str) -> Writer:
+    """Returns what writes a format in process."""
+    return cast("Writer", _module(FILESYSTEMS[key].folder, "writer"))
+
+
+def probe(window: Window) -> tuple[Content | None, str]:
+    """Returns what is in a window, or None and why what is there can't be read."""
+    if window.size < _LEAST:
+        return None, ""
+    rows = (row for row in FILESYSTEMS.values() if row.folder and row.recognisable)
+    for folder in dict.fromkeys(row.folder for row in rows):
+        try:
+            found: Content | None = _module(folder, "reader").probe(window)
+        except (BadImage, struct.error) as error:
+            return None, str(error)
+        if found is not None:
+            return found, ""
+    return None, ""
+
+
+@cache
+def _module(folder: str, name: str) -> ModuleType:
+    return import_module(f"engine.filesystems.{folder}.{name}")

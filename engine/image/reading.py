@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from engine.image.container.disk import BadImage, Disk
 
@@ -85,10 +85,12 @@ class Node:
         return self.path.rpartition(b"/")[2]
 
 
-class Filesystem(Protocol):
-    """A file system that can be looked into without mounting it.
+class Content(Protocol):
+    """What a volume holds, as far as it is known: its format, and how it names itself.
 
     Attributes:
+        type: Key of the format.
+        uuid: In the format's own notation.
         size: Bytes that it says it has.
         room: Bytes of these that are there: its files cannot have more, unless they share some.
     """
@@ -102,8 +104,37 @@ class Filesystem(Protocol):
 
     @property
     def free(self) -> int:
-        """Bytes that files can still take."""
+        """Bytes that can still be taken."""
         ...
+
+    @property
+    def clean(self) -> bool:
+        """Whether it was unmounted cleanly and holds no recorded errors."""
+        ...
+
+
+class Described(Content, Protocol):
+    """A content whose reader tells of its structures itself, for `inspect` and `diff`."""
+
+    def figures(self) -> Mapping[str, int]:
+        """Returns what `inspect --json` says of it beyond what all have."""
+        ...
+
+    def header(self) -> Mapping[str, object]:
+        """Returns the fields of its superblock by name, for a comparison with another."""
+        ...
+
+    def structures(self) -> Iterator[tuple[int, int, str]]:
+        """Yields named parts of its window: first byte, length, what it is."""
+        ...
+
+    def unused(self) -> Iterator[tuple[int, int]]:
+        """Yields the ranges (first byte, length) of its window that nothing uses, rising."""
+        ...
+
+
+class Filesystem(Content, Protocol):
+    """A content with files, which can be looked into without mounting it."""
 
     def lookup(self, path: bytes) -> Node | None:
         """Returns what is at a path (no leading slash), links not followed, or None."""
@@ -124,6 +155,16 @@ class Filesystem(Protocol):
     def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
         """Yields the data of a regular file: offset, bytes; holes left out."""
         ...
+
+
+def holds_files(content: Content | None) -> TypeGuard[Filesystem]:
+    """Whether a content has files to look at."""
+    return hasattr(content, "lookup")
+
+
+def describes_itself(content: Content | None) -> TypeGuard[Described]:
+    """Whether a content's reader tells of its structures itself."""
+    return hasattr(content, "structures")
 
 
 class Entered:

@@ -6,11 +6,10 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.image.reading import Node
+from engine.image.reading import Filesystem, Node
 from engine.inspect.extract import Extracted, extract
-from engine.inspect.image import AnyFilesystem
 
-Wanted = Sequence[tuple[AnyFilesystem, Node, Path]]
+Wanted = Sequence[tuple[Filesystem, Node, Path]]
 """File system, file or folder in it, and the name it gets outside."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.image.container import BadImage
-from engine.image.reading import Node
+from engine.image.reading import Filesystem, Node
 from engine.importers.files import extract_all
 from engine.importers.model import (
     Candidate,
@@ -24,7 +24,7 @@ from engine.importers.model import (
     refused,
 )
 from engine.inspect.extract import Extracted
-from engine.inspect.image import AnyFilesystem, Image, Part, open_image
+from engine.inspect.image import Image, Part, open_image
 from engine.inspect.report import image_report
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
@@ -44,7 +44,7 @@ class Takeover:
         left: Sentences on what stays behind.
     """
 
-    filesystems: dict[str, AnyFilesystem]
+    filesystems: dict[str, Filesystem]
     left: tuple[str, ...]
 
 
@@ -105,7 +105,7 @@ def is_unknown(image: Image) -> bool:
     return image.table.kind == "none" and not any(x.filesystem or x.trouble for x in parts)
 
 
-def top(filesystem: AnyFilesystem) -> Node:
+def top(filesystem: Filesystem) -> Node:
     """Returns the topmost folder of a file system.
 
     Raises:
@@ -123,7 +123,7 @@ def top(filesystem: AnyFilesystem) -> Node:
 def takeover(image: Image, report: dict[str, Any]) -> Takeover:
     """Returns what can be taken along of an image, given its report."""
     roles = {found["number"]: found["role"] for found in report["partitions"]}
-    found: dict[str, AnyFilesystem] = {}
+    found: dict[str, Filesystem] = {}
     left = []
     for part in image.parts:
         role = "root" if part.partition is None else roles.get(part.partition.number, "")
@@ -141,12 +141,12 @@ def takeover(image: Image, report: dict[str, Any]) -> Takeover:
     return Takeover(taken, tuple(left))
 
 
-def _fits(role: str, filesystem: AnyFilesystem) -> bool:
+def _fits(role: str, filesystem: Filesystem) -> bool:
     """Whether a spec's contents can name a file system's files."""
     return role == "esp" or (role == "root" and isinstance(filesystem, ExtFilesystem))
 
 
-def _has_files(filesystem: AnyFilesystem) -> bool:
+def _has_files(filesystem: Filesystem) -> bool:
     """Whether there is something to take along, as far as the topmost folder can be read."""
     try:
         node = filesystem.lookup(b"")

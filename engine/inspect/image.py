@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.filesystems.ext4.reader import ExtFilesystem
-from engine.filesystems.fat.reader import FatFilesystem
-from engine.image.container import BadImage, Disk, open_disk
-from engine.image.reading import Window
+from engine.filesystems.table import probe
+from engine.image.container import Disk, open_disk
+from engine.image.reading import Content, Filesystem, Window, holds_files
 from engine.image.table import Partition, Table, read_table
-
-AnyFilesystem = ExtFilesystem | FatFilesystem
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +18,20 @@ class Part:
 
     Attributes:
         name: What it is called in reports ("partition 2", "disk").
-        filesystem: What is in it, if a reader knows it.
-        trouble: Why a file system that is there can't be read.
+        content: What is in it, if a reader knows it.
+        trouble: Why a content that is there can't be read.
     """
 
     name: str
     partition: Partition | None
     window: Window
-    filesystem: AnyFilesystem | None
+    content: Content | None
     trouble: str = ""
+
+    @property
+    def filesystem(self) -> Filesystem | None:
+        """Its content, if that holds files."""
+        return self.content if holds_files(self.content) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +60,10 @@ def open_image(path: Path) -> Image:
         raise
 
 
-def filesystem_in(window: Window) -> tuple[AnyFilesystem | None, str]:
-    """Returns the file system in a window, or None and why it can't be read."""
-    if window.size < 4096:
-        return None, ""
-    try:
-        if window.read(1024 + 0x38, 2) == b"\x53\xef":
-            return ExtFilesystem(window), ""
-        if window.read(510, 2) == b"\x55\xaa" and b"FAT" in window.read(0, 96):
-            return FatFilesystem(window), ""
-    except (BadImage, struct.error) as error:
-        return None, str(error)
-    return None, ""
-
-
 def _parts(disk: Disk, table: Table) -> Iterator[Part]:
     if table.kind == "none":
         window = Window(disk, 0, disk.size)
-        yield Part("disk", None, window, *filesystem_in(window))
+        yield Part("disk", None, window, *probe(window))
         return
     left = disk.size
     for partition in table.partitions:
@@ -84,9 +71,9 @@ def _parts(disk: Disk, table: Table) -> Iterator[Part]:
         size = min(partition.sectors * table.sector_size, disk.size - start)
         if size > 0:
             window = Window(disk, start, size)
-            found, trouble = filesystem_in(window)
+            found, trouble = probe(window)
             # Tables are read whole to count what is free: no byte shall be in many of them.
-            left -= found.table_size if isinstance(found, FatFilesystem) else 0
+            left -= getattr(found, "table_size", 0)
             if left < 0:
                 found, trouble = None, "its FAT lies where those of other partitions lie"
             yield Part(f"partition {partition.number}", partition, window, found, trouble)

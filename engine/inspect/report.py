@@ -12,7 +12,7 @@ from typing import Any, cast
 from engine.disk.roles import role_of
 from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.filesystems.fat.reader import FatFilesystem
-from engine.image.reading import Node
+from engine.image.reading import Node, describes_itself
 from engine.inspect.booting.boot import Boot
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.image import Image, Part
@@ -138,7 +138,7 @@ def _past_the_end(image: Image) -> Iterator[str]:
 
 
 def _filesystem_findings(part: Part) -> Iterator[str]:
-    filesystem = part.filesystem
+    filesystem = part.content
     if filesystem is None:
         return
     if filesystem.size > part.window.size:
@@ -170,7 +170,7 @@ def _partition(part: Part, sector_size: int) -> dict[str, Any]:
 
 
 def _filesystem(part: Part) -> dict[str, Any] | None:
-    filesystem = part.filesystem
+    filesystem = part.content
     if filesystem is None:
         return None
     report: dict[str, Any] = {
@@ -189,6 +189,8 @@ def _filesystem(part: Part) -> dict[str, Any] | None:
     if isinstance(filesystem, FatFilesystem):
         report["blocks"] = filesystem.clusters
         report["fat_bits"] = filesystem.bits
+    if describes_itself(filesystem):
+        report |= filesystem.figures()
     return report
 
 

@@ -11,12 +11,13 @@ from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.image.container import BadImage
 from engine.image.reading import BadFilesystem, Filesystem, Node, walk
 from engine.manifest.tar import Ranges
+from engine.spec.filesystems import FILESYSTEMS
 
 Damaged = Callable[[bytes, object], None]
 """Told the path of what cannot be read, or not whole, and why."""
 
 _LOGICAL_BLOCKS = 1 << 32
-"""Blocks of a file, as ext counts them."""
+"""Blocks of a file, as ext and EROFS count them."""
 
 
 def children(filesystem: Filesystem, node: Node, damaged: Damaged) -> Iterator[Node]:
@@ -67,13 +68,19 @@ def least_bytes(filesystem: Filesystem, top: Node, tick: Callable[[], None]) -> 
     return total
 
 
+def keeps_holes(filesystem: Filesystem) -> bool:
+    """Whether the extents of a file system's nodes tell where a file has data."""
+    row = FILESYSTEMS.get(filesystem.type)
+    return row is not None and "holes" in row.keeps
+
+
 def data_ranges(filesystem: Filesystem, node: Node) -> Ranges:
     """Returns where a file has data: (offset, length), rising, joined where they touch.
 
     Raises:
         BadFilesystem: No such file can be: it is too large, or its extents overlap.
     """
-    if not isinstance(filesystem, ExtFilesystem):
+    if not keeps_holes(filesystem):
         return ((0, node.size),) if node.size else ()
     most = _LOGICAL_BLOCKS * filesystem.block_size
     if node.size > most:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container import BadImage
+from engine.image.reading import describes_itself
 from engine.inspect.image import Image, Part
 
 _BLOCK_UNINIT = 0x2
@@ -39,7 +40,7 @@ def unused(image: Image) -> Iterator[tuple[int, int]]:
 
 def _unused_of(part: Part) -> Iterator[tuple[int, int]]:
     """Yields the unused ranges of a partition; none, if its file system is damaged."""
-    filesystem = part.filesystem
+    filesystem = part.content
     try:
         if isinstance(filesystem, ExtFilesystem):
             found = list(_runs(_free_blocks(filesystem)))
@@ -47,6 +48,8 @@ def _unused_of(part: Part) -> Iterator[tuple[int, int]]:
         elif isinstance(filesystem, FatFilesystem):
             for first, count in list(_runs(filesystem.free_clusters())):
                 yield filesystem.place(first), count * filesystem.block_size
+        elif describes_itself(filesystem):
+            yield from list(filesystem.unused())
     except (BadImage, struct.error):
         return
 

@@ -15,6 +15,7 @@ from engine.plan.host import Host
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.steps import written_bytes
 from engine.problem import Fix, Problem, errors
+from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.table import TOOLS, install_hint
 from engine.units import MIB, human
 
@@ -66,13 +67,14 @@ def _refused(volume: VolumePlan) -> Iterator[Problem]:
     code = "fat-cannot-hold" if fat else "entry-unwritable"
     yield from _each(code, where, [(one.entry, one.reason) for one in filesystem.refused])
     if filesystem.stripped:
+        row = FILESYSTEMS[filesystem.type]
         yield Problem(
-            "fat-drops-metadata",
+            "fat-drops-metadata" if fat else "drops-metadata",
             "warning",
             "contents",
-            f"{filesystem.stripped} entries of the {volume.title} have owners, extended attributes "
-            "or hard links that FAT does not keep",
-            f"the {volume.title} belongs to root as a whole when it is mounted",
+            f"{filesystem.stripped} entries of the {volume.title} have {row.loses} that "
+            f"{row.title} does not keep",
+            f"the {volume.title} belongs to root as a whole when it is mounted" if fat else "",
         )
 
 

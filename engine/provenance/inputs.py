@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -35,7 +36,9 @@ class DataSums:
         """Takes the next bytes of a file."""
         if entry.extents is not None:
             digest = self._of(entry)
-            digest.update(b"%d %d\n" % (offset, len(data)))
+            at = bisect_left(entry.extents, (offset,))
+            if at < len(entry.extents) and entry.extents[at][0] == offset:
+                digest.update(b"%d %d\n" % entry.extents[at])
             digest.update(data)
         elif len(data) == entry.size:  # most files: one piece
             self._whole[id(entry)] = hashlib.sha256(data).digest()

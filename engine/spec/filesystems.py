@@ -1,4 +1,9 @@
-"""File systems as data: what each can be named, what it keeps, and whether we can write it."""
+"""File systems as data: one row for each format that a volume can have, or that is refused.
+
+A row names the folder of `engine/filesystems` that holds the format's driver, writer and reader;
+`engine.filesystems.table` loads them when they are asked for. Every view reads the row: the spec's
+rules, the planner, the pipeline, `inspect` and `diff`, the wizard.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +15,32 @@ class Filesystem:
     """One file system type.
 
     Attributes:
-        key: Value of `layout.filesystem`.
+        key: Value of `layout.filesystem`, and `Volume.format`.
         title: Its name for people.
         summary: One line: why one would take it.
         label_bytes: Longest label, in bytes of UTF-8 (FAT: of its OEM code page).
-        writer: Whether Diskwright can fill it; otherwise it is known but refused.
+        folder: Of `engine/filesystems`; "" for a format that is known but refused.
+        root: Whether `layout.filesystem` takes it.
+        recognisable: Whether what is in a volume tells that it is of this format.
+        files: Whether it holds files; swap does not.
+        writable: Whether a running system can change it.
         journal: Whether it is made with a journal.
         keeps: Metadata of the sources that it can hold.
+        loses: What it drops of an entry that has it, for a sentence; "" if nothing.
     """
 
     key: str
     title: str
     summary: str
     label_bytes: int
-    writer: bool
+    folder: str = ""
+    root: bool = False
+    recognisable: bool = True
+    files: bool = True
+    writable: bool = True
     journal: bool
     keeps: tuple[str, ...]
+    loses: str = ""
 
 
 _UNIX = ("owners", "modes", "symbolic links", "hard links", "devices", "xattrs", "ACLs", "holes")
@@ -36,7 +51,8 @@ _TABLE = (
         title="ext4",
         summary="The default: journal, extents, grows online",
         label_bytes=16,
-        writer=True,
+        folder="ext4",
+        root=True,
         journal=True,
         keeps=_UNIX,
     ),
@@ -45,7 +61,8 @@ _TABLE = (
         title="ext3",
         summary="A journal but no extents, for old kernels",
         label_bytes=16,
-        writer=True,
+        folder="ext4",
+        root=True,
         journal=True,
         keeps=_UNIX,
     ),
@@ -54,7 +71,8 @@ _TABLE = (
         title="ext2",
         summary="No journal, no extents: small images and simple readers",
         label_bytes=16,
-        writer=True,
+        folder="ext4",
+        root=True,
         journal=False,
         keeps=_UNIX,
     ),
@@ -63,7 +81,29 @@ _TABLE = (
         title="FAT",
         summary="What firmware reads: the EFI system partition",
         label_bytes=11,
-        writer=False,
+        folder="fat",
+        journal=False,
+        keeps=(),
+        loses="owners, extended attributes or hard links",
+    ),
+    Filesystem(
+        key="swap",
+        title="swap",
+        summary="Swap space: holds no files",
+        label_bytes=16,
+        folder="swap",
+        files=False,
+        journal=False,
+        keeps=(),
+    ),
+    Filesystem(
+        key="none",
+        title="raw bytes",
+        summary="The bytes of a file, or nothing",
+        label_bytes=0,
+        folder="raw",
+        recognisable=False,
+        files=False,
         journal=False,
         keeps=(),
     ),
@@ -72,7 +112,6 @@ _TABLE = (
         title="XFS",
         summary="Cannot be filled without mounting it",
         label_bytes=12,
-        writer=False,
         journal=True,
         keeps=_UNIX,
     ),
@@ -81,14 +120,13 @@ _TABLE = (
         title="Btrfs",
         summary="Has no writer here yet",
         label_bytes=255,
-        writer=False,
         journal=False,
         keeps=_UNIX,
     ),
 )
 
 FILESYSTEMS = {filesystem.key: filesystem for filesystem in _TABLE}
-ROOT_FILESYSTEMS = tuple(filesystem.key for filesystem in _TABLE if filesystem.writer)
+ROOT_FILESYSTEMS = tuple(filesystem.key for filesystem in _TABLE if filesystem.root)
 """What `layout.filesystem` takes."""
 
 ESP_LABEL = "ESP"

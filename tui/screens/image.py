@@ -21,12 +21,12 @@ from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
 from engine.image.container import BadImage
-from engine.image.reading import Node, contents
+from engine.image.reading import Filesystem, Node, contents
 from engine.importers.files import extract_all
 from engine.importers.image import is_unknown, with_archives
 from engine.importers.model import IsCancelled, OnProgress, free_archive
 from engine.inspect.extract import Extracted
-from engine.inspect.image import AnyFilesystem, Image, open_image
+from engine.inspect.image import Image, open_image
 from engine.units import human
 from tui.document import Document
 from tui.excerpt import MOST_BYTES
@@ -62,7 +62,7 @@ class Place:
     """A file or folder in one of the image's file systems."""
 
     part: str
-    filesystem: AnyFilesystem
+    filesystem: Filesystem
     node: Node
 
     @property
@@ -171,7 +171,7 @@ What is in an existing image, read without mounting it and without changing it.
         self._show_parts(image, opened.takeover.filesystems.get("root"))
         self.refresh_bindings()
 
-    def _show_parts(self, image: Image, likeliest: AnyFilesystem | None) -> None:
+    def _show_parts(self, image: Image, likeliest: Filesystem | None) -> None:
         """Lists the file systems, and opens the one whose files are likeliest wanted."""
         tree = self.query_one(FileTree)
         for part in image.parts:
@@ -358,7 +358,7 @@ What is in an existing image, read without mounting it and without changing it.
         self.dismiss(None)
 
 
-def _top(part: str, filesystem: AnyFilesystem) -> Place | None:
+def _top(part: str, filesystem: Filesystem) -> Place | None:
     try:
         node = filesystem.lookup(b"")
     except (BadImage, struct.error):

@@ -371,6 +371,16 @@ class ExtFilesystem:
         return self._gather(tuple(pieces), size)
 
 
+def probe(window: Window) -> ExtFilesystem | None:
+    """Returns the ext file system in a window, or None if there is none.
+
+    Raises:
+        BadFilesystem: It is there, and damaged.
+    """
+    magic = window.read(_SUPERBLOCK_AT + 0x38, 2)
+    return ExtFilesystem(window) if magic == struct.pack("<H", _MAGIC) else None
+
+
 def _joined(blocks: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
     """Yields runs (logical, physical, length) of blocks (logical, physical)."""
     first = place = count = 0

@@ -128,3 +128,6 @@ def granularity(sector_size: int) -> int:
 def is_true_fat32(layout: FatGeometry) -> bool:
     """Whether firmware takes it for what it says it is: it counts clusters."""
     return layout.bits != 32 or layout.clusters >= MIN_CLUSTERS_32
+
+
+DRIVERS = {"vfat": FatDriver()}

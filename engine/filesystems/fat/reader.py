@@ -234,6 +234,17 @@ class FatFilesystem:
         )  # fmt: skip
 
 
+def probe(window: Window) -> FatFilesystem | None:
+    """Returns the FAT file system in a window, or None if there is none.
+
+    Raises:
+        BadFilesystem: It is there, and damaged.
+    """
+    boot = window.read(0, 512)
+    known = boot[510:512] == b"\x55\xaa" and b"FAT" in boot[:96]
+    return FatFilesystem(window) if known else None
+
+
 def _bits(clusters: int, *, wide: bool) -> int:
     """Returns the width of the table's entries.
 

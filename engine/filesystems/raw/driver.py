@@ -60,3 +60,6 @@ class RawDriver:
 def _length(request: Request) -> int:
     entry = payload(request.manifest)
     return 0 if entry is None else entry.size
+
+
+DRIVERS = {TYPE: RawDriver()}

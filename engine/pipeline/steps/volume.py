@@ -7,15 +7,16 @@ from types import ModuleType
 
 from engine.filesystems.ext4.format import FORMATS as EXT
 from engine.filesystems.raw.driver import TYPE as RAW
-from engine.pipeline.steps import ext, fat, raw
+from engine.pipeline.steps import ext, fat, inprocess, raw
 from engine.pipeline.work import Work
 
-_BY_FORMAT: Mapping[str, ModuleType] = {**dict.fromkeys(EXT, ext), "vfat": fat, RAW: raw}
+_OWN: Mapping[str, ModuleType] = {**dict.fromkeys(EXT, ext), "vfat": fat, RAW: raw}
+"""Formats with steps of their own; all others are written in process by their `Writer`."""
 
 
 async def make(work: Work) -> None:
     """Makes the empty file system at its place in the image."""
-    await _BY_FORMAT[work.filesystem.type].make(work)
+    await _steps(work).make(work)
 
 
 async def populate(work: Work) -> None:
@@ -25,7 +26,7 @@ async def populate(work: Work) -> None:
         StepFailed: An entry cannot be written.
         SourceChanged: A source changed or cannot be read, by name.
     """
-    await _BY_FORMAT[work.filesystem.type].populate(work)
+    await _steps(work).populate(work)
 
 
 async def check(work: Work) -> None:
@@ -35,4 +36,8 @@ async def check(work: Work) -> None:
         StepFailed: The file system is not clean, or not the one that was planned.
         SourceChanged: A source that it is held against is no longer what was scanned.
     """
-    await _BY_FORMAT[work.filesystem.type].check(work)
+    await _steps(work).check(work)
+
+
+def _steps(work: Work) -> ModuleType:
+    return _OWN.get(work.filesystem.type, inprocess)

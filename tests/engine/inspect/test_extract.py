@@ -294,6 +294,7 @@ class Invented:
     """A file system that holds whatever it is told to, for names that no reader would let by."""
 
     type, label, uuid, size, room, block_size, free = "invented", "", "", 1 << 20, 1 << 20, 4096, 0
+    clean = True
 
     def __init__(self, entries: dict[int, list[Node]]) -> None:
         self._entries = entries

@@ -1,0 +1,1 @@
+"""Swap space: planning, writing, reading."""

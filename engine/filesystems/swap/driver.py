@@ -1,0 +1,91 @@
+"""Swap space as the planner sees it: a page of header, the rest free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.filesystems.driver import (
+    Commands,
+    DoesNotFit,
+    FilesystemPlan,
+    Refused,
+    Request,
+    Sized,
+)
+from engine.units import MIB, ceil_to
+
+PAGE_SIZE = 4096
+"""Bytes of a page of the machine that will use it; the kernel takes no other (mm/swapfile.c)."""
+
+_LEAST_PAGES = 10
+"""What mkswap asks for (util-linux, disk-utils/mkswap.c)."""
+
+_MOST_PAGES = 1 << 32
+"""Pages are counted in 32 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapLayout:
+    """What the writer of a swap space needs to know.
+
+    Attributes:
+        pages: The one of the header included.
+    """
+
+    pages: int
+
+
+class SwapDriver:
+    """Linux' swap space, version 1."""
+
+    def least(self, request: Request) -> Sized:
+        """See `Driver.least`."""
+        size = ceil_to(max(request.free + PAGE_SIZE, _LEAST_PAGES * PAGE_SIZE), MIB)
+        return Sized(size, self.fit(request, size))
+
+    def smallest(self, request: Request) -> int:
+        """See `Driver.smallest`."""
+        return MIB
+
+    def fit(self, request: Request, size: int) -> FilesystemPlan:
+        """See `Driver.fit`."""
+        pages = size // PAGE_SIZE
+        if pages < _LEAST_PAGES:
+            least = _LEAST_PAGES * PAGE_SIZE
+            raise DoesNotFit(f"{size} bytes are too few for swap, which has at least {least}")
+        if pages > _MOST_PAGES:
+            most = _MOST_PAGES * PAGE_SIZE
+            raise DoesNotFit(f"{size} bytes are more than swap can count", most)
+        free = (pages - 1) * PAGE_SIZE
+        return FilesystemPlan(
+            type="swap",
+            label=request.label,
+            uuid=request.uuid,
+            size=pages * PAGE_SIZE,
+            block_size=PAGE_SIZE,
+            blocks=pages,
+            inodes=0,
+            manifest=request.manifest,
+            data_bytes=0,
+            free_bytes=free,
+            free_inodes=0,
+            written_bytes=PAGE_SIZE,
+            parts=(("metadata", PAGE_SIZE), ("free", free)),
+            layout=SwapLayout(pages),
+            refused=tuple(
+                Refused(entry, "swap space holds no files")
+                for entry in request.manifest
+                if entry.path
+            ),
+        )
+
+    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
+        """See `Driver.make`."""
+        return ()
+
+    def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
+        """See `Driver.check`; nothing checks a swap space but a reader of its header."""
+        return ()
+
+
+DRIVERS = {"swap": SwapDriver()}
