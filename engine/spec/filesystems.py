@@ -87,6 +87,16 @@ _TABLE = (
         loses="owners, extended attributes or hard links",
     ),
     Filesystem(
+        key="erofs",
+        title="EROFS",
+        summary="Read-only and exactly as large as its contents",
+        label_bytes=16,
+        folder="erofs",
+        writable=False,
+        journal=False,
+        keeps=_UNIX,
+    ),
+    Filesystem(
         key="swap",
         title="swap",
         summary="Swap space: holds no files",

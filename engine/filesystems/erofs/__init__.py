@@ -1,0 +1,1 @@
+"""EROFS, uncompressed: layout, writing, reading."""
