@@ -22,6 +22,7 @@ class Filesystem:
         folder: Of `engine/filesystems`; "" for a format that is known but refused.
         root: Whether `layout.filesystem` takes it.
         recognisable: Whether what is in a volume tells that it is of this format.
+        layer: Whether it goes with another volume, so that no driver can plan it alone.
         files: Whether it holds files; swap does not.
         writable: Whether a running system can change it.
         journal: Whether it is made with a journal.
@@ -36,6 +37,7 @@ class Filesystem:
     folder: str = ""
     root: bool = False
     recognisable: bool = True
+    layer: bool = False
     files: bool = True
     writable: bool = True
     journal: bool
@@ -114,6 +116,18 @@ _TABLE = (
         folder="raw",
         recognisable=False,
         files=False,
+        journal=False,
+        keeps=(),
+    ),
+    Filesystem(
+        key="verity",
+        title="dm-verity",
+        summary="The hash tree of a read-only volume",
+        label_bytes=0,
+        folder="verity",
+        layer=True,
+        files=False,
+        writable=False,
         journal=False,
         keeps=(),
     ),

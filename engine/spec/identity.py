@@ -9,6 +9,7 @@ volume id, MBR disk signature) are the first 32 bits of such a UUID.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 
@@ -42,6 +43,11 @@ def random_seed() -> str:
 def derive(seed: str, role: str) -> uuid.UUID:
     """Returns the UUID that a seed gives to a role."""
     return uuid.uuid5(uuid.UUID(seed), role)
+
+
+def derive_salt(seed: str, role: str) -> bytes:
+    """Returns a role's 32 bytes of salt, such as of the hash tree of a volume ("verity/root")."""
+    return hashlib.sha256(derive(seed, role).bytes).digest()
 
 
 def derive_32(seed: str, role: str) -> int:

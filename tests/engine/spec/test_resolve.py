@@ -159,6 +159,8 @@ def test_derivation_never_changes() -> None:
     seed = "f222513b-ded1-49fa-b591-20ce86a2fe7f"
     assert str(identity.derive(seed, "disk")) == str(uuid.uuid5(uuid.UUID(seed), "disk"))
     assert 0 < identity.derive_32(seed, "mbr-signature") < 1 << 32
+    salts = {identity.derive_salt(seed, role) for role in ("verity/root", "verity/usr")}
+    assert [len(salt) for salt in salts] == [32, 32]
 
 
 def test_random_identifiers_differ_and_given_ones_stay() -> None:

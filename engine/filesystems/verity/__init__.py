@@ -1,0 +1,1 @@
+"""dm-verity: the hash tree of a volume, written and read."""
