@@ -7,7 +7,7 @@ again (`Planner`, which keeps what an edit did not touch).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,13 +41,13 @@ class Sources:
     """What the sources of a spec hold.
 
     Attributes:
-        key: The settings they were read for, as far as they depend on them (`source_key`).
+        key: What they were read for (`source_key`).
         contents: The contents alone, with the counts of each entry.
         brought: What the Nix section brings.
         installed: Both, with the loader's files.
     """
 
-    key: Settings
+    key: Hashable
     contents: Scanned
     brought: Brought
     installed: Installed
@@ -107,7 +107,7 @@ class Planner:
         )
         # An image whose system is missing has nothing to boot; that is not a second mistake.
         lacking = bool(errors(brought.problems))
-        wanted = replace(settings, loader="none") if lacking else settled(settings, brought)
+        wanted = _without_loader(settings) if lacking else settled(settings, brought)
         installed = install(wanted, contents.volumes, self._loaders)
         return Sources(source_key(settings), contents, brought, installed)
 
@@ -143,7 +143,7 @@ class Planner:
         wanted = msgspec.structs.replace(
             spec,
             compat=other,
-            layout=msgspec.structs.replace(spec.layout, table=plan.settings.table),
+            layout=msgspec.structs.replace(spec.layout, table=plan.settings.layout.table),
         )
         theirs = self.plan(self.resolve(wanted), sources, self.base, force=True)
         return differences(plan, theirs)
@@ -177,25 +177,20 @@ def plan_spec(
     return planner.plan(resolved, sources, outdir, force=force)
 
 
-def source_key(settings: Settings) -> Settings:
-    """Returns the settings as far as what is read from the sources depends on them."""
-    return replace(
-        settings,
-        disk_bytes=None,
-        additional_bytes=0,
-        additional_text="",
-        additional_inodes=None,
-        boot_text="",
-        boot_bytes=0,
-        format="",
-        compress="none",
-        keep_raw=True,
-        bmap=False,
-        sbom=False,
-        sign=(),
-        after_build="",
-        vm_memory_mib=0,
-        prove=False,
-        expect="",
-        boot_timeout=0,
+def _without_loader(settings: Settings) -> Settings:
+    """Returns the settings of an image that gets no loader."""
+    return replace(settings, boot=replace(settings.boot, loader="none"))
+
+
+def source_key(settings: Settings) -> Hashable:
+    """Returns what all that is read from the sources depends on."""
+    return (
+        settings.name,
+        settings.compat,
+        settings.layout,
+        replace(settings.boot, prove=False, expect="", timeout=0),
+        settings.volume_entries,
+        settings.contents,
+        settings.nix,
+        settings.identity,
     )

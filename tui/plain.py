@@ -248,9 +248,9 @@ class Interview:
             holder = getattr(self.spec, section) if section else self.spec
             return field.to_text(getattr(holder, name)) or field.default(settings)
         return {
-            "layout.table": settings.table,
-            "boot.loader": settings.loader,
-            "output.format": settings.format,
+            "layout.table": settings.layout.table,
+            "boot.loader": settings.boot.loader,
+            "output.format": settings.output.format,
         }[path]
 
     def _contents(self) -> None:

@@ -61,7 +61,9 @@ class BootAssets:
 
 def is_own(settings: Settings) -> bool:
     """Whether a loader of this tool's own is to be installed, and has a place for it."""
-    return settings.loader in _OWN_LOADERS and LOADERS[settings.loader].fits(settings.boots)
+    return settings.boot.loader in _OWN_LOADERS and LOADERS[settings.boot.loader].fits(
+        settings.boots
+    )
 
 
 def boots_by_bios(settings: Settings) -> bool:
@@ -94,20 +96,20 @@ def assemble(settings: Settings, root: Manifest) -> BootAssets:
     except (OSError, SourceChanged, BadStub, LeadsNowhere) as error:
         problem = Problem(
             code="loader-failed", severity="error", path="boot.loader",
-            message=f"{LOADERS[settings.loader].title} cannot be prepared: {error}",
+            message=f"{LOADERS[settings.boot.loader].title} cannot be prepared: {error}",
         )  # fmt: skip
         return BootAssets(problems=(problem,))
 
 
 def _assemble(settings: Settings, root: Manifest) -> BootAssets:
-    mtime_ns = settings.source_date_epoch * _SECOND_NS
+    mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
     named = given(settings, root, mtime_ns)
     if named.problems:
         return BootAssets(problems=named.problems)
     found = kernels.find(
-        root, kernel=named.kernel, initrd=named.initrd, cmdline=settings.cmdline,
-        root_uuid=settings.root_filesystem_uuid,
-        nix_system=settings.nix_system if settings.nix_system.startswith("/") else "",
+        root, kernel=named.kernel, initrd=named.initrd, cmdline=settings.boot.cmdline,
+        root_uuid=settings.identity.root_filesystem_uuid,
+        nix_system=settings.nix.system if settings.nix.system.startswith("/") else "",
     )  # fmt: skip
     if not found.entries:
         return BootAssets(problems=found.problems)
@@ -147,7 +149,7 @@ def _unfit(
     settings: Settings, entry: MenuEntry, architecture: Architecture | None
 ) -> Iterator[Problem]:
     """Yields why a kernel and what is to start it do not go together."""
-    loader, kernel = LOADERS[settings.loader], entry.kernel_path
+    loader, kernel = LOADERS[settings.boot.loader], entry.kernel_path
     if architecture is None:
         yield _error(
             "kernel-unknown", "boot.kernel",
@@ -166,16 +168,16 @@ def _unfit(
     elif boots_by_bios(settings) and not architecture.grub_bios:
         yield _error(
             "no-bios", "layout.table",
-            f"layout {settings.table} starts under a BIOS, and {kernel} is a kernel for "
+            f"layout {settings.layout.table} starts under a BIOS, and {kernel} is a kernel for "
             f"{architecture.name}, which has none",
             'take layout.table = "efi"',
             Fix("Start under UEFI only", (("layout.table", "efi"),)),
         )  # fmt: skip
-    elif boots_by_bios(settings) and settings.sector_size != _BIOS_SECTOR:
+    elif boots_by_bios(settings) and settings.layout.sector_size != _BIOS_SECTOR:
         yield _error(
             "bios-sector-size", "layout.sector_size",
-            f"is {settings.sector_size}, and a BIOS reads disks of {_BIOS_SECTOR}-byte sectors "
-            f"only; layout {settings.table} starts under a BIOS",
+            f"is {settings.layout.sector_size}, and a BIOS reads disks of {_BIOS_SECTOR}-byte "
+            f"sectors only; layout {settings.layout.table} starts under a BIOS",
             f'take {_BIOS_SECTOR}, or layout.table = "efi"',
             Fix(f"Use {_BIOS_SECTOR}", (("layout.sector_size", _BIOS_SECTOR),)),
         )  # fmt: skip
@@ -189,9 +191,9 @@ def _parts(settings: Settings, architecture: Architecture) -> LoaderParts:
     uefi = boots_by_uefi(settings)
     return gather(
         architecture, grub.partition_name(settings.scheme, settings.root_number),
-        want_systemd_boot=uefi and settings.loader == "systemd-boot",
-        want_stub=uefi and settings.loader == "uki",
-        want_grub_efi=uefi and settings.loader == "grub",
+        want_systemd_boot=uefi and settings.boot.loader == "systemd-boot",
+        want_stub=uefi and settings.boot.loader == "uki",
+        want_grub_efi=uefi and settings.boot.loader == "grub",
         want_grub_bios=boots_by_bios(settings),
     )  # fmt: skip
 
@@ -212,7 +214,7 @@ def _esp_files(
         text = read_text(root, b"etc/os-release") or read_text(root, b"usr/lib/os-release") or ""
         files = uki.esp_files(
             menu, parts.stub, architecture, os_release=text.encode(),
-            named_default=settings.efi_variables, mtime_ns=mtime_ns,
+            named_default=settings.boot.efi_variables, mtime_ns=mtime_ns,
         )  # fmt: skip
         return files, [uki.named_path(entry).decode() for entry in menu]
     if parts.grub_efi:

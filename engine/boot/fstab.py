@@ -31,7 +31,7 @@ def text(settings: Settings, root: Manifest) -> tuple[str | None, tuple[Problem,
         settings: The spec, resolved.
         root: Contents of the root file system.
     """
-    if settings.fstab == "keep" or not root.entries:
+    if settings.layout.fstab == "keep" or not root.entries:
         return None, ()
     try:
         brought = read_text(root, PATH) or ""
@@ -40,7 +40,7 @@ def text(settings: Settings, root: Manifest) -> tuple[str | None, tuple[Problem,
         message = f"/etc/fstab of the contents cannot be read: {error}"
         return None, (Problem("fstab-unreadable", "warning", "layout.fstab", message),)
     told = any(volume.path and volume.mount for volume in settings.volumes)
-    if settings.fstab == "write" or (told and not brought.strip()):
+    if settings.layout.fstab == "write" or (told and not brought.strip()):
         return _HEAD + "".join(f"{line}\n" for line in lines(settings.volumes)), ()
     return None, tuple(_unknown(brought, settings))
 
@@ -48,7 +48,7 @@ def text(settings: Settings, root: Manifest) -> tuple[str | None, tuple[Problem,
 def entry(settings: Settings, root: Manifest, text: str) -> Entry:
     """Returns the file that holds an fstab, where links of the root lead it."""
     path = resolve(root.get, PATH, may_miss=True)
-    return file_of(path, text.encode(), mtime_ns=settings.source_date_epoch * _SECOND_NS)
+    return file_of(path, text.encode(), mtime_ns=settings.identity.source_date_epoch * _SECOND_NS)
 
 
 def lines(volumes: Sequence[Volume]) -> Iterator[str]:

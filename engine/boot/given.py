@@ -45,8 +45,8 @@ def given(settings: Settings, root: Manifest, mtime_ns: int) -> Given:
     kernel, initrd = (
         _entry(root, text, file, mtime_ns)
         for text, file in (
-            (settings.kernel, settings.kernel_file),
-            (settings.initrd, settings.initrd_file),
+            (settings.boot.kernel, settings.boot.kernel_file),
+            (settings.boot.initrd, settings.boot.initrd_file),
         )
     )
     added = tuple(e for e in (kernel, initrd) if e is not None and root.get(e.path) is not e)
@@ -69,8 +69,8 @@ def _entry(root: Manifest, text: str, file: str, mtime_ns: int) -> Entry | None:
 
 def _problems(settings: Settings, kernel: Entry | None, initrd: Entry | None) -> Iterator[Problem]:
     for key, text, file, entry in (
-        ("kernel", settings.kernel, settings.kernel_file, kernel),
-        ("initrd", settings.initrd, settings.initrd_file, initrd),
+        ("kernel", settings.boot.kernel, settings.boot.kernel_file, kernel),
+        ("initrd", settings.boot.initrd, settings.boot.initrd_file, initrd),
     ):
         if text and entry is None:
             yield Problem(

@@ -101,7 +101,7 @@ class Found:
 
 def is_wanted(settings: Settings) -> bool:
     """Whether the system's own installer needs a disk: it starts by BIOS, so there is no ESP."""
-    return settings.loader == "nixos" and "bios" in settings.boots and not settings.has("esp")
+    return settings.boot.loader == "nixos" and "bios" in settings.boots and not settings.has("esp")
 
 
 def find(settings: Settings, root: Manifest) -> Found:
@@ -111,22 +111,22 @@ def find(settings: Settings, root: Manifest) -> Found:
         settings: The spec, its system settled to a store path.
         root: The root file system's contents.
     """
-    system = settings.nix_system.encode().lstrip(b"/")
-    if not settings.nix_system.startswith("/") or root.get(system) is None:
+    system = settings.nix.system.encode().lstrip(b"/")
+    if not settings.nix.system.startswith("/") or root.get(system) is None:
         return Found()  # a problem of its own already
     kernel = regular(root, system + b"/kernel")
     if kernel is None or of_kernel(read(data(kernel), HEADER_BYTES)) != X86_64:
-        return _refused(f"{settings.nix_system}/kernel is no kernel for {X86_64.name}")
+        return _refused(f"{settings.nix.system}/kernel is no kernel for {X86_64.name}")
     tables = (folder.path for folder in children(root, system + b"/kernel-modules/lib/modules"))
     folder = next((path for path in tables if regular(root, path + b"/modules.dep")), None)
     if folder is None:
-        return _refused(f"{settings.nix_system}/kernel-modules holds no modules.dep")
+        return _refused(f"{settings.nix.system}/kernel-modules holds no modules.dep")
     modules = Modules(
         _text(root, folder + b"/modules.dep"), _text(root, folder + b"/modules.builtin")
     )
     lacking = [name for name in _NEEDED if not modules.has(name)]
     if lacking:
-        return _refused(f"the kernel of {settings.nix_system} has no {', '.join(lacking)}")
+        return _refused(f"the kernel of {settings.nix.system} has no {', '.join(lacking)}")
     paths = [folder + b"/" + path.encode() for path in modules.load_order(_OPTIONAL + _NEEDED)]
     entries = [regular(root, path) for path in paths]
     gone = [path.decode() for path, entry in zip(paths, entries, strict=True) if entry is None]
@@ -263,11 +263,13 @@ def argv(
         kernel, initrd: Files of the guest.
         status: File that the guest's last word goes to.
     """
-    begin = datetime.fromtimestamp(settings.source_date_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    begin = datetime.fromtimestamp(settings.identity.source_date_epoch, UTC).strftime(
+        "%Y-%m-%dT%H:%M:%S"
+    )
     sectors = f"logical_block_size={sector_size},physical_block_size={sector_size}"
     writes = "snapshot=on" if probe else "cache=unsafe,discard=unmap"
     return (
-        QEMU, "-machine", f"pc,accel={accelerator}", "-m", str(settings.vm_memory_mib),
+        QEMU, "-machine", f"pc,accel={accelerator}", "-m", str(settings.vm.memory_mib),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
         "-rtc", f"base={begin},clock=vm", "-kernel", kernel, "-initrd", initrd,
         "-append", "console=ttyS0 panic=-1 quiet" + (f" {PROBE}" if probe else ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from engine.boot import fstab
@@ -40,12 +40,12 @@ class LoaderCache:
     """The last answer of `install`, so that planning again costs nothing while it holds."""
 
     def __init__(self) -> None:
-        self._known: tuple[Settings, Contents, Installed] | None = None
+        self._known: tuple[Hashable, Contents, Installed] | None = None
         self.mounted: tuple[Installed, str, Installed] | None = None
         """What the last fstab was added to, its text, and the answer with it."""
 
-    def get(self, key: Settings, contents: Contents) -> Installed | None:
-        """Returns the answer for these settings and these very manifests, if it was the last."""
+    def get(self, key: Hashable, contents: Contents) -> Installed | None:
+        """Returns the answer for this key and these very manifests, if it was the last."""
         if self._known is None:
             return None
         known, before, answer = self._known
@@ -53,7 +53,7 @@ class LoaderCache:
         same = same and all(before[name] is contents[name] for name in before)
         return answer if same else None
 
-    def put(self, key: Settings, contents: Contents, answer: Installed) -> None:
+    def put(self, key: Hashable, contents: Contents, answer: Installed) -> None:
         """Keeps an answer."""
         self._known = key, contents, answer
 
@@ -98,15 +98,19 @@ def _mounted(settings: Settings, known: Installed, cache: LoaderCache | None) ->
     return answer
 
 
-def _relevant(settings: Settings) -> Settings:
-    """Returns the settings as far as the loader depends on them."""
-    return replace(
-        settings,
-        name="", stem="", label="", filesystem="", disk_bytes=None, additional_bytes=0,
-        additional_text="", additional_inodes=None, boot_text="", boot_bytes=0, firmware="",
-        firmware_variables="", prove=False, expect="", boot_timeout=0, format="", seed="",
-        disk_guid="", root_partition_guid="", after_build="", vm_memory_mib=0,
-    )  # fmt: skip
+def _relevant(settings: Settings) -> Hashable:
+    """Returns what the loader depends on."""
+    return (
+        settings.compat,
+        replace(settings.layout, label="", filesystem="", fstab=""),
+        replace(
+            settings.boot, firmware="", firmware_variables="", prove=False, expect="", timeout=0
+        ),
+        settings.volume_entries,
+        settings.contents,
+        settings.nix,
+        replace(settings.identity, seed="", disk_guid="", root_partition_guid=""),
+    )
 
 
 def _install(settings: Settings, contents: Contents) -> Installed:

@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from engine.trust.check import BuildEnded, check
 
     request = _request(args)
-    if request.settings.after_build:
-        hook = request.settings.after_build
+    if request.settings.hooks.after_build:
+        hook = request.settings.hooks.after_build
         print(f"both builds run hooks.after_build: {hook}", file=sys.stderr)
     try:
         report = cancellable(check(request, lambda line: print(line, file=sys.stderr)))
@@ -72,7 +72,7 @@ def _request(args: argparse.Namespace) -> Request:
     loaded = load(args.spec, args.set, args.contents)
     settings, _ = resolve(loaded.spec, loaded.base, os.environ)
     problems = []
-    if not settings.deterministic:
+    if not settings.identity.deterministic:
         problems.append(
             Problem(
                 "not-deterministic", "error", "identity.deterministic",

@@ -145,7 +145,7 @@ def scan(
                 parts.setdefault(volume, []).append(share)
                 keys.setdefault(volume, []).append(id(part))
         for volume, share in mount_points(
-            points, at, settings.source_date_epoch * _SECOND_NS
+            points, at, settings.identity.source_date_epoch * _SECOND_NS
         ).items():
             parts.setdefault(volume, []).append(share)
         manifests: dict[str, Manifest] = {}
@@ -153,7 +153,7 @@ def scan(
             where = (tuple(sorted(at.items())), points)
             named = any(part.user or part.group for part in parts[volume])
             system = manifests.get(main) if named else None
-            state = (*keys[volume], where, id(system), settings.source_date_epoch)
+            state = (*keys[volume], where, id(system), settings.identity.source_date_epoch)
             known = cache._manifests.get(volume)
             if known is None or known[0] != state:
                 made = _manifest(settings, parts[volume], system, is_root=volume in roots)
@@ -172,7 +172,7 @@ def _payload(settings: Settings, volume: Volume, ticker: Ticker) -> Manifest:
     """Returns the file that a raw volume holds, as the one entry of a manifest."""
     findings = Findings()
     source = os.path.realpath(os.fsencode(volume.source))
-    walk = Walk(Rules(made_ns=settings.source_date_epoch * _SECOND_NS), ticker, findings)
+    walk = Walk(Rules(made_ns=settings.identity.source_date_epoch * _SECOND_NS), ticker, findings)
     if not os.path.lexists(source):
         findings.add(
             "source-missing",
@@ -188,12 +188,14 @@ def _payload(settings: Settings, volume: Volume, ticker: Ticker) -> Manifest:
 
 def _key(settings: Settings, content: ContentSettings) -> Hashable:
     """Returns all that a content entry's walk depends on."""
-    times = settings.source_date_epoch, settings.clamp_times
+    times = settings.identity.source_date_epoch, settings.identity.clamp_times
     return replace(content, index=0), settings.compat, times
 
 
 def _newest_ns(settings: Settings) -> int | None:
-    return settings.source_date_epoch * _SECOND_NS if settings.clamp_times else None
+    return (
+        settings.identity.source_date_epoch * _SECOND_NS if settings.identity.clamp_times else None
+    )
 
 
 def _scan_content(
@@ -283,7 +285,7 @@ def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> 
     newest = _newest_ns(settings)
     uid, gid = owners.numeric(content.user), owners.numeric(content.group)
     owner = (uid, gid) if uid is not None and gid is not None else None
-    made_ns = settings.source_date_epoch * _SECOND_NS
+    made_ns = settings.identity.source_date_epoch * _SECOND_NS
     rules = Rules(mode=mode, owner=owner, made_ns=made_ns, excluded=excluder(content.exclude))
     return rules if newest is None else replace(rules, newest_ns=newest)
 
@@ -352,7 +354,7 @@ def _manifest(
         is_root: The volume is mounted at /, so that everyone must be able to enter it.
     """
     compat = settings.rules.reference
-    merged = merge(parts, epoch_ns=settings.source_date_epoch * _SECOND_NS, compat=compat)
+    merged = merge(parts, epoch_ns=settings.identity.source_date_epoch * _SECOND_NS, compat=compat)
     problems = list(merged.problems)
     entries = merged.entries
     chosen = _owners(parts, merged, system, problems, compat=compat)

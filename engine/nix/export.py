@@ -73,77 +73,77 @@ def _arguments(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value
     if spec.name is not None or ours:
         yield "name", settings.name
     if layout.table is not None or ours:
-        yield "partitionTableType", settings.table
+        yield "partitionTableType", settings.layout.table
     if layout.filesystem is not None:
-        yield "fsType", settings.filesystem
+        yield "fsType", settings.layout.filesystem
     if layout.label is not None or ours:
-        yield "label", settings.label
+        yield "label", settings.layout.label
     yield from _sizes(spec, settings)
     if spec.contents:
         yield "contents", [_content(content) for content in settings.contents]
     yield from _loader(spec, settings)
     if boot.efi_variables is not None:
-        yield "touchEFIVars", settings.efi_variables
-    if settings.firmware:
-        yield "efiFirmware", Path(settings.firmware)
-    if settings.firmware_variables:
-        yield "efiVariables", Path(settings.firmware_variables)
-    if settings.nix_additional_paths:
-        yield "additionalPaths", [Buildable(path) for path in settings.nix_additional_paths]
+        yield "touchEFIVars", settings.boot.efi_variables
+    if settings.boot.firmware:
+        yield "efiFirmware", Path(settings.boot.firmware)
+    if settings.boot.firmware_variables:
+        yield "efiVariables", Path(settings.boot.firmware_variables)
+    if settings.nix.additional_paths:
+        yield "additionalPaths", [Buildable(path) for path in settings.nix.additional_paths]
     if nix.only_store is not None:
-        yield "onlyNixStore", settings.nix_only_store
-    if settings.nix_copy_channel:
-        yield "pkgs", Import(settings.nix_copy_channel)
-    yield "copyChannel", bool(settings.nix_copy_channel)
-    if settings.nix_config_file:
-        yield "configFile", Path(settings.nix_config_file)
-    if spec.output.format is not None and FORMATS[settings.format].reference:
-        yield "format", settings.format
+        yield "onlyNixStore", settings.nix.only_store
+    if settings.nix.copy_channel:
+        yield "pkgs", Import(settings.nix.copy_channel)
+    yield "copyChannel", bool(settings.nix.copy_channel)
+    if settings.nix.config_file:
+        yield "configFile", Path(settings.nix.config_file)
+    if spec.output.format is not None and FORMATS[settings.output.format].reference:
+        yield "format", settings.output.format
     if identity.deterministic is not None:
-        yield "deterministic", settings.deterministic
+        yield "deterministic", settings.identity.deterministic
     if identity.root_partition_guid or ours:
-        yield "rootGPUID", settings.root_partition_guid
+        yield "rootGPUID", settings.identity.root_partition_guid
     if identity.root_filesystem_uuid or ours:
-        yield "rootFSUID", settings.root_filesystem_uuid
-    if settings.after_build:
-        yield "postVM", settings.after_build
+        yield "rootFSUID", settings.identity.root_filesystem_uuid
+    if settings.hooks.after_build:
+        yield "postVM", settings.hooks.after_build
     if spec.vm.memory is not None:
-        yield "memSize", settings.vm_memory_mib
+        yield "memSize", settings.vm.memory_mib
 
 
 def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
     size, ours = spec.size, settings.compat == "none"
-    if settings.disk_bytes is not None:
-        yield "diskSize", settings.disk_bytes // MIB
+    if settings.size.disk is not None:
+        yield "diskSize", settings.size.disk // MIB
     elif size.disk is not None:
         yield "diskSize", "auto"
     if size.additional is not None or ours:
-        text = str(settings.additional_bytes) if ours else settings.additional_text
+        text = str(settings.size.additional) if ours else settings.size.additional_text
         yield "additionalSpace", text
-    if ours and settings.table in {"efi", "hybrid"}:
-        end = ceil_to(_ESP_START + settings.boot_bytes, _MEGABYTE) // _MEGABYTE
+    if ours and settings.layout.table in {"efi", "hybrid"}:
+        end = ceil_to(_ESP_START + settings.size.boot, _MEGABYTE) // _MEGABYTE
         yield "bootSize", f"{end}M"
     elif size.boot is not None and not ours:
-        yield "bootSize", settings.boot_text
+        yield "bootSize", settings.size.boot_text
 
 
 def _loader(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
     """Whether the system's own loader is installed; no other can be."""
     if settings.compat == "none":
-        yield "installBootLoader", settings.loader == "nixos"
+        yield "installBootLoader", settings.boot.loader == "nixos"
     elif spec.nix.install_boot_loader is not None:
-        yield "installBootLoader", settings.nix_install_boot_loader
+        yield "installBootLoader", settings.nix.install_boot_loader
     elif spec.boot.loader not in {None, "nixos"}:
         yield "installBootLoader", False
 
 
 def _config(settings: Settings) -> Value:
     """Returns the NixOS configuration, or as much of one as make-disk-image looks at."""
-    if not settings.nix_system:
+    if not settings.nix.system:
         return Opaque('(import (pkgs.path + "/nixos") { configuration = { }; }).config')
-    toplevel = Buildable(settings.nix_system)
-    whole = settings.nix_system.removesuffix(f".{TOPLEVEL}")
-    if isinstance(parse(settings.nix_system), Flake) and whole != settings.nix_system:
+    toplevel = Buildable(settings.nix.system)
+    whole = settings.nix.system.removesuffix(f".{TOPLEVEL}")
+    if isinstance(parse(settings.nix.system), Flake) and whole != settings.nix.system:
         return Buildable(f"{whole}.config")
     installer = '(import (pkgs.path + "/nixos") { configuration = { }; }).config.system.build'
     return {
@@ -178,9 +178,9 @@ def _notes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "compat", 'is "none"',
             "partitions, identifiers and sizes will be make-disk-image's own",
         )  # fmt: skip
-    if not FORMATS[settings.format].reference:
+    if not FORMATS[settings.output.format].reference:
         yield _note(
-            "output.format", f'is "{settings.format}"',
+            "output.format", f'is "{settings.output.format}"',
             "make-disk-image does not make that; it will be raw",
         )  # fmt: skip
     for path, value in _given(spec, ""):
@@ -190,9 +190,9 @@ def _notes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         if path == "boot.loader" and value not in _OTHER_LOADERS:
             continue
         yield _note(path, f"is {show_toml(value)}", "make-disk-image has no argument for it")
-    if settings.disk_bytes is not None and settings.disk_bytes % MIB:
+    if settings.size.disk is not None and settings.size.disk % MIB:
         reason = "make-disk-image counts whole MiB"
-        yield _note("size.disk", f"is {settings.disk_bytes} bytes", reason)
+        yield _note("size.disk", f"is {settings.size.disk} bytes", reason)
 
 
 def _note(path: str, what: str, why: str) -> Problem:

@@ -61,7 +61,7 @@ def gather(
     roots = Roots(settings, environment)
     try:
         closure = roots.closure() if roots.asked else None
-        if closure is None and not settings.nix_config_file:
+        if closure is None and not settings.nix.config_file:
             return Brought()
         key = _key(settings, roots, closure)
         known = cache.known(key)
@@ -78,10 +78,10 @@ def gather(
 def _key(settings: Settings, roots: Roots, closure: Closure | None) -> Hashable:
     """Returns all that what is brought depends on; a store path is its own content."""
     paths = closure.paths if closure is not None else ()
-    tree = settings.nix_copy_channel
+    tree = settings.nix.copy_channel
     return (
-        roots.system, tuple(paths), settings.nix_only_store, settings.source_date_epoch,
-        settings.nix_config_file, tree, _changed(settings.nix_config_file), _changed(tree),
+        roots.system, tuple(paths), settings.nix.only_store, settings.identity.source_date_epoch,
+        settings.nix.config_file, tree, _changed(settings.nix.config_file), _changed(tree),
     )  # fmt: skip
 
 
@@ -94,17 +94,17 @@ def _changed(path: str) -> int:
 
 def _bring(settings: Settings, roots: Roots, closure: Closure | None, cache: NixCache) -> Brought:
     """Reads what is in the store and makes the image's part of it."""
-    mtime_ns = settings.source_date_epoch * _SECOND_NS
+    mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
     findings: list[Finding] = []
     entries = [directory(b"", mtime_ns=mtime_ns)]
-    prefix = b"" if settings.nix_only_store else b"nix/store"
+    prefix = b"" if settings.nix.only_store else b"nix/store"
     if closure is not None:
         entries += _store_files(closure, roots.store, prefix, cache, findings)
     channel_path, channel_entries = _channel(settings, roots, prefix)
     entries += channel_entries
     if channel_path is not None and closure is not None:
         closure = closure.plus(channel_path)
-    if not settings.nix_only_store:
+    if not settings.nix.only_store:
         entries += _installed(settings, roots, closure, channel_path, mtime_ns, findings)
     by_path = {entry.path: entry for entry in entries}
     part = Part(
@@ -150,11 +150,11 @@ def _installed(
     channel_path_text = channel_path.path if channel_path is not None else roots.channel_in_store
     if channel_path_text:
         yield from install.channel_profile(channel_path_text, mtime_ns)
-    if settings.nix_config_file:
+    if settings.nix.config_file:
         try:
-            yield from install.configuration(settings.nix_config_file, mtime_ns)
+            yield from install.configuration(settings.nix.config_file, mtime_ns)
         except OSError as error:
-            message = f"{settings.nix_config_file} cannot be read ({error.strerror or error})"
+            message = f"{settings.nix.config_file} cannot be read ({error.strerror or error})"
             hint = "a relative path starts at the folder of the spec"
             findings.append(Finding("config-unreadable", "error", "config_file", message, hint))
 
@@ -163,7 +163,7 @@ def _channel(
     settings: Settings, roots: Roots, store: bytes
 ) -> tuple[StorePath | None, list[Entry]]:
     """Returns the channel, where it is a tree that is no store path yet."""
-    tree = settings.nix_copy_channel
+    tree = settings.nix.copy_channel
     if not tree or roots.channel_in_store or not roots.system:
         return None, []
     try:
@@ -179,4 +179,5 @@ def settled(settings: Settings, brought: Brought) -> Settings:
     """Returns the settings with the system as the store path it stands for."""
     if not brought.system:
         return settings
-    return replace(settings, nix_system=brought.system, nix_folder=brought.folder)
+    nix = replace(settings.nix, system=brought.system, folder=brought.folder)
+    return replace(settings, nix=nix)

@@ -56,12 +56,12 @@ class Roots:
     def asked(self) -> bool:
         """Whether the section names any store path."""
         settings = self.settings
-        return bool(settings.nix_system or settings.nix_additional_paths or self.channel_in_store)
+        return bool(settings.nix.system or settings.nix.additional_paths or self.channel_in_store)
 
     @property
     def channel_in_store(self) -> str:
         """The channel, where it is a store path already."""
-        path = self.settings.nix_copy_channel
+        path = self.settings.nix.copy_channel
         return top(path) if path.startswith(STORE_PREFIX) else ""
 
     def closure(self) -> Closure:
@@ -72,10 +72,10 @@ class Roots:
         """
         self.store = self._store()
         self._require()
-        if self.settings.nix_system:
+        if self.settings.nix.system:
             self.system = self._system(self.store)
             self._keys[self.system] = "system"
-        for index, path in enumerate(self.settings.nix_additional_paths):
+        for index, path in enumerate(self.settings.nix.additional_paths):
             key = f"additional_paths[{index}]"
             if not path.startswith(STORE_PREFIX):
                 raise NixRefused(
@@ -101,10 +101,10 @@ class Roots:
 
     def _not_valid(self, path: str, key: str, store: Store) -> NixRefused:
         where = f"the store {store.name}" if store.name else "this machine's store"
-        if key == "system" and not isinstance(parse(self.settings.nix_system), InStore):
+        if key == "system" and not isinstance(parse(self.settings.nix.system), InStore):
             return NixRefused(
                 "system-not-built", "system",
-                f"{self.settings.nix_system} is not built yet: {path} is not in {where}",
+                f"{self.settings.nix.system} is not built yet: {path} is not in {where}",
                 "`diskwright build` has nix build it first, or build it yourself with `nix build`",
             )  # fmt: skip
         return NixRefused(
@@ -114,7 +114,7 @@ class Roots:
 
     def _store(self) -> Store:
         try:
-            return locate(self.settings.nix_store, self.environment)
+            return locate(self.settings.nix.store, self.environment)
         except NoFolder as error:
             raise NixRefused(
                 "store-elsewhere", "store", str(error),
@@ -126,13 +126,13 @@ class Roots:
             ask.require(self.environment)
         except ask.NixMissing as error:
             raise NixRefused(
-                "nix-missing", "system" if self.settings.nix_system else "additional_paths",
+                "nix-missing", "system" if self.settings.nix.system else "additional_paths",
                 f"{error}; it alone knows what a store path needs to run",
                 install_hint(TOOLS["nix"], distribution()),
             ) from None  # fmt: skip
 
     def _system(self, store: Store) -> str:
-        installable = parse(self.settings.nix_system)
+        installable = parse(self.settings.nix.system)
         if isinstance(installable, InStore):
             return top(installable.path)
         if isinstance(installable, Flake) and os.path.islink(installable.reference):
@@ -147,7 +147,7 @@ class Roots:
         except ask.NixFailed as error:
             raise NixRefused(
                 "system-unknown", "system",
-                f"{self.settings.nix_system} cannot be evaluated: {error}",
+                f"{self.settings.nix.system} cannot be evaluated: {error}",
                 "try `nix eval` on it; a NixOS flake's system is "
                 "#nixosConfigurations.NAME.config.system.build.toplevel",
             ) from None  # fmt: skip

@@ -29,12 +29,12 @@ def wanted(plan: Plan) -> bool:
 
 def command(settings: Settings) -> tuple[str, ...]:
     """Returns the call that builds the system (nix3-build(1))."""
-    installable = parse(settings.nix_system)
+    installable = parse(settings.nix.system)
     if isinstance(installable, Attribute):
         what: tuple[str, ...] = ("-f", installable.file, installable.name)
     else:
-        what = (settings.nix_system,)
-    store = locate(settings.nix_store, os.environ)
+        what = (settings.nix.system,)
+    store = locate(settings.nix.store, os.environ)
     return (
         "nix", *ask.EXPERIMENTAL, "build", *store.arguments, "--no-link", "--print-build-logs",
         *what,

@@ -35,10 +35,10 @@ def plan(
     """
     promised = settings.boots
     return BootPlan(
-        loader=settings.loader,
+        loader=settings.boot.loader,
         menu=assets.menu,
         firmware=promised if is_own(settings) else (),
-        proofs=promised if settings.prove else (),
+        proofs=promised if settings.boot.prove else (),
         code=_placed(disk, volumes, assets) if assets.core else None,
         efi_entries=assets.efi_entries,
         uefi=uefi,
@@ -76,20 +76,20 @@ def problems(plan: Plan) -> Iterator[Problem]:
 
 def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:
     """Yields what this machine lacks to install the loader, make EFI variables or prove."""
-    loader = LOADERS[plan.settings.loader]
+    loader = LOADERS[plan.settings.boot.loader]
     for missing in assets.missing:
         yield Problem(
             "loader-not-installed",
             "error",
             "boot.loader",
-            f"{loader.title} on layout {plan.settings.table} needs {missing.what}, which this "
-            "machine does not have",
+            f"{loader.title} on layout {plan.settings.layout.table} needs {missing.what}, which "
+            "this machine does not have",
             packages_hint(missing.packages, host.distribution),
         )
     purpose = _needs_firmware(plan)
     if purpose and plan.boot.uefi is None:
         yield _no_firmware(plan.settings, purpose, host)
-    if plan.settings.efi_variables and plan.has("esp") and EFI.program not in host.tools:
+    if plan.settings.boot.efi_variables and plan.has("esp") and EFI.program not in host.tools:
         yield Problem(
             "efi-extra-missing",
             "error",
@@ -109,18 +109,18 @@ def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:
 
 
 def _needs_firmware(plan: Plan) -> str:
-    if plan.settings.efi_variables:
+    if plan.settings.boot.efi_variables:
         return "boot.efi_variables"
     return "boot.prove" if "uefi" in plan.boot.proofs else ""
 
 
 def _no_firmware(settings: Settings, path: str, host: Host) -> Problem:
-    if settings.firmware or settings.firmware_variables:
-        given = ", ".join(filter(None, (settings.firmware, settings.firmware_variables)))
+    if settings.boot.firmware or settings.boot.firmware_variables:
+        given = ", ".join(filter(None, (settings.boot.firmware, settings.boot.firmware_variables)))
         return Problem(
             "firmware-missing",
             "error",
-            "boot.firmware" if settings.firmware else "boot.firmware_variables",
+            "boot.firmware" if settings.boot.firmware else "boot.firmware_variables",
             f"{given}: no pair of UEFI code and variables of matching size is there",
             "give both files of one firmware, or neither",
         )

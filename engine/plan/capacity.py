@@ -27,7 +27,7 @@ def larger_disk(design: Design, disk: int) -> int | None:
     None where no size of the disk helps (the ESP's size does not work, or nothing is large
     enough).
     """
-    multiple = FORMATS[design.settings.format].size.multiple
+    multiple = FORMATS[design.settings.output.format].size.multiple
     try:
         if design.settings.rules.reference:
             root = smallest(design.of("root"))
@@ -81,11 +81,11 @@ def grow_disk(design: Design, disk: int) -> tuple[str, str, Fix | None]:
     wanted = larger_disk(design, disk)
     if wanted is not None and wanted <= disk:
         wanted = None
-    if settings.disk_bytes is None:
+    if settings.size.disk is None:
         path = "size.additional"
         if wanted is None or not settings.rules.reference:
             return path, "leave something out of the contents", None
-        more = settings.additional_bytes + wanted - disk
+        more = settings.size.additional + wanted - disk
         text = f"{ceil_to(more, MIB) // MIB}M"
         return path, f"ask for {text} of additional space", _fix(f"Add space: {text}", path, text)
     if wanted is None:
@@ -135,13 +135,13 @@ def _too_large(design: Design, one: Wanted, disk: int, place: int, most: int) ->
     """The place goes beyond what a file system can count; a smaller disk solves it."""
     settings = design.settings
     excess = ceil_to(place - most, MIB)
-    if settings.disk_bytes is not None:
+    if settings.size.disk is not None:
         path, text = "size.disk", format_exact(disk - excess)
         hint, label = f"a disk of {text} works", f"Shrink the disk to {text}"
     else:
-        path, text = "size.additional", f"{(settings.additional_bytes - excess) // MIB}M"
+        path, text = "size.additional", f"{(settings.size.additional - excess) // MIB}M"
         hint, label = f"{text} of additional space work", f"Ask for less space: {text}"
-    solvable = settings.disk_bytes is not None or settings.additional_bytes >= excess
+    solvable = settings.size.disk is not None or settings.size.additional >= excess
     return Problem(
         "root-too-large",
         "error",

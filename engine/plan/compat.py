@@ -88,7 +88,7 @@ def reference_size(settings: Settings, manifest: Manifest) -> ReferenceSize:
     if younger:
         required = _one_more(required, BLOCK)
         boot = _one_more(boot, MIB)
-    additional = settings.additional_bytes + reserved_space(settings.table, boot)
+    additional = settings.size.additional + reserved_space(settings.layout.table, boot)
     size = required + additional
     return ReferenceSize(
         diskUsage=usage,
@@ -102,9 +102,9 @@ def reference_size(settings: Settings, manifest: Manifest) -> ReferenceSize:
 def boot_end(settings: Settings) -> int:
     """Returns `bootSize` in bytes, as numfmt reads it."""
     try:
-        return numfmt_iec(settings.boot_text)
+        return numfmt_iec(settings.size.boot_text)
     except ValueError:
-        return settings.boot_bytes
+        return settings.size.boot
 
 
 def _one_more(size: int, unit: int) -> int:
@@ -217,7 +217,7 @@ _YOUNGER: _Lines = {
 
 def _lines(settings: Settings) -> tuple[Literal["gpt", "msdos"], tuple[_Mkpart, ...]]:
     known = _YOUNGER if settings.rules.younger else _JANUARY
-    return known.get(settings.table, known[settings.rules.table])  # refused by then
+    return known.get(settings.layout.table, known[settings.rules.table])  # refused by then
 
 
 def place(settings: Settings, disk_bytes: int) -> tuple[Place, ...]:
@@ -226,10 +226,10 @@ def place(settings: Settings, disk_bytes: int) -> tuple[Place, ...]:
     Raises:
         PartedError: parted would refuse one of them.
     """
-    if settings.table == "none":
+    if settings.layout.table == "none":
         return (Place("root", 0, 0, disk_bytes // 512),)
     label, lines = _lines(settings)
-    boot = settings.boot_text
+    boot = settings.size.boot_text
     if settings.rules.younger:
         boot = f"{boot_end(settings) // MIB + 1}MiB"
     disk = PartedDisk(disk_bytes // 512, label)
@@ -247,13 +247,13 @@ def entry(settings: Settings, volume: Volume) -> TableEntry:
 
     Without `deterministic` the reference's GUIDs are random; here they then derive from the seed.
     """
-    if settings.table == "none":
+    if settings.layout.table == "none":
         return TableEntry()
     _, lines = _lines(settings)
     line = next(line for line in lines if line.role == volume.role)
     guid = line.guid
-    if guid is not None and not settings.deterministic:
+    if guid is not None and not settings.identity.deterministic:
         guid = partition_guid(settings, volume.id)
     elif guid == _ROOT_GUID:
-        guid = settings.root_partition_guid
+        guid = settings.identity.root_partition_guid
     return TableEntry(line.type, guid, line.name, line.flags)

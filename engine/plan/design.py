@@ -42,7 +42,9 @@ class Design:
     @property
     def sector_size(self) -> int:
         """Bytes of a logical sector; the reference knows 512 only, whatever the spec says."""
-        return REFERENCE_SECTOR if self.settings.rules.reference else self.settings.sector_size
+        return (
+            REFERENCE_SECTOR if self.settings.rules.reference else self.settings.layout.sector_size
+        )
 
     def of(self, name: str) -> Wanted:
         """Returns the volume of an id; KeyError if there is none."""
@@ -113,13 +115,13 @@ class Aligned:
     def _known(self) -> aligned.Sizes:
         design = self._design
         known = aligned.sizes(design.wanted)
-        if design.settings.disk_bytes is not None:
+        if design.settings.size.disk is not None:
             return known
         return aligned.rounded(design.settings.scheme, design.wanted, known, self._multiple)
 
     @property
     def _multiple(self) -> int:
-        return FORMATS[self._design.settings.format].size.multiple
+        return FORMATS[self._design.settings.output.format].size.multiple
 
     def disk(self) -> int:
         """See `Placer.disk`."""

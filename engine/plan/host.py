@@ -92,13 +92,13 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
         refusals=() if outdir is None else refusals(outdir, os.environ),
         products=outdir is not None and wants_products(outdir, os.environ),
         force=force,
-        firmware=find_firmware(settings.firmware, settings.firmware_variables),
+        firmware=find_firmware(settings.boot.firmware, settings.boot.firmware_variables),
     )
 
 
 def _occupied(settings: Settings, outdir: Path) -> Occupied:
     """Returns what is in the way of every file that a build of these settings may make."""
-    return look(outdir, writes(settings, sbom=settings.sbom, hydra=True))
+    return look(outdir, writes(settings, sbom=settings.output.sbom, hydra=True))
 
 
 def _extras() -> dict[str, Installed]:
@@ -109,7 +109,7 @@ def _extras() -> dict[str, Installed]:
 
 def _signer(settings: Settings) -> dict[str, Installed]:
     """Returns the program that `output.sign` names, if it is there."""
-    name = settings.sign[0] if settings.sign else ""
+    name = settings.output.sign[0] if settings.output.sign else ""
     path = find(name) if name else None
     return {} if path is None else {name: Installed(path, ())}
 

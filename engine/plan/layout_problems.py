@@ -38,7 +38,7 @@ def refused_by_parted(design: Design, disk: int, error: PartedError) -> Problem:
         "error",
         "size.boot" if efi else "size.disk",
         f"parted refuses the reference's partitions on a disk of {sized(disk)}"
-        + (f' with bootSize "{settings.boot_text}"' if efi else "")
+        + (f' with bootSize "{settings.size.boot_text}"' if efi else "")
         + f": {error}",
         hint if fix is not None else "change where the ESP ends, or the size of the disk",
         fix,

@@ -52,7 +52,7 @@ def _sandbox(settings: Settings) -> tuple[str, ...]:
         "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent",
         # Root, and able to do what root does, over this namespace alone.
         "--uid", "0", "--gid", "0", "--cap-add", "ALL",
-        "--bind", ROOT, "/", "--ro-bind", settings.nix_folder, "/nix/store",
+        "--bind", ROOT, "/", "--ro-bind", settings.nix.folder, "/nix/store",
         "--dev", "/dev", "--proc", "/proc", "--chdir", "/", "--clearenv",
         *(
             word
@@ -63,7 +63,7 @@ def _sandbox(settings: Settings) -> tuple[str, ...]:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    return {**dict(_ENVIRONMENT), "SOURCE_DATE_EPOCH": str(settings.source_date_epoch)}
+    return {**dict(_ENVIRONMENT), "SOURCE_DATE_EPOCH": str(settings.identity.source_date_epoch)}
 
 
 def guest_commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
@@ -83,6 +83,6 @@ def guest_init(plan: Plan) -> bytes:
     """Returns what the virtual machine does; see `engine.boot.guest.init`."""
     settings = plan.settings
     return guest.init(
-        device=f"/dev/vda{plan.volume('root').number}", system=settings.nix_system,
+        device=f"/dev/vda{plan.volume('root').number}", system=settings.nix.system,
         command=_SWITCH, environment=_environment(settings),
     )  # fmt: skip

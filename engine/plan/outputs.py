@@ -15,22 +15,26 @@ HYDRA = "nix-support/hydra-build-products"
 
 def image_name(settings: Settings) -> str:
     """Returns the file name of the image itself, whether or not it stays."""
-    return f"{settings.stem}.{FORMATS[settings.format].extension}"
+    return f"{settings.output.stem}.{FORMATS[settings.output.format].extension}"
 
 
 def disk_name(settings: Settings) -> str:
     """Returns the file name of the disk: the image, or what will be wrapped into it."""
-    return f"{settings.stem}.{FORMATS[settings.format].disk_suffix}"
+    return f"{settings.output.stem}.{FORMATS[settings.output.format].disk_suffix}"
 
 
 def packed_name(settings: Settings) -> str | None:
     """Returns the file name of the compressed image, if one is wanted."""
-    return None if settings.compress == "none" else f"{image_name(settings)}.{settings.compress}"
+    return (
+        None
+        if settings.output.compress == "none"
+        else f"{image_name(settings)}.{settings.output.compress}"
+    )
 
 
 def bmap_name(settings: Settings) -> str | None:
     """Returns the file name of the block map, if one is wanted."""
-    return f"{image_name(settings)}.bmap" if settings.bmap else None
+    return f"{image_name(settings)}.bmap" if settings.output.bmap else None
 
 
 def outputs(settings: Settings) -> tuple[str, ...]:
@@ -39,10 +43,10 @@ def outputs(settings: Settings) -> tuple[str, ...]:
     What only describes them (manifest.json, SHA256SUMS, the bill of materials) is not among them.
     """
     names = (
-        image_name(settings) if settings.keep_raw else None,
+        image_name(settings) if settings.output.keep_raw else None,
         packed_name(settings),
         bmap_name(settings),
-        EFI_VARIABLES if settings.efi_variables else None,
+        EFI_VARIABLES if settings.boot.efi_variables else None,
     )
     return tuple(name for name in names if name is not None)
 
@@ -60,7 +64,7 @@ def writes(settings: Settings, *, sbom: bool, hydra: bool) -> tuple[str, ...]:
     """
     return (
         *outputs(settings),
-        *((sbom_name(settings.stem),) if sbom else ()),
+        *((sbom_name(settings.output.stem),) if sbom else ()),
         SHA256SUMS,
         MANIFEST,
         RECORD,

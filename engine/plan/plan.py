@@ -70,7 +70,7 @@ class _Planner:
             bytes=size,
             sector_size=sector,
             table=settings.scheme,
-            guid=settings.disk_guid if settings.scheme == "gpt" else None,
+            guid=settings.identity.disk_guid if settings.scheme == "gpt" else None,
             signature=self._signature(),
             extended=placement.extended(tuple(places.values()), sector)
             if settings.scheme == "mbr"
@@ -95,8 +95,8 @@ class _Planner:
         plan = replace(plan, writes=writes(settings, sbom=sbom, hydra=host.products))
         self.problems += [*self.boot.problems, *booting.problems(plan)]
         self.problems += preflight.contents(plan, design)
-        if settings.disk_bytes is None:
-            self.problems += format_rules.size(FORMATS[settings.format], size)
+        if settings.size.disk is None:
+            self.problems += format_rules.size(FORMATS[settings.output.format], size)
         scanned = [
             problem for manifest in design.contents.values() for problem in manifest.problems
         ]
@@ -107,8 +107,8 @@ class _Planner:
     def _size(self) -> int:
         """Decides the size of the disk."""
         settings = self.settings
-        if settings.disk_bytes is not None:
-            return settings.disk_bytes
+        if settings.size.disk is not None:
+            return settings.size.disk
         try:
             return self.placer.disk()
         except Unsolvable as error:
@@ -168,7 +168,7 @@ class _Planner:
     def _signature(self) -> str | None:
         if self.settings.scheme != "mbr":
             return None
-        return f"0x{identity.derive_32(self.settings.seed, 'mbr-signature'):08x}"
+        return f"0x{identity.derive_32(self.settings.identity.seed, 'mbr-signature'):08x}"
 
 
 def _complete(plan: Plan, design: Design) -> bool:

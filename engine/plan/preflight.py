@@ -93,7 +93,7 @@ def _each(code: str, where: str, found: Sequence[tuple[Entry, str]]) -> Iterator
 
 def _table_limit(plan: Plan) -> Iterator[Problem]:
     """An automatic size that an MBR cannot count; a fixed one is the spec's own problem."""
-    automatic = plan.settings.disk_bytes is None
+    automatic = plan.settings.size.disk is None
     limit = MBR_SECTORS * plan.disk.sector_size
     if automatic and plan.disk.table == "mbr" and plan.disk.bytes > limit:
         yield Problem(
@@ -184,7 +184,9 @@ def peak_bytes(plan: Plan) -> int:
     """
     image = written_bytes(plan)
     settings = plan.settings
-    converted = image if settings.format != "raw" or settings.compress != "none" else 0
+    converted = (
+        image if settings.output.format != "raw" or settings.output.compress != "none" else 0
+    )
     checked = max((_copied(volume) for volume in plan.volumes), default=0)
     return image + converted + checked + _RECORD_BYTES
 

@@ -42,7 +42,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         answer["filesystem"] = _filesystem(plan.filesystem)
     counts = plan.counts
     size: dict[str, Any] = {
-        "mode": "auto" if plan.settings.disk_bytes is None else "fixed",
+        "mode": "auto" if plan.settings.size.disk is None else "fixed",
         "breakdown": [
             {"key": share.key, "label": share.label, "bytes": share.bytes}
             for share in plan.breakdown
@@ -216,7 +216,7 @@ def _containers(plan: Plan) -> list[str]:
 def _own_commands(plan: Plan) -> list[str]:
     """Returns the user's own commands, word for word: none runs that was not shown."""
     settings = plan.settings
-    texts = {"hook": settings.after_build, "sign": shlex.join(settings.sign)}
+    texts = {"hook": settings.hooks.after_build, "sign": shlex.join(settings.output.sign)}
     own = [(step.title, texts[step.id]) for step in plan.steps if step.id in texts]
     return [f"{title}: {quote(text, len(text))}" for title, text in own]
 
@@ -237,9 +237,9 @@ def _heading(plan: Plan) -> list[str]:
 
 def written_by_commands(plan: Plan) -> Iterator[str]:
     """Yields what the user's own commands may add to the files of `plan.writes`, in words."""
-    if plan.settings.sign:
-        yield f"what {quote(plan.settings.sign[0])} writes beside SHA256SUMS"
-    if plan.settings.after_build:
+    if plan.settings.output.sign:
+        yield f"what {quote(plan.settings.output.sign[0])} writes beside SHA256SUMS"
+    if plan.settings.hooks.after_build:
         yield "what the hook adds to $OUT"
 
 

@@ -143,7 +143,7 @@ def _checking(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
 
 
 def _installs_itself(plan: Plan) -> bool:
-    return plan.settings.loader == "nixos" and plan.has("esp")
+    return plan.settings.boot.loader == "nixos" and plan.has("esp")
 
 
 def written_bytes(plan: Plan) -> int:
@@ -153,11 +153,11 @@ def written_bytes(plan: Plan) -> int:
 
 def _hashed_bytes(plan: Plan) -> int:
     """Returns about how many bytes the outputs' checksums are of: holes count, too."""
-    return plan.disk.bytes if FORMATS[plan.settings.format].flat else written_bytes(plan)
+    return plan.disk.bytes if FORMATS[plan.settings.output.format].flat else written_bytes(plan)
 
 
 def _packs(plan: Plan) -> bool:
-    return plan.settings.bmap or plan.settings.compress != "none"
+    return plan.settings.output.bmap or plan.settings.output.compress != "none"
 
 
 def _read_table(plan: Plan) -> Commands:
@@ -166,7 +166,7 @@ def _read_table(plan: Plan) -> Commands:
 
 
 def _convert(plan: Plan) -> Commands:
-    options = FORMATS[plan.settings.format].qemu_img
+    options = FORMATS[plan.settings.output.format].qemu_img
     return (("qemu-img", "convert", "-p", "-f", "raw", *options, IMAGE, OUTPUT),)
 
 
@@ -195,9 +195,9 @@ def machine(
     uefi = plan.boot.uefi
     return Machine(
         image=image,
-        format=FORMATS[plan.settings.format].driver,
+        format=FORMATS[plan.settings.output.format].driver,
         sector_size=plan.disk.sector_size,
-        memory_mib=plan.settings.vm_memory_mib,
+        memory_mib=plan.settings.vm.memory_mib,
         accelerator=accelerator,
         code=str(uefi.code) if kind == "uefi" and uefi is not None else "",
         variables=variables,
@@ -242,20 +242,20 @@ _LAST = (
     Step(
         id="efi-variables",
         title="Write the EFI variables",
-        wanted=lambda plan: plan.settings.efi_variables,
+        wanted=lambda plan: plan.settings.boot.efi_variables,
     ),
     Step(
         id="convert",
         title="Convert the image",
-        wanted=lambda plan: bool(FORMATS[plan.settings.format].qemu_img),
+        wanted=lambda plan: bool(FORMATS[plan.settings.output.format].qemu_img),
         weight=written_bytes,
         commands=_convert,
     ),
     Step(
         id="hook",
         title="Run the after-build hook",
-        wanted=lambda plan: bool(plan.settings.after_build),
-        commands=lambda plan: (("bash", "-c", plan.settings.after_build),),
+        wanted=lambda plan: bool(plan.settings.hooks.after_build),
+        commands=lambda plan: (("bash", "-c", plan.settings.hooks.after_build),),
     ),
     Step(
         id="prove",
@@ -266,7 +266,7 @@ _LAST = (
     Step(
         id="wrap",
         title="Pack the disk for its reader",
-        wanted=lambda plan: FORMATS[plan.settings.format].wrap is not None,
+        wanted=lambda plan: FORMATS[plan.settings.output.format].wrap is not None,
         weight=written_bytes,
     ),
     Step(
@@ -279,7 +279,7 @@ _LAST = (
         id="sbom",
         title="Write the bill of materials",
         wanted=lambda plan: (
-            plan.settings.sbom and plan.has_root and bool(databases(plan.root.manifest))
+            plan.settings.output.sbom and plan.has_root and bool(databases(plan.root.manifest))
         ),
     ),
     Step(
@@ -291,8 +291,8 @@ _LAST = (
     Step(
         id="sign",
         title="Sign the checksums",
-        wanted=lambda plan: bool(plan.settings.sign),
-        commands=lambda plan: ((*plan.settings.sign, SHA256SUMS),),
+        wanted=lambda plan: bool(plan.settings.output.sign),
+        commands=lambda plan: ((*plan.settings.output.sign, SHA256SUMS),),
     ),
     Step(id="publish", title="Move the outputs into place"),
 )

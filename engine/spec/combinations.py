@@ -44,7 +44,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         _packed,
         _containers,
     ]
-    if settings.nix_only_store:
+    if settings.nix.only_store:
         rules.append(_only_store)
     if settings.rules.reference:
         rules.append(_compat)
@@ -52,15 +52,20 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
 
 
 def _packed(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    wanted = {"output.compress": settings.compress != "none", "output.bmap": settings.bmap}
-    for path in (path for path, given in wanted.items() if given and settings.format != "raw"):
+    wanted = {
+        "output.compress": settings.output.compress != "none",
+        "output.bmap": settings.output.bmap,
+    }
+    for path in (
+        path for path, given in wanted.items() if given and settings.output.format != "raw"
+    ):
         yield error(
             "packs-raw-only", path,
-            f"is made of a raw image, and output.format is {show(settings.format)}",
+            f"is made of a raw image, and output.format is {show(settings.output.format)}",
             'take output.format = "raw", or leave the key out',
             edit("Make the image raw", ("output.format", "raw")),
         )  # fmt: skip
-    if not settings.keep_raw and settings.compress == "none":
+    if not settings.output.keep_raw and settings.output.compress == "none":
         yield error(
             "keeps-nothing", "output.keep_raw",
             "is false, and nothing else is made of the image",
@@ -70,7 +75,7 @@ def _packed(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 
 def _channel(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if settings.nix_copy_channel and not settings.nix_system:
+    if settings.nix.copy_channel and not settings.nix.system:
         yield _warning(
             "channel-unused",
             "nix.copy_channel",
@@ -95,12 +100,16 @@ def _owners(spec: ImageSpec, _: Settings) -> Iterator[Problem]:
 
 
 def _filesystem(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if settings.rules.reference and settings.table != "none" and settings.filesystem != "ext4":
+    if (
+        settings.rules.reference
+        and settings.layout.table != "none"
+        and settings.layout.filesystem != "ext4"
+    ):
         yield error(
             "filesystem-needs-no-table",
             "layout.filesystem",
-            f"is {show(settings.filesystem)}; make-disk-image puts only ext4 behind a partition "
-            f"table, and layout.table is {show(settings.table)}",
+            f"is {show(settings.layout.filesystem)}; make-disk-image puts only ext4 behind a "
+            f"partition table, and layout.table is {show(settings.layout.table)}",
             'take ext4, or layout.table = "none"',
             edit("Take ext4", ("layout.filesystem", "ext4")),
         )
@@ -108,13 +117,13 @@ def _filesystem(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 def _label(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     label = spec.layout.label
-    limit = FILESYSTEMS[settings.filesystem].label_bytes
+    limit = FILESYSTEMS[settings.layout.filesystem].label_bytes
     if label is None or len(label.encode(errors="replace")) <= limit:
         return
     short = shorten(label, limit)
     message = (
         f"{show(label)} has {len(label.encode(errors='replace'))} bytes; "
-        f"a label of {settings.filesystem} has at most {limit}"
+        f"a label of {settings.layout.filesystem} has at most {limit}"
     )
     fix = edit(f"Shorten it to {short}", ("layout.label", short))
     if settings.rules.reference:
@@ -125,11 +134,11 @@ def _label(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 
 def _efi_variables(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if not settings.efi_variables or settings.has("esp"):
+    if not settings.boot.efi_variables or settings.has("esp"):
         return
-    message = f"needs an EFI system partition, which layout {show(settings.table)} has not"
+    message = f"needs an EFI system partition, which layout {show(settings.layout.table)} has not"
     hint = 'take layout.table = "efi" or "hybrid", or leave efi_variables out'
-    if settings.rules.reference and settings.table == "legacy+gpt":
+    if settings.rules.reference and settings.layout.table == "legacy+gpt":
         message += "; as in make-disk-image, efi-vars.fd is the firmware's empty store"
         yield _warning("efi-variables-without-esp", "boot.efi_variables", message, hint)
     else:
@@ -139,27 +148,28 @@ def _efi_variables(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     yield from _guest_loader(spec, settings)
-    loader = LOADERS[settings.loader]
-    layout = PRESETS[settings.table]
+    loader = LOADERS[settings.boot.loader]
+    layout = PRESETS[settings.layout.table]
     if not loader.fits(settings.boots):
         fitting = [other.key for other in loaders_for(settings.boots)]
         best = "grub" if "grub" in fitting else "none"
         yield error(
             "loader-unfit",
             "boot.loader",
-            f"{loader.title} does not fit layout {show(settings.table)} ({layout.title})",
+            f"{loader.title} does not fit layout {show(settings.layout.table)} ({layout.title})",
             "what fits: " + ", ".join(fitting),
             edit(f"Take {best}", ("boot.loader", best)),
         )
-    if settings.prove and not settings.boots:
+    if settings.boot.prove and not settings.boots:
         yield error(
             "prove-without-table",
             "boot.prove",
-            f"boots the image, but under layout {show(settings.table)} no firmware starts it",
+            f"boots the image, but under layout {show(settings.layout.table)} no firmware starts "
+            "it",
             "leave it out, or take a layout with a partition table",
             edit("Leave the proof out", ("boot.prove", False)),
         )
-    elif settings.prove and loader.key == "none":
+    elif settings.boot.prove and loader.key == "none":
         yield _warning(
             "prove-without-loader",
             "boot.prove",
@@ -177,7 +187,7 @@ def _guest_loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "say the same in both",
             edit("Install no loader", ("boot.loader", "none")),
         )
-    elif not settings.nix_system and guest_loader_wanted(spec, settings):
+    elif not settings.nix.system and guest_loader_wanted(spec, settings):
         path = "boot.loader" if spec.boot.loader == "nixos" else "nix.install_boot_loader"
         yield _warning(
             "no-guest-loader",
@@ -185,7 +195,7 @@ def _guest_loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "there is no nix.system whose boot loader could be installed; the step is skipped",
             "set nix.system, or a loader of Diskwright's own in boot.loader",
         )
-    elif spec.boot.loader is None and settings.loader == "grub":
+    elif spec.boot.loader is None and settings.boot.loader == "grub":
         yield _warning(
             "guest-loader-replaced",
             "nix.install_boot_loader",
@@ -202,8 +212,8 @@ def guest_loader_wanted(spec: ImageSpec, settings: Settings) -> bool:
         return spec.boot.loader == "nixos"
     return (
         settings.rules.reference
-        and settings.nix_install_boot_loader
-        and not settings.nix_only_store
+        and settings.nix.install_boot_loader
+        and not settings.nix.only_store
     )
 
 
@@ -215,7 +225,7 @@ def _esp(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             yield error(
                 "no-esp",
                 f"contents[{index}].partition",
-                f'is "esp", but layout {show(settings.table)} has no EFI system partition',
+                f'is "esp", but layout {show(settings.layout.table)} has no EFI system partition',
                 'take layout.table = "efi" or "hybrid", or the root partition',
                 edit("Put it into the root", (f"contents[{index}].partition", "root")),
             )
@@ -223,12 +233,12 @@ def _esp(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         yield _warning(
             "size-unused",
             "size.boot",
-            f"is not used: layout {show(settings.table)} has no EFI system partition",
+            f"is not used: layout {show(settings.layout.table)} has no EFI system partition",
         )
 
 
 def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    disk = settings.disk_bytes
+    disk = settings.size.disk
     if disk is None:
         return
     if spec.size.additional is not None:
@@ -237,7 +247,7 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "size.additional",
             "is not used: size.disk is fixed, and the root takes what is left",
         )
-    limit = MBR_SECTORS * settings.sector_size
+    limit = MBR_SECTORS * settings.layout.sector_size
     if settings.scheme == "mbr" and disk > limit:
         yield error(
             "disk-too-large-for-mbr",
@@ -256,18 +266,18 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             edit(f"Make it {better}", ("size.disk", better)),
         )
     else:
-        yield from format_rules.size(FORMATS[settings.format], disk)
+        yield from format_rules.size(FORMATS[settings.output.format], disk)
 
 
 def _format(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    format_ = FORMATS[settings.format]
-    boots = () if settings.loader == "none" else settings.boots
-    yield from format_rules.sectors(format_, settings.sector_size)
+    format_ = FORMATS[settings.output.format]
+    boots = () if settings.boot.loader == "none" else settings.boots
+    yield from format_rules.sectors(format_, settings.layout.sector_size)
     yield from format_rules.firmware(format_, boots)
 
 
 def _seed(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if spec.identity.seed and not settings.deterministic:
+    if spec.identity.seed and not settings.identity.deterministic:
         yield _warning(
             "seed-unused",
             "identity.seed",
@@ -285,15 +295,15 @@ def _only_store(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "remove the contents, or nix.only_store",
             edit("Build a whole system instead", ("nix.only_store", False)),
         )
-    if settings.nix_config_file:
+    if settings.nix.config_file:
         yield error(
             "only-store-config",
             "nix.config_file",
-            f"is {show(settings.nix_config_file)}, but {rule}",
+            f"is {show(settings.nix.config_file)}, but {rule}",
             "leave it out",
             edit("Leave the configuration out", ("nix.config_file", None)),
         )
-    if settings.nix_install_boot_loader:
+    if settings.nix.install_boot_loader:
         said = spec.nix.install_boot_loader is not None
         yield error(
             "only-store-loader",
@@ -302,11 +312,11 @@ def _only_store(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "set it to false",
             edit("Install no boot loader", ("nix.install_boot_loader", False)),
         )
-    if settings.loader not in {"none", "nixos"}:
+    if settings.boot.loader not in {"none", "nixos"}:
         yield error(
             "only-store-loader",
             "boot.loader",
-            f"is {show(settings.loader)}, but {rule}",
+            f"is {show(settings.boot.loader)}, but {rule}",
             'set it to "none"',
             edit("Install no boot loader", ("boot.loader", "none")),
         )
@@ -314,22 +324,22 @@ def _only_store(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     rules = settings.rules
-    if settings.table not in rules.layouts:
+    if settings.layout.table not in rules.layouts:
         newer = "make-disk-image-25.11"
-        known = settings.table in RULES[newer].layouts
+        known = settings.layout.table in RULES[newer].layouts
         yield error(
             "compat-layout",
             "layout.table",
-            f"is {show(settings.table)}, which {rules.title} does not have",
+            f"is {show(settings.layout.table)}, which {rules.title} does not have",
             f'compat = "{newer}" has it' if known else 'take compat = "none"',
             edit(f"Take {newer}" if known else "Take Diskwright's own rules",
                  ("compat", newer if known else "none")),
         )  # fmt: skip
-    if settings.sector_size != 512:
+    if settings.layout.sector_size != 512:
         yield error(
             "compat-sector-size",
             "layout.sector_size",
-            f"is {settings.sector_size}; make-disk-image knows sectors of 512 bytes only",
+            f"is {settings.layout.sector_size}; make-disk-image knows sectors of 512 bytes only",
             'take compat = "none" for other sectors',
             edit("Use 512", ("layout.sector_size", 512)),
         )
@@ -341,7 +351,7 @@ def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'take compat = "none" to say how many',
             edit("Leave it to mke2fs", ("size.inodes", None)),
         )
-    if settings.disk_bytes is not None:
+    if settings.size.disk is not None:
         return
     yield from _numfmt("size.additional", spec.size.additional)
     if settings.uses_boot_size:

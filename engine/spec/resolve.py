@@ -15,11 +15,22 @@ from engine.spec.installable import STORE_WORDS, absolute
 from engine.spec.model import Content, ImageSpec, VolumeEntry
 from engine.spec.paths import home, parse_path, replace_at
 from engine.spec.rules import RULES, Rules
-from engine.spec.settings import ContentSettings, Settings, VolumeSettings
+from engine.spec.settings import (
+    BootSettings,
+    ContentSettings,
+    HooksSettings,
+    IdentitySettings,
+    LayoutSettings,
+    NixSettings,
+    OutputSettings,
+    Settings,
+    SizeSettings,
+    VmSettings,
+    VolumeSettings,
+)
 from engine.units import MIB, format_exact, parse_size
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
-
 
 _STORE_LABEL = "nix-store"
 _EXPECT = "login:"
@@ -99,7 +110,7 @@ def _settings(
     wrong: set[str],
 ) -> Settings:
     rules = RULES[spec.compat or "none"]
-    layout, boot, nix = spec.layout, spec.boot, spec.nix
+    layout, boot, nix, output = spec.layout, spec.boot, spec.nix, spec.output
     name = spec.name or rules.name
     only_store = bool(nix.only_store)
     filesystem = layout.filesystem or "ext4"
@@ -114,63 +125,75 @@ def _settings(
     install = install_default if nix.install_boot_loader is None else nix.install_boot_loader
     return Settings(
         name=name,
-        stem=spec.output.name or rules.stem or name,
         compat=rules.key,
-        table=layout.table or rules.table,
-        filesystem=filesystem,
-        label=values.shorten(label, FILESYSTEMS[filesystem].label_bytes),
-        sector_size=layout.sector_size or 512,
-        disk_bytes=None if disk in {None, "auto"} else parse_size(disk, bare=MIB),
-        additional_bytes=additional_bytes,
-        additional_text=additional_text,
-        additional_inodes=spec.size.inodes,
-        boot_text=boot_text,
-        boot_bytes=boot_bytes,
-        loader=_loader(spec, rules, install=install, only_store=only_store),
-        kernel=boot.kernel or "",
-        kernel_file=_path(boot.kernel, base),
-        initrd=boot.initrd or "",
-        initrd_file=_path(boot.initrd, base),
-        cmdline=rules.cmdline if boot.cmdline is None else boot.cmdline,
-        efi_variables=bool(boot.efi_variables),
-        firmware=_path(boot.firmware, base),
-        firmware_variables=_path(boot.firmware_variables, base),
-        prove=bool(boot.prove),
-        expect=boot.expect or _EXPECT,
-        boot_timeout=boot.timeout or _TIMEOUT,
-        entries=tuple(
+        layout=LayoutSettings(
+            table=layout.table or rules.table,
+            filesystem=filesystem,
+            label=values.shorten(label, FILESYSTEMS[filesystem].label_bytes),
+            sector_size=layout.sector_size or 512,
+            fstab=layout.fstab or "auto",
+        ),
+        size=SizeSettings(
+            disk=None if disk in {None, "auto"} else parse_size(disk, bare=MIB),
+            additional=additional_bytes,
+            additional_text=additional_text,
+            inodes=spec.size.inodes,
+            boot=boot_bytes,
+            boot_text=boot_text,
+        ),
+        boot=BootSettings(
+            loader=_loader(spec, rules, install=install, only_store=only_store),
+            kernel=boot.kernel or "",
+            kernel_file=_path(boot.kernel, base),
+            initrd=boot.initrd or "",
+            initrd_file=_path(boot.initrd, base),
+            cmdline=rules.cmdline if boot.cmdline is None else boot.cmdline,
+            efi_variables=bool(boot.efi_variables),
+            firmware=_path(boot.firmware, base),
+            firmware_variables=_path(boot.firmware_variables, base),
+            prove=bool(boot.prove),
+            expect=boot.expect or _EXPECT,
+            timeout=boot.timeout or _TIMEOUT,
+        ),
+        volume_entries=tuple(
             _volume(index, entry, base)
             for index, entry in enumerate(spec.volume)
             if entry.id and f"volume[{index}].id" not in wrong
         ),
-        fstab=layout.fstab or "auto",
         contents=tuple(
             _content(index, entry, base)
             for index, entry in enumerate(spec.contents)
             if not {f"contents[{index}].source", f"contents[{index}].target"} & wrong
         ),
-        nix_system=absolute(nix.system, base) if nix.system else "",
-        nix_store=_store(nix.store, base),
-        nix_additional_paths=nix.additional_paths,
-        nix_only_store=only_store,
-        nix_copy_channel=_path(nix.copy_channel, base),
-        nix_config_file=_path(nix.config_file, base),
-        nix_install_boot_loader=install,
-        format=spec.output.format or "raw",
-        compress=spec.output.compress or "none",
-        keep_raw=spec.output.keep_raw is not False,
-        bmap=bool(spec.output.bmap),
-        sbom=spec.output.sbom is not False,
-        sign=spec.output.sign,
-        deterministic=deterministic,
-        seed=seed,
-        disk_guid=identifiers[0],
-        root_partition_guid=identifiers[1],
-        root_filesystem_uuid=identifiers[2],
-        source_date_epoch=epoch or 0,
-        clamp_times=epoch is not None,
-        after_build=spec.hooks.after_build or "",
-        vm_memory_mib=spec.vm.memory or _MEMORY_MIB,
+        nix=NixSettings(
+            system=absolute(nix.system, base) if nix.system else "",
+            store=_store(nix.store, base),
+            additional_paths=nix.additional_paths,
+            only_store=only_store,
+            copy_channel=_path(nix.copy_channel, base),
+            config_file=_path(nix.config_file, base),
+            install_boot_loader=install,
+        ),
+        output=OutputSettings(
+            stem=output.name or rules.stem or name,
+            format=output.format or "raw",
+            compress=output.compress or "none",
+            keep_raw=output.keep_raw is not False,
+            bmap=bool(output.bmap),
+            sbom=output.sbom is not False,
+            sign=output.sign,
+        ),
+        identity=IdentitySettings(
+            deterministic=deterministic,
+            seed=seed,
+            disk_guid=identifiers[0],
+            root_partition_guid=identifiers[1],
+            root_filesystem_uuid=identifiers[2],
+            source_date_epoch=epoch or 0,
+            clamp_times=epoch is not None,
+        ),
+        hooks=HooksSettings(after_build=spec.hooks.after_build or ""),
+        vm=VmSettings(memory_mib=spec.vm.memory or _MEMORY_MIB),
     )
 
 

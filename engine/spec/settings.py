@@ -82,42 +82,60 @@ class VolumeSettings:
     after: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Every value of a spec, concrete. Sizes are bytes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutSettings:
+    """`[layout]`.
 
     Attributes:
-        disk_bytes: Fixed size, or None for "auto".
-        boot_text: `size.boot` as written; compat hands it to two different parsers, as the
-            reference does.
-        kernel, initrd: As written: a path in the image, if the contents have it.
-        kernel_file, initrd_file: What the same text means as a file of the host, or "".
-        boot_bytes: `size.boot` under Diskwright's own grammar (IEC).
-        source_date_epoch: Seconds; the time of everything that has no time of its own.
-        clamp_times: The epoch was given (spec or environment): newer times become it.
-        seed: UUID text from which identifiers derive.
-        compress: "none", "zst", "xz" or "gz": the raw image also, or only, packed so.
-        keep_raw: The raw image stays beside the packed one.
-        sign: Command that signs SHA256SUMS, whose name is its last argument; or nothing.
-        nix_folder: Where the store's files lie on this machine, once nix was asked.
-        entries: What the spec says of volumes.
+        table: Key of `engine.disk.presets.PRESETS`.
+        filesystem: Key of the root's format.
+        label: Of the root file system.
+        sector_size: Bytes.
         fstab: Whether /etc/fstab is written: "auto", "write" or "keep".
-        stem: File stem of the outputs ("nixos" in compat).
     """
 
-    name: str
-    stem: str
-    compat: Compat
     table: str
     filesystem: str
     label: str
     sector_size: int
-    disk_bytes: int | None
-    additional_bytes: int
+    fstab: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeSettings:
+    """`[size]`, in bytes.
+
+    Attributes:
+        disk: Fixed size, or None for "auto".
+        additional: Free space on the root.
+        additional_text: The same as written, as the reference reads it.
+        inodes: Free inodes on the root, or None for as many as come of themselves.
+        boot: Size of the ESP under Diskwright's own grammar (IEC).
+        boot_text: The same as written; compat hands it to two different parsers, as the
+            reference does.
+    """
+
+    disk: int | None
+    additional: int
     additional_text: str
-    additional_inodes: int | None
+    inodes: int | None
+    boot: int
     boot_text: str
-    boot_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootSettings:
+    """`[boot]`.
+
+    Attributes:
+        loader: Key of `engine.spec.loaders.LOADERS`.
+        kernel, initrd: As written: a path in the image, if the contents have it.
+        kernel_file, initrd_file: What the same text means as a file of the host, or "".
+        firmware, firmware_variables: Files of the host, or "" for those that are found.
+        expect: Text on the serial console that proves the boot.
+        timeout: Seconds until the proof fails.
+    """
+
     loader: str
     kernel: str
     kernel_file: str
@@ -129,24 +147,60 @@ class Settings:
     firmware_variables: str
     prove: bool
     expect: str
-    boot_timeout: int
-    contents: tuple[ContentSettings, ...]
-    entries: tuple[VolumeSettings, ...] = ()
-    fstab: str = "auto"
-    nix_system: str
-    nix_store: str
-    nix_folder: str = ""
-    nix_additional_paths: tuple[str, ...]
-    nix_only_store: bool
-    nix_copy_channel: str
-    nix_config_file: str
-    nix_install_boot_loader: bool
+    timeout: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NixSettings:
+    """`[nix]`.
+
+    Attributes:
+        system: A store path or an installable; "" for no NixOS.
+        store: As nix's --store takes it, or "" for this machine's own.
+        folder: Where the store's files lie on this machine, once nix was asked.
+    """
+
+    system: str
+    store: str
+    folder: str = ""
+    additional_paths: tuple[str, ...]
+    only_store: bool
+    copy_channel: str
+    config_file: str
+    install_boot_loader: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings:
+    """`[output]`.
+
+    Attributes:
+        stem: File stem of the outputs ("nixos" in compat).
+        format: Key of `engine.spec.formats.FORMATS`.
+        compress: "none", "zst", "xz" or "gz": the raw image also, or only, packed so.
+        keep_raw: The raw image stays beside the packed one.
+        sign: Command that signs SHA256SUMS, whose name is its last argument; or nothing.
+    """
+
+    stem: str
     format: str
     compress: str
     keep_raw: bool
     bmap: bool
     sbom: bool
     sign: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentitySettings:
+    """`[identity]`.
+
+    Attributes:
+        seed: UUID text from which identifiers derive.
+        source_date_epoch: Seconds; the time of everything that has no time of its own.
+        clamp_times: The epoch was given (spec or environment): newer times become it.
+    """
+
     deterministic: bool
     seed: str
     disk_guid: str
@@ -154,8 +208,42 @@ class Settings:
     root_filesystem_uuid: str
     source_date_epoch: int
     clamp_times: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HooksSettings:
+    """`[hooks]`: shell text, or ""."""
+
     after_build: str
-    vm_memory_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmSettings:
+    """`[vm]`."""
+
+    memory_mib: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every value of a spec, concrete, in the sections of the spec.
+
+    Attributes:
+        volume_entries: The `[[volume]]` entries; `volumes` is what comes of them.
+    """
+
+    name: str
+    compat: Compat
+    layout: LayoutSettings
+    size: SizeSettings
+    boot: BootSettings
+    volume_entries: tuple[VolumeSettings, ...] = ()
+    contents: tuple[ContentSettings, ...]
+    nix: NixSettings
+    output: OutputSettings
+    identity: IdentitySettings
+    hooks: HooksSettings
+    vm: VmSettings
 
     @cached_property
     def volumes(self) -> tuple[Volume, ...]:
@@ -170,7 +258,7 @@ class Settings:
     @property
     def scheme(self) -> Scheme:
         """How partitions are recorded."""
-        return PRESETS[self.table].scheme
+        return PRESETS[self.layout.table].scheme
 
     @property
     def boots(self) -> tuple[Firmware, ...]:
@@ -193,7 +281,7 @@ class Settings:
     @property
     def uses_boot_size(self) -> bool:
         """Whether `size.boot` is the size of a volume, or where one ends."""
-        sized = any(one.size == "boot" for one in PRESETS[self.table].volumes)
+        sized = any(one.size == "boot" for one in PRESETS[self.layout.table].volumes)
         return sized or self.has("esp")
 
     def has(self, role: str) -> bool:

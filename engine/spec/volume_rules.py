@@ -165,7 +165,8 @@ def _count(settings: Settings) -> Iterator[Problem]:
     if not count:
         yield _error(
             "no-volumes", "layout.table",
-            f"is {show(settings.table)}, a table for your own volumes, and there is no [[volume]]",
+            f"is {show(settings.layout.table)}, a table for your own volumes, and there is no "
+            "[[volume]]",
             "add a volume, or take a layout such as efi",
             _take("Take the layout efi", "layout.table", "efi"),
         )  # fmt: skip
@@ -320,7 +321,7 @@ def _identifier(path: str, format_: str, uuid: str) -> Iterator[Problem]:
 
 
 def _growth(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if settings.disk_bytes is not None:
+    if settings.size.disk is not None:
         return
     growing = [(index, entry) for index, entry in enumerate(spec.volume) if entry.grow is not None]
     for index, _ in growing[1:]:

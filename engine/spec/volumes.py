@@ -21,8 +21,8 @@ def volumes(settings: Settings) -> tuple[Volume, ...]:
 
     A volume that names one to follow which is not there goes to the end of the list.
     """
-    entries = {} if settings.rules.reference else {one.id: one for one in settings.entries}
-    preset = PRESETS[settings.table]
+    entries = {} if settings.rules.reference else {one.id: one for one in settings.volume_entries}
+    preset = PRESETS[settings.layout.table]
     ordered = [one.role for one in preset.volumes]
     found = {one.role: _of_preset(one, settings, entries.get(one.role)) for one in preset.volumes}
     for name, entry in entries.items():
@@ -41,7 +41,7 @@ def _shared_out(found: list[Volume], settings: Settings) -> tuple[Volume, ...]:
     if not any(volume.grow and not volume.rest for volume in found):
         return tuple(found)
     return tuple(
-        replace(volume, grow=0, free=settings.additional_bytes) if volume.rest else volume
+        replace(volume, grow=0, free=settings.size.additional) if volume.rest else volume
         for volume in found
     )
 
@@ -54,16 +54,16 @@ def _of_preset(wanted: PresetVolume, settings: Settings, entry: VolumeSettings |
     base = Volume(
         id=wanted.role,
         role=role.key,
-        format=settings.filesystem if is_root else wanted.format or role.format,
+        format=settings.layout.filesystem if is_root else wanted.format or role.format,
         mount=wanted.mount,
         takes_below=is_root,
         type=wanted.type,
-        size=None if rest else settings.boot_bytes if wanted.size == "boot" else int(wanted.size),
-        free=settings.additional_bytes if rest and settings.disk_bytes is None else None,
-        grow=1 if rest and settings.disk_bytes is not None else 0,
+        size=None if rest else settings.size.boot if wanted.size == "boot" else int(wanted.size),
+        free=settings.size.additional if rest and settings.size.disk is None else None,
+        grow=1 if rest and settings.size.disk is not None else 0,
         rest=rest,
-        inodes=settings.additional_inodes if is_root else None,
-        label=settings.label if is_root else wanted.label,
+        inodes=settings.size.inodes if is_root else None,
+        label=settings.layout.label if is_root else wanted.label,
         name=role.name,
         flags=role.flags if wanted.flags is None else wanted.flags,
     )
@@ -80,9 +80,9 @@ def _added(entry: VolumeSettings, settings: Settings, before: list[Volume]) -> V
     base = Volume(
         id=entry.id,
         role=role.key,
-        format="none" if entry.source else settings.filesystem if is_root else role.format,
-        label=settings.label if is_root else ESP_LABEL if role.key == "esp" else "",
-        inodes=settings.additional_inodes if is_root else None,
+        format="none" if entry.source else settings.layout.filesystem if is_root else role.format,
+        label=settings.layout.label if is_root else ESP_LABEL if role.key == "esp" else "",
+        inodes=settings.size.inodes if is_root else None,
         mount=None if role.mount in mounted else role.mount,
         name=role.name if entry.id == role.key else entry.id,
         flags=role.flags,
@@ -91,7 +91,7 @@ def _added(entry: VolumeSettings, settings: Settings, before: list[Volume]) -> V
     )
     sized = (entry.size, entry.free, entry.grow) != (None, None, None)
     if role.key == "esp" and not sized:
-        base = replace(base, size=settings.boot_bytes, free=None)
+        base = replace(base, size=settings.size.boot, free=None)
     elif role.key == "bios-boot" and not sized:
         base = replace(base, size=MIB, free=None)
     return _identified(_changed(base, entry, settings), settings, entry)
@@ -120,7 +120,7 @@ def _changed(base: Volume, entry: VolumeSettings, settings: Settings) -> Volume:
     if entry.free is not None:
         return replace(changed, size=None, free=entry.free, grow=0, rest=False)
     if entry.grow is not None:
-        automatic = settings.disk_bytes is None
+        automatic = settings.size.disk is None
         return replace(
             changed,
             size=None,
@@ -136,7 +136,7 @@ def _identified(volume: Volume, settings: Settings, entry: VolumeSettings | None
     given = entry.uuid if entry is not None else ""
     root = volume.id == "root"
     uuid = given or (
-        settings.root_filesystem_uuid
+        settings.identity.root_filesystem_uuid
         if root and volume.format != "vfat"
         else derived_uuid(settings, volume.id, volume.format)
     )
@@ -149,8 +149,8 @@ def _identified(volume: Volume, settings: Settings, entry: VolumeSettings | None
 def partition_guid(settings: Settings, volume: str) -> str:
     """Returns the GUID of a volume's partition: the one given for the root, else derived."""
     if volume == "root":
-        return settings.root_partition_guid
-    return str(identity.derive(settings.seed, f"partition/{volume}")).upper()
+        return settings.identity.root_partition_guid
+    return str(identity.derive(settings.identity.seed, f"partition/{volume}")).upper()
 
 
 def derived_uuid(settings: Settings, volume: str, format_: str) -> str:
@@ -159,6 +159,6 @@ def derived_uuid(settings: Settings, volume: str, format_: str) -> str:
         return ""
     role = f"filesystem/{volume}"
     if format_ == "vfat":
-        text = f"{identity.derive_32(settings.seed, role):08X}"
+        text = f"{identity.derive_32(settings.identity.seed, role):08X}"
         return f"{text[:4]}-{text[4:]}"
-    return str(identity.derive(settings.seed, role))
+    return str(identity.derive(settings.identity.seed, role))

@@ -229,14 +229,14 @@ class _Check:
         settings = self._request.settings
         if copies.left or copies.private:
             return "only this user can read all of the sources"
-        if settings.nix_system or settings.nix_additional_paths:
+        if settings.nix.system or settings.nix.additional_paths:
             return "the Nix store is this user's to ask"
         return ""
 
     async def _try(self, prefix: Sequence[str]) -> str:
         """Returns why a build cannot be run by this command, or "" if it can."""
         settings = self._request.settings
-        hosts = [text for text in (settings.kernel_file, settings.initrd_file) if text]
+        hosts = [text for text in (settings.boot.kernel_file, settings.boot.initrd_file) if text]
         needed = [str(self._request.spec.absolute()), *filter(os.path.exists, hosts)]
         program = (
             "import sys, engine.cli.main, engine.pipeline.build\n"

@@ -55,7 +55,7 @@ async def test_an_image_is_seen_as_it_was_planned(home: Path, table: str) -> Non
     again = Planner(home, {})
     resolved = again.resolve(opened.spec)
     assert resolved.problems == ()
-    assert resolved.settings.table == table
+    assert resolved.settings.layout.table == table
     sources = again.read(resolved.settings)
     like = again.plan(resolved, sources, home / "made", force=True)
     assert [(p.start, p.sectors) for p in like.partitions] == [

@@ -184,7 +184,7 @@ async def test_size_echoes_the_exact_value(make_app: MakeApp, size: tuple[int, i
         await type_text(pilot, "1.5GiB")
         await settled(pilot)
         assert screen.preview.settings is not None
-        assert screen.preview.settings.disk_bytes == 3 * GIB // 2
+        assert screen.preview.settings.size.disk == 3 * GIB // 2
         assert "1,610,612,736 bytes" in shown(app)
         assert screen.design.history.undoable == "Disk size"
         await pilot.press("ctrl+z")

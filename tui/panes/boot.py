@@ -62,19 +62,19 @@ class BootPane(Pane):
             )
             for key, loader in LOADERS.items()
         )
-        choices.chosen = settings.loader
-        self._explain(settings.loader)
-        own_kernel = settings.loader not in {"none", "nixos"}
+        choices.chosen = settings.boot.loader
+        self._explain(settings.boot.loader)
+        own_kernel = settings.boot.loader not in {"none", "nixos"}
         for path in _KERNEL_FIELDS:
             self._field(path).display = own_kernel
         uefi = settings.has("esp")
         self._field("boot.efi_variables").display = uefi
-        self._field("nix.install_boot_loader").display = bool(settings.nix_system)
-        self._field("boot.expect").display = settings.prove
-        self._field("boot.timeout").display = settings.prove
-        runs = settings.prove or settings.loader == "nixos"
+        self._field("nix.install_boot_loader").display = bool(settings.nix.system)
+        self._field("boot.expect").display = settings.boot.prove
+        self._field("boot.timeout").display = settings.boot.prove
+        runs = settings.boot.prove or settings.boot.loader == "nixos"
         self._field("vm.memory").display = runs
-        wanted = uefi and (runs or settings.efi_variables)
+        wanted = uefi and (runs or settings.boot.efi_variables)
         self.query_one("#firmware-title").display = wanted
         self._field("boot.firmware").display = wanted
         self._field("boot.firmware_variables").display = wanted
@@ -96,7 +96,7 @@ class BootPane(Pane):
         against = _against(loader, settings) if settings else ""
         if against:
             why.show(f"{self.glyphs.blocked} Not now: {against}")
-        elif problem is not None and settings is not None and key == settings.loader:
+        elif problem is not None and settings is not None and key == settings.boot.loader:
             why.show(f"{self.glyphs.state(problem.severity)} {visible(problem.message)}")
         else:
             why.show(loader.why)
@@ -119,7 +119,7 @@ def _against(loader: Loader, settings: Settings) -> str:
     if not loader.fits(settings.boots):
         fitting = ", ".join(preset.title for preset in presets_for(loader))
         return f"it needs one of these layouts: {fitting}"
-    if loader.key == "nixos" and not settings.nix_system:
+    if loader.key == "nixos" and not settings.nix.system:
         return "it needs a Nix system (step Contents)"
     return ""
 

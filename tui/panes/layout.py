@@ -46,8 +46,8 @@ class LayoutPane(Pane):
         """Shows the layout taken, and what is wrong with it."""
         super().show(preview)
         if preview.settings is not None:
-            self.query_one("#table", Choices).chosen = preview.settings.table
-            self._explain(preview.settings.table)
+            self.query_one("#table", Choices).chosen = preview.settings.layout.table
+            self._explain(preview.settings.layout.table)
 
     @on(Choices.Highlighted, "#table")
     def _looked_at(self, event: Choices.Highlighted) -> None:

@@ -69,11 +69,11 @@ class OutputPane(Pane):
         super().show(preview)
         if preview.settings is None:
             return
-        self.query_one("#format", Choices).chosen = preview.settings.format
-        self._explain(preview.settings.format)
-        packed = preview.settings.compress != "none"
+        self.query_one("#format", Choices).chosen = preview.settings.output.format
+        self._explain(preview.settings.output.format)
+        packed = preview.settings.output.compress != "none"
         self.query_one("#field-output-keep-raw", Field).display = packed
-        tabled = preview.settings.table not in {"none", "legacy"}
+        tabled = preview.settings.layout.table not in {"none", "legacy"}
         self.query_one("#field-identity-disk-guid", Field).display = tabled
         self.query_one("#field-identity-root-partition-guid", Field).display = tabled
 

@@ -137,7 +137,7 @@ nothing is written before you press build.
                 [
                     Content.styled(starter.title, "bold"),
                     Content(""),
-                    draw(PRESETS[settings.table], 30),
+                    draw(PRESETS[settings.layout.table], 30),
                     Content(""),
                     Content(starter.summary),
                 ]

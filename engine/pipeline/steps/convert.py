@@ -22,10 +22,14 @@ async def convert(work: Work) -> None:
     size = work.plan.disk.bytes
     for argv in work.step.argv:
         await work.tool(argv, progress=lambda text: parse_progress(text, size))
-    format_ = FORMATS[settings.format]
+    format_ = FORMATS[settings.output.format]
     if format_.stamp is not None:
-        now = settings.source_date_epoch if settings.deterministic else int(time.time())
-        origin = Origin(uuid.UUID(settings.seed), now, disk_name(settings))
+        now = (
+            settings.identity.source_date_epoch
+            if settings.identity.deterministic
+            else int(time.time())
+        )
+        origin = Origin(uuid.UUID(settings.identity.seed), now, disk_name(settings))
         STAMPS[format_.stamp](output, origin)
     compare = ("qemu-img", "compare", "-p", "-f", "raw", "-F", format_.driver, IMAGE, OUTPUT)
     await work.tool(compare, progress=lambda text: parse_progress(text, size))

@@ -31,14 +31,14 @@ async def pack(work: Work) -> None:
         path = work.staging.folder / _PACKED
         size = image.stat().st_size
         await work.thread(
-            lambda report: verify_packed(path, settings.compress, size, work.cancelled)
+            lambda report: verify_packed(path, settings.output.compress, size, work.cancelled)
         )
         work.note(f"read back: {name} unpacks to {size} bytes")
         work.staging.complete(path, name)
     mapped = bmap_name(settings)
     if mapped is not None:
         work.staging.write(mapped, block_map)
-    if settings.keep_raw:
+    if settings.output.keep_raw:
         announce(work, image.name, digest)
     else:
         image.unlink()
@@ -51,15 +51,15 @@ def _pass(work: Work, image: Path, report: Callable[[int, int], None]) -> tuple[
     digest = Sum()
     takers: list[Taker] = [digest]
     mapper = None
-    if settings.bmap:
+    if settings.output.bmap:
         opened = open_image(image)
         with closing(opened.disk):
             mapper = Mapper(size, list(unused(opened)))
         takers.append(mapper)
-    if settings.compress == "none":
+    if settings.output.compress == "none":
         take_all(image, takers, report, work.cancelled)
     else:
-        packed = Compressor(work.staging.folder / _PACKED, settings.compress, size)
+        packed = Compressor(work.staging.folder / _PACKED, settings.output.compress, size)
         with closing(packed):
             take_all(image, [*takers, packed], report, work.cancelled)
             if not work.cancelled():

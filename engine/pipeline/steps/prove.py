@@ -25,8 +25,8 @@ async def prove(work: Work) -> None:
         console = _Console(work)
         verdict = await boot(
             machine_of(work.plan, kind, finish_image(work)),
-            expect=settings.expect,
-            limit=settings.boot_timeout,
+            expect=settings.boot.expect,
+            limit=settings.boot.timeout,
             on_text=console.feed,
             scratch=work.staging.folder,  # swept with all else where this process is killed
         )
@@ -34,9 +34,9 @@ async def prove(work: Work) -> None:
         work.proofs.append(verdict)
         by = f"{verdict.accelerator} ({verdict.note})"
         if not verdict.seen:
-            raise StepFailed(_unseen(verdict, settings.expect), _HINT)
+            raise StepFailed(_unseen(verdict, settings.boot.expect), _HINT)
         work.note(
-            f"{_NAMES[kind]}: {settings.expect!r} seen after {verdict.seconds:.1f} s, by {by}"
+            f"{_NAMES[kind]}: {settings.boot.expect!r} seen after {verdict.seconds:.1f} s, by {by}"
         )
 
 

@@ -35,7 +35,7 @@ async def record(work: Work) -> None:
         )
     announced = _hook_lines(staging)
     if HYDRA in plan.writes or announced:
-        kind = FORMATS[plan.settings.format].hydra_type
+        kind = FORMATS[plan.settings.output.format].hydra_type
         lines = f"file {kind} {staging.outdir / image}\n{announced}"
         staging.write(HYDRA, lines.encode("utf-8", "surrogateescape"))
     described = msgspec.json.encode(await _manifest(work))
@@ -49,9 +49,9 @@ async def _manifest(work: Work) -> dict[str, Any]:
     """Returns what manifest.json holds."""
     plan = work.plan
     tools = await versions(work)
-    if plan.settings.compress == "zst":
+    if plan.settings.output.compress == "zst":
         tools["libzstd"] = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
-    if plan.settings.compress == "gz" or FORMATS[plan.settings.format].wrap == "gce":
+    if plan.settings.output.compress == "gz" or FORMATS[plan.settings.output.format].wrap == "gce":
         tools["zlib"] = zlib.ZLIB_RUNTIME_VERSION
     named = {f"contents[{content.index}]": content for content in plan.settings.contents}
     return {

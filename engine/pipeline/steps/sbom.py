@@ -18,7 +18,10 @@ async def write(work: Work) -> None:
     for trouble in found.unread:
         work.note(f"not in the bill of materials: {trouble}")
     document = spdx.dumps(
-        found, name=settings.stem, seed=settings.seed, epoch=settings.source_date_epoch
+        found,
+        name=settings.output.stem,
+        seed=settings.identity.seed,
+        epoch=settings.identity.source_date_epoch,
     )
-    work.staging.write(spdx.file_name(settings.stem), document)
+    work.staging.write(spdx.file_name(settings.output.stem), document)
     work.note(f"{len(found.packages)} packages")

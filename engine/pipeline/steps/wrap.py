@@ -19,15 +19,15 @@ async def wrap(work: Work) -> None:
     """
     plan, settings = work.plan, work.plan.settings
     disk, output = finish_image(work), work.staging.folder / _WRAPPED
-    key = FORMATS[settings.format].wrap
+    key = FORMATS[settings.output.format].wrap
     assert key is not None
     said = await work.thread(
         lambda report: WRAPS[key](
             Wrapping(
                 disk=disk, capacity=plan.disk.bytes, output=output, name=settings.name,
-                memory_mib=settings.vm_memory_mib,
+                memory_mib=settings.vm.memory_mib,
                 uefi=settings.boots == ("uefi",),
-                time=settings.source_date_epoch, report=report, cancelled=work.cancelled,
+                time=settings.identity.source_date_epoch, report=report, cancelled=work.cancelled,
             )
         )
     )  # fmt: skip

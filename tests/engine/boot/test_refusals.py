@@ -212,6 +212,11 @@ def test_replacing_settings_makes_a_new_answer() -> None:
     cache, contents = LoaderCache(), Contents().volumes
     wanted = settings("efi")
     first = install(wanted, contents, cache)
-    assert install(replace(wanted, label="x"), contents, cache) is first
-    assert install(replace(wanted, cmdline="quiet"), contents, cache) is not first
+    assert (
+        install(replace(wanted, layout=replace(wanted.layout, label="x")), contents, cache) is first
+    )
+    assert (
+        install(replace(wanted, boot=replace(wanted.boot, cmdline="quiet")), contents, cache)
+        is not first
+    )
     assert install(wanted, Contents().volumes, cache) is not first

@@ -32,8 +32,7 @@ class Options(TypedDict, total=False):
     service: str
 
 
-class Values(TypedDict, total=False):
-    compat: Compat
+class Times(TypedDict, total=False):
     source_date_epoch: int
     clamp_times: bool
 
@@ -42,19 +41,24 @@ def content(source: Path, target: bytes = b"/", **options: Unpack[Options]) -> C
     return ContentSettings(index=0, source=source, target=target, **options)
 
 
-def settings(*contents: ContentSettings, **values: Unpack[Values]) -> Settings:
+def settings(
+    *contents: ContentSettings, compat: Compat = "none", **times: Unpack[Times]
+) -> Settings:
     resolved, _ = resolve(ImageSpec(name="test"), Path("/"), {})
     numbered = tuple(replace(each, index=index) for index, each in enumerate(contents))
-    return replace(resolved, contents=numbered, **values)
+    identity = replace(resolved.identity, **times)
+    return replace(resolved, compat=compat, contents=numbered, identity=identity)
 
 
-def scanned(*contents: ContentSettings, **values: Unpack[Values]) -> Scanned:
-    return scan(settings(*contents, **values))
+def scanned(*contents: ContentSettings, compat: Compat = "none", **times: Unpack[Times]) -> Scanned:
+    return scan(settings(*contents, compat=compat, **times))
 
 
-def manifest(*contents: ContentSettings, **values: Unpack[Values]) -> Manifest:
+def manifest(
+    *contents: ContentSettings, compat: Compat = "none", **times: Unpack[Times]
+) -> Manifest:
     """Returns the root file system's manifest, which must be free of problems."""
-    found = scanned(*contents, **values)
+    found = scanned(*contents, compat=compat, **times)
     assert found.problems == ()
     return found.volumes["root"]
 

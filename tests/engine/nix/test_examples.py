@@ -22,7 +22,7 @@ def test_every_example_resolves(example: Path) -> None:
 
     assert example.read_text().startswith("# Shows ")
     assert errors(problems) == ()
-    flake, _, attribute = settings.nix_system.partition("#")
+    flake, _, attribute = settings.nix.system.partition("#")
     assert (Path(flake) / "flake.nix").is_file()
     assert attribute.endswith(".config.system.build.toplevel")
 

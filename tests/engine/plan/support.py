@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from engine.manifest.entry import Entry, order
 from engine.manifest.manifest import Manifest
@@ -100,6 +101,20 @@ def settings(
     )
     resolved, _ = resolve(spec, Path("/"), {})
     return resolved
+
+
+class Sizes(TypedDict, total=False):
+    disk: int
+    additional: int
+    additional_text: str
+    inodes: int | None
+    boot: int
+    boot_text: str
+
+
+def resized(wanted: Settings, **sizes: Unpack[Sizes]) -> Settings:
+    """The same settings with other sizes."""
+    return replace(wanted, size=replace(wanted.size, **sizes))
 
 
 def plan(wanted: Settings, contents: Contents | None = None, machine: Host | None = None) -> Plan:

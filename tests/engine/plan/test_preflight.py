@@ -23,6 +23,7 @@ from tests.engine.plan.support import (
     host,
     manifest,
     plan,
+    resized,
     settings,
     symlink,
 )
@@ -45,13 +46,13 @@ def fixed(wanted: Settings, problem: Problem) -> Settings:
     assert isinstance(value, str)
     match path:
         case "size.disk":
-            return replace(wanted, disk_bytes=parse_size(value, bare=MIB))
+            return resized(wanted, disk=parse_size(value, bare=MIB))
         case "size.boot":
-            return replace(wanted, boot_bytes=parse_size(value), boot_text=value)
+            return resized(wanted, boot=parse_size(value), boot_text=value)
         case "size.additional":
-            return replace(wanted, additional_bytes=parse_size(value), additional_text=value)
+            return resized(wanted, additional=parse_size(value), additional_text=value)
         case "layout.table":
-            return replace(wanted, table="legacy+gpt")
+            return replace(wanted, layout=replace(wanted.layout, table="legacy+gpt"))
     raise AssertionError(path)
 
 
@@ -123,10 +124,10 @@ def test_largest_disk_is_the_largest(table: str) -> None:
     wanted = settings(table, disk="17TiB")
     problem = only(plan(wanted))
     better = fixed(wanted, problem)
-    assert better.disk_bytes is not None
+    assert better.size.disk is not None
     assert problem.fix is not None
-    assert problem.fix.label == f"Shrink the disk to {format_exact(better.disk_bytes)}"
-    above = replace(better, disk_bytes=better.disk_bytes + MIB)
+    assert problem.fix.label == f"Shrink the disk to {format_exact(better.size.disk)}"
+    above = resized(better, disk=better.size.disk + MIB)
     assert errors(plan(above).problems)
 
 
@@ -147,8 +148,8 @@ def test_more_additional_space_than_a_file_system_can_have_is_one_problem(table:
 def test_smallest_disk_is_the_smallest(table: str) -> None:
     wanted = settings(table, disk="1GiB")
     better = fixed(wanted, only(plan(wanted, BIG)))
-    assert better.disk_bytes is not None
-    below = replace(better, disk_bytes=better.disk_bytes - MIB)
+    assert better.size.disk is not None
+    below = resized(better, disk=better.size.disk - MIB)
     assert errors(plan(below, BIG).problems)
 
 

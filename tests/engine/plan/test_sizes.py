@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.problem import errors
 from engine.units import GIB
-from tests.engine.plan.support import MIB, TABLES, Contents, file, manifest, plan, settings
+from tests.engine.plan.support import MIB, TABLES, Contents, file, manifest, plan, resized, settings
 
 
 @profile(max_examples=100, deadline=None)
@@ -40,8 +40,8 @@ def test_root_file_system_fills_its_partition(table: str) -> None:
 
 
 def test_modes_are_reported() -> None:
-    assert plan(settings(disk="1GiB")).settings.disk_bytes == 1024 * MIB
-    assert plan(settings()).settings.disk_bytes is None
+    assert plan(settings(disk="1GiB")).settings.size.disk == 1024 * MIB
+    assert plan(settings()).settings.size.disk is None
 
 
 @profile(max_examples=100, deadline=None)
@@ -55,9 +55,9 @@ def test_an_automatic_size_is_rounded_up_for_its_reader_and_the_root_takes_the_r
     table: str, additional: int, inodes: int | None, sizes: list[int]
 ) -> None:
     contents = Contents(manifest([file(b"%d" % at, size) for at, size in enumerate(sizes)]))
-    wanted = replace(settings(table, additional=f"{additional}B"), additional_inodes=inodes)
+    wanted = resized(settings(table, additional=f"{additional}B"), inodes=inodes)
     exact = plan(wanted, contents)
-    made = plan(replace(wanted, format="gce"), contents)
+    made = plan(replace(wanted, output=replace(wanted.output, format="gce")), contents)
 
     assert errors(made.problems) == ()
     assert made.disk.bytes % GIB == 0

@@ -29,40 +29,51 @@ def settled(text: str, env: dict[str, str] | None = None) -> Settings:
 
 def test_defaults_of_our_own() -> None:
     settings = settled("")
-    assert (settings.name, settings.stem, settings.table) == ("disk", "disk", "efi")
-    assert (settings.filesystem, settings.label, settings.sector_size) == ("ext4", "root", 512)
-    assert settings.disk_bytes is None
-    assert (settings.additional_bytes, settings.boot_bytes) == (512 * MIB, 256 * MIB)
-    assert (settings.loader, settings.cmdline) == ("none", "console=ttyS0")
-    assert (settings.format, settings.deterministic) == ("raw", True)
-    assert (settings.source_date_epoch, settings.clamp_times) == (0, False)
-    assert (settings.vm_memory_mib, settings.efi_variables) == (1024, False)
+    assert (settings.name, settings.output.stem, settings.layout.table) == ("disk", "disk", "efi")
+    assert (settings.layout.filesystem, settings.layout.label, settings.layout.sector_size) == (
+        "ext4",
+        "root",
+        512,
+    )
+    assert settings.size.disk is None
+    assert (settings.size.additional, settings.size.boot) == (512 * MIB, 256 * MIB)
+    assert (settings.boot.loader, settings.boot.cmdline) == ("none", "console=ttyS0")
+    assert (settings.output.format, settings.identity.deterministic) == ("raw", True)
+    assert (settings.identity.source_date_epoch, settings.identity.clamp_times) == (0, False)
+    assert (settings.vm.memory_mib, settings.boot.efi_variables) == (1024, False)
 
 
 def test_defaults_of_the_reference() -> None:
     settings = settled("compat = 'make-disk-image'\n[nix]\nsystem = '/nix/store/x'")
-    assert (settings.name, settings.stem) == ("nixos-disk-image", "nixos")
-    assert (settings.table, settings.label, settings.loader) == ("legacy", "nixos", "grub")
-    assert (settings.additional_text, settings.boot_text) == ("512M", "256M")
-    assert settings.root_partition_guid == "F222513B-DED1-49FA-B591-20CE86A2FE7F"
-    assert settings.root_filesystem_uuid == "f222513b-ded1-49fa-b591-20ce86a2fe7f"
-    assert settings.disk_guid == "97FD5997-F390-0B4A-A3F8-D106C1723AEA"
+    assert (settings.name, settings.output.stem) == ("nixos-disk-image", "nixos")
+    assert (settings.layout.table, settings.layout.label, settings.boot.loader) == (
+        "legacy",
+        "nixos",
+        "grub",
+    )
+    assert (settings.size.additional_text, settings.size.boot_text) == ("512M", "256M")
+    assert settings.identity.root_partition_guid == "F222513B-DED1-49FA-B591-20CE86A2FE7F"
+    assert settings.identity.root_filesystem_uuid == "f222513b-ded1-49fa-b591-20ce86a2fe7f"
+    assert settings.identity.disk_guid == "97FD5997-F390-0B4A-A3F8-D106C1723AEA"
 
 
 def test_the_file_system_follows_the_partition_in_compat() -> None:
     own = "11111111-2222-3333-4444-555555555555"
     settings = settled(f"compat = 'make-disk-image'\n[identity]\nroot_partition_guid = '{own}'")
-    assert (settings.root_partition_guid, settings.root_filesystem_uuid) == (own, own)
+    assert (settings.identity.root_partition_guid, settings.identity.root_filesystem_uuid) == (
+        own,
+        own,
+    )
 
 
 def test_a_store_has_its_label() -> None:
-    assert settled("[nix]\nonly_store = true").label == "nix-store"
-    assert settled("[nix]\nonly_store = true\n[layout]\nlabel = 'x'").label == "x"
+    assert settled("[nix]\nonly_store = true").layout.label == "nix-store"
+    assert settled("[nix]\nonly_store = true\n[layout]\nlabel = 'x'").layout.label == "x"
 
 
 def test_what_the_reference_cuts_is_cut() -> None:
     text = "compat = 'make-disk-image'\n[layout]\nlabel = 'seventeen-chars-x'"
-    assert settled(text).label == "seventeen-chars-"
+    assert settled(text).layout.label == "seventeen-chars-"
 
 
 def test_writing_the_defaults_changes_nothing() -> None:
@@ -85,17 +96,17 @@ def test_writing_the_defaults_changes_nothing() -> None:
     [("4096", 4 * GIB), ("'4096'", 4 * GIB), ("'4GiB'", 4 * GIB), ("'0.5G'", GIB // 2)],
 )
 def test_a_disk_without_unit_counts_mib(disk: str, size: int) -> None:
-    assert settled(f"[size]\ndisk = {disk}").disk_bytes == size
+    assert settled(f"[size]\ndisk = {disk}").size.disk == size
 
 
 def test_other_sizes_without_unit_count_bytes() -> None:
     settings = settled("[size]\nadditional = 4096\nboot = 67108864")
-    assert (settings.additional_bytes, settings.boot_bytes) == (4096, 64 * MIB)
+    assert (settings.size.additional, settings.size.boot) == (4096, 64 * MIB)
 
 
 def test_boot_keeps_its_text_in_compat() -> None:
     text = "compat = 'make-disk-image'\n[size]\ndisk = 1024\nboot = '50%'\n[layout]\ntable = 'efi'"
-    assert settled(text).boot_text == "50%"
+    assert settled(text).size.boot_text == "50%"
 
 
 def test_sources_start_from_the_spec() -> None:
@@ -103,8 +114,8 @@ def test_sources_start_from_the_spec() -> None:
         "[boot]\nkernel = 'k/vmlinuz'\ninitrd = '/abs'\n"
         "[[contents]]\nsource = 'a/*'\ntarget = '/x/./y//z/../w'\nuser = 0\ngroup = 'g'\n"
     )
-    assert (settings.kernel, settings.kernel_file) == ("k/vmlinuz", "/spec/k/vmlinuz")
-    assert (settings.initrd, settings.initrd_file) == ("/abs", "/abs")
+    assert (settings.boot.kernel, settings.boot.kernel_file) == ("k/vmlinuz", "/spec/k/vmlinuz")
+    assert (settings.boot.initrd, settings.boot.initrd_file) == ("/abs", "/abs")
     (entry,) = settings.contents
     assert (entry.source, entry.target) == (Path("/spec/a/*"), b"/x/y/w")
     assert (entry.user, entry.group, entry.index) == ("0", "g", 0)
@@ -139,7 +150,7 @@ def test_the_environments_time_wins(
 ) -> None:
     text = f"[identity]\nsource_date_epoch = {spec}" if spec else ""
     settings, problems = resolve(loads(text), BASE, env)
-    assert (settings.source_date_epoch, settings.clamp_times) == (epoch, clamp)
+    assert (settings.identity.source_date_epoch, settings.identity.clamp_times) == (epoch, clamp)
     bad = env.get("SOURCE_DATE_EPOCH", "0") not in {"", "0", "1700000000"}
     assert [problem.code for problem in problems] == (["bad-epoch"] if bad else [])
 
@@ -147,9 +158,13 @@ def test_the_environments_time_wins(
 def test_identifiers_derive_from_the_name_by_role() -> None:
     first, again, other = settled("name = 'a'"), settled("name = 'a'"), settled("name = 'b'")
     assert first == again
-    ids = {first.disk_guid, first.root_partition_guid, first.root_filesystem_uuid.upper()}
+    ids = {
+        first.identity.disk_guid,
+        first.identity.root_partition_guid,
+        first.identity.root_filesystem_uuid.upper(),
+    }
     assert len(ids) == 3
-    assert not ids & {other.disk_guid, other.root_partition_guid}
+    assert not ids & {other.identity.disk_guid, other.identity.root_partition_guid}
     assert all(uuid.UUID(text).version == 5 for text in ids)
 
 
@@ -166,10 +181,14 @@ def test_derivation_never_changes() -> None:
 def test_random_identifiers_differ_and_given_ones_stay() -> None:
     text = "[identity]\ndeterministic = false\ndisk_guid = '97fd5997-d90b-4aa3-8d16-0c1723aea73c'"
     first, second = settled(text), settled(text)
-    assert first.root_partition_guid != second.root_partition_guid
-    assert first.disk_guid == second.disk_guid == "97FD5997-D90B-4AA3-8D16-0C1723AEA73C"
+    assert first.identity.root_partition_guid != second.identity.root_partition_guid
+    assert (
+        first.identity.disk_guid
+        == second.identity.disk_guid
+        == "97FD5997-D90B-4AA3-8D16-0C1723AEA73C"
+    )
     drawn = resolve(loads(text), BASE, {}, draw_seed=lambda: identity.seed_for("fixed"))[0]
-    assert drawn.seed == identity.seed_for("fixed")
+    assert drawn.identity.seed == identity.seed_for("fixed")
 
 
 def test_what_the_reference_builds_is_not_refused() -> None:
@@ -183,11 +202,11 @@ def test_what_the_reference_builds_is_not_refused() -> None:
             continue
         settings, problems = resolve(spec, BASE, {})
         assert not (case["ok"] and errors(problems)), (case["id"], problems)
-        assert settings.table == case["args"]["partitionTableType"]
+        assert settings.layout.table == case["args"]["partitionTableType"]
 
 
 @given(st.from_type(ImageSpec))
 def test_resolve_never_raises(spec: ImageSpec) -> None:
     settings, problems = resolve(spec, BASE, {})
-    assert settings.sector_size in {512, 4096}
+    assert settings.layout.sector_size in {512, 4096}
     assert all(problem.message and problem.code for problem in problems)

@@ -88,7 +88,7 @@ def test_examples_cover_every_layout_and_mode() -> None:
     for path in EXAMPLES:
         loaded = load(path)
         settings.append(resolve(loaded.spec, loaded.base, {})[0])
-    assert {one.table for one in settings} == set(PRESETS)
+    assert {one.layout.table for one in settings} == set(PRESETS)
     assert {one.compat for one in settings} == set(RULES)
     entries = [entry for one in settings for entry in one.contents]
     assert any(entry.extract for entry in entries)

@@ -66,7 +66,7 @@ HOOK = {
 }
 CONTROL = {
     "nothing": "sorted(os.listdir(source / 'many'))",
-    "the spec": "work.plan.settings.seed",
+    "the spec": "work.plan.settings.identity.seed",
     "modification times": "(source / 'etc' / 'motd').stat().st_mtime_ns",
 }
 HOOK_CONTROL = {
