@@ -91,7 +91,7 @@ class EngineJob:
 
         try:
             if realise.wanted(self.plan):
-                if not await realise.realise(self.plan.settings, tell):
+                if not await realise.realise(self.plan, tell):
                     return
                 self.plan = await asyncio.to_thread(self._replan)
             await build(self.plan, emit, outdir=self.outdir, force=self.force, before=before)

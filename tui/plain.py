@@ -347,7 +347,7 @@ class Interview:
             narration(event)
 
         if realise.wanted(plan):
-            if not await realise.realise(plan.settings, tell):
+            if not await realise.realise(plan, tell):
                 return BuildResult(status="failed", seconds=0, step=realise.STEP)
             plan = await asyncio.to_thread(self.plan)
         outdir = self._folder / self._outdir

@@ -251,25 +251,24 @@ def _unpacked(module: Entry, packed: bytes) -> bytes:
 
 
 def argv(
-    settings: Settings, *, sector_size: int, image: str, kernel: str, initrd: str, status: str,
-    accelerator: Accelerator, probe: bool = False,
+    *, memory_mib: int, epoch: int, sector_size: int, image: str, kernel: str, initrd: str,
+    status: str, accelerator: Accelerator, probe: bool = False,
 ) -> tuple[str, ...]:  # fmt: skip
     """Returns the command that runs the guest (qemu(1)).
 
     Args:
-        settings: Memory and the time that its clock starts at.
+        memory_mib: Of the machine.
+        epoch: Seconds since 1970 that its clock starts at.
         sector_size: Of the image, in bytes.
         image: Written to, but with `probe`, which only shows that the accelerator runs a kernel.
         kernel, initrd: Files of the guest.
         status: File that the guest's last word goes to.
     """
-    begin = datetime.fromtimestamp(settings.identity.source_date_epoch, UTC).strftime(
-        "%Y-%m-%dT%H:%M:%S"
-    )
+    begin = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     sectors = f"logical_block_size={sector_size},physical_block_size={sector_size}"
     writes = "snapshot=on" if probe else "cache=unsafe,discard=unmap"
     return (
-        QEMU, "-machine", f"pc,accel={accelerator}", "-m", str(settings.vm.memory_mib),
+        QEMU, "-machine", f"pc,accel={accelerator}", "-m", str(memory_mib),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
         "-rtc", f"base={begin},clock=vm", "-kernel", kernel, "-initrd", initrd,
         "-append", "console=ttyS0 panic=-1 quiet" + (f" {PROBE}" if probe else ""),

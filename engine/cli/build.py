@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
         if realising:
             sinks.append(before.append)
-            built = cancellable(realise.realise(plan.settings, emit))
+            built = cancellable(realise.realise(plan, emit))
             if not built:
                 return exits.CANCELLED if built is None else exits.FAILED
             sinks.remove(before.append)

@@ -87,7 +87,7 @@ def _prepared(
     refuse(plan, outdir, force=force)
     with locked(outdir):
         refuse(plan, outdir, force=force)  # again: another build may just have ended there
-        staging = Staging(outdir, plan.settings.output.stem, force=force)
+        staging = Staging(outdir, plan.output.stem, force=force)
         with _recorder(staging, emit) as recorder:
             try:
                 yield recorder, staging

@@ -14,7 +14,6 @@ from engine.nix.roots import is_unbuilt
 from engine.nix.store import locate
 from engine.plan.model import Plan
 from engine.spec.installable import Attribute, parse
-from engine.spec.settings import Settings
 from engine.tools import runner
 from engine.tools.environment import nix_environment
 from engine.tools.failure import StepFailed
@@ -27,25 +26,25 @@ def wanted(plan: Plan) -> bool:
     return is_unbuilt(plan.problems)
 
 
-def command(settings: Settings) -> tuple[str, ...]:
+def command(plan: Plan) -> tuple[str, ...]:
     """Returns the call that builds the system (nix3-build(1))."""
-    installable = parse(settings.nix.system)
+    installable = parse(plan.nix.system)
     if isinstance(installable, Attribute):
         what: tuple[str, ...] = ("-f", installable.file, installable.name)
     else:
-        what = (settings.nix.system,)
-    store = locate(settings.nix.store, os.environ)
+        what = (plan.nix.system,)
+    store = locate(plan.nix.store, os.environ)
     return (
         "nix", *ask.EXPERIMENTAL, "build", *store.arguments, "--no-link", "--print-build-logs",
         *what,
     )  # fmt: skip
 
 
-async def realise(settings: Settings, emit: Emit) -> bool:
+async def realise(plan: Plan, emit: Emit) -> bool:
     """Runs the build as a step whose log is streamed.
 
     Args:
-        settings: The resolved spec.
+        plan: As far as it could be made without the system.
         emit: Takes the events; after a failure also that the whole build has failed.
 
     Returns:
@@ -59,7 +58,7 @@ async def realise(settings: Settings, emit: Emit) -> bool:
     def say(event: AnyEvent) -> None:
         emit(msgspec.structs.replace(event, time=round(time.monotonic() - begun, 4)))
 
-    argv = command(settings)
+    argv = command(plan)
     say(StepStarted(id=STEP, title=TITLE, argv=argv))
     failure = StepFailed("cancelled")
     status: Literal["ok", "failed", "cancelled"] = "cancelled"

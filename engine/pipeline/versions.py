@@ -31,7 +31,7 @@ async def _version(work: Work, name: str) -> str:
             (name, *TOOLS[name].version),
             step=work.step.id,
             emit=said.append,
-            env=tool_environment(work.plan.settings.identity.source_date_epoch),
+            env=tool_environment(work.plan.identity.epoch),
             accept=_ANY_STATUS,
         )
     except StepFailed:

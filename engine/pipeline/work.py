@@ -131,7 +131,7 @@ class Work:
             command,
             step=self.step.id,
             emit=self.emit,
-            env=tool_environment(self.plan.settings.identity.source_date_epoch) | (extra or {}),
+            env=tool_environment(self.plan.identity.epoch) | (extra or {}),
             feed=feed,
             progress=progress,
             accept=accept,

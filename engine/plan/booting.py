@@ -39,6 +39,8 @@ def plan(
         menu=assets.menu,
         firmware=promised if is_own(settings) else (),
         proofs=promised if settings.boot.prove else (),
+        expect=settings.boot.expect,
+        timeout=settings.boot.timeout,
         code=_placed(disk, volumes, assets) if assets.core else None,
         efi_entries=assets.efi_entries,
         uefi=uefi,

@@ -17,8 +17,9 @@ from engine.disk.roles import ROLES
 from engine.disk.view import Share
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.manifest import Counts
+from engine.plan.outputs import OutputPlan
 from engine.problem import Problem
-from engine.spec.settings import Settings
+from engine.spec.settings import ContentSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class DiskPlan:
     Attributes:
         guid: Of a GPT.
         signature: Of an MBR.
+        boots: Firmware that it has a place for a loader of.
         extended: Start and sectors of an MBR's extended partition, where it has one.
     """
 
@@ -88,6 +90,7 @@ class DiskPlan:
     table: Literal["gpt", "mbr", "none"]
     guid: str | None
     signature: str | None
+    boots: tuple[FirmwareKind, ...] = ()
     extended: tuple[int, int] | None = None
 
 
@@ -129,6 +132,8 @@ class BootPlan:
         menu: What the loader offers, the default first.
         firmware: What starts the image by the loader that is installed.
         proofs: What the build starts the image with to prove it.
+        expect: Text on the serial console that proves it.
+        timeout: Seconds that the text may take.
         code: What goes outside all partitions, where a BIOS starts the image.
         efi_entries: Title and path on the ESP of what boot variables start, the default first.
         uefi: Firmware of this machine for the proof and the variables, if there is one.
@@ -139,10 +144,43 @@ class BootPlan:
     menu: tuple[MenuEntry, ...] = ()
     firmware: tuple[FirmwareKind, ...] = ()
     proofs: tuple[FirmwareKind, ...] = ()
+    expect: str = ""
+    timeout: int = 0
     code: BootCode | None = None
     efi_entries: tuple[tuple[str, str], ...] = ()
     uefi: Firmware | None = None
     guest: Guest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityPlan:
+    """What identifiers and times are made from.
+
+    Attributes:
+        seed: UUID text from which identifiers derive.
+        epoch: Seconds since 1970; the time of everything that has no time of its own.
+        deterministic: Not even the output's own time of making is this machine's.
+    """
+
+    seed: str
+    epoch: int
+    deterministic: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NixPlan:
+    """The NixOS system in the image; "" where there is none.
+
+    Attributes:
+        system: Its store path, or the installable that nix must build before there can be a
+            whole plan.
+        store: The store that it is in, as nix's --store takes it; "" for this machine's own.
+        folder: Where the store's files lie on this machine.
+    """
+
+    system: str
+    store: str
+    folder: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +188,14 @@ class Plan:
     """Everything that will be written, and everything that is wrong with it.
 
     Attributes:
+        settings: What was asked, for those who show it; a build reads only what came of it.
         volumes: In disk order, those outside of the table included.
         reference: The reference's size figures, in compat.
+        contents: The spec's entries, for what is recorded of them.
+        output: The finished image.
         outputs: File names of the image and what goes with it.
         writes: Every file that the build makes in the output folder, those included.
+        memory_mib: Memory of a virtual machine, in MiB, where one is used.
     """
 
     name: str
@@ -165,7 +207,12 @@ class Plan:
     reference: ReferenceSize | None
     steps: tuple[StepPlan, ...]
     problems: tuple[Problem, ...]
+    contents: tuple[ContentSettings, ...]
+    output: OutputPlan
     outputs: tuple[str, ...]
+    identity: IdentityPlan
+    nix: NixPlan
+    memory_mib: int
     boot: BootPlan = BootPlan()
     writes: tuple[str, ...] = ()
 

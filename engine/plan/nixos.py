@@ -11,7 +11,6 @@ from __future__ import annotations
 from engine.boot import guest
 from engine.boot.qemu import Accelerator
 from engine.plan.model import Plan
-from engine.spec.settings import Settings
 
 IMAGE = "$IMAGE"
 """Stands for the raw image in the making."""
@@ -36,10 +35,10 @@ _ENVIRONMENT = (
 )
 
 
-def commands(settings: Settings) -> tuple[tuple[str, ...], ...]:
+def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
     """Returns the commands: activation, which may fail, then the installer."""
     return tuple(
-        (*_sandbox(settings), *command)
+        (*_sandbox(plan), *command)
         for command in (
             (f"{_PROFILE}/activate",),
             _SWITCH,
@@ -47,23 +46,23 @@ def commands(settings: Settings) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _sandbox(settings: Settings) -> tuple[str, ...]:
+def _sandbox(plan: Plan) -> tuple[str, ...]:
     return (
         "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent",
         # Root, and able to do what root does, over this namespace alone.
         "--uid", "0", "--gid", "0", "--cap-add", "ALL",
-        "--bind", ROOT, "/", "--ro-bind", settings.nix.folder, "/nix/store",
+        "--bind", ROOT, "/", "--ro-bind", plan.nix.folder, "/nix/store",
         "--dev", "/dev", "--proc", "/proc", "--chdir", "/", "--clearenv",
         *(
             word
-            for name, value in _environment(settings).items()
+            for name, value in _environment(plan).items()
             for word in ("--setenv", name, value)
         ),
     )  # fmt: skip
 
 
-def _environment(settings: Settings) -> dict[str, str]:
-    return {**dict(_ENVIRONMENT), "SOURCE_DATE_EPOCH": str(settings.identity.source_date_epoch)}
+def _environment(plan: Plan) -> dict[str, str]:
+    return {**dict(_ENVIRONMENT), "SOURCE_DATE_EPOCH": str(plan.identity.epoch)}
 
 
 def guest_commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
@@ -74,15 +73,15 @@ def guest_commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
 def guest_command(plan: Plan, *, accelerator: Accelerator, probe: bool = False) -> tuple[str, ...]:
     """Returns the command that runs the virtual machine; see `engine.boot.guest.argv`."""
     return guest.argv(
-        plan.settings, sector_size=plan.disk.sector_size, image=IMAGE, kernel=KERNEL,
+        memory_mib=plan.memory_mib, epoch=plan.identity.epoch,
+        sector_size=plan.disk.sector_size, image=IMAGE, kernel=KERNEL,
         initrd=INITRD, status=STATUS, accelerator=accelerator, probe=probe,
     )  # fmt: skip
 
 
 def guest_init(plan: Plan) -> bytes:
     """Returns what the virtual machine does; see `engine.boot.guest.init`."""
-    settings = plan.settings
     return guest.init(
-        device=f"/dev/vda{plan.volume('root').number}", system=settings.nix.system,
-        command=_SWITCH, environment=_environment(settings),
+        device=f"/dev/vda{plan.volume('root').number}", system=plan.nix.system,
+        command=_SWITCH, environment=_environment(plan),
     )  # fmt: skip

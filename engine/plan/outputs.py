@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from engine.provenance.spdx import file_name as sbom_name
 from engine.provenance.sums import NAME as SHA256SUMS
-from engine.spec.formats import FORMATS
+from engine.spec.formats import FORMATS, Format
 from engine.spec.settings import Settings
 
 EFI_VARIABLES = "efi-vars.fd"
@@ -13,28 +15,49 @@ RECORD = "build.jsonl"
 HYDRA = "nix-support/hydra-build-products"
 
 
-def image_name(settings: Settings) -> str:
-    """Returns the file name of the image itself, whether or not it stays."""
-    return f"{settings.output.stem}.{FORMATS[settings.output.format].extension}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputPlan:
+    """What the finished image is, and what it and its companions are called.
+
+    Attributes:
+        stem: File stem of everything whose name follows the image's.
+        format: The image's format.
+        compress: "none", "zst", "xz" or "gz".
+        keep_raw: The image stays beside the packed one.
+        disk: File name of the disk: the image, or what will be wrapped into it.
+        image: File name of the image itself, whether or not it stays.
+        packed: File name of the compressed image, or None where none is wanted.
+        block_map: File name of the block map, or None.
+        sbom: File name of the bill of materials, where there is anything to say in it.
+    """
+
+    stem: str
+    format: Format
+    compress: str
+    keep_raw: bool
+    disk: str
+    image: str
+    packed: str | None
+    block_map: str | None
+    sbom: str
 
 
-def disk_name(settings: Settings) -> str:
-    """Returns the file name of the disk: the image, or what will be wrapped into it."""
-    return f"{settings.output.stem}.{FORMATS[settings.output.format].disk_suffix}"
-
-
-def packed_name(settings: Settings) -> str | None:
-    """Returns the file name of the compressed image, if one is wanted."""
-    return (
-        None
-        if settings.output.compress == "none"
-        else f"{image_name(settings)}.{settings.output.compress}"
+def output_plan(settings: Settings) -> OutputPlan:
+    """Returns what the outputs of a spec are."""
+    output = settings.output
+    format_ = FORMATS[output.format]
+    image = f"{output.stem}.{format_.extension}"
+    return OutputPlan(
+        stem=output.stem,
+        format=format_,
+        compress=output.compress,
+        keep_raw=output.keep_raw,
+        disk=f"{output.stem}.{format_.disk_suffix}",
+        image=image,
+        packed=None if output.compress == "none" else f"{image}.{output.compress}",
+        block_map=f"{image}.bmap" if output.bmap else None,
+        sbom=sbom_name(output.stem),
     )
-
-
-def bmap_name(settings: Settings) -> str | None:
-    """Returns the file name of the block map, if one is wanted."""
-    return f"{image_name(settings)}.bmap" if settings.output.bmap else None
 
 
 def outputs(settings: Settings) -> tuple[str, ...]:
@@ -42,10 +65,11 @@ def outputs(settings: Settings) -> tuple[str, ...]:
 
     What only describes them (manifest.json, SHA256SUMS, the bill of materials) is not among them.
     """
+    planned = output_plan(settings)
     names = (
-        image_name(settings) if settings.output.keep_raw else None,
-        packed_name(settings),
-        bmap_name(settings),
+        planned.image if planned.keep_raw else None,
+        planned.packed,
+        planned.block_map,
         EFI_VARIABLES if settings.boot.efi_variables else None,
     )
     return tuple(name for name in names if name is not None)

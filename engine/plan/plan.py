@@ -16,8 +16,8 @@ from engine.plan.aligned import PlacementError, Unsolvable
 from engine.plan.breakdown import breakdown
 from engine.plan.design import Design, placer
 from engine.plan.host import Host
-from engine.plan.model import DiskPlan, Plan, TableEntry, VolumePlan
-from engine.plan.outputs import outputs, writes
+from engine.plan.model import DiskPlan, IdentityPlan, NixPlan, Plan, TableEntry, VolumePlan
+from engine.plan.outputs import output_plan, outputs, writes
 from engine.plan.steps import steps
 from engine.plan.wanted import Wanted
 from engine.problem import Problem
@@ -72,6 +72,7 @@ class _Planner:
             table=settings.scheme,
             guid=settings.identity.disk_guid if settings.scheme == "gpt" else None,
             signature=self._signature(),
+            boots=settings.boots,
             extended=placement.extended(tuple(places.values()), sector)
             if settings.scheme == "mbr"
             else None,
@@ -86,7 +87,20 @@ class _Planner:
             reference=self.placer.reference,
             steps=(),
             problems=(),
+            contents=settings.contents,
+            output=output_plan(settings),
             outputs=outputs(settings),
+            identity=IdentityPlan(
+                seed=settings.identity.seed,
+                epoch=settings.identity.source_date_epoch,
+                deterministic=settings.identity.deterministic,
+            ),
+            nix=NixPlan(
+                system=settings.nix.system,
+                store=settings.nix.store,
+                folder=settings.nix.folder,
+            ),
+            memory_mib=settings.vm.memory_mib,
             boot=booting.plan(settings, disk, volumes, self.boot, host.firmware),
         )
         if _complete(plan, design):

@@ -51,7 +51,6 @@ from engine.plan import nixos
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.packages import databases
 from engine.provenance.sums import NAME as SHA256SUMS
-from engine.spec.formats import FORMATS
 
 IMAGE = nixos.IMAGE
 VOLUME, OUTPUT = "$VOLUME", "$OUTPUT"
@@ -143,7 +142,7 @@ def _checking(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
 
 
 def _installs_itself(plan: Plan) -> bool:
-    return plan.settings.boot.loader == "nixos" and plan.has("esp")
+    return plan.boot.loader == "nixos" and plan.has("esp")
 
 
 def written_bytes(plan: Plan) -> int:
@@ -153,11 +152,11 @@ def written_bytes(plan: Plan) -> int:
 
 def _hashed_bytes(plan: Plan) -> int:
     """Returns about how many bytes the outputs' checksums are of: holes count, too."""
-    return plan.disk.bytes if FORMATS[plan.settings.output.format].flat else written_bytes(plan)
+    return plan.disk.bytes if plan.output.format.flat else written_bytes(plan)
 
 
 def _packs(plan: Plan) -> bool:
-    return plan.settings.output.bmap or plan.settings.output.compress != "none"
+    return bool(plan.output.packed or plan.output.block_map)
 
 
 def _read_table(plan: Plan) -> Commands:
@@ -166,7 +165,7 @@ def _read_table(plan: Plan) -> Commands:
 
 
 def _convert(plan: Plan) -> Commands:
-    options = FORMATS[plan.settings.output.format].qemu_img
+    options = plan.output.format.qemu_img
     return (("qemu-img", "convert", "-p", "-f", "raw", *options, IMAGE, OUTPUT),)
 
 
@@ -195,9 +194,9 @@ def machine(
     uefi = plan.boot.uefi
     return Machine(
         image=image,
-        format=FORMATS[plan.settings.output.format].driver,
+        format=plan.output.format.driver,
         sector_size=plan.disk.sector_size,
-        memory_mib=plan.settings.vm.memory_mib,
+        memory_mib=plan.memory_mib,
         accelerator=accelerator,
         code=str(uefi.code) if kind == "uefi" and uefi is not None else "",
         variables=variables,
@@ -222,7 +221,7 @@ _NIXOS_LOADER = Step(
     id="nixos-loader",
     title="Run the system's own boot loader installer",
     wanted=_installs_itself,
-    commands=lambda plan: nixos.commands(plan.settings),
+    commands=nixos.commands,
 )
 _INSTALLING = (
     Step(
@@ -247,7 +246,7 @@ _LAST = (
     Step(
         id="convert",
         title="Convert the image",
-        wanted=lambda plan: bool(FORMATS[plan.settings.output.format].qemu_img),
+        wanted=lambda plan: bool(plan.output.format.qemu_img),
         weight=written_bytes,
         commands=_convert,
     ),
@@ -266,7 +265,7 @@ _LAST = (
     Step(
         id="wrap",
         title="Pack the disk for its reader",
-        wanted=lambda plan: FORMATS[plan.settings.output.format].wrap is not None,
+        wanted=lambda plan: plan.output.format.wrap is not None,
         weight=written_bytes,
     ),
     Step(

@@ -36,7 +36,7 @@ async def populate(work: Work) -> None:
                 work.image,
                 work.offset,
                 filesystem.manifest,
-                epoch=work.plan.settings.identity.source_date_epoch,
+                epoch=work.plan.identity.epoch,
                 progress=report,
                 seen=work.inputs.data.take,
                 cancelled=work.cancelled,

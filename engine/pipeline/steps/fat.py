@@ -82,6 +82,6 @@ def _volume(work: Work) -> Volume:
     return Volume(
         label=planned.label,
         volume_id=int(planned.uuid.replace("-", ""), 16),
-        epoch=work.plan.settings.identity.source_date_epoch,
+        epoch=work.plan.identity.epoch,
         hidden_sectors=work.offset // planned.layout.geometry.sector_size,
     )

@@ -17,7 +17,7 @@ from engine.tools.failure import StepFailed
 async def make(work: Work) -> None:
     """Makes the file system, complete but for the data of its files."""
     planned = work.filesystem
-    epoch = work.plan.settings.identity.source_date_epoch
+    epoch = work.plan.identity.epoch
     try:
         await work.thread(
             lambda report: table.writer(planned.type).make(

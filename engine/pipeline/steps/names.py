@@ -7,12 +7,11 @@ from pathlib import Path
 
 from engine.events import Artifact
 from engine.pipeline.work import Work
-from engine.plan.outputs import disk_name
 
 
 def finish_image(work: Work) -> Path:
     """Gives a raw image its own name once every step that writes to it is over."""
-    name = disk_name(work.plan.settings)
+    name = work.plan.output.disk
     if work.image.exists():
         return work.staging.complete(work.image, name)
     return work.staging.folder / name

@@ -109,7 +109,7 @@ def _open_folders(root: Path) -> None:
 
 def _files(work: Work, boot: Path) -> list[Entry]:
     """Returns what the installer left in /boot, as files of the ESP."""
-    made_ns = work.plan.settings.identity.source_date_epoch * 1_000_000_000
+    made_ns = work.plan.identity.epoch * 1_000_000_000
     walk = Walk(Rules(newest_ns=made_ns), Ticker())
     walk.folder(os.fsencode(boot), b"")
     return [

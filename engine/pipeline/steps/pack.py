@@ -11,7 +11,6 @@ from engine.inspect.unused import unused
 from engine.pipeline.packing import Compressor, Sum, Taker, take_all, verify_packed
 from engine.pipeline.steps.names import announce, finish_image
 from engine.pipeline.work import Work
-from engine.plan.outputs import bmap_name, packed_name
 from engine.provenance.bmap import Mapper
 
 _PACKED = "packed.part"
@@ -23,22 +22,20 @@ async def pack(work: Work) -> None:
     Raises:
         StepFailed: The compressed image cannot be unpacked again.
     """
-    settings = work.plan.settings
+    planned = work.plan.output
     image = finish_image(work)
     digest, block_map = await work.thread(lambda report: _pass(work, image, report))
-    name = packed_name(settings)
-    if name is not None:
+    if planned.packed is not None:
         path = work.staging.folder / _PACKED
         size = image.stat().st_size
         await work.thread(
-            lambda report: verify_packed(path, settings.output.compress, size, work.cancelled)
+            lambda report: verify_packed(path, planned.compress, size, work.cancelled)
         )
-        work.note(f"read back: {name} unpacks to {size} bytes")
-        work.staging.complete(path, name)
-    mapped = bmap_name(settings)
-    if mapped is not None:
-        work.staging.write(mapped, block_map)
-    if settings.output.keep_raw:
+        work.note(f"read back: {planned.packed} unpacks to {size} bytes")
+        work.staging.complete(path, planned.packed)
+    if planned.block_map is not None:
+        work.staging.write(planned.block_map, block_map)
+    if planned.keep_raw:
         announce(work, image.name, digest)
     else:
         image.unlink()
@@ -46,20 +43,20 @@ async def pack(work: Work) -> None:
 
 def _pass(work: Work, image: Path, report: Callable[[int, int], None]) -> tuple[str, bytes]:
     """Reads the image once; returns its SHA-256 and its block map."""
-    settings = work.plan.settings
+    planned = work.plan.output
     size = image.stat().st_size
     digest = Sum()
     takers: list[Taker] = [digest]
     mapper = None
-    if settings.output.bmap:
+    if planned.block_map is not None:
         opened = open_image(image)
         with closing(opened.disk):
             mapper = Mapper(size, list(unused(opened)))
         takers.append(mapper)
-    if settings.output.compress == "none":
+    if planned.packed is None:
         take_all(image, takers, report, work.cancelled)
     else:
-        packed = Compressor(work.staging.folder / _PACKED, settings.output.compress, size)
+        packed = Compressor(work.staging.folder / _PACKED, planned.compress, size)
         with closing(packed):
             take_all(image, [*takers, packed], report, work.cancelled)
             if not work.cancelled():

@@ -20,13 +20,13 @@ async def prove(work: Work) -> None:
     Raises:
         StepFailed: It was not seen; the message ends with the console's last lines.
     """
-    settings = work.plan.settings
-    for kind in work.plan.boot.proofs:
+    planned = work.plan.boot
+    for kind in planned.proofs:
         console = _Console(work)
         verdict = await boot(
             machine_of(work.plan, kind, finish_image(work)),
-            expect=settings.boot.expect,
-            limit=settings.boot.timeout,
+            expect=planned.expect,
+            limit=planned.timeout,
             on_text=console.feed,
             scratch=work.staging.folder,  # swept with all else where this process is killed
         )
@@ -34,10 +34,8 @@ async def prove(work: Work) -> None:
         work.proofs.append(verdict)
         by = f"{verdict.accelerator} ({verdict.note})"
         if not verdict.seen:
-            raise StepFailed(_unseen(verdict, settings.boot.expect), _HINT)
-        work.note(
-            f"{_NAMES[kind]}: {settings.boot.expect!r} seen after {verdict.seconds:.1f} s, by {by}"
-        )
+            raise StepFailed(_unseen(verdict, planned.expect), _HINT)
+        work.note(f"{_NAMES[kind]}: {planned.expect!r} seen after {verdict.seconds:.1f} s, by {by}")
 
 
 def _unseen(verdict: Verdict, expect: str) -> str:

@@ -16,7 +16,6 @@ from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA, MANIFEST
 from engine.plan.render import to_json
 from engine.provenance import sums
-from engine.spec.formats import FORMATS
 from engine.tools.failure import StepFailed
 
 
@@ -35,7 +34,7 @@ async def record(work: Work) -> None:
         )
     announced = _hook_lines(staging)
     if HYDRA in plan.writes or announced:
-        kind = FORMATS[plan.settings.output.format].hydra_type
+        kind = plan.output.format.hydra_type
         lines = f"file {kind} {staging.outdir / image}\n{announced}"
         staging.write(HYDRA, lines.encode("utf-8", "surrogateescape"))
     described = msgspec.json.encode(await _manifest(work))
@@ -49,11 +48,11 @@ async def _manifest(work: Work) -> dict[str, Any]:
     """Returns what manifest.json holds."""
     plan = work.plan
     tools = await versions(work)
-    if plan.settings.output.compress == "zst":
+    if plan.output.compress == "zst":
         tools["libzstd"] = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
-    if plan.settings.output.compress == "gz" or FORMATS[plan.settings.output.format].wrap == "gce":
+    if plan.output.compress == "gz" or plan.output.format.wrap == "gce":
         tools["zlib"] = zlib.ZLIB_RUNTIME_VERSION
-    named = {f"contents[{content.index}]": content for content in plan.settings.contents}
+    named = {f"contents[{content.index}]": content for content in plan.contents}
     return {
         "schema": 1,
         "plan": to_json(plan),

@@ -13,15 +13,15 @@ async def write(work: Work) -> None:
     Raises:
         SourceChanged: A database changed since it was scanned.
     """
-    settings = work.plan.settings
+    output, identity = work.plan.output, work.plan.identity
     found = await work.thread(lambda report: inventory(work.plan.root.manifest))
     for trouble in found.unread:
         work.note(f"not in the bill of materials: {trouble}")
     document = spdx.dumps(
         found,
-        name=settings.output.stem,
-        seed=settings.identity.seed,
-        epoch=settings.identity.source_date_epoch,
+        name=output.stem,
+        seed=identity.seed,
+        epoch=identity.epoch,
     )
-    work.staging.write(spdx.file_name(settings.output.stem), document)
+    work.staging.write(output.sbom, document)
     work.note(f"{len(found.packages)} packages")

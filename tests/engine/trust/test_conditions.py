@@ -66,7 +66,7 @@ HOOK = {
 }
 CONTROL = {
     "nothing": "sorted(os.listdir(source / 'many'))",
-    "the spec": "work.plan.settings.identity.seed",
+    "the spec": "work.plan.identity.seed",
     "modification times": "(source / 'etc' / 'motd').stat().st_mtime_ns",
 }
 HOOK_CONTROL = {
@@ -92,7 +92,7 @@ class Finder:
             execute(module)
             run = module.run
             async def planted(work):
-                source = work.plan.settings.contents[0].source
+                source = work.plan.contents[0].source
                 for name, text in VALUES.items():
                     work.staging.write(name, repr(eval(text)).encode())
                 await run(work)
