@@ -138,11 +138,10 @@ class Planner:
 
     def differences(self, spec: ImageSpec, plan: Plan, sources: Sources) -> tuple[str, ...]:
         """Returns, a sentence each, what the other set of rules would do otherwise."""
-        other = "none" if plan.settings.compat == "make-disk-image" else "make-disk-image"
         # The same layout on both sides: otherwise their default table would be all one sees.
         wanted = msgspec.structs.replace(
             spec,
-            compat=other,
+            compat=plan.settings.rules.other,
             layout=msgspec.structs.replace(spec.layout, table=plan.settings.layout.table),
         )
         theirs = self.plan(self.resolve(wanted), sources, self.base, force=True)

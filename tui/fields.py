@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.plan.model import Plan
 from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.rules import RULES
 from engine.spec.settings import Settings
 from engine.units import format_exact, human
 from tui.fieldspec import FieldSpec
@@ -282,7 +283,7 @@ _TABLE = (
     ),
     FieldSpec(
         path="compat", step="output", label="Rules", kind="choice",
-        choices=(("none", "Diskwright"), ("make-disk-image", "make-disk-image")),
+        choices=tuple((rules.key, rules.title) for rules in RULES.values()),
         default=lambda settings: settings.compat,
         help="Whose rules decide sizes, identifiers and names",
         guide="**Diskwright**: aligned to MiB, sizes as named, identifiers by role. "

@@ -243,7 +243,7 @@ def _machine_id(
     present = regular(root, _MACHINE_ID)
     if present is None or not present.size or _pinned_machine_id(settings):
         return [], []
-    if settings.rules.reference:
+    if settings.rules.removes_machine_id:
         return [present.path], []
     mode = present.mode & 0o7777
     return [], [file_of(present.path, _UNINITIALIZED, mtime_ns=mtime_ns, mode=mode)]

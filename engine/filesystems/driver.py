@@ -47,7 +47,7 @@ class Request:
         sector_size: Bytes of a logical sector of the disk.
         free: Bytes to leave free, where the size follows from the contents.
         inodes: Free inodes to leave, or None for what goes with the free space.
-        reference: As the format's own program makes it by default (make-disk-image's rules).
+        tool_defaults: As the format's own program makes it by default (make-disk-image's rules).
     """
 
     manifest: Manifest
@@ -56,7 +56,7 @@ class Request:
     sector_size: int = 512
     free: int = 0
     inodes: int | None = None
-    reference: bool = False
+    tool_defaults: bool = False
 
 
 @dataclass(frozen=True, slots=True)

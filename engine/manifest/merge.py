@@ -28,7 +28,7 @@ class Merged:
     problems: list[Problem]
 
 
-def merge(parts: Sequence[Part], *, epoch_ns: int, compat: bool = False) -> Merged:
+def merge(parts: Sequence[Part], *, epoch_ns: int, spec_order: bool = False) -> Merged:
     """Merges parts into one tree.
 
     Directories merge; anything else may stand at a path once. What is nearer to the root goes
@@ -41,15 +41,15 @@ def merge(parts: Sequence[Part], *, epoch_ns: int, compat: bool = False) -> Merg
     Args:
         parts: In the order of the spec. Their entries are never changed.
         epoch_ns: Time of directories that no source brings.
-        compat: Merge as the reference does: in the order of the spec, a target that exists is
-            refused, and what a glob or the root brings replaces what is there.
+        spec_order: Merge in the order of the spec instead, as the reference does: a target that
+            exists is refused, and what a glob or the root brings replaces what is there.
     """
     if len(parts) == 1 and _stands_alone(parts[0]):
         part = parts[0]
         return Merged(part.entries, [part.entries], _problems(part, part.findings))
-    tree = Tree(epoch_ns, compat)
+    tree = Tree(epoch_ns, spec_order)
     sequence = list(range(len(parts)))
-    if not compat:
+    if not spec_order:
         sequence.sort(key=lambda at: (_depth(parts[at].target), at))
     placed: dict[int, list[Entry]] = {}
     problems: dict[int, list[Problem]] = {}

@@ -121,7 +121,7 @@ def scan(
     counts: dict[int, ContentCount] = {}
     at = mounts([(one.mount, one.id) for one in settings.volumes if one.takes_below and one.mount])
     # The reference mounts its boot partitions too, and leaves the directories to the system.
-    mounted = () if settings.rules.reference else settings.volumes
+    mounted = settings.volumes if settings.rules.makes_mount_points else ()
     points = tuple(mounts([(one.mount, one.id) for one in mounted if one.mount]))
     parts: dict[str, list[Part]] = {volume.id: [] for volume in settings.volumes}
     keys: dict[str, list[Hashable]] = {volume.id: [] for volume in settings.volumes}
@@ -279,7 +279,7 @@ def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> 
     mode = None
     if content.mode:
         try:
-            mode = parse_mode(content.mode, literal=settings.rules.reference)
+            mode = parse_mode(content.mode, literal=settings.rules.literal_modes)
         except ValueError as error:
             findings.add("bad-mode", str(error), "correct the mode", key="mode")
     newest = _newest_ns(settings)
@@ -353,14 +353,15 @@ def _manifest(
         system: The root that has the tables of users and groups, where that is another volume.
         is_root: The volume is mounted at /, so that everyone must be able to enter it.
     """
-    compat = settings.rules.reference
-    merged = merge(parts, epoch_ns=settings.identity.source_date_epoch * _SECOND_NS, compat=compat)
+    rules = settings.rules
+    epoch_ns = settings.identity.source_date_epoch * _SECOND_NS
+    merged = merge(parts, epoch_ns=epoch_ns, spec_order=rules.merges_in_order)
     problems = list(merged.problems)
     entries = merged.entries
-    chosen = _owners(parts, merged, system, problems, compat=compat)
+    chosen = _owners(parts, merged, system, problems, below_targets=rules.chowns_targets)
     if chosen:
         entries = owners.give(entries, chosen)
-    if compat:
+    if rules.loses_dotfiles:
         problems += _dotfiles(entries)
     if is_root and entries and entries[0].mode & 0o005 != 0o005:
         problems.append(_closed_root(entries[0]))
@@ -385,7 +386,7 @@ def _owners(
     system: Manifest | None,
     problems: list[Problem],
     *,
-    compat: bool,
+    below_targets: bool,
 ) -> dict[int, owners.Owner]:
     """Returns owners by id() of those entries that a part gives to a named user and group."""
     chosen: dict[int, owners.Owner] = {}
@@ -401,7 +402,7 @@ def _owners(
         if uid is None or gid is None:
             continue
         given: Iterable[Entry] = placed
-        if compat:  # the reference runs `chown -R` on the target once everything is there
+        if below_targets:  # the reference runs `chown -R` on the target once everything is there
             top = tree.get(part.target)
             given = (*([top] if top is not None else []), *tree.under(part.target))
         for entry in given:

@@ -17,13 +17,13 @@ class Tree:
 
     Attributes:
         epoch_ns: Time of directories that no source brings.
-        compat: Merge as the reference does (see `engine.manifest.merge.merge`).
+        spec_order: Merge in the order of the spec (see `engine.manifest.merge.merge`).
         moved: Pairs of a part's entry and the one that stands for it at another path.
         dropped: An entry of a part is not in the tree.
     """
 
     epoch_ns: int
-    compat: bool
+    spec_order: bool
     entries: dict[bytes, Entry] = field(default_factory=dict)
     moved: list[tuple[Entry, Entry]] = field(default_factory=list)
     dropped: bool = False
@@ -51,7 +51,7 @@ class Tree:
         else:
             placed = self._merge(part, base, findings)
         self._bases.append(base.rpartition(b"/")[0] if part.kind == "file" else base)
-        if self.compat:
+        if self.spec_order:
             self._make_parents()
         return placed
 
@@ -93,7 +93,13 @@ class Tree:
         there = get(base if part.into is None else above)
         if part.into is not None and not above:
             there = None
-        if self.compat and not part.replaces and there is not None and base and part.kind != "glob":
+        if (
+            self.spec_order
+            and not part.replaces
+            and there is not None
+            and base
+            and part.kind != "glob"
+        ):
             findings.add(
                 "duplicate-target",
                 f"duplicate entry /{shown(target)} -> {part.origin}: the target exists already",
@@ -170,7 +176,7 @@ class Tree:
                 return False
             if part.replaces and existing.source is not None:
                 return self._is_later(part, existing)
-            return existing.source is None or part.stated or (self.compat and bool(path))
+            return existing.source is None or part.stated or (self.spec_order and bool(path))
         if entry.is_directory and self._directory_at(path) is not None:
             return False  # a link of the image to a directory: what is in it goes there
         both = f"/{shown(path)} is {_origin(existing)} and {_origin(entry)}"
@@ -191,7 +197,7 @@ class Tree:
             return True
         if other is not None and other.replaces and not self._is_later(part, existing):
             return False  # the later of the two is here already
-        if self.compat:
+        if self.spec_order:
             findings.add(
                 "replaced",
                 f"{both}: the later one replaces the earlier, as the reference has it",

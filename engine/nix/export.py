@@ -67,7 +67,7 @@ def export(spec: ImageSpec, settings: Settings) -> Exported:
 
 def _arguments(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
     """Yields what was said; without compat also what Diskwright has by default otherwise."""
-    ours = settings.compat == "none"
+    ours = not settings.rules.argument_defaults
     layout, boot, nix, identity = spec.layout, spec.boot, spec.nix, spec.identity
     yield "config", _config(settings)
     if spec.name is not None or ours:
@@ -112,7 +112,7 @@ def _arguments(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value
 
 
 def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
-    size, ours = spec.size, settings.compat == "none"
+    size, ours = spec.size, not settings.rules.argument_defaults
     if settings.size.disk is not None:
         yield "diskSize", settings.size.disk // MIB
     elif size.disk is not None:
@@ -129,7 +129,7 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
 
 def _loader(spec: ImageSpec, settings: Settings) -> Iterator[tuple[str, Value]]:
     """Whether the system's own loader is installed; no other can be."""
-    if settings.compat == "none":
+    if not settings.rules.argument_defaults:
         yield "installBootLoader", settings.boot.loader == "nixos"
     elif spec.nix.install_boot_loader is not None:
         yield "installBootLoader", settings.nix.install_boot_loader
@@ -173,7 +173,7 @@ def _content(content: ContentSettings) -> Value:
 
 def _notes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     """Yields what the call cannot say."""
-    if settings.compat == "none":
+    if not settings.rules.argument_defaults:
         yield _note(
             "compat", 'is "none"',
             "partitions, identifiers and sizes will be make-disk-image's own",

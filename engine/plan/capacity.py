@@ -29,7 +29,7 @@ def larger_disk(design: Design, disk: int) -> int | None:
     """
     multiple = FORMATS[design.settings.output.format].size.multiple
     try:
-        if design.settings.rules.reference:
+        if design.settings.rules.placer == "parted":
             root = smallest(design.of("root"))
             larger = _larger_reference(design, max(root // MIB, disk // MIB + 1))
             return None if larger is None else ceil_to(larger, multiple)
@@ -83,7 +83,7 @@ def grow_disk(design: Design, disk: int) -> tuple[str, str, Fix | None]:
         wanted = None
     if settings.size.disk is None:
         path = "size.additional"
-        if wanted is None or not settings.rules.reference:
+        if wanted is None or settings.rules.placer != "parted":
             return path, "leave something out of the contents", None
         more = settings.size.additional + wanted - disk
         text = f"{ceil_to(more, MIB) // MIB}M"
@@ -219,7 +219,7 @@ def _resize(design: Design, one: Wanted, message: str) -> Problem:
 
 def _grow_volume(design: Design, one: Wanted, text: str) -> Fix | None:
     """Returns the edit to a volume's size; for make-disk-image the key says where the ESP ends."""
-    if design.settings.rules.reference:
+    if design.settings.rules.boot_is_end:
         return None
     return _fix(f"Grow the {one.volume.purpose.title} to {text}", _size_key(one), text)
 

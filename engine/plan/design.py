@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Protocol
 
 from engine.disk.placement import Place
@@ -16,10 +17,9 @@ from engine.plan.machine import machine
 from engine.plan.model import ReferenceSize, TableEntry
 from engine.plan.wanted import EMPTY, Wanted, wanted
 from engine.spec.formats import FORMATS
+from engine.spec.rules import PlacerKey
 from engine.spec.settings import Settings
 from engine.units import ceil_to
-
-REFERENCE_SECTOR = 512
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,8 @@ class Design:
 
     @property
     def sector_size(self) -> int:
-        """Bytes of a logical sector; the reference knows 512 only, whatever the spec says."""
-        return (
-            REFERENCE_SECTOR if self.settings.rules.reference else self.settings.layout.sector_size
-        )
+        """Bytes of a logical sector, whatever the spec says under rules that know one only."""
+        return self.settings.rules.sector_size or self.settings.layout.sector_size
 
     def of(self, name: str) -> Wanted:
         """Returns the volume of an id; KeyError if there is none."""
@@ -179,9 +177,15 @@ class Reference:
         return compat.entry(self._design.settings, volume)
 
 
+PLACERS: Mapping[PlacerKey, Callable[[Design], Placer]] = MappingProxyType(
+    {"aligned": Aligned, "parted": Reference}
+)
+"""By `engine.spec.rules.Rules.placer`."""
+
+
 def placer(design: Design) -> Placer:
     """Returns what decides the places under the rules of a design."""
-    return Reference(design) if design.settings.rules.reference else Aligned(design)
+    return PLACERS[design.settings.rules.placer](design)
 
 
 def smallest(one: Wanted) -> int:

@@ -92,5 +92,5 @@ def writes(settings: Settings, *, sbom: bool, hydra: bool) -> tuple[str, ...]:
         SHA256SUMS,
         MANIFEST,
         RECORD,
-        *((HYDRA,) if hydra or settings.compat != "none" else ()),
+        *((HYDRA,) if hydra or settings.rules.hydra_products else ()),
     )

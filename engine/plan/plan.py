@@ -134,7 +134,7 @@ class _Planner:
         design = self.design
         if self.problems:
             return {}
-        if not self.settings.rules.reference:
+        if self.settings.rules.placer == "aligned":
             self.problems += capacity.unaligned(design)
             if self.problems:
                 return {}

@@ -62,6 +62,6 @@ def _filesystem(
         sector_size=sector_size,
         free=volume.free or 0,
         inodes=volume.inodes,
-        reference=settings.rules.reference,
+        tool_defaults=settings.rules.mke2fs_defaults,
     )
     return Formatted(driver, request)

@@ -46,8 +46,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
     ]
     if settings.nix.only_store:
         rules.append(_only_store)
-    if settings.rules.reference:
-        rules.append(_compat)
+    rules += [_layout, _one_sector_size, _inodes, _numfmt_sizes]
     return tuple(problem for rule in rules for problem in rule(spec, settings))
 
 
@@ -101,7 +100,7 @@ def _owners(spec: ImageSpec, _: Settings) -> Iterator[Problem]:
 
 def _filesystem(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     if (
-        settings.rules.reference
+        settings.rules.only_ext4_in_tables
         and settings.layout.table != "none"
         and settings.layout.filesystem != "ext4"
     ):
@@ -126,7 +125,7 @@ def _label(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         f"a label of {settings.layout.filesystem} has at most {limit}"
     )
     fix = edit(f"Shorten it to {short}", ("layout.label", short))
-    if settings.rules.reference:
+    if settings.rules.cuts_labels:
         message += f"; as there, it is cut to {show(short)}"
         yield Problem("label-too-long", "warning", "layout.label", message, "", fix)
     else:
@@ -138,7 +137,7 @@ def _efi_variables(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         return
     message = f"needs an EFI system partition, which layout {show(settings.layout.table)} has not"
     hint = 'take layout.table = "efi" or "hybrid", or leave efi_variables out'
-    if settings.rules.reference and settings.layout.table == "legacy+gpt":
+    if settings.rules.blank_variables and settings.layout.table == "legacy+gpt":
         message += "; as in make-disk-image, efi-vars.fd is the firmware's empty store"
         yield _warning("efi-variables-without-esp", "boot.efi_variables", message, hint)
     else:
@@ -211,7 +210,7 @@ def guest_loader_wanted(spec: ImageSpec, settings: Settings) -> bool:
     if spec.boot.loader is not None:
         return spec.boot.loader == "nixos"
     return (
-        settings.rules.reference
+        settings.rules.installs_loader
         and settings.nix.install_boot_loader
         and not settings.nix.only_store
     )
@@ -256,7 +255,7 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'layout.table = "legacy+gpt" has no such limit',
             edit("Use a GPT", ("layout.table", "legacy+gpt")),
         )
-    if settings.rules.reference and disk % MIB:
+    if settings.rules.whole_mib and disk % MIB:
         better = format_exact(ceil_to(disk, MIB))
         yield error(
             "disk-size-uneven",
@@ -322,9 +321,9 @@ def _only_store(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+def _layout(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
     rules = settings.rules
-    if settings.layout.table not in rules.layouts:
+    if rules.layouts and settings.layout.table not in rules.layouts:
         newer = "make-disk-image-25.11"
         known = settings.layout.table in RULES[newer].layouts
         yield error(
@@ -335,7 +334,10 @@ def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             edit(f"Take {newer}" if known else "Take Diskwright's own rules",
                  ("compat", newer if known else "none")),
         )  # fmt: skip
-    if settings.layout.sector_size != 512:
+
+
+def _one_sector_size(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if settings.rules.sector_size not in {None, settings.layout.sector_size}:
         yield error(
             "compat-sector-size",
             "layout.sector_size",
@@ -343,7 +345,10 @@ def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'take compat = "none" for other sectors',
             edit("Use 512", ("layout.sector_size", 512)),
         )
-    if spec.size.inodes is not None:
+
+
+def _inodes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if settings.rules.mke2fs_defaults and spec.size.inodes is not None:
         yield error(
             "compat-inodes",
             "size.inodes",
@@ -351,7 +356,10 @@ def _compat(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'take compat = "none" to say how many',
             edit("Leave it to mke2fs", ("size.inodes", None)),
         )
-    if settings.size.disk is not None:
+
+
+def _numfmt_sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    if settings.size.disk is not None or not settings.rules.numfmt_sizes:
         return
     yield from _numfmt("size.additional", spec.size.additional)
     if settings.uses_boot_size:

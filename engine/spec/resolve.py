@@ -117,11 +117,11 @@ def _settings(
     label = layout.label or (_STORE_LABEL if only_store else rules.label)
     deterministic = spec.identity.deterministic is not False
     seed = (spec.identity.seed or identity.seed_for(name)) if deterministic else draw_seed()
-    identifiers = _identifiers(spec, seed, constants=rules.reference and deterministic)
+    identifiers = _identifiers(spec, seed, constants=rules.constant_identifiers and deterministic)
     additional_text, additional_bytes = _additional(spec, rules)
     boot_text, boot_bytes = _boot_size(spec, rules)
     disk = spec.size.disk
-    install_default = rules.reference or not only_store
+    install_default = rules.installs_loader or not only_store
     install = install_default if nix.install_boot_loader is None else nix.install_boot_loader
     return Settings(
         name=name,
@@ -237,7 +237,7 @@ def _loader(spec: ImageSpec, rules: Rules, *, install: bool, only_store: bool) -
     """Returns the loader to install; the system's own only where there is a system."""
     given = spec.boot.loader
     if given is None:
-        wanted = rules.reference and install and not only_store
+        wanted = rules.installs_loader and install and not only_store
         table = spec.layout.table or rules.table
         # What the system's own installer cannot do without a virtual machine, ours can.
         fitting = "nixos" if table in PRESETS and PRESETS[table].has("esp") else "grub"

@@ -15,7 +15,7 @@ from engine.spec.keys import KEYS
 from engine.spec.model import Content, ImageSpec, Section
 from engine.spec.modes import EXAMPLES, parse_mode
 from engine.spec.paths import parse_path, value_at
-from engine.spec.rules import RULES
+from engine.spec.rules import RULES, Rules
 from engine.spec.shape import fields_of, nearest, show
 from engine.units import GRAMMAR, MIB, ceil_to, format_exact, parse_size
 
@@ -49,10 +49,9 @@ def edit(label: str, *edits: tuple[str, Scalar]) -> Fix:
     return Fix(label, edits)
 
 
-def is_compat(spec: ImageSpec) -> bool:
-    """Whether the reference's rules hold."""
-    rules = RULES.get(spec.compat or "none")
-    return rules is not None and rules.reference
+def rules_of(spec: ImageSpec) -> Rules:
+    """Returns the rules that hold; those of no reference where `compat` is none that we know."""
+    return RULES.get(spec.compat or "none", RULES["none"])
 
 
 def check(spec: ImageSpec) -> tuple[Problem, ...]:
@@ -69,7 +68,9 @@ def check(spec: ImageSpec) -> tuple[Problem, ...]:
         *(
             found
             for index, entry in enumerate(spec.contents)
-            for found in _content(f"contents[{index}]", entry, compat=is_compat(spec))
+            for found in _content(
+                f"contents[{index}]", entry, relative=rules_of(spec).relative_targets
+            )
         ),
         *_nix(spec),
         *_signer(spec),
@@ -185,7 +186,7 @@ def _sizes(spec: ImageSpec) -> Iterator[Problem]:
     if size.disk is not None and size.disk != "auto":
         yield from _disk_size(size.disk, spec.layout.sector_size or 512)
     for name, value in (("additional", size.additional), ("boot", size.boot)):
-        if value is None or (is_compat(spec) and isinstance(value, str)):
+        if value is None or (rules_of(spec).numfmt_sizes and isinstance(value, str)):
             continue
         try:
             number = parse_size(value)
@@ -249,10 +250,10 @@ def _boot(spec: ImageSpec) -> Iterator[Problem]:
         yield error("bad-timeout", "boot.timeout", f"is {boot.timeout}; a boot takes seconds")
 
 
-def _content(path: str, entry: Content, *, compat: bool) -> Iterator[Problem]:
+def _content(path: str, entry: Content, *, relative: bool) -> Iterator[Problem]:
     if not entry.source:
         yield error("empty-source", f"{path}.source", "is empty", "name a file or folder")
-    yield from _target(f"{path}.target", entry.target, compat=compat)
+    yield from _target(f"{path}.target", entry.target, relative=relative)
     if entry.mode:
         try:
             parse_mode(entry.mode)
@@ -302,7 +303,7 @@ def climbs_out(target: str) -> bool:
     return False
 
 
-def _target(path: str, target: str, *, compat: bool) -> Iterator[Problem]:
+def _target(path: str, target: str, *, relative: bool) -> Iterator[Problem]:
     if not target:
         yield error(
             "empty-target", path, "is empty", 'write "/" for the top of the image',
@@ -313,7 +314,7 @@ def _target(path: str, target: str, *, compat: bool) -> Iterator[Problem]:
             "target-climbs-out", path, f'{show(target)} leaves the image through ".."',
             "name a path below /",
         )  # fmt: skip
-    elif not target.startswith("/") and not compat:
+    elif not target.startswith("/") and not relative:
         better = posixpath.normpath(f"/{target}")
         yield error(
             "relative-target",

@@ -144,7 +144,7 @@ def _texts(path: str, entry: VolumeEntry) -> Iterator[Problem]:
 
 def check_together(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     """Yields what is wrong with the volumes together, and with the table they are on."""
-    if settings.rules.reference and spec.volume:
+    if spec.volume and not settings.rules.own_volumes:
         yield _error(
             "compat-volumes", "volume",
             f"has {len(spec.volume)} entries; {settings.rules.title} has its own partitions only",

@@ -21,7 +21,8 @@ def volumes(settings: Settings) -> tuple[Volume, ...]:
 
     A volume that names one to follow which is not there goes to the end of the list.
     """
-    entries = {} if settings.rules.reference else {one.id: one for one in settings.volume_entries}
+    given = settings.volume_entries if settings.rules.own_volumes else ()
+    entries = {one.id: one for one in given}
     preset = PRESETS[settings.layout.table]
     ordered = [one.role for one in preset.volumes]
     found = {one.role: _of_preset(one, settings, entries.get(one.role)) for one in preset.volumes}

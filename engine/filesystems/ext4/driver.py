@@ -56,7 +56,7 @@ class ExtDriver:
 
     def smallest(self, request: Request) -> int:
         """See `Driver.smallest`."""
-        percent = REFERENCE_RESERVED_PERCENT if request.reference else None
+        percent = REFERENCE_RESERVED_PERCENT if request.tool_defaults else None
         try:
             return _smallest(self.need(request), self.ext, percent)
         except GeometryError as error:
@@ -91,7 +91,9 @@ class ExtDriver:
             written_bytes=_written(layout, need),
             structure_bytes=_written(layout, need) - need.data_bytes,
             parts=_parts(layout, need, free),
-            layout=ExtLayout(layout, need, REFERENCE_RESERVED_PERCENT if request.reference else 0),
+            layout=ExtLayout(
+                layout, need, REFERENCE_RESERVED_PERCENT if request.tool_defaults else 0
+            ),
             shortage=None if short is None else Shortage(
                 "bytes" if short.resource == "blocks" else "inodes",
                 short.needed * unit,
@@ -102,7 +104,7 @@ class ExtDriver:
 
     def _geometry(self, request: Request, need: Need, size: int) -> Geometry:
         try:
-            if request.reference:
+            if request.tool_defaults:
                 return geometry(size, ext=self.ext, reserved_percent=REFERENCE_RESERVED_PERCENT)
             return solve.fixed(need, size, additional_inodes=request.inodes, ext=self.ext)
         except GeometryError as error:

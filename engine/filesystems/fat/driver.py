@@ -67,7 +67,7 @@ class FatDriver:
         need = measure(request.manifest)
         try:
             layout = geometry(
-                size, sector_size=request.sector_size, bits=None if request.reference else 32
+                size, sector_size=request.sector_size, bits=None if request.tool_defaults else 32
             )
         except FatSizeError as error:
             raise DoesNotFit(str(error)) from error
