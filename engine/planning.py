@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.boot import fstab
 from engine.boot.install import Installed, LoaderCache, install
 from engine.manifest.progress import IsCancelled, OnProgress
 from engine.manifest.scan import ScanCache, Scanned, scan
@@ -192,4 +193,5 @@ def source_key(settings: Settings) -> Hashable:
         settings.contents,
         settings.nix,
         settings.identity,
+        fstab.possible(settings),  # which volumes grow depends on whether the disk's size is fixed
     )

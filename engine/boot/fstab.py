@@ -39,10 +39,18 @@ def text(settings: Settings, root: Manifest) -> tuple[str | None, tuple[Problem,
     except LeadsNowhere as error:
         message = f"/etc/fstab of the contents cannot be read: {error}"
         return None, (Problem("fstab-unreadable", "warning", "layout.fstab", message),)
-    told = any(volume.path and volume.mount for volume in settings.volumes)
-    if settings.layout.fstab == "write" or (told and not brought.strip()):
-        return _HEAD + "".join(f"{line}\n" for line in lines(settings.volumes)), ()
+    own = possible(settings)
+    if settings.layout.fstab == "write" or (own and not brought.strip()):
+        return _HEAD + "".join(f"{line}\n" for line in own), ()
     return None, tuple(_unknown(brought, settings))
+
+
+def possible(settings: Settings) -> tuple[str, ...]:
+    """Returns the lines that are written where the contents bring none; () if none ever are."""
+    told = any(volume.path and volume.mount for volume in settings.volumes)
+    if settings.layout.fstab == "keep" or not (told or settings.layout.fstab == "write"):
+        return ()
+    return tuple(lines(settings.volumes))
 
 
 def entry(settings: Settings, root: Manifest, text: str) -> Entry:

@@ -7,7 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.boot.tree import read_text
 from engine.manifest.scan import ScanCancelled
+from engine.plan.model import Plan
 from engine.plan.render import to_json
 from engine.planning import Planner, plan_spec
 from engine.spec.edit import apply
@@ -96,3 +98,25 @@ def test_until_other_sources_are_read_the_known_contents_are_planned(
 def test_reading_can_be_stopped(spec: ImageSpec, tmp_path: Path) -> None:
     with pytest.raises(ScanCancelled):
         plan_spec(spec, base=tmp_path, cancelled=lambda: True)
+
+
+@pytest.mark.parametrize("path", ["size.disk", "size.additional"])
+def test_fstab_is_that_of_the_edited_sizes(spec: ImageSpec, tmp_path: Path, path: str) -> None:
+    planner = Planner(tmp_path)
+    spec = apply(spec, "layout.fstab", "write")
+    sources = planner.read(planner.resolve(spec).settings)
+    edited = apply(spec, path, "4GiB")
+    resolved = planner.resolve(edited)
+    if not sources.answer(resolved.settings):
+        sources = planner.read(resolved.settings)
+
+    again = planner.plan(resolved, sources, force=False)
+    assert fstab(again) == fstab(plan_spec(edited, base=tmp_path))
+    assert ("x-systemd.growfs" in fstab(again)) == (path == "size.disk")
+
+
+def fstab(plan: Plan) -> str:
+    """The file that a plan puts into the root."""
+    text = read_text(plan.root.manifest, b"etc/fstab")
+    assert text is not None
+    return text
