@@ -126,10 +126,12 @@ _TABLE = (
         "for in the contents: bootspec, `/boot/vmlinuz-*`, `/usr/lib/modules/*/vmlinuz`.",
     ),
     FieldSpec(
-        path="boot.initrd", step="boot", label="Initrd", kind="path",
-        default=lambda settings: settings.boot.initrd or "found beside the kernel",
+        path="boot.initrd", step="boot", label="Initrd", kind="list",
+        default=lambda settings: " ".join(settings.boot.initrds) or "found beside the kernel",
         help="Empty: the one that belongs to the kernel",
-        guide="An initial RAM disk on this machine, relative to the spec.",
+        guide="Initial RAM disks, between blanks, in the order in which they are loaded: each a "
+        "path in the image, or a file on this machine, relative to the spec. Left empty, it is "
+        "the one named like the kernel, after the microcode images in `/boot`.",
     ),
     FieldSpec(
         path="boot.cmdline", step="boot", label="Command line",

@@ -62,6 +62,8 @@ class FieldSpec:
             return shlex.join(value)
         if isinstance(value, bool):
             return "yes" if value else "no"
+        if self.kind == "list" and isinstance(value, str):
+            return shlex.quote(value)
         return str(value)
 
     def to_value(self, text: str) -> Value:

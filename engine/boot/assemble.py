@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from engine.boot import grub, guest, kernels, systemd_boot, uki
-from engine.boot.architecture import HEADER_BYTES, Architecture, of_kernel
+from engine.boot import grub, guest, kernels, machine, systemd_boot, uki
+from engine.boot.architecture import Architecture
 from engine.boot.given import given
 from engine.boot.menu import MenuEntry
+from engine.boot.packed import BadKernel, Kind, described, unpacked
 from engine.boot.parts import LoaderParts, Missing, gather
 from engine.boot.pe import BadStub
 from engine.boot.tree import data, read_text, regular
 from engine.manifest.entry import Entry, SourceChanged
-from engine.manifest.lookup import LeadsNowhere, read, resolve
+from engine.manifest.lookup import LeadsNowhere, resolve
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import file_of
 from engine.problem import Fix, Problem, errors
@@ -26,6 +27,7 @@ _UNINITIALIZED = b"uninitialized\n"
 _OWN_LOADERS = {"grub", "systemd-boot", "uki"}
 _BIOS_SECTOR = 512
 _SECOND_NS = 1_000_000_000
+_NOTHING = Manifest(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,8 @@ class BootAssets:
         root_removed: Paths of the contents left out of the root file system.
         boot: GRUB's boot.img, empty where nothing boots by BIOS.
         core: GRUB's core.img, not yet placed.
-        architecture: Of the default kernel, as `uname -m` has it; "" where none is known.
+        architecture: What the default kernel is for, else the root, as `uname -m` has it; "" where
+            nothing tells.
         efi_entries: Title and path on the ESP of what boot variables start, the default first.
         guest: The virtual machine that a NixOS system's own installer runs in, where it needs one.
         missing: What this machine lacks to prepare the loader.
@@ -76,7 +79,7 @@ def boots_by_uefi(settings: Settings) -> bool:
     return is_own(settings) and "uefi" in settings.boots
 
 
-def assemble(settings: Settings, root: Manifest) -> BootAssets:
+def assemble(settings: Settings, root: Manifest, esp: Manifest = _NOTHING) -> BootAssets:
     """Decides what a loader adds to an image, from the contents' manifest.
 
     Reads kernels' headers, a few small files of the image and the host's loader binaries; has
@@ -85,15 +88,28 @@ def assemble(settings: Settings, root: Manifest) -> BootAssets:
     Args:
         settings: The spec, resolved.
         root: The root file system's contents.
+        esp: Those of the ESP.
     """
+    assets = _prepared(settings, root, esp)
+    if assets.architecture or machine.by_loader(root):
+        return assets
+    return replace(assets, architecture=machine.by_contents(root, _system(settings)))
+
+
+def _system(settings: Settings) -> str:
+    """Returns the NixOS system's path in the image, or ""."""
+    return settings.nix.system if settings.nix.system.startswith("/") else ""
+
+
+def _prepared(settings: Settings, root: Manifest, esp: Manifest) -> BootAssets:
     if not (is_own(settings) or guest.is_wanted(settings)):
         return BootAssets()
     try:
         if guest.is_wanted(settings):
             found = guest.find(settings, root)
             return BootAssets(guest=found.guest, missing=found.missing, problems=found.problems)
-        return _assemble(settings, root)
-    except (OSError, SourceChanged, BadStub, LeadsNowhere) as error:
+        return _assemble(settings, root, esp)
+    except (OSError, SourceChanged, BadStub, BadKernel, LeadsNowhere) as error:
         problem = Problem(
             code="loader-failed", severity="error", path="boot.loader",
             message=f"{LOADERS[settings.boot.loader].title} cannot be prepared: {error}",
@@ -101,24 +117,28 @@ def assemble(settings: Settings, root: Manifest) -> BootAssets:
         return BootAssets(problems=(problem,))
 
 
-def _assemble(settings: Settings, root: Manifest) -> BootAssets:
+def _assemble(settings: Settings, root: Manifest, esp: Manifest) -> BootAssets:
     mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
     named = given(settings, root, mtime_ns)
     if named.problems:
         return BootAssets(problems=named.problems)
     found = kernels.find(
-        root, kernel=named.kernel, initrd=named.initrd, cmdline=settings.boot.cmdline,
-        root_uuid=settings.identity.root_filesystem_uuid,
-        nix_system=settings.nix.system if settings.nix.system.startswith("/") else "",
+        root, kernel=named.kernel, initrds=named.initrds, cmdline=settings.boot.cmdline,
+        root_uuid=settings.identity.root_filesystem_uuid, nix_system=_system(settings),
     )  # fmt: skip
     if not found.entries:
         return BootAssets(problems=found.problems)
-    menu = found.entries
-    architecture = of_kernel(read(data(menu[0].kernel), HEADER_BYTES))
-    problems = (*found.problems, *_unfit(settings, menu[0], architecture))
+    names, there = _names(settings, root), systemd_boot.present(esp)
+    menu, architecture = found.entries, found.kind.architecture
+    problems = (*found.problems, *_unfit(settings, menu[0], found.kind))
     if architecture is None or errors(problems):
         return BootAssets(menu=menu, problems=problems)
-    parts = _parts(settings, architecture)
+    if _takes_systemd_boot(settings):
+        menu = systemd_boot.arranged(menu, names, there)
+        if systemd_boot.is_undecided(menu, names, there):
+            problems = (*problems, _undecided())
+    menu = tuple(map(_unpacked, menu)) if boots_by_uefi(settings) else menu
+    parts = _parts(settings, architecture, root)
     if parts.missing:
         return BootAssets(
             menu=menu, architecture=architecture.name, missing=parts.missing, problems=problems
@@ -130,9 +150,9 @@ def _assemble(settings: Settings, root: Manifest) -> BootAssets:
         path = resolve(root.get, grub.CONFIG_PATH, may_miss=True)
         text = grub.menu_config(menu).encode("utf-8", "surrogateescape")
         replaced.append(file_of(path, text, mtime_ns=mtime_ns))
-    esp, paths = _esp_files(settings, root, menu, parts, architecture, mtime_ns)
+    files, paths = _esp_files(settings, root, menu, parts, architecture, names, there)
     return BootAssets(
-        menu=menu, esp_files=tuple(esp), root_files=tuple(replaced), root_removed=tuple(removed),
+        menu=menu, esp_files=tuple(files), root_files=tuple(replaced), root_removed=tuple(removed),
         boot=parts.grub_boot, core=parts.grub_core, architecture=architecture.name,
         efi_entries=_efi_entries(menu, paths), problems=problems,
     )  # fmt: skip
@@ -145,17 +165,53 @@ def _efi_entries(menu: tuple[MenuEntry, ...], paths: list[str]) -> tuple[tuple[s
     return tuple((entry.heading, path) for entry, path in zip(menu, paths, strict=False))
 
 
-def _unfit(
-    settings: Settings, entry: MenuEntry, architecture: Architecture | None
-) -> Iterator[Problem]:
+def _takes_systemd_boot(settings: Settings) -> bool:
+    return boots_by_uefi(settings) and settings.boot.loader == "systemd-boot"
+
+
+def _names(settings: Settings, root: Manifest) -> systemd_boot.Names:
+    sort_key = kernels.os_release(root).get("ID") or "linux"
+    return systemd_boot.Names(sort_key, _kept_machine_id(settings, root))
+
+
+def _unpacked(entry: MenuEntry) -> MenuEntry:
+    """Returns an entry with its kernel unpacked, which no loader of UEFI would do.
+
+    Raises:
+        BadKernel: It is damaged.
+    """
+    if not entry.packing:
+        return entry
+    return replace(entry, unpacked=unpacked(entry.kernel.path, data(entry.kernel)))
+
+
+def _undecided() -> Problem:
+    return Problem(
+        "default-undecided", "warning", "boot.loader",
+        "the contents bring entries and a loader.conf of their own to the ESP, whose default is "
+        "none of the kernels found: systemd-boot may start one of those entries",
+        "name the default in their loader.conf, or exclude it from the contents",
+    )  # fmt: skip
+
+
+def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem]:
     """Yields why a kernel and what is to start it do not go together."""
-    loader, kernel = LOADERS[settings.boot.loader], entry.kernel_path
+    loader, kernel, architecture = (
+        LOADERS[settings.boot.loader],
+        entry.kernel_path,
+        kind.architecture,
+    )
     if architecture is None:
+        what, hint = described(kind)
         yield _error(
             "kernel-unknown", "boot.kernel",
-            f"{kernel} is no kernel that a loader can start: it has neither the header of an "
-            "x86-64 bzImage nor that of an arm64 Image",
-            "give the bootable image (vmlinuz), not the ELF file vmlinux",
+            f"{kernel} is no kernel that a loader can start: it {what}", hint,
+        )  # fmt: skip
+    elif entry.packing and boots_by_bios(settings):
+        yield _error(
+            "kernel-packed", "boot.kernel",
+            f"{kernel} is packed with {entry.packing}, and GRUB as built here unpacks no kernels",
+            "unpack it",
         )  # fmt: skip
     elif architecture.name not in loader.architectures:
         yield _error(
@@ -187,7 +243,7 @@ def _error(code: str, path: str, message: str, hint: str, fix: Fix | None = None
     return Problem(code, "error", path, message, hint, fix)
 
 
-def _parts(settings: Settings, architecture: Architecture) -> LoaderParts:
+def _parts(settings: Settings, architecture: Architecture, root: Manifest) -> LoaderParts:
     uefi = boots_by_uefi(settings)
     return gather(
         architecture, grub.partition_name(settings.scheme, settings.root_number),
@@ -195,19 +251,19 @@ def _parts(settings: Settings, architecture: Architecture) -> LoaderParts:
         want_stub=uefi and settings.boot.loader == "uki",
         want_grub_efi=uefi and settings.boot.loader == "grub",
         want_grub_bios=boots_by_bios(settings),
+        contents=root,
     )  # fmt: skip
 
 
 def _esp_files(
     settings: Settings, root: Manifest, menu: tuple[MenuEntry, ...], parts: LoaderParts,
-    architecture: Architecture, mtime_ns: int,
+    architecture: Architecture, names: systemd_boot.Names, there: systemd_boot.Present,
 ) -> tuple[list[Entry], list[str]]:  # fmt: skip
     """Returns the ESP's files, and those of their paths that boot variables name."""
+    mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
     if parts.systemd_boot:
-        release = kernels.os_release(root)
         files = systemd_boot.esp_files(
-            menu, parts.systemd_boot, architecture, sort_key=release.get("ID", "linux"),
-            machine_id=_kept_machine_id(settings, root), mtime_ns=mtime_ns,
+            menu, parts.systemd_boot, architecture, names=names, there=there, mtime_ns=mtime_ns,
         )  # fmt: skip
         return files, [f"EFI/systemd/{systemd_boot.binary_name(architecture)}"]
     if parts.stub:
@@ -216,7 +272,7 @@ def _esp_files(
             menu, parts.stub, architecture, os_release=text.encode(),
             named_default=settings.boot.efi_variables, mtime_ns=mtime_ns,
         )  # fmt: skip
-        return files, [uki.named_path(entry).decode() for entry in menu]
+        return files, [path.decode() for path in uki.named_paths(menu)]
     if parts.grub_efi:
         named = f"EFI/grub/grub{architecture.efi}.efi"
         paths = (architecture.removable_path, named.encode())

@@ -1,9 +1,8 @@
-"""The kernel and initrd that a spec names: a path in the image, else a file of the host."""
+"""The kernel and initrds that a spec names: paths in the image, else files of the host."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +22,14 @@ class Given:
     """What `boot.kernel` and `boot.initrd` lead to.
 
     Attributes:
-        kernel, initrd: Their entries, None where the spec names none or what it names is missing.
+        kernel: Its entry; None where the spec names none or what it names is missing.
+        initrds: Their entries in order; None where the spec names none.
         added: Those of them that come from the host and have to go into the image.
         problems: What leads nowhere.
     """
 
     kernel: Entry | None
-    initrd: Entry | None
+    initrds: tuple[Entry, ...] | None
     added: tuple[Entry, ...]
     problems: tuple[Problem, ...]
 
@@ -42,41 +42,47 @@ def given(settings: Settings, root: Manifest, mtime_ns: int) -> Given:
         root: The root file system's contents.
         mtime_ns: Time of files that are taken from the host.
     """
-    kernel, initrd = (
-        _entry(root, text, file, mtime_ns)
-        for text, file in (
-            (settings.boot.kernel, settings.boot.kernel_file),
-            (settings.boot.initrd, settings.boot.initrd_file),
-        )
+    added: dict[bytes, Entry] = {}
+    problems: list[Problem] = []
+
+    def look(key: str, text: str, file: str) -> Entry | None:
+        there = regular(root, os.fsencode(text))
+        entry = there or _of_host(root, file, added, mtime_ns)
+        if entry is None:
+            problems.append(_missing(key, text, file))
+        elif there is None:
+            added[entry.path] = entry
+        return entry
+
+    kernel = (
+        look("kernel", settings.boot.kernel, settings.boot.kernel_file)
+        if settings.boot.kernel
+        else None
     )
-    added = tuple(e for e in (kernel, initrd) if e is not None and root.get(e.path) is not e)
-    return Given(kernel, initrd, added, tuple(_problems(settings, kernel, initrd)))
+    named = zip(settings.boot.initrds, settings.boot.initrd_files, strict=True)
+    initrds = tuple(filter(None, [look("initrd", text, file) for text, file in named]))
+    return Given(kernel, initrds or None, tuple(added.values()), tuple(problems))
 
 
-def _entry(root: Manifest, text: str, file: str, mtime_ns: int) -> Entry | None:
-    if not text:
-        return None
-    there = regular(root, os.fsencode(text))
-    if there is not None:
-        return there
-    name = os.fsencode(Path(file).name)
+def _of_host(root: Manifest, file: str, taken: dict[bytes, Entry], mtime_ns: int) -> Entry | None:
+    """Returns a file of the host under a name in /boot that nothing else has."""
     try:
-        path = resolve(root.get, _FOLDER + b"/" + name, may_miss=True)
+        folder = resolve(root.get, _FOLDER, may_miss=True)
+        name = os.fsencode(Path(file).name)
+        path, number = folder + b"/" + name, 1
+        while path in taken or root.get(path) is not None:
+            number += 1
+            path = folder + b"/%d-%s" % (number, name)
         return host_file(path, os.fsencode(file), mtime_ns=mtime_ns)
     except (OSError, LeadsNowhere):
         return None
 
 
-def _problems(settings: Settings, kernel: Entry | None, initrd: Entry | None) -> Iterator[Problem]:
-    for key, text, file, entry in (
-        ("kernel", settings.boot.kernel, settings.boot.kernel_file, kernel),
-        ("initrd", settings.boot.initrd, settings.boot.initrd_file, initrd),
-    ):
-        if text and entry is None:
-            yield Problem(
-                code=f"{key}-missing",
-                severity="error",
-                path=f"boot.{key}",
-                message=f"the image has no file {text!r}, and there is no file {file} either",
-                hint="give a path in the image, or a file relative to the spec",
-            )
+def _missing(key: str, text: str, file: str) -> Problem:
+    return Problem(
+        code=f"{key}-missing",
+        severity="error",
+        path=f"boot.{key}",
+        message=f"the image has no file {text!r}, and there is no file {file} either",
+        hint="give a path in the image, or a file relative to the spec",
+    )

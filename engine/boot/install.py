@@ -115,7 +115,11 @@ def _relevant(settings: Settings) -> Hashable:
 
 def _install(settings: Settings, contents: Contents) -> Installed:
     root, esp = settings.of_role("root"), settings.of_role("esp")
-    assets = assemble(settings, contents[root.id] if root is not None else _NOTHING)
+    assets = assemble(
+        settings,
+        contents[root.id] if root is not None else _NOTHING,
+        contents[esp.id] if esp is not None else _NOTHING,
+    )
     changed = dict(contents)
     if root is not None:
         changed[root.id] = overlay(contents[root.id], assets.root_files, assets.root_removed)

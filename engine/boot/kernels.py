@@ -1,51 +1,68 @@
 """Finding what an image can boot, from its manifest.
 
-In this order: what the spec names; a NixOS bootspec; /boot/vmlinuz-*; and
-/usr/lib/modules/*/vmlinuz. The first rule that finds anything wins, newest kernel first.
+In this order: what the spec names; a NixOS bootspec; /boot/vmlinuz-*;
+/usr/lib/modules/*/vmlinuz; kernels under other names. The first rule that finds one wins, the
+newest kernel first; copies and rescue kernels come last, whatever their versions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-import msgspec
-
-from engine.boot.architecture import RELEASE_BYTES, release_of
-from engine.boot.menu import MenuEntry, Origin, version_key
+from engine.boot.architecture import X86_64, Architecture, release_of
+from engine.boot.bootspec import BOOTSPEC_LIMIT, SYSTEM_PROFILE, generations
+from engine.boot.initrds import beside, initrds_for, initrds_of, installed, microcode
+from engine.boot.menu import MenuEntry, Origin
+from engine.boot.names import Standing, standing, stated, version_of
 from engine.boot.osrelease import release_fields
-from engine.boot.tree import children, data, read_text, regular
+from engine.boot.packed import IDENTIFY_BYTES, UNKNOWN, Kind, identify
+from engine.boot.tree import children, data, heads, read_text, regular
+from engine.boot.versions import age, comparable
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
 from engine.manifest.manifest import Manifest
 from engine.problem import Problem
 
-BOOTSPEC_LIMIT = 1 << 20
-_BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_BOOTSPEC_KEY = "org.nixos.bootspec.v1"
-_SPECIALISATION_KEY = "org.nixos.specialisation.v1"
-SYSTEM_PROFILE = b"nix/var/nix/profiles/system"
-# Names under which distributions install the initrd of a kernel /boot/vmlinuz-RELEASE.
-INITRD_NAMES = ("initrd.img-{}", "initrd-{}", "initrd-{}.img", "initramfs-{}.img", "initramfs-{}")
-MODULE_INITRD_NAMES = (b"initrd", b"initrd.img", b"initramfs.img")
+_KERNEL = b"vmlinuz-"
+_OTHER_NAMES = re.compile(rb"(?:vmlinuz|vmlinux|kernel|linux|bzImage|zImage|Image)(?:[-.].*)?")
+# What a name goes on with that is not the rest of a version.
+_BESIDE = re.compile(r"(?![-.+]?[0-9])[^0-9A-Za-z]")
+_MODULE_KERNELS = (b"vmlinuz", b"Image")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Menu entries, the default first, and what is wrong with them."""
+    """Menu entries, the default first, and what is wrong with them.
+
+    Attributes:
+        kind: What the default's kernel is.
+    """
 
     entries: tuple[MenuEntry, ...]
     problems: tuple[Problem, ...] = ()
+    kind: Kind = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    """A kernel that may be booted; `version` is "" where its name has none."""
+
     version: str
     kernel: Entry
     initrds: tuple[Entry, ...]
-    options: str
     origin: Origin
+    options: str = ""
     title: str = ""
+    standing: Standing = Standing.REGULAR
+    kind: Kind = UNKNOWN
+
+    @property
+    def release(self) -> str:
+        """What tells its age: a version in its name, else the one it states, else ""."""
+        return stated(self.version) or release_of(self.kind.head)
 
 
 def os_release(manifest: Manifest) -> dict[str, str]:
@@ -55,43 +72,110 @@ def os_release(manifest: Manifest) -> dict[str, str]:
 
 
 def find(
-    manifest: Manifest, *, kernel: Entry | None, initrd: Entry | None, cmdline: str, root_uuid: str,
-    nix_system: str = "",
+    manifest: Manifest, *, kernel: Entry | None, initrds: tuple[Entry, ...] | None, cmdline: str,
+    root_uuid: str, nix_system: str = "",
 ) -> Found:  # fmt: skip
     """Returns the menu of an image.
 
     Args:
         manifest: The root file system.
         kernel: The entry of `boot.kernel`, where the spec names one.
-        initrd: That of `boot.initrd`.
+        initrds: Those of `boot.initrd`, where it names some.
         cmdline: `boot.cmdline`, added to every entry's options.
         root_uuid: The root file system's UUID; `root=UUID=` names it unless `cmdline` has a root=.
         nix_system: Path of the system toplevel in the image, where the spec names one.
+
+    Raises:
+        SourceChanged, OSError: A kernel cannot be read.
     """
-    if kernel is not None:
-        initrds = (initrd,) if initrd is not None else _matching_initrds(manifest, kernel)
-        release = release_of(read(data(kernel), RELEASE_BYTES))
-        candidates = [_Candidate(release, kernel, initrds, "", "given")]
-    else:
-        candidates = (
-            list(_from_bootspec(manifest, nix_system))
-            or _newest_first(_from_boot(manifest))
-            or _newest_first(_from_modules(manifest))
-        )
-        if initrd is not None:
-            candidates = [
-                _Candidate(c.version, c.kernel, (initrd,), c.options, c.origin, c.title)
-                for c in candidates
-            ]
+    candidates, problems = _candidates(manifest, kernel, nix_system)
     if not candidates:
         return Found((), (_no_kernel(),))
-    name = os_release(manifest).get("PRETTY_NAME", "Linux")
-    default, *others = (_entry(c, c.title or name, cmdline, root_uuid) for c in candidates)
-    if _finds_root(default):
-        problems = tuple(_left_out(entry) for entry in others if not _finds_root(entry))
-        kept = (entry for entry in others if _finds_root(entry))
-        return Found((default, *kept), problems)
-    return Found((default,), (_no_initrd(default),))
+    if initrds is not None:
+        candidates = [replace(each, initrds=initrds) for each in candidates]
+    name = os_release(manifest).get("PRETTY_NAME") or "Linux"
+    early = microcode(manifest) if initrds is None else ()
+    menu: list[tuple[_Candidate, MenuEntry]] = []
+    for each in candidates:
+        entry = _entry(each, each.title or name, cmdline, root_uuid)
+        if not _finds_root(entry):
+            if not menu:
+                return Found((entry,), (*problems, _no_initrd(entry)), each.kind)
+            problems.append(_left_out(entry))
+        elif menu and _differ(menu[0][0].kind.architecture, each.kind.architecture):
+            problems.append(_foreign(entry, each, menu[0][0]))
+        else:
+            menu.append((each, _with_microcode(entry, each, early)))
+    return Found(tuple(entry for _, entry in menu), tuple(problems), menu[0][0].kind)
+
+
+def architecture(manifest: Manifest, nix_system: str = "") -> str:
+    """Returns what the kernels in the contents are for, as `uname -m` has it, or "".
+
+    Raises:
+        SourceChanged, OSError: A kernel cannot be read.
+    """
+    candidates, _ = _candidates(manifest, None, nix_system)
+    known = (each.kind.architecture for each in candidates)
+    return next((each.name for each in known if each is not None), "")
+
+
+def _candidates(
+    manifest: Manifest, kernel: Entry | None, nix_system: str
+) -> tuple[list[_Candidate], list[Problem]]:
+    """Returns the kernels of a menu, the default first, and a word on those left out."""
+    if kernel is not None:
+        (given,) = _identified([_given(manifest, kernel)])
+        return [replace(given, version=release_of(given.kind.head) or given.version)], []
+    generation = _identified(_from_bootspec(manifest, nix_system))
+    if generation:
+        return generation, []
+    return _chosen(
+        [_from_boot(manifest), _from_modules(manifest), _from_others(manifest)]
+    )  # fmt: skip
+
+
+def _identified(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+    """Looks at what the kernels are, all of one source in one pass."""
+    listed = list(candidates)
+    found = heads([data(each.kernel) for each in listed], IDENTIFY_BYTES)
+    return [
+        replace(each, kind=identify(head)) for each, head in zip(listed, found, strict=True)
+    ]  # fmt: skip
+
+
+def _chosen(rules: Sequence[Iterator[_Candidate]]) -> tuple[list[_Candidate], list[Problem]]:
+    """Returns the kernels of the first rule that finds one to boot, in order.
+
+    Where there are only copies and rescue kernels, these; where nothing is a kernel, the files
+    that have the name of one, for an error to name.
+    """
+    passed: list[list[_Candidate]] = []
+    for rule in rules:
+        listed = _identified(rule)
+        good = [each for each in listed if each.kind.architecture is not None]
+        if any(each.standing is Standing.REGULAR for each in good):
+            return _in_order(good), [_no_kernel_file(each) for each in listed if each not in good]
+        passed += [good] if good else []
+        passed += [listed] if listed and not good else []
+    passed.sort(key=lambda listed: all(each.kind.architecture is None for each in listed))
+    return (_in_order(passed[0]) if passed else []), []
+
+
+def _in_order(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+    """Sorts the newest first, copies last; of kernels without a version the names decide."""
+    ordered = sorted(candidates, key=lambda each: each.version)
+    ordered.sort(key=lambda each: age(comparable(each.release)), reverse=True)
+    complete = [each.version for each in ordered if each.initrds]
+    return sorted(ordered, key=lambda each: (_is_derived(each, complete), each.standing))
+
+
+def _is_derived(candidate: _Candidate, complete: Iterable[str]) -> bool:
+    """Whether it is something beside a kernel that has an initrd, and has none itself."""
+    tails = (candidate.version.removeprefix(whole) for whole in complete if whole)
+    return not candidate.initrds and any(
+        tail != candidate.version and _BESIDE.match(tail) for tail in tails
+    )
 
 
 def _finds_root(entry: MenuEntry) -> bool:
@@ -100,92 +184,95 @@ def _finds_root(entry: MenuEntry) -> bool:
     return bool(entry.initrds) or not by_uuid
 
 
+def _differ(one: Architecture | None, other: Architecture | None) -> bool:
+    return one is not None and other is not None and one != other
+
+
+def _with_microcode(entry: MenuEntry, candidate: _Candidate, early: tuple[Entry, ...]) -> MenuEntry:
+    """Returns an entry with the processors' microcode before its initrds.
+
+    A bootspec's initrd has it already.
+    """
+    if candidate.origin == "bootspec" or candidate.kind.architecture not in {None, X86_64}:
+        return entry
+    return replace(entry, initrds=(*early, *entry.initrds))
+
+
 def _entry(candidate: _Candidate, title: str, cmdline: str, root_uuid: str) -> MenuEntry:
     words = candidate.options.split() + cmdline.split()
     if not any(word.startswith("root=") for word in words):
         words[:0] = [f"root=UUID={root_uuid}", "rw"]
+    named = candidate.origin == "bootspec" or stated(candidate.version)
     return MenuEntry(
         title=title,
-        version=candidate.version,
+        version=_printable(candidate.version),
+        release="" if named else _printable(candidate.release),
         kernel=candidate.kernel,
         initrds=candidate.initrds,
         options=" ".join(words),
         origin=candidate.origin,
+        packing=candidate.kind.packing,
     )
 
 
-def _newest_first(candidates: Iterator[_Candidate]) -> list[_Candidate]:
-    return sorted(candidates, key=lambda c: version_key(c.version), reverse=True)
+def _printable(text: str) -> str:
+    """Returns a file name as text for menus: what is not UTF-8 or cannot be seen is replaced."""
+    text = text.encode(errors="surrogateescape").decode(errors="replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
+def _given(manifest: Manifest, kernel: Entry) -> _Candidate:
+    version = stated(version_of(os.fsdecode(kernel.name)))
+    return _Candidate(version, kernel, initrds_of(manifest, kernel), "given")
 
 
 def _from_boot(manifest: Manifest) -> Iterator[_Candidate]:
-    for entry in children(manifest, b"boot"):
-        name = entry.name
-        if not name.startswith(b"vmlinuz-") or entry.is_symlink:
+    names = [each for each in children(manifest, b"boot") if each.name.startswith(_KERNEL)]
+    yield from _named(manifest, names)
+
+
+def _from_others(manifest: Manifest) -> Iterator[_Candidate]:
+    """Yields kernels of other names, and those that kernel-install(8) puts below /boot."""
+    there = [*children(manifest, b"boot"), *children(manifest, b"")]
+    names = [each for each in there if _OTHER_NAMES.fullmatch(each.name)]
+    yield from _named(manifest, [each for each in names if not each.name.startswith(_KERNEL)])
+    for token in children(manifest, b"boot"):
+        for folder in children(manifest, token.path) if token.is_directory else ():
+            kernel = regular(manifest, folder.path + b"/linux")
+            if kernel is not None:
+                initrds = installed(manifest, folder.path)
+                yield _Candidate(os.fsdecode(folder.name), kernel, initrds, "boot")
+
+
+def _named(manifest: Manifest, names: Iterable[Entry]) -> Iterator[_Candidate]:
+    """Yields the kernels that names lead to, each under one name only."""
+    # A file's own name tells more than that of a link to it.
+    known: set[bytes] = set()
+    for entry in sorted(names, key=lambda each: each.is_symlink):
+        kernel = regular(manifest, entry.path)
+        stands = standing(os.fsdecode(entry.name))
+        if kernel is None or stands is None or kernel.path in known:
             continue
-        if entry.is_regular:
-            release = name.removeprefix(b"vmlinuz-").decode("utf-8", "replace")
-            yield _Candidate(release, entry, _matching_initrds(manifest, entry), "", "boot")
+        known.add(kernel.path)
+        version = version_of(os.fsdecode(entry.name))
+        yield _Candidate(
+            version, kernel, initrds_of(manifest, entry), "boot", standing=stands
+        )  # fmt: skip
 
 
 def _from_modules(manifest: Manifest) -> Iterator[_Candidate]:
     for folder in children(manifest, b"usr/lib/modules"):
-        kernel = regular(manifest, folder.path + b"/vmlinuz")
-        if kernel is None:
+        kernels = (regular(manifest, folder.path + b"/" + name) for name in _MODULE_KERNELS)
+        kernel = next((each for each in kernels if each is not None), None)
+        version = os.fsdecode(folder.name)
+        stands = standing(f"linux-{version}")
+        if kernel is None or stands is None:
             continue
-        release = folder.name.decode("utf-8", "replace")
-        beside = (regular(manifest, folder.path + b"/" + n) for n in MODULE_INITRD_NAMES)
-        initrds = next(((e,) for e in beside if e is not None), ())
-        yield _Candidate(
-            release, kernel, initrds or _boot_initrds(manifest, release), "", "modules"
-        )
-
-
-def _matching_initrds(manifest: Manifest, kernel: Entry) -> tuple[Entry, ...]:
-    name = kernel.name.decode("utf-8", "replace")
-    return _boot_initrds(manifest, name.removeprefix("vmlinuz-")) if "-" in name else ()
-
-
-def _boot_initrds(manifest: Manifest, release: str) -> tuple[Entry, ...]:
-    for pattern in INITRD_NAMES:
-        entry = regular(manifest, b"boot/" + pattern.format(release).encode())
-        if entry is not None:
-            return (entry,)
-    return ()
-
-
-class Bootspec(msgspec.Struct, frozen=True, rename="camel"):
-    """The fields of a bootspec document that a menu needs (NixOS RFC 125)."""
-
-    init: str
-    kernel: str
-    label: str = ""
-    kernel_params: tuple[str, ...] = ()
-    initrd: str = ""
-
-
-def generations(document: bytes) -> Iterator[tuple[str, Bootspec]]:
-    """Yields what a boot.json describes: the system as "", then its specialisations by name.
-
-    It ends where the document makes no sense.
-    """
-    try:
-        fields = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
-        yield from _generation(fields, "")
-        specialisations = msgspec.json.decode(
-            fields.get(_SPECIALISATION_KEY, msgspec.Raw(b"{}")),
-            type=dict[str, dict[str, msgspec.Raw]],
-        )
-        for name in sorted(specialisations):
-            yield from _generation(specialisations[name], name)
-    except _BAD_JSON:
-        return
-
-
-def _generation(fields: dict[str, msgspec.Raw], name: str) -> Iterator[tuple[str, Bootspec]]:
-    raw = fields.get(_BOOTSPEC_KEY)
-    if raw is not None:
-        yield name, msgspec.json.decode(raw, type=Bootspec)
+        initrds = beside(manifest, folder.path) or initrds_for(manifest, version)
+        if not initrds:
+            package = (read_text(manifest, folder.path + b"/pkgbase") or "").strip()
+            initrds = initrds_for(manifest, package) if package and "/" not in package else ()
+        yield _Candidate(version, kernel, initrds, "modules", standing=stands)
 
 
 def _from_bootspec(manifest: Manifest, nix_system: str) -> Iterator[_Candidate]:
@@ -200,7 +287,7 @@ def _from_bootspec(manifest: Manifest, nix_system: str) -> Iterator[_Candidate]:
         initrd = regular(manifest, spec.initrd.encode()) if spec.initrd else None
         options = " ".join((f"init={spec.init}", *spec.kernel_params))
         yield _Candidate(
-            specialisation, kernel, (initrd,) if initrd else (), options, "bootspec",
+            specialisation, kernel, (initrd,) if initrd else (), "bootspec", options,
             spec.label or "NixOS",
         )  # fmt: skip
 
@@ -216,14 +303,35 @@ def _no_kernel() -> Problem:
     )
 
 
+def _warning(code: str, path: str, message: str, hint: str) -> Problem:
+    return Problem(code=code, severity="warning", path=path, message=message, hint=hint)
+
+
+def _no_kernel_file(candidate: _Candidate) -> Problem:
+    path = candidate.kernel.path.decode(errors="backslashreplace")
+    return _warning(
+        "kernel-unknown", "boot.kernel", f"/{path} is not a kernel and is left out of the menu",
+        "replace or exclude it, if it should be one",
+    )  # fmt: skip
+
+
+def _foreign(entry: MenuEntry, one: _Candidate, default: _Candidate) -> Problem:
+    assert one.kind.architecture is not None
+    assert default.kind.architecture is not None
+    return _warning(
+        "kernel-architecture", "boot.kernel",
+        f"the kernel {entry.kernel_path} is for {one.kind.architecture.name} and the default for "
+        f"{default.kind.architecture.name}; it is left out of the menu",
+        "name the kernel to boot in boot.kernel, or exclude those for other machines",
+    )  # fmt: skip
+
+
 def _left_out(entry: MenuEntry) -> Problem:
-    return Problem(
-        code="no-initrd",
-        severity="warning",
-        path="boot.initrd",
-        message=f"the kernel {entry.kernel_path} has no initrd and is left out of the menu",
-        hint="add its initrd to the contents, or leave the kernel out too",
-    )
+    return _warning(
+        "no-initrd", "boot.initrd",
+        f"the kernel {entry.kernel_path} has no initrd and is left out of the menu",
+        "add its initrd to the contents, or leave the kernel out too",
+    )  # fmt: skip
 
 
 def _no_initrd(entry: MenuEntry) -> Problem:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.boot.tree import data
 from engine.manifest.entry import Entry
 
 Origin = Literal["given", "bootspec", "boot", "modules"]
+
+_LONGEST = 120
+"""Characters of a file name made here, so that FAT's 255 hold it with all that goes around it."""
+_COUNTER = re.compile(r"\+(?=\d+(?:-\d+)?$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,22 +24,33 @@ class MenuEntry:
     Attributes:
         title: Name of the system ("Debian GNU/Linux 12 (bookworm)").
         version: Kernel release or generation label, what tells entries apart.
+        release: Kernel release, where `version` is none ("linux-lts"); else "".
         kernel, initrds: Names in the root file system, of regular files.
         options: The kernel's command line, complete.
         origin: Which rule found the kernel.
+        packing: How the kernel is packed as a whole ("gzip"), or "".
+        unpacked: What a packed kernel unpacks to, once a loader needs it.
     """
 
     title: str
     version: str
+    release: str = ""
     kernel: Entry
     initrds: tuple[Entry, ...]
     options: str
     origin: Origin
+    packing: str = ""
+    unpacked: Entry | None = None
 
     @property
     def heading(self) -> str:
         """Title and version, as a menu shows them."""
         return f"{self.title}, {self.version}" if self.version else self.title
+
+    @property
+    def image(self) -> Entry:
+        """What holds the bytes of the kernel that UEFI starts."""
+        return self.unpacked or data(self.kernel)
 
     @property
     def kernel_path(self) -> str:
@@ -46,18 +63,24 @@ class MenuEntry:
         return tuple("/" + e.path.decode("utf-8", "surrogateescape") for e in self.initrds)
 
 
-def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Returns a sort key by which 6.10 is newer than 6.9, and 6.1 newer than 6.1-rc1."""
-    key: list[tuple[int, int, str]] = []
-    for number, word in re.findall(r"(\d+)|([^\d.\-_+]+)", version):
-        if number:
-            key.append((2, int(number), ""))
-        else:
-            key.append((0 if word in {"rc", "alpha", "beta"} else 1, 0, word))
-    key.append((1, -1, ""))
-    return tuple(key)
-
-
 def slug(text: str) -> str:
-    """Returns `text` as a file name that FAT and every loader accept."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-.") or "linux"
+    """Returns `text` as a file name that FAT and every loader take for just that name.
+
+    systemd-boot reads a number behind a plus as the tries that are left ("6.1+3.conf").
+    """
+    name = re.sub(r"[^A-Za-z0-9._+-]+", "-", text)[:_LONGEST].strip("-.") or "linux"
+    return _COUNTER.sub("_", name)
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """Returns file names with a number behind those that FAT, without case, would confuse."""
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        free, number = name, 1
+        while free.lower() in taken:
+            number += 1
+            free = f"{name}-{number}"
+        taken.add(free.lower())
+        found.append(free)
+    return found

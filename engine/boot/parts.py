@@ -6,6 +6,7 @@ Read-only: binaries are read, and grub-mkimage writes into memory that no file s
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +14,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from engine.boot import grub, systemd_boot, uki
-from engine.boot.architecture import Architecture
+from engine.boot.architecture import Architecture, pe_machine
+from engine.boot.bootspec import SYSTEM_PROFILE
 from engine.boot.firmware import find_grub, find_mkimage, find_systemd_boot
+from engine.boot.pe import BadStub
+from engine.boot.tree import data, regular
+from engine.manifest.lookup import read
+from engine.manifest.manifest import Manifest
 from engine.tools.answer import answer
 
 _MKIMAGE_SECONDS = 30
@@ -26,12 +32,18 @@ class Missing:
 
     Attributes:
         packages: What to install, for Debian, Fedora, Arch and Nix.
+        hint: What to do instead, where no package for this machine has it.
     """
 
     what: str
     packages: tuple[str, str, str, str]
+    hint: str = ""
 
 
+_LIB = b"lib/systemd/boot/efi"
+_SYSTEMD_FOLDER = b"usr/" + _LIB
+_LARGEST = 1 << 24
+_NOTHING = Manifest(())
 _SYSTEMD_BOOT = ("systemd-boot-efi", "systemd-boot-unsigned", "systemd", "systemd")
 _GRUB_UEFI = (
     "grub-efi-amd64-bin grub-common", "grub2-efi-x64-modules grub2-tools", "grub", "grub2_efi",
@@ -61,24 +73,26 @@ class LoaderParts:
 
 def gather(
     architecture: Architecture, grub_partition: str, *, want_systemd_boot: bool, want_stub: bool,
-    want_grub_efi: bool, want_grub_bios: bool,
+    want_grub_efi: bool, want_grub_bios: bool, contents: Manifest = _NOTHING,
 ) -> LoaderParts:  # fmt: skip
-    """Collects the wanted parts from the host.
+    """Collects the wanted parts from the host, and from the contents what it does not have.
 
     Args:
         grub_partition: The partition with GRUB's menu, in its own words ("gpt2").
+        contents: The root file system, which may bring systemd's loader and stub.
 
     Raises:
-        OSError: A part cannot be read, or grub-mkimage failed.
+        OSError, SourceChanged: A part cannot be read, or grub-mkimage failed.
+        BadStub: What the contents bring is no program of this architecture.
     """
     missing: list[Missing] = []
     boot = stub = efi = first = core = b""
     if want_systemd_boot:
         name = systemd_boot.binary_name(architecture)
-        boot = _read(find_systemd_boot(name), Missing(name, _SYSTEMD_BOOT), missing)
+        boot = _systemd(name, architecture, contents, missing)
     if want_stub:
         name = uki.stub_name(architecture)
-        stub = _read(find_systemd_boot(name), Missing(name, _SYSTEMD_BOOT), missing)
+        stub = _systemd(name, architecture, contents, missing)
     if want_grub_efi:
         lacking = Missing("GRUB for UEFI", _GRUB_UEFI)
         efi = _core(architecture.grub_efi, grub_partition, lacking, missing)
@@ -91,6 +105,36 @@ def gather(
         systemd_boot=boot, stub=stub, grub_efi=efi, grub_boot=first, grub_core=core,
         missing=tuple(missing),
     )  # fmt: skip
+
+
+def _systemd(
+    name: str, architecture: Architecture, contents: Manifest, missing: list[Missing]
+) -> bytes:
+    """Returns a binary of systemd's, of this machine or of the contents."""
+    path = find_systemd_boot(name)
+    if path is not None:
+        return path.read_bytes()
+    folders = (_SYSTEMD_FOLDER, SYSTEM_PROFILE + b"/systemd/" + _LIB)
+    found = (regular(contents, folder + b"/" + name.encode()) for folder in folders)
+    entry = next((each for each in found if each is not None), None)
+    if entry is None:
+        missing.append(Missing(name, _SYSTEMD_BOOT, _foreign_hint(name, architecture)))
+        return b""
+    binary = read(data(entry), _LARGEST)
+    if pe_machine(binary) != architecture.pe:
+        where = entry.path.decode(errors="backslashreplace")
+        raise BadStub(f"/{where} of the contents is no EFI program for {architecture.name}")
+    return binary
+
+
+def _foreign_hint(name: str, architecture: Architecture) -> str:
+    """Returns how to have a binary for a machine that is not this one; "" for this one."""
+    if architecture.name == platform.machine():
+        return ""
+    return (
+        f"add it to the contents as /{_SYSTEMD_FOLDER.decode()}/{name}, where the package "
+        f"{_SYSTEMD_BOOT[0]} for {architecture.name} has it (Debian; {_SYSTEMD_BOOT[1]} in Fedora)"
+    )
 
 
 def _read(path: Path | None, lacking: Missing, missing: list[Missing]) -> bytes:

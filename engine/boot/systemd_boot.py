@@ -1,20 +1,52 @@
 """systemd-boot: the loader, its configuration and type 1 entries.
 
-After the UAPI Group's Boot Loader Specification (type 1 entries) and loader.conf(5).
+After the UAPI Group's Boot Loader Specification (type 1 entries, sorting) and loader.conf(5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from engine.boot.architecture import Architecture
-from engine.boot.menu import MenuEntry, slug
+from engine.boot.menu import MenuEntry, distinct, slug
 from engine.boot.sources import bytes_of
-from engine.boot.tree import data
+from engine.boot.tree import data, read_text
+from engine.boot.versions import age, sortable
 from engine.manifest.entry import Entry
+from engine.manifest.manifest import Manifest
 from engine.manifest.memory import file_of
 
 _LOADER_CONF = b"timeout 3\nconsole-mode keep\n"
+_CONF = b"LOADER/LOADER.CONF"
+_OTHERS = re.compile(rb"LOADER/ENTRIES/[^/]+\.CONF|EFI/LINUX/[^/]+\.EFI")
+_DEFAULT = re.compile(r"^[ \t]*default[ \t]+(.*?)[ \t]*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What the contents put on the ESP that systemd-boot reads.
+
+    Attributes:
+        conf: Text of their loader.conf, which stays; None where there is none.
+        others: Whether they bring entries of their own.
+    """
+
+    conf: str | None = None
+    others: bool = False
+
+
+def present(esp: Manifest) -> Present:
+    """Returns what an ESP's contents tell systemd-boot; FAT knows no case."""
+    conf, others = None, False
+    for entry in esp:
+        path = entry.path.upper()
+        if path == _CONF:
+            conf = read_text(esp, entry.path)
+        others = others or _OTHERS.fullmatch(path) is not None
+    return Present(conf, others)
 
 
 def binary_name(architecture: Architecture) -> str:
@@ -22,9 +54,82 @@ def binary_name(architecture: Architecture) -> str:
     return f"systemd-boot{architecture.efi}.efi"
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What entries are called on the ESP.
+
+    Attributes:
+        sort_key: Entries with one key sort by version, the newest first.
+        machine_id: 32 hex digits, or "" where the image has none yet.
+    """
+
+    sort_key: str
+    machine_id: str
+
+    @property
+    def token(self) -> str:
+        """Folder of the kernels, and beginning of the entries' names (kernel-install(8))."""
+        return self.machine_id or slug(self.sort_key)[:64]
+
+    def of(self, entries: Sequence[MenuEntry]) -> list[str]:
+        """Returns a name for each entry, no two of them alike."""
+        return distinct(
+            slug(entry.version) if entry.version else str(index)
+            for index, entry in enumerate(entries)
+        )
+
+    def identifiers(self, entries: Sequence[MenuEntry]) -> list[str]:
+        """Returns the file name of each entry, as systemd-boot knows it."""
+        return [f"{self.token}-{name}.conf" for name in self.of(entries)]
+
+
+def arranged(entries: tuple[MenuEntry, ...], names: Names, there: Present) -> tuple[MenuEntry, ...]:
+    """Returns the menu with the entry first that systemd-boot starts under the contents' settings.
+
+    Without settings of theirs the first is made the default.
+    """
+    if there.conf is None:
+        return entries
+    identifiers = names.identifiers(entries)
+    ordered = _sorted(entries, identifiers)
+    pattern = _pattern(there.conf)
+    chosen = (at for at in ordered if _matches(identifiers[at], pattern))
+    first = next(chosen, ordered[0])
+    return (entries[first], *entries[:first], *entries[first + 1 :])
+
+
+def is_undecided(entries: tuple[MenuEntry, ...], names: Names, there: Present) -> bool:
+    """Whether the contents' settings leave it to their own entries which one starts."""
+    if there.conf is None or not there.others:
+        return False
+    pattern = _pattern(there.conf)
+    return not any(_matches(each, pattern) for each in names.identifiers(entries))
+
+
+def _pattern(conf: str) -> str:
+    patterns = _DEFAULT.findall(conf)
+    return patterns[-1].strip('"').lower() if patterns else ""
+
+
+def _matches(identifier: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(identifier.lower(), pattern)
+
+
+def _sorted(entries: Sequence[MenuEntry], identifiers: Sequence[str]) -> list[int]:
+    """Returns the places of entries in the order in which systemd-boot lists them."""
+    places = sorted(range(len(entries)), key=lambda at: age(identifiers[at].lower()), reverse=True)
+    places.sort(key=lambda at: age(_version(entries[at])), reverse=True)
+    return places
+
+
+def _version(entry: MenuEntry) -> str:
+    """Returns the version that an entry is sorted by."""
+    return sortable(entry.release or entry.version)
+
+
 def esp_files(
-    entries: Iterable[MenuEntry], binary: bytes, architecture: Architecture, *,
-    sort_key: str, machine_id: str, mtime_ns: int,
+    entries: Sequence[MenuEntry], binary: bytes, architecture: Architecture, *,
+    names: Names, there: Present, mtime_ns: int,
 ) -> list[Entry]:  # fmt: skip
     """Returns what systemd-boot needs on the ESP, kernels and initrds included.
 
@@ -32,40 +137,58 @@ def esp_files(
         entries: The menu.
         binary: systemd-boot itself.
         architecture: The kernels' architecture.
-        sort_key: `ID` of os-release; entries with one key sort by version, newest first.
-        machine_id: 32 hex digits, or "" where the image has none yet.
+        names: What the entries are called.
+        there: What the contents bring.
         mtime_ns: Time of the files made here.
     """
-    token = machine_id or slug(sort_key)
     systemd_path = f"EFI/systemd/{binary_name(architecture)}".encode()
     files = [
         file_of(architecture.removable_path, binary, mtime_ns=mtime_ns),
         file_of(systemd_path, binary, mtime_ns=mtime_ns),
     ]
-    configuration = _LOADER_CONF
-    for index, entry in enumerate(entries):
-        name = slug(entry.version) if entry.version else str(index)
-        folder = f"{token}/{name}"
+    identifiers = names.identifiers(entries)
+    for entry, name, identifier in zip(entries, names.of(entries), identifiers, strict=True):
+        folder = f"{names.token}/{name}"
         kernel = f"{folder}/linux"
         initrds = [f"{folder}/initrd{number or ''}" for number in range(len(entry.initrds))]
-        lines = [f"title {entry.title}", f"sort-key {sort_key}"]
-        if entry.version:
-            lines.append(f"version {entry.version}")
-        if machine_id:
-            lines.append(f"machine-id {machine_id}")
+        lines = [f"title {entry.title}", f"sort-key {names.sort_key}"]
+        if version := _version(entry):
+            lines.append(f"version {version}")
+        if names.machine_id:
+            lines.append(f"machine-id {names.machine_id}")
         lines.append(f"linux /{kernel}")
         lines += [f"initrd /{path}" for path in initrds]
-        lines.append(f"options {entry.options}")
+        lines += [f"options {part}" for part in _options(entry.options)]
         text = "".join(" ".join(line.split()) + "\n" for line in lines)
-        files.append(bytes_of(kernel.encode(), data(entry.kernel)))
+        files.append(bytes_of(kernel.encode(), entry.image))
         files += [
             bytes_of(path.encode(), data(initrd))
             for path, initrd in zip(initrds, entry.initrds, strict=True)
         ]
-        conf = f"loader/entries/{token}-{name}.conf".encode()
-        if index == 0 and entry.origin == "bootspec":
-            # A specialisation sorts before its system; a later generation rewrites the file.
-            configuration += f"default {token}-{name}.conf\n".encode()
+        conf = f"loader/entries/{identifier}".encode()
         files.append(file_of(conf, text.encode(), mtime_ns=mtime_ns))
+    configuration = _LOADER_CONF
+    if _needs_default(entries, identifiers, there):
+        configuration += f"default {identifiers[0]}\n".encode()
     files.append(file_of(b"loader/loader.conf", configuration, mtime_ns=mtime_ns))
     return files
+
+
+def _needs_default(
+    entries: Sequence[MenuEntry], identifiers: Sequence[str], there: Present
+) -> bool:
+    """Whether the first entry has to be named as the default.
+
+    Where the order of versions makes it so, a kernel that is installed later comes before it, as
+    it should. A specialisation sorts before its system; a later generation rewrites the file.
+    """
+    first = _sorted(entries, identifiers)[0]
+    return there.others or first != 0 or entries[0].origin == "bootspec"
+
+
+def _options(options: str) -> list[str]:
+    """Returns a command line in one line or, where quotes surround it, in one for each word.
+
+    systemd-boot takes quotes around a value for its own.
+    """
+    return options.split() if options[:1] == options[-1:] == '"' else [options]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from engine.boot.architecture import Architecture
-from engine.boot.menu import MenuEntry, slug
+from engine.boot.menu import MenuEntry, distinct, slug
 from engine.boot.pe import Section, lay_out
 from engine.boot.sources import Part, composed
 from engine.boot.tree import data
@@ -26,10 +26,10 @@ def build(path: bytes, entry: MenuEntry, stub: bytes, *, os_release: bytes, mtim
     # The kernel comes last: it is the largest, and what grows does not move the others.
     contents: list[tuple[str, tuple[bytes | Entry, ...]]] = [
         (".osrel", (os_release,)),
-        (".uname", (entry.version.encode(),)),
+        (".uname", ((entry.release or entry.version).encode(),)),
         (".cmdline", (entry.options.encode(),)),
         (".initrd", _padded(entry.initrds)),
-        (".linux", (data(entry.kernel),)),
+        (".linux", (entry.image,)),
     ]
     present = [(name, parts) for name, parts in contents if sum(map(_length, parts))]
     layout = lay_out(stub, [Section(name, sum(map(_length, parts))) for name, parts in present])
@@ -43,7 +43,7 @@ def build(path: bytes, entry: MenuEntry, stub: bytes, *, os_release: bytes, mtim
 
 
 def esp_files(
-    entries: Iterable[MenuEntry], stub: bytes, architecture: Architecture, *,
+    entries: Sequence[MenuEntry], stub: bytes, architecture: Architecture, *,
     os_release: bytes, named_default: bool, mtime_ns: int,
 ) -> list[Entry]:  # fmt: skip
     """Returns the UKIs of a menu: the default on the removable path, others under EFI/Linux.
@@ -60,8 +60,8 @@ def esp_files(
         BadStub: The stub cannot be extended.
     """
     files = []
-    for index, entry in enumerate(entries):
-        paths = [named_path(entry)] if index or named_default else []
+    for index, (entry, named) in enumerate(zip(entries, named_paths(entries), strict=True)):
+        paths = [named] if index or named_default else []
         if index == 0:
             paths.append(architecture.removable_path)
         files += [
@@ -70,9 +70,15 @@ def esp_files(
     return files
 
 
-def named_path(entry: MenuEntry) -> bytes:
-    """Returns the path under EFI/Linux of an entry's UKI."""
-    return f"EFI/Linux/{slug(f'{entry.title}-{entry.version}').lower()}.efi".encode()
+def named_paths(entries: Sequence[MenuEntry]) -> list[bytes]:
+    """Returns the path under EFI/Linux of each entry's UKI, no two of them alike."""
+    names = distinct(slug(_name(entry)).lower() for entry in entries)
+    return [f"EFI/Linux/{name}.efi".encode() for name in names]
+
+
+def _name(entry: MenuEntry) -> str:
+    # The version tells entries apart: a long title must not push it off the end.
+    return f"{slug(entry.title)[:50]}-{entry.version}"
 
 
 def _padded(initrds: tuple[Entry, ...]) -> tuple[bytes | Entry, ...]:

@@ -7,15 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.boot.architecture import RELEASE_BYTES, of_kernel, release_of
-from engine.boot.kernels import (
-    BOOTSPEC_LIMIT,
-    INITRD_NAMES,
-    MODULE_INITRD_NAMES,
-    SYSTEM_PROFILE,
-    generations,
-)
-from engine.boot.menu import version_key
+from engine.boot.bootspec import BOOTSPEC_LIMIT, SYSTEM_PROFILE, generations
+from engine.boot.initrds import INITRD_NAMES, MODULE_INITRD_NAMES
 from engine.boot.osrelease import release_fields
+from engine.boot.versions import age, comparable
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.files import Files, absolute, decoded
 
@@ -85,8 +80,8 @@ def kernels(everywhere: Iterable[Files], entries: Iterable[BootEntry]) -> list[K
         with files.tolerant():
             own = [*_in_boot(files), *_in_modules(files), *_in_bootspec(files)]
             # Copies of one kernel under several names differ by these alone.
-            own.sort(key=lambda each: version_key(each.path), reverse=True)
-            own.sort(key=lambda each: version_key(each.version), reverse=True)
+            own.sort(key=lambda each: age(comparable(each.path)), reverse=True)
+            own.sort(key=lambda each: age(comparable(each.version)), reverse=True)
             for kernel in own:
                 found.setdefault((kernel.where, kernel.path), kernel)
     for entry in entries:

@@ -8,12 +8,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol
 
+from engine.boot.machine import DEFAULT, by_loader
 from engine.disk.placement import Place
 from engine.disk.volume import Volume
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.manifest import Manifest
 from engine.plan import aligned, compat
-from engine.plan.machine import machine
 from engine.plan.model import ReferenceSize, TableEntry
 from engine.plan.wanted import EMPTY, Wanted, wanted
 from engine.spec.formats import FORMATS
@@ -29,10 +29,12 @@ class Design:
     Attributes:
         settings: The spec, resolved.
         contents: By id of the volume.
+        architecture: Of the kernel or the programs in it, as `uname -m` has it; "" is not known.
     """
 
     settings: Settings
     contents: Mapping[str, Manifest]
+    architecture: str = ""
 
     @cached_property
     def wanted(self) -> tuple[Wanted, ...]:
@@ -60,7 +62,7 @@ class Design:
     @cached_property
     def machine(self) -> str:
         """What the root is for, as `uname -m` names it."""
-        return machine(self.root)
+        return by_loader(self.root) or self.architecture or DEFAULT
 
 
 class Placer(Protocol):

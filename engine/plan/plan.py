@@ -42,8 +42,9 @@ def make_plan(
         problems: Those found before; the plan's own are added.
         boot: What `engine.boot.install.install` brought besides files.
     """
-    design = Design(settings, contents)
-    return _Planner(design, boot or BootAssets()).plan(host, tuple(problems))
+    boot = boot or BootAssets()
+    design = Design(settings, contents, boot.architecture)
+    return _Planner(design, boot).plan(host, tuple(problems))
 
 
 class _Planner:

@@ -156,9 +156,11 @@ _TABLE = (
     ),
     Key(
         "boot.initrd",
-        "path",
+        "path or list of paths",
         "found beside the kernel",
-        "Initial RAM disk: a path in the image, else a file relative to the spec.",
+        "Initial RAM disk, or several in the order in which they are loaded: each a path in the "
+        "image, else a file relative to the spec. Left out, it is the one named like the kernel, "
+        "after the microcode images in /boot.",
     ),
     Key(
         "boot.cmdline",

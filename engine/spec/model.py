@@ -39,7 +39,7 @@ class Boot(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     loader: str | None = None
     kernel: str | None = None
-    initrd: str | None = None
+    initrd: str | tuple[str, ...] | None = None
     cmdline: str | None = None
     efi_variables: bool | None = None
     firmware: str | None = None

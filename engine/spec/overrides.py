@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from engine.problem import Problem
 from engine.spec.paths import Step, declared_at, parse_path
-from engine.spec.shape import members
+from engine.spec.shape import element_of, members
 
 
 def _literal(text: str) -> object:
@@ -22,7 +22,8 @@ def _literal(text: str) -> object:
 def _value(text: str, declared: object) -> object:
     value = _literal(text)
     kinds = members(declared)
-    if str in kinds and type(value) not in kinds:
+    listed = isinstance(value, list) and any(element_of(kind) is not None for kind in kinds)
+    if str in kinds and type(value) not in kinds and not listed:
         return text
     return value
 

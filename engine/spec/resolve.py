@@ -121,6 +121,7 @@ def _settings(
     additional_text, additional_bytes = _additional(spec, rules)
     boot_text, boot_bytes = _boot_size(spec, rules)
     disk = spec.size.disk
+    initrds = _listed(boot.initrd)
     install_default = rules.installs_loader or not only_store
     install = install_default if nix.install_boot_loader is None else nix.install_boot_loader
     return Settings(
@@ -145,8 +146,8 @@ def _settings(
             loader=_loader(spec, rules, install=install, only_store=only_store),
             kernel=boot.kernel or "",
             kernel_file=_path(boot.kernel, base),
-            initrd=boot.initrd or "",
-            initrd_file=_path(boot.initrd, base),
+            initrds=initrds,
+            initrd_files=tuple(_path(text, base) for text in initrds),
             cmdline=rules.cmdline if boot.cmdline is None else boot.cmdline,
             efi_variables=bool(boot.efi_variables),
             firmware=_path(boot.firmware, base),
@@ -249,6 +250,11 @@ def _store(text: str | None, base: Path) -> str:
     """Returns a store as nix's --store takes it; what is no word or URL of nix is a folder."""
     known = not text or text in STORE_WORDS or "?" in text or "://" in text
     return text or "" if known else _path(text, base)
+
+
+def _listed(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Returns the texts of a key that takes one or a list."""
+    return tuple(filter(None, (value,) if isinstance(value, str) else value or ()))
 
 
 def _path(text: str | None, base: Path) -> str:

@@ -54,5 +54,8 @@ def _value(declared: object, path: str) -> dict[str, object]:
         return {**described, "type": "array", "items": {"type": _TYPES[element]}}
     if key.choices:
         return {**described, "enum": list(key.choices)}
-    kinds = [_TYPES[kind] for kind in members(declared)]
-    return {**described, "type": kinds[0] if len(kinds) == 1 else kinds}
+    items: dict[str, object] = {}
+    for inner in filter(None, map(element_of, members(declared))):
+        items["items"] = {"type": _TYPES[inner]}
+    kinds = [_TYPES.get(kind, "array") for kind in members(declared)]
+    return {**described, "type": kinds[0] if len(kinds) == 1 else kinds, **items}

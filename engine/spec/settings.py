@@ -129,8 +129,8 @@ class BootSettings:
 
     Attributes:
         loader: Key of `engine.spec.loaders.LOADERS`.
-        kernel, initrd: As written: a path in the image, if the contents have it.
-        kernel_file, initrd_file: What the same text means as a file of the host, or "".
+        kernel, initrds: As written: paths in the image, if the contents have them.
+        kernel_file, initrd_files: What the same texts mean as files of the host; "" for none.
         firmware, firmware_variables: Files of the host, or "" for those that are found.
         expect: Text on the serial console that proves the boot.
         timeout: Seconds until the proof fails.
@@ -139,8 +139,8 @@ class BootSettings:
     loader: str
     kernel: str
     kernel_file: str
-    initrd: str
-    initrd_file: str
+    initrds: tuple[str, ...]
+    initrd_files: tuple[str, ...]
     cmdline: str
     efi_variables: bool
     firmware: str

@@ -143,8 +143,19 @@ def check_value(value: object, declared: object, path: str) -> Iterator[Problem]
         else:
             tables = is_section(element)
             yield _wrong_type(path, value, f"tables, [[{path}]]" if tables else "a list of text")
+    elif isinstance(value, list | tuple) and (lists := _lists(declared)):
+        yield from check_value(value, lists[0], path)
     elif type(value) not in members(declared):
-        yield _wrong_type(path, value, " or ".join(_NAMES[kind] for kind in members(declared)))
+        yield _wrong_type(path, value, " or ".join(map(_named, members(declared))))
+
+
+def _lists(declared: object) -> list[object]:
+    """Returns those alternatives of a declared type that are lists."""
+    return [kind for kind in members(declared) if element_of(kind) is not None]
+
+
+def _named(kind: object) -> str:
+    return "a list of text" if element_of(kind) is not None else _NAMES[kind]
 
 
 def check_section(

@@ -236,7 +236,7 @@ class _Check:
     async def _try(self, prefix: Sequence[str]) -> str:
         """Returns why a build cannot be run by this command, or "" if it can."""
         settings = self._request.settings
-        hosts = [text for text in (settings.boot.kernel_file, settings.boot.initrd_file) if text]
+        hosts = [text for text in (settings.boot.kernel_file, *settings.boot.initrd_files) if text]
         needed = [str(self._request.spec.absolute()), *filter(os.path.exists, hosts)]
         program = (
             "import sys, engine.cli.main, engine.pipeline.build\n"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from engine.boot import kernels
+from engine.boot import kernels, versions
 from engine.boot.osrelease import release_fields
 from engine.cli.main import main
 from engine.compare.diff import compare
@@ -23,7 +23,7 @@ from engine.image.container import BadImage
 from engine.image.reading import Filesystem, contents, walk
 from engine.importers.arguments import to_spec
 from engine.importers.nix_source import NotNix, calls
-from engine.inspect.booting import extlinux, grubcfg, type1, versions
+from engine.inspect.booting import extlinux, grubcfg, type1
 from engine.inspect.extract import ExtractFailed, extract
 from engine.inspect.image import open_image
 from engine.inspect.loaders import find_loaders
@@ -251,7 +251,7 @@ def _bootspec(path: Path) -> None:
     entries = [directory(b"", mtime_ns=0), *(directory(each, mtime_ns=0) for each in folders)]
     entries += [file_of(name, data, mtime_ns=0) for name, data in files]
     manifest = Manifest(sorted(entries, key=lambda entry: entry.path.replace(b"/", b"\0")))
-    found = kernels.find(manifest, kernel=None, initrd=None, cmdline="", root_uuid="u")
+    found = kernels.find(manifest, kernel=None, initrds=None, cmdline="", root_uuid="u")
     for entry in found.entries:
         entry.options.encode()
         entry.title.encode()

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from engine.boot.versions import age
 from engine.inspect.booting.entry import BootEntry, Menu, missing, obstacle
 from engine.inspect.booting.grubcfg import GrubConfig, GrubEntry, GrubPath, parse
 from engine.inspect.booting.type1 import Listed, type1_entries
-from engine.inspect.booting.versions import age
 from engine.inspect.files import Files, absolute
 
 # Where GRUB's installers put it: in the root file system, in one for /boot, on an ESP.

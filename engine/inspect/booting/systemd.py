@@ -8,9 +8,9 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable
 
+from engine.boot.versions import age
 from engine.inspect.booting.entry import MAX_ENTRIES, Menu, obstacle
 from engine.inspect.booting.type1 import Listed, parse
-from engine.inspect.booting.versions import age
 from engine.inspect.files import Files
 
 SETTINGS = b"loader/loader.conf"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from engine.boot.kernels import Found, find
-from engine.boot.menu import version_key
+from engine.boot.versions import age, comparable
 from engine.manifest.manifest import Manifest
 from tests.engine.boot.trees import tree
 
@@ -13,7 +13,7 @@ UUID = "11111111-2222-3333-4444-555555555555"
 
 
 def menu(manifest: Manifest, cmdline: str = "console=ttyS0") -> Found:
-    return find(manifest, kernel=None, initrd=None, cmdline=cmdline, root_uuid=UUID)
+    return find(manifest, kernel=None, initrds=None, cmdline=cmdline, root_uuid=UUID)
 
 
 def test_kernels_in_boot_are_listed_newest_first_with_their_initrds() -> None:
@@ -109,4 +109,4 @@ def test_a_broken_bootspec_is_passed_over(text: str) -> None:
     [("6.9.0", "6.10.0"), ("6.1-rc1", "6.1"), ("6.1.0-9-amd64", "6.1.0-10-amd64"), ("5", "5.1")],
 )
 def test_versions_sort_as_people_read_them(older: str, newer: str) -> None:
-    assert version_key(older) < version_key(newer)
+    assert age(comparable(older)) < age(comparable(newer))

@@ -115,7 +115,7 @@ def test_sources_start_from_the_spec() -> None:
         "[[contents]]\nsource = 'a/*'\ntarget = '/x/./y//z/../w'\nuser = 0\ngroup = 'g'\n"
     )
     assert (settings.boot.kernel, settings.boot.kernel_file) == ("k/vmlinuz", "/spec/k/vmlinuz")
-    assert (settings.boot.initrd, settings.boot.initrd_file) == ("/abs", "/abs")
+    assert (settings.boot.initrds, settings.boot.initrd_files) == (("/abs",), ("/abs",))
     (entry,) = settings.contents
     assert (entry.source, entry.target) == (Path("/spec/a/*"), b"/x/y/w")
     assert (entry.user, entry.group, entry.index) == ("0", "g", 0)

@@ -1,4 +1,4 @@
-"""Which of two versions is newer, as systemd-boot sees it.
+"""Which of two versions is newer, as systemd-boot sees it and as people do.
 
 Source: the UAPI Group's "Version Format Specification", section "Version Comparison". As systemd
 has it, `~` makes a version older than the one that ends there (1.0~rc1 comes before 1.0).
@@ -51,3 +51,31 @@ def _split(text: str, pattern: re.Pattern[str]) -> tuple[str, str]:
     found = pattern.match(text)
     end = found.end() if found is not None else 0
     return text[:end], text[end:]
+
+
+# What makes a version older than the one without it: pre-releases ("6.10-rc5", Ubuntu's
+# "6.10.0-061000rc5"), copies that `make install` keeps, kernels for debugging.
+_EARLIER = re.compile(
+    r"(?:(?<=[0-9A-Za-z])[-+._~]|(?<=[0-9]))"
+    r"(?=(?:rc|alpha|beta|pre)[-.]?[0-9]|(?:alpha|beta)(?![A-Za-z]))"
+    r"|[-+._~](?=(?:old|debug|dbg)$)",
+    re.IGNORECASE,
+)
+_SHORT = re.compile(r"^([0-9]+\.[0-9]+)(?![0-9.])")
+
+
+def sortable(version: str) -> str:
+    """Returns a version so written that systemd-boot sorts it as people read it.
+
+    For systemd "6.10.0-rc5" is newer than "6.10.0", as any version is that goes on with a dash; a
+    tilde makes it older.
+    """
+    return _EARLIER.sub("~", version)
+
+
+def comparable(version: str) -> str:
+    """Returns a version so written that `compare` orders it as people do.
+
+    6.10 is then newer than 6.9, and 6.1 newer than 6.1.0-rc1.
+    """
+    return _SHORT.sub(r"\1.0", sortable(version))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.inspect.booting.versions import compare
+from engine.boot.versions import compare
 
 
 @pytest.mark.parametrize(
