@@ -207,7 +207,7 @@ def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem
             "kernel-unknown", "boot.kernel",
             f"{kernel} is no kernel that a loader can start: it {what}", hint,
         )  # fmt: skip
-    elif entry.packing and boots_by_bios(settings):
+    elif entry.packing and (settings.loader == "grub" or boots_by_bios(settings)):
         yield _error(
             "kernel-packed", "boot.kernel",
             f"{kernel} is packed with {entry.packing}, and GRUB as built here unpacks no kernels",

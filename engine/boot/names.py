@@ -81,6 +81,15 @@ def forms(version: str) -> list[tuple[str, str]]:
     return found
 
 
+def without_copy(version: str) -> tuple[str, str]:
+    """Returns a version without the endings of copies, and these as one word ("6.1", "old")."""
+    copy = ""
+    while (ending := _ending(version)) and ending[0] is _KEPT:
+        version = version.removesuffix(ending[1])
+        copy = ending[1] + copy
+    return version, re.sub(r"[^0-9A-Za-z]+", "", copy) or ("copy" if copy else "")
+
+
 def stated(version: str) -> str:
     """Returns the part of a kernel's name that is a version ("generic-5.15.19"), or ""."""
     found = _VERSION.search(version)

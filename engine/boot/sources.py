@@ -57,6 +57,16 @@ def composed(path: bytes, parts: Sequence[Part], size: int, *, mtime_ns: int) ->
     )  # fmt: skip
 
 
-def bytes_of(path: bytes, entry: Entry) -> Entry:
-    """Returns a file with the bytes and the time of another entry, and nothing FAT cannot hold."""
-    return composed(path, [(0, entry)], entry.size, mtime_ns=entry.mtime_ns)
+def bytes_of(path: bytes, entry: Entry, *, multiple: int = 1) -> Entry:
+    """Returns a file with the bytes and the time of another entry, and nothing FAT cannot hold.
+
+    Args:
+        path: Of the new file.
+        entry: Holds the data.
+        multiple: Of bytes to which zeros fill it up.
+    """
+    parts: list[Part] = [(0, entry)]
+    rest = -entry.size % multiple
+    if rest:
+        parts.append((entry.size, bytes(rest)))
+    return composed(path, parts, entry.size + rest, mtime_ns=entry.mtime_ns)

@@ -161,8 +161,11 @@ def esp_files(
         lines += [f"options {part}" for part in _options(entry.options)]
         text = "".join(" ".join(line.split()) + "\n" for line in lines)
         files.append(bytes_of(kernel.encode(), entry.image))
+        # The kernel's EFI stub puts them together as they are, and takes a cpio archive only where
+        # it starts at a multiple of four bytes.
+        multiple = 4 if len(initrds) > 1 else 1
         files += [
-            bytes_of(path.encode(), data(initrd))
+            bytes_of(path.encode(), data(initrd), multiple=multiple)
             for path, initrd in zip(initrds, entry.initrds, strict=True)
         ]
         conf = f"loader/entries/{identifier}".encode()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import cmp_to_key
 
+from engine.boot.names import without_copy
+
 _OTHERS = re.compile(r"[^A-Za-z0-9~^.-]*")
 _NUMBER = re.compile(r"[0-9]*")
 _WORD = re.compile(r"[A-Za-z]*")
@@ -54,11 +56,11 @@ def _split(text: str, pattern: re.Pattern[str]) -> tuple[str, str]:
 
 
 # What makes a version older than the one without it: pre-releases ("6.10-rc5", Ubuntu's
-# "6.10.0-061000rc5"), copies that `make install` keeps, kernels for debugging.
+# "6.10.0-061000rc5"), kernels for debugging.
 _EARLIER = re.compile(
     r"(?:(?<=[0-9A-Za-z])[-+._~]|(?<=[0-9]))"
     r"(?=(?:rc|alpha|beta|pre)[-.]?[0-9]|(?:alpha|beta)(?![A-Za-z]))"
-    r"|[-+._~](?=(?:old|debug|dbg)$)",
+    r"|[-+._~](?=(?:debug|dbg)$)",
     re.IGNORECASE,
 )
 _SHORT = re.compile(r"^([0-9]+\.[0-9]+)(?![0-9.])")
@@ -68,9 +70,10 @@ def sortable(version: str) -> str:
     """Returns a version so written that systemd-boot sorts it as people read it.
 
     For systemd "6.10.0-rc5" is newer than "6.10.0", as any version is that goes on with a dash; a
-    tilde makes it older.
+    tilde makes it older. So it does with copies ("6.10.0.old").
     """
-    return _EARLIER.sub("~", version)
+    version, copy = without_copy(version)
+    return _EARLIER.sub("~", version) + (f"~{copy}" if copy else "")
 
 
 def comparable(version: str) -> str:

@@ -84,8 +84,8 @@ def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:
             "loader-not-installed",
             "error",
             "boot.loader",
-            f"{loader.title} on layout {plan.settings.layout.table} needs {missing.what}, which this "
-            "machine does not have",
+            f"{loader.title} on layout {plan.settings.layout.table} needs {missing.what}, which "
+            "this machine does not have",
             missing.hint or packages_hint(missing.packages, host.distribution),
         )
     purpose = _needs_firmware(plan)

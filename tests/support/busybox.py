@@ -55,6 +55,7 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
   device=$(findfs "$root" 2>/dev/null) && break
   sleep 0.3
 done
+cat /marks/* 2>/dev/null
 mount -t ext4 "$device" /root || echo "INITRD: cannot mount $root"
 exec switch_root /root "$init"
 """

@@ -136,6 +136,13 @@ def test_lists_are_words(text: str, value: object) -> None:
         assert field.to_value(field.to_text(value)) == value
 
 
+def test_a_list_may_be_one_text_in_the_spec() -> None:
+    field = FIELDS["boot.initrd"]
+    assert field.to_text("my initrd") == "'my initrd'"
+    assert field.to_text(("a", "b c")) == "a 'b c'"
+    assert field.to_value("a 'b c'") == ("a", "b c")
+
+
 async def test_fast_and_long_typing_arrives_as_typed(make_app: MakeApp) -> None:
     """Keys run ahead of the plan; none of them may be lost or change places."""
     app = make_app(ImageSpec())

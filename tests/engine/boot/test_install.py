@@ -27,6 +27,9 @@ BOOTABLE: dict[str, bytes | str] = {
 }  # fmt: skip
 
 
+REMOVABLE = "EFI/BOOT/BOOTX64.EFI"
+
+
 def installed(
     files: dict[str, bytes | str], *lines: str, table: str = "efi", loader: str = "systemd-boot",
     esp: dict[str, bytes | str] | None = None, base: Path = Path("/spec"),
@@ -151,6 +154,58 @@ def test_an_initrd_alone_goes_with_every_kernel_that_is_found() -> None:
     done = installed(BOOTABLE | {"my.cpio": b"one"}, "boot.initrd = '/my.cpio'")
     assert [entry.initrd_paths for entry in done.boot.menu] == [("/my.cpio",), ("/my.cpio",)]
     assert content(done.volumes["esp"], "some/5.10/initrd") == b"one"
+
+
+def test_several_initrds_are_loaded_in_the_order_of_the_list(tmp_path: Path) -> None:
+    (tmp_path / "my.img").write_bytes(b"mine!")
+    files = BOOTABLE | {"boot/amd-ucode.img": b"found"}
+    lines = "boot.initrd = ['my.img', 'boot/initrd.img-6.1']", "boot.kernel = 'boot/vmlinuz-6.1'"
+    done = installed(files, *lines, base=tmp_path)
+    (entry,) = done.boot.menu
+    assert entry.initrd_paths == ("/boot/my.img", "/boot/initrd.img-6.1")
+    esp = done.volumes["esp"]
+    text = content(esp, "loader/entries/some-6.1-given.conf").decode()
+    named = [line.split()[1] for line in text.splitlines() if line.startswith("initrd")]
+    assert named == ["/some/6.1-given/initrd", "/some/6.1-given/initrd1"]
+    # A cpio archive is only taken at a multiple of four bytes.
+    assert content(esp, "some/6.1-given/initrd") == b"mine!\0\0\0"
+    assert content(esp, "some/6.1-given/initrd1") == b"new\0"
+    legacy = installed(files, *lines, table="legacy", loader="grub", base=tmp_path)
+    config = content(legacy.volumes["root"], "boot/grub/grub.cfg").decode()
+    assert "  initrd '/boot/my.img' '/boot/initrd.img-6.1'\n" in config
+    uki = content(installed(files, *lines, loader="uki", base=tmp_path).volumes["esp"], REMOVABLE)
+    assert b"mine!\0\0\0new" in uki
+
+
+def test_an_empty_list_or_one_of_one_is_as_ever() -> None:
+    for lines in (["boot.initrd = []"], ["boot.initrd = ['boot/initrd.img-6.1']"]):
+        assert installed(BOOTABLE, *lines).boot.menu[0].initrd_paths == ("/boot/initrd.img-6.1",)
+
+
+def test_each_of_a_list_must_be_there(tmp_path: Path) -> None:
+    lines = "boot.initrd = ['boot/initrd.img-6.1', 'gone', 'lost']"
+    problems = installed(BOOTABLE, lines, base=tmp_path).boot.problems
+    assert [(p.code, p.path, p.severity) for p in problems] == [
+        ("initrd-missing", "boot.initrd", "error")
+    ] * 2
+    assert "'gone'" in problems[0].message
+    assert "'lost'" in problems[1].message
+
+
+def test_files_of_the_host_take_no_place_that_is_taken(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "initrd.img-6.1").write_bytes(folder.encode() * 4)
+    (tmp_path / "vmlinuz-6.1").write_bytes(X86_KERNEL + b"of the host")
+    lines = "boot.kernel = 'vmlinuz-6.1'", "boot.initrd = ['a/initrd.img-6.1', 'b/initrd.img-6.1']"
+    done = installed(BOOTABLE, *lines, table="legacy", loader="grub", base=tmp_path)
+    (entry,) = done.boot.menu
+    assert entry.kernel_path == "/boot/2-vmlinuz-6.1"
+    assert entry.initrd_paths == ("/boot/2-initrd.img-6.1", "/boot/3-initrd.img-6.1")
+    root = done.volumes["root"]
+    assert content(root, "boot/3-initrd.img-6.1") == b"bbbb"
+    assert content(root, "boot/vmlinuz-6.1") == X86_KERNEL
+    assert content(root, "boot/initrd.img-6.1") == b"new"
 
 
 def test_a_kernel_in_the_image_goes_before_one_of_the_host(tmp_path: Path) -> None:

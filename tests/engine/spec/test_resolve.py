@@ -116,6 +116,9 @@ def test_sources_start_from_the_spec() -> None:
     )
     assert (settings.boot.kernel, settings.boot.kernel_file) == ("k/vmlinuz", "/spec/k/vmlinuz")
     assert (settings.boot.initrds, settings.boot.initrd_files) == (("/abs",), ("/abs",))
+    several = settled("[boot]\ninitrd = ['a', '/b']")
+    assert several.boot.initrds == ("a", "/b")
+    assert several.boot.initrd_files == ("/spec/a", "/b")
     (entry,) = settings.contents
     assert (entry.source, entry.target) == (Path("/spec/a/*"), b"/x/y/w")
     assert (entry.user, entry.group, entry.index) == ("0", "g", 0)
