@@ -128,15 +128,14 @@ def test_no_version_is_taken_for_tries_that_are_left(version: str) -> None:
 def test_names_that_fat_confuses_are_told_apart() -> None:
     versions = ("6.1-rc1", "6.1~rc1", "6.1-RC1", "6.1 rc1")
     entries = [entry(version) for version in versions]
-    folders = [Names("some", "").of(entries), named_paths(entries)]
-    for names in folders:
-        assert len({name.lower() for name in names}) == len(versions)
+    assert len({name.lower() for name in Names("some", "").of(entries)}) == len(versions)
+    assert len({path.lower() for path in named_paths(entries)}) == len(versions)
 
 
 def test_names_are_short_enough_for_fat_and_end_in_the_version() -> None:
     long = "x" * 300
-    for path in (*on_esp(entry("6.1" + long)), *map(bytes.decode, named_paths([entry("6", long)]))):
-        assert all(len(part) <= 255 for part in path.split("/"))
+    written = [*on_esp(entry("6.1" + long)), named_paths([entry("6", long)])[0].decode()]
+    assert all(len(part) <= 255 for path in written for part in path.split("/"))
     assert named_paths([entry("6.1", long)])[0].endswith(b"-6.1.efi")
     assert len(Names(long, "").token) <= 64
 
