@@ -207,12 +207,6 @@ def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem
             "kernel-unknown", "boot.kernel",
             f"{kernel} is no kernel that a loader can start: it {what}", hint,
         )  # fmt: skip
-    elif entry.packing and (settings.loader == "grub" or boots_by_bios(settings)):
-        yield _error(
-            "kernel-packed", "boot.kernel",
-            f"{kernel} is packed with {entry.packing}, and GRUB as built here unpacks no kernels",
-            "unpack it",
-        )  # fmt: skip
     elif architecture.name not in loader.architectures:
         yield _error(
             "loader-architecture", "boot.loader",
@@ -220,6 +214,12 @@ def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem
             f"for {architecture.name}",
             'take "systemd-boot" or "uki"',
             Fix("Take systemd-boot", (("boot.loader", "systemd-boot"),)),
+        )  # fmt: skip
+    elif entry.packing and (settings.loader == "grub" or boots_by_bios(settings)):
+        yield _error(
+            "kernel-packed", "boot.kernel",
+            f"{kernel} is packed with {entry.packing}, and GRUB as built here unpacks no kernels",
+            "unpack it",
         )  # fmt: skip
     elif boots_by_bios(settings) and not architecture.grub_bios:
         yield _error(

@@ -15,7 +15,8 @@ import pytest
 from engine.boot.cpio import newc
 from engine.boot.firmware import FirmwareKind
 from tests.engine.boot.conftest import OLD
-from tests.support.booting import boots, build_image, report
+from tests.support.booting import boots, build_image, esp_drive, report
+from tests.support.tools import run_tool
 
 FIRST = "6.10.0"
 OTHERS = (
@@ -71,6 +72,11 @@ def test_the_default_of_the_plan_is_what_starts(
         many, tmp_path, f"layout.table={table}", f"boot.loader={loader}", 'size.boot="250MiB"'
     )
     assert built.plan.boot.menu[0].version == FIRST
+    if loader == "systemd-boot":
+        # The loader's own order makes it the first.
+        argv = ["mtype", "-i", esp_drive(built), "::/loader/loader.conf"]
+        conf = run_tool(argv, check=True, capture_output=True, text=True).stdout
+        assert "default" not in conf
     said = report(boots(built, firmware))
     assert said["initrd"] == [FIRST]
     assert said["microcode"] == ["loaded"]
