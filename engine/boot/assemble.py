@@ -215,7 +215,7 @@ def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem
             'take "systemd-boot" or "uki"',
             Fix("Take systemd-boot", (("boot.loader", "systemd-boot"),)),
         )  # fmt: skip
-    elif entry.packing and (settings.loader == "grub" or boots_by_bios(settings)):
+    elif entry.packing and (settings.boot.loader == "grub" or boots_by_bios(settings)):
         yield _error(
             "kernel-packed", "boot.kernel",
             f"{kernel} is packed with {entry.packing}, and GRUB as built here unpacks no kernels",
