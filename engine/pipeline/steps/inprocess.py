@@ -11,6 +11,7 @@ from engine.pipeline.sparse import copy_range
 from engine.pipeline.staging import VOLUME
 from engine.pipeline.work import Work
 from engine.plan import steps
+from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.failure import StepFailed
 
 
@@ -64,9 +65,9 @@ async def check(work: Work) -> None:
         raise StepFailed(f"the {volume.title} cannot be read back: {error}") from error
     if found:
         raise StepFailed(f"the {volume.title} is not what was written: " + "; ".join(found))
-    names = len(planned.manifest)
-    held = f", and its {names} entries," if names else ""
-    work.note(f"read back: identifiers and figures of the {volume.title}{held} are as planned")
+    names = len(planned.manifest) if FILESYSTEMS[planned.type].files else 0
+    held = f" and its entries ({names})" if names else ""
+    work.note(f"read back: figures of the {volume.title}{held} are as planned")
 
 
 def _read_back(work: Work) -> list[str]:
