@@ -14,12 +14,11 @@ from engine.manifest.lookup import LeadsNowhere, resolve
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import file_of
 from engine.problem import Fix, Problem
+from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.settings import Settings
 
 PATH = b"etc/fstab"
 _SECOND_NS = 1_000_000_000
-_READ_ONLY = frozenset({"squashfs", "erofs"})
-_OPTIONS = {"vfat": "umask=0077", "swap": "sw"}
 _HEAD = "# Written by Diskwright for the volumes of this image.\n"
 _NAMED = 5
 
@@ -64,12 +63,12 @@ def lines(volumes: Sequence[Volume]) -> Iterator[str]:
     mounted = [volume for volume in volumes if volume.mount and volume.format != "none"]
     for volume in sorted(mounted, key=lambda volume: (volume.mount or "").rstrip("/")):
         assert volume.mount is not None
-        order = 0 if volume.format in _READ_ONLY else 1 if volume.mount == "/" else 2
+        order = 0 if not FILESYSTEMS[volume.format].writable else 1 if volume.mount == "/" else 2
         place = volume.mount.replace(" ", "\\040")
         yield _line(volume, place, ",".join(_options(volume)), order)
     for volume in volumes:
         if volume.format == "swap":
-            yield _line(volume, "none", _OPTIONS["swap"], 0)
+            yield _line(volume, "none", FILESYSTEMS["swap"].options, 0)
 
 
 def _line(volume: Volume, place: str, options: str, order: int) -> str:
@@ -82,8 +81,9 @@ def _device(volume: Volume) -> str:
 
 
 def _options(volume: Volume) -> Iterator[str]:
-    read_only = volume.format in _READ_ONLY or "read-only" in volume.attributes
-    yield "ro" if read_only else _OPTIONS.get(volume.format, "defaults")
+    row = FILESYSTEMS[volume.format]
+    read_only = not row.writable or "read-only" in volume.attributes
+    yield "ro" if read_only else row.options
     if (volume.grow or "grow-file-system" in volume.attributes) and not read_only:
         yield "x-systemd.growfs"
 

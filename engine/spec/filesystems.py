@@ -25,6 +25,7 @@ class Filesystem:
         layer: Whether it goes with another volume, so that no driver can plan it alone.
         files: Whether it holds files; swap does not.
         writable: Whether a running system can change it.
+        options: What fstab(5) says of how it is mounted; "ro" where it is not writable.
         journal: Whether it is made with a journal.
         keeps: Metadata of the sources that it can hold.
         loses: What it drops of an entry that has it, for a sentence; "" if nothing.
@@ -40,6 +41,7 @@ class Filesystem:
     layer: bool = False
     files: bool = True
     writable: bool = True
+    options: str = "defaults"
     journal: bool
     keeps: tuple[str, ...]
     loses: str = ""
@@ -84,6 +86,7 @@ _TABLE = (
         summary="What firmware reads: the EFI system partition",
         label_bytes=11,
         folder="fat",
+        options="umask=0077",
         journal=False,
         keeps=(),
         loses="owners, extended attributes or hard links",
@@ -95,6 +98,7 @@ _TABLE = (
         label_bytes=16,
         folder="erofs",
         writable=False,
+        options="ro",
         journal=False,
         keeps=_UNIX,
     ),
@@ -105,6 +109,7 @@ _TABLE = (
         label_bytes=16,
         folder="swap",
         files=False,
+        options="sw",
         journal=False,
         keeps=(),
     ),
@@ -140,6 +145,17 @@ _TABLE = (
         keeps=_UNIX,
     ),
     Filesystem(
+        key="squashfs",
+        title="squashfs",
+        summary="Has no writer here yet",
+        label_bytes=0,
+        writable=False,
+        options="ro",
+        journal=False,
+        keeps=tuple(each for each in _UNIX if each != "ACLs"),
+        loses="ACLs or times outside 1970 to 2106",
+    ),
+    Filesystem(
         key="btrfs",
         title="Btrfs",
         summary="Has no writer here yet",
@@ -152,6 +168,8 @@ _TABLE = (
 FILESYSTEMS = {filesystem.key: filesystem for filesystem in _TABLE}
 ROOT_FILESYSTEMS = tuple(filesystem.key for filesystem in _TABLE if filesystem.root)
 """What `layout.filesystem` takes."""
+WRITTEN = tuple(row.key for row in _TABLE if row.folder and not row.layer)
+"""What a volume can be made as."""
 
 ESP_LABEL = "ESP"
 """Label of the FAT file system on the EFI system partition."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from engine.disk.roles import ROLES
 from engine.problem import Fix, Problem, Scalar
-from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.filesystems import FILESYSTEMS, WRITTEN
 from engine.spec.identity import is_uuid
 from engine.spec.keys import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.model import ImageSpec, VolumeEntry
@@ -45,11 +45,20 @@ def check_values(spec: ImageSpec) -> Iterator[Problem]:
         yield from _id(path, entry.id, seen)
         yield from _choice(f"{path}.role", entry.role, tuple(ROLES))
         yield from _choice(f"{path}.format", entry.format, VOLUME_FORMATS)
+        yield from _writer(f"{path}.format", entry.format)
         yield from _choice(f"{path}.compression", entry.compression, VOLUME_COMPRESSIONS)
         for position, flag in enumerate(entry.flags):
             yield from _choice(f"{path}.flags[{position}]", flag, FLAGS)
         yield from _sizes(path, entry)
         yield from _texts(path, entry)
+
+
+def _writer(path: str, format_: str | None) -> Iterator[Problem]:
+    if format_ in VOLUME_FORMATS and format_ not in WRITTEN:
+        yield _error(
+            "no-writer", path, f"is {show(format_)}, which Diskwright cannot write yet",
+            "it writes " + ", ".join(WRITTEN), _leave_out(path),
+        )  # fmt: skip
 
 
 def _id(path: str, name: str, seen: set[str]) -> Iterator[Problem]:
@@ -260,6 +269,13 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
                 f"is the raw bytes of a file, and format is {show(volume.format)}",
                 'take format = "none", or put the file into the contents',
                 _take('Take format "none"', f"{path}.format", "none"),
+            )  # fmt: skip
+        row = FILESYSTEMS.get(volume.format)
+        if row is not None and volume.free and not volume.rest and not row.writable:
+            yield Problem(
+                "free-in-read-only", "warning", f"{path}.free",
+                f"asks for free space, and {row.title} has none: it is as large as its contents",
+                "", _leave_out(f"{path}.free"),
             )  # fmt: skip
         if volume.offset is not None and volume.role != "raw":
             yield _error(

@@ -36,6 +36,7 @@ ERRORS = [
     ("[layout]\ntable = ''", "bad-choice", "layout.table", 'is ""', False),
     ("[layout]\nfilesystem = 'xfs'", "no-writer", "layout.filesystem", "ext4, ext3, ext2", True),
     ("[layout]\nfilesystem = 'vfat'", "no-writer", "layout.filesystem", '"vfat"', True),
+    ("[[volume]]\nid = 'home'\nformat = 'xfs'", "no-writer", "volume[0].format", "erofs", True),
     ("[layout]\nfilesystem = 'ext5'", "bad-choice", "layout.filesystem", '"ext4"', True),
     ("[layout]\nlabel = ''", "empty-label", "layout.label", "empty", True),
     ('[layout]\nlabel = "a\\tb"', "bad-label", "layout.label", "U+0009", False),
@@ -224,3 +225,10 @@ def test_all_problems_come_at_once() -> None:
         "loader-unfit",
         "owner-incomplete",
     }
+
+
+@pytest.mark.parametrize(("format_", "told"), [("erofs", 1), ("ext4", 0)])
+def test_free_space_in_what_is_read_only_is_warned_of(format_: str, told: int) -> None:
+    text = f"[[volume]]\nid = 'usr'\nformat = '{format_}'\nfree = '1MiB'"
+    found = [one for one in problems_of(text)[1] if one.code == "free-in-read-only"]
+    assert [(one.severity, one.path) for one in found] == [("warning", "volume[0].free")] * told
