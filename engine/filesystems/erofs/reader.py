@@ -262,13 +262,16 @@ class ErofsFilesystem:
         step = 8 if wide else 4
         at = -(-behind // step) * step
         raw = self._window.read(at, count * step)
-        start = place = length = 0
+        start = place = length = stored = 0
         for index in range(count):
             (block,) = struct.unpack_from("<I", raw, index * step + (4 if wide else 0))
             if block == _HOLE:
                 continue
             if wide and struct.unpack_from("<H", raw, index * step + 2)[0]:
                 raise BadFilesystem(f"inode {number}: its data lies on another device")
+            stored += 1
+            if stored > self.blocks:
+                raise BadFilesystem(f"inode {number}: more chunks than there are blocks")
             offset = index * unit
             take = min(unit, size - offset)
             found = self._block(number, block, take)

@@ -319,6 +319,26 @@ def test_a_wrong_checksum_is_told(sound: bytes, tmp_path: Path) -> None:
     assert "checksum" in trouble
 
 
+def test_chunks_that_share_a_block_without_end_are_refused(tmp_path: Path) -> None:
+    manifest = trees.manifest([trees.file(b"s", 1000 * BLOCK_SIZE, ((BLOCK_SIZE, BLOCK_SIZE),))])
+    planned = writing.plan("erofs", manifest)
+    writing.write(tmp_path / "image", planned)
+    raw = bytearray(writing.alone(tmp_path / "image", planned).read_bytes())
+    inode = layout(manifest).inodes[1]
+    assert inode.chunks is not None
+    assert inode.chunks.count == 1000
+    index = slice(inode.at + 64, inode.at + 64 + 4000)
+    raw[index] = inode.block.to_bytes(4, "little") * 1000
+    raw[1024 + 8] &= ~1
+    path = tmp_path / "shared"
+    path.write_bytes(raw)
+    with RawDisk(path) as disk:
+        content, trouble = table.probe(Window(disk, 0, disk.size))
+        assert holds_files(content), trouble
+        with pytest.raises(BadImage, match="more chunks than there are blocks"):
+            content.lookup(b"s")
+
+
 def folder(path: Path) -> Path:
     """Makes a folder that mkfs.erofs takes."""
     (path / "deep" / "er").mkdir(parents=True)
