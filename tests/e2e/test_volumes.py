@@ -6,6 +6,7 @@ import filecmp
 import json
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZES = st.sampled_from(
     ['size = "24MiB"', 'size = "37MiB"', 'free = "3MiB"', "grow = 1", 'grow = 3\nmin = "20MiB"']
 )
-FORMATS = st.sampled_from(["ext4", "ext3", "ext2", "vfat", "raw", "empty"])
+FORMATS = st.sampled_from(["ext4", "ext3", "ext2", "vfat", "erofs", "swap", "raw", "empty"])
 
 
 @st.composite
@@ -50,6 +51,8 @@ def specs(draw: st.DrawFn) -> str:
         elif format_ == "vfat":
             size = "40MiB" if sector == 512 else "300MiB"
             lines += ['format = "vfat"', f'size = "{size}"', f'mount = "/m/v{number}"']
+        elif format_ == "swap":
+            lines += ['format = "swap"', draw(SIZES)]
         else:
             lines += [f'format = "{format_}"', draw(SIZES), f'mount = "/m/v{number}"']
     return "\n".join([*lines, "[[contents]]", 'source = "tree"', 'target = "/"', ""])
@@ -109,6 +112,12 @@ def check(image: Path, plan: Plan, scratch: Path) -> None:
             run_tool(("e2fsck", "-fn", alone), capture_output=True, check=True)
         elif volume.filesystem.type == "vfat":
             run_tool(("fsck.fat", "-n", alone), capture_output=True, check=True)
+        elif volume.filesystem.type == "erofs":
+            run_tool(("fsck.erofs", alone), capture_output=True, check=True)
+        elif volume.filesystem.type == "swap":
+            probe = ("blkid", "-p", "-o", "value", "-s", "UUID", alone)
+            told = run_tool(probe, capture_output=True, check=True, text=True).stdout
+            assert told.strip() == volume.filesystem.uuid
         if volume.mount and volume.mount.startswith("/m/"):
             number = volume.mount[-1]
             assert held(alone, volume.filesystem.type, "name") == f"volume {number}\n".encode()
@@ -116,7 +125,12 @@ def check(image: Path, plan: Plan, scratch: Path) -> None:
 
 
 def held(image: Path, type_: str, name: str) -> bytes:
-    """Returns a file at the top of a file system, by debugfs or mtools."""
+    """Returns a file at the top of a file system, by debugfs, fsck.erofs or mtools."""
+    if type_ == "erofs":
+        with TemporaryDirectory(dir=image.parent) as out:
+            extract = ("fsck.erofs", f"--extract={out}", "--overwrite", image)
+            run_tool(extract, capture_output=True, check=True)
+            return Path(out, name).read_bytes()
     ext = ("debugfs", "-R", f"cat /{name}", image)
     fat = ("mtype", "-i", image, f"::/{name}")
     command = ext if type_ in EXT else fat
