@@ -1,46 +1,66 @@
-"""Every page at three sizes in three themes, as pictures that must not drift.
+"""Every page at three sizes in three themes reads and looks as it was recorded.
 
-`DISKWRIGHT_UPDATE_SNAPSHOTS=1 pytest tests/tui/test_snapshots.py` writes them anew; look at what
-changed before keeping it.
+`.venv/bin/python -m tests.tui.snapshots` records them anew. The pictures of the documentation are
+taken on the same walks: they prove that what has these styles is drawn in these colours.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from screenshots.scenes import make_app, make_tree, picture, tour
-from tui.theme import DARK, LIGHT
-
-SNAPSHOTS = Path(__file__).parent / "snapshots"
-UPDATE = bool(os.environ.get("DISKWRIGHT_UPDATE_SNAPSHOTS"))
-SIZES = [(120, 40), (80, 24), (60, 20)]
-THEMES = {"dark": DARK.name, "light": LIGHT.name, "ansi": "ansi-dark"}
+from screenshots.make import drifted
+from screenshots.scenes import make_tree
+from tests.tui.snapshots.drift import drift
+from tests.tui.snapshots.page import NOTHING, Look, read, written
+from tests.tui.snapshots.walks import PAGES, THEMES, WALKS, Walk, walk
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("design")
-    make_tree(folder)
-    return folder
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make_tree(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_every_page_looks_as_it_did(
-    sources: Path, monkeypatch: pytest.MonkeyPatch, theme: str, size: tuple[int, int]
-) -> None:
-    monkeypatch.chdir(sources)
-    app = make_app(sources, theme=THEMES[theme])
-    drifted = []
-    async with app.run_test(size=size) as pilot:
-        async for scene in tour(app, pilot, sources):
-            file = SNAPSHOTS / f"{scene}-{size[0]}x{size[1]}-{theme}.svg"
-            svg = picture(app)
-            if UPDATE:
-                file.write_text(svg, encoding="utf-8")
-            elif not file.exists() or file.read_text(encoding="utf-8") != svg:
-                drifted.append(file.name)
-    assert not drifted, "these pages look otherwise now"
+@pytest.mark.parametrize("one", WALKS, ids=lambda one: f"{one.size[0]}x{one.size[1]}-{one.theme}")
+async def test_every_page_looks_as_it_did(sources: Path, one: Walk) -> None:
+    reports, pictures, files = [], dict[str, str](), set()
+    async for scene, look, svg in walk(one, sources):
+        file = one.file(scene)
+        files.add(file)
+        recorded = read(file.read_text(encoding="utf-8")) if file.exists() else {}
+        if report := drift(recorded.get(one.theme, NOTHING), look):
+            reports.append(f"{file.name}, {one.theme}:\n{report}")
+        pictures |= dict.fromkeys(one.pictures(scene), svg)
+    if reports:
+        command = "if this is right, python -m tests.tui.snapshots records it"
+        pytest.fail("\n\n".join([*reports, command]), pytrace=False)
+    assert files == set(PAGES.glob(one.file("*").name)), "pages no walk comes by"
+    assert not drifted(pictures), "take them anew: python -m screenshots.make"
+
+
+@pytest.mark.parametrize("file", sorted(PAGES.iterdir()), ids=lambda file: file.stem)
+def test_a_recorded_page_is_whole(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    page = read(text)
+    assert written(page) == text
+    assert list(page) == list(THEMES)
+
+
+def test_what_drifts_is_shown_side_by_side() -> None:
+    before = Look(("one", "two", "three", "four"), "a/b", ("", "0-2 c/b", "", ""))
+    after = Look(("one", "2", "three", "four"), "a/b", ("", "0 c/b", "", ""))
+
+    assert drift(before, before) == ""
+    assert drift(before, after).splitlines() == [
+        "     expected │ seen",
+        "   1 one      │ one",
+        "≠  2 two      ≠ 2",
+        "   3 three    │ three",
+        "style of row 2: 2",
+        "  expected 0-2 c/b",
+        "      seen 0 c/b",
+    ]
+    assert "≠  1          ≠ one" in drift(NOTHING, before)

@@ -1,0 +1,50 @@
+"""The walks through the wizard whose pages are recorded: three sizes in three themes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+from screenshots.make import LOOKS
+from screenshots.scenes import make_app, picture, tour
+from tests.tui.snapshots.page import Look, seen
+from tui.theme import DARK, LIGHT
+
+PAGES = Path(__file__).parent / "pages"
+SIZES = ((120, 36), (80, 24), (60, 20))
+THEMES = {"dark": DARK.name, "light": LIGHT.name, "ansi": "ansi-dark"}
+
+
+class Walk(NamedTuple):
+    """One walk: a size and a theme, whole."""
+
+    size: tuple[int, int]
+    theme: str
+
+    def file(self, scene: str) -> Path:
+        """Returns where a page is recorded; the themes of one size share a file."""
+        return PAGES / f"{scene}-{self.size[0]}x{self.size[1]}.txt"
+
+    def pictures(self, scene: str) -> tuple[str, ...]:
+        """Returns the names of the documentation's pictures that this walk comes by."""
+        return tuple(
+            f"{scene}{look.suffix}.svg"
+            for look in LOOKS
+            if (look.size, look.theme, look.ascii_only) == (self.size, THEMES[self.theme], False)
+            and (not look.scenes or scene in look.scenes)
+        )
+
+
+WALKS = tuple(Walk(size, theme) for size in SIZES for theme in THEMES)
+
+
+async def walk(one: Walk, folder: Path) -> AsyncIterator[tuple[str, Look, str]]:
+    """Yields every page's name, its look and its picture (SVG).
+
+    `folder` holds what `screenshots.scenes.make_tree` makes, and is the current folder.
+    """
+    app = make_app(folder, theme=THEMES[one.theme])
+    async with app.run_test(size=one.size) as pilot:
+        async for scene in tour(app, pilot, folder):
+            yield scene, seen(app), picture(app)
