@@ -50,8 +50,8 @@ def test_a_recorded_page_is_whole(file: Path) -> None:
 
 
 def test_what_drifts_is_shown_side_by_side() -> None:
-    before = Look(("one", "two", "three", "four"), "a/b", ("", "0-2 c/b", "", ""))
-    after = Look(("one", "2", "three", "four"), "a/b", ("", "0 c/b", "", ""))
+    before = Look(("one", "two", "three", "four"), "a/b", ("", "0-2 c", "0-3 c", ""))
+    after = Look(("one", "2", "three", "four"), "a/b", ("", "0 c", "0-3 c bold", ""))
 
     assert drift(before, before) == ""
     assert drift(before, after).splitlines() == [
@@ -59,8 +59,8 @@ def test_what_drifts_is_shown_side_by_side() -> None:
         "   1 one      │ one",
         "≠  2 two      ≠ 2",
         "   3 three    │ three",
-        "style of row 2: 2",
-        "  expected 0-2 c/b",
-        "      seen 0 c/b",
+        "style of row 3: three",
+        "  expected 0-3 c",
+        "      seen 0-3 c bold",
     ]
     assert "≠  1          ≠ one" in drift(NOTHING, before)

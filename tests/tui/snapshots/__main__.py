@@ -45,9 +45,12 @@ def record(wanted: str) -> None:
         if wanted not in file.stem:
             continue
         before = read(file.read_text(encoding="utf-8")) if file.exists() else {}
+        said = ""
         for theme, look in page.items():
-            if changes := drift(before.get(theme, NOTHING), look):
-                print(f"{file.name}, {theme}:\n{changes if file.exists() else '  new'}\n")
+            changes = drift(before.get(theme, NOTHING), look) if before else "  new"
+            if changes not in {"", said}:
+                print(f"{file.name}, {theme}:\n{changes}\n")
+                said = changes
         file.write_text(written(page), encoding="utf-8")
 
 
