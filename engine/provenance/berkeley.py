@@ -2,6 +2,11 @@
 
 Source: Berkeley DB 5.3.28, src/dbinc/db_page.h (pages) and hash.h (page 0). The pages of a hash
 are read one after the other instead of by their buckets: every pair stands in just one of them.
+
+Why it is kept: rpm 4.14 of RHEL 8 and its rebuilds (Alma, Rocky, Oracle Linux, the UBI 8 container
+images) writes nothing else, and these are supported until May 2029; so did RHEL and CentOS 7 and
+Amazon Linux 2. No maintained Python library reads it without libdb, which distributions drop. When
+RHEL 8 has ended, this file, its row in `packages` and its data in the tests can go.
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 Source: rpm 4.18, lib/backend/ndb/rpmpkg.c. After a header of two slots come pages of slots, each
 naming a run of blocks; in these stands a package's header between a head and a tail.
+
+Why it is kept: it is the database of the present openSUSE (Tumbleweed, Leap) and of SUSE Linux
+Enterprise since 15 SP3, whose rpm is built without sqlite. Without it the inventory of such an
+image would be empty.
 """
 
 from __future__ import annotations
