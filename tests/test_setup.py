@@ -124,6 +124,16 @@ def test_a_start_runs_the_command_as_it_was_given(ready: Copy) -> None:
     ]  # fmt: skip
 
 
+def test_a_press_of_tab_sets_nothing_up(copy: Copy, ready: Copy) -> None:
+    asked = {"_ARGCOMPLETE": "1"}
+
+    unready = copy.start(environ=asked)
+
+    assert (unready.returncode, unready.stdout, unready.stderr) == (1, "", "")
+    assert not (copy.root / ".venv").exists()
+    assert ready.start(environ=asked).stdout.startswith("[]")
+
+
 def test_later_starts_say_and_change_nothing(ready: Copy) -> None:
     stamp = ready.root / ".venv" / ".diskwright-run"
     before = stamp.stat().st_mtime_ns
@@ -426,6 +436,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert outcome.returncode == 0
     assert "engine.cli.main" in imported
     assert not imported & {"textual", "rich", "msgspec", "asyncio", "parted", "tomlkit", "tui"}
+    assert "argcomplete" not in imported
 
 
 @pytest.mark.slow

@@ -18,6 +18,8 @@ from engine.cli.verbs import OVERRIDING, VERBS, parser_for
 from engine.problem import Refused
 
 _TRACEBACK = "DISKWRIGHT_TRACEBACK"
+_COMPLETING = "_ARGCOMPLETE"
+"""Is in the environment when a shell asks what could follow (see engine.cli.completion)."""
 _WIZARD_OPTIONS = frozenset({"--plain", "--ascii"})
 
 
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, as `engine.cli.exits` names them.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if _COMPLETING in os.environ:
+        importlib.import_module("engine.cli.completion").answer()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = _dispatch(words)

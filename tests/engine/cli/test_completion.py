@@ -1,75 +1,153 @@
-"""The completion scripts, in the shells they are for."""
+"""Completion as a shell asks for it, and in the shells themselves."""
 
 from __future__ import annotations
 
-import shutil
+import os
+import re
 import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from engine.cli import completion
-from engine.cli.verbs import VERBS
+from engine.cli.completion import SHELLS, overrides
+from engine.cli.main import main
+from engine.cli.verbs import VERBS, parser_for
+from engine.spec.formats import FORMATS
+from engine.spec.keys import KEYS
+from tests.e2e.terminal import Terminal
 
+ROOT = Path(__file__).parents[3]
 
-def complete(folder: Path, *words: str) -> list[str]:
-    """Returns what bash would offer for the last word."""
-    (folder / "script").write_text(completion.bash(completion.tree()))
-    quoted = " ".join(f"'{word}'" for word in ("diskwright", *words))
-    program = (
-        f"source ./script; COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _diskwright;"
-        ' printf "%s\\n" "${COMPREPLY[@]}"'
-    )
-    outcome = subprocess.run(
-        ["bash", "--norc", "-c", program], cwd=folder, capture_output=True, text=True, check=True
-    )
-    assert outcome.stderr == ""
-    return outcome.stdout.split("\n")[:-1]
+Environment = Mapping[str, str]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "out").mkdir()
-    for name in ("my disk.toml", "notes.txt", "script"):
+    for name in ("my disk.toml", "notes.txt"):
         (tmp_path / name).touch()
     return tmp_path
 
 
-def test_bash_offers_verbs_and_specs_first(folder: Path) -> None:
-    assert {*VERBS, "my disk.toml"} <= set(complete(folder, ""))
-    assert complete(folder, "pl") == ["plan"]
+@pytest.fixture
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The environment of a user who has this `diskwright` on the search path."""
+    home = tmp_path_factory.mktemp("home")
+    program = home / "diskwright"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m engine.cli "$@"\n')
+    program.chmod(0o755)
+    return {
+        "PATH": f"{home}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
+        "HOME": str(home),
+        "TERM": "xterm",
+        "LC_ALL": "C.UTF-8",
+    }
 
 
-def test_bash_offers_a_verbs_options(folder: Path) -> None:
-    assert "--force" in complete(folder, "build", "--")
-    assert "--force" not in complete(folder, "plan", "--")
+def offered(folder: Path, environment: Environment, line: str) -> list[str]:
+    """Returns what bash would be told for a command line with the cursor at its end."""
+    answer = Path(environment["HOME"], "answer")
+    subprocess.run(
+        ["diskwright"],
+        cwd=folder,
+        env={
+            **environment, "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE": "1",
+            "_ARGCOMPLETE_SHELL": "bash", "_ARGCOMPLETE_IFS": "\n",
+            "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "_ARGCOMPLETE_COMP_WORDBREAKS": " ",
+            "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        },
+        check=True,
+    )  # fmt: skip
+    text = answer.read_text()
+    return text.split("\n") if text else []
 
 
-def test_bash_offers_values_of_the_right_kind(folder: Path) -> None:
-    assert sorted(complete(folder, "build", "")) == ["my disk.toml", "out"]
-    assert complete(folder, "build", "x.toml", "-o", "") == ["out"]
-    assert "notes.txt" in complete(folder, "build", "x.toml", "--events", "")
-    assert complete(folder, "completion", "") == ["bash", "zsh", "fish"]
+def test_first_come_verbs_and_specs(folder: Path, environment: Environment) -> None:
+    first = offered(folder, environment, "diskwright ")
+    assert {*VERBS, r"my\ disk.toml", "out/"} == set(first)
+    assert offered(folder, environment, "diskwright pl") == ["plan"]
+    assert "--plain" in offered(folder, environment, "diskwright --")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_reads_its_script(folder: Path, shell: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    script = folder / "script"
-    script.write_text(completion.SHELLS[shell](completion.tree()))
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_of_a_verb_is_offered(
+    folder: Path, environment: Environment, verb: str
+) -> None:
+    options = {
+        flag for action in parser_for(VERBS[verb])._actions for flag in action.option_strings
+    }
+    long = {flag for flag in options if flag.startswith("--")}
+    assert set(offered(folder, environment, f"diskwright {verb} --")) == long
 
-    outcome = subprocess.run([shell, "-n", script], capture_output=True, text=True)
 
-    assert (outcome.returncode, outcome.stderr) == (0, "")
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("build ", {r"my\ disk.toml", "out/"}),
+        ("build x.toml -o ", {"out/"}),
+        ("build x.toml --events ", {r"my\ disk.toml", "notes.txt", "out/"}),
+        ("boot x.img --firmware ", {"bios", "uefi", "both"}),
+        ("boot x.img --timeout ", set()),
+        ("completion ", set(SHELLS)),
+        ("export x.toml --format ", {"nix"}),
+        ("plan x.toml --set layout.ta", {"layout.table="}),
+        ("plan x.toml --set boot.prove=", {"boot.prove=true", "boot.prove=false"}),
+        ("plan x.toml --set output.format=", {f"output.format={name}" for name in FORMATS}),
+        ("plan x.toml --set size.disk=", set()),
+        ("plan x.toml --set no.such=", set()),
+        ("plan 'x", set()),
+        ("nonsense ", set()),
+    ],
+)
+def test_values_of_the_right_kind_are_offered(
+    folder: Path, environment: Environment, line: str, expected: set[str]
+) -> None:
+    assert set(offered(folder, environment, f"diskwright {line}")) == expected
 
 
-def test_every_script_names_every_verb_and_option() -> None:
-    for shell, write in completion.SHELLS.items():
-        script = write(completion.tree())
-        for command in completion.tree():
-            assert command.name in script
-            for option in command.options:
-                for flag in option.flags:
-                    spelled = f"-{'l' if flag.startswith('--') else 's'} {flag.lstrip('-')} "
-                    assert (spelled if shell == "fish" else flag) in script
+def test_every_key_of_a_spec_can_be_set() -> None:
+    keys = overrides("")
+    assert {re.sub(r"\[0\]", "[]", key[:-1]) for key in keys} == set(KEYS)
+    assert all(keys.values())
+    assert set(overrides("contents[3].partition=")) == {
+        f"contents[3].partition={name}" for name in KEYS["contents[].partition"].choices
+    }
+
+
+# How each shell is told of a script, for this session, without what its user has set up. fish would
+# show what it is about to complete before Tab is pressed.
+STARTED = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "source ./script"),
+    "zsh": (["zsh", "-f", "-i"], "autoload -Uz compinit && compinit -u -D && source ./script"),
+    "fish": (
+        ["fish", "--no-config", "-i"],
+        "set fish_autosuggestion_enabled 0; source ./script",
+    ),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes(
+    folder: Path, environment: Environment, capsys: pytest.CaptureFixture[str], shell: str
+) -> None:
+    assert main(["completion", shell]) == 0
+    (folder / "script").write_text(capsys.readouterr().out)
+    argv, source = STARTED[shell]
+    with Terminal(argv, cwd=folder, env=environment, size=(200, 40)) as terminal:
+        terminal.press(source, "enter", "echo rea''dy", "enter")
+        terminal.wait_for("ready")
+        terminal.press("diskwright comple", "tab")
+        terminal.wait_for("diskwright completion ")
+        terminal.press("zs", "tab")
+        terminal.wait_for("diskwright completion zsh")
+        terminal.press("enter")
+        terminal.wait_for("compdef")
+        terminal.press("clear", "enter", "diskwright plan m", "tab")
+        terminal.wait_for(r"diskwright plan my\ disk.toml")
+        terminal.press(" --set layout.ta", "tab")
+        terminal.wait_for("--set layout.table=")
+        terminal.press("hyb", "tab")
+        terminal.wait_for("--set layout.table=hybrid")
