@@ -16,7 +16,7 @@ from engine.nix.closure import Closure, StorePath
 from engine.pipeline.build import build
 from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Layout, Size
-from screenshots.waiting import quiet
+from screenshots.waiting import PATIENCE, quiet
 from tui.app import DiskwrightApp
 from tui.screens.closure import ClosureScreen, ClosureTree
 from tui.screens.compare import CompareScreen
@@ -177,7 +177,7 @@ async def image_tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> Asy
     await _make_image(folder)
     screen = ImageScreen(IMAGE, app.glyphs)
     await app.push_screen(screen)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while screen.opened is None:
             await pilot.pause(0.02)
     await _open(pilot, screen, "etc/")
@@ -214,7 +214,7 @@ async def image_tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> Asy
 async def _at(pilot: Pilot[int], screen: ClosureScreen, name: str, *, opened: bool) -> None:
     """Waits until the cursor is on a path, open or not, and the lines below are about it."""
     tree = screen.query_one(ClosureTree)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while True:
             node = tree.cursor_node
             if (
@@ -230,7 +230,7 @@ async def _at(pilot: Pilot[int], screen: ClosureScreen, name: str, *, opened: bo
 async def _open(pilot: Pilot[int], screen: ImageScreen, name: str) -> None:
     """Puts the cursor on a name that is in the tree, and opens it if it is a folder."""
     tree = screen.query_one(FileTree)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             lines = [tree.get_node_at_line(line) for line in range(tree.last_line + 1)]
             found = [node for node in lines if node is not None and str(node.label) == name]
@@ -244,7 +244,7 @@ async def _open(pilot: Pilot[int], screen: ImageScreen, name: str) -> None:
 
 
 async def _shown(pilot: Pilot[int], kind: type) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not isinstance(pilot.app.screen, kind):
             await pilot.pause(0.02)
     await quiet(pilot)

@@ -18,7 +18,7 @@ from engine.pipeline.replay import read_record
 from engine.problem import Problem
 from engine.spec.model import Content, ImageSpec, Layout, Size
 from screenshots.images import image_tour
-from screenshots.waiting import quiet
+from screenshots.waiting import PATIENCE, quiet
 from tui.app import DiskwrightApp
 from tui.config import Config
 from tui.document import Document
@@ -143,7 +143,7 @@ async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str
         await app.show_job(Held(events), clock=lambda: 0.0)
         screen = app.screen
         assert isinstance(screen, BuildScreen)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while screen.state.time < events[-1].time:
                 await pilot.pause(0.02)
         if name == "build":
@@ -158,7 +158,7 @@ async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str
 
 async def _planned(app: DiskwrightApp, pilot: Pilot[int]) -> None:
     """Waits until the design screen has planned and compared."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             await pilot.pause(0.02)
             screen = app.designing

@@ -51,7 +51,7 @@ class Copy:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
 
     def environment(self, path: str = BASE_PATH) -> dict[str, str]:
@@ -207,7 +207,7 @@ def test_a_killed_set_up_is_taken_up_again(copy: Copy) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not (copy.root / ".venv" / "bin").exists():
         assert time.monotonic() < deadline
         assert process.poll() is None
@@ -232,7 +232,7 @@ def test_two_first_starts_do_the_work_once(copy: Copy) -> None:
         )
         for _ in range(2)
     ]
-    told = "".join(process.communicate(timeout=120)[1] for process in both)
+    told = "".join(process.communicate(timeout=240)[1] for process in both)
 
     assert [process.returncode for process in both] == [0, 0], told
     assert told.count("making the Python environment") == 1
@@ -387,7 +387,7 @@ def test_an_old_python_is_passed_over(copy: Copy, tools: Path) -> None:
     (tools / "python3.12").symlink_to(sys.executable)
 
     outcome = subprocess.run(
-        [copy.root / "diskwright"], env=environment, capture_output=True, text=True, timeout=120
+        [copy.root / "diskwright"], env=environment, capture_output=True, text=True, timeout=240
     )
 
     assert outcome.returncode == 0, outcome.stderr

@@ -22,6 +22,9 @@ KEYS = {
     "f5": "\x1b[15~", "f6": "\x1b[17~", "ctrl+q": "\x11", "ctrl+x": "\x18",
 }  # fmt: skip
 
+PATIENCE = 200
+"""Seconds: below the time that pytest gives a test, and far above what any machine needs."""
+
 
 class Terminal:
     """Runs a command with a terminal of its own; text is what a person would see."""
@@ -116,7 +119,7 @@ class Terminal:
             if not self.read(quiet):
                 return
 
-    def wait_for(self, text: str, seconds: float = 60) -> None:
+    def wait_for(self, text: str, seconds: float = PATIENCE) -> None:
         """Waits until a text stands on the screen."""
         end = time.monotonic() + seconds
         while text not in self.text:
@@ -125,7 +128,7 @@ class Terminal:
                 break
         assert text in self.text, f"ended without {text!r}:\n{self.text}"
 
-    def wait(self, seconds: float = 60) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         """Waits for the end; returns the exit status."""
         end = time.monotonic() + seconds
         while True:

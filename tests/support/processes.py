@@ -27,7 +27,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def dies(pid: int, seconds: float = 10) -> bool:
+async def dies(pid: int, seconds: float = 120) -> bool:
     """Whether a process that was sent SIGKILL is gone before long: dying takes a moment."""
     deadline = asyncio.get_running_loop().time() + seconds
     while alive(pid):

@@ -56,9 +56,29 @@ def make_app(home: Path, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     return make
 
 
-async def settled(pilot: Pilot[int], seconds: float = 60) -> DesignScreen:
+PATIENCE = 200
+"""Seconds: below the time that pytest gives a test, and far above what any machine needs."""
+
+
+async def eventually(
+    pilot: Pilot[int], holds: Callable[[], object], instead: Callable[[], object] = lambda: None
+) -> None:
+    """Waits until something holds; fails at once when it no longer can.
+
+    Args:
+        holds: Tells whether what is waited for is there.
+        instead: Tells what has come in its place, if anything has.
+    """
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            if other := instead():
+                pytest.fail(f"{other}:\n{shown_on(pilot.app)}")
+            await pilot.pause(0.02)
+
+
+async def settled(pilot: Pilot[int]) -> DesignScreen:
     """Waits until the design screen has planned its present spec; returns the screen."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(PATIENCE):
         while True:
             await pilot.pause()
             app = pilot.app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -12,7 +11,7 @@ from engine.pipeline.build import build
 from engine.plan.model import Plan
 from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Layout, Size
-from tests.tui.conftest import type_text
+from tests.tui.conftest import eventually, type_text
 from tui.app import DiskwrightApp
 from tui.screens.compare import CompareScreen
 from tui.screens.image import ImageScreen
@@ -46,17 +45,13 @@ async def take(app: DiskwrightApp, pilot: Pilot[int], offer: str, *answers: str)
         await pilot.pause()
         await type_text(pilot, answer)
         await pilot.press("enter")
-    async with asyncio.timeout(30):
-        while not isinstance(app.screen, (ImageScreen, CompareScreen)):
-            await pilot.pause(0.02)
+    await eventually(pilot, lambda: isinstance(app.screen, (ImageScreen, CompareScreen)))
     if isinstance(app.screen, ImageScreen):
         await read(pilot, app.screen)
 
 
 async def read(pilot: Pilot[int], screen: ImageScreen) -> None:
     """Waits until an image was read, or could not be."""
-    async with asyncio.timeout(30):
-        while screen.opened is None and not screen.has_class("-unread"):
-            await pilot.pause(0.02)
+    await eventually(pilot, lambda: screen.opened or screen.has_class("-unread"))
     await pilot.pause()
     await pilot.pause()

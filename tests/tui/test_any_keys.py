@@ -25,7 +25,7 @@ from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Size
 from engine.units import human
 from screenshots.scenes import make_app
-from tests.tui.conftest import settled
+from tests.tui.conftest import PATIENCE, settled
 from tui.document import Document
 from tui.screens.design import DesignScreen
 from tui.theme import DARK
@@ -81,7 +81,7 @@ class Wizard(RuleBasedStateMachine):
             done: asyncio.Future[Any] = self._loop.create_future()
             await self._commands.put((command, done))
             finished, _ = await asyncio.wait(
-                {done, self._driver}, timeout=30, return_when=asyncio.FIRST_COMPLETED
+                {done, self._driver}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
             )
             if self._driver in finished and not done.done():
                 self._driver.result()

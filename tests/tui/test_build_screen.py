@@ -25,7 +25,7 @@ from engine.events import (
 from engine.pipeline.replay import read_record
 from engine.problem import Problem, Refused
 from engine.spec.model import Hooks, ImageSpec, Layout
-from tests.tui.conftest import MakeApp, settled, shown
+from tests.tui.conftest import MakeApp, eventually, settled, shown
 from tui import afterwards
 from tui.app import DiskwrightApp
 from tui.bridge import EventQueue
@@ -195,16 +195,17 @@ class Stuck:
 
 
 async def screen_of(app: DiskwrightApp, pilot: Pilot[int]) -> BuildScreen:
-    async with asyncio.timeout(60):
-        while not isinstance(app.screen, BuildScreen):
-            await pilot.pause(0.02)
+    await eventually(pilot, lambda: isinstance(app.screen, BuildScreen))
+    assert isinstance(app.screen, BuildScreen)
     return app.screen
 
 
 async def until(pilot: Pilot[int], screen: BuildScreen, status: str) -> None:
-    async with asyncio.timeout(60):
-        while screen.status != status:
-            await pilot.pause(0.02)
+    await eventually(
+        pilot,
+        lambda: screen.status == status,
+        lambda: screen.status != "running" and f"{screen.status} instead of {status}",
+    )
     await pilot.pause()
     await pilot.pause()
 
@@ -256,9 +257,7 @@ async def test_failure_to_field_to_retry(make_app: MakeApp, home: Path) -> None:
         await pilot.pause()
         await pilot.press("r")
         again = await screen_of(app, pilot)
-        async with asyncio.timeout(60):
-            while app.screen is screen or not isinstance(app.screen, BuildScreen):
-                await pilot.pause(0.02)
+        await eventually(pilot, lambda: app.screen is not screen)
         again = await screen_of(app, pilot)
         assert again is not screen
         await until(pilot, again, "failed")
@@ -283,7 +282,7 @@ async def test_the_design_is_there_while_a_build_runs(make_app: MakeApp) -> None
         await pilot.pause()
         assert isinstance(app.screen, ConfirmScreen)
         await pilot.press("escape")
-        await pilot.pause(0.1)
+        await eventually(pilot, lambda: app.screen is screen)
         assert screen.status == "running"
         await pilot.press("ctrl+x")
         await pilot.pause()
@@ -304,13 +303,10 @@ async def test_a_silent_tool_is_said_to_run_still(make_app: MakeApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await app.show_job(job, clock=lambda: now[0])
         screen = await screen_of(app, pilot)
-        async with asyncio.timeout(60):
-            while screen.state.current is None:
-                await pilot.pause(0.02)
+        await eventually(pilot, lambda: screen.state.current)
         assert "still running" not in shown(app)
         now[0] = 5.0
-        await pilot.pause(0.2)
-        assert "still running mke2fs, silent for 0:05" in shown(app)
+        await eventually(pilot, lambda: "still running mke2fs, silent for 0:05" in shown(app))
         await app.end_build()
 
 
@@ -341,19 +337,15 @@ async def test_what_was_built_can_be_looked_into_and_verified(make_app: MakeApp)
         await until(pilot, screen, "ok")
         assert "Look inside" in shown(app)
         await pilot.press("i")
-        async with asyncio.timeout(60):
-            while not (isinstance(app.screen, ImageScreen) and app.screen.opened):
-                await pilot.pause(0.05)
+        await eventually(pilot, lambda: isinstance(app.screen, ImageScreen) and app.screen.opened)
         await pilot.pause()
         assert "looked-at" in shown(app)
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, BuildScreen)
         await pilot.press("v")
-        async with asyncio.timeout(60):
-            while not (isinstance(app.screen, VerbScreen) and app.screen.ended):
-                await pilot.pause(0.05)
-        await pilot.pause(0.2)
+        await eventually(pilot, lambda: isinstance(app.screen, VerbScreen) and app.screen.ended)
+        assert isinstance(app.screen, VerbScreen)
         assert app.screen.ended == "done"
         await pilot.press("escape")
         await pilot.pause()
@@ -375,11 +367,8 @@ async def test_the_running_step_is_in_sight(make_app: MakeApp, size: tuple[int, 
     job = Stuck((BuildStarted(plan=plan), *ended, StepStarted(id="s11", title="Step 11")))
     app = make_app(job=job)
     async with app.run_test(size=size) as pilot:
-        screen = await screen_of(app, pilot)
-        async with asyncio.timeout(60):
-            while screen.state.current is None or screen.state.current.id != "s11":
-                await pilot.pause(0.02)
-        await pilot.pause(0.1)
+        await screen_of(app, pilot)
+        await eventually(pilot, lambda: shown(app).count("Step 11") >= 2)
         # Twice: in the list, and as the head of its lines in the log.
         rows = [row for row in shown(app).splitlines() if "Step 11" in row]
         assert len(rows) == 2, shown(app)

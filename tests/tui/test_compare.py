@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.compare.diff import ByteRange, Comparison
 from engine.compare.fields import Difference
 from engine.compare.ranges import Reached
-from tests.tui.conftest import SIZES, MakeApp, shown
+from tests.tui.conftest import PATIENCE, SIZES, MakeApp, shown
 from tests.tui.images import made, take
 from tui.differences import told_apart
 from tui.screens.compare import CompareScreen
@@ -92,9 +92,10 @@ async def test_every_differing_range_can_be_gone_to(
 
 
 async def test_leaving_ends_the_comparison(make_app: MakeApp, home: Path) -> None:
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def endless(_a: Path, _b: Path, reached: Reached) -> Comparison:
+        begun.set()
         try:
             while True:
                 reached(1, 2)
@@ -105,11 +106,11 @@ async def test_leaving_ends_the_comparison(make_app: MakeApp, home: Path) -> Non
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(CompareScreen(home / "a", home / "b", comparing=endless))
-        await pilot.pause(0.1)
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, StartScreen)
-        assert await asyncio.to_thread(ended.wait, 20)
+        assert await asyncio.to_thread(ended.wait, PATIENCE)
 
 
 @pytest.mark.parametrize(

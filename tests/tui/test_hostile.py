@@ -16,7 +16,7 @@ from engine.disk.view import regions
 from engine.plan.regions import view
 from engine.problem import Fix, Problem
 from engine.spec.model import Content, ImageSpec, Layout, Nix, Size
-from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tests.tui.conftest import PATIENCE, MakeApp, settled, shown, type_text
 from tui.screens.problems import ProblemsScreen
 from tui.widgets.bars import ChangeLine, ProblemLine, TitleBar
 from tui.widgets.labels import Plain
@@ -190,12 +190,12 @@ async def test_undo_walks_back_to_the_beginning(make_app: MakeApp) -> None:
         await settled(pilot)
         last = screen.spec
         assert last != first
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while screen.design.history.undoable:
                 await pilot.press("ctrl+z")
         await settled(pilot)
         assert screen.spec == first
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while screen.design.history.redoable:
                 await pilot.press("ctrl+y")
         await settled(pilot)

@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
+from textual.widgets.tree import TreeNode
 
 from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.image.reading import Node
@@ -22,7 +24,7 @@ from engine.pipeline.build import build
 from engine.plan.regions import view
 from engine.planning import Planner
 from engine.spec.model import ImageSpec
-from tests.tui.conftest import SIZES, MakeApp, settled, shown, type_text
+from tests.tui.conftest import PATIENCE, SIZES, MakeApp, eventually, settled, shown, type_text
 from tests.tui.images import made, read, take
 from tui.app import DiskwrightApp
 from tui.opened import look
@@ -71,15 +73,22 @@ async def opened(app: DiskwrightApp, pilot: Pilot[int], path: Path) -> ImageScre
     return screen
 
 
+async def child(pilot: Pilot[int], node: TreeNode[Any], name: str) -> TreeNode[Any]:
+    """Waits until a folder shows what starts with a name; returns it."""
+
+    def found() -> list[TreeNode[Any]]:
+        return [one for one in node.children if str(one.label).startswith(name)]
+
+    await eventually(pilot, found)
+    return found()[0]
+
+
 async def go_to(pilot: Pilot[int], screen: ImageScreen, *names: str) -> None:
     """Opens folder after folder and puts the cursor on the last name."""
     tree = screen.query_one(FileTree)
     node = tree.root
     for position, name in enumerate(names, start=1):
-        async with asyncio.timeout(5):
-            while not (found := [n for n in node.children if str(n.label).startswith(name)]):
-                await pilot.pause(0.02)
-        node = found[0]
+        node = await child(pilot, node, name)
         await pilot.pause()
         tree.move_cursor(node)
         if position < len(names):
@@ -97,19 +106,18 @@ def names_in(folder: Path) -> set[str]:
 
 
 def become(folder: Path, names: set[str]) -> bool:
-    """Waits at most five seconds until a folder holds just these names; whether it does."""
-    for _ in range(100):
-        if names_in(folder) == names:
-            return True
+    """Waits until a folder holds just these names; whether it does before patience ends."""
+    end = time.monotonic() + PATIENCE
+    while names_in(folder) != names:
+        if time.monotonic() > end:
+            return False
         time.sleep(0.05)
-    return False
+    return True
 
 
 async def wait_for(pilot: Pilot[int], kind: type) -> None:
     """Waits until a page of some kind is on top."""
-    async with asyncio.timeout(30):
-        while not isinstance(pilot.app.screen, kind):
-            await pilot.pause(0.02)
+    await eventually(pilot, lambda: isinstance(pilot.app.screen, kind))
     await pilot.pause()
 
 
@@ -175,11 +183,8 @@ async def test_a_folder_is_extracted_and_nothing_is_replaced(make_app: MakeApp, 
             assert "Extract /etc" in shown(app)
             await pilot.press("enter")
             await pilot.pause()
-            async with asyncio.timeout(30):
-                while isinstance(app.screen, PathScreen):
-                    await pilot.pause(0.02)
-                while "Writing" in shown(app) or "Beginning" in shown(app):
-                    await pilot.pause(0.02)
+            await eventually(pilot, lambda: not isinstance(app.screen, PathScreen))
+            await eventually(pilot, lambda: not {"Writing", "Beginning"} & {*shown(app).split()})
         assert isinstance(app.screen, ExtractScreen)
         assert "Error" in shown(app)
         await pilot.press("enter")
@@ -218,8 +223,7 @@ async def test_an_extraction_is_stopped_and_nothing_is_left(
         await wait_for(pilot, PathScreen)
         await pilot.press("enter")
         await wait_for(pilot, ExtractScreen)
-        await pilot.pause(0.6)
-        assert "Writing" in shown(app)
+        await eventually(pilot, lambda: "Writing" in shown(app))
         await pilot.press(key)
         if key == "escape":
             await wait_for(pilot, ImageScreen)
@@ -347,7 +351,7 @@ async def test_damaged_images_are_told_of_or_shown(
         assert damage != "head" or "cannot be opened" in shown(app)
         for key in ("down", "enter", "down", "enter", "down", "enter"):
             await pilot.press(key)
-            await pilot.pause(0.05)
+            await pilot.pause()
         assert app.screen in {screen, *app.screen_stack}
         await pilot.press("escape", "escape")
         await pilot.pause()
@@ -377,9 +381,7 @@ async def test_a_folder_that_cannot_be_is_told(make_app: MakeApp, home: Path) ->
         await pilot.pause()
         await pilot.press("enter")
         await wait_for(pilot, ExtractScreen)
-        async with asyncio.timeout(20):
-            while "Error" not in shown(app):
-                await pilot.pause(0.05)
+        await eventually(pilot, lambda: "Error" in shown(app))
         await pilot.press("escape")
         await wait_for(pilot, ImageScreen)
         await pilot.press("x")
@@ -397,9 +399,9 @@ async def test_the_palette_leads_to_images_from_anywhere(make_app: MakeApp, home
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("f2")
-        await pilot.pause(0.2)
+        await eventually(pilot, lambda: "Theme" in shown(app))
         await pilot.press(*"look into")
-        await pilot.pause(0.5)
+        await eventually(pilot, lambda: "Look into" in shown(app) and "Theme" not in shown(app))
         await pilot.press("enter")
         await wait_for(pilot, PathScreen)
         await type_text(pilot, f"made/{plan.name}.img")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from engine.problem import Refused
-from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tests.tui.conftest import MakeApp, eventually, settled, shown, type_text
 from tests.tui.images import made, read
 from tui.document import Document
 from tui.opening import Importable, opened
@@ -45,9 +44,7 @@ async def open_from_start(pilot: Pilot[int], path: str) -> None:
 
 
 async def wait_for(pilot: Pilot[int], kind: type[object]) -> None:
-    async with asyncio.timeout(30):
-        while not isinstance(pilot.app.screen, kind):
-            await pilot.pause(0.02)
+    await eventually(pilot, lambda: isinstance(pilot.app.screen, kind))
     await pilot.pause()
 
 

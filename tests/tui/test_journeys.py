@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tomllib
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from textual.widgets import Input, OptionList
 
 from engine.spec.model import Boot, Content, Hooks, ImageSpec, Layout, Size
 from engine.units import GIB
-from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tests.tui.conftest import MakeApp, eventually, settled, shown, type_text
 from tui.screens.build import BuildScreen
 from tui.screens.dialogs import AskScreen, ConfirmScreen
 from tui.screens.entry import EntryScreen
@@ -58,9 +57,10 @@ async def test_first_image_in_twenty_keys(
         await press("f5")
         assert screen.step == "review"
         await press("f5")
-        async with asyncio.timeout(60):
-            while not (isinstance(app.screen, BuildScreen) and app.screen.status != "running"):
-                await pilot.pause(0.05)
+        await eventually(
+            pilot, lambda: isinstance(app.screen, BuildScreen) and app.screen.status != "running"
+        )
+        assert isinstance(app.screen, BuildScreen)
         assert app.screen.status == "ok"
     assert presses <= 20
     assert (home / "out" / "root.img").stat().st_size == screen.preview.plan.disk.bytes
@@ -328,13 +328,13 @@ async def test_cancelled_build_leaves_nothing(make_app: MakeApp, home: Path) -> 
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("f5", "f5")
-        async with asyncio.timeout(60):
-            while not (isinstance(app.screen, BuildScreen) and "hook" in shown(app)):
-                await pilot.pause(0.02)
+        await eventually(
+            pilot, lambda: isinstance(app.screen, BuildScreen) and "hook" in shown(app)
+        )
+        screen = app.screen
+        assert isinstance(screen, BuildScreen)
         app.cancel_build()
-        async with asyncio.timeout(60):
-            while app.screen.status == "running":
-                await pilot.pause(0.02)
-        assert app.screen.status == "cancelled"
+        await eventually(pilot, lambda: screen.status != "running")
+        assert screen.status == "cancelled"
     left = {path.name for path in (home / "out").iterdir()}
     assert left <= {"build.jsonl"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from textual.pilot import Pilot
 from engine.cli.main import main
 from engine.spec.model import ImageSpec, Layout, Output, Size
 from tests.support.folders import contents_of
-from tests.tui.conftest import MakeApp, settled, type_text
+from tests.tui.conftest import MakeApp, eventually, settled, type_text
 from tui.app import DiskwrightApp
 from tui.config import Config
 from tui.screens.build import BuildScreen
@@ -81,9 +80,7 @@ async def test_every_file_is_listed_and_a_failed_builds_record_needs_no_question
 
         await pilot.press("f5")
         await until(pilot, BuildScreen)
-        async with asyncio.timeout(60):
-            while app.is_building:
-                await pilot.pause(0.05)
+        await eventually(pilot, lambda: not app.is_building)
     assert (home / "out" / "demo.img").exists()
     assert main(["verify", str(home / "out")]) == 0
 
@@ -143,6 +140,4 @@ def states(screen: DesignScreen) -> dict[str, str]:
 
 
 async def until(pilot: Pilot[int], kind: type) -> None:
-    async with asyncio.timeout(60):
-        while not isinstance(pilot.app.screen, kind):
-            await pilot.pause(0.02)
+    await eventually(pilot, lambda: isinstance(pilot.app.screen, kind))

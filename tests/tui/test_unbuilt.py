@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from engine.cli import exits
 from engine.events import StepStarted, decode
 from engine.spec.model import ImageSpec, Layout, Nix
 from tests.support.nixos import Lab, make_lab
-from tests.tui.conftest import MakeApp, settled, shown
+from tests.tui.conftest import MakeApp, eventually, settled, shown
 from tui.document import Document
 from tui.plain import Interview
 from tui.screens.build import BuildScreen
@@ -48,9 +47,10 @@ async def built(make_app: MakeApp, spec: ImageSpec) -> tuple[str, str]:
         await pilot.pause()
         assert "nix builds the system first" in shown(app)
         await pilot.press("f5")
-        async with asyncio.timeout(60):
-            while not isinstance(app.screen, BuildScreen) or app.screen.status == "running":
-                await pilot.pause(0.05)
+        await eventually(
+            pilot, lambda: isinstance(app.screen, BuildScreen) and app.screen.status != "running"
+        )
+        assert isinstance(app.screen, BuildScreen)
         return app.screen.status, shown(app)
 
 
