@@ -81,4 +81,4 @@ def test_the_questions_build_it_too(attribute: str, code: int, lab: Lab, home: P
 
     assert interview.run() == code, out.getvalue()
 
-    assert (home / "lab.img").is_file() == (code == exits.DONE)
+    assert (home / "out" / "lab.img").is_file() == (code == exits.DONE)
