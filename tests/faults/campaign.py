@@ -43,6 +43,7 @@ def combinations(
 
 def run(scene: Scene, fault: Fault, step: str, tool: str) -> dict[str, object]:
     """Lets one fault befall one build; returns how it ended and what is wrong after it."""
+    scene.plant()
     with contextlib.ExitStack() as stack:
         result, end = asyncio.run(_struck(scene, fault, step, tool, stack))
     for path in scene.fakes.iterdir():

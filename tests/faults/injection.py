@@ -104,6 +104,7 @@ def _io_error(strike: Strike) -> Iterator[None]:
             "preadv",
             "replace",
             "rename",
+            "link",
             "ftruncate",
             "fsync",
         ):
@@ -213,6 +214,7 @@ def _hidden_removed(strike: Strike) -> Iterator[None]:
 @contextlib.contextmanager
 def _folder_removed(strike: Strike) -> Iterator[None]:
     shutil.rmtree(strike.scene.outdir)
+    strike.scene.planted = False
     yield
 
 

@@ -111,6 +111,9 @@ HYPERVISOR = Kind(
 KINDS = (PLAIN, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE, APPLIANCE, CLOUD, HYPERVISOR)
 """Together they have every step that there is."""
 
+THEIRS = {"notes.txt": "not ours", "disk.img.bak": "an older image", "SHA256SUMS.old": "sums"}
+"""Files that are none of a build's outputs, as they may lie in an output folder."""
+
 _OF_VOLUMES = ("make", "populate", "check")
 STEP_IDS = frozenset(STEPS.keys() - _OF_VOLUMES) | {
     f"{verb}-{volume}" for verb in _OF_VOLUMES for volume in ("root", "esp")
@@ -128,6 +131,7 @@ class Scene:
         good: SHA-256 by name of what an undisturbed build makes.
         read: Sources that faults change.
         overrides: Of the spec.
+        planted: Whether files of others are in the output folder.
     """
 
     folder: Path
@@ -137,6 +141,7 @@ class Scene:
     spec: Path = field(init=False)
     read: list[Path] = field(init=False)
     overrides: tuple[str, ...] = field(init=False)
+    planted: bool = False
     _environment: dict[str, str] = field(init=False)
     _sources: str = field(init=False)
 
@@ -239,6 +244,8 @@ class Scene:
             message = result.message or ""
             if not message.strip() or "a fault of Diskwright" in message:
                 wrong.append(f"no clear error: {message!r}")
+        if self.planted and (touched := self._touched()):
+            wrong.append(f"files of others were touched: {touched}")
         if self._hash() != self._sources:
             wrong.append("the sources are not what they were")
         if files := sorted(path.name for path in self.temporary.iterdir()):
@@ -254,10 +261,26 @@ class Scene:
         return _digest(self.folder / "sources") + _digest(self.folder / "lab/store/nix/store")
 
     def left(self) -> list[str]:
-        """Returns what is in the output folder, hidden or not."""
+        """Returns what is in the output folder, hidden or not, but for the files of others."""
         if not self.outdir.exists():
             return []
-        return sorted(str(path.relative_to(self.outdir)) for path in self.outdir.rglob("*"))
+        found = {str(path.relative_to(self.outdir)) for path in self.outdir.rglob("*")}
+        return sorted(found - THEIRS.keys())
+
+    def plant(self) -> None:
+        """Puts files of others into the output folder; no build may touch them."""
+        self.outdir.mkdir(exist_ok=True)
+        for name, text in THEIRS.items():
+            (self.outdir / name).write_text(text)
+        self.planted = True
+
+    def _touched(self) -> list[str]:
+        """Returns which files of others are not what they were."""
+        return [
+            name
+            for name, text in THEIRS.items()
+            if not (self.outdir / name).is_file() or (self.outdir / name).read_text() != text
+        ]
 
 
 def _add_kernel(tree: Path) -> None:
