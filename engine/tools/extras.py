@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +50,7 @@ EXTRAS = (EFI, WEB)
 
 def find_program(extra: Extra) -> str | None:
     """Returns the path of an extra's program: on PATH, or beside this Python's own programs."""
-    path = os.pathsep.join([search_path(), sysconfig.get_path("scripts")])
+    path = os.pathsep.join([search_path(), str(Path(sys.executable).parent)])
     return shutil.which(extra.program, path=path)
 
 
