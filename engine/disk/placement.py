@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.disk.gpt import BACKUP_SECTORS, ENTRIES
+from engine.disk.gpt import BACKUP_SECTORS
 from engine.disk.volume import Scheme
 from engine.units import MIB, ceil_to
 
@@ -34,11 +34,6 @@ class Place:
     number: int
     start: int
     sectors: int
-
-
-def partition_limit(scheme: Scheme) -> int | None:
-    """Returns how many partitions a table takes at most, or None where nothing limits them."""
-    return ENTRIES if scheme == "gpt" else None
 
 
 def numbers(scheme: Scheme, count: int) -> tuple[int, ...]:

@@ -81,17 +81,12 @@ class Scanned:
 class ScanCache:
     """What was walked, kept for the next scan of the same session.
 
-    A content entry is walked again only when one of its options changes, or after `forget`.
+    A content entry is walked again only when one of its options changes.
     """
 
     def __init__(self) -> None:
         self._parts: dict[Hashable, tuple[Part, ContentCount]] = {}
         self._manifests: dict[str, tuple[Hashable, Manifest]] = {}
-
-    def forget(self) -> None:
-        """Has everything walked again, because the sources may have changed."""
-        self._parts.clear()
-        self._manifests.clear()
 
 
 def scan(

@@ -162,21 +162,6 @@ class Closure:
         paths = {one.path: one for one in (*self.paths, path)}
         return Closure(tuple(paths[name] for name in sorted(paths)), (*self.roots, path.path))
 
-    def reachable(self, path: str) -> set[str]:
-        """Returns a path's own closure."""
-        seen = {path}
-        pending = [path]
-        while pending:
-            for reference in self._by_path[pending.pop()].references:
-                if reference not in seen:
-                    seen.add(reference)
-                    pending.append(reference)
-        return seen
-
-    def closure_size(self, path: str) -> int:
-        """Returns the archive bytes of a path and all that it needs."""
-        return sum(self._by_path[member].nar_size for member in self.reachable(path))
-
     def why(self, path: str) -> tuple[str, ...]:
         """Returns the shortest chain of references from a root to a path; () if there is none."""
         pending: deque[tuple[str, ...]] = deque((root,) for root in self.roots)

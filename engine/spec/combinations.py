@@ -11,15 +11,12 @@ from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.loaders import LOADERS, loaders_for
 from engine.spec.model import ImageSpec
+from engine.spec.refusals import edit, error, warning
 from engine.spec.rules import RULES
 from engine.spec.settings import Settings
 from engine.spec.shape import show
-from engine.spec.values import edit, error, shorten
+from engine.spec.values import shorten
 from engine.units import MIB, ceil_to, format_exact, numfmt_iec, parse_size
-
-
-def _warning(code: str, path: str, message: str, hint: str = "") -> Problem:
-    return Problem(code, "warning", path, message, hint)
 
 
 def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
@@ -75,7 +72,7 @@ def _packed(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 def _channel(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     if settings.nix.copy_channel and not settings.nix.system:
-        yield _warning(
+        yield warning(
             "channel-unused",
             "nix.copy_channel",
             "is not used: there is no nix.system to install it beside",
@@ -139,7 +136,7 @@ def _efi_variables(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     hint = 'take layout.table = "efi" or "hybrid", or leave efi_variables out'
     if settings.rules.blank_variables and settings.layout.table == "legacy+gpt":
         message += "; as in make-disk-image, efi-vars.fd is the firmware's empty store"
-        yield _warning("efi-variables-without-esp", "boot.efi_variables", message, hint)
+        yield warning("efi-variables-without-esp", "boot.efi_variables", message, hint)
     else:
         fix = edit("Leave efi-vars.fd out", ("boot.efi_variables", False))
         yield error("efi-variables-without-esp", "boot.efi_variables", message, hint, fix)
@@ -169,7 +166,7 @@ def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             edit("Leave the proof out", ("boot.prove", False)),
         )
     elif settings.boot.prove and loader.key == "none":
-        yield _warning(
+        yield warning(
             "prove-without-loader",
             "boot.prove",
             "boots the image, but no loader is installed",
@@ -188,14 +185,14 @@ def _guest_loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         )
     elif not settings.nix.system and guest_loader_wanted(spec, settings):
         path = "boot.loader" if spec.boot.loader == "nixos" else "nix.install_boot_loader"
-        yield _warning(
+        yield warning(
             "no-guest-loader",
             path,
             "there is no nix.system whose boot loader could be installed; the step is skipped",
             "set nix.system, or a loader of Diskwright's own in boot.loader",
         )
     elif spec.boot.loader is None and settings.boot.loader == "grub":
-        yield _warning(
+        yield warning(
             "guest-loader-replaced",
             "nix.install_boot_loader",
             "the system's own installer would write to the disk itself, which takes a virtual "
@@ -229,7 +226,7 @@ def _esp(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
                 edit("Put it into the root", (f"contents[{index}].partition", "root")),
             )
     if spec.size.boot is not None:
-        yield _warning(
+        yield warning(
             "size-unused",
             "size.boot",
             f"is not used: layout {show(settings.layout.table)} has no EFI system partition",
@@ -241,7 +238,7 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     if disk is None:
         return
     if spec.size.additional is not None:
-        yield _warning(
+        yield warning(
             "size-unused",
             "size.additional",
             "is not used: size.disk is fixed, and the root takes what is left",
@@ -277,7 +274,7 @@ def _format(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 def _seed(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     if spec.identity.seed and not settings.identity.deterministic:
-        yield _warning(
+        yield warning(
             "seed-unused",
             "identity.seed",
             "is not used: with deterministic = false, identifiers are random",
@@ -381,7 +378,7 @@ def _numfmt(path: str, value: int | str | None) -> Iterator[Problem]:
             hint = 'with an automatic size, write digits and one of K M G T, as in "512M"'
             yield error("compat-size", path, str(refusal), hint)
         else:
-            yield _warning(
+            yield warning(
                 "compat-size",
                 path,
                 f"{refusal}; taken as {format_exact(size)}, where make-disk-image would fail",

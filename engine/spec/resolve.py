@@ -14,6 +14,7 @@ from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.installable import STORE_WORDS, absolute
 from engine.spec.model import Content, ImageSpec, VolumeEntry
 from engine.spec.paths import home, parse_path, replace_at
+from engine.spec.refusals import error
 from engine.spec.rules import RULES, Rules
 from engine.spec.settings import (
     BootSettings,
@@ -91,7 +92,7 @@ def _epoch(spec: ImageSpec, env: Mapping[str, str]) -> tuple[int | None, list[Pr
     digits = text.isascii() and text.isdigit() and len(text) <= len(str(values.MAX_EPOCH))
     if digits and int(text) <= values.MAX_EPOCH:
         return int(text), []
-    problem = values.error(
+    problem = error(
         "bad-epoch",
         "identity.source_date_epoch",
         f'{EPOCH_VARIABLE} in the environment is "{text}", but must be digits, 0 to '

@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Iterator
 
-from engine.problem import Fix, Problem, Scalar
+from engine.problem import Problem
 from engine.spec import installable, volume_rules
 from engine.spec.filesystems import FILESYSTEMS, ROOT_FILESYSTEMS
 from engine.spec.identity import is_uuid
@@ -15,8 +15,9 @@ from engine.spec.keys import KEYS
 from engine.spec.model import Content, ImageSpec, Section
 from engine.spec.modes import EXAMPLES, parse_mode
 from engine.spec.paths import parse_path, value_at
+from engine.spec.refusals import bad_choice, edit, error
 from engine.spec.rules import RULES, Rules
-from engine.spec.shape import fields_of, nearest, show
+from engine.spec.shape import fields_of, show
 from engine.units import GRAMMAR, MIB, ceil_to, format_exact, parse_size
 
 MAX_EPOCH = 15_032_385_535
@@ -37,16 +38,6 @@ _CHOICES = (
 )
 _UNIT = re.compile(r"[A-Za-z0-9:_.-][A-Za-z0-9:_.@-]{0,199}")
 _UUIDS = ("seed", "disk_guid", "root_partition_guid", "root_filesystem_uuid")
-
-
-def error(code: str, path: str, message: str, hint: str = "", fix: Fix | None = None) -> Problem:
-    """Returns a problem that refuses the build."""
-    return Problem(code, "error", path, message, hint, fix)
-
-
-def edit(label: str, *edits: tuple[str, Scalar]) -> Fix:
-    """Returns the fix that makes these edits."""
-    return Fix(label, edits)
 
 
 def rules_of(spec: ImageSpec) -> Rules:
@@ -92,16 +83,6 @@ def _nul(value: object, path: str) -> Iterator[Problem]:
     elif isinstance(value, tuple):
         for index, item in enumerate(value):
             yield from _nul(item, f"{path}[{index}]")
-
-
-def bad_choice(path: str, value: str | int, choices: tuple[str | int, ...]) -> Problem:
-    """Returns the problem of a value that is none of a key's choices."""
-    listed = ", ".join(show(choice) for choice in choices)
-    by_text = {str(choice): choice for choice in choices}
-    near = nearest(str(value), by_text)
-    fix = edit(f"Take {near}", (path, by_text[near])) if near else None
-    hint = f"did you mean {show(by_text[near])}?" if near else ""
-    return error("bad-choice", path, f"is {show(value)}, but must be one of {listed}", hint, fix)
 
 
 def _choices(spec: ImageSpec) -> Iterator[Problem]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 
 from engine.disk.roles import ROLES
-from engine.problem import Fix, Problem, Scalar
+from engine.problem import Fix, Problem
 from engine.spec.filesystems import FILESYSTEMS, WRITTEN
 from engine.spec.identity import is_uuid
 from engine.spec.keys import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.model import ImageSpec, VolumeEntry
+from engine.spec.refusals import bad_choice, edit, error
 from engine.spec.settings import Settings
 from engine.spec.shape import nearest, show
 from engine.units import GRAMMAR, parse_size
@@ -25,16 +26,8 @@ _SIZES = ("size", "free", "min", "offset")
 _RULES = ("size", "free", "grow")
 
 
-def _error(code: str, path: str, message: str, hint: str = "", fix: Fix | None = None) -> Problem:
-    return Problem(code, "error", path, message, hint, fix)
-
-
 def _leave_out(path: str) -> Fix:
     return Fix("Leave the key out", ((path, None),))
-
-
-def _take(label: str, path: str, value: Scalar) -> Fix:
-    return Fix(label, ((path, value),))
 
 
 def check_values(spec: ImageSpec) -> Iterator[Problem]:
@@ -55,7 +48,7 @@ def check_values(spec: ImageSpec) -> Iterator[Problem]:
 
 def _writer(path: str, format_: str | None) -> Iterator[Problem]:
     if format_ in VOLUME_FORMATS and format_ not in WRITTEN:
-        yield _error(
+        yield error(
             "no-writer", path, f"is {show(format_)}, which Diskwright cannot write yet",
             "it writes " + ", ".join(WRITTEN), _leave_out(path),
         )  # fmt: skip
@@ -66,13 +59,13 @@ def _id(path: str, name: str, seen: set[str]) -> Iterator[Problem]:
         return  # stands for an entry whose own problems are told already
     if not _ID.fullmatch(name):
         clean = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32] or "data"
-        yield _error(
+        yield error(
             "bad-volume-id", f"{path}.id",
             f"is {show(name)}, but an id is lower-case letters, digits and hyphens, 32 at most",
-            "", _take(f"Call it {clean}", f"{path}.id", clean),
+            "", edit(f"Call it {clean}", (f"{path}.id", clean)),
         )  # fmt: skip
     elif name in seen:
-        yield _error(
+        yield error(
             "volume-id-taken", f"{path}.id", f"is {show(name)}, which an earlier volume has",
             "give each volume an id of its own",
         )  # fmt: skip
@@ -82,13 +75,7 @@ def _id(path: str, name: str, seen: set[str]) -> Iterator[Problem]:
 def _choice(path: str, value: str | None, choices: tuple[str, ...]) -> Iterator[Problem]:
     if value is None or value in choices:
         return
-    near = nearest(value, choices)
-    yield _error(
-        "bad-choice", path,
-        f"is {show(value)}, but must be one of {', '.join(show(one) for one in choices)}",
-        f"did you mean {show(near)}?" if near else "",
-        _take(f"Take {near}", path, near) if near else None,
-    )  # fmt: skip
+    yield bad_choice(path, value, choices)
 
 
 def _sizes(path: str, entry: VolumeEntry) -> Iterator[Problem]:
@@ -100,24 +87,24 @@ def _sizes(path: str, entry: VolumeEntry) -> Iterator[Problem]:
             number = parse_size(value)
         except ValueError as problem:
             hint = "" if GRAMMAR in str(problem) else f"write {GRAMMAR}"
-            yield _error("bad-size", f"{path}.{key}", str(problem), hint)
+            yield error("bad-size", f"{path}.{key}", str(problem), hint)
         else:
             if number == 0 and key == "size":
-                yield _error("volume-size-zero", f"{path}.size", "is 0; a volume needs room")
+                yield error("volume-size-zero", f"{path}.size", "is 0; a volume needs room")
     if entry.grow is not None and entry.grow <= 0:
-        yield _error(
+        yield error(
             "bad-weight", f"{path}.grow", f"is {entry.grow}; a share is a whole number from 1 on",
-            "", _take("Make it 1", f"{path}.grow", 1),
+            "", edit("Make it 1", (f"{path}.grow", 1)),
         )  # fmt: skip
     given = [key for key in _RULES if getattr(entry, key) is not None]
     for extra in given[1:]:
-        yield _error(
+        yield error(
             "volume-size-conflict", f"{path}.{extra}",
             f"says how large the volume is, and {given[0]} says it too",
             "give one of size, free and grow", _leave_out(f"{path}.{extra}"),
         )  # fmt: skip
     if entry.min is not None and entry.size is not None:
-        yield _error(
+        yield error(
             "volume-size-conflict", f"{path}.min", "is a least size, and size is a fixed one",
             "leave one of them out", _leave_out(f"{path}.min"),
         )  # fmt: skip
@@ -125,40 +112,40 @@ def _sizes(path: str, entry: VolumeEntry) -> Iterator[Problem]:
 
 def _texts(path: str, entry: VolumeEntry) -> Iterator[Problem]:
     if entry.mount and (not entry.mount.startswith("/") or ".." in entry.mount.split("/")):
-        yield _error(
+        yield error(
             "bad-mount", f"{path}.mount", f"is {show(entry.mount)}, which is not an absolute path",
             'write it as in "/home", or "" for nowhere',
         )  # fmt: skip
     if entry.type and not is_uuid(entry.type) and not _MBR_TYPE.fullmatch(entry.type):
-        yield _error(
+        yield error(
             "bad-type", f"{path}.type",
             f"is {show(entry.type)}, which is neither a GUID nor a type as in 0x83",
         )  # fmt: skip
     if entry.guid and not is_uuid(entry.guid):
-        yield _error("bad-uuid", f"{path}.guid", f"is {show(entry.guid)}, which is not a UUID")
+        yield error("bad-uuid", f"{path}.guid", f"is {show(entry.guid)}, which is not a UUID")
     if entry.uuid and not is_uuid(entry.uuid) and not _VOLUME_ID.fullmatch(entry.uuid):
-        yield _error(
+        yield error(
             "bad-uuid", f"{path}.uuid",
             f"is {show(entry.uuid)}, which is neither a UUID nor a FAT volume id as in 1A2B-3C4D",
         )  # fmt: skip
     if entry.name and len(entry.name.encode("utf-16-le", "replace")) // 2 > _MAX_NAME_UNITS:
         short = entry.name[:_MAX_NAME_UNITS]
-        yield _error(
+        yield error(
             "name-too-long", f"{path}.name",
             f"is {show(entry.name)}; the name of a GPT partition has {_MAX_NAME_UNITS} characters "
             "at most",
-            "", _take(f"Shorten it to {short}", f"{path}.name", short),
+            "", edit(f"Shorten it to {short}", (f"{path}.name", short)),
         )  # fmt: skip
 
 
 def check_together(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     """Yields what is wrong with the volumes together, and with the table they are on."""
     if spec.volume and not settings.rules.own_volumes:
-        yield _error(
+        yield error(
             "compat-volumes", "volume",
             f"has {len(spec.volume)} entries; {settings.rules.title} has its own partitions only",
             'take compat = "none" for volumes of your own',
-            _take("Take Diskwright's own rules", "compat", "none"),
+            edit("Take Diskwright's own rules", ("compat", "none")),
         )  # fmt: skip
         return
     yield from _count(settings)
@@ -172,23 +159,23 @@ def check_together(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 def _count(settings: Settings) -> Iterator[Problem]:
     count = len(settings.volumes)
     if not count:
-        yield _error(
+        yield error(
             "no-volumes", "layout.table",
             f"is {show(settings.layout.table)}, a table for your own volumes, and there is no "
             "[[volume]]",
             "add a volume, or take a layout such as efi",
-            _take("Take the layout efi", "layout.table", "efi"),
+            edit("Take the layout efi", ("layout.table", "efi")),
         )  # fmt: skip
     elif settings.scheme == "none" and count > 1:
-        yield _error(
+        yield error(
             "volumes-without-table", "layout.table",
             f'is "none", which has room for one file system, and there are {count} volumes',
-            "take a layout with a partition table", _take("Take a GPT", "layout.table", "efi"),
+            "take a layout with a partition table", edit("Take a GPT", ("layout.table", "efi")),
         )  # fmt: skip
     partitions = sum(volume.partitioned for volume in settings.volumes)
     limit = 128 if settings.scheme == "gpt" else 60
     if partitions > limit:
-        yield _error(
+        yield error(
             "too-many-partitions", "volume",
             f"has {partitions} partitions; a table of this kind holds {limit}",
             "leave some out",
@@ -204,11 +191,11 @@ def _references(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     for path, name in places:
         if name and name not in there:
             near = nearest(name, there)
-            yield _error(
+            yield error(
                 "no-such-volume", path,
                 f"is {show(name)}, but the volumes are {', '.join(there) or 'none'}",
                 f"did you mean {show(near)}?" if near else "",
-                _take(f"Take {near}", path, near) if near else None,
+                edit(f"Take {near}", (path, near)) if near else None,
             )  # fmt: skip
 
 
@@ -219,20 +206,20 @@ def _mounts(settings: Settings) -> Iterator[Problem]:
             continue
         place = "/" + volume.mount.strip("/")
         if place in taken and volume.path:
-            yield _error(
+            yield error(
                 "mount-taken", f"{volume.path}.mount",
                 f"is {show(place)}, where the volume {taken[place]} is mounted",
                 'give it another place, or "" for nowhere',
-                _take("Mount it nowhere", f"{volume.path}.mount", ""),
+                edit("Mount it nowhere", (f"{volume.path}.mount", "")),
             )  # fmt: skip
         taken.setdefault(place, volume.id)
     for volume in settings.volumes:
         if volume.mount and volume.mount != "/" and "/" not in taken and volume.path:
-            yield _error(
+            yield error(
                 "mount-without-root", f"{volume.path}.mount",
                 f"is {show(volume.mount)}, and no volume is mounted at /",
                 'add a root, or write "" for nowhere',
-                _take("Mount it nowhere", f"{volume.path}.mount", ""),
+                edit("Mount it nowhere", (f"{volume.path}.mount", "")),
             )  # fmt: skip
 
 
@@ -244,11 +231,11 @@ def _homeless(settings: Settings) -> Iterator[Problem]:
         if content.volume or any(_is_below(target, mount) for mount in mounts):
             continue
         names = [volume.id for volume in settings.volumes if volume.format != "none"]
-        yield _error(
+        yield error(
             "contents-without-volume", f"contents[{content.index}].volume",
             f"is missing: no volume is mounted at or above {show(target)}",
             "name the volume that it goes to",
-            _take(f"Put it into {names[0]}", f"contents[{content.index}].volume", names[0])
+            edit(f"Put it into {names[0]}", (f"contents[{content.index}].volume", names[0]))
             if names
             else None,
         )  # fmt: skip
@@ -264,11 +251,11 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
         if not path:
             continue
         if volume.source and volume.format != "none":
-            yield _error(
+            yield error(
                 "source-needs-no-format", f"{path}.source",
                 f"is the raw bytes of a file, and format is {show(volume.format)}",
                 'take format = "none", or put the file into the contents',
-                _take('Take format "none"', f"{path}.format", "none"),
+                edit('Take format "none"', (f"{path}.format", "none")),
             )  # fmt: skip
         row = FILESYSTEMS.get(volume.format)
         if row is not None and volume.free and not volume.rest and not row.writable:
@@ -278,32 +265,32 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
                 "", _leave_out(f"{path}.free"),
             )  # fmt: skip
         if volume.offset is not None and volume.role != "raw":
-            yield _error(
+            yield error(
                 "offset-needs-raw", f"{path}.offset",
                 f"is for a volume outside of all partitions, and the role is {show(volume.role)}",
                 'take role = "raw", or leave the key out', _leave_out(f"{path}.offset"),
             )  # fmt: skip
         if volume.offset is not None and not volume.source:
-            yield _error(
+            yield error(
                 "offset-needs-source", f"{path}.source",
                 "is missing: what lies outside of all partitions is a file's bytes",
                 "name the file",
             )  # fmt: skip
         if volume.verity and not volume.role.endswith("-verity"):
-            yield _error(
+            yield error(
                 "verity-needs-role", f"{path}.verity",
                 f"is for a hash tree, and the role is {show(volume.role)}",
                 'take role = "root-verity" or "usr-verity"', _leave_out(f"{path}.verity"),
             )  # fmt: skip
         if volume.role == "bios-boot" and settings.scheme == "mbr":
-            yield _error(
+            yield error(
                 "bios-boot-needs-gpt", f"{path}.role",
                 "is bios-boot, which only a GPT has; behind an MBR, GRUB lies in the gap",
                 "leave the volume out",
             )  # fmt: skip
         if volume.type and is_uuid(volume.type) != (settings.scheme == "gpt"):
             kind = "a GUID" if settings.scheme == "gpt" else "a number as in 0x83"
-            yield _error(
+            yield error(
                 "type-unfit", f"{path}.type",
                 f"is {show(volume.type)}, and a partition of this table has {kind} for a type",
                 "", _leave_out(f"{path}.type"),
@@ -319,10 +306,10 @@ def _label(path: str, format_: str, label: str) -> Iterator[Problem]:
     size = len(label.encode(errors="replace"))
     if size > known.label_bytes:
         short = label.encode(errors="replace")[: known.label_bytes].decode(errors="ignore")
-        yield _error(
+        yield error(
             "label-too-long", f"{path}.label",
             f"{show(label)} has {size} bytes; a label of {format_} has at most {known.label_bytes}",
-            "", _take(f"Shorten it to {short}", f"{path}.label", short),
+            "", edit(f"Shorten it to {short}", (f"{path}.label", short)),
         )  # fmt: skip
 
 
@@ -330,7 +317,7 @@ def _identifier(path: str, format_: str, uuid: str) -> Iterator[Problem]:
     short = _VOLUME_ID.fullmatch(uuid) is not None
     if uuid and short != (format_ == "vfat"):
         form = "XXXX-XXXX" if format_ == "vfat" else "a UUID"
-        yield _error(
+        yield error(
             "bad-uuid", f"{path}.uuid", f"is {show(uuid)}, and a {format_} has {form}",
             "", _leave_out(f"{path}.uuid"),
         )  # fmt: skip
@@ -341,7 +328,7 @@ def _growth(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         return
     growing = [(index, entry) for index, entry in enumerate(spec.volume) if entry.grow is not None]
     for index, _ in growing[1:]:
-        yield _error(
+        yield error(
             "grow-on-auto", f"volume[{index}].grow",
             "is a share of what is left, and a disk of automatic size has nothing left to share",
             "give the disk a size, or this volume a size or free",

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 from engine.filesystems.ext4.geometry import Geometry
 
-MAX_LABEL = 16
-"""Most bytes of a label."""
-
 
 def mke2fs_argv(
     image: str,
@@ -35,7 +32,7 @@ def mke2fs_argv(
         geometry: What it shall look like; made with the same `reserved_percent`.
         offset: Bytes from the start of the image to the file system.
         uuid: Also seeds the directory hashes, so that the bytes depend on nothing else.
-        label: At most `MAX_LABEL` bytes.
+        label: At most 16 bytes.
         reserved_percent: Share of the blocks kept for the superuser.
     """
     features = [
