@@ -289,7 +289,8 @@ _TABLE = (
         default=lambda settings: settings.compat,
         help="Whose rules decide sizes, identifiers and names",
         guide="**Diskwright**: aligned to MiB, sizes as named, identifiers by role. "
-        "**make-disk-image**: byte for byte what the reference makes, oddities included. "
+        "**make-disk-image**: byte for byte what the reference makes, oddities included; that "
+        "of NixOS 25.11 rounds otherwise and has two more layouts. "
         "Review shows where they differ.",
     ),
     FieldSpec(
