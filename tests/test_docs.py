@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.verbs import VERBS
+from engine.spec.load import load
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
@@ -114,9 +115,33 @@ def test_every_verb_has_its_section() -> None:
 
 
 def test_the_readmes_spec_is_the_example() -> None:
-    (spec,) = blocks(PROJECT / "README.md", "toml")
+    spec, *_ = blocks(PROJECT / "README.md", "toml")
 
     assert tomllib.loads(spec) == tomllib.loads((PROJECT / "examples/hello.toml").read_text())
+
+
+@pytest.mark.parametrize("example", ["ab", "board"])
+def test_the_volumes_page_shows_the_examples(example: str) -> None:
+    specs = [tomllib.loads(block) for block in blocks(PROJECT / "docs/volumes.md", "toml")]
+
+    assert tomllib.loads((PROJECT / f"examples/{example}.toml").read_text()) in specs
+
+
+@pytest.mark.parametrize(
+    ("page", "index"),
+    [
+        (page.relative_to(PROJECT), index)
+        for page in PAGES
+        for index in range(len(blocks(page, "toml")))
+    ],
+    ids=str,
+)
+def test_every_spec_shown_can_be_read(page: Path, index: int, tmp_path: Path) -> None:
+    block = blocks(PROJECT / page, "toml")[index]
+    spec = tmp_path / "shown.toml"
+    spec.write_text(block if "schema" in tomllib.loads(block) else f"schema = 1\n{block}")
+
+    load(spec)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))

@@ -11,6 +11,7 @@ from engine.cli.main import main
 from engine.importers.model import Candidate
 from engine.importers.table import IMPORTERS, Importer, importer_of
 from engine.problem import Refused
+from tests.support.examples import python_blocks
 
 CASES = {
     "json": (b'{"diskSize": "auto"}', b'\n { "format" : 1 }', b"{}"),
@@ -66,9 +67,7 @@ def test_an_importer_is_one_module_and_one_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The worked example of docs/extending.md, tried."""
-    page = (Path(__file__).parents[3] / "docs" / "extending.md").read_text()
-    blocks = page.partition("## An importer")[2].split("```python\n")[1:]
-    module, row = (block.partition("```")[0] for block in blocks[:2])
+    module, row = python_blocks("An importer")
     (tmp_path / "sizes.py").write_text(module)
     monkeypatch.syspath_prepend(tmp_path)
     (added,) = eval(row, {"Importer": Importer})
