@@ -61,7 +61,7 @@ def _within_data(handle: int, size: int) -> int:
 
 
 def read_allocated(path: Path) -> None:
-    """Reads what of a file is no hole."""
+    """Reads what of a file is not a hole."""
     handle = os.open(path, os.O_RDONLY)
     size = os.fstat(handle).st_size
     at = 0

@@ -88,7 +88,7 @@ def decode(line: bytes | str) -> AnyEvent:
     """Returns the event a line of build.jsonl holds.
 
     Raises:
-        msgspec.DecodeError: The line is no event.
+        msgspec.DecodeError: The line is not an event.
     """
     try:
         return _DECODER.decode(line)

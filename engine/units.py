@@ -66,10 +66,10 @@ def parse_size(text: int | str, *, bare: int = 1) -> int:
     if match is None:
         if stripped.startswith("-"):
             raise ValueError(f"{quote(text)} is negative; a size is 0 or more")
-        raise ValueError(f"{quote(text)} is no size; write {GRAMMAR}")
+        raise ValueError(f"{quote(text)} is not a size; write {GRAMMAR}")
     unit = match["unit"].lower()
     if unit and unit not in _UNITS:
-        raise ValueError(f"{quote(match['unit'])} in {quote(text)} is no unit; write {GRAMMAR}")
+        raise ValueError(f"{quote(match['unit'])} in {quote(text)} is not a unit; write {GRAMMAR}")
     return _whole(match["number"], _UNITS[unit] if unit else bare)
 
 

@@ -184,7 +184,7 @@ class DiskwrightApp(BuildingApp):
         yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
         yield SystemCommand(
             "Look into an image",
-            "Its table, file systems and files, read without mounting",
+            "Partitions, file systems and files, without mounting",
             lambda: self.post_message(ImageRequested()),
         )
         yield SystemCommand(
@@ -332,7 +332,7 @@ class DiskwrightApp(BuildingApp):
                 ConfirmScreen(
                     "A build is running",
                     "Quitting cancels it; nothing partial is left behind.",
-                    (("stay", "Go on building"), ("quit", "Cancel it and quit")),
+                    (("stay", "Keep building"), ("quit", "Cancel and quit")),
                 )
             )
             if answer != "quit":

@@ -36,7 +36,7 @@ class Config:
         self.save()
 
     def save(self) -> None:
-        """Writes the file; not being able to is no reason to stop."""
+        """Writes the file; not being able to is not a reason to stop."""
         document = tomlkit.document()
         if self.theme:
             document["theme"] = self.theme

@@ -47,7 +47,7 @@ class Document:
                 here; the old file is untouched.
         """
         if path == self.path and self._changed(path):
-            raise OSError(errno.ESTALE, "somebody else changed the file; save under another name")
+            raise OSError(errno.ESTALE, "the file has changed on disk; save under another name")
         text = dumps(spec, self.text)
         temporary = path.with_name(f".{path.name}.part")
         try:
@@ -70,7 +70,7 @@ def open_document(path: Path) -> Document:
     """Reads a spec file.
 
     Raises:
-        Refused: It is no valid spec; every problem is in it.
+        Refused: It is not a valid spec; every problem is in it.
     """
     loaded = load(path)
     return Document(

@@ -23,7 +23,7 @@ def is_text(data: bytes) -> bool:
 
 
 def text_lines(data: bytes) -> list[str]:
-    """Returns the lines of a text; bytes that are no UTF-8 as `os.fsdecode` keeps them."""
+    """Returns the lines of a text; bytes that are not UTF-8 as `os.fsdecode` keeps them."""
     lines = data.decode("utf-8", "surrogateescape").split("\n")
     if lines[-1] == "":
         del lines[-1]

@@ -65,7 +65,7 @@ _TABLE = (
         path="layout.filesystem", step="layout", label="File system", kind="choice",
         choices=tuple((f.key, f.title) for f in FILESYSTEMS.values() if f.root),
         default=lambda settings: settings.layout.filesystem,
-        help="What the root file system is made as",
+        help="File system of the root partition",
         guide="ext4 unless a guest cannot read it. ext3 and ext2 are for old kernels.",
     ),
     FieldSpec(
@@ -161,7 +161,7 @@ _TABLE = (
         guide="For example `login:`. The boot test succeeds when the serial line matches.",
     ),
     FieldSpec(
-        path="boot.timeout", step="boot", label="Patience", kind="number", restrict=_DIGITS,
+        path="boot.timeout", step="boot", label="Timeout", kind="number", restrict=_DIGITS,
         default=lambda settings: str(settings.boot.timeout),
         help="Seconds that the boot test waits for the text",
         guide="Without KVM a start takes several times as long: count on minutes there.",
@@ -180,7 +180,7 @@ _TABLE = (
         "Fedora or Arch install is taken.",
     ),
     FieldSpec(
-        path="boot.firmware_variables", step="boot", label="Its variables", kind="path",
+        path="boot.firmware_variables", step="boot", label="Variables", kind="path",
         default=lambda settings: settings.boot.firmware_variables or "found beside the firmware",
         help="Empty variable store of that firmware (OVMF_VARS.fd)",
         guide="The boot entries are written into a copy of it.",
@@ -193,8 +193,8 @@ _TABLE = (
         "made the first generation of the system profile.",
     ),
     FieldSpec(
-        path="nix.additional_paths", step="contents", label="Further paths", kind="list",
-        help="Store paths between blanks, with all they refer to",
+        path="nix.additional_paths", step="contents", label="More store paths", kind="list",
+        help="Separated by spaces; their dependencies come along",
         guide="Each comes with its closure and is valid in the image's Nix database.",
     ),
     FieldSpec(
@@ -223,7 +223,7 @@ _TABLE = (
         guide="For guests that mount the image as their Nix store.",
     ),
     FieldSpec(
-        path="nix.install_boot_loader", step="boot", label="Guest's loader", kind="switch",
+        path="nix.install_boot_loader", step="boot", label="System's loader", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.nix.install_boot_loader),
         help="Run the system's own boot loader installation",
         guide="Only with a Nix system: its `switch-to-configuration boot` runs in a sandbox, "
@@ -232,7 +232,7 @@ _TABLE = (
     FieldSpec(
         path="name", step="output", label="Name",
         default=lambda settings: settings.name,
-        help="Name of the build; the file stem of what it writes",
+        help="Name; files are called NAME.img and so on",
         guide="Also the seed of every identifier, unless a seed is given.",
     ),
     FieldSpec(
@@ -287,7 +287,7 @@ _TABLE = (
         path="compat", step="output", label="Rules", kind="choice",
         choices=tuple((rules.key, rules.title) for rules in RULES.values()),
         default=lambda settings: settings.compat,
-        help="Whose rules decide sizes, identifiers and names",
+        help="Rules for sizes, identifiers and names",
         guide="**Diskwright**: aligned to MiB, sizes as named, identifiers by role. "
         "**make-disk-image**: byte for byte what the reference makes, oddities included; that "
         "of NixOS 25.11 rounds otherwise and has two more layouts. "
@@ -330,7 +330,7 @@ _TABLE = (
     FieldSpec(
         path="identity.source_date_epoch", step="output", label="Epoch", kind="number",
         restrict=_DIGITS, default=lambda settings: str(settings.identity.source_date_epoch),
-        help="Seconds since 1970, for all without a time of its own",
+        help="Time (SOURCE_DATE_EPOCH) of files without one",
         guide="SOURCE_DATE_EPOCH of the environment wins over this.",
     ),
 )  # fmt: skip

@@ -27,7 +27,7 @@ class FieldSpec:
         help: One line, shown below while there is nothing more urgent.
         guide: Markdown for F1.
         choices: Value and title, for kind "choice".
-        default: What holds when the key is left out, as text.
+        default: The default of the key, as text.
         echo: What the engine makes of the value.
         restrict: Regular expression of what can be typed.
         max_length: Characters, 0 for no limit.
@@ -67,7 +67,7 @@ class FieldSpec:
         return str(value)
 
     def to_value(self, text: str) -> Value:
-        """Returns what was entered as the spec has it; empty is left out."""
+        """Returns what was entered as the spec has it; empty for the default."""
         if self.kind == "switch":
             return text == "yes"
         stripped = text if self.kind == "text" else text.strip()

@@ -1,4 +1,4 @@
-"""An image that is there already: what there is to show and to take of it."""
+"""An existing image: what there is to show of it and to take from it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Opened:
     Attributes:
         view: Its disk, partitions and file systems.
         spec: A spec that makes a disk like it, still without contents.
-        facts: What it is, whether it starts, and what is wrong.
-        details: How it starts, and what else could be started.
+        facts: What it is, whether it boots, and what is wrong.
+        details: How it boots, and what else could be booted.
         format: Of the file, as qemu-img calls it.
         takeover: What of its files a spec can have.
     """

@@ -310,7 +310,7 @@ class Interview:
 
     def save(self) -> None:
         """Saves the spec where the answer says."""
-        name = self.ask("Save the spec as, or Enter not to")
+        name = self.ask("Save the spec to (Enter: do not save)")
         if not name:
             return
         document = self._document or Document(spec=self.spec, base=self._folder)

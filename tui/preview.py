@@ -89,7 +89,7 @@ class Preview:
             count = len(self.errors)
             return f"{count} error{'s' if count > 1 else ''}: {self.errors[0].message}"
         if self.scanning:
-            return "The sources are still being scanned"
+            return "The sources are being scanned"
         if self.plan is None or self.stale:
             return "There is no plan yet"
         return ""

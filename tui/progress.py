@@ -125,7 +125,7 @@ class BuildState:
 
     def share(self) -> int:
         """Returns how much is done, of `WHOLE`; it never falls."""
-        if not self.plan:  # what stands before the plan is no share of it
+        if not self.plan:  # what stands before the plan is not a share of it
             return 0
         # Steps without weight take time too: each gets a little.
         base = sum(step.weight for step in self.steps.values()) // 50 + 1

@@ -57,12 +57,12 @@ def check(host: str, port: int) -> None:
     if not is_loopback(host):
         raise _refused(
             "serve-host",
-            f"--host {host} is no loopback address",
+            f"--host {host} is not a loopback address",
             "whoever reaches the port could write files as you: serve on 127.0.0.1 and forward "
             "the port with ssh -L",
         )
     if not 0 < port < 65536:
-        raise _refused("serve-port", f"--port {port} is no port", "give 1 to 65535")
+        raise _refused("serve-port", f"--port {port} is not a port", "give 1 to 65535")
     if importlib.util.find_spec("textual_serve") is None:
         raise _refused(
             "serve-missing",

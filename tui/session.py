@@ -22,7 +22,7 @@ from tui.fields import DEFAULT_OUTDIR
 
 SESSION_SCHEMA = 1
 _REPLAYED = ".replayed"
-# ValueError: it is no UTF-8.
+# ValueError is for what is not UTF-8.
 _UNREADABLE = (OSError, ValueError, RecursionError, msgspec.MsgspecError)
 
 
@@ -139,7 +139,7 @@ def resume(found: Found) -> Document:
 
 
 def _text(path: Path) -> str | None:
-    """Returns what a spec file holds, whose comments saving keeps; None where that is no text."""
+    """Returns what a spec file holds, whose comments saving keeps; None if not a text."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, ValueError):

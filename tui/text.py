@@ -23,7 +23,7 @@ def _escape(character: str) -> str:
     if character.isprintable():
         return character
     point = ord(character)
-    if 0xDC80 <= point <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it
+    if 0xDC80 <= point <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode keeps it
         return f"\\x{point - 0xDC00:02x}"
     if point < 0x100:
         return f"\\x{point:02x}"

@@ -1,1 +1,1 @@
-"""How an image starts: kernels found in the contents, loaders, firmware, EFI variables."""
+"""How an image boots: kernels found in the contents, loaders, firmware, EFI variables."""

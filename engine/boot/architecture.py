@@ -29,7 +29,7 @@ class Architecture:
 
     @property
     def removable_path(self) -> bytes:
-        """The path on an ESP that firmware starts without a boot entry."""
+        """The path on an ESP that firmware boots without a boot variable."""
         return f"EFI/BOOT/BOOT{self.efi.upper()}.EFI".encode()
 
 

@@ -70,7 +70,7 @@ def is_own(settings: Settings) -> bool:
 
 
 def boots_by_bios(settings: Settings) -> bool:
-    """Whether this tool writes BIOS boot code: wherever the layout promises to start that way."""
+    """Whether this tool writes BIOS boot code: wherever the layout is for a BIOS."""
     return is_own(settings) and "bios" in settings.boots
 
 
@@ -159,7 +159,7 @@ def _assemble(settings: Settings, root: Manifest, esp: Manifest) -> BootAssets:
 
 
 def _efi_entries(menu: tuple[MenuEntry, ...], paths: list[str]) -> tuple[tuple[str, str], ...]:
-    """Returns titles with what they start: one loader with a menu, or each kernel by itself."""
+    """Returns titles with what they start: one loader with a menu, or each kernel alone."""
     if len(paths) == 1:
         return ((menu[0].title, paths[0]),)
     return tuple((entry.heading, path) for entry, path in zip(menu, paths, strict=False))
@@ -195,7 +195,7 @@ def _undecided() -> Problem:
 
 
 def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem]:
-    """Yields why a kernel and what is to start it do not go together."""
+    """Yields why a kernel and what is to boot it do not go together."""
     loader, kernel, architecture = (
         LOADERS[settings.boot.loader],
         entry.kernel_path,
@@ -205,7 +205,7 @@ def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem
         what, hint = described(kind)
         yield _error(
             "kernel-unknown", "boot.kernel",
-            f"{kernel} is no kernel that a loader can start: it {what}", hint,
+            f"{kernel} is not a kernel that a loader can boot: it {what}", hint,
         )  # fmt: skip
     elif architecture.name not in loader.architectures:
         yield _error(
@@ -224,16 +224,16 @@ def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem
     elif boots_by_bios(settings) and not architecture.grub_bios:
         yield _error(
             "no-bios", "layout.table",
-            f"layout {settings.layout.table} starts under a BIOS, and {kernel} is a kernel for "
+            f"layout {settings.layout.table} boots under a BIOS, and {kernel} is a kernel for "
             f"{architecture.name}, which has none",
             'take layout.table = "efi"',
-            Fix("Start under UEFI only", (("layout.table", "efi"),)),
+            Fix("Boot under UEFI only", (("layout.table", "efi"),)),
         )  # fmt: skip
     elif boots_by_bios(settings) and settings.layout.sector_size != _BIOS_SECTOR:
         yield _error(
             "bios-sector-size", "layout.sector_size",
             f"is {settings.layout.sector_size}, and a BIOS reads disks of {_BIOS_SECTOR}-byte "
-            f"sectors only; layout {settings.layout.table} starts under a BIOS",
+            f"sectors only; layout {settings.layout.table} boots under a BIOS",
             f'take {_BIOS_SECTOR}, or layout.table = "efi"',
             Fix(f"Use {_BIOS_SECTOR}", (("layout.sector_size", _BIOS_SECTOR),)),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""EFI boot variables: a load option for the image's loader, and the order that starts it.
+"""EFI boot variables: a load option for the image's loader, and the boot order.
 
 Structures after the UEFI specification 2.10: EFI_LOAD_OPTION (3.1.3), the hard drive media
 device path (10.3.5.1) and the file path media device path (10.3.5.4).

@@ -59,7 +59,7 @@ class BootCode:
 
 
 def partition_name(scheme: Scheme, number: int) -> str:
-    """Returns what GRUB calls a partition of the disk that it was started from ("gpt2").
+    """Returns what GRUB calls a partition of the disk that it booted from ("gpt2").
 
     Named by its place on that disk, the root is found whatever other disks are there, and core.img
     is the same for all images of a layout.
@@ -75,7 +75,7 @@ def mkimage_argv(
     Args:
         tool: grub-mkimage(1).
         target: Key of `TARGET_MODULES`.
-        partition: Of the disk that the core is started from, in GRUB's words ("gpt2").
+        partition: Of the disk that the core boots from, in GRUB's words ("gpt2").
         output: Path of the core image.
         lacking: Modules that this GRUB does not have.
     """

@@ -100,7 +100,7 @@ class Found:
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Whether the system's own installer needs a disk: it starts by BIOS, so there is no ESP."""
+    """Whether the system's own installer needs a disk: it boots by BIOS, so there is no ESP."""
     return settings.boot.loader == "nixos" and "bios" in settings.boots and not settings.has("esp")
 
 
@@ -116,11 +116,11 @@ def find(settings: Settings, root: Manifest) -> Found:
         return Found()  # a problem of its own already
     kernel = regular(root, system + b"/kernel")
     if kernel is None or of_kernel(read(data(kernel), HEADER_BYTES)) != X86_64:
-        return _refused(f"{settings.nix.system}/kernel is no kernel for {X86_64.name}")
+        return _refused(f"{settings.nix.system}/kernel is not a kernel for {X86_64.name}")
     tables = (folder.path for folder in children(root, system + b"/kernel-modules/lib/modules"))
     folder = next((path for path in tables if regular(root, path + b"/modules.dep")), None)
     if folder is None:
-        return _refused(f"{settings.nix.system}/kernel-modules holds no modules.dep")
+        return _refused(f"{settings.nix.system}/kernel-modules has no modules.dep")
     modules = Modules(
         _text(root, folder + b"/modules.dep"), _text(root, folder + b"/modules.builtin")
     )

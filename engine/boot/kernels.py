@@ -297,7 +297,7 @@ def _no_kernel() -> Problem:
         code="no-kernel",
         severity="error",
         path="boot.kernel",
-        message="the contents hold no kernel: no boot.json of a NixOS system, no /boot/vmlinuz-*, "
+        message="no kernel in the contents: no boot.json of a NixOS system, no /boot/vmlinuz-*, "
         "no /usr/lib/modules/*/vmlinuz",
         hint='add a kernel to the contents, name one in boot.kernel, or set boot.loader = "none"',
     )

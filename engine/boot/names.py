@@ -50,7 +50,7 @@ def version_of(name: str) -> str:
 
 
 def standing(name: str) -> Standing | None:
-    """Returns how far behind a kernel of that name comes; None for what is no kernel at all."""
+    """Returns how far behind a kernel of that name comes; None for what is not a kernel at all."""
     kept = False
     while ending := _ending(name):
         pattern, text = ending

@@ -38,7 +38,7 @@ class _Unpacker(Protocol):
 
     @property
     def done(self) -> bool:
-        """Whether the packed stream has ended; what follows it is no part of it."""
+        """Whether the packed stream has ended; what follows it is not part of it."""
         ...
 
 

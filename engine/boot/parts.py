@@ -83,7 +83,7 @@ def gather(
 
     Raises:
         OSError, SourceChanged: A part cannot be read, or grub-mkimage failed.
-        BadStub: What the contents bring is no program of this architecture.
+        BadStub: What the contents bring is not a program of this architecture.
     """
     missing: list[Missing] = []
     boot = stub = efi = first = core = b""
@@ -123,7 +123,7 @@ def _systemd(
     binary = read(data(entry), _LARGEST)
     if pe_machine(binary) != architecture.pe:
         where = entry.path.decode(errors="backslashreplace")
-        raise BadStub(f"/{where} of the contents is no EFI program for {architecture.name}")
+        raise BadStub(f"/{where} of the contents is not an EFI program for {architecture.name}")
     return binary
 
 

@@ -23,7 +23,7 @@ _PAGE = 4096
 
 
 class BadStub(ValueError):
-    """The stub is no PE32+ file, or has no room for more section headers."""
+    """The stub is not a PE32+ file, or has no room for more section headers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""QEMU's command line for starting an image with its console on the serial port."""
+"""QEMU's command line for booting an image with its console on the serial port."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[0-Z\\-~])|[\x
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A virtual machine that starts an image.
+    """A virtual machine that boots an image.
 
     Attributes:
         image: Path of the image, which is opened through a temporary overlay.
         format: QEMU's name of the image's format.
         sector_size: Logical sectors of the disk, in bytes.
         memory_mib: Guest memory.
-        code: Path of the UEFI firmware; "" starts by BIOS.
+        code: Path of the UEFI firmware; "" boots by BIOS.
         variables: Path of a private copy of its variables.
         interactive: Serial port and monitor share the terminal (Ctrl-A X ends it).
     """
@@ -41,7 +41,7 @@ class Machine:
 
     @property
     def firmware(self) -> FirmwareKind:
-        """What starts the image."""
+        """The firmware that boots the image."""
         return "uefi" if self.code else "bios"
 
     def argv(self) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ _SYMPTOMS = (
     (r"Gave up waiting for root|ALERT!.*does not exist|Waiting for root device",
      "the initrd did not find the root by its UUID: is root= right, is the disk's driver in it?"),
     (r"No init found|Run /\w+/init failed|Requested init .* failed|can't find init",
-     "the root was mounted but holds no init that runs"),
+     "the root was mounted but has no init that runs"),
     (r"BdsDxe: No bootable option|UEFI Interactive Shell|Shell>",
      "the firmware found no loader on the ESP"),
     (r"No bootable device|Boot failed: not a bootable disk",
@@ -103,7 +103,7 @@ def diagnose(console: str) -> str:
         if re.search(pattern, console, re.MULTILINE):
             return meaning
     if "Linux version" in console or "Booting" in console:
-        return "it was still starting; a longer timeout may do"
+        return "it was still booting; a longer timeout may help"
     if console.strip():
         return "no kernel was seen on the serial console: is console=ttyS0 in boot.cmdline?"
     return "nothing came over the serial console"

@@ -1,4 +1,4 @@
-"""`diskwright boot`: starts an image in QEMU, for a person at a terminal or for a script."""
+"""`diskwright boot`: boots an image in QEMU, for a person at a terminal or for a script."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", type=Path, help="an image of any format")
     parser.add_argument(
         "--firmware", choices=("bios", "uefi", "both"),
-        help="what starts it; left out: UEFI if the image has an EFI system partition, else BIOS",
+        help="what to boot it with (default: UEFI if the image has an ESP, else BIOS)",
     )  # fmt: skip
     parser.add_argument(
         "--expect", metavar="REGEX", type=_regex,
@@ -60,7 +60,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0
     if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
     return seconds
 
 

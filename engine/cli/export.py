@@ -13,7 +13,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec, a TOML file")
     parser.add_argument("--format", choices=("nix",), required=True, help="what to write")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="the file to write; stdout if left out"
+        "-o", "--output", type=Path, metavar="FILE", help="the file to write (default: stdout)"
     )
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
 

@@ -28,7 +28,7 @@ def cat(filesystem: Filesystem, node: Node) -> int:
     """Writes a file to standard output: its bytes, or to a terminal what can be shown of them.
 
     Raises:
-        Refused: It is no regular file.
+        Refused: It is not a regular file.
         BadImage: Its size or its map cannot be.
         BrokenPipeError: Who reads standard output has seen enough.
     """
@@ -39,7 +39,7 @@ def cat(filesystem: Filesystem, node: Node) -> int:
 
     if not stat.S_ISREG(node.mode):
         hint = "--extract copies directories" if stat.S_ISDIR(node.mode) else ""
-        what = f"/{text(node.path)} is no regular file ({stat.filemode(node.mode)})"
+        what = f"/{text(node.path)} is not a regular file ({stat.filemode(node.mode)})"
         raise Refused([Problem("no-file", "error", "", what, hint)])
     try:
         data_ranges(filesystem, node)

@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `import`."""
     parser.add_argument(
         "file", type=Path, metavar="FILE",
-        help="what to import, told by its content: a Nix file with a call of make-disk-image in "
+        help="what to import, whatever its name: a Nix file with a call of make-disk-image in "
         "it, the arguments alone as Nix or JSON, or a disk image",
     )  # fmt: skip
     parser.add_argument(

@@ -143,7 +143,7 @@ def _locate(image: Image, where: str) -> tuple[Part, bytes]:
         return wanted[0], _normal(rest)
     if not readable:
         troubles = "; ".join(part.trouble for part in image.parts if part.trouble)
-        raise _refusal("no-file-system", troubles or "the image holds no file system known here")
+        raise _refusal("no-file-system", troubles or "the image has no file system known here")
     # The root is the ext file system, and the last of them where there are several.
     roots = [part for part in readable if part.filesystem and part.filesystem.type != "vfat"]
     return (roots or readable)[-1], _normal(where)

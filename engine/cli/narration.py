@@ -1,4 +1,4 @@
-"""How a build is told on standard error: a repainted line a step, or plain lines in a pipe."""
+"""How a build is shown on standard error: a repainted line per step, or plain lines in a pipe."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def _speed(text: str) -> float:
     except ValueError:
         speed = -1
     if not 0 <= speed < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no speed; give 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a speed; give 0 or more")
     return speed
 
 

@@ -13,7 +13,7 @@ def write(path: Path | None, text: str, force: bool) -> None:
 
     Args:
         path: The file, or None for standard output.
-        text: What it shall hold.
+        text: What it will hold.
         force: Replace a file that exists.
 
     Raises:

@@ -43,7 +43,7 @@ class Verb:
 _TABLE = (
     Verb("plan", "show the partition map and the size breakdown; write nothing", "engine.cli.plan"),
     Verb("build", "build the image", "engine.cli.build"),
-    Verb("boot", "start an image in QEMU, on the serial console", "engine.cli.boot"),
+    Verb("boot", "boot an image in QEMU, on the serial console", "engine.cli.boot"),
     Verb("inspect", "show what an image holds: table, file systems, files", "engine.cli.inspect"),
     Verb("diff", "show what differs between two images", "engine.cli.diff"),
     Verb("verify", "check the sums, manifest and image of an output folder", "engine.cli.verify"),

@@ -62,7 +62,7 @@ def compare(a: Path, b: Path, reached: Reached = unwatched) -> Comparison:
         reached: Told how far it is.
 
     Raises:
-        BadImage: One is no image that can be read.
+        BadImage: One is not an image that can be read.
         OSError: One cannot be read.
     """
     left = open_image(a)

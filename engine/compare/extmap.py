@@ -63,7 +63,7 @@ def regions(ext: ExtFilesystem, start: int, where: str) -> Iterator[Region]:
 def _inode_tables(
     ext: ExtFilesystem, start: int, where: str, names: dict[int, str]
 ) -> Iterator[Region]:
-    """Yields each inode in use by itself, and what lies between them."""
+    """Yields each inode in use separately, and what lies between them."""
     size = ext.inode_size
     used = sorted(names)
     at = 0

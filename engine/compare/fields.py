@@ -270,7 +270,7 @@ def _data(filesystem: Filesystem, node: Node, size: int) -> Iterator[_Piece]:
     """Yields a file's data, rising, and its end.
 
     Raises:
-        BadFilesystem: It does not rise: that is no file.
+        BadFilesystem: It does not rise: that is not a file.
     """
     end = 0
     for offset, data in filesystem.data(node):

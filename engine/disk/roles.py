@@ -67,10 +67,10 @@ class Role:
         gpt: Its GPT type where the machine does not matter or has no type of its own.
         gpt_by_machine: Its GPT types by machine (`uname -m`).
         mbr: Its type in an MBR.
-        name: Name of its GPT partition, unless told otherwise.
+        name: Name of its GPT partition, by default.
         flags: What libparted calls the flags that go with it.
-        format: The format it has, unless told otherwise.
-        mount: Where it is mounted, unless told otherwise; None for nowhere.
+        format: The format it has, by default.
+        mount: Where it is mounted, by default; None for nowhere.
         weight: Its share of a drawing that is not to scale.
     """
 
@@ -93,7 +93,7 @@ class Role:
 
     @property
     def types(self) -> frozenset[str]:
-        """Every GPT type that tells this role."""
+        """Every GPT type by which this role is known."""
         return frozenset((self.gpt, *self.gpt_by_machine.values()))
 
 
@@ -196,5 +196,5 @@ _BY_TYPE: Mapping[str, str] = MappingProxyType(
 
 
 def role_of(partition_type: str) -> str:
-    """Returns the role that a partition's type tells, as `plan --json` names it, or "other"."""
+    """Returns the role that a partition's type means, as `plan --json` names it, or "other"."""
     return _BY_TYPE.get(partition_type, "other")

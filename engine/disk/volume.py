@@ -18,14 +18,14 @@ Firmware = Literal["bios", "uefi"]
 class Volume:
     """One volume of a disk. Sizes are bytes.
 
-    Exactly one of `size`, `free` and `grow` tells how large it becomes.
+    Exactly one of `size`, `free` and `grow` says how large it becomes.
 
     Attributes:
         id: Unique in the spec.
         role: Key of `engine.disk.roles.ROLES`.
         format: Key of the table of file systems, or "none" for raw bytes or nothing.
         mount: Where it is mounted, or None.
-        takes_below: Contents below its mount point go to it without being told.
+        takes_below: Contents below its mount point go to it automatically.
         size: A fixed size.
         free: What its contents need, and so much more.
         grow: Its share, by weight, of what a disk of fixed size has left.
@@ -84,8 +84,7 @@ class Volume:
 def firmware_of(scheme: Scheme, roles: Iterable[str]) -> tuple[Firmware, ...]:
     """Returns which firmware a disk has a place for: what the volumes and the table give.
 
-    A BIOS starts what lies in a BIOS boot partition or in the gap behind an MBR; UEFI starts
-    what lies on an ESP.
+    A BIOS boots from a BIOS boot partition or from the gap behind an MBR, UEFI from an ESP.
     """
     there = set(roles)
     found: list[Firmware] = []

@@ -179,7 +179,7 @@ def _header(disk: Disk, sector: int, at: int, which: str) -> _Header | None:
     if width < 128 or width % 8 or width > 4096 or count > _MAX_ENTRIES:
         findings.append(f"the {which} GPT has {count} entries of {width} bytes")
     elif (array * sector) + count * width > disk.size:
-        findings.append(f"the {which} GPT's entries at sector {array} lie past the disk")
+        findings.append(f"the {which} GPT's entries at sector {array} are past the end of the disk")
     else:
         data = disk.read(array * sector, count * width)
         if crc32(data) != array_crc:

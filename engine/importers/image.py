@@ -95,7 +95,7 @@ def _opened(path: Path) -> Image:
         raise refused(f"{path} cannot be opened as a disk image: {reason}") from None
     if is_unknown(image):
         image.disk.close()
-        raise refused(f"{path} holds no partition table and no file system that is known")
+        raise refused(f"{path} has no partition table and no file system that is known")
     return image
 
 

@@ -52,7 +52,7 @@ def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
     if not found:
         if whole.value is None:
             raise refused(
-                f"{path} holds no call of make-disk-image",
+                f"{path} has no call of make-disk-image in it",
                 "import the file that calls it, or write its arguments as { ... }",
             )
         return to_spec(whole.value)
@@ -65,7 +65,7 @@ def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
     imported = to_spec(arguments, first.lines)
     notes = [
         not_carried(f"line {line}: {_short(source)} is not carried over",
-                    "only nix can tell what arguments it gives")
+                    "only nix can evaluate its arguments")
         for line, source in first.unread
     ]  # fmt: skip
     notes += [

@@ -226,7 +226,7 @@ class _Copy:
         self._entered.add(node)
 
     def _make(self, node: Node, path: bytes) -> bool:
-        """Makes what is no directory; whether it was made."""
+        """Makes what is not a directory; whether it was made."""
         if stat.S_ISREG(node.mode):
             ranges = rescue.data_ranges(self._filesystem, node)
             self._want_room(node, sum(length for _, length in ranges))

@@ -72,8 +72,8 @@ def _parts(disk: Disk, table: Table) -> Iterator[Part]:
         if size > 0:
             window = Window(disk, start, size)
             found, trouble = probe(window)
-            # Tables are read whole to count what is free: no byte shall be in many of them.
+            # Tables are read whole to count what is free: no byte may be in many of them.
             left -= getattr(found, "table_size", 0)
             if left < 0:
-                found, trouble = None, "its FAT lies where those of other partitions lie"
+                found, trouble = None, "its FAT is where those of other partitions are"
             yield Part(f"partition {partition.number}", partition, window, found, trouble)

@@ -48,7 +48,7 @@ class Program:
 
 
 def program(files: Files, node: Node) -> Program | None:
-    """Returns the headers of an EFI program, or None where the file is none.
+    """Returns the headers of an EFI program, or None where the file is not one.
 
     Raises:
         BadFilesystem: It is one, and ends before its sections do.

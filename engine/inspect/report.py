@@ -144,7 +144,7 @@ def _filesystem_findings(part: Part) -> Iterator[str]:
     if filesystem.size > part.window.size:
         yield (
             f"{part.name}: the {filesystem.type} file system of {filesystem.size} bytes is larger "
-            f"than the {part.window.size} bytes it lies in; no kernel mounts it"
+            f"than the {part.window.size} bytes it is in; no kernel mounts it"
         )
     if not filesystem.clean:
         yield f"{part.name}: the {filesystem.type} file system was not unmounted cleanly"
@@ -195,7 +195,7 @@ def _filesystem(part: Part) -> dict[str, Any] | None:
 
 
 def node_report(node: Node) -> dict[str, Any]:
-    """Returns the metadata of one file; bytes that are no UTF-8 are shown as escapes."""
+    """Returns the metadata of one file; bytes that are not UTF-8 are shown as escapes."""
     report: dict[str, Any] = {
         "path": "/" + text(node.path),
         "kind": _KINDS.get(stat.S_IFMT(node.mode), "unknown"),
@@ -217,7 +217,7 @@ def node_report(node: Node) -> dict[str, Any]:
 
 
 def text(raw: bytes) -> str:
-    """Returns bytes as printable text, what is no UTF-8 and no print as escapes."""
+    """Returns bytes as printable text, with escapes for what is not printable UTF-8."""
     return printable(raw.decode("utf-8", "backslashreplace"))
 
 

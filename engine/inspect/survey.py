@@ -39,8 +39,8 @@ class Survey:
 
     Attributes:
         entries: What loaders offer, each menu in its own order.
-        defaults: Those of them that are started unasked.
-        boots: What each firmware would start.
+        defaults: Those of them that are defaults.
+        boots: What each firmware would boot.
     """
 
     loaders: tuple[Loader, ...]
@@ -150,5 +150,5 @@ def _is(files: Files, role: str) -> bool:
 def _no_esp(image: Image) -> str:
     for part in image.parts:
         if part.partition is not None and role_of(part.partition.type) == "esp":
-            return f"the EFI system partition, {part.name}, holds no FAT file system to be read"
+            return f"the EFI system partition, {part.name}, has no readable FAT file system"
     return "there is no EFI system partition"

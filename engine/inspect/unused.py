@@ -1,4 +1,4 @@
-"""Which bytes of a disk no table and no file system uses: their contents are of no matter."""
+"""Which bytes of a disk no table and no file system uses: their contents do not matter."""
 
 from __future__ import annotations
 

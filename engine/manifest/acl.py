@@ -61,7 +61,7 @@ def acl_of_text(text: bytes) -> bytes:
             continue
         fields = item.split(":")
         if len(fields) < 3 or fields[0] not in _TAGS or not set(fields[2]) <= set("rwx-"):
-            raise ValueError(f"{item!r} is no entry of an access list")
+            raise ValueError(f"{item!r} is not an entry of an access list")
         owner, named = _TAGS[fields[0]]
         bits = sum(value for letter, value in (("r", 4), ("w", 2), ("x", 1)) if letter in fields[2])
         who = fields[3] if len(fields) > 3 else fields[1]

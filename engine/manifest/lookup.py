@@ -32,7 +32,7 @@ def resolve(
         may_dangle: Nor need those that a link leads to.
 
     Raises:
-        LeadsNowhere: A component is missing, is no directory, or the links go round in circles.
+        LeadsNowhere: A component is missing, is not a directory, or the links go round in circles.
     """
     pending = [(part, False) for part in _parts(path)]
     pending.reverse()
@@ -58,7 +58,7 @@ def resolve(
                 at.clear()
             pending.extend((piece, True) for piece in reversed(_parts(entry.target)))
         elif pending and not entry.is_directory:
-            raise LeadsNowhere(f"/{here.decode(errors='backslashreplace')} is no directory")
+            raise LeadsNowhere(f"/{here.decode(errors='backslashreplace')} is not a directory")
     return b"/".join(at)
 
 

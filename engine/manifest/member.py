@@ -42,7 +42,7 @@ class EntryMaker:
         return b"/".join(parts)
 
     def entry(self, path: bytes, member: Member, stamp: int) -> Entry | None:
-        """Returns the entry of a member that is no hard link, or None (reported).
+        """Returns the entry of a member that is not a hard link, or None (reported).
 
         Args:
             path: Its path in the image.

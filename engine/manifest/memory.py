@@ -77,12 +77,12 @@ def host_file(path: bytes, origin: bytes, *, mtime_ns: int, mode: int = 0o644) -
     """Returns a file of root's with the bytes of a file of the host (links followed).
 
     Raises:
-        OSError: There is no such file, or it is no regular one.
+        OSError: There is no such file, or it is not a regular one.
     """
     origin = os.path.realpath(origin)
     status = os.lstat(origin)
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(f"{os.fsdecode(origin)} is no regular file")
+        raise OSError(f"{os.fsdecode(origin)} is not a regular file")
     above, name = os.path.split(origin)
     return Entry(
         path, stat.S_IFREG | mode, size=status.st_size, mtime_ns=mtime_ns,

@@ -172,7 +172,7 @@ def _payload(settings: Settings, volume: Volume, ticker: Ticker) -> Manifest:
         findings.add(
             "source-missing",
             f"{shown(source)} does not exist",
-            "check the path; a relative one starts at the folder of the spec",
+            "check the path; a relative one is taken from the folder of the spec",
         )
     elif not os.path.isfile(source):
         findings.add("source-not-a-file", f"{shown(source)} is not a file", "name a file")
@@ -208,7 +208,7 @@ def _scan_content(
     if b".." in target.split(b"/"):
         findings.add(
             "target-climbs-out",
-            f"/{shown(target)} climbs out of where it starts (..)",
+            f"/{shown(target)} climbs above its root (..)",
             "write the target without `..`",
             key="target",
         )
@@ -216,7 +216,7 @@ def _scan_content(
         findings.add(
             "source-missing",
             f"{shown(os.fsencode(content.source))} does not exist",
-            "check the path; a relative one starts at the folder of the spec",
+            "check the path; a relative one is taken from the folder of the spec",
         )
     elif content.extract == "oci":
         kind = "archive"

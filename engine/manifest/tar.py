@@ -53,7 +53,7 @@ Records = list[tuple[bytes, bytes]]
 
 
 class BadArchive(Exception):
-    """The bytes are no tar archive, or a damaged one; the message says where and how."""
+    """The bytes are not a tar archive, or it is damaged; the message says where and how."""
 
 
 class Input(Protocol):
@@ -108,7 +108,7 @@ def members(source: Input) -> Iterator[Member]:
     """Yields the members of an archive in its own order.
 
     Raises:
-        BadArchive: It is none, or damaged.
+        BadArchive: It is not one, or damaged.
     """
     everywhere: dict[bytes, bytes] = {}
     ahead = _Ahead()

@@ -40,7 +40,7 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
         if recognise.is_image_folder(path):
             recognise.report(path, walk.findings)
         else:
-            add("archive-no-file", f"{shown(path)} is no regular file", "name a tar archive")
+            add("archive-no-file", f"{shown(path)} is not a regular file", "name a tar archive")
         return
     unpacking = _Unpacking(path, target, walk, ArchiveSource(path, stamp_of(status)))
     try:
@@ -50,7 +50,7 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
         finally:
             source.close()
     except (BadArchive, *CORRUPT) as error:
-        add("archive-damaged", f"{shown(path)} is no tar archive or damaged: {error}", _HINT)
+        add("archive-damaged", f"{shown(path)} is not a tar archive, or is damaged: {error}", _HINT)
     except OSError as error:
         walk.failed(path, error)
     unpacking.finish()
@@ -120,7 +120,7 @@ class _Unpacking:
         if path or entry.is_directory:
             self._entries[path] = entry
         else:
-            self._make.odd(member, "would be the root directory, and is none")
+            self._make.odd(member, "would be the root directory, and is not a directory")
 
     def _leaves_out(self, name: bytes, is_directory: bool) -> bool:
         """Whether a member or a directory above it is excluded."""
@@ -147,7 +147,7 @@ class _Unpacking:
         first = self._entries.get(place) or self._excluded.get(place)
         if first is None or first.is_directory:
             self._make.odd(
-                member, f"is a hard link to {shown(member.link)}, which is no file before it"
+                member, f"is a hard link to {shown(member.link)}, which is not a file before it"
             )
             return None
         if first.path == path:
@@ -202,7 +202,7 @@ class _Unpacking:
             if place is None or not inside:
                 self._walk.findings.add(
                     "archive-member-refused",
-                    f"{shown(self._archive)}: /{shown(path)} lies below a file, or a link that"
+                    f"{shown(self._archive)}: /{shown(path)} is below a file, or a link that"
                     " leads out of the archive",
                     "exclude it, or make the archive without it",
                 )

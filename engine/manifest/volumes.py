@@ -41,7 +41,7 @@ def split(part: Part, at: Mounts) -> dict[str, Part]:
             above, there = _above(entry.path, at)
             shares.setdefault(above, _Share()).add(entry, there)
         shares.setdefault(home, _Share()).add(entry, path)
-    # What is wrong with the part is told once, even where nothing comes of it.
+    # What is wrong with the part is reported once, even where nothing comes of it.
     first = _place(part.target, at)[0]
     shares.setdefault(first, _Share())
     return {

@@ -118,7 +118,7 @@ class Walk:
                 name.link_to = head
 
     def single(self, path: bytes, target: bytes) -> None:
-        """Takes one name that is no directory; a symbolic link is kept as one."""
+        """Takes one name that is not a directory; a symbolic link is kept as one."""
         above, name = os.path.split(path)
         source = FolderSource(above, names={target: name})
         try:

@@ -32,7 +32,7 @@ def report(archive: bytes, found: Sequence[bytes], findings: Findings) -> None:
     findings.add(
         "archive-is-a-layer",
         f"{shown(archive)} is one layer of a container image: {names}{more} would be files, where"
-        " the layer means to delete what lies below it",
+        " the layer means to delete what is below it",
         'name the whole image (docker save, skopeo copy) with extract = "oci"; or exclude .wh.*'
         " to take the layer without what it deletes",
     )

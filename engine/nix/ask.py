@@ -19,7 +19,7 @@ from engine.tools.table import TOOLS
 
 EXPERIMENTAL = ("--extra-experimental-features", "nix-command flakes")
 _INVALID = re.compile(r"path '(/nix/store/[^']+)' is not valid")
-# Lines of nix that are no part of the reason.
+# Lines of nix that are not part of the reason.
 _NOISE = ("warning:", "don't know how to build", "copying ", "evaluating ")
 
 
@@ -73,7 +73,7 @@ def closure(roots: Sequence[str], store: Store, environment: Mapping[str, str]) 
     Raises:
         NotValid: One is not a valid path of the store.
         NixFailed: Nix does not answer.
-        BadClosure: What it answers is no closure.
+        BadClosure: What it answers is not a closure.
     """
     said = _nix(("path-info", *store.arguments, "--json", "--recursive", *roots), environment)
     return Closure(parse(said), tuple(roots))

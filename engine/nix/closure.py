@@ -15,7 +15,7 @@ import msgspec
 
 STORE = "/nix/store"
 _BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
-# ValueError also stands for text that is no UTF-8 and for hashes that hold other characters.
+# ValueError also stands for text that is not UTF-8 and for hashes that hold other characters.
 _NOT_UNDERSTOOD = (
     msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
 )  # fmt: skip
@@ -76,7 +76,7 @@ def parse(text: bytes) -> tuple[StorePath, ...]:
         The paths, sorted.
 
     Raises:
-        BadClosure: It is no such output, or a path is not valid.
+        BadClosure: It is not such an output, or a path is not valid.
     """
     try:
         document = msgspec.json.decode(text)

@@ -155,14 +155,14 @@ def _installed(
             yield from install.configuration(settings.nix.config_file, mtime_ns)
         except OSError as error:
             message = f"{settings.nix.config_file} cannot be read ({error.strerror or error})"
-            hint = "a relative path starts at the folder of the spec"
+            hint = "a relative path is taken from the folder of the spec"
             findings.append(Finding("config-unreadable", "error", "config_file", message, hint))
 
 
 def _channel(
     settings: Settings, roots: Roots, store: bytes
 ) -> tuple[StorePath | None, list[Entry]]:
-    """Returns the channel, where it is a tree that is no store path yet."""
+    """Returns the channel, where it is a tree that is not a store path yet."""
     tree = settings.nix.copy_channel
     if not tree or roots.channel_in_store or not roots.system:
         return None, []

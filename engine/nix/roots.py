@@ -79,7 +79,7 @@ class Roots:
             key = f"additional_paths[{index}]"
             if not path.startswith(STORE_PREFIX):
                 raise NixRefused(
-                    "not-a-store-path", key, f'"{path}" is no store path',
+                    "not-a-store-path", key, f'"{path}" is not a store path',
                     f"a store path starts with {STORE_PREFIX}; contents takes any other file",
                 )  # fmt: skip
             self._keys.setdefault(top(path), key)

@@ -83,7 +83,7 @@ class Summary:
         return self._sorted(_others(self.closure[path]))
 
     def largest(self, count: int) -> tuple[PathSize, ...]:
-        """Returns the paths that are largest by themselves."""
+        """Returns the paths that are largest on their own."""
         ordered = sorted(self.closure.paths, key=lambda path: (-path.nar_size, path.path))
         return tuple(self.size(path.path) for path in ordered[:count])
 

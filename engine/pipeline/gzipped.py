@@ -1,6 +1,6 @@
 """gzip (RFC 1952) whose bytes depend on the contents and the version of zlib alone.
 
-Each mebibyte is deflated by itself and ends on a byte, so pieces can be made side by side, the
+Each mebibyte is deflated separately and ends on a byte, so pieces can be made side by side, the
 bytes are the same on any number of processors, and one of zeros is deflated once for all.
 """
 

@@ -94,11 +94,11 @@ class _Watch:
 
 
 def machine_of(plan: Plan, kind: FirmwareKind, image: Path) -> Machine:
-    """Returns the machine that starts a plan's finished image, for `boot`.
+    """Returns the machine that boots a plan's finished image, for `boot`.
 
     Args:
         plan: Has firmware of this machine where `kind` is "uefi".
-        kind: What starts it.
+        kind: The firmware.
         image: Where the image is; an efi-vars.fd beside it holds the variables to start from.
     """
     variables = image.with_name(EFI_VARIABLES)
@@ -125,8 +125,8 @@ async def boot(
         scratch: Where the copy of its variables goes while it runs, if not with temporary files.
 
     Raises:
-        StepFailed: QEMU is missing or refuses to start.
-        re.error: `expect` is no regular expression.
+        StepFailed: QEMU is missing or does not run.
+        re.error: `expect` is not a regular expression.
     """
     pattern = re.compile(expect) if expect else None
     kvm, note = kvm_is_plausible()
@@ -145,7 +145,7 @@ async def choose_accelerator(machine: Machine) -> tuple[Accelerator, str]:
     """Returns KVM if it shows by this very image that it runs kernels, else TCG; and why.
 
     Raises:
-        StepFailed: QEMU is missing or refuses to start.
+        StepFailed: QEMU is missing or does not run.
     """
     kvm, note = kvm_is_plausible()
     if kvm:
@@ -198,7 +198,7 @@ def kvm_is_plausible() -> tuple[bool, str]:
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return False, "the processor's features are not told"
+        return False, "the processor's features are not known"
     if re.search(r"^flags\b.*\b(?:vmx|svm)\b", flags, re.MULTILINE) is None:
         return False, "the processor offers no hardware virtualization here"
     return True, ""

@@ -17,7 +17,7 @@ def read_record(path: Path) -> tuple[AnyEvent, ...]:
     A record that breaks off gets an end that says so.
 
     Raises:
-        Refused: The file cannot be read or is no record of a build.
+        Refused: The file cannot be read or is not a record of a build.
     """
     try:
         lines = path.read_bytes().splitlines()
@@ -36,9 +36,9 @@ def _decoded(path: Path, lines: Sequence[bytes]) -> list[AnyEvent]:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             if number == len(lines) and events:
                 break
-            raise _refused(f"{path} line {number} is no event of a build: {error}") from error
+            raise _refused(f"{path} line {number} is not an event of a build: {error}") from error
     if not any(isinstance(event, BuildStarted) for event in events):
-        raise _refused(f"{path} holds no build-started event")
+        raise _refused(f"{path} has no build-started event")
     return events
 
 

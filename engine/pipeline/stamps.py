@@ -164,4 +164,4 @@ STAMPS: Mapping[StampKey, Callable[[Path, Origin], None]] = {
     "vmdk": stamp_vmdk,
     "vhdx": stamp_vhdx,
 }
-"""By the `stamp` of a format's row. Each raises StepFailed where the file is none of its kind."""
+"""By the `stamp` of a format's row. Each raises StepFailed where the file is not of its kind."""

@@ -48,7 +48,7 @@ class Work:
     Attributes:
         emit: Takes events; call it from the event loop's thread only.
         artifacts: The finished outputs by name, once their sums are known.
-        proofs: How the image started, where that was to be proved.
+        proofs: How the image booted, where that was to be proved.
         inputs: What went in, once that is known.
         loader_files: What the system's own installer made for the ESP.
     """

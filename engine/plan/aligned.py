@@ -176,8 +176,8 @@ def _too_small(
     if len(growing) == 1 and growing[0].id == names[-1]:
         begin = placement.begin(scheme, [least[name] for name in names[:-1]])
         return (
-            f"the {growing[0].id} partition would begin at {begin} bytes, but a disk of {disk} "
-            f"bytes ends before that leaves room for it"
+            f"a disk of {disk} bytes is too small: what comes before the {growing[0].id} "
+            f"partition takes {begin} bytes"
         )
     taken = placement.span(scheme, list(least.values())) + placement.tail(scheme)
     return f"the partitions take {taken} bytes at least, and the disk has {disk}"

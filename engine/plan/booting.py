@@ -1,4 +1,4 @@
-"""How a planned disk starts: which firmware, which menu, and the boot code outside partitions."""
+"""How a planned disk boots: which firmware, which menu, and the boot code outside partitions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plan(
     assets: BootAssets,
     uefi: Firmware | None,
 ) -> BootPlan:
-    """Returns how the disk starts, its boot code placed.
+    """Returns how the disk boots, its boot code placed.
 
     Args:
         settings: What is wanted.
@@ -62,7 +62,7 @@ def _placed(
 
 
 def problems(plan: Plan) -> Iterator[Problem]:
-    """Yields what keeps the disk from starting, whatever the machine that builds it."""
+    """Yields what keeps the disk from booting, whatever the machine that builds it."""
     code = plan.boot.code
     if code is not None and code.sectors > code.room:
         where = "BIOS boot partition" if plan.has("bios-boot") else "gap before the first partition"
@@ -104,7 +104,7 @@ def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:
             "prove-architecture",
             "error",
             "boot.prove",
-            f"the proof starts {X86_64.name} machines only, and the kernel is for "
+            f"the proof boots {X86_64.name} machines only, and the kernel is for "
             f"{assets.architecture}",
             "leave it out",
         )

@@ -93,7 +93,7 @@ def grow_disk(design: Design, disk: int) -> tuple[str, str, Fix | None]:
     text = format_exact(wanted)
     return (
         "size.disk",
-        f"the smallest disk that works has {text}",
+        f"the smallest disk that works is {text}",
         _fix(f"Grow the disk to {text}", "size.disk", text),
     )
 
@@ -264,7 +264,7 @@ def unaligned(design: Design) -> Iterator[Problem]:
             "esp-unaligned" if one.volume.role == "esp" else "volume-unaligned",
             "error",
             _size_key(one),
-            f"an {title} of {size} bytes is no whole number of {counts}",
+            f"an {title} of {size} bytes is not a whole number of {counts}",
             f"{text} is the next size that works",
             Fix(f"Make the {title} {text}", ((_size_key(one), text),)),
         )

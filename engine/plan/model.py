@@ -125,16 +125,16 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootPlan:
-    """How the image starts.
+    """How the image boots.
 
     Attributes:
         loader: Key of `engine.spec.loaders.LOADERS`.
         menu: What the loader offers, the default first.
-        firmware: What starts the image by the loader that is installed.
-        proofs: What the build starts the image with to prove it.
+        firmware: What boots the image with the loader that is installed.
+        proofs: Firmware that the build boots the image with to prove it.
         expect: Text on the serial console that proves it.
         timeout: Seconds that the text may take.
-        code: What goes outside all partitions, where a BIOS starts the image.
+        code: What goes outside all partitions, where a BIOS boots the image.
         efi_entries: Title and path on the ESP of what boot variables start, the default first.
         uefi: Firmware of this machine for the proof and the variables, if there is one.
         guest: The virtual machine that a NixOS system's own installer runs in, where it needs one.

@@ -2,7 +2,7 @@
 
 As nixpkgs' nixos-enter does it: the system is activated, then told to install its loader, in a
 root of its own. Here that root is a folder with the store bound into it, in a user namespace
-(bwrap(1)), and what it puts into /boot becomes the contents of the ESP. A layout that starts by
+(bwrap(1)), and what it puts into /boot becomes the contents of the ESP. A layout that boots by
 BIOS alone has no ESP: there the installer runs in a virtual machine, on the image itself.
 """
 

@@ -212,7 +212,7 @@ def _space(plan: Plan, host: Host) -> Iterator[Problem]:
     if not volume.usable:
         yield Problem(
             "output-not-writable", "error", "",
-            f"{volume.path} is no folder that you may write to", "choose another output folder",
+            f"{volume.path} is not a folder that you can write to", "choose another output folder",
         )  # fmt: skip
         return
     if not plan.steps or errors(plan.problems):

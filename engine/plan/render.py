@@ -335,9 +335,9 @@ def _menu(plan: Plan) -> list[str]:
 
 
 def _started(firmware: FirmwareKind, loader: Loader) -> str:
-    """Returns what a firmware starts: GRUB wherever the chosen loader is not for it."""
+    """Returns what a firmware boots: GRUB wherever the chosen loader is not for it."""
     able = loader if firmware in loader.firmware else LOADERS["grub"]
-    return f"{firmware.upper()} starts {able.title}"
+    return f"{firmware.upper()} boots {able.title}"
 
 
 def _figures(plan: Plan) -> list[str]:

@@ -28,7 +28,7 @@ A step without commands is done in process. Ids and what they leave behind:
     efi-variables  the firmware's variable store with a boot entry for the image
     convert        the output format, where it is not raw
     hook           the user's `hooks.after_build`, which may still change the image
-    prove          the finished image started in QEMU, its console watched. The commands shown are
+    prove          the finished image booted in QEMU, its console watched. The commands shown are
                    for emulation; KVM takes its place where it proves to work, as in nixos-guest
     wrap           the file that a hypervisor or cloud imports, made of the disk
     pack           the compressed image and the block map, in one pass with the image's SHA-256
@@ -182,11 +182,11 @@ def _prove(plan: Plan) -> Commands:
 def machine(
     plan: Plan, kind: FirmwareKind, *, image: str, variables: str, accelerator: Accelerator
 ) -> Machine:
-    """Returns the virtual machine that proves that the image starts.
+    """Returns the virtual machine that proves that the image boots.
 
     Args:
         plan: Has firmware where `kind` is "uefi".
-        kind: What starts the image.
+        kind: The firmware.
         image: The finished image.
         variables: A private copy of the firmware's variables.
         accelerator: What runs it.

@@ -31,7 +31,7 @@ def pairs(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     Time and memory are linear in its length: no page of a long value is read twice.
 
     Raises:
-        BadDatabase: It is no hash database, or damaged.
+        BadDatabase: It is not a hash database, or damaged.
     """
     try:
         yield from _Hash(data).pairs()
@@ -49,7 +49,7 @@ class _Hash:
         if magic != _MAGIC or version not in _VERSIONS or data[_ENCRYPTION_AT]:
             raise BadDatabase("not a hash of Berkeley DB in versions 8 to 10, unencrypted")
         if self._size not in _PAGE_SIZES or len(data) % self._size:
-            raise BadDatabase(f"{len(data)} bytes are no whole pages of {self._size}")
+            raise BadDatabase(f"{len(data)} bytes are not a whole number of pages of {self._size}")
         self._seen: set[int] = set()
 
     def _numbers(self, form: str, at: int) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ class Mapper:
 
         Args:
             size: Bytes of the image.
-            unused: Ranges (offset, length), rising, whose zeros are of no matter.
+            unused: Ranges (offset, length), rising, whose zeros do not matter.
         """
         self.size = size
         self.ranges: list[MappedRange] = []

@@ -27,7 +27,7 @@ def blobs(data: bytes) -> Iterator[bytes]:
     """Yields the headers of the packages, in the order of their slots.
 
     Raises:
-        BadDatabase: It is no such database, or damaged.
+        BadDatabase: It is not such a database, or damaged.
     """
     try:
         magic, version, _, pages = _SLOT_FORM.unpack_from(data)

@@ -85,7 +85,7 @@ def _files(manifest: Manifest, path: bytes) -> Iterator[tuple[bytes, Entry]]:
 
 def _bytes(path: bytes, entry: Entry) -> bytes:
     if not entry.is_regular or entry.size > _MAX_DATABASE:
-        raise BadDatabase(f"{path.decode(errors='replace')} is no file of a sensible size")
+        raise BadDatabase(f"{path.decode(errors='replace')} is not a file of a sensible size")
     data = bytearray(entry.size)
     if entry.source is not None:
         for _, offset, piece in entry.source.stream([entry]):

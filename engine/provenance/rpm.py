@@ -19,7 +19,7 @@ _TAGS = {
 }  # fmt: skip
 _STRINGS, _INTEGER = frozenset({6, 8, 9}), 4
 _COUNTER = bytes(4)
-"""Key of what is no package in a Berkeley database: the number of the next one."""
+"""Key of what is not a package in a Berkeley database: the number of the next one."""
 # In memory there is no write-ahead log: these bytes of the header say that none is used (SQLite,
 # "Database File Format", 1.3.3).
 _NO_LOG = b"\1\1"

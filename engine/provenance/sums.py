@@ -12,7 +12,7 @@ _ESCAPES = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
 
 
 class BadSums(ValueError):
-    """The text is no list of checksums; the message says where."""
+    """The text is not a list of checksums; the message says where."""
 
 
 def dumps(sums: Mapping[str, str]) -> bytes:
@@ -37,13 +37,13 @@ def loads(data: bytes) -> dict[str, str]:
     """Returns the sums by name.
 
     Raises:
-        BadSums: A line is none of the form.
+        BadSums: A line is not of the form.
     """
     sums = {}
     for number, line in enumerate(data.splitlines(), 1):
         found = _LINE.fullmatch(line)
         if found is None:
-            raise BadSums(f"line {number} is no checksum and name")
+            raise BadSums(f"line {number} is not a checksum and name")
         mark, digest, name = found.groups()
         if mark:
             name = re.sub(rb"\\[\\nr]", lambda match: _ESCAPES[match[0]], name)

@@ -24,7 +24,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
 
     Args:
         spec: As authored: it tells what was said from what is a default.
-        settings: The same, resolved; values that are wrong by themselves left out.
+        settings: The same, resolved; without values that are wrong on their own.
     """
     rules = [
         _channel,
@@ -58,14 +58,14 @@ def _packed(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
         yield error(
             "packs-raw-only", path,
             f"is made of a raw image, and output.format is {show(settings.output.format)}",
-            'take output.format = "raw", or leave the key out',
+            'take output.format = "raw", or remove the key',
             edit("Make the image raw", ("output.format", "raw")),
         )  # fmt: skip
     if not settings.output.keep_raw and settings.output.compress == "none":
         yield error(
             "keeps-nothing", "output.keep_raw",
             "is false, and nothing else is made of the image",
-            'set output.compress = "zst", or leave the key out',
+            'set output.compress = "zst", or remove the key',
             edit("Compress the image with zstd", ("output.compress", "zst")),
         )  # fmt: skip
 
@@ -160,8 +160,7 @@ def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         yield error(
             "prove-without-table",
             "boot.prove",
-            f"boots the image, but under layout {show(settings.layout.table)} no firmware starts "
-            "it",
+            f"boots the image, but under layout {show(settings.layout.table)} no firmware boots it",
             "leave it out, or take a layout with a partition table",
             edit("Leave the proof out", ("boot.prove", False)),
         )
@@ -188,7 +187,7 @@ def _guest_loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         yield warning(
             "no-guest-loader",
             path,
-            "there is no nix.system whose boot loader could be installed; the step is skipped",
+            "nix.system is not set, so no boot loader is installed",
             "set nix.system, or a loader of Diskwright's own in boot.loader",
         )
     elif spec.boot.loader is None and settings.boot.loader == "grub":
@@ -397,14 +396,14 @@ def _containers(spec: ImageSpec, _: Settings) -> Iterator[Problem]:
                     "needs-container-image",
                     f"{path}.{name}",
                     'is for container images, and extract is not "oci"',
-                    "set it, or leave the key out",
+                    "set it, or remove the key",
                     edit("Take the source for a container image", (f"{path}.extract", "oci")),
                 )
         elif entry.partition == "esp":
             yield error(
                 "container-on-esp",
                 f"{path}.partition",
-                "is the ESP; FAT has none of the links, owners and modes of a container image",
+                "is the ESP; FAT cannot keep the links, owners and modes of a container image",
                 "put it into the root",
                 edit("Put it into the root", (f"{path}.partition", "root")),
             )

@@ -22,7 +22,7 @@ def apply(spec: ImageSpec, path: str, value: object) -> ImageSpec:
             lists or tuples, tables mappings.
 
     Raises:
-        Refused: There is no such key, or the value is wrong by itself. What is wrong only with
+        Refused: There is no such key, or the value is wrong on its own. What is wrong only with
             other keys is left to `engine.spec.resolve`.
     """
     changed = _put(spec, path, value)
@@ -77,7 +77,7 @@ def _put(spec: ImageSpec, path: str, value: object) -> ImageSpec:
             raise Refused(wrong)
         value = msgspec.convert(value, declared, from_attributes=True)
     elif steps[0][0] == "contents" and steps[-1][0] in _REQUIRED:
-        raise Refused([Problem("missing-key", "error", path, "cannot be left out")])
+        raise Refused([Problem("missing-key", "error", path, "is required")])
     try:
         return replace_at(spec, steps, value)
     except IndexError:

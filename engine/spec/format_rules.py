@@ -48,7 +48,7 @@ def sectors(format_: Format, sector_size: int) -> Iterator[Problem]:
             "layout.sector_size",
             f"is {sector_size}, and what reads a {format_.title} shows the machine sectors of 512 "
             "bytes: it finds no partition",
-            "take 512, or a format whose reader can be told (raw, qcow2)",
+            "take 512, or a format whose reader has such a setting (raw, qcow2)",
             Fix("Use 512", (("layout.sector_size", 512),)),
         )
 

@@ -119,7 +119,7 @@ _VHDX_LARGEST = 64 * TIB
 _WORKSTATION_LARGEST, _VSPHERE_LARGEST = 8 * TIB, 62 * TIB
 
 _VMDK_MACHINE = "adapter_type=lsilogic,hwversion=13"
-_VMX_EFI = 'set firmware = "efi" in the machine\'s .vmx; VMware gives it a BIOS unless told'
+_VMX_EFI = 'set firmware = "efi" in the machine\'s .vmx; VMware gives it a BIOS otherwise'
 _GENERATION_1 = FirmwareRule(
     advice="Hyper-V boots a VHD in machines of Generation 1 only, which have a BIOS",
     instead="vhdx",
@@ -224,7 +224,7 @@ _TABLE = (
         disk_extension="vmdk",
         size=SizeRule(largest=_VSPHERE_LARGEST, reader="vSphere"),
         readable=False,
-        note="A whole machine: one processor, vm.memory. VMware is told of UEFI where only that "
+        note="A whole machine: one processor, vm.memory. VMware gets UEFI where only that "
         "boots the disk; in VirtualBox enable EFI after the import",
     ),
     Format(

@@ -1,4 +1,4 @@
-"""Every key of a spec as data: what it means, what it takes, what it is when left out.
+"""Every key of a spec as data: what it means, what it takes, what its default is.
 
 The manual (docs/spec.md), the JSON Schema and the wizard's help all read this table; a test holds
 it against the types in `engine.spec.model`.
@@ -33,7 +33,7 @@ class Key:
     Attributes:
         path: "size.boot"; `contents[].mode` stands for any entry.
         kind: What it takes, in words.
-        default: Its value when left out, as TOML or in words.
+        default: Its value where the spec has none, as TOML or in words.
         summary: What it is, in a sentence or two.
         choices: The values it takes, where they are few.
         compat: The default under `compat = "make-disk-image"`, where it differs.
@@ -64,7 +64,7 @@ _TABLE = (
         "compat",
         "text",
         '"none"',
-        "Whose rules hold: Diskwright's own, or make-disk-image's figures, defaults and output "
+        "Rules: Diskwright's own, or make-disk-image's figures, defaults and output "
         "names to the sector.",
         choices=COMPATS,
     ),
@@ -225,7 +225,7 @@ _TABLE = (
         "volume[].mount",
         "text",
         "the role's own",
-        "Where it is mounted; contents below it go to this volume without being told. Empty for "
+        "Where it is mounted; contents below it go to this volume automatically. Empty for "
         "nowhere.",
     ),
     Key(
@@ -285,7 +285,7 @@ _TABLE = (
         "volume[].offset",
         "size; an integer is bytes",
         "",
-        "For role raw: it lies at this byte of the disk, outside of all partitions.",
+        "For role raw: it is at this byte of the disk, outside of all partitions.",
     ),
     Key("volume[].verity", "text", '""', "For a hash tree: id of the volume it is of."),
     Key("volume[].after", "text", "the end of the list", "Id of the volume that it follows."),
@@ -401,7 +401,7 @@ _TABLE = (
         "nix.only_store",
         "true or false",
         "false",
-        "The image is a Nix store: the closure stands at the root of the file system.",
+        "The image is a Nix store: the closure is at the root of the file system.",
         argument="onlyNixStore",
     ),
     Key(
@@ -542,7 +542,7 @@ SECTIONS = {
     "layout": "Partition table and root file system",
     "volume[]": "A volume of one's own, or a change to one of the preset's; one table for each",
     "size": "Sizes",
-    "boot": "How the image starts",
+    "boot": "Booting",
     "contents[]": "What goes into the image; one table for each entry",
     "nix": "A NixOS system and what comes with it",
     "output": "The finished image",

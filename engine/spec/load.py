@@ -18,7 +18,7 @@ from engine.spec.overrides import apply_overrides
 from engine.spec.shape import check_section, show, sound_part
 
 MAX_FILE_BYTES = 16 << 20
-"""A spec beyond this is no spec: somebody gave the image instead."""
+"""A spec beyond this is not a spec: somebody gave the image instead."""
 
 _POSITION = re.compile(r" \(at line (?P<line>\d+), column (?P<column>\d+)\)$")
 
@@ -42,7 +42,7 @@ class LoadedSpec:
     def locate(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """Returns problems found later with the file that each key is in ("--set" for overrides).
 
-        A problem without a key path is none of the file's and stays as it is.
+        A problem without a key path does not belong to the file and stays as it is.
         """
         return tuple(
             _located(problem, str(self.path), self.set_paths) if problem.path else problem
@@ -116,7 +116,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise _refuse("spec-unreadable", path, f"cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise _refuse("spec-not-found", path, f"is no file name: {error}") from None
+        raise _refuse("spec-not-found", path, f"is not a file name: {error}") from None
     if len(data) > MAX_FILE_BYTES:
         raise _refuse(
             "spec-too-large", path, f"is over {MAX_FILE_BYTES} bytes; a spec is a short TOML file"

@@ -13,10 +13,10 @@ from engine.spec.modes import EXAMPLES
 _INTRODUCTION = """\
 # The spec, key by key
 
-A spec is a TOML file. Every key may be left out but a content's `source` and `target`; a key
-that does not exist, or a value of the wrong type, is refused with its place and the nearest right
-one. `--set section.key=value` overrides any key on the command line, entries of lists too:
-`--set 'contents[0].target=/srv'`. The value is read as TOML, or as text where it is none.
+A spec is a TOML file. Only a content's `source` and `target` and a volume's `id` are required.
+A key that does not exist, or a value of the wrong type, is rejected, with its location and the
+closest valid key. `--set section.key=value` overrides any key on the command line, entries of
+lists too: `--set 'contents[0].target=/srv'`. The value is read as TOML, or else as text.
 
 An editor that knows JSON Schema completes and checks keys with `schema/diskwright.schema.json`.
 
@@ -61,9 +61,9 @@ def _key(key: Key) -> str:
         lines.append("- one of: " + ", ".join(f"`{choice}`" for choice in key.choices))
     if key.path == "contents[].mode":
         lines.append("- examples: " + ", ".join(f"`{example}`" for example in EXAMPLES))
-    lines.append(f"- left out: {_code(key.default)}")
+    lines.append(f"- default: {_code(key.default)}")
     if key.compat:
-        lines.append(f"- left out under make-disk-image: {_code(key.compat)}")
+        lines.append(f"- default under make-disk-image: {_code(key.compat)}")
     if key.argument:
         lines.append(f"- make-disk-image calls it: `{key.argument}`")
     return "\n".join(lines) + "\n"
@@ -93,7 +93,7 @@ def _layouts() -> str:
         )
         for layout in PRESETS.values()
     )
-    head = ("`layout.table`", "what it is", "partitions in disk order", "starts it", "why")
+    head = ("`layout.table`", "what it is", "partitions in disk order", "boots under", "why")
     return "## Layouts\n\n" + _table(head, rows)
 
 
@@ -108,7 +108,7 @@ def _loaders() -> str:
         )
         for loader in LOADERS.values()
     )
-    head = ("`boot.loader`", "what it is", "fits", "started by", "Debian packages")
+    head = ("`boot.loader`", "what it is", "fits", "firmware", "Debian packages")
     return "## Boot loaders\n\n" + _table(head, rows)
 
 

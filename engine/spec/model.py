@@ -1,6 +1,6 @@
 """ImageSpec: what is wanted, exactly as its author wrote it.
 
-A key left out is `None`; which value it then has depends on `compat` and stands in
+A key that is missing is `None`; its default depends on `compat` and is in
 `engine.spec.settings`. Nothing here looks at the disk.
 """
 
@@ -35,7 +35,7 @@ class Size(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Boot(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[boot]`: how the image starts, and the proof that it does."""
+    """`[boot]`: how the image boots, and the proof that it does."""
 
     loader: str | None = None
     kernel: str | None = None

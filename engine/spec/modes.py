@@ -113,7 +113,7 @@ def parse_mode(text: str, *, literal: bool = False) -> ModeRule:
             them 755); and `a` does not cover the set-id bits.
 
     Raises:
-        ValueError: The text is no mode; the message says which part and why.
+        ValueError: The text is not a mode; the message says which part and why.
     """
     items: list[_Item] = []
     for part in text.split(","):
@@ -121,7 +121,7 @@ def parse_mode(text: str, *, literal: bool = False) -> ModeRule:
         if match is None:
             shown = f"{quote(part)} in {quote(text)}" if part != text else quote(text)
             raise ValueError(
-                f"{shown} is no mode; write octal or rsync's form, as in 755, D755,F644"
+                f"{shown} is not a mode; write octal or rsync's form, as in 755, D755,F644"
             )
         kind: Literal["D", "F", ""] = (
             "D" if (match["kind"] or "").startswith("D") else "F" if match["kind"] else ""

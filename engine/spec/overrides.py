@@ -11,7 +11,7 @@ from engine.spec.shape import element_of, members
 
 
 def _literal(text: str) -> object:
-    """Returns a text read as a TOML value, or the text itself if it is none."""
+    """Returns a text read as a TOML value, or the text itself if it is not one."""
     try:
         table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -61,7 +61,7 @@ def _put(table: dict[str, object], steps: Sequence[Step], value: object) -> str:
                 entries[index] = value
             current = entries[index]
         if not last and not isinstance(current, dict):
-            return f"goes through {name}, which is no table"
+            return f"goes through {name}, which is not a table"
     return ""
 
 
@@ -70,7 +70,7 @@ def apply_overrides(
 ) -> tuple[tuple[str, ...], list[Problem]]:
     """Applies overrides to a parsed spec in place, in order.
 
-    A value is read as a TOML literal, or as text where it is none or the key takes text only. An
+    A value is read as a TOML literal, or as text where it is not one or the key takes text only. An
     index one past the end of a list adds an entry.
 
     Returns:

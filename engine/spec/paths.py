@@ -29,7 +29,7 @@ def home(text: str) -> str:
 
 
 def parse_path(path: str) -> tuple[Step, ...] | None:
-    """Returns the steps of a key path ("contents[0].target"), or None if it is none."""
+    """Returns the steps of a key path ("contents[0].target"), or None if it is not one."""
     steps = []
     for part in path.split("."):
         match = _STEP.fullmatch(part)

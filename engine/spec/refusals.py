@@ -22,7 +22,7 @@ def warning(code: str, path: str, message: str, hint: str = "") -> Problem:
 
 
 def bad_choice(path: str, value: str | int, choices: tuple[str | int, ...]) -> Problem:
-    """Returns the problem of a value that is none of a key's choices."""
+    """Returns the problem of a value that is not one of a key's choices."""
     listed = ", ".join(show(choice) for choice in choices)
     by_text = {str(choice): choice for choice in choices}
     near = nearest(str(value), by_text)

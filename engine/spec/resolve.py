@@ -48,7 +48,7 @@ def resolve(
 ) -> tuple[Settings, tuple[Problem, ...]]:
     """Fills in every default and checks every rule. Never raises.
 
-    A value that is wrong counts as left out, so that there are Settings to show whatever the
+    A value that is wrong counts as missing, so that there are Settings to show whatever the
     problems; an entry without a usable source or target is left out.
 
     Args:
@@ -248,7 +248,7 @@ def _loader(spec: ImageSpec, rules: Rules, *, install: bool, only_store: bool) -
 
 
 def _store(text: str | None, base: Path) -> str:
-    """Returns a store as nix's --store takes it; what is no word or URL of nix is a folder."""
+    """Returns a store as nix's --store takes it; all but a word or URL of nix is a folder."""
     known = not text or text in STORE_WORDS or "?" in text or "://" in text
     return text or "" if known else _path(text, base)
 

@@ -39,7 +39,7 @@ def dumps(spec: ImageSpec, original: str | None = None) -> str:
 
 
 def to_plain(spec: ImageSpec) -> _Plain:
-    """Returns the spec as dictionaries and lists, without the keys that were left out."""
+    """Returns the spec as dictionaries and lists, without the keys that have their default."""
     plain = msgspec.to_builtins(spec)
     assert isinstance(plain, dict)
     kept = _given(plain)

@@ -50,7 +50,7 @@ def is_section(declared: object) -> TypeGuard[type[Section]]:
 
 
 def element_of(declared: object) -> object:
-    """Returns what a list type holds, or None if the type is no list."""
+    """Returns what a list type holds, or None if the type is not a list."""
     return typing.get_args(declared)[0] if typing.get_origin(declared) is tuple else None
 
 

@@ -39,7 +39,7 @@ _TABLE = (
     Starter(
         "hybrid-stick",
         "Hybrid stick",
-        "One image that starts under BIOS and UEFI alike, once GRUB is chosen.",
+        "One image that boots under BIOS and UEFI alike, once GRUB is chosen.",
         ImageSpec(name="stick", layout=Layout(table="hybrid")),
     ),
     Starter(

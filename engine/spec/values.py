@@ -108,9 +108,9 @@ def _name(path: str, name: str | None) -> Iterator[Problem]:
     elif name in {".", ".."}:
         reason = f"is {show(name)}, which names a folder"
     elif "/" in name:
-        reason = f"is {show(name)}: a file name holds no slash"
+        reason = f"is {show(name)}: a file name cannot contain a slash"
     elif control := _control(name):
-        reason = f"is {show(name)}, which holds the control character {control}"
+        reason = f"is {show(name)}, which contains the control character {control}"
     elif size > MAX_NAME_BYTES:
         reason = f"has {size} bytes; at most {MAX_NAME_BYTES} leave room for extensions"
     else:
@@ -134,13 +134,13 @@ def _layout(spec: ImageSpec) -> Iterator[Problem]:
     if not label:
         yield error(
             "empty-label", "layout.label", "is empty; the label is how a booting system finds it",
-            "leave the key out for the default", edit("Take the default", ("layout.label", None)),
+            "remove the key for the default", edit("Take the default", ("layout.label", None)),
         )  # fmt: skip
     elif control := _control(label):
         yield error(
             "bad-label",
             "layout.label",
-            f"is {show(label)}, which holds the control character {control}",
+            f"is {show(label)}, which contains the control character {control}",
         )
 
 
@@ -203,7 +203,7 @@ def _disk_size(disk: int | str, sector_size: int) -> Iterator[Problem]:
         yield error(
             "disk-size-uneven",
             "size.disk",
-            f"{show(disk)} is {number} bytes, no whole number of sectors of {sector_size} bytes",
+            f"{show(disk)} is {number} bytes, not a whole number of sectors of {sector_size} bytes",
             f"the next whole MiB is {better}",
             edit(f"Make it {better}", ("size.disk", better)),
         )
@@ -224,8 +224,8 @@ def _boot(spec: ImageSpec) -> Iterator[Problem]:
             yield error(
                 "bad-expect",
                 "boot.expect",
-                f"{show(boot.expect)} is no regular expression: {problem}",
-                "put a backslash before ( [ * + ? where they stand for themselves",
+                f"{show(boot.expect)} is not a regular expression: {problem}",
+                "put a backslash before ( [ * + ? where they are meant literally",
             )
     if boot.timeout is not None and boot.timeout <= 0:
         yield error("bad-timeout", "boot.timeout", f"is {boot.timeout}; a boot takes seconds")
@@ -315,7 +315,7 @@ def _owner(path: str, owner: str | int | None) -> Iterator[Problem]:
             yield error("bad-owner", path, f"is {text}, but must be 0 to {MAX_ID}")
     elif re.search(r"[\s:/,]", text) or _control(text):
         yield error(
-            "bad-owner", path, f"is {show(text)}; a name holds no blank, colon, comma or slash"
+            "bad-owner", path, f"is {show(text)}; a name has no space, colon, comma or slash"
         )
 
 
@@ -359,7 +359,7 @@ def _uuid(path: str, text: str) -> Iterator[Problem]:
         yield error(
             "bad-uuid",
             path,
-            f"{show(text)} is no UUID: it has {len(text)} characters, {len(digits)} of them "
+            f"{show(text)} is not a UUID: it has {len(text)} characters, {len(digits)} of them "
             "hexadecimal digits",
             "a UUID has 36 characters: 8-4-4-4-12 hexadecimal digits with hyphens between",
             fix,
@@ -367,7 +367,7 @@ def _uuid(path: str, text: str) -> Iterator[Problem]:
     elif uuid.UUID(text).int == 0:
         yield error(
             "nil-uuid", path, "is the nil UUID, which a partition table reads as unused",
-            "leave the key out to have one derived", edit("Have one derived", (path, None)),
+            "remove the key to have one derived", edit("Have one derived", (path, None)),
         )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ _RULES = ("size", "free", "grow")
 
 
 def _leave_out(path: str) -> Fix:
-    return Fix("Leave the key out", ((path, None),))
+    return Fix("Remove the key", ((path, None),))
 
 
 def check_values(spec: ImageSpec) -> Iterator[Problem]:
@@ -56,7 +56,7 @@ def _writer(path: str, format_: str | None) -> Iterator[Problem]:
 
 def _id(path: str, name: str, seen: set[str]) -> Iterator[Problem]:
     if not name:
-        return  # stands for an entry whose own problems are told already
+        return  # stands for an entry whose own problems are reported already
     if not _ID.fullmatch(name):
         clean = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32] or "data"
         yield error(
@@ -268,12 +268,12 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
             yield error(
                 "offset-needs-raw", f"{path}.offset",
                 f"is for a volume outside of all partitions, and the role is {show(volume.role)}",
-                'take role = "raw", or leave the key out', _leave_out(f"{path}.offset"),
+                'take role = "raw", or remove the key', _leave_out(f"{path}.offset"),
             )  # fmt: skip
         if volume.offset is not None and not volume.source:
             yield error(
                 "offset-needs-source", f"{path}.source",
-                "is missing: what lies outside of all partitions is a file's bytes",
+                "is missing: outside of all partitions there can only be a file's bytes",
                 "name the file",
             )  # fmt: skip
         if volume.verity and not volume.role.endswith("-verity"):
@@ -285,7 +285,7 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
         if volume.role == "bios-boot" and settings.scheme == "mbr":
             yield error(
                 "bios-boot-needs-gpt", f"{path}.role",
-                "is bios-boot, which only a GPT has; behind an MBR, GRUB lies in the gap",
+                "is bios-boot, which only a GPT has; behind an MBR, GRUB is in the gap",
                 "leave the volume out",
             )  # fmt: skip
         if volume.type and is_uuid(volume.type) != (settings.scheme == "gpt"):

@@ -103,12 +103,12 @@ INFLUENCES = (
     Influence(
         tools="mkfs.fat, mtools, libext2fs, libparted",
         reads="/etc/mtab, /etc/fstab",
-        answer="asked only whether a device is in use; an image in the making is none",
+        answer="asked only whether a device is in use; an image in the making is not one",
     ),
     Influence(
         tools="libparted",
         reads="the maker of this machine (`dmidecode`), PARTED_GPT_APPLE",
-        answer="told that this is no Apple machine, for which Debian's writes a hybrid MBR",
+        answer="set to a machine that is not Apple's, for which Debian's writes a hybrid MBR",
         variables={"PARTED_GPT_APPLE": "1"},
     ),
     Influence(

@@ -58,7 +58,7 @@ def verify(outdir: Path) -> tuple[Finding, ...]:
     """Checks every sum, the manifest against the sums, and the image against the manifest.
 
     Raises:
-        Refused: The folder holds no SHA256SUMS.
+        Refused: The folder has no SHA256SUMS.
         OSError: It cannot be read.
     """
     listed = _listed(outdir)
@@ -77,7 +77,7 @@ def _listed(outdir: Path) -> dict[str, str]:
     try:
         return sums.loads(_small(path))
     except FileNotFoundError:
-        message = f"{outdir} holds no {sums.NAME}: it is not the output folder of a build"
+        message = f"{outdir} has no {sums.NAME}: it is not the output folder of a build"
         raise Refused([Problem("no-sums", "error", "", message)]) from None
     except sums.BadSums as error:
         raise Refused([Problem("bad-sums", "error", "", f"{path}: {error}")]) from None
@@ -101,7 +101,7 @@ def _sums(outdir: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
         try:
             kind = path.lstat().st_mode
             if not stat.S_ISREG(kind):
-                yield Finding(quote(name), "bad", "is no regular file; it was not read")
+                yield Finding(quote(name), "bad", "is not a regular file; it was not read")
                 continue
             found = sha256(path, lambda done, total: None, lambda: False)
         except OSError as error:

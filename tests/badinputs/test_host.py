@@ -36,7 +36,7 @@ def test_an_output_folder_that_only_others_may_write_to(folder: Path) -> None:
     ran = as_nobody(folder / "home", "build", str(folder / "spec.toml"), "-o", str(out))
 
     assert ran.returncode == 2
-    assert f"{out} is no folder that you may write to" in ran.stderr
+    assert f"{out} is not a folder that you can write to" in ran.stderr
     assert contents_of(out) == before
 
 
@@ -89,5 +89,5 @@ def test_an_output_folder_that_is_a_file(folder: Path, capsys: pytest.CaptureFix
 
     assert main(["build", str(folder / "spec.toml"), "-o", str(folder / "out")]) == 2
 
-    assert f"{folder}/out is no folder that you may write to" in capsys.readouterr().err
+    assert f"{folder}/out is not a folder that you can write to" in capsys.readouterr().err
     assert (folder / "out").read_text() == "mine"

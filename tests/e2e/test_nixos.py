@@ -379,7 +379,7 @@ def test_the_exit_status_comes_out_of_the_machine(
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        ("modules.dep", "holds no modules.dep"),
+        ("modules.dep", "has no modules.dep"),
         ("virtio_blk.ko", "has no virtio_blk"),
     ],
 )

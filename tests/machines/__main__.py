@@ -2,7 +2,7 @@
 
 Each machine gets a clone of the project with nothing beside it, builds the examples by the README's
 own commands, reads them back and runs the quick tests of the engine. The images must be the same on
-all of them. Where a machine cannot be made, that is said in a line; it is no failure.
+all of them. Where a machine cannot be made, that is said in a line; it is not a failure.
 """
 
 from __future__ import annotations

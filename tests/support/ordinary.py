@@ -45,7 +45,7 @@ async def _try_out() -> None:
 def become_ordinary(folder: Path) -> None:
     """Makes this process an ordinary user's, with `folder` for a home; for good.
 
-    Who is no root stays who he is. Nobody's rights are given by user, group, bounding set,
+    Who is not root stays who he is. Nobody's rights are given by user, group, bounding set,
     and the promise that no program gains any (prctl(2), capabilities(7)).
     """
     _import_all()

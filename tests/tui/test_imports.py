@@ -81,7 +81,7 @@ async def test_a_file_without_a_call_is_told(make_app: MakeApp, home: Path) -> N
     async with app.run_test(size=(80, 24)) as pilot:
         await open_from_start(pilot, "other.nix")
         await wait_for(pilot, ConfirmScreen)
-        assert "holds no call" in shown(app)
+        assert "has no call" in shown(app)
         await pilot.press("escape")
         await wait_for(pilot, StartScreen)
 

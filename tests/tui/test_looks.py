@@ -153,7 +153,7 @@ def contrast(first: str, second: str) -> float:
 
 
 def test_no_formatted_text_is_read_as_markup() -> None:
-    """`notify`, `Label` and `Static` read markup unless told otherwise: none may get a value."""
+    """`notify`, `Label` and `Static` read markup by default: none may get a value."""
     folder = Path(tui.__file__).parent
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

@@ -61,7 +61,7 @@ def test_answers_shape_the_spec(home: Path) -> None:
 def test_a_wrong_answer_is_explained_and_asked_again(home: Path) -> None:
     _, said, interview = answer(home, "7", "4", "", "huge", "32MiB")
     assert "Not one of these: 7" in said
-    assert '"huge" is no size' in said
+    assert '"huge" is not a size' in said
     assert interview.spec.size.disk == "32MiB"
 
 

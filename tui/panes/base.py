@@ -111,7 +111,7 @@ class Pane(VerticalScroll, can_focus=False):
 
 
 def value_at(spec: ImageSpec, field: FieldSpec) -> Value:
-    """Returns the authored value of a key path, None where it was left out."""
+    """Returns the authored value of a key path, None for the default."""
     value: object = spec
     for name in field.path.split("."):
         value = getattr(value, name)

@@ -1,4 +1,4 @@
-"""Boot: loader, kernel, command line, and the proof that it starts."""
+"""Boot: loader, kernel, command line, and the proof that it boots."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _KERNEL_FIELDS = ("boot.kernel", "boot.initrd", "boot.cmdline")
 
 
 class BootPane(Pane):
-    """Decides what starts the image."""
+    """Decides how the image boots."""
 
     STEP = "boot"
     TITLE = "Boot"
-    LEAD = "What starts the image, and with which kernel."
+    LEAD = "The boot loader, the kernel, and the test that it boots."
 
     def compose(self) -> ComposeResult:
         """The loaders, what they start, and the test."""

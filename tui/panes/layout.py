@@ -23,7 +23,7 @@ class LayoutPane(Pane):
 
     STEP = "layout"
     TITLE = "Layout"
-    LEAD = "How the disk is divided, and so what can start from it."
+    LEAD = "Partition layout. It decides which firmware can boot the disk."
 
     def compose(self) -> ComposeResult:
         """The layouts, the words on one of them, and the root file system."""
@@ -83,8 +83,8 @@ class LayoutPane(Pane):
 
 def _boots(layout: Preset) -> str:
     if not layout.boots:
-        return "starts nothing"
-    return "starts under " + " and ".join(_FIRMWARE[firmware] for firmware in layout.boots)
+        return "not bootable"
+    return "boots under " + " and ".join(_FIRMWARE[firmware] for firmware in layout.boots)
 
 
 def _guide() -> str:

@@ -30,7 +30,7 @@ class OutputPane(Pane):
 
     STEP = "output"
     TITLE = "Output"
-    LEAD = "What the image is called, where it goes, and how others recognise it."
+    LEAD = "Name, folder, format and identifiers of the image."
 
     def compose(self) -> ComposeResult:
         """Name and folder, format, identity, rules."""

@@ -315,7 +315,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
                 "Cancel the build?",
                 f"{done} % is done after {clock(self.elapsed)}. The tools are stopped and nothing "
                 "partial is left.",
-                (("no", "Go on building"), ("yes", "Cancel it")),
+                (("no", "Keep building"), ("yes", "Cancel it")),
             ),
             act,
         )

@@ -47,7 +47,7 @@ class ClosureTree(FigureTree[Item]):
 
 
 class ClosureScreen(ModalScreen[None]):
-    """Three branches: what was asked for, what is large by itself, what is there twice."""
+    """Three branches: what was asked for, what is large on its own, what is there twice."""
 
     HELP = """
 # Closure
@@ -56,7 +56,7 @@ Everything the Nix system needs, store path by store path. The left figure is th
 it needs, the right one the path alone; both are bytes of its archive.
 
 - **Asked for**: each path opens to what it refers to, the largest first.
-- **Largest**: the paths that take most by themselves.
+- **Largest**: the paths that take most on their own.
 - **More than once**: packages present in several versions, with what one version would save.
 
 Below stands why the path is in the image: the shortest chain of references to it.

@@ -151,7 +151,7 @@ Nothing is changed in either image. Escape goes back.
     # ------------------------------------------------------------------ the filter
 
     def action_keep(self) -> None:
-        """Asks for the text that rows shall have."""
+        """Asks for the text that rows must contain."""
         box = self.query_one(Input)
         box.display = True
         box.focus()

@@ -1,4 +1,4 @@
-"""An image that is there already: looked at, browsed, and taken as a starting point."""
+"""An existing image: shown, browsed, and taken as the beginning of a design."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ What is in an existing image, read without mounting it and without changing it.
                 yield PartitionTable(self.glyphs, id="table-widget")
                 yield Plain("Where the bytes go", classes="section", id="image-bytes")
                 yield BreakdownBar(self.glyphs)
-                yield Plain("What is started, and how", classes="section")
+                yield Plain("What boots, and how", classes="section")
                 yield FactList(self.glyphs, id="image-details")
             with Vertical(id="image-files"):
                 yield FileTree(self.glyphs, id="files")
@@ -153,7 +153,7 @@ What is in an existing image, read without mounting it and without changing it.
             lent.close()
         with lent as image:
             if is_unknown(image):
-                raise BadImage("it holds no partition table and no file system that is known")
+                raise BadImage("it has no partition table and no file system that is known")
             return image, look(image)
 
     def _show(self, image: Image, opened: Opened) -> None:

@@ -144,8 +144,8 @@ nothing is written before you press build.
             )
         if offer.kind == "resume":
             return Content(
-                "The wizard ended without saving this. Enter takes it up where it was; Delete "
-                "forgets it."
+                "Unsaved changes of a session that ended unexpectedly. Enter resumes it, "
+                "Delete discards it."
             )
         if offer.kind == "open":
             return Content(
@@ -154,7 +154,7 @@ nothing is written before you press build.
             )
         if offer.kind == "image":
             return Content(
-                "Raw, qcow2, VDI or VHD: its table, file systems and files, read without mounting. "
+                "Raw, qcow2, VDI or VHD: partitions, file systems and files, without mounting it. "
                 "It can become a spec to start from."
             )
         if offer.kind == "compare":

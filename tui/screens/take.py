@@ -49,13 +49,11 @@ then stays behind is listed.
     def compose(self) -> ComposeResult:
         """The question, where the files go, what is left."""
         names = " and ".join(_NAMES[name] for name in self._found.filesystems)
-        options = (Choice("yes", f"take along those of {names}"), Choice("no", "leave them"))
+        options = (Choice("yes", f"copy the files of {names}"), Choice("no", "no files"))
         with Vertical(classes="dialog"):
             yield Plain(f"A spec from {visible(self._image.name)}", classes="dialog-title")
             with VerticalScroll(classes="dialog-form", can_focus=False):
-                yield Plain(
-                    "It gets the table, the sizes and the identifiers.", classes="dialog-text"
-                )
+                yield Plain("The spec keeps table, sizes and identifiers.", classes="dialog-text")
                 with Horizontal(classes="field-row"):
                     yield Plain("Files", classes="field-label")
                     yield Choices(options, glyphs=self.glyphs, id="take-files")

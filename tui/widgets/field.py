@@ -100,7 +100,7 @@ class Field(Vertical):
         """Shows a value of the spec.
 
         Args:
-            value: As authored; None was left out.
+            value: As authored; None for the default.
             default: What then holds, as text.
             echo: What the engine makes of it ("8,589,934,592 bytes").
             problem: The worst problem of this key.

@@ -29,7 +29,7 @@ def mke2fs_argv(
 
     Args:
         image: Path of the image file.
-        geometry: What it shall look like; made with the same `reserved_percent`.
+        geometry: Its shape; made with the same `reserved_percent`.
         offset: Bytes from the start of the image to the file system.
         uuid: Also seeds the directory hashes, so that the bytes depend on nothing else.
         label: At most 16 bytes.

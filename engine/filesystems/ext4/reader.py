@@ -201,7 +201,7 @@ class ExtFilesystem:
     def _new(self, block: int, seen: set[int]) -> int:
         """Returns a block of a map that was not met before: a map that repeats one has no end."""
         if block in seen:
-            raise BadFilesystem(f"block {block} stands twice in one file's map")
+            raise BadFilesystem(f"block {block} is twice in one file's map")
         seen.add(block)
         return block
 

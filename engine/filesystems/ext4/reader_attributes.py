@@ -86,7 +86,7 @@ def inline_data(
     """Yields the pieces of data that stand in an inode: offset, place in the inode, length.
 
     They are where other inodes have their map, then in an attribute. A directory's begin with the
-    number of its parent, which is no entry.
+    number of its parent, which is not an entry.
     """
     skip = 4 if folder else 0
     yield skip, _MAP_AT + skip, max(min(size, _MAP) - skip, 0)

@@ -178,7 +178,7 @@ def fixed(
 
 
 def _shortage(need: Need, geometry: Geometry, blocks: int, inodes: int) -> Shortage | None:
-    """Returns what runs out when so many blocks and inodes shall be left."""
+    """Returns what runs out when so many blocks and inodes have to be left."""
     needed = taken_blocks(need, geometry) + blocks
     if needed > geometry.free_blocks:
         return Shortage("blocks", needed, geometry.free_blocks)
@@ -197,7 +197,7 @@ def _search(
 ) -> Solution:
     """Returns the smallest aligned size whose file system leaves so much free.
 
-    Free space is no monotonic function of the size (journals grow in steps, a last group may be
+    Free space is not a monotonic function of the size (journals grow in steps, a last group may be
     dropped), but it never grows faster than the size by more than a bound. So the search comes
     from below, and each step is what is certainly still lacking.
     """
@@ -222,7 +222,7 @@ def _least_size(size: int, made: Geometry, shortage: Shortage) -> int:
     lacking = shortage.needed - shortage.available
     if shortage.resource == "blocks":
         # Tables split over more groups may save a block in each; metadata may break files less
-        # often; the last group comes with more than its share. A dropped group is no start.
+        # often; the last group comes with more than its share. A dropped group is not a start.
         gain = made.groups + 2 * made.breaks + LAST_GROUP_SPARE
         return (made.blocks + lacking - gain) * BLOCK_SIZE
     # A block brings an inode at most, but tables are filled up, and the ratio doubles at 3 MiB.

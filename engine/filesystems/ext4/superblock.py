@@ -56,7 +56,7 @@ def parse(raw: bytes) -> Superblock:
     """Returns the superblock of an ext2, ext3 or ext4 file system as `mke2fs_argv` makes it.
 
     Raises:
-        UnsupportedFilesystem: It is none, or of another shape.
+        UnsupportedFilesystem: It is not one, or has another shape.
     """
     u32 = struct.Struct("<I").unpack_from
     u16 = struct.Struct("<H").unpack_from

@@ -47,7 +47,7 @@ def populate(
     Nothing is synchronised to the storage device. On failure the file system is left unusable.
 
     Args:
-        image: A regular file; bytes that mke2fs left alone must be zero or of no matter.
+        image: A regular file; bytes that mke2fs left alone must be zero or unimportant.
         offset: Byte where the file system begins.
         manifest: What goes in; its root entry gives the root directory's owner, mode and time.
         epoch: Seconds since 1970: every access, change and creation time, and the superblock's.

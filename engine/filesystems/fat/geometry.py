@@ -1,4 +1,4 @@
-"""The layout of an empty FAT file system: that of mkfs.fat 4.2 on a partition by itself.
+"""The layout of an empty FAT file system: that of mkfs.fat 4.2 on a partition of its own.
 
 Source: Microsoft FAT specification (fatgen103) for the limits and the cluster sizes; dosfstools
 4.2, src/mkfs.fat.c for the rounding.
@@ -88,7 +88,7 @@ class FatGeometry:
 
     @property
     def overhead(self) -> int:
-        """Bytes of the partition that are no cluster: boot sectors, tables, rounding."""
+        """Bytes of the partition that are not clusters: boot sectors, tables, rounding."""
         return self.size - self.data_bytes
 
 

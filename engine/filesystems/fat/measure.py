@@ -119,7 +119,7 @@ def _measure(manifest: Manifest) -> FatNeed:
             slots[entry.parent] = slots.get(entry.parent, _OF_OTHERS) + parse(name).entries
             key = (entry.parent, name.upper())
             if key in seen:
-                reason = f"FAT does not tell it from {_show(seen[key])}: only the case differs"
+                reason = f"on FAT it is the same as {_show(seen[key])}: only the case differs"
             seen[key] = entry
         if reason:
             unholdable.append(Unholdable(entry, reason))

@@ -22,7 +22,7 @@ _COST = 1 << 10
 
 
 class BadImage(ValueError):
-    """The file is no image that can be read; the message says why."""
+    """The file is not an image that can be read; the message says why."""
 
 
 class Disk(ABC):
@@ -55,7 +55,7 @@ class Disk(ABC):
         """
         if offset < 0 or length < 0 or offset + length > self.size:
             raise BadImage(
-                f"{self.path.name}: bytes {offset} to {offset + length} lie outside the disk of "
+                f"{self.path.name}: bytes {offset} to {offset + length} are outside the disk of "
                 f"{self.size} bytes"
             )
         self.spend(length + _COST)
@@ -89,7 +89,7 @@ class Disk(ABC):
         if self._left is not None:
             self._left -= cost
             if self._left < 0:
-                raise BadImage(f"{self.path.name}: given up after much reading, so not all is told")
+                raise BadImage(f"{self.path.name}: gave up after reading much; more is not known")
 
     @abstractmethod
     def _read(self, offset: int, length: int) -> bytes:
@@ -178,7 +178,7 @@ class ClusteredDisk(Disk):
         """Refuses clusters that share places in the file: a small one could be read for ever."""
         if clusters * self.cluster > self.file_size + self.cluster:
             raise BadImage(
-                f"{self.path.name}: {clusters} clusters of {self.cluster} bytes can't lie in "
+                f"{self.path.name}: {clusters} clusters of {self.cluster} bytes do not fit in "
                 f"{self.file_size}: it is cut short or damaged"
             )
 

@@ -62,7 +62,7 @@ def describe(path: Path, head: bytes) -> str | None:
 
 
 def _member(head: bytes) -> bytes:
-    """Returns the name of a tar archive's first member, b"" where it is no tar archive."""
+    """Returns the name of a tar archive's first member, b"" where it is not a tar archive."""
     return head[_NAME].rstrip(b"\0") if head[_TAR_MAGIC] == b"ustar" else b""
 
 

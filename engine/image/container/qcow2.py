@@ -64,7 +64,7 @@ class Qcow2Disk(ClusteredDisk):
         tables = sum(1 for entry in self._l1 if entry & _OFFSET)
         if tables * self.cluster > self.file_size:
             self.close()
-            raise BadImage(f"{path.name}: {tables} level 2 tables can't lie in this file")
+            raise BadImage(f"{path.name}: {tables} level 2 tables do not fit in this file")
         self._inflate = self._zstd if zstd else self._zlib
         self._table = lru_cache(maxsize=32)(self._load_table)
         self._plain = lru_cache(maxsize=max(_UNPACKED // self.cluster, 1))(self._unpack)

@@ -1,4 +1,4 @@
-"""What a BIOS would start from an image: its boot sector, and what that leads to."""
+"""What a BIOS would boot from an image: its boot sector, and what that leads to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REFUSALS = (b"not a bootable disk", b"not bootable", b"Non-System disk")
 
 
 def bios_boot(image: Image, menus: list[GrubMenu]) -> Boot:
-    """Returns what a BIOS would start.
+    """Returns what a BIOS would boot.
 
     Raises:
         BadImage: The image's container is damaged.
@@ -28,11 +28,11 @@ def bios_boot(image: Image, menus: list[GrubMenu]) -> Boot:
     sector = image.disk.read(0, SECTOR)
     code = sector[:_CODE_SIZE]
     if sector[_SIGNATURE] != b"\x55\xaa" or not any(code):
-        return not_started("the boot sector holds no boot code")
+        return not_started("the boot sector has no boot code")
     if any(text in sector for text in _REFUSALS):
         return not_started("the boot sector's code only says that the disk is not bootable")
     if b"GRUB" not in code:
-        return Boot("unknown", ("boot sector",), notes=("its code is none that is known here",))
+        return Boot("unknown", ("boot sector",), notes=("its code is not known here",))
     (lba,) = struct.unpack_from("<Q", sector, _KERNEL_SECTOR)
     at = lba * SECTOR
     if not lba or at + SECTOR > image.disk.size or not any(image.disk.read(at, SECTOR)):

@@ -1,4 +1,4 @@
-"""What a firmware would start from an image."""
+"""What a firmware would boot from an image."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Boot:
     """The way from a firmware to a kernel, as far as the image tells.
 
     Attributes:
-        starts: Whether something would start; "unknown" where the image does not tell.
+        starts: Whether something would boot; "unknown" where the image does not tell.
         chain: What is started one after another, each with its place.
-        entry: The entry that is started unasked.
+        entry: The default entry.
         why_not: A sentence, where `starts` is "no".
         notes: What else there is to know.
     """

@@ -44,11 +44,11 @@ class BootEntry:
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """A loader's entries in its order, and the one it starts unasked.
+    """A loader's entries in its order, and its default.
 
     Attributes:
         notes: What a reader of the menu should know of it.
-        why_not: Why neither the default nor anything else is started; "" where it is.
+        why_not: Why neither the default nor anything else boots; "" where it is.
     """
 
     entries: tuple[BootEntry, ...] = ()
@@ -67,7 +67,7 @@ def missing(files: Files, paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def obstacle(entry: BootEntry) -> str:
-    """Returns why an entry cannot be started, or "" where nothing speaks against it."""
+    """Returns why an entry cannot be booted, or "" where nothing speaks against it."""
     if not entry.linux:
         return f'"{entry.title}" names no kernel'
     if entry.missing:

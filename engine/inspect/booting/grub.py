@@ -72,7 +72,7 @@ def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
     where = files.where(path)
     if config.computed:
         names = ", ".join(config.computed[:_MAX_NAMED])
-        notes.append(f"{where} computes what only running it would tell: {names}")
+        notes.append(f"{where} computes what only running it would show: {names}")
     entries = {
         item.place: _entry(everywhere, files, where, item)
         for item in config.items
@@ -88,7 +88,7 @@ def _menu(everywhere: Sequence[Files], files: Files, path: bytes) -> Menu:
     if default is not None:
         why_not = obstacle(default)
     else:
-        why_not = "" if config.computed else f"{where} has no entry that starts by itself"
+        why_not = "" if config.computed else f"{where} has no default entry"
     menu = (*(each.entry for each in snippets), *entries.values())
     return Menu(menu, default, tuple(notes), why_not)
 

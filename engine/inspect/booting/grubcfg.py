@@ -79,7 +79,7 @@ class GrubConfig:
 
     Attributes:
         items: Entries and submenus in the order of the text.
-        default: What is started unasked; None where there is nothing, or a submenu.
+        default: The default entry; None where there is nothing, or a submenu.
         others: Files that it reads as scripts of the same kind.
         chosen: What names the default, as it is written.
         snippets: The folder of type 1 entries that are added to the menu (`blscfg`).

@@ -1,4 +1,4 @@
-"""systemd-boot's menu: which entries it shows, in which order, and which it starts unasked.
+"""systemd-boot's menu: which entries it shows, in which order, and which is its default.
 
 Sources: the UAPI Group's "Boot Loader Specification", section "Sorting"; loader.conf(5).
 """
@@ -34,10 +34,10 @@ def systemd_menu(files: Files, found: Iterable[Listed], architecture: str) -> Me
         if each.architecture in {"", architecture}:
             startable[each.entry.linux not in {"", *each.entry.missing}].append(each)
     shown = in_order(startable[True])
-    notes = [f"{each.entry.where} is not shown: it cannot be started" for each in startable[False]]
+    notes = [f"{each.entry.where} is not shown: it cannot be booted" for each in startable[False]]
     entries = tuple(each.entry for each in shown[:MAX_ENTRIES])
     if not entries:
-        return Menu(notes=tuple(notes), why_not="systemd-boot finds no entry that it can start")
+        return Menu(notes=tuple(notes), why_not="systemd-boot finds no entry that it can boot")
     pattern = (parse(files.text(SETTINGS) or "").get("default") or ("",))[-1]
     if pattern.lower() == _SAVED:
         notes.append("the entry chosen last is the default; the first is, where none was chosen")

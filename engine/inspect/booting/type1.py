@@ -76,7 +76,7 @@ def _listed(files: Files, path: bytes, fields: dict[str, tuple[str, ...]]) -> Li
     for each in gone:
         files.say(f"{where} names {each}, which is not there")
     if not linux:
-        files.say(f"{where} names nothing to start")
+        files.say(f"{where} names nothing to boot")
     entry = BootEntry(
         kind="type1", where=where, title=one.get("title") or identifier,
         version=one.get("version", ""), linux=linux, initrd=initrd,

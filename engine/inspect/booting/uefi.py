@@ -1,4 +1,4 @@
-"""What UEFI firmware would start from an image that it knows no boot variable for.
+"""What UEFI firmware would boot from an image for which it has no boot variable.
 
 Source: UEFI specification 2.10, section 3.5.1.1, "Removable Media Boot Behavior".
 """
@@ -50,7 +50,7 @@ class Found:
 
 
 def uefi_boot(esps: Sequence[Files], found: Found) -> Boot:
-    """Returns what the firmware would start from the EFI system partitions.
+    """Returns what the firmware would boot from the EFI system partitions.
 
     Raises:
         BadImage: A file system is damaged.
@@ -95,7 +95,7 @@ def _started(files: Files, node: Node, architecture: str, found: Found) -> Boot:
         files.say(f"{files.part.name}: {error}")
         return not_started(str(error)).behind(step)
     if headers is None:
-        return not_started(f"{where} is no EFI program").behind(step)
+        return not_started(f"{where} is not an EFI program").behind(step)
     if headers.machine != _MACHINES[architecture]:
         return not_started(
             f"{where} is for another machine: type {headers.machine:#x}, and its name asks for "
@@ -158,4 +158,4 @@ def _by_kind(
             linux=loader.where.partition(": ")[2], home=files,
         )  # fmt: skip
         return Boot("yes", entry=entry)
-    return Boot("unknown", notes=("what it starts is not told here",))
+    return Boot("unknown", notes=("what it boots is not known here",))

@@ -109,7 +109,7 @@ def choose(store: Store, image: str = "", platform: str = "") -> ContainerImage:
         platform: As in "linux/arm64"; needed where there are several, none for linux/amd64.
 
     Raises:
-        BadImage: There is none, or no single one, or it is damaged.
+        BadImage: There is none, or more than one, or it is damaged.
     """
     candidates = _named(_candidates(store), image)
     candidates = _for_platform(candidates, platform)
@@ -154,7 +154,7 @@ def _candidates(store: Store) -> list[_Candidate]:
         raise BadImage(
             "is a `docker save` of before Docker 1.10, whose format has no sums"
             if old
-            else "is no container image: there is neither an index.json nor a manifest.json in it",
+            else "is not a container image: it has neither an index.json nor a manifest.json",
             "load it into a Docker of today and save it again"
             if old
             else "extract = true unpacks an archive of a root file system (docker export)",
@@ -271,7 +271,7 @@ def parse_platform(text: str) -> Platform:
     """Returns a platform of "OS/ARCHITECTURE[/VARIANT]" or of an architecture alone.
 
     Raises:
-        BadImage: It is none.
+        BadImage: It is not one.
     """
     parts = text.split("/")
     if len(parts) == 1:
@@ -298,7 +298,7 @@ def _image(store: Store, candidate: _Candidate) -> ContainerImage:
         manifest = _decoded(_document(store, descriptor), _Manifest, descriptor.digest)
         if _is_artifact(manifest):
             kind = quote(manifest.config.media_type)
-            raise BadImage(f"{descriptor.digest} is no image but an artifact of type {kind}")
+            raise BadImage(f"{descriptor.digest} is not an image but an artifact of type {kind}")
         data = _document(store, manifest.config)
         config = _decoded(data, Config, manifest.config.digest)
         digest = descriptor.digest
@@ -381,7 +381,7 @@ def _path(text: str) -> bytes:
 def _blob(digest: str) -> bytes:
     """Returns where the blob of a digest lies in a layout."""
     if not _DIGEST.fullmatch(digest):
-        raise BadImage(f"{quote(digest)} is no digest of sha256 or sha512")
+        raise BadImage(f"{quote(digest)} is not a digest of sha256 or sha512")
     algorithm, _, value = digest.partition(":")
     return f"blobs/{algorithm}/{value}".encode()
 

@@ -105,7 +105,7 @@ def _take(content: Content, member: Member, index: int, make: EntryMaker) -> Non
         if entry is None:
             return
         if not name and not entry.is_directory:
-            make.odd(member, "would be the root directory, and is none")
+            make.odd(member, "would be the root directory, and is not a directory")
             return
         if entry.is_directory:
             content.directories.add(name)
@@ -143,7 +143,7 @@ class Layered:
                 later.append(member)
         for member in later:  # hard links that come before what they are links to
             if not self._place(member, None, make):
-                make.odd(member, "is a hard link to what is no file in the image")
+                make.odd(member, "is a hard link to something that is not a file in the image")
 
     def _delete(self, content: Content) -> None:
         """Deletes what the layer says of those below."""
@@ -179,7 +179,7 @@ class Layered:
         above, _, name = member.name.rpartition(b"/")
         folder = self._folder(above)
         if folder is None:
-            make.odd(member, "lies below what is no directory")
+            make.odd(member, "is below something that is not a directory")
             return True
         path = folder + b"/" + name if folder else name
         if entry is None:

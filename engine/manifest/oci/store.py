@@ -117,7 +117,7 @@ class FolderStore:
         fd = os.open(self._place(name), _FLAGS)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise BadImage(f"{shown(name)} is no regular file")
+                raise BadImage(f"{shown(name)} is not a regular file")
             self._check(name, fd)
         except BaseException:
             os.close(fd)
@@ -145,7 +145,7 @@ class ArchiveStore:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise BadImage(
-                    f"{shown(path)} is no folder and no regular file",
+                    f"{shown(path)} is neither a folder nor a regular file",
                     "name an OCI layout or an archive of `docker save`",
                     code="archive-no-file",
                 )
@@ -289,4 +289,4 @@ def _missing(name: bytes) -> BadImage:
 
 
 def _too_large(name: bytes) -> BadImage:
-    return BadImage(f"{shown(name)} is no document of at most {MOST_JSON} bytes")
+    return BadImage(f"{shown(name)} is not a document of at most {MOST_JSON} bytes")

@@ -37,7 +37,7 @@ def unpack_image(
     except BadImage as error:
         findings.add(error.code, f"{shown(path)} {error}", error.hint, key=error.key, fix=error.fix)
     except (BadArchive, *CORRUPT) as error:
-        message = f"{shown(path)} is no container image or damaged: {error}"
+        message = f"{shown(path)} is not a container image, or is damaged: {error}"
         findings.add("archive-damaged", message, BadImage("").hint)
     except SourceChanged as error:
         findings.add(

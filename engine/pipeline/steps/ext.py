@@ -81,7 +81,7 @@ def fields(header: str) -> dict[str, str]:
 def compare(planned: FilesystemPlan, header: str, *, counted: bool = True) -> list[str]:
     """Returns how a superblock, as `debugfs` prints it, differs from the plan.
 
-    More free blocks than planned are no difference: the plan promises a least figure, and a
+    More free blocks than planned are not a difference: the plan promises a least figure, and a
     large file that finds its blocks in one piece needs fewer for its extents.
 
     Args:

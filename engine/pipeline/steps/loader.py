@@ -56,7 +56,7 @@ def _write(image: Path, code: BootCode) -> None:
 
 
 async def efi_variables(work: Work) -> None:
-    """Makes the variable store, and reads back the entries that start the image.
+    """Makes the variable store, and reads back the entries that boot the image.
 
     Raises:
         StepFailed: The firmware's store cannot take them.
@@ -100,7 +100,7 @@ async def fill(tool: Tool, template: Path, wanted: Sequence[Variable], store: Pa
         store: The copy.
 
     Raises:
-        StepFailed: The program is missing, the template is no variable store, or has no room.
+        StepFailed: The program is missing, the template is not a variable store, or has no room.
     """
     program = find_program(EFI)
     if program is None:
@@ -118,7 +118,7 @@ async def fill(tool: Tool, template: Path, wanted: Sequence[Variable], store: Pa
         why = error.message if isinstance(error, StepFailed) else "virt-fw-vars wrote no store"
         raise StepFailed(
             f"a copy of {template} did not take the boot entries: {why}",
-            "where it is no variable store of EDK2 firmware, or has no room for boot entries, "
+            "where it is not a variable store of EDK2 firmware, or has no room for boot entries, "
             "name another in boot.firmware_variables",
         ) from error
     finally:

@@ -24,7 +24,7 @@ _STORE = b"nix/store"
 _SEEN = (b"etc", b"nix/var/nix")
 _BOOT = "boot"
 _NOT_SHIPPED = {b"loader/random-seed"}
-"""bootctl draws it; every machine started from the image would have the same."""
+"""bootctl draws it; every machine booted from the image would have the same."""
 
 _NAMESPACE_HINT = (
     "the installer runs in a user namespace, which this machine does not allow: see "

@@ -1,4 +1,4 @@
-"""The proof that the finished image starts: QEMU, once for each firmware the layout promises."""
+"""The proof that the finished image boots: QEMU, once for each firmware that the layout is for."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_this_machines_loader_goes_first(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_loader_for_another_machine_is_refused(loader: str) -> None:
     (problem,) = installed(brought(machine=0x8664), loader=loader).boot.problems
     assert (problem.severity, problem.code) == ("error", "loader-failed")
-    assert "is no EFI program for aarch64" in problem.message
+    assert "is not an EFI program for aarch64" in problem.message
 
 
 # Plans.

@@ -1,4 +1,4 @@
-"""The watch over a booting machine, with a QEMU that does as it is told."""
+"""The watch over a booting machine, with a QEMU that does what the test says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof as a step of the build, with a QEMU that does as it is told."""
+"""The proof as a step of the build, with a QEMU that does what the test says."""
 
 from __future__ import annotations
 
@@ -121,10 +121,10 @@ def test_the_plan_tells_how_the_image_starts(spec: Path) -> None:
     assert code["start"] == 2048
     assert 0 < code["sectors"] <= code["available"] == 2048
     text = to_text(plan)
-    assert "BIOS starts GRUB; UEFI starts GRUB\n" in text
+    assert "BIOS boots GRUB; UEFI boots GRUB\n" in text
     assert f"core.img: {code['sectors']} of 2048 sectors from 2048\n" in text
     other = to_text(plan_of(spec, ("boot.loader=uki",)))
-    assert "BIOS starts GRUB; UEFI starts Unified kernel image\n" in other
+    assert "BIOS boots GRUB; UEFI boots Unified kernel image\n" in other
     assert "1. Linux, 6.1" in text
     steps = [step.id for step in plan.steps]
     assert steps.index("loader-boot-code") < steps.index("check-root")

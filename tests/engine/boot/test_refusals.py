@@ -124,7 +124,7 @@ CASES: list[tuple[Arrange, tuple[str, ...], tuple[str, ...]]] = [
     (large_core, GRUB, ("core.img takes 4096 sectors of 512 bytes", "first partition has 2047")),
     (large_core, ("boot.loader=grub", "layout.table=hybrid"), ("BIOS boot partition has 2048",)),
     (large_kernel, SYSTEMD, ("size.boot", "the ESP's contents take 70.", "smallest ESP that work")),
-    (boot_is_a_file, GRUB, ("GRUB cannot be prepared: /boot is no directory",)),
+    (boot_is_a_file, GRUB, ("GRUB cannot be prepared: /boot is not a directory",)),
     (no_grub, GRUB, ("GRUB for BIOS", "grub-pc-bin")),
     (no_grub, ("boot.loader=grub", "layout.table=efi"), ("GRUB for UEFI", "grub-efi-amd64-bin")),
     (no_systemd_boot, SYSTEMD, ("systemd-bootx64.efi", "systemd-boot-efi")),
@@ -137,7 +137,7 @@ CASES: list[tuple[Arrange, tuple[str, ...], tuple[str, ...]]] = [
         ("boot.efi_variables", "virt-fw-vars of virt-firmware", "setup/extra efi"),
     ),
     (no_qemu, (*GRUB, "boot.prove=true"), ("qemu-system-x86_64 is not installed", "qemu-system")),
-    (nothing, ("layout.table=none", "boot.prove=true"), ("boot.prove", "no firmware starts it")),
+    (nothing, ("layout.table=none", "boot.prove=true"), ("boot.prove", "no firmware boots it")),
 ]
 
 

@@ -79,8 +79,8 @@ def test_cat_writes_the_bytes(
     ("argv", "message"),
     [
         (["--cat"], "--cat needs the path of a file"),
-        (["--cat", "/etc"], "/etc is no regular file (drwxr-xr-x) (--extract copies directories)"),
-        (["--cat", "/pipe"], "/pipe is no regular file (prw"),
+        (["--cat", "/etc"], "/etc is not a regular file (drwxr-xr-x)"),
+        (["--cat", "/pipe"], "/pipe is not a regular file (prw"),
         (["--cat", "/none"], "disk has no /none"),
         (["--cat", "/etc/host"], "disk has no /etc/host"),
         (["--cat", "/loop"], "circles of symlinks"),

@@ -1,4 +1,4 @@
-"""How a build is told: one line of progress, and what stands on the terminal at the end."""
+"""How a build is shown: one line of progress, and what is on the terminal at the end."""
 
 from __future__ import annotations
 

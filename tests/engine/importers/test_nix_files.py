@@ -138,11 +138,11 @@ def test_a_flakes_own_system_is_carried_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{ lib, ... }: { fileSystems."/".x = 1; }', "holds no call of make-disk-image"),
+        ('{ lib, ... }: { fileSystems."/".x = 1; }', "has no call of make-disk-image in it"),
         ("{ a = [ 1 ; }", "line 1"),
         ("{\n  a = 1;\n  b = ;\n}", "line 3"),
         ('runCommand "make-disk-image" { } "x"', "nothing that can be imported"),
-        ("(f 1)", "holds no call"),
+        ("(f 1)", "has no call"),
     ],
 )
 def test_what_holds_no_call_is_refused_in_words(tmp_path: Path, text: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""Importers as data: what is told from what, by content alone."""
+"""Importers as data: recognised by content alone."""
 
 from __future__ import annotations
 

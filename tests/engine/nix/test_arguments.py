@@ -173,7 +173,7 @@ def test_what_is_not_carried_over_is_listed(arguments: dict[str, Value], name: s
         ({"additionalSpace": 512}, "additionalSpace", "text"),
         ({"diskSize": 1.5}, "diskSize", "an integer"),
         ({"partitionTableType": "EFI"}, "partitionTableType", '"efi"'),
-        ({"rootGPUID": "nonsense"}, "rootGPUID", "no UUID"),
+        ({"rootGPUID": "nonsense"}, "rootGPUID", "not a UUID"),
         ({"copyChannel": 1}, "copyChannel", "true or false"),
     ],
 )

@@ -168,6 +168,6 @@ def test_what_was_not_checked_is_in_the_last_line(
 
 
 def test_a_folder_without_sums_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="holds no SHA256SUMS"):
+    with pytest.raises(Refused, match="has no SHA256SUMS"):
         verify(tmp_path)
     assert main(["verify", str(tmp_path)]) == 2

@@ -36,7 +36,7 @@ def test_systemd_boot_starts_the_newest_kernel(tmp_path: Path) -> None:
     image = built(tmp_path, "efi", "systemd-boot")
     found = report(image.image)
     assert found["findings"] == []
-    assert found["boots"]["bios"]["why_not"] == "the boot sector holds no boot code"
+    assert found["boots"]["bios"]["why_not"] == "the boot sector has no boot code"
     entry = entry_of(found, "uefi")
     text = mtools(image, "mtype", "::/loader/entries/some-6.1.conf")
     fields = dict(line.split(" ", 1) for line in text.splitlines())
@@ -76,7 +76,7 @@ def test_an_entry_whose_kernel_is_gone_is_found_and_passed_over(tmp_path: Path) 
     boot = report(image.image)["boots"]["uefi"]
     assert (boot["starts"], boot["why_not"]) == (
         "no",
-        "systemd-boot finds no entry that it can start",
+        "systemd-boot finds no entry that it can boot",
     )
 
 
@@ -199,7 +199,7 @@ def test_a_cut_unified_kernel_is_a_finding(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda data: b"no program", "is no EFI program"),
+        (lambda data: b"no program", "is not an EFI program"),
         (lambda data: data.replace(b"PE\0\0\x64\x86", b"PE\0\0\x64\xaa", 1), "type 0xaa64"),
     ],
 )
@@ -532,7 +532,7 @@ def test_people_are_told_the_same(tmp_path: Path) -> None:
         "    missing /some/5.10/initrd",
         "",
         "would boot:",
-        "  BIOS: nothing: the boot sector holds no boot code",
+        "  BIOS: nothing: the boot sector has no boot code",
         "  UEFI: Some System 7, 6.1",
         f"  {loader}",
         "    partition 1: /loader/entries/some-6.1.conf",
@@ -560,7 +560,7 @@ def test_a_marked_partition_without_fat_is_said(tmp_path: Path) -> None:
         file.seek(image.plan.offset("esp"))
         file.write(bytes(4096))
     assert report(image.image)["boots"]["uefi"]["why_not"] == (
-        "the EFI system partition, partition 1, holds no FAT file system to be read"
+        "the EFI system partition, partition 1, has no readable FAT file system"
     )
 
 
