@@ -18,7 +18,7 @@ from engine.boot.install import Installed, LoaderCache, install
 from engine.manifest.progress import IsCancelled, OnProgress
 from engine.manifest.scan import ScanCache, Scanned, scan
 from engine.nix.cache import NixCache
-from engine.nix.gather import Brought, gather, settled
+from engine.nix.gather import NixContents, gather, settled
 from engine.plan.differences import differences
 from engine.plan.host import probe
 from engine.plan.model import Plan
@@ -50,7 +50,7 @@ class Sources:
 
     key: Hashable
     contents: Scanned
-    brought: Brought
+    brought: NixContents
     installed: Installed
 
     def answer(self, settings: Settings) -> bool:

@@ -178,7 +178,7 @@ async def image_tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> Asy
     screen = ImageScreen(IMAGE, app.glyphs)
     await app.push_screen(screen)
     async with asyncio.timeout(PATIENCE):
-        while screen.opened is None:
+        while screen.summary is None:
             await pilot.pause(0.02)
     await _open(pilot, screen, "etc/")
     await _open(pilot, screen, "fstab")

@@ -40,7 +40,7 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class UnfinishedSession:
     """A session that did not end cleanly."""
 
     file: Path
@@ -96,7 +96,7 @@ class Session:
         with suppress(OSError):
             self.file.unlink(missing_ok=True)
 
-    def unfinished(self) -> list[Found]:
+    def unfinished(self) -> list[UnfinishedSession]:
         """Returns sessions whose process is gone, the newest first.
 
         What cannot be read, or was written by a newer Diskwright, is left alone.
@@ -115,11 +115,11 @@ class Session:
             except _UNREADABLE:
                 continue
             if saved.schema == SESSION_SCHEMA:
-                found.append(Found(file, saved))
+                found.append(UnfinishedSession(file, saved))
         return sorted(found, key=lambda item: -item.saved.time)
 
 
-def resume(found: Found) -> Document:
+def resume(found: UnfinishedSession) -> Document:
     """Takes a session over; its file is renamed first.
 
     Raises:
@@ -146,7 +146,7 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def discard(found: Found) -> None:
+def discard(found: UnfinishedSession) -> None:
     """Forgets a session."""
     with suppress(OSError):
         found.file.unlink()

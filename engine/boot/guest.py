@@ -91,7 +91,7 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class GuestLookup:
     """The guest, or why there is none."""
 
     guest: Guest | None = None
@@ -104,7 +104,7 @@ def is_wanted(settings: Settings) -> bool:
     return settings.boot.loader == "nixos" and "bios" in settings.boots and not settings.has("esp")
 
 
-def find(settings: Settings, root: Manifest) -> Found:
+def find(settings: Settings, root: Manifest) -> GuestLookup:
     """Returns what the guest is made of: from the system in the image, and from this machine.
 
     Args:
@@ -113,7 +113,7 @@ def find(settings: Settings, root: Manifest) -> Found:
     """
     system = settings.nix.system.encode().lstrip(b"/")
     if not settings.nix.system.startswith("/") or root.get(system) is None:
-        return Found()  # a problem of its own already
+        return GuestLookup()  # a problem of its own already
     kernel = regular(root, system + b"/kernel")
     if kernel is None or of_kernel(read(data(kernel), HEADER_BYTES)) != X86_64:
         return _refused(f"{settings.nix.system}/kernel is not a kernel for {X86_64.name}")
@@ -134,19 +134,19 @@ def find(settings: Settings, root: Manifest) -> Found:
         return _refused(f"modules.dep names what is not there: /{gone[0]}")
     binary = static_busybox()
     if binary is None:
-        return Found(missing=(Missing("a static busybox", _STATIC_BUSYBOX),))
+        return GuestLookup(missing=(Missing("a static busybox", _STATIC_BUSYBOX),))
     found = tuple(entry for entry in entries if entry is not None)
-    return Found(Guest(kernel=kernel, modules=found, busybox=binary))
+    return GuestLookup(Guest(kernel=kernel, modules=found, busybox=binary))
 
 
-def _refused(message: str) -> Found:
+def _refused(message: str) -> GuestLookup:
     problem = Problem(
         "guest-kernel", "error", "boot.loader",
         f"{message}; the system's installer runs in a virtual machine with the system's own "
         "kernel and modules",
         'boot.loader = "grub" needs none: it does its work from the system\'s bootspec',
     )  # fmt: skip
-    return Found(problems=(problem,))
+    return GuestLookup(problems=(problem,))
 
 
 def _text(root: Manifest, path: bytes) -> str:

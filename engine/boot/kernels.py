@@ -34,7 +34,7 @@ _MODULE_KERNELS = (b"vmlinuz", b"Image")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class KernelMenu:
     """Menu entries, the default first, and what is wrong with them.
 
     Attributes:
@@ -74,7 +74,7 @@ def os_release(manifest: Manifest) -> dict[str, str]:
 def find(
     manifest: Manifest, *, kernel: Entry | None, initrds: tuple[Entry, ...] | None, cmdline: str,
     root_uuid: str, nix_system: str = "",
-) -> Found:  # fmt: skip
+) -> KernelMenu:  # fmt: skip
     """Returns the menu of an image.
 
     Args:
@@ -90,7 +90,7 @@ def find(
     """
     candidates, problems = _candidates(manifest, kernel, nix_system)
     if not candidates:
-        return Found((), (_no_kernel(),))
+        return KernelMenu((), (_no_kernel(),))
     if initrds is not None:
         candidates = [replace(each, initrds=initrds) for each in candidates]
     name = os_release(manifest).get("PRETTY_NAME") or "Linux"
@@ -100,13 +100,13 @@ def find(
         entry = _entry(each, each.title or name, cmdline, root_uuid)
         if not _finds_root(entry):
             if not menu:
-                return Found((entry,), (*problems, _no_initrd(entry)), each.kind)
+                return KernelMenu((entry,), (*problems, _no_initrd(entry)), each.kind)
             problems.append(_left_out(entry))
         elif menu and _differ(menu[0][0].kind.architecture, each.kind.architecture):
             problems.append(_foreign(entry, each, menu[0][0]))
         else:
             menu.append((each, _with_microcode(entry, each, early)))
-    return Found(tuple(entry for _, entry in menu), tuple(problems), menu[0][0].kind)
+    return KernelMenu(tuple(entry for _, entry in menu), tuple(problems), menu[0][0].kind)
 
 
 def architecture(manifest: Manifest, nix_system: str = "") -> str:

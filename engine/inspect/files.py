@@ -13,7 +13,7 @@ from engine.image.container import BadImage
 from engine.image.reading import BadFilesystem, Filesystem, Node, contents
 from engine.inspect.image import Part
 
-Say = Callable[[str], None]
+OnFinding = Callable[[str], None]
 """Told, in a sentence, what is wrong with the image."""
 
 SMALL = 1 << 16
@@ -34,7 +34,7 @@ class Files:
         say: Told what is found wrong on the way.
     """
 
-    def __init__(self, part: Part, filesystem: Filesystem, say: Say) -> None:
+    def __init__(self, part: Part, filesystem: Filesystem, say: OnFinding) -> None:
         self.part = part
         self.filesystem = filesystem
         self.say = say

@@ -10,7 +10,7 @@ from typing import Literal
 
 from engine.image.container import BadImage
 from engine.image.reading import Node, contents, walk
-from engine.inspect.files import Say, absolute
+from engine.inspect.files import OnFinding, absolute
 from engine.inspect.image import Image, Part
 
 LoaderKind = Literal["grub", "systemd-boot", "uki", "shim", "kernel", "settings", "other"]
@@ -49,7 +49,7 @@ class Loader:
     kind: LoaderKind
 
 
-def find_loaders(image: Image, say: Say = lambda _: None) -> tuple[Loader, ...]:
+def find_loaders(image: Image, say: OnFinding = lambda _: None) -> tuple[Loader, ...]:
     """Returns the loaders of an image.
 
     Args:

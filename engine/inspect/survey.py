@@ -18,9 +18,9 @@ from engine.inspect.booting.grub import grub_menus
 from engine.inspect.booting.root import absent_roots
 from engine.inspect.booting.systemd import in_order
 from engine.inspect.booting.type1 import Listed, type1_entries
-from engine.inspect.booting.uefi import FOLDER, Found, uefi_boot
+from engine.inspect.booting.uefi import FOLDER, LoaderFiles, uefi_boot
 from engine.inspect.booting.uki import unified_kernels
-from engine.inspect.files import Files, Say
+from engine.inspect.files import Files, OnFinding
 from engine.inspect.image import Image
 from engine.inspect.loaders import Loader, find_loaders
 from engine.inspect.system import Kernel, System, kernels, systems
@@ -51,7 +51,7 @@ class Survey:
     boots: dict[Firmware, Boot]
 
 
-def survey(image: Image, say: Say) -> Survey:
+def survey(image: Image, say: OnFinding) -> Survey:
     """Looks for systems, kernels, loaders and their entries, up to a bound on what is read.
 
     Args:
@@ -62,7 +62,7 @@ def survey(image: Image, say: Say) -> Survey:
         return _survey(image, say)
 
 
-def _survey(image: Image, say: Say) -> Survey:
+def _survey(image: Image, say: OnFinding) -> Survey:
     everywhere = [
         Files(part, part.filesystem, say) for part in image.parts if part.filesystem is not None
     ]
@@ -75,7 +75,7 @@ def _survey(image: Image, say: Say) -> Survey:
         (for_systemd if reads else others).extend(_gathered(files, _listed))
     menus = grub_menus(everywhere)
     extlinux = [menu for files in everywhere for menu in _gathered(files, extlinux_menus)]
-    found = Found(everywhere, {each.where: each for each in loaders}, for_systemd, menus)
+    found = LoaderFiles(everywhere, {each.where: each for each in loaders}, for_systemd, menus)
     boots: dict[Firmware, Boot] = {
         "bios": _told(lambda: bios_boot(image, menus)),
         "uefi": _told(lambda: uefi_boot(esps, found) if esps else not_started(_no_esp(image))),

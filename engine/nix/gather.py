@@ -24,7 +24,7 @@ _SECOND_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class NixContents:
     """What the section brings.
 
     Attributes:
@@ -49,7 +49,7 @@ class Brought:
 
 def gather(
     settings: Settings, environment: Mapping[str, str], cache: NixCache | None = None
-) -> Brought:
+) -> NixContents:
     """Asks nix what the section stands for, and reads the store. Builds nothing, never raises.
 
     Args:
@@ -62,15 +62,15 @@ def gather(
     try:
         closure = roots.closure() if roots.asked else None
         if closure is None and not settings.nix.config_file:
-            return Brought()
+            return NixContents()
         key = _key(settings, roots, closure)
         known = cache.known(key)
-        if isinstance(known, Brought):
+        if isinstance(known, NixContents):
             return known
         with without_collection():
             brought = _bring(settings, roots, closure, cache)
     except NixRefused as refused:
-        return Brought(problems=(refused.problem,))
+        return NixContents(problems=(refused.problem,))
     cache.keep(key, brought)
     return brought
 
@@ -92,7 +92,9 @@ def _changed(path: str) -> int:
         return 0
 
 
-def _bring(settings: Settings, roots: Roots, closure: Closure | None, cache: NixCache) -> Brought:
+def _bring(
+    settings: Settings, roots: Roots, closure: Closure | None, cache: NixCache
+) -> NixContents:
     """Reads what is in the store and makes the image's part of it."""
     mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
     findings: list[Finding] = []
@@ -113,7 +115,7 @@ def _bring(settings: Settings, roots: Roots, closure: Closure | None, cache: Nix
         findings=tuple(findings),
     )  # fmt: skip
     folder = os.fsdecode(roots.store.folder) if closure is not None else ""
-    return Brought(part, roots.system, folder, closure)
+    return NixContents(part, roots.system, folder, closure)
 
 
 def _store_files(
@@ -175,7 +177,7 @@ def _channel(
         ) from None  # fmt: skip
 
 
-def settled(settings: Settings, brought: Brought) -> Settings:
+def settled(settings: Settings, brought: NixContents) -> Settings:
     """Returns the settings with the system as the store path it stands for."""
     if not brought.system:
         return settings

@@ -18,7 +18,7 @@ from engine.boot.firmware import FirmwareKind
 from engine.boot.qemu import Accelerator, Machine, diagnose, plain, unfinished
 from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES
-from engine.plan.steps import machine as planned_machine
+from engine.plan.steps import virtual_machine
 from engine.tools.environment import tool_environment
 from engine.tools.failure import StepFailed
 from engine.tools.runner import run
@@ -104,7 +104,7 @@ def machine_of(plan: Plan, kind: FirmwareKind, image: Path) -> Machine:
     variables = image.with_name(EFI_VARIABLES)
     if not variables.exists() and plan.boot.uefi is not None:
         variables = plan.boot.uefi.variables
-    return planned_machine(
+    return virtual_machine(
         plan, kind, image=str(image.absolute()), variables=str(variables), accelerator="tcg"
     )
 

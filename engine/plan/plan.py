@@ -116,7 +116,7 @@ class _Planner:
             problem for manifest in design.contents.values() for problem in manifest.problems
         ]
         plan = replace(plan, problems=preflight.unique((*earlier, *scanned, *self.problems)))
-        lacking = (*booting.lacking(plan, self.boot, host), *preflight.machine(plan, host))
+        lacking = (*booting.lacking(plan, self.boot, host), *preflight.of_host(plan, host))
         return replace(plan, problems=(*plan.problems, *lacking))
 
     def _size(self) -> int:

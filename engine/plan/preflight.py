@@ -45,7 +45,7 @@ def _root_first(plan: Plan) -> list[VolumePlan]:
     return sorted(plan.volumes, key=lambda volume: volume.role != "root")
 
 
-def machine(plan: Plan, host: Host) -> list[Problem]:
+def of_host(plan: Plan, host: Host) -> list[Problem]:
     """Returns what this machine lacks to carry out a plan."""
     return [
         *_tools(plan, host), *_outputs(plan, host), *_inside(plan, host), *_folder(plan, host),

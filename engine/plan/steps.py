@@ -171,7 +171,7 @@ def _convert(plan: Plan) -> Commands:
 
 def _prove(plan: Plan) -> Commands:
     return tuple(
-        machine(
+        virtual_machine(
             plan, kind, image=IMAGE, variables=EFI_VARIABLES, accelerator="tcg"
         ).argv()
         for kind in plan.boot.proofs
@@ -179,7 +179,7 @@ def _prove(plan: Plan) -> Commands:
     )  # fmt: skip
 
 
-def machine(
+def virtual_machine(
     plan: Plan, kind: FirmwareKind, *, image: str, variables: str, accelerator: Accelerator
 ) -> Machine:
     """Returns the virtual machine that proves that the image boots.

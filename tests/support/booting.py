@@ -19,7 +19,7 @@ from engine.inspect.report import image_report
 from engine.pipeline.build import build
 from engine.pipeline.proof import Verdict, boot
 from engine.plan.model import Plan
-from engine.plan.steps import machine
+from engine.plan.steps import virtual_machine
 from tests.support import ext
 from tests.support.busybox import MARKER
 from tests.support.specs import plan_of
@@ -106,7 +106,7 @@ def boots(
     """Boots an image until its console shows `expect`, which it must, as `inspect` foretold."""
     uefi = built.plan.boot.uefi
     assert uefi is not None, "ovmf is not installed"
-    started = machine(
+    started = virtual_machine(
         built.plan, firmware, image=str(built.image), accelerator="tcg",
         variables=str(variables or uefi.variables),
     )  # fmt: skip

@@ -52,6 +52,6 @@ async def take(app: DiskwrightApp, pilot: Pilot[int], offer: str, *answers: str)
 
 async def read(pilot: Pilot[int], screen: ImageScreen) -> None:
     """Waits until an image was read, or could not be."""
-    await eventually(pilot, lambda: screen.opened or screen.has_class("-unread"))
+    await eventually(pilot, lambda: screen.summary or screen.has_class("-unread"))
     await pilot.pause()
     await pilot.pause()

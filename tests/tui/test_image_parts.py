@@ -21,7 +21,7 @@ from tests.tui.images import made
 from tui.excerpt import MOST_BYTES, MOST_LINES, byte_lines, is_text, text_lines
 from tui.extraction import summary
 from tui.facts import facts_of
-from tui.lending import Lent
+from tui.shared_image import SharedImage
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs"))), st.integers(0, 4))
@@ -56,7 +56,7 @@ def test_a_file_of_line_ends_is_bounded() -> None:
 
 async def test_a_lent_image_is_closed_by_its_last_reader(home: Path) -> None:
     await made(home, "one", "none")
-    lent = Lent(open_image(home / "made" / "one.img"))
+    lent = SharedImage(open_image(home / "made" / "one.img"))
     with lent as image:
         lent.close()
         assert len(image.disk.read(0, 512)) == 512
@@ -69,7 +69,7 @@ async def test_a_lent_image_is_closed_by_its_last_reader(home: Path) -> None:
 
 async def test_of_several_copies_all_are_made_or_none(home: Path) -> None:
     await made(home, "one", "efi")
-    lent = Lent(open_image(home / "made" / "one.img"))
+    lent = SharedImage(open_image(home / "made" / "one.img"))
     with lent as image:
         esp, root = (part.filesystem for part in image.parts)
         assert esp is not None

@@ -27,7 +27,7 @@ from engine.spec.model import ImageSpec
 from tests.tui.conftest import PATIENCE, SIZES, MakeApp, eventually, settled, shown, type_text
 from tests.tui.images import made, read, take
 from tui.app import DiskwrightApp
-from tui.opened import look
+from tui.image_summary import summarize
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.extract import ExtractScreen
 from tui.screens.image import FileTree, ImageScreen
@@ -48,7 +48,7 @@ async def test_an_image_is_seen_as_it_was_planned(home: Path, table: str) -> Non
     plan = await made(home, "seen", table)
     image = open_image(home / "made" / "seen.img")
     try:
-        opened = look(image)
+        opened = summarize(image)
     finally:
         image.disk.close()
     planned = view(plan)

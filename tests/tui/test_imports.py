@@ -94,7 +94,7 @@ async def test_open_shows_an_image(make_app: MakeApp, home: Path) -> None:
         await wait_for(pilot, ImageScreen)
         assert isinstance(app.screen, ImageScreen)
         await read(pilot, app.screen)
-        assert app.screen.opened is not None
+        assert app.screen.summary is not None
 
 
 @pytest.mark.parametrize("what", ["image", "nix"])

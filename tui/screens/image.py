@@ -32,14 +32,14 @@ from tui.document import Document
 from tui.excerpt import MOST_BYTES
 from tui.extraction import summary
 from tui.glyphs import UNICODE, Glyphs
+from tui.image_summary import ImageSummary, summarize
 from tui.keys import bindings
-from tui.lending import Lent
-from tui.opened import Opened, look
 from tui.screens.extract import ExtractScreen
 from tui.screens.messages import DocumentChosen
 from tui.screens.paths import PathScreen
 from tui.screens.take import TakeScreen
 from tui.screens.view import ViewScreen
+from tui.shared_image import SharedImage
 from tui.text import pad, reason, visible
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
@@ -73,7 +73,7 @@ class Place:
 
 
 class FileTree(FigureTree[Place | None]):
-    """The files of all partitions; a folder is read when it is opened."""
+    """The files of all partitions; a folder is read when it is summary."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("files")
 
@@ -105,8 +105,8 @@ What is in an existing image, read without mounting it and without changing it.
         super().__init__()
         self.path = path
         self.glyphs = glyphs
-        self.opened: Opened | None = None
-        self._lent: Lent | None = None
+        self.summary: ImageSummary | None = None
+        self._shared: SharedImage | None = None
         self._is_left = False
 
     def compose(self) -> ComposeResult:
@@ -137,38 +137,38 @@ What is in an existing image, read without mounting it and without changing it.
     @work(exclusive=True, group="image")
     async def _open(self) -> None:
         try:
-            image, opened = await asyncio.to_thread(self._look)
+            image, summary = await asyncio.to_thread(self._look)
         except (BadImage, struct.error, OSError) as error:
             self.add_class("-unread")
             words = visible(f"{self.glyphs.error} {self.path} cannot be opened: {reason(error)}")
             self.query_one("#image-state", Plain).show(Content.styled(words, "$state-error"))
             return
-        self.opened = opened
-        self._show(image, opened)
+        self.summary = summary
+        self._show(image, summary)
 
-    def _look(self) -> tuple[Image, Opened]:
+    def _look(self) -> tuple[Image, ImageSummary]:
         """Opens and reads the image, on a thread that may outlive the screen."""
-        self._lent = lent = Lent(open_image(self.path))
+        self._shared = shared = SharedImage(open_image(self.path))
         if self._is_left:
-            lent.close()
-        with lent as image:
+            shared.close()
+        with shared as image:
             if is_unknown(image):
                 raise BadImage("it has no partition table and no file system that is known")
-            return image, look(image)
+            return image, summarize(image)
 
-    def _show(self, image: Image, opened: Opened) -> None:
-        view = opened.view
+    def _show(self, image: Image, summary: ImageSummary) -> None:
+        view = summary.view
         table = "" if view.table == "none" else f" {view.table.upper()}"
-        figure = f"{opened.format}, {human(view.bytes)}{table}, read only"
+        figure = f"{summary.format}, {human(view.bytes)}{table}, read only"
         self.query_one(TitleBar).figure = figure
         self.query_one(PartitionMap).view = view
         self.query_one(PartitionTable).view = view
         self.query_one(BreakdownBar).view = view
         self.query_one("#image-bytes").display = bool(view.breakdown)
         self.query_one("#image-state", Plain).display = False
-        self.query_one("#image-facts", FactList).facts = opened.facts
-        self.query_one("#image-details", FactList).facts = opened.details
-        self._show_parts(image, opened.takeover.filesystems.get("root"))
+        self.query_one("#image-facts", FactList).facts = summary.facts
+        self.query_one("#image-details", FactList).facts = summary.details
+        self._show_parts(image, summary.takeover.filesystems.get("root"))
         self.refresh_bindings()
 
     def _show_parts(self, image: Image, likeliest: Filesystem | None) -> None:
@@ -189,16 +189,16 @@ What is in an existing image, read without mounting it and without changing it.
     def on_unmount(self) -> None:
         """Lets go of the file."""
         self._is_left = True
-        if self._lent is not None:
-            self._lent.close()
+        if self._shared is not None:
+            self._shared.close()
 
     async def _read(self, work: Callable[[Image], T]) -> T:
         """Runs work on the image on a thread."""
-        lent = self._lent
-        assert lent is not None
+        shared = self._shared
+        assert shared is not None
 
         def reading() -> T:
-            with lent as image:
+            with shared as image:
                 return work(image)
 
         return await asyncio.to_thread(reading)
@@ -291,12 +291,12 @@ What is in an existing image, read without mounting it and without changing it.
 
     async def _extract(self, what: str, wanted: list[tuple[Place, Path]]) -> Extracted | None:
         """Writes places to disk; None where nothing was written."""
-        lent = self._lent
-        assert lent is not None
+        shared = self._shared
+        assert shared is not None
         places = [(place.filesystem, place.node, dest) for place, dest in wanted]
 
         def job(progress: OnProgress, cancelled: IsCancelled) -> Extracted:
-            with lent:
+            with shared:
                 return extract_all(places, progress, cancelled)
 
         dest = wanted[0][1]
@@ -317,13 +317,13 @@ What is in an existing image, read without mounting it and without changing it.
     @work(group="extract", exclusive=True)
     async def action_spec(self) -> None:
         """Designs an image like this one."""
-        opened = self.opened
-        if opened is None:
+        summary = self.summary
+        if summary is None:
             return
         taken = {name: place for name, place in self._tops() if place is not None}
         archives: dict[str, Path] | None = {}
         if taken:
-            found = opened.takeover
+            found = summary.takeover
             archives = await self.app.push_screen_wait(TakeScreen(self.path, found, self.glyphs))
         if archives is None:
             return
@@ -333,23 +333,23 @@ What is in an existing image, read without mounting it and without changing it.
         folder = wanted[0][1].parent if wanted else self.path.resolve().parent
         sources = {name: dest.name for name, dest in archives.items() if name in taken}
         document = Document(
-            spec=with_archives(opened.spec, sources), base=folder, title=f"like {self.path.name}"
+            spec=with_archives(summary.spec, sources), base=folder, title=f"like {self.path.name}"
         )
         self.app.post_message(DocumentChosen(document, asks=True))
         self.dismiss(None)
 
     def _tops(self) -> list[tuple[str, Place | None]]:
         """Returns the topmost folder of each file system that can come along."""
-        assert self.opened is not None
-        found = self.opened.takeover.filesystems
+        assert self.summary is not None
+        found = self.summary.takeover.filesystems
         return [(name, _top(name, filesystem)) for name, filesystem in found.items()]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing can be done with an image that is not read."""
         if action == "spec":
-            return self.opened is not None
+            return self.summary is not None
         if action == "extract":
-            place = self._place if self.opened is not None else None
+            place = self._place if self.summary is not None else None
             return place is not None and _kind(place) in {stat.S_IFREG, stat.S_IFDIR}
         return super().check_action(action, parameters)
 

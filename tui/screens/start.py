@@ -30,7 +30,7 @@ from tui.screens.messages import (
     ImportRequested,
 )
 from tui.screens.paths import PathScreen
-from tui.session import Found, discard, resume
+from tui.session import UnfinishedSession, discard, resume
 from tui.text import cut_left, visible
 from tui.widgets.bars import KeyBar
 from tui.widgets.drawing import draw
@@ -59,7 +59,11 @@ nothing is written before you press build.
     BINDINGS: ClassVar[list[BindingType]] = bindings("start")
 
     def __init__(
-        self, folder: Path, recent: list[str], found: list[Found], glyphs: Glyphs = UNICODE
+        self,
+        folder: Path,
+        recent: list[str],
+        found: list[UnfinishedSession],
+        glyphs: Glyphs = UNICODE,
     ) -> None:
         super().__init__()
         self.folder = folder

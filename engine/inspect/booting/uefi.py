@@ -33,7 +33,7 @@ _MACHINES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LoaderFiles:
     """What of an image its loaders for UEFI choose from.
 
     Attributes:
@@ -49,7 +49,7 @@ class Found:
     menus: list[GrubMenu]
 
 
-def uefi_boot(esps: Sequence[Files], found: Found) -> Boot:
+def uefi_boot(esps: Sequence[Files], found: LoaderFiles) -> Boot:
     """Returns what the firmware would boot from the EFI system partitions.
 
     Raises:
@@ -84,7 +84,7 @@ def _programs(files: Files, architecture: str) -> Iterator[Node]:
             yield node
 
 
-def _started(files: Files, node: Node, architecture: str, found: Found) -> Boot:
+def _started(files: Files, node: Node, architecture: str, found: LoaderFiles) -> Boot:
     """Returns what a program leads to."""
     where = files.where(node.path)
     loader = found.loaders.get(where, Loader(where, "EFI program", "other"))
@@ -106,7 +106,7 @@ def _started(files: Files, node: Node, architecture: str, found: Found) -> Boot:
     return _by_kind(files, node, headers, loader, architecture, found).behind(step)
 
 
-def _behind_shim(files: Files, shim: Node, architecture: str, found: Found) -> Boot:
+def _behind_shim(files: Files, shim: Node, architecture: str, found: LoaderFiles) -> Boot:
     """Returns what shim starts: the GRUB beside it, or what its fallback finds in lists."""
     folder = _folder(shim)
     fallback = folder + f"/fb{architecture}.efi".encode()
@@ -144,7 +144,12 @@ def _folder(node: Node) -> bytes:
 
 
 def _by_kind(
-    files: Files, node: Node, headers: Program, loader: Loader, architecture: str, found: Found
+    files: Files,
+    node: Node,
+    headers: Program,
+    loader: Loader,
+    architecture: str,
+    found: LoaderFiles,
 ) -> Boot:
     if is_uki(headers):
         return Boot("yes", entry=read_uki(files, node, headers).entry)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.boot.kernels import Found, find
+from engine.boot.kernels import KernelMenu, find
 from engine.boot.names import Standing, standing
 from tests.engine.boot.trees import ARM64_KERNEL, X86_KERNEL, tree, x86_kernel
 
@@ -14,7 +14,7 @@ K, A, I = X86_KERNEL, ARM64_KERNEL, b"initrd"  # noqa: E741 - kernel, arm64 kern
 Files = dict[str, bytes | str]
 
 
-def menu(files: Files, cmdline: str = "") -> Found:
+def menu(files: Files, cmdline: str = "") -> KernelMenu:
     return find(tree(files), kernel=None, initrds=None, cmdline=cmdline, root_uuid="u")
 
 

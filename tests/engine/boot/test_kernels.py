@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine.boot.kernels import Found, find
+from engine.boot.kernels import KernelMenu, find
 from engine.boot.versions import age, comparable
 from engine.manifest.manifest import Manifest
 from tests.engine.boot.trees import tree
@@ -12,7 +12,7 @@ from tests.engine.boot.trees import tree
 UUID = "11111111-2222-3333-4444-555555555555"
 
 
-def menu(manifest: Manifest, cmdline: str = "console=ttyS0") -> Found:
+def menu(manifest: Manifest, cmdline: str = "console=ttyS0") -> KernelMenu:
     return find(manifest, kernel=None, initrds=None, cmdline=cmdline, root_uuid=UUID)
 
 

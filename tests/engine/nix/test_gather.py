@@ -11,7 +11,7 @@ import pytest
 from engine.manifest.manifest import Manifest
 from engine.manifest.scan import scan
 from engine.nix.cache import NixCache
-from engine.nix.gather import Brought, gather, settled
+from engine.nix.gather import NixContents, gather, settled
 from engine.problem import Problem
 from engine.spec.model import Content, ImageSpec, Nix
 from engine.spec.resolve import resolve
@@ -21,7 +21,7 @@ from tests.support.tools import hide_tools
 BASE = Path("/")
 
 
-def bring(nix: Nix, *, base: Path = BASE, cache: NixCache | None = None) -> Brought:
+def bring(nix: Nix, *, base: Path = BASE, cache: NixCache | None = None) -> NixContents:
     settings, _ = resolve(ImageSpec(nix=nix), base, {})
     return gather(settings, os.environ, cache)
 
@@ -41,7 +41,7 @@ def problem(nix: Nix, *, base: Path = BASE) -> Problem:
 def test_nothing_asked_brings_nothing_and_needs_no_nix(monkeypatch: pytest.MonkeyPatch) -> None:
     hide_tools(monkeypatch)
 
-    assert bring(Nix()) == Brought()
+    assert bring(Nix()) == NixContents()
 
 
 def test_files_have_what_every_store_gives_them(lab: Lab, system: str) -> None:

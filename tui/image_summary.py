@@ -14,7 +14,7 @@ from tui.facts import Fact, details_of, facts_of
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ImageSummary:
     """What an image holds.
 
     Attributes:
@@ -34,10 +34,10 @@ class Opened:
     takeover: Takeover
 
 
-def look(image: Image) -> Opened:
+def summarize(image: Image) -> ImageSummary:
     """Returns what an image holds; reads metadata only."""
     report = image_report(image)
-    return Opened(
+    return ImageSummary(
         view=view(report),
         spec=spec_of(report, image.path),
         facts=facts_of(report),

@@ -9,7 +9,7 @@ from engine.image.container import BadImage
 from engine.inspect.image import Image
 
 
-class Lent:
+class SharedImage:
     """Lends an image: `with` it, read; after `close` nobody gets it any more."""
 
     def __init__(self, image: Image) -> None:
