@@ -219,7 +219,7 @@ def test_an_error_is_in_the_plan_on_stderr_and_in_the_exit_code(desk: Desk) -> N
     ("text", "words"),
     [
         ("[layout]\ntabel = 'efi'\n", ("demo.toml", "layout.tabel", '"efi"', '"table"')),
-        ("[layout]\ntable = 'gpt'\n", ("demo.toml", "layout.table", '"gpt"', '"legacy+gpt"')),
+        ("[layout]\ntable = 'gtp'\n", ("demo.toml", "layout.table", '"gtp"', '"legacy+gpt"')),
         ("[layout]\nsector_size = '512'\n", ("demo.toml", "layout.sector_size", '"512"')),
         ("colour = 'red'\n", ("demo.toml", "colour", '"red"', "valid here", "layout")),
         ("[size]\ndisk = ['4G']\n", ("demo.toml", "size.disk")),

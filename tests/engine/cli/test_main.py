@@ -128,7 +128,7 @@ def test_contents_are_added_at_the_root(tmp_path: Path) -> None:
 
 def test_every_problem_is_printed_and_nothing_written(tmp_path: Path) -> None:
     spec = write_spec(tmp_path)
-    spec.write_text(spec.read_text() + '[layout]\ntable = "gpt"\nlabbel = "x"\n')
+    spec.write_text(spec.read_text() + '[layout]\ntable = "gtp"\nlabbel = "x"\n')
 
     result = run("build", spec, "-o", tmp_path / "out")
 
