@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import exits
+from engine.disk.roles import ROOT_TYPES
 
 if TYPE_CHECKING:
     from engine.image.reading import Filesystem, Node
@@ -144,9 +145,17 @@ def _locate(image: Image, where: str) -> tuple[Part, bytes]:
     if not readable:
         troubles = "; ".join(part.trouble for part in image.parts if part.trouble)
         raise _refusal("no-file-system", troubles or "the image has no file system known here")
-    # The root is the ext file system, and the last of them where there are several.
-    roots = [part for part in readable if part.filesystem and part.filesystem.type != "vfat"]
-    return (roots or readable)[-1], _normal(where)
+    likeliest = sorted(readable, key=_rank)
+    path = _normal(where)
+    there = (part for part in likeliest if part.filesystem and part.filesystem.lookup(path))
+    return next(there, likeliest[0]), path
+
+
+def _rank(part: Part) -> int:
+    """Returns where a path is looked for first: in a root by its type, last on a FAT."""
+    if part.partition is not None and part.partition.type in ROOT_TYPES.values():
+        return 0
+    return 2 if part.filesystem is not None and part.filesystem.type == "vfat" else 1
 
 
 def _normal(path: str) -> bytes:
