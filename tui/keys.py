@@ -119,8 +119,9 @@ KEYS: tuple[Key, ...] = (
         "Leave the field, then the step; nothing is lost", palette=False),
     Key("design", "start", "f3", "start", "Start", "Go to the start page"),
     *(
-        Key("design", f"step{number}", f"alt+{number}", f"step({number - 1})",
-            f"Step {number}", f"Go to step {number}", palette=False)
+        Key("design", f"step{number}", f"alt+{number},{number}", f"step({number - 1})",
+            f"Step {number}", f"Go to step {number}; the digit alone where no text is typed",
+            palette=False)
         for number in range(1, 7)
     ),
     Key("contents", "add", "a,insert", "add", "Add", "Add an entry"),

@@ -70,7 +70,7 @@ class Pane(VerticalScroll, can_focus=False):
             field.show(
                 self.outdir if spec.path == OUTDIR else value_at(preview.spec, spec),
                 spec.default(preview.settings),
-                spec.echo(preview.settings, preview.plan),
+                spec.echo(preview.settings, None if preview.stale else preview.plan),
                 preview.problem_at(spec.path),
                 "F9",
             )

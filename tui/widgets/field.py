@@ -128,8 +128,10 @@ class Field(Vertical):
     def _note(self, echo: str, problem: Problem | None, fix_key: str) -> None:
         note = self.query_one("#note", Plain)
         control = self.control
-        # A first mistake is told when the field is left; once told, every key is judged.
-        quiet = self._typing and not self.has_class("-error")
+        # Text that is not a value may be one with the next key: it is told when the field is left,
+        # and once told, every key is judged. What the plan makes of a value is told at once.
+        refused = problem is not None and problem.code == REFUSED
+        quiet = refused and self._typing and not self.has_class("-error")
         if problem is not None and not (quiet and problem.severity == "error"):
             word = "Error" if problem.severity == "error" else "Warning"
             mark = self.glyphs.state(problem.severity)
@@ -142,7 +144,8 @@ class Field(Vertical):
                 text = text + visible(f" {self.glyphs.dash} {problem.hint}")
             note.show(text)
         else:
-            note.show(Content.styled(visible(echo or self.spec.help), "$muted"))
+            known = "" if refused else echo
+            note.show(Content.styled(visible(known or self.spec.help), "$muted"))
         self.set_class(problem is not None and problem.severity == "error" and not quiet, "-error")
         self.set_class(problem is not None and problem.severity == "warning", "-warning")
         if isinstance(control, FieldInput):

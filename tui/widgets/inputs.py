@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.geometry import Size
 from textual.reactive import Reactive
 from textual.widgets import Input
@@ -14,6 +15,11 @@ class SafeInput(Input):
 
     # Textual lays the whole screen out again for every letter; the row stays where it is.
     virtual_size: Reactive[Size] = Reactive(Size(0, 0))
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Leaves a letter or digit with Alt to the bindings; Textual would write it."""
+        if event.key.startswith("alt+"):
+            event.prevent_default()
 
     def validate_value(self, value: str) -> str:
         """Makes the value safe before it is drawn."""

@@ -16,6 +16,7 @@ from textual.widgets import Input
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.text import cut, visible
+from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
 from tui.widgets.log_view import LogLine, LogView
 
@@ -61,7 +62,7 @@ class LogPane(Vertical):
         """Head, lines, and the search that `/` opens."""
         yield Plain("", id="log-head")
         yield LogView(self.glyphs, timed=self.timed, id="log")
-        search = Input(placeholder="Search the log", compact=True, id="log-search")
+        search = SafeInput(placeholder="Search the log", compact=True, id="log-search")
         search.display = False
         yield search
 
