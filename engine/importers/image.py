@@ -30,6 +30,7 @@ from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.keys import CONTENT_PARTITIONS
 from engine.spec.model import Content, Identity, ImageSpec, Layout, Output, Size
+from engine.units import format_exact
 
 _BOOT_SECTOR = "boot sector"
 """Where a report says that a loader is, if it is in no file."""
@@ -177,8 +178,8 @@ def spec_of(report: dict[str, Any], path: Path) -> ImageSpec:
             sector_size=4096 if disk["sector_size"] == 4096 else None,
         ),
         size=Size(
-            disk=f"{disk['bytes']}B",
-            boot=f"{roles['esp']['bytes']}B" if "esp" in roles else None,
+            disk=format_exact(disk["bytes"]),
+            boot=format_exact(roles["esp"]["bytes"]) if "esp" in roles else None,
         ),
         output=Output(format=report["format"] if report["format"] in FORMATS else None),
         identity=Identity(

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.disk.parted_units import PartedError
 from engine.filesystems.driver import DoesNotFit, FilesystemPlan, Shortage
+from engine.filesystems.ext4.format import FORMATS as EXT
 from engine.filesystems.fat.driver import granularity, is_true_fat32
 from engine.filesystems.fat.geometry import MIN_CLUSTERS_32
 from engine.filesystems.fat.geometry import smallest as smallest_fat32
+from engine.filesystems.raw.driver import TYPE as RAW
 from engine.plan import aligned
 from engine.plan.design import Design, placer, smallest
 from engine.plan.model import Plan, VolumePlan
@@ -19,6 +21,9 @@ from engine.spec.formats import FORMATS
 from engine.units import MIB, TIB, ceil_to, format_exact, human
 
 _LARGEST_DISK = 16 * TIB
+_HEADROOM = 16 * MIB
+_TIGHT = MIB
+_JOURNALED = ("ext3", "ext4")
 
 
 def larger_disk(design: Design, disk: int) -> int | None:
@@ -27,21 +32,39 @@ def larger_disk(design: Design, disk: int) -> int | None:
     None where no size of the disk helps (the ESP's size does not work, or nothing is large
     enough).
     """
-    multiple = FORMATS[design.settings.output.format].size.multiple
+    least = _least_disk(design, disk)
+    return None if least is None else ceil_to(least, _multiple(design))
+
+
+def _multiple(design: Design) -> int:
+    """Returns what the size of the disk is a multiple of in its format."""
+    return FORMATS[design.settings.output.format].size.multiple
+
+
+def _least_disk(design: Design, disk: int) -> int | None:
+    """Returns the bytes of the smallest disk above one that is too small, before its format."""
     try:
         if design.settings.rules.placer == "parted":
             root = smallest(design.of("root"))
-            larger = _larger_reference(design, max(root // MIB, disk // MIB + 1))
-            return None if larger is None else ceil_to(larger, multiple)
-        least = {
-            one.volume.id: smallest(one) if one.volume.size is None else one.volume.size
-            for one in design.wanted
-            if one.volume.partitioned
-        }
+            return _larger_reference(design, max(root // MIB, disk // MIB + 1))
+        return _disk_of(design, _least_sizes(design))
     except DoesNotFit:
         return None
-    known = aligned.Sizes(least, {})
-    return ceil_to(aligned.disk_bytes(design.settings.scheme, design.wanted, known), multiple)
+
+
+def _least_sizes(design: Design) -> dict[str, int]:
+    """Returns the smallest bytes of each volume, by id; raises DoesNotFit where there are none."""
+    return {
+        one.volume.id: smallest(one) if one.volume.size is None else one.volume.size
+        for one in design.wanted
+        if one.volume.partitioned
+    }
+
+
+def _disk_of(design: Design, sizes: dict[str, int]) -> int:
+    """Returns the bytes of a disk with volumes of these sizes."""
+    known = aligned.Sizes(sizes, {})
+    return aligned.disk_bytes(design.settings.scheme, design.wanted, known)
 
 
 def _larger_reference(design: Design, low: int) -> int | None:
@@ -90,12 +113,49 @@ def grow_disk(design: Design, disk: int) -> tuple[str, str, Fix | None]:
         return path, f"ask for {text} of additional space", _fix(f"Add space: {text}", path, text)
     if wanted is None:
         return "size.disk", "leave something out of the contents", None
-    text = format_exact(wanted)
-    return (
-        "size.disk",
-        f"the smallest disk that works is {text}",
-        _fix(f"Grow the disk to {text}", "size.disk", text),
-    )
+    text = format_exact(_roomy_disk(design, disk, wanted))
+    hint = f"the smallest disk that works is {format_exact(wanted)}"
+    esp = _smaller_esp(design, disk)
+    if esp is not None:
+        hint += f'; with size.boot = "{format_exact(esp)}" this one is enough'
+    return "size.disk", hint, _fix(f"Grow the disk to {text}", "size.disk", text)
+
+
+def _with_headroom(size: int) -> int:
+    """Returns a size at which something can still be written: 5 % more, 16 MiB at least."""
+    return ceil_to(size + max(_HEADROOM, size // 20), MIB)
+
+
+def _roomy_disk(design: Design, disk: int, least: int) -> int:
+    """Returns the bytes of a disk to propose; the least that works where more would not do."""
+    exact = _least_disk(design, disk) or least
+    roomy = ceil_to(_with_headroom(exact), _multiple(design))
+    by = placer(design)
+    try:
+        places = {place.id: place for place in by.places(roomy)}
+        planned = [
+            by.fit(one, places[one.volume.id].sectors * design.sector_size)
+            for one in design.wanted
+            if one.filesystem is not None
+        ]
+    except (aligned.PlacementError, PartedError, DoesNotFit):
+        return least
+    return least if any(one.shortage is not None for one in planned) else roomy
+
+
+def _smaller_esp(design: Design, disk: int) -> int | None:
+    """Returns the bytes of a smaller ESP with which a disk of that size holds everything."""
+    esp = design.settings.of_role("esp")
+    if esp is None or esp.path or esp.size is None or design.settings.rules.boot_is_end:
+        return None
+    try:
+        real = smallest_fat32(sector_size=design.sector_size)
+        needed = smallest(design.of(esp.id))
+        size = real if needed <= real else _with_headroom(needed)
+        enough = _with_headroom(_disk_of(design, _least_sizes(design) | {esp.id: size})) <= disk
+    except DoesNotFit:
+        return None
+    return size if enough and size < esp.size else None
 
 
 def _fix(label: str, path: str, value: Scalar) -> Fix:
@@ -210,9 +270,10 @@ def _resize(design: Design, one: Wanted, message: str) -> Problem:
         return Problem(
             code, "error", _size_key(one), message, f"leave something out of the {title}'s contents"
         )
-    text = format_exact(wanted)
+    text = format_exact(wanted if one.volume.format == RAW else _with_headroom(wanted))
     return Problem(
-        code, "error", _size_key(one), message, f"the smallest {title} that works has {text}",
+        code, "error", _size_key(one), message,
+        f"the smallest {title} that works is {format_exact(wanted)}",
         _grow_volume(design, one, text),
     )  # fmt: skip
 
@@ -234,9 +295,39 @@ def _too_few_clusters(design: Design, one: Wanted, planned: FilesystemPlan) -> P
         f"an {title} of {sized(layout.size)} with sectors of {layout.sector_size} bytes has "
         f"{layout.clusters} clusters; FAT32 begins at {MIN_CLUSTERS_32}, and firmware "
         f"takes anything less for FAT16",
-        f"the smallest {title} that works has {text}",
+        f"the smallest {title} that works is {text}",
         _grow_volume(design, one, text),
     )  # fmt: skip
+
+
+def tight(design: Design, planned: VolumePlan) -> Iterator[Problem]:
+    """Yields what a file system that fits lacks all the same: room to write to, a journal.
+
+    Free space that was asked for as such is as asked for.
+    """
+    filesystem = planned.filesystem
+    if filesystem is None or filesystem.type not in EXT or filesystem.shortage:
+        return
+    one = design.of(planned.id)
+    fixed = design.settings.size.disk is not None or one.volume.size is not None
+    free = filesystem.free_bytes
+    free_key = f"{one.volume.path}.free" if one.volume.path else "size.additional"
+    path = "size.disk" if _takes_the_rest(one) else _size_key(one)
+    if fixed and (free < _TIGHT or free * 100 < filesystem.size):
+        yield Problem(
+            "volume-nearly-full", "warning", path,
+            f"the {planned.title} has {sized(free)} of {sized(filesystem.size)} free once "
+            "everything is in",
+            "a running system writes to it: give it more",
+        )  # fmt: skip
+    if filesystem.type in _JOURNALED and not dict(filesystem.parts)["journal"]:
+        yield Problem(
+            "no-journal", "warning", path if fixed else free_key,
+            f"the {planned.title} of {sized(filesystem.size)} is too small for a journal; "
+            + ("without one it is an ext2, and a kernel does not mount it as ext3"
+               if filesystem.type == "ext3" else "a crash can then damage it"),
+            "a journal takes a file system of 8 MiB or more",
+        )  # fmt: skip
 
 
 def unaligned(design: Design) -> Iterator[Problem]:

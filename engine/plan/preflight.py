@@ -36,6 +36,7 @@ def contents(plan: Plan, design: Design) -> list[Problem]:
             for one in capacity.full(design, plan.disk.bytes, volume)
         ),
         *(one for volume in _root_first(plan) for one in _refused(volume)),
+        *(one for volume in _root_first(plan) for one in capacity.tight(design, volume)),
         *capacity.overlaps(plan),
         *_table_limit(plan),
     ]

@@ -16,7 +16,7 @@ from engine.spec.rules import RULES
 from engine.spec.settings import Settings
 from engine.spec.shape import show
 from engine.spec.values import shorten
-from engine.units import MIB, ceil_to, format_exact, numfmt_iec, parse_size
+from engine.units import MIB, format_exact, numfmt_iec, parse_size
 
 
 def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
@@ -36,6 +36,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         _esp,
         volume_rules.check_together,
         _sizes,
+        _rounded,
         _format,
         _seed,
         _packed,
@@ -251,17 +252,34 @@ def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'layout.table = "legacy+gpt" has no such limit',
             edit("Use a GPT", ("layout.table", "legacy+gpt")),
         )
-    if settings.rules.whole_mib and disk % MIB:
-        better = format_exact(ceil_to(disk, MIB))
-        yield error(
-            "disk-size-uneven",
-            "size.disk",
-            f"is {disk} bytes; make-disk-image counts whole MiB",
-            f"the next is {better}",
-            edit(f"Make it {better}", ("size.disk", better)),
-        )
-    else:
-        yield from format_rules.size(FORMATS[settings.output.format], disk)
+    yield from format_rules.size(FORMATS[settings.output.format], disk)
+
+
+def _rounded(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    """Says what became of sizes that no disk or partition can have."""
+    pairs = (
+        ("disk", spec.size.disk, MIB, settings.size.disk),
+        ("boot", spec.size.boot, 1, settings.size.boot if settings.has("esp") else None),
+    )
+    for name, written, bare, taken in pairs:
+        asked = None if written is None else _bytes(written, bare)
+        if asked is None or taken is None or asked == taken:
+            continue
+        better = format_exact(taken)
+        yield Problem(
+            "size-rounded", "warning", f"size.{name}",
+            f"{show(written)} is {asked} bytes, not a whole number of sectors; rounded up to "
+            f"{better}",
+            "", edit(f"Write {better}", (f"size.{name}", better)),
+        )  # fmt: skip
+
+
+def _bytes(written: int | str, bare: int) -> int | None:
+    """Returns a size in bytes; None for one that is none or was found wrong before."""
+    try:
+        return parse_size(written, bare=bare)
+    except ValueError:
+        return None
 
 
 def _format(_: ImageSpec, settings: Settings) -> Iterator[Problem]:

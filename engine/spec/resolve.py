@@ -29,7 +29,7 @@ from engine.spec.settings import (
     VmSettings,
     VolumeSettings,
 )
-from engine.units import MIB, format_exact, parse_size
+from engine.units import KIB, MIB, ceil_to, format_exact, parse_size
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 
@@ -37,6 +37,8 @@ _STORE_LABEL = "nix-store"
 _EXPECT = "login:"
 _TIMEOUT = 180
 _MEMORY_MIB = 1024
+ESP_OF_4K_SECTORS = 257 * MIB
+"""The smallest ESP that FAT32 fits on with sectors of 4096 bytes, where clusters are as large."""
 
 
 def resolve(
@@ -136,7 +138,7 @@ def _settings(
             fstab=layout.fstab or "auto",
         ),
         size=SizeSettings(
-            disk=None if disk in {None, "auto"} else parse_size(disk, bare=MIB),
+            disk=_disk_size(disk, layout.sector_size or 512, rules),
             additional=additional_bytes,
             additional_text=additional_text,
             inodes=spec.size.inodes,
@@ -223,16 +225,34 @@ def _additional(spec: ImageSpec, rules: Rules) -> tuple[str, int]:
         return rules.additional, parse_size(rules.additional)
 
 
+def _disk_size(value: int | str | None, sector_size: int, rules: Rules) -> int | None:
+    """Returns the bytes of a disk of fixed size, up to whole sectors where they are not."""
+    if value is None or value == "auto":
+        return None
+    size = parse_size(value, bare=MIB)
+    return ceil_to(size, MIB) if size % (MIB if rules.whole_mib else sector_size) else size
+
+
 def _boot_size(spec: ImageSpec, rules: Rules) -> tuple[str, int]:
-    """Returns `size.boot` as written, and in bytes where our own grammar can read it."""
+    """Returns `size.boot` as written, and in bytes where our own grammar can read it.
+
+    Our own rules take it up to what FAT counts in.
+    """
     value = spec.size.boot
-    if isinstance(value, int):
+    sector_size = spec.layout.sector_size or 512
+    if rules.boot_is_end and isinstance(value, int):
         return format_exact(value), value
-    text = rules.boot if value is None else value
+    text = rules.boot if value is None else str(value)
     try:
-        return text, parse_size(text)
+        size = parse_size(text)
     except ValueError:
         return text, parse_size(rules.boot)
+    if rules.boot_is_end:
+        return text, size
+    if value is None and sector_size == 4096:
+        return format_exact(ESP_OF_4K_SECTORS), ESP_OF_4K_SECTORS
+    whole = ceil_to(size, MIB) if size % max(sector_size, KIB) else size
+    return format_exact(whole) if isinstance(value, int) else text, whole
 
 
 def _loader(spec: ImageSpec, rules: Rules, *, install: bool, only_store: bool) -> str:

@@ -18,7 +18,7 @@ from engine.spec.paths import parse_path, value_at
 from engine.spec.refusals import bad_choice, edit, error
 from engine.spec.rules import RULES, Rules
 from engine.spec.shape import fields_of, show
-from engine.units import GRAMMAR, MIB, ceil_to, format_exact, parse_size
+from engine.units import GRAMMAR, MIB, format_exact, parse_size
 
 MAX_EPOCH = 15_032_385_535
 """Last second that an ext4 inode of 256 bytes can hold (2446-05-10; kernel docs, ext4 inodes)."""
@@ -165,7 +165,7 @@ def size_problem(path: str, value: int | str, reason: str) -> Problem:
 def _sizes(spec: ImageSpec) -> Iterator[Problem]:
     size = spec.size
     if size.disk is not None and size.disk != "auto":
-        yield from _disk_size(size.disk, spec.layout.sector_size or 512)
+        yield from _disk_size(size.disk)
     for name, value in (("additional", size.additional), ("boot", size.boot)):
         if value is None or (rules_of(spec).numfmt_sizes and isinstance(value, str)):
             continue
@@ -180,11 +180,23 @@ def _sizes(spec: ImageSpec) -> Iterator[Problem]:
                     "256 MiB hold several kernels",
                     edit("Make it 256 MiB", ("size.boot", "256MiB")),
                 )  # fmt: skip
+            elif name == "boot" and number < MIB and has_no_unit(value):
+                better = format_exact(number * MIB)
+                yield error(
+                    "boot-size-bytes", "size.boot",
+                    f"is {number} bytes: without a unit it counts bytes, and an ESP takes MiB",
+                    f'write "{better}"', edit(f"Make it {better}", ("size.boot", better)),
+                )  # fmt: skip
     if size.inodes is not None and not 0 <= size.inodes <= MAX_INODES:
         yield error("bad-inodes", "size.inodes", f"is {size.inodes}, but must be 0 to {MAX_INODES}")
 
 
-def _disk_size(disk: int | str, sector_size: int) -> Iterator[Problem]:
+def has_no_unit(size: int | str) -> bool:
+    """Whether a size is a bare number, whose unit the key decides."""
+    return isinstance(size, int) or size.strip().isdecimal()
+
+
+def _disk_size(disk: int | str) -> Iterator[Problem]:
     try:
         number = parse_size(disk, bare=MIB)
     except ValueError as problem:
@@ -198,15 +210,6 @@ def _disk_size(disk: int | str, sector_size: int) -> Iterator[Problem]:
             "disk-size-zero", "size.disk", "is 0; there would be no disk", 'write "auto" or a size',
             edit("Measure the contents", ("size.disk", "auto")),
         )  # fmt: skip
-    elif number % sector_size:
-        better = format_exact(ceil_to(number, MIB))
-        yield error(
-            "disk-size-uneven",
-            "size.disk",
-            f"{show(disk)} is {number} bytes, not a whole number of sectors of {sector_size} bytes",
-            f"the next whole MiB is {better}",
-            edit(f"Make it {better}", ("size.disk", better)),
-        )
 
 
 def _boot(spec: ImageSpec) -> Iterator[Problem]:

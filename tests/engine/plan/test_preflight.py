@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.filesystems.fat.geometry import smallest
 from engine.manifest.entry import Entry
 from engine.plan.host import Volume
 from engine.plan.model import Plan
@@ -101,9 +102,11 @@ def fixed(wanted: Settings, problem: Problem) -> Settings:
             Contents(), "root-too-large", "size.additional",
         ),
         (settings("efi", boot="32MiB"), Contents(), "esp-too-few-clusters", "size.boot"),
-        (settings("efi", sector_size=4096), Contents(), "esp-too-few-clusters", "size.boot"),
+        (
+            settings("efi", sector_size=4096, boot="256MiB"),
+            Contents(), "esp-too-few-clusters", "size.boot",
+        ),
         (settings("efi"), BOOTABLE, "esp-too-small", "size.boot"),
-        (settings("efi", boot="67108865B"), Contents(), "esp-unaligned", "size.boot"),
         (
             settings("legacy", additional="3TiB"),
             Contents(), "disk-too-large-for-mbr", "layout.table",
@@ -147,10 +150,55 @@ def test_more_additional_space_than_a_file_system_can_have_is_one_problem(table:
 @pytest.mark.parametrize("table", ["none", "legacy", "efi"])
 def test_smallest_disk_is_the_smallest(table: str) -> None:
     wanted = settings(table, disk="1GiB")
-    better = fixed(wanted, only(plan(wanted, BIG)))
-    assert better.size.disk is not None
-    below = resized(better, disk=better.size.disk - MIB)
-    assert errors(plan(below, BIG).problems)
+    problem = only(plan(wanted, BIG))
+    least = parse_size(problem.hint.removeprefix("the smallest disk that works is ").split(";")[0])
+    assert not errors(plan(resized(wanted, disk=least), BIG).problems)
+    assert errors(plan(resized(wanted, disk=least - MIB), BIG).problems)
+
+
+@pytest.mark.parametrize("compat", ["none", "make-disk-image"])
+@pytest.mark.parametrize("table", ["none", "legacy", "efi"])
+def test_a_disk_is_grown_with_room_to_write(table: str, compat: str) -> None:
+    wanted = settings(table, disk="1GiB", compat=compat)
+    better = plan(fixed(wanted, only(plan(wanted, BIG))), BIG)
+    assert better.problems == ()
+    assert better.root.free_bytes >= 16 * MIB
+    assert dict(better.root.parts)["journal"]
+
+
+def test_where_an_empty_esp_is_what_takes_the_room_the_hint_says_so() -> None:
+    small = Contents(manifest([file(b"site", 3 * MIB)]))
+    wanted = settings("efi", disk="100MiB")
+    problem = only(plan(wanted, small))
+    assert 'with size.boot = "33MiB" this one is enough' in problem.hint
+    assert plan(settings("efi", disk="100MiB", boot="33MiB"), small).problems == ()
+    assert "size.boot" not in only(plan(settings("efi", disk="40MiB"), small)).hint
+
+
+def test_an_esp_of_4k_sectors_is_by_default_what_fat32_needs() -> None:
+    made = plan(settings("efi", sector_size=4096))
+    assert made.problems == ()
+    assert made.volume("esp").bytes == smallest(sector_size=4096)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size", "codes_"),
+    [
+        (settings("none", disk="64MiB"), 55 * MIB, []),
+        (settings("none", disk="64MiB"), 58 * MIB, ["volume-nearly-full"]),
+        (settings("none", disk="6MiB"), MIB, ["no-journal"]),
+        (settings("none", disk="6MiB", filesystem="ext3"), MIB, ["no-journal"]),
+        (settings("none", disk="6MiB", filesystem="ext2"), MIB, []),
+        (settings("none", additional="0"), 58 * MIB, []),
+        (settings("none", additional="0", filesystem="ext3"), MIB, ["no-journal"]),
+    ],
+)
+def test_a_root_that_fits_and_lacks_something_is_warned_of(
+    wanted: Settings, size: int, codes_: list[str]
+) -> None:
+    made = plan(wanted, Contents(manifest([file(b"data", size)])))
+    assert codes(made.problems) == codes_
+    assert not errors(made.problems)
 
 
 def test_inodes_are_made_for_many_files_in_a_fixed_disk() -> None:
