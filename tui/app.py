@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from tui.bridge import Job
 from tui.building import BuildingApp
 from tui.commands import WizardCommands
 from tui.config import Config, load_config
-from tui.document import Document
+from tui.document import ChangedOnDisk, Document, differing_lines, open_document
 from tui.fields import DEFAULT_OUTDIR
 from tui.glyphs import ASCII, UNICODE
 from tui.help import help_for
@@ -35,7 +36,7 @@ from tui.opening import Importable, opened
 from tui.replay import ReplayJob
 from tui.report import write_report
 from tui.screens.design import DesignScreen
-from tui.screens.dialogs import AskScreen, ConfirmScreen, HelpScreen
+from tui.screens.dialogs import AskScreen, ConfirmScreen, DifferencesScreen, HelpScreen
 from tui.screens.messages import (
     ComparisonRequested,
     DocumentChanged,
@@ -46,7 +47,7 @@ from tui.screens.messages import (
     StartRequested,
 )
 from tui.screens.start import StartScreen
-from tui.session import Session
+from tui.session import Found, Session, discard, resume
 from tui.terminal import read_alt_digits
 from tui.theme import DARK, LIGHT, preferred, role_variables
 from tui.typed import typed_path
@@ -148,7 +149,7 @@ class DiskwrightApp(BuildingApp):
             if self._subject is not None:
                 self.call_later(self._show_subject, self._subject)
         else:
-            self.design(self._document)
+            self.post_message(DocumentChosen(self._document))
         for warning in self._warnings:
             self.notify(warning, severity="warning", markup=False)
 
@@ -207,8 +208,40 @@ class DiskwrightApp(BuildingApp):
     @on(DocumentChosen)
     @work(group="dialog", exclusive=True)
     async def _document_chosen(self, message: DocumentChosen) -> None:
-        if not message.asks or await self._is_safe("Design another image?"):
+        if message.asks and not await self._is_safe("Design another image?"):
+            return
+        found = await self._resumed(message.document)
+        if found is None:
             self.design(message.document, message.step, message.outdir)
+            return
+        try:
+            self.design(resume(found), found.saved.step, Path(found.saved.outdir))
+        except OSError as error:
+            self.notify(str(error), severity="warning", markup=False)
+            self.design(message.document, message.step, message.outdir)
+
+    async def _resumed(self, document: Document) -> Found | None:
+        """Offers changes of the file that a session left unsaved. Must run in a worker."""
+        for found in self.session.unfinished_of(document):
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.saved.time))
+            title = f"Unsaved changes from {when}"
+            answer = "compare"
+            while answer == "compare":
+                answer = await self.push_screen_wait(
+                    ConfirmScreen(
+                        title,
+                        f"The wizard ended without saving {document.name}.",
+                        (("resume", "Resume"), ("compare", "Differences"), ("discard", "Discard")),
+                    )
+                )
+                if answer == "compare":
+                    names = ("the file", "unsaved")
+                    lines = differing_lines(document.text or "", found.saved.spec, names)
+                    await self.push_screen_wait(DifferencesScreen(title, lines))
+            if answer == "resume":
+                return found
+            discard(found)
+        return None
 
     @work(group="modes", exclusive=True)
     async def design(
@@ -269,7 +302,12 @@ class DiskwrightApp(BuildingApp):
                 if await self.push_screen_wait(question) != "yes":
                     return False
         try:
-            screen.save_to(path)
+            try:
+                screen.save_to(path)
+            except ChangedOnDisk:
+                if not await self._overwrites(screen, path):
+                    return False
+                screen.save_to(path, overwrite=True)
         except OSError as error:
             screen.say(f"Not saved: {error.strerror}: {path}")
             self.bell()
@@ -278,6 +316,35 @@ class DiskwrightApp(BuildingApp):
         screen.say(f"Saved {path}")
         screen.watch_preview(screen.preview)
         return True
+
+    async def _overwrites(self, screen: DesignScreen, path: Path) -> bool:
+        """Asks what to do about a file that others changed; whether to overwrite it."""
+        answer = "compare"
+        while answer == "compare":
+            answer = await self.push_screen_wait(
+                ConfirmScreen(
+                    "The file changed on disk",
+                    f"Others changed {path} since it was opened here. Overwrite it with what is "
+                    "here, or reload it and lose what is not saved? F12 saves under another name.",
+                    (
+                        ("stay", "Stay"),
+                        ("compare", "Differences"),
+                        ("reload", "Reload"),
+                        ("overwrite", "Overwrite"),
+                    ),
+                )
+            )
+            if answer == "compare":
+                before = await asyncio.to_thread(path.read_text, "utf-8", "replace")
+                lines = differing_lines(before, screen.spec, ("the file", "here"))
+                await self.push_screen_wait(DifferencesScreen(str(path), lines))
+        if answer == "reload":
+            try:
+                self.design(open_document(path), screen.step, Path(screen.outdir))
+            except Refused as refused:
+                screen.say(f"Not reloaded: {refused.problems[0].line()}")
+                self.bell()
+        return answer == "overwrite"
 
     async def _is_safe(self, title: str) -> bool:
         """Asks about unsaved work; whether to go on. Must run in a worker."""

@@ -91,7 +91,17 @@ class BuildingApp(LookingApp):
             self.designing.go_to(message.path)
 
     @on(BuildScreen.VerbWanted)
-    def _verb_wanted(self, message: BuildScreen.VerbWanted) -> None:
+    @work(group="dialog", exclusive=True)
+    async def _verb_wanted(self, message: BuildScreen.VerbWanted) -> None:
+        """Runs a verb; an image that is known not to boot is booted only for those who insist."""
+        if message.verb == "boot" and message.notes:
+            question = ConfirmScreen(
+                "Boot it all the same?",
+                f"{'. '.join(message.notes)}. The virtual machine would stay in its firmware.",
+                (("no", "Leave it"), ("yes", "Boot it")),
+            )
+            if await self.push_screen_wait(question) != "yes":
+                return
         screen = VerbScreen(message.verb, message.subject, self.glyphs)
         self.push_screen(screen)
         self.run_worker(screen.work(), group="verb", exclusive=True, exit_on_error=False)

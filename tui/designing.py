@@ -58,13 +58,13 @@ class DesignSession:
         """Whether nothing has changed since the design was opened or saved, the folder included."""
         return self.document.is_saved(self.spec) and self.outdir == self._kept_outdir
 
-    def save_to(self, path: Path) -> None:
+    def save_to(self, path: Path, *, overwrite: bool = False) -> None:
         """Saves the spec.
 
         Raises:
             OSError: As `Document.save` does.
         """
-        self.document.save(self.spec, path)
+        self.document.save(self.spec, path, overwrite=overwrite)
         self._kept_outdir = self.outdir
 
     # ------------------------------------------------------------------ edits

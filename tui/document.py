@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 from engine.spec.load import load
 from engine.spec.model import ImageSpec
 from engine.spec.save import dumps
+
+
+class ChangedOnDisk(OSError):
+    """Others have changed a file since it was read here."""
 
 
 @dataclass(slots=True)
@@ -39,15 +44,20 @@ class Document:
         """Whether the file holds this spec; an untouched preset has nothing to lose."""
         return spec == (self.saved if self.saved is not None else self.spec)
 
-    def save(self, spec: ImageSpec, path: Path) -> None:
+    def save(self, spec: ImageSpec, path: Path, *, overwrite: bool = False) -> None:
         """Writes the spec, comments and order kept where there were any.
 
+        Args:
+            spec: What to write.
+            path: Where.
+            overwrite: What others wrote there since it was read here may be lost.
+
         Raises:
-            OSError: It cannot be written, or somebody else has changed the file since it was read
-                here; the old file is untouched.
+            ChangedOnDisk: Others have changed the file since it was read here.
+            OSError: It cannot be written; the old file is untouched.
         """
-        if path == self.path and self._changed(path):
-            raise OSError(errno.ESTALE, "the file has changed on disk; save under another name")
+        if path == self.path and not overwrite and self._changed(path):
+            raise ChangedOnDisk(errno.ESTALE, "the file changed on disk", str(path))
         text = dumps(spec, self.text)
         temporary = path.with_name(f".{path.name}.part")
         try:
@@ -64,6 +74,22 @@ class Document:
             return self.text is not None and path.read_bytes() != self.text.encode()
         except FileNotFoundError:
             return False
+
+
+def differing_lines(before: str, spec: ImageSpec, names: tuple[str, str]) -> tuple[str, ...]:
+    """Returns the lines in which a spec file and a spec, written into it, differ ("+", "-").
+
+    Args:
+        before: The file's text.
+        spec: What would be written.
+        names: What the two are called.
+    """
+    try:
+        after = dumps(spec, before)
+    except ValueError:  # it is no TOML any more
+        after = dumps(spec, None)
+    found = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, "", "", 1, "")
+    return tuple(found)
 
 
 def open_document(path: Path) -> Document:

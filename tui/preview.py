@@ -83,6 +83,11 @@ class Preview:
         found = [problem for problem in self.problems if problem.path == path]
         return min(found, key=lambda problem: problem.severity != "error", default=None)
 
+    @property
+    def waits_for_scan(self) -> bool:
+        """Whether all that a build waits for is that the sources are read."""
+        return self.scanning and not self.errors
+
     def why_not_buildable(self) -> str:
         """Returns why a build cannot start now, or ""."""
         if self.errors and not self.builds_system:

@@ -96,6 +96,19 @@ class Session:
         with suppress(OSError):
             self.file.unlink(missing_ok=True)
 
+    def unfinished_of(self, document: Document) -> list[UnfinishedSession]:
+        """Returns those of `unfinished` that have other things in a document's file than it has."""
+        if document.path is None:
+            return []
+        place = document.base / document.path.name
+        return [
+            found
+            for found in self.unfinished()
+            if found.saved.path is not None
+            and Path(found.saved.base) / Path(found.saved.path).name == place
+            and found.saved.spec != document.spec
+        ]
+
     def unfinished(self) -> list[UnfinishedSession]:
         """Returns sessions whose process is gone, the newest first.
 

@@ -34,10 +34,14 @@ def _as_text(args: argparse.Namespace) -> int:
     from engine.problem import errors
 
     plan = plan_for(args, outdir=args.output)
+    wrong = errors(plan.problems)
+    if wrong:
+        show_problems(wrong)
+        return exits.REFUSED
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
     print(to_text(plan, width))
     show_problems(plan.problems)
-    return exits.REFUSED if errors(plan.problems) else exits.DONE
+    return exits.DONE
 
 
 def _as_json(args: argparse.Namespace) -> int:

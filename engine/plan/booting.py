@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from engine.boot import grub
 from engine.boot.architecture import X86_64
 from engine.boot.assemble import BootAssets, is_own
 from engine.boot.firmware import PACKAGES, Firmware
+from engine.filesystems.raw.driver import TYPE as RAW
 from engine.plan.host import Host
 from engine.plan.model import BootPlan, DiskPlan, Plan, VolumePlan
 from engine.problem import Problem
@@ -15,6 +17,9 @@ from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 from engine.tools.extras import EFI, extra_hint
 from engine.tools.table import packages_hint
+
+_LOADER = re.compile(rb"efi/boot/boot[^/]+\.efi", re.IGNORECASE)
+"""What UEFI boots where no variable says otherwise (UEFI 2.10, 3.5.1.1); FAT ignores case."""
 
 
 def plan(
@@ -74,6 +79,24 @@ def problems(plan: Plan) -> Iterator[Problem]:
             f"{where} has {code.room}",
             'take layout.table = "legacy+gpt", whose BIOS boot partition has room for it',
         )
+
+
+def unbootable(plan: Plan) -> str:
+    """Returns why nothing boots from a disk whose layout is for booting, in a sentence, or "".
+
+    Neither its loader nor the contents bring anything; what a hook or raw bytes bring is unknown.
+    """
+    settings = plan.settings
+    brought = settings.loader != "none" or settings.after_build or settings.prove
+    raw = any(volume.filesystem and volume.filesystem.type == RAW for volume in plan.volumes)
+    if not settings.boots or plan.boot.firmware or brought or raw:
+        return ""
+    esp = plan.of_role("esp")
+    if esp is not None and esp.filesystem is not None:
+        if any(_LOADER.fullmatch(entry.path) for entry in esp.filesystem.manifest):
+            return ""
+        return "Nothing boots from this disk: no boot loader, and no /EFI/BOOT/BOOT*.EFI on the ESP"
+    return "Nothing boots from this disk: no boot loader"
 
 
 def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from engine.disk.view import Region, regions
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.raw.driver import TYPE as RAW
 from engine.manifest.oci import describe
+from engine.plan.booting import unbootable
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.regions import view
 from engine.problem import Problem, quote
@@ -60,6 +61,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         size["reference"] = _reference(plan)
     answer["size"] = size
     answer["boot"] = _boot(plan)
+    answer["notes"] = [note for note in (unbootable(plan),) if note]
     answer["steps"] = [
         {
             "id": step.id,
@@ -319,7 +321,8 @@ def _menu(plan: Plan) -> list[str]:
     """Returns what the loader offers, a line for the kernel and one for its command line."""
     boot = plan.boot
     if not boot.firmware:
-        return []
+        note = unbootable(plan)
+        return [f"{note} (boot.loader)"] if note else []
     chosen = LOADERS[boot.loader]
     lines = ["; ".join(_started(firmware, chosen) for firmware in boot.firmware)]
     if boot.code is not None:

@@ -18,7 +18,7 @@ def test_the_second_to_save_is_told_and_overwrites_nothing(tmp_path: Path) -> No
     one, two = open_document(spec), open_document(spec)
 
     one.save(msgspec.structs.replace(one.spec, name="first"), spec)
-    with pytest.raises(OSError, match="the file has changed on disk"):
+    with pytest.raises(OSError, match="the file changed on disk"):
         two.save(msgspec.structs.replace(two.spec, name="second"), spec)
 
     assert spec.read_text() == 'schema = 1\nname = "first"  # mine\n'

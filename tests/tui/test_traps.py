@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from textual._xterm_parser import XTermParser
 from textual.events import Key
+from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from engine.spec.model import ImageSpec, Layout, Size
+from engine.planning import Sources
+from engine.spec.model import Content, ImageSpec, Layout, Size
 from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tui import planner
+from tui.app import DiskwrightApp
+from tui.document import open_document
+from tui.screens.build import BuildScreen
+from tui.screens.design import DesignScreen
+from tui.screens.dialogs import ConfirmScreen
+from tui.screens.messages import BuildRequested
+from tui.session import Session
+from tui.widgets.labels import Plain
+from tui.widgets.messages import SpecEdited
 from tui.widgets.partition_table import PartitionTable
 
 
@@ -140,3 +158,206 @@ async def test_an_error_below_a_field_is_whole(make_app: MakeApp, size: tuple[in
         assert words[-1].rstrip(")") in text
         note = screen.query_one("#field-size-disk #note")
         assert note.virtual_size.height <= note.size.height
+
+
+# ---- building while sources are scanned
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Holds the reading of sources until it is set."""
+    opened, read = threading.Event(), planner.read
+
+    def wait(*arguments: Any) -> Sources:  # noqa: ANN401
+        opened.wait(60)
+        return read(*arguments)
+
+    monkeypatch.setattr(planner, "read", wait)
+    yield opened
+    opened.set()
+
+
+async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
+    """Waits until something holds."""
+    async with asyncio.timeout(60):
+        while not holds():
+            await pilot.pause(0.01)
+
+
+def asked(app: DiskwrightApp) -> bool:
+    """Whether a question stands on the screen, its answers too."""
+    return isinstance(app.screen, ConfirmScreen) and len(app.screen.query("Button")) > 1
+
+
+async def test_a_build_asked_for_while_sources_are_scanned_starts_when_they_are_read(
+    make_app: MakeApp, gate: threading.Event
+) -> None:
+    app = make_app(ImageSpec(contents=(Content(source="rootfs/", target="/"),)))
+    wanted: list[BuildRequested] = []
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: app.designing is not None and app.designing.preview.scanning)
+        screen = app.designing
+        assert screen is not None
+        screen.post_message = _keep(screen, wanted)  # type: ignore[method-assign]
+        await pilot.press("f5")
+        await pilot.pause()
+        text = shown(app)
+        assert "Scanning sources" in text
+        assert "Cannot build" not in text
+        assert "No problems so far" in text
+        await pilot.press("f5")
+        await pilot.pause()
+        assert not wanted
+        assert "starts when" in shown(app)
+        gate.set()
+        await until(pilot, lambda: bool(wanted))
+        assert len(wanted) == 1
+
+
+async def test_an_edit_ends_the_waiting_of_a_build(
+    make_app: MakeApp, gate: threading.Event
+) -> None:
+    app = make_app(ImageSpec(contents=(Content(source="rootfs/", target="/"),)))
+    wanted: list[BuildRequested] = []
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: app.designing is not None and app.designing.preview.scanning)
+        screen = app.designing
+        assert screen is not None
+        await pilot.press("f5")
+        await pilot.pause()
+        await pilot.press("f5")
+        screen.post_message(SpecEdited("name", "other", "name"))
+        await pilot.pause()
+        screen.post_message = _keep(screen, wanted)  # type: ignore[method-assign]
+        gate.set()
+        await settled(pilot)
+        assert not wanted
+
+
+def _keep(screen: DesignScreen, wanted: list[BuildRequested]) -> Callable[[Message], bool]:
+    post = screen.post_message
+
+    def keep(message: Message) -> bool:
+        if isinstance(message, BuildRequested):
+            wanted.append(message)
+            return True
+        return post(message)
+
+    return keep
+
+
+# ---- a disk that nothing boots from
+
+
+async def test_a_disk_that_nothing_boots_from_is_noted_and_asked_about(make_app: MakeApp) -> None:
+    app = make_app(
+        ImageSpec(layout=Layout(table="efi"), size=Size(boot="33MiB", additional="8MiB"))
+    )
+    async with app.run_test(size=(100, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("f5")
+        await settled(pilot)
+        await pilot.pause()
+        assert "Nothing boots from this disk" in shown(app)
+        await pilot.press("f5")
+        await until(pilot, lambda: isinstance(app.screen, BuildScreen))
+        screen = app.screen
+        assert isinstance(screen, BuildScreen)
+        await until(pilot, lambda: screen.state.status == "ok")
+        await pilot.pause()
+        screen.action_verb("boot")
+        await until(pilot, lambda: asked(app))
+        await until(pilot, lambda: "no boot loader" in shown(app))
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is screen
+
+
+# ---- unsaved work, and files that others change
+
+
+def spec_file(home: Path, text: str = 'schema = 1\n# mine\nname = "one"\n') -> Path:
+    path = home / "good.toml"
+    path.write_text(text)
+    return path
+
+
+def orphan(home: Path, path: Path) -> Session:
+    """Leaves unsaved work on a spec file behind, of a process that is gone."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = open_document(path)
+    session = Session(home / "state", pid=gone.pid)
+    session.keep(left, msgspec.structs.replace(left.spec, name="unsaved"), "output", "there")
+    return session
+
+
+async def test_work_that_a_session_left_unsaved_is_offered_with_its_file(
+    make_app: MakeApp, home: Path
+) -> None:
+    path = spec_file(home)
+    orphan(home, path)
+    app = make_app(document=open_document(path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: asked(app))
+        assert "Unsaved changes from" in shown(app)
+        await pilot.click("#answer-compare")
+        await until(pilot, lambda: bool(app.screen.query("#differences-lines")))
+        assert '-name = "one"' in shown(app)
+        assert '+name = "unsaved"' in shown(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: asked(app))
+        await pilot.press("escape")
+        screen = await settled(pilot)
+        assert (screen.spec.name, screen.step, screen.outdir) == ("unsaved", "output", "there")
+        assert screen.document.path == path
+        assert not screen.is_saved
+
+
+async def test_work_left_unsaved_can_be_discarded(make_app: MakeApp, home: Path) -> None:
+    path = spec_file(home)
+    session = orphan(home, path)
+    app = make_app(document=open_document(path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: asked(app))
+        await pilot.click("#answer-discard")
+        screen = await settled(pilot)
+        assert screen.spec.name == "one"
+        assert not session.file.exists()
+
+
+@pytest.mark.parametrize("answer", ["stay", "reload", "overwrite"])
+async def test_a_file_that_others_changed(make_app: MakeApp, home: Path, answer: str) -> None:
+    path = spec_file(home)
+    app = make_app(document=open_document(path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        screen.post_message(SpecEdited("name", "here", "name"))
+        await settled(pilot)
+        theirs = 'schema = 1\nname = "theirs"\n'
+        path.write_text(theirs)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: asked(app))
+        await pilot.click("#answer-compare")
+        await until(pilot, lambda: bool(app.screen.query("#differences-lines")))
+        assert '+name = "here"' in shown(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: asked(app))
+        await pilot.click(f"#answer-{answer}")
+        await until(pilot, lambda: not isinstance(app.screen, ConfirmScreen))
+        wanted = {"stay": "here", "reload": "theirs", "overwrite": "here"}[answer]
+        await until(pilot, lambda: app.designing is not None and app.designing.spec.name == wanted)
+        screen = await settled(pilot)
+        assert screen.is_saved == (answer != "stay")
+        assert ('name = "here"' in path.read_text()) == (answer == "overwrite")
+
+
+async def test_the_comparison_is_headed_by_the_other_rules(make_app: MakeApp) -> None:
+    for compat, other in (("none", "make-disk-image's"), ("make-disk-image", "Diskwright's own")):
+        app = make_app(ImageSpec(compat=compat))
+        async with app.run_test(size=(100, 60)) as pilot:
+            screen = await settled(pilot)
+            await pilot.press("6")
+            await settled(pilot)
+            head = screen.query_one("#review-other-rules", Plain)
+            assert str(head.render()) == f"Compared with {other} rules"

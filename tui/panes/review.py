@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Button
 
+from engine.plan.booting import unbootable
 from engine.plan.model import Plan
 from engine.plan.outdir import look
 from engine.plan.render import written_by_commands
@@ -33,6 +34,7 @@ class ReviewPane(Pane):
     TITLE = "Review"
     LEAD = "Everything the build will do. Nothing has been written yet."
 
+    building_waits = reactive(False)
     differences: reactive[tuple[str, ...]] = reactive(())
 
     class BuildWanted(Message):
@@ -47,6 +49,7 @@ class ReviewPane(Pane):
             yield Button("Build (F5)", id="review-build", compact=True, variant="primary")
             yield Button("Save the spec (Ctrl+S)", id="review-save", compact=True)
         yield Plain("", id="review-why")
+        yield Plain("", id="review-note")
         yield Plain("", id="review-problems")
         yield Plain("Partitions", classes="section beside-preview")
         yield PartitionTable(self.glyphs, id="review-table")
@@ -56,7 +59,7 @@ class ReviewPane(Pane):
         yield Plain("", id="review-outputs")
         yield Plain("Steps and commands", classes="section")
         yield Plain("", id="review-steps")
-        yield Plain("Beside make-disk-image's rules", classes="section")
+        yield Plain("", classes="section", id="review-other-rules")
         yield Plain("", id="review-differences")
 
     def show(self, preview: Preview) -> None:
@@ -64,13 +67,23 @@ class ReviewPane(Pane):
         why = preview.why_not_buildable()
         ready = "Ready: nix builds the system first" if preview.builds_system else "Ready to build"
         button = self.query_one("#review-build", Button)
-        button.disabled = bool(why)
-        self.query_one("#review-why", Plain).show(
-            Content.styled(f"{self.glyphs.error} Cannot build yet: {visible(why)}", "$state-error")
-            if why
-            else Content.styled(f"{self.glyphs.done} {ready}", "$state-done")
-        )
+        button.disabled = bool(why) and not preview.waits_for_scan
+        told = self.query_one("#review-why", Plain)
+        if preview.waits_for_scan:
+            told.show(Content.styled(self._scanning(preview), "$muted"))
+        elif why:
+            text = f"{self.glyphs.error} Cannot build yet: {visible(why)}"
+            told.show(Content.styled(text, "$state-error"))
+        else:
+            told.show(Content.styled(f"{self.glyphs.done} {ready}", "$state-done"))
+        note = "" if preview.plan is None or preview.stale else unbootable(preview.plan)
+        noted = self.query_one("#review-note", Plain)
+        noted.display = bool(note) and not why
+        noted.show(f"{note}. Step 3, Boot, adds one.")
         self._problems(preview)
+        reference = preview.settings is not None and preview.settings.rules.reference
+        other = "Diskwright's own rules" if reference else "make-disk-image's rules"
+        self.query_one("#review-other-rules", Plain).show(f"Compared with {other}")
         plan = preview.plan
         if plan is None:
             return
@@ -81,11 +94,21 @@ class ReviewPane(Pane):
         self.query_one("#review-outputs", Plain).show(self._outputs(plan))
         self.query_one("#review-steps", Plain).show(steps_text(plan, self.glyphs.arrow))
 
+    def watch_building_waits(self) -> None:
+        """Says whether a build starts once the sources are read."""
+        if self.is_mounted:
+            self.show(self.preview)
+
     def watch_differences(self, lines: tuple[str, ...]) -> None:
         """Shows what the other rules would do."""
         if self.is_mounted:
             text = "\n".join(f"{self.glyphs.dot} {visible(line)}" for line in lines)
             self.query_one("#review-differences", Plain).show(text or "No difference.")
+
+    def _scanning(self, preview: Preview) -> str:
+        amount = f"{preview.entries:,} entries, {human(preview.bytes)}"
+        waits = "the build starts when this is done" if self.building_waits else "F5 builds then"
+        return f"Scanning sources: {amount} so far; {waits}"
 
     def _problems(self, preview: Preview) -> None:
         lines = []

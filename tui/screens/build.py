@@ -73,11 +73,11 @@ to the design while the build runs on. Cancelling ends every process and leaves 
             self.path = path
 
     class VerbWanted(Message):
-        """A verb is to work on what was built, or on its spec."""
+        """A verb is to work on what was built, or on its spec; `notes` is what its plan said."""
 
-        def __init__(self, verb: str, subject: Path) -> None:
+        def __init__(self, verb: str, subject: Path, notes: tuple[str, ...] = ()) -> None:
             super().__init__()
-            self.verb, self.subject = verb, subject
+            self.verb, self.subject, self.notes = verb, subject, notes
 
     class StartWanted(Message):
         """The start page is wanted."""
@@ -331,7 +331,8 @@ to the design while the build runs on. Cancelling ends every process and leaves 
     def action_verb(self, verb: str) -> None:
         """Lets a verb work on the image."""
         wanted = next(item for item in afterwards.TABLE if item.verb == verb)
-        self.post_message(self.VerbWanted(verb, self.subjects()[wanted.subject]))
+        notes = tuple(self.state.plan.get("notes", ()))
+        self.post_message(self.VerbWanted(verb, self.subjects()[wanted.subject], notes))
 
     def action_look(self) -> None:
         """Looks into the image."""

@@ -110,6 +110,8 @@ class DesignScreen(Screen[None]):
         self._show_step(self.step)
         self.replan()
         self.call_after_refresh(self._enter)
+        # What was planned while this ran has not been shown.
+        self.call_after_refresh(lambda: self.watch_preview(self.preview))
 
     # ------------------------------------------------------------------ steps
 
@@ -235,8 +237,9 @@ class DesignScreen(Screen[None]):
             self._show_design()
 
     def watch_spec(self) -> None:
-        """Plans the new spec."""
+        """Plans the new spec; a build that waited was of another."""
         if self.is_mounted:
+            self._build_waits(False)
             self.replan()
             self.post_message(DocumentChanged())
 
@@ -249,13 +252,13 @@ class DesignScreen(Screen[None]):
         """Whether nothing has changed since the design was opened or saved."""
         return self.design.is_saved
 
-    def save_to(self, path: Path) -> None:
+    def save_to(self, path: Path, *, overwrite: bool = False) -> None:
         """Saves the spec.
 
         Raises:
             OSError: As `Document.save` does.
         """
-        self.design.save_to(path)
+        self.design.save_to(path, overwrite=overwrite)
 
     def action_undo(self) -> None:
         """Takes the last edit back."""
@@ -325,9 +328,13 @@ class DesignScreen(Screen[None]):
             else ""
         )
         self.query_one(ProblemLine).problems = preview.problems
+        self.query_one(ProblemLine).scanning = preview.waits_for_scan
         self._show_rail()
         self._compare_in_review()
         self.refresh_bindings()
+        if self.query_one(ReviewPane).building_waits and not preview.waits_for_scan:
+            self._build_waits(False)
+            self.build()
 
     def _compare_in_review(self) -> None:
         preview, found = self.preview, self.design.sources
@@ -454,6 +461,10 @@ class DesignScreen(Screen[None]):
     def build(self) -> None:
         """Asks the app to build, or says why not."""
         preview = self.preview
+        if preview.waits_for_scan:
+            self._build_waits(True)
+            self.say("The build starts when the sources are read")
+            return
         why = preview.why_not_buildable()
         if why or preview.plan is None:
             self.say(f"Cannot build yet: {why}")
@@ -462,6 +473,10 @@ class DesignScreen(Screen[None]):
         outdir, base = Path(self.outdir), self.document.base
         self.post_message(BuildRequested(preview.plan, outdir, preview.spec, base))
 
+    def _build_waits(self, waits: bool) -> None:
+        """Notes whether a build is to start once the sources are read."""
+        self.query_one(ReviewPane).building_waits = waits
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dims what cannot be done now; the reason stands in Review and the problem line."""
         if action == "undo":
@@ -469,5 +484,6 @@ class DesignScreen(Screen[None]):
         if action == "redo":
             return True if self.design.history.redoable else None
         if action == "build" and self.step == "review":
-            return None if self.preview.why_not_buildable() else True
+            preview = self.preview
+            return True if preview.waits_for_scan or not preview.why_not_buildable() else None
         return super().check_action(action, parameters)

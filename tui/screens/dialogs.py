@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
@@ -87,6 +88,37 @@ class AskScreen(ModalScreen[str]):
     def action_close(self) -> None:
         """Gives no answer."""
         self.dismiss("")
+
+
+class DifferencesScreen(ModalScreen[None]):
+    """Lines that differ, as `diff -u` has them; Escape closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
+
+    def __init__(self, title: str, lines: Sequence[str]) -> None:
+        super().__init__()
+        self._title, self._lines = title, lines
+
+    def compose(self) -> ComposeResult:
+        """What is compared, then the lines."""
+        styles = {"+": "$state-done", "-": "$state-error", "@": "$muted"}
+        with VerticalScroll(classes="dialog", id="differences-body"):
+            yield Plain(visible(self._title), classes="dialog-title")
+            yield Plain(
+                Content("\n").join(
+                    Content.styled(visible(line), styles.get(line[:1], ""))
+                    for line in self._lines or ("No difference.",)
+                ),
+                id="differences-lines",
+            )
+
+    def on_mount(self) -> None:
+        """Lets the arrows scroll."""
+        self.query_one("#differences-body").focus()
+
+    def action_close(self) -> None:
+        """Closes."""
+        self.dismiss(None)
 
 
 class HelpScreen(ModalScreen[None]):

@@ -53,6 +53,7 @@ class ProblemLine(Widget):
     """The worst problem in one line; a click opens the list."""
 
     problems: reactive[tuple[Problem, ...]] = reactive(())
+    scanning = reactive(False)
 
     class Wanted(Message):
         """The list of problems is wanted."""
@@ -63,6 +64,8 @@ class ProblemLine(Widget):
 
     def render(self) -> Content:
         """Draws the counts and the first message."""
+        if not self.problems and self.scanning:
+            return Content.styled(" No problems so far", "$muted")
         if not self.problems:
             return Content.assemble(
                 (f" {self.glyphs.done} No problems", "$state-done"),
