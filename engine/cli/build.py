@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `build`."""
-    add_spec_arguments(parser)
+    add_spec_arguments(parser, optional=True)
     parser.add_argument(
         "-o", "--output", type=named_path, required=True, metavar="OUTDIR", help="the output folder"
     )

@@ -64,6 +64,12 @@ def _dispatch(words: list[str]) -> int:
         if args.set and first not in OVERRIDING:
             print(f"warning: {verb.name} plans no spec: --set changes nothing", file=sys.stderr)
         return verb.load().run(args)
+    if first == "help" and len(words) > 1 and words[1] in VERBS:
+        parser_for(VERBS[words[1]]).print_help()
+        return exits.DONE
+    if first == "help" and len(words) > 1:
+        print(_unknown(words[1:]), file=sys.stderr)
+        return exits.REFUSED
     if first in {"-h", "--help", "help"}:
         print(usage())
         return exits.DONE

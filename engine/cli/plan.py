@@ -10,7 +10,7 @@ from engine.cli.planning import add_spec_arguments, named_path, plan_for, show_p
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `plan`."""
-    add_spec_arguments(parser)
+    add_spec_arguments(parser, optional=True)
     parser.add_argument(
         "-o",
         "--output",

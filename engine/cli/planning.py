@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.plan.model import Plan
     from engine.problem import Problem
+    from engine.spec.load import LoadedSpec
 
 
-def add_spec_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the spec and what adds to it."""
-    parser.add_argument("spec", type=named_path, metavar="SPEC", help="the spec, a TOML file")
+def add_spec_arguments(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Declares the spec, which `--contents` can stand for where it is optional."""
+    parser.add_argument(
+        "spec",
+        type=named_path,
+        nargs="?" if optional else None,
+        metavar="SPEC",
+        help="the spec, a TOML file"
+        + ("; without one, an EFI disk around --contents" if optional else ""),
+    )
     parser.add_argument(
         "--contents",
         type=named_path,
@@ -33,6 +41,24 @@ def named_path(text: str) -> Path:
     return Path(text)
 
 
+def loaded_for(args: argparse.Namespace) -> LoadedSpec:
+    """Returns the spec of a verb's arguments; without a file, the defaults around `--contents`.
+
+    Raises:
+        Refused: It cannot be read as one, or there is neither.
+    """
+    from engine.problem import Problem, Refused
+    from engine.spec.load import around, load
+
+    if args.spec is not None:
+        return load(args.spec, args.set, args.contents)
+    if not args.contents:
+        message = "neither a spec nor --contents is given"
+        hint = "name a SPEC, or a folder with --contents DIR; `diskwright new` writes a spec"
+        raise Refused([Problem("no-spec", "error", "", message, hint)])
+    return around(args.contents, args.set)
+
+
 def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: bool = False) -> Plan:
     """Returns the plan for a verb's arguments, its problems inside.
 
@@ -42,9 +68,8 @@ def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: boo
     from dataclasses import replace
 
     from engine.planning import plan_spec
-    from engine.spec.load import load
 
-    loaded = load(args.spec, args.set, args.contents)
+    loaded = loaded_for(args)
     counter = _ScanCounter()
     try:
         plan = plan_spec(

@@ -41,6 +41,7 @@ class Verb:
 
 
 _TABLE = (
+    Verb("new", "write a commented starter spec", "engine.cli.new"),
     Verb("plan", "show the partition map and the size breakdown; write nothing", "engine.cli.plan"),
     Verb("build", "build the image", "engine.cli.build"),
     Verb("boot", "boot an image in QEMU, on the serial console", "engine.cli.boot"),

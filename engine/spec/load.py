@@ -69,6 +69,18 @@ def load(path: Path, overrides: Sequence[str] = (), contents: Sequence[Path] = (
     return LoadedSpec(with_contents(spec, contents), path, path.absolute().parent, text, set_paths)
 
 
+def around(contents: Sequence[Path], overrides: Sequence[str] = ()) -> LoadedSpec:
+    """Returns the spec that no file was given for: every default, around some folders.
+
+    Raises:
+        Refused: With every problem of the overrides.
+    """
+    text = f"schema = {SCHEMA}\n"
+    spec, set_paths = _load(text, None, overrides)
+    given = Path("--contents")
+    return LoadedSpec(with_contents(spec, contents), given, Path.cwd(), text, set_paths)
+
+
 def loads(text: str, *, file: str | None = None, overrides: Sequence[str] = ()) -> ImageSpec:
     """Returns the spec that a TOML text holds.
 
