@@ -83,7 +83,9 @@ def _layouts(_spec: ImageSpec) -> Sequence[Choice]:
 def _loaders(spec: ImageSpec) -> Sequence[Choice]:
     boots = resolve(spec, Path(), {})[0].boots
     return [
-        Choice(item.key, item.title, item.summary) for item in LOADERS.values() if item.fits(boots)
+        Choice(item.key, item.title, item.summary)
+        for item in LOADERS.values()
+        if item.fits(boots) and (item.key != "nixos" or spec.nix.system)
     ]
 
 
@@ -100,15 +102,29 @@ def _has_esp(spec: ImageSpec) -> bool:
     return resolve(spec, Path(), {})[0].has("esp")
 
 
+_LAYOUT_HELP = "How the disk is divided. It decides which firmware can boot it.\n" + "\n".join(
+    f"{one.title}: {one.why} {one.beware}".strip() for one in PRESETS.values()
+)
+_LOADER_HELP = "What the firmware starts, and what starts the kernel.\n" + "\n".join(
+    f"{one.title}: {one.why or one.summary}" for one in LOADERS.values()
+)
+_FORMAT_HELP = "The kind of image file.\n" + "\n".join(
+    f"{one.title}: {one.summary}. {one.note}".strip() for one in FORMATS.values()
+)
+_CONTENTS_HELP = (
+    "Folders, files and archives, copied in this order. `rootfs/` means what is in the folder, "
+    "`rootfs` the folder itself. Nothing is copied before the image is built."
+)
+
 QUESTIONS: tuple[Question, ...] = (
-    Question("layout.table", "Layout", "How the disk is divided, and what can start it.", _layouts),
+    Question("layout.table", "Layout", _LAYOUT_HELP, _layouts),
     _field("size.disk"),
     _field("size.additional", lambda spec: not spec.size.disk or spec.size.disk == "auto"),
     _field("size.boot", _has_esp),
-    Question("boot.loader", "Boot loader", "What starts the image.", _loaders),
-    Question("contents", "Contents", "Folders, files and archives that go into the image."),
+    Question("boot.loader", "Boot loader", _LOADER_HELP, _loaders),
+    Question("contents", "Contents", _CONTENTS_HELP),
     _field("name"),
-    Question("output.format", "Format", "The kind of image file.", _formats),
+    Question("output.format", "Format", _FORMAT_HELP, _formats),
     Question(OUTDIR, "Output folder", "Where the finished image goes."),
 )
 
@@ -206,7 +222,8 @@ class Interview:
                 at += 1
                 continue
             self.say()
-            self.say(f"{at + 1} of {len(QUESTIONS)}, {question.title}")
+            asked = [other for other in QUESTIONS if other.wanted(self.spec)]
+            self.say(f"{asked.index(question) + 1} of {len(asked)}, {question.title}")
             try:
                 self._one(question)
                 at += 1
@@ -261,8 +278,8 @@ class Interview:
                 self.say("  nothing yet")
             source = self.ask(
                 "Add a source, -N to remove entry N, or Enter to go on",
-                help="A folder, a file, a pattern with *, or an archive, relative to "
-                f"{self._folder}. `rootfs/` means what is in the folder.",
+                help=f"A folder, a file, a pattern with *, or an archive, relative to "
+                f"{self._folder}. {_CONTENTS_HELP}",
             )
             if not source:
                 return
@@ -360,7 +377,7 @@ class Interview:
             self.questions()
             plan = self.review()
             self.save()
-            if plan is not None and self.confirm("Build it now", default=True):
+            if plan is not None and self.confirm("Build it now", default=False):
                 return self.build(plan)
             self.say("Nothing was built")
         except (End, Back):

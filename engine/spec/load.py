@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import msgspec
 
 from engine.problem import Problem, Refused, errors
 from engine.spec import values
+from engine.spec.lines import key_lines, line_of
 from engine.spec.model import SCHEMA, Content, ImageSpec
 from engine.spec.overrides import apply_overrides
 from engine.spec.shape import check_section, show, sound_part
@@ -21,6 +22,7 @@ MAX_FILE_BYTES = 16 << 20
 """A spec beyond this is not a spec: somebody gave the image instead."""
 
 _POSITION = re.compile(r" \(at line (?P<line>\d+), column (?P<column>\d+)\)$")
+_OCTAL = re.compile(r"\s*(?P<key>[\w.-]+)\s*=\s*(?P<value>0[0-7]+)\s*(#.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ class LoadedSpec:
 
         A problem without a key path does not belong to the file and stays as it is.
         """
+        lines = key_lines(self.text)
         return tuple(
-            _located(problem, str(self.path), self.set_paths) if problem.path else problem
+            _located(problem, str(self.path), self.set_paths, lines) if problem.path else problem
             for problem in problems
         )
 
@@ -107,7 +110,8 @@ def _load(
     if problems:
         found = errors(values.check(spec))
         problems += (problem for problem in found if not _inside(problem.path, shape))
-        raise Refused([_located(problem, file, set_paths) for problem in problems])
+        lines = key_lines(text)
+        raise Refused([_located(problem, file, set_paths, lines) for problem in problems])
     return spec, set_paths
 
 
@@ -147,6 +151,7 @@ def _refuse(code: str, path: Path, message: str) -> Refused:
 
 
 def _parse(text: str, file: str | None) -> dict[str, object]:
+    hint = 'write TOML: key = value, text in "quotes", sections as [name]'
     try:
         return tomllib.loads(text)
     except RecursionError:
@@ -156,7 +161,10 @@ def _parse(text: str, file: str | None) -> dict[str, object]:
         if match := _POSITION.search(message):
             reason = message[: match.start()]
             message = f"line {match['line']}, column {match['column']}: {reason}"
-    hint = 'write TOML: key = value, text in "quotes", sections as [name]'
+            file = None if file is None else f"{file}:{match['line']}"
+            line = text.split("\n")[int(match["line"]) - 1]
+            if octal := _OCTAL.fullmatch(line.rstrip("\r")):
+                hint = f'octal needs quotes: {octal["key"]} = "{octal["value"]}"'
     raise Refused([Problem("toml-syntax", "error", "", message, hint, file=file)])
 
 
@@ -174,7 +182,10 @@ def _inside(path: str, problems: Sequence[Problem]) -> bool:
     return "[" in path and path.partition("]")[0] in entries
 
 
-def _located(problem: Problem, file: str | None, set_paths: Sequence[str]) -> Problem:
+def _located(
+    problem: Problem, file: str | None, set_paths: Sequence[str], lines: Mapping[str, int]
+) -> Problem:
+    """Returns a problem with the file and line that its key is in, as compilers name them."""
     if problem.file is not None:
         return problem
     overridden = any(
@@ -182,4 +193,6 @@ def _located(problem: Problem, file: str | None, set_paths: Sequence[str]) -> Pr
         or (problem.path and path.startswith(f"{problem.path}."))
         for path in set_paths
     )
-    return dataclasses.replace(problem, file="--set" if overridden else file)
+    line = line_of(lines, problem.path)
+    where = f"{file}:{line}" if file is not None and line is not None else file
+    return dataclasses.replace(problem, file="--set" if overridden else where)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.cli import exits
-from engine.spec.model import ImageSpec, Layout, Size
+from engine.spec.model import ImageSpec, Layout, Nix, Size
 from tests.e2e.terminal import Terminal
 from tui.document import Document
+from tui.fields import OUTDIR
 from tui.plain import QUESTIONS, Interview
 
 ROOT = Path(__file__).parents[2]
@@ -129,3 +132,30 @@ def test_a_dumb_terminal_gets_questions(home: Path) -> None:
         terminal.wait_for("nothing was built")
         assert terminal.wait() == exits.CANCELLED
         assert b"\x1b" not in terminal.raw
+
+
+def test_steps_are_numbered_without_gaps(home: Path) -> None:
+    _, said, _ = answer(home, "4", "", "", "", "", "", "", "", "", "", "n")
+    numbers = re.findall(r"^(\d+) of (\d+), ", said, re.MULTILINE)
+    assert numbers == [(str(number), "8") for number in range(1, 9)]
+
+
+def test_nothing_is_built_by_default(home: Path) -> None:
+    status, said, _ = answer(home, "4", "", "", "", "", "", "", "", "", "", "")
+    assert status == exits.DONE
+    assert "Nothing was built" in said
+    assert not (home / "out").exists()
+
+
+def test_the_systems_own_loader_is_offered_with_a_system_alone() -> None:
+    loaders = next(one for one in QUESTIONS if one.path == "boot.loader").choices
+    efi = ImageSpec(layout=Layout(table="efi"))
+    assert "nixos" not in {one.value for one in loaders(efi)}
+    with_system = msgspec.structs.replace(efi, nix=Nix(system="/nix/store/x"))
+    assert "nixos" in {one.value for one in loaders(with_system)}
+
+
+def test_help_says_more_than_the_question() -> None:
+    for question in QUESTIONS:
+        if question.path != OUTDIR:
+            assert len(question.help) > 60, question.path

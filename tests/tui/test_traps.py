@@ -361,3 +361,71 @@ async def test_the_comparison_is_headed_by_the_other_rules(make_app: MakeApp) ->
             await settled(pilot)
             head = screen.query_one("#review-other-rules", Plain)
             assert str(head.render()) == f"Compared with {other} rules"
+
+
+# ---- sizes and paths as people type them
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "typed", "after"),
+    [
+        ("size.disk", "2GiB", "+2GiB", "4GiB"),
+        ("size.disk", 1024, "+1GiB", "2GiB"),
+        ("size.disk", "2GiB", " + 512 MiB", "2560MiB"),
+    ],
+)
+async def test_a_plus_adds_to_a_size(
+    make_app: MakeApp, path: str, before: int | str, typed: str, after: str
+) -> None:
+    app = make_app(ImageSpec(size=Size(disk=before)))
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+2", "tab")
+        field = screen.query_one("#field-size-disk Input", Input)
+        assert app.focused is field
+        for end in range(1, len(typed) + 1):
+            field.value = typed[:end]
+            await pilot.pause()
+        await settled(pilot)
+        assert screen.spec.size.disk == after
+        assert field.value == typed
+        await pilot.press("tab")
+        await settled(pilot)
+        assert field.value == after
+
+
+async def test_tab_completes_a_path_and_then_goes_on(make_app: MakeApp, home: Path) -> None:
+    app = make_app(ImageSpec())
+    async with app.run_test(size=(100, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("alt+4", "a")
+        source = app.screen.query_one("#entry-source", Input)
+        await type_text(pilot, "roo")
+        await until(pilot, lambda: source._suggestion == "rootfs/")
+        await pilot.press("tab")
+        assert source.value == "rootfs/"
+        assert app.focused is source
+        await type_text(pilot, "e")
+        await until(pilot, lambda: source._suggestion == "rootfs/etc/")
+        await pilot.press("tab")
+        assert source.value == "rootfs/etc/"
+        await until(pilot, lambda: source._suggestion == "rootfs/etc/hostname")
+        source.cursor_position = 0
+        await pilot.press("tab")
+        assert app.focused is not source
+
+
+async def test_a_source_that_is_not_there_is_told_before_it_is_accepted(
+    make_app: MakeApp, home: Path
+) -> None:
+    app = make_app(ImageSpec())
+    async with app.run_test(size=(100, 40)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+4", "a")
+        app.screen.query_one("#entry-source", Input).value = "rotfs/"
+        await pilot.click("#entry-ok")
+        await pilot.pause()
+        assert "is not there now" in shown(app)
+        await pilot.click("#entry-ok")
+        await settled(pilot)
+        assert [entry.source for entry in screen.spec.contents] == ["rotfs/"]

@@ -19,6 +19,7 @@ from engine.spec.modes import EXAMPLES
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.screens.picker import PickerScreen
+from tui.text import visible
 from tui.typed import pasted, typed_path
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
@@ -26,7 +27,7 @@ from tui.widgets.labels import Plain
 from tui.widgets.suggest import PathSuggester
 
 _TEXTS = (
-    ("source", "Source", "File, folder/, glob with *, or an archive; Right completes, F2 browses"),
+    ("source", "Source", "File, folder/, glob with *, or an archive; Tab completes, F2 browses"),
     ("target", "Target", "Where it goes in the image, from /"),
     ("mode", "Mode", f"Empty keeps the source's; {', '.join(EXAMPLES)}"),
     ("user", "User", "Name or number, with a group; empty: the source's rules"),
@@ -65,6 +66,8 @@ class EntryScreen(ModalScreen[Entry | None]):
         self.is_new = entry is None
         self.base = base
         self.glyphs = glyphs
+        self._doubted = self.entry.source
+        self._told = ""
 
     def compose(self) -> ComposeResult:
         """One row for each value."""
@@ -138,7 +141,11 @@ class EntryScreen(ModalScreen[Entry | None]):
         self.query_one("#entry-source").focus()
 
     def on_descendant_focus(self) -> None:
-        """Shows the help of the focused value."""
+        """Shows the help of the focused value; what was just told of it stands instead."""
+        if self._told:
+            self.query_one("#entry-note", Plain).show(self._told)
+            self._told = ""
+            return
         focused = self.focused.id if self.focused else ""
         for key, _label, text in (*_TEXTS, *_CONTAINER):
             if focused == f"entry-{key}":
@@ -173,10 +180,14 @@ class EntryScreen(ModalScreen[Entry | None]):
         text = {key: self.query_one(f"#entry-{key}", Input).value.strip() for key in keys}
         text["source"] = pasted(text["source"])
         if not text["source"]:
-            self.query_one("#entry-note", Plain).show(
-                f"{self.glyphs.error} Error: an entry needs a source"
+            self._tell(f"{self.glyphs.error} Error: an entry needs a source")
+            return
+        if text["source"] != self._doubted and not _is_there(self.base, text["source"]):
+            self._doubted = text["source"]
+            self._tell(
+                f"{self.glyphs.warning} Warning: {visible(text['source'])} is not there now; "
+                "accept again to keep it all the same"
             )
-            self.query_one("#entry-source").focus()
             return
         how = self.query_one("#entry-extract", Choices).chosen
         if how != "oci":
@@ -199,6 +210,13 @@ class EntryScreen(ModalScreen[Entry | None]):
             )
         )
 
+    def _tell(self, text: str) -> None:
+        """Says what is wrong with the source, and goes there."""
+        source = self.query_one("#entry-source")
+        self._told = "" if source.has_focus else text
+        self.query_one("#entry-note", Plain).show(text)
+        source.focus()
+
     @on(Button.Pressed, "#entry-cancel")
     def action_cancel(self) -> None:
         """Changes nothing."""
@@ -215,6 +233,15 @@ class EntryScreen(ModalScreen[Entry | None]):
                 source.focus()
 
         self.app.push_screen(PickerScreen(self.base, source.value), put)
+
+
+def _is_there(base: Path, source: str) -> bool:
+    """Whether a source is there; of a pattern, the folder that it looks in."""
+    path = typed_path(base, source.partition("*")[0])
+    try:
+        return os.path.lexists(path.parent if "*" in source else path)
+    except ValueError:
+        return False
 
 
 def _owner(text: str) -> str | int | None:

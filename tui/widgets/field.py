@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.problem import Problem
+from engine.units import MIB, format_exact, parse_size
 from tui.fieldspec import FieldSpec, Value
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import REFUSED
@@ -72,6 +73,7 @@ class Field(Vertical):
         self.glyphs = glyphs
         self._suggester = suggester
         self._typing = False
+        self._entered = ""
 
     def compose(self) -> ComposeResult:
         """Label and control in one row, the note below."""
@@ -154,9 +156,22 @@ class Field(Vertical):
     @on(Input.Changed)
     def _edited(self, event: Input.Changed) -> None:
         event.stop()
-        value = self.spec.to_value(event.value)
+        value = self.spec.to_value(self._grown(event.value))
         self._typing = True
         self.post_message(SpecEdited(self.spec.path, value, self.spec.label, typing=True))
+
+    def _grown(self, text: str) -> str:
+        """Returns the size that `+2GiB` makes of the one that the field had when it was entered."""
+        more = text.strip()
+        if self.spec.kind != "size" or not more.startswith("+") or not self._entered:
+            return text
+        bare = MIB if self.spec.path == "size.disk" else 1
+        try:
+            return format_exact(
+                parse_size(self._entered, bare=bare) + parse_size(more[1:], bare=bare)
+            )
+        except ValueError:
+            return text
 
     @on(Choices.Chosen)
     def _chosen(self, event: Choices.Chosen) -> None:
@@ -167,9 +182,16 @@ class Field(Vertical):
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
         """Marks the label, so that the focus shows twice."""
         self.add_class("-focused")
+        control = self.control
+        self._entered = (
+            control.value or control.placeholder if isinstance(control, FieldInput) else ""
+        )
 
     def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
         """What was typed counts now."""
         self.remove_class("-focused")
         self._typing = False
+        control = self.control
+        if isinstance(control, FieldInput) and control.value.lstrip().startswith("+"):
+            control.typed.clear()
         self.post_message(FieldLeft())

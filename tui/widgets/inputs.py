@@ -17,9 +17,22 @@ class SafeInput(Input):
     virtual_size: Reactive[Size] = Reactive(Size(0, 0))
 
     async def _on_key(self, event: events.Key) -> None:
-        """Leaves a letter or digit with Alt to the bindings; Textual would write it."""
+        """Leaves a letter or digit with Alt to the bindings; Textual would write it.
+
+        Tab takes what is suggested, as in a shell; where nothing is, it goes on to the next field.
+        """
         if event.key.startswith("alt+"):
             event.prevent_default()
+        elif event.key == "tab" and self._completes:
+            self.action_cursor_right()
+            event.stop()
+            event.prevent_default()
+
+    @property
+    def _completes(self) -> bool:
+        """Whether there is a suggestion that the cursor stands before."""
+        at_end = self.cursor_position == len(self.value)
+        return self.suggester is not None and at_end and len(self._suggestion) > len(self.value)
 
     def validate_value(self, value: str) -> str:
         """Makes the value safe before it is drawn."""
