@@ -50,7 +50,7 @@ class Replanner:
         else:
             design.waits(resolved)
             self._show()
-        self._screen.run_worker(self._scan(resolved), exclusive=True, group="scan")
+        self._screen.run_worker(partial(self._scan, resolved), exclusive=True, group="scan")
 
     def _plan(self, resolved: Resolved, sources: Sources, *, scanning: bool) -> None:
         if planning.is_quick(resolved, sources):
