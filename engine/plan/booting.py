@@ -87,7 +87,8 @@ def unbootable(plan: Plan) -> str:
     Neither its loader nor the contents bring anything; what a hook or raw bytes bring is unknown.
     """
     settings = plan.settings
-    brought = settings.loader != "none" or settings.after_build or settings.prove
+    boot = settings.boot
+    brought = boot.loader != "none" or boot.prove or settings.hooks.after_build
     raw = any(volume.filesystem and volume.filesystem.type == RAW for volume in plan.volumes)
     if not settings.boots or plan.boot.firmware or brought or raw:
         return ""

@@ -190,7 +190,7 @@ def asked(app: DiskwrightApp) -> bool:
 
 
 async def test_a_build_asked_for_while_sources_are_scanned_starts_when_they_are_read(
-    make_app: MakeApp, gate: threading.Event
+    make_app: MakeApp, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(ImageSpec(contents=(Content(source="rootfs/", target="/"),)))
     wanted: list[BuildRequested] = []
@@ -198,7 +198,7 @@ async def test_a_build_asked_for_while_sources_are_scanned_starts_when_they_are_
         await until(pilot, lambda: app.designing is not None and app.designing.preview.scanning)
         screen = app.designing
         assert screen is not None
-        screen.post_message = _keep(screen, wanted)  # type: ignore[method-assign]
+        monkeypatch.setattr(screen, "post_message", _keep(screen, wanted))
         await pilot.press("f5")
         await pilot.pause()
         text = shown(app)
@@ -215,7 +215,7 @@ async def test_a_build_asked_for_while_sources_are_scanned_starts_when_they_are_
 
 
 async def test_an_edit_ends_the_waiting_of_a_build(
-    make_app: MakeApp, gate: threading.Event
+    make_app: MakeApp, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(ImageSpec(contents=(Content(source="rootfs/", target="/"),)))
     wanted: list[BuildRequested] = []
@@ -228,7 +228,7 @@ async def test_an_edit_ends_the_waiting_of_a_build(
         await pilot.press("f5")
         screen.post_message(SpecEdited("name", "other", "name"))
         await pilot.pause()
-        screen.post_message = _keep(screen, wanted)  # type: ignore[method-assign]
+        monkeypatch.setattr(screen, "post_message", _keep(screen, wanted))
         gate.set()
         await settled(pilot)
         assert not wanted
@@ -353,7 +353,7 @@ async def test_a_file_that_others_changed(make_app: MakeApp, home: Path, answer:
 
 
 async def test_the_comparison_is_headed_by_the_other_rules(make_app: MakeApp) -> None:
-    for compat, other in (("none", "make-disk-image's"), ("make-disk-image", "Diskwright's own")):
+    for compat, other in (("none", "make-disk-image's"), ("make-disk-image", "Diskwright's")):
         app = make_app(ImageSpec(compat=compat))
         async with app.run_test(size=(100, 60)) as pilot:
             screen = await settled(pilot)

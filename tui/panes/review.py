@@ -17,6 +17,7 @@ from engine.plan.booting import unbootable
 from engine.plan.model import Plan
 from engine.plan.outdir import look
 from engine.plan.render import written_by_commands
+from engine.spec.rules import RULES
 from engine.units import human
 from tui.panes.base import Pane
 from tui.preview import Preview
@@ -81,9 +82,10 @@ class ReviewPane(Pane):
         noted.display = bool(note) and not why
         noted.show(f"{note}. Step 3, Boot, adds one.")
         self._problems(preview)
-        reference = preview.settings is not None and preview.settings.rules.reference
-        other = "Diskwright's own rules" if reference else "make-disk-image's rules"
-        self.query_one("#review-other-rules", Plain).show(f"Compared with {other}")
+        if preview.settings is not None:
+            other = RULES[preview.settings.rules.other]
+            head = f"Compared with {other.title}'s rules"
+            self.query_one("#review-other-rules", Plain).show(head)
         plan = preview.plan
         if plan is None:
             return

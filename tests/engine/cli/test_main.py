@@ -133,8 +133,9 @@ def test_every_problem_is_printed_and_nothing_written(tmp_path: Path) -> None:
     result = run("build", spec, "-o", tmp_path / "out")
 
     assert result.returncode == exits.REFUSED
-    assert f"error: {spec}: layout.table" in result.stderr
-    assert f"error: {spec}: layout.labbel" in result.stderr
+    line = spec.read_text().split("\n").index("[layout]") + 1
+    assert f"error: {spec}:{line + 1}: layout.table" in result.stderr
+    assert f"error: {spec}:{line + 2}: layout.labbel" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out").exists()
 

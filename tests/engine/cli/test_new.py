@@ -57,7 +57,7 @@ def test_what_is_commented_out_is_what_holds(
     bare = plan_spec(loads(text), base=Path("/"))
     told = plan_spec(loads(shown), base=Path("/"))
     assert bare.disk == told.disk
-    assert bare.settings.loader == told.settings.loader
+    assert bare.settings.boot == told.settings.boot
 
 
 def test_a_spec_that_exists_is_left_alone(
