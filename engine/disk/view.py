@@ -16,11 +16,17 @@ ALIGNMENT_BYTES = MIB
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One part of the size breakdown; the parts sum to the disk's bytes."""
+    """One part of the size breakdown; the parts sum to the disk's bytes.
+
+    Attributes:
+        volume: Id of the volume whose part it is; "" for the disk's own, and where that cannot
+            be told.
+    """
 
     key: str
     label: str
     bytes: int
+    volume: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,11 @@ class FilesystemView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionView:
-    """A partition; `start` and `sectors` count logical sectors of the disk."""
+    """A partition; `start` and `sectors` count logical sectors of the disk.
+
+    Attributes:
+        id: Of its volume, where it has one.
+    """
 
     number: int
     role: str
@@ -59,6 +69,23 @@ class PartitionView:
     name: str | None
     flags: tuple[str, ...]
     filesystem: FilesystemView | None
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideView:
+    """A volume outside of all partitions.
+
+    Attributes:
+        start: Byte of the disk where it begins.
+        used: Bytes of it that are the source's.
+    """
+
+    id: str
+    role: str
+    start: int
+    bytes: int
+    used: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +94,7 @@ class DiskView:
 
     Attributes:
         filesystem: That of a disk without a table.
+        outside: What lies outside of all partitions.
         breakdown: Where its bytes go; empty where that cannot be told.
     """
 
@@ -76,6 +104,7 @@ class DiskView:
     partitions: tuple[PartitionView, ...]
     filesystem: FilesystemView | None
     breakdown: tuple[Share, ...]
+    outside: tuple[OutsideView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +112,9 @@ class Region:
     """A run of the disk.
 
     Attributes:
-        number: Of the partition, or 0 for unpartitioned space and a bare file system.
-        role: The partition's role, or "gap".
+        id: Of the volume; its role where it has none, and "gap" for what belongs to no volume.
+        number: Of the partition, or 0 for what is not one.
+        role: The volume's role, or "gap".
         start: Byte offset on the disk.
         bytes: Length.
         used: Bytes of its file system that are taken, or None where there is none.
@@ -92,6 +122,7 @@ class Region:
         filesystem: What stands in it, if anything.
     """
 
+    id: str
     number: int
     role: str
     start: int
@@ -102,32 +133,46 @@ class Region:
 
 
 def regions(view: DiskView) -> tuple[Region, ...]:
-    """Returns the disk in disk order: partitions and the gaps that are more than alignment."""
+    """Returns the disk in disk order: volumes and the gaps that are more than alignment."""
     if view.filesystem is not None:
         inside = view.filesystem
         used = inside.size - inside.free_bytes
-        return (
-            Region(number=0, role="root", start=0, bytes=view.bytes, used=used, filesystem=inside),
-        )
+        bare = Region(
+            id="root", number=0, role="root", start=0, bytes=view.bytes, used=used,
+            filesystem=inside,
+        )  # fmt: skip
+        return (bare,)
+    there = [_of_partition(one, view.sector_size) for one in view.partitions]
+    there += [
+        Region(id=one.id, number=0, role=one.role, start=one.start, bytes=one.bytes, used=one.used)
+        for one in view.outside
+    ]
     found: list[Region] = []
     at = 0
-    for partition in sorted(view.partitions, key=lambda partition: partition.start):
-        start = partition.start * view.sector_size
-        if start - at > ALIGNMENT_BYTES:
-            found.append(Region(number=0, role="gap", start=at, bytes=start - at))
-        filesystem = partition.filesystem
-        found.append(
-            Region(
-                number=partition.number,
-                role=partition.role,
-                start=start,
-                bytes=partition.bytes,
-                used=None if filesystem is None else filesystem.size - filesystem.free_bytes,
-                partition=partition,
-                filesystem=filesystem,
-            )
-        )
-        at = start + partition.bytes
-    if view.bytes - at > ALIGNMENT_BYTES:
-        found.append(Region(number=0, role="gap", start=at, bytes=view.bytes - at))
+    for region in sorted(there, key=lambda region: region.start):
+        found.extend(_gap(at, region.start))
+        found.append(region)
+        at = region.start + region.bytes
+    found.extend(_gap(at, view.bytes))
     return tuple(found)
+
+
+def _of_partition(partition: PartitionView, sector_size: int) -> Region:
+    inside = partition.filesystem
+    return Region(
+        id=partition.id or partition.role,
+        number=partition.number,
+        role=partition.role,
+        start=partition.start * sector_size,
+        bytes=partition.bytes,
+        used=None if inside is None else inside.size - inside.free_bytes,
+        partition=partition,
+        filesystem=inside,
+    )
+
+
+def _gap(start: int, end: int) -> tuple[Region, ...]:
+    """Returns what lies between two volumes, where it is more than alignment."""
+    if end - start <= ALIGNMENT_BYTES:
+        return ()
+    return (Region(id="gap", number=0, role="gap", start=start, bytes=end - start),)

@@ -42,27 +42,31 @@ def breakdown(disk: DiskPlan, volumes: Sequence[VolumePlan]) -> tuple[Share, ...
     """
     sums = dict.fromkeys(LABELS, 0)
     labels = dict(LABELS)
-    for key, label, size in _parts(disk, volumes):
+    owners: dict[str, str] = {}
+    for key, label, size, owner in _parts(disk, volumes):
         labels.setdefault(key, label)
+        owners.setdefault(key, owner)
         sums[key] = sums.get(key, 0) + size
-    return tuple(Share(key, labels[key], size) for key, size in sums.items() if size)
+    return tuple(
+        Share(key, labels[key], size, owners.get(key, "")) for key, size in sums.items() if size
+    )
 
 
-def _parts(disk: DiskPlan, volumes: Sequence[VolumePlan]) -> Iterator[tuple[str, str, int]]:
-    """Yields keys, labels and bytes."""
+def _parts(disk: DiskPlan, volumes: Sequence[VolumePlan]) -> Iterator[tuple[str, str, int, str]]:
+    """Yields keys, labels, bytes, and the volume they belong to."""
     if not volumes:
-        yield "unformatted", "", disk.bytes
+        yield "unformatted", "", disk.bytes, ""
         return
     front, back = _table_bytes(disk)
     at = front
-    yield "table", "", front + back
+    yield "table", "", front + back, ""
     main = next((volume.id for volume in volumes if volume.role == "root"), None)
     for index, volume in enumerate(sorted(volumes, key=lambda one: one.start)):
         start = volume.start * disk.sector_size
-        yield ("alignment" if index else "boot-gap"), "", start - at
+        yield ("alignment" if index else "boot-gap"), "", start - at, ""
         yield from _inside(volume, plain=volume.id == main)
         at = start + volume.bytes
-    yield "tail", "", disk.bytes - back - at
+    yield "tail", "", disk.bytes - back - at, ""
 
 
 def _table_bytes(disk: DiskPlan) -> tuple[int, int]:
@@ -73,17 +77,18 @@ def _table_bytes(disk: DiskPlan) -> tuple[int, int]:
     return disk.sector_size if disk.table == "mbr" else 0, 0
 
 
-def _inside(volume: VolumePlan, *, plain: bool) -> Iterator[tuple[str, str, int]]:
+def _inside(volume: VolumePlan, *, plain: bool) -> Iterator[tuple[str, str, int, str]]:
     """Yields the parts of a volume; what does not fit is cut off, so that the sum always holds."""
     if volume.filesystem is None:
-        yield (volume.role if volume.role in LABELS else "unformatted"), "", volume.bytes
+        key = volume.role if volume.role in LABELS else f"{volume.id}-unformatted"
+        yield key, f"{volume.id}: {LABELS['unformatted'].lower()}", volume.bytes, volume.id
         return
     left = volume.bytes
     for part, wanted in volume.filesystem.parts:
         taken = min(wanted, left)
         left -= taken
-        yield *_key(volume, part, plain=plain), taken
-    yield "alignment", "", left
+        yield *_key(volume, part, plain=plain), taken, volume.id
+    yield "alignment", "", left, ""
 
 
 def _key(volume: VolumePlan, part: str, *, plain: bool) -> tuple[str, str]:

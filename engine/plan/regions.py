@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.disk.view import DiskView, FilesystemView, PartitionView, regions
+from engine.disk.view import DiskView, FilesystemView, OutsideView, PartitionView, regions
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.raw.driver import TYPE as RAW
 from engine.plan.model import Plan
@@ -37,11 +37,23 @@ def view(plan: Plan) -> DiskView:
                 name=partition.name,
                 flags=partition.flags,
                 filesystem=_filesystem(partition.filesystem),
+                id=partition.id,
             )
             for partition in plan.partitions
         ),
         filesystem=_filesystem(plan.filesystem),
         breakdown=plan.breakdown,
+        outside=tuple(
+            OutsideView(
+                id=volume.id,
+                role=volume.role,
+                start=plan.offset(volume.id),
+                bytes=volume.bytes,
+                used=None if volume.filesystem is None else volume.filesystem.data_bytes,
+            )
+            for volume in plan.volumes
+            if not volume.number and plan.disk.table != "none"
+        ),
     )
 
 
@@ -62,7 +74,7 @@ def _filesystem(inside: FilesystemPlan | None) -> FilesystemView | None:
 
 
 def changes(before: Plan, after: Plan) -> tuple[Change, ...]:
-    """Returns what differs in size between two plans: the disk first, then by role."""
+    """Returns what differs in size between two plans: the disk first, then by volume."""
     old = _sizes(before)
     new = _sizes(after)
     found = []
@@ -76,6 +88,6 @@ def changes(before: Plan, after: Plan) -> tuple[Change, ...]:
 def _sizes(plan: Plan) -> dict[str, int]:
     sizes = {"disk": plan.disk.bytes}
     drawn = regions(view(plan))
-    sizes.update((region.role, region.bytes) for region in drawn if region.role != "gap")
+    sizes.update((region.id, region.bytes) for region in drawn if region.role != "gap")
     sizes["contents"] = plan.counts.data_bytes
     return sizes

@@ -260,7 +260,7 @@ def disk_map(plan: Plan, width: int) -> list[str]:
 
 def _region_text(region: Region, width: int) -> str:
     """Returns the longest name of a region that fits, in the middle of its cells."""
-    name = region.role if region.number == 0 else f"{region.number} {region.role}"
+    name = region.id if region.number == 0 else f"{region.number} {region.id}"
     texts = (f"{name} {human(region.bytes)}", name, str(region.number or ""), "")
     text = next(text for text in texts if len(text) <= width)
     return text.center(width, "." if region.role == "gap" else " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,17 +25,30 @@ def volumes(settings: Settings) -> tuple[Volume, ...]:
     given = settings.volume_entries if settings.rules.own_volumes else ()
     entries = {one.id: one for one in given}
     preset = PRESETS[settings.layout.table]
-    ordered = [one.role for one in preset.volumes]
+    order = in_order(
+        [one.role for one in preset.volumes],
+        [(name, entry.after) for name, entry in entries.items()],
+    )
     found = {one.role: _of_preset(one, settings, entries.get(one.role)) for one in preset.volumes}
     for name, entry in entries.items():
         if name not in found:
             found[name] = _added(entry, settings, list(found.values()))
-            ordered.append(name)
-    for name, entry in entries.items():
-        if entry.after in found and entry.after != name:
-            ordered.remove(name)
-            ordered.insert(ordered.index(entry.after) + 1, name)
-    return _shared_out([found[name] for name in ordered], settings)
+    return _shared_out([found[name] for name in order], settings)
+
+
+def in_order(preset: Sequence[str], entries: Sequence[tuple[str, str]]) -> list[str]:
+    """Returns the ids of volumes in disk order.
+
+    Args:
+        preset: Ids of the preset's volumes.
+        entries: Id of each entry with that of the volume it follows, or "".
+    """
+    order = [*preset, *dict.fromkeys(name for name, _ in entries if name not in preset)]
+    for name, after in entries:
+        if after in order and after != name:
+            order.remove(name)
+            order.insert(order.index(after) + 1, name)
+    return order
 
 
 def _shared_out(found: list[Volume], settings: Settings) -> tuple[Volume, ...]:
