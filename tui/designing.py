@@ -18,6 +18,8 @@ from engine.planning import Planner, Resolved, Sources
 from engine.problem import Fix, Problem, Refused
 from engine.spec.edit import apply, apply_fix
 from engine.spec.model import Content, ImageSpec
+from engine.spec.volume_edits import VolumeEdit
+from tui import planner as planning
 from tui.document import Document
 from tui.history import History
 from tui.preview import REFUSED, Preview
@@ -90,6 +92,20 @@ class DesignSession:
     def edit_contents(self, contents: Sequence[Content], name: str) -> bool:
         """Sets all entries of the contents; whether the spec is another one by that."""
         return self._push(msgspec.structs.replace(self.spec, contents=tuple(contents)), name)
+
+    def edit_volumes(self, edit: VolumeEdit, name: str) -> bool:
+        """Edits the list of volumes; whether the spec is another one by that."""
+        return self._push(edit(self.spec, self.resolve().settings), name)
+
+    def trial(self, edit: VolumeEdit) -> Plan | None:
+        """Returns what an edit of the volumes would lead to; None where that takes a while."""
+        sources = self.sources
+        if sources is None:
+            return None
+        resolved = self.planner.resolve(edit(self.spec, self.resolve().settings))
+        if not planning.is_quick(resolved, sources):
+            return None
+        return self.planner.plan(resolved, sources, force=True)
 
     def fix(self, fix: Fix) -> bool:
         """Makes the edits of a fix, as one step of the history.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["untouched", "done", "warning", "error"]
+State = Literal["done", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,6 @@ class Glyphs:
             "done": self.done,
             "error": self.error,
             "warning": self.warning,
-            "untouched": self.untouched,
         }
         return marks[state]
 

@@ -20,6 +20,7 @@ REFUSED = "refused-edit"
 
 STEP_OF_PATH = (
     ("layout", "layout"),
+    ("volume", "layout"),
     ("size", "size"),
     ("boot", "boot"),
     ("nix.install_boot_loader", "boot"),

@@ -204,7 +204,7 @@ sources are read when the image is built, and the build stops if they changed me
     def action_usage(self) -> None:
         """Opens the tree of what is large."""
         plan = self.preview.plan
-        if plan is None or self.preview.scanning:
+        if plan is None or self.preview.scanning or not plan.has_root:
             self.app.bell()
             return
         self.app.push_screen(UsageScreen(plan, self.glyphs))

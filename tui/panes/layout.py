@@ -1,32 +1,66 @@
-"""Layout: partition table and root file system."""
+"""Layout: the partition table, and the volumes of the disk."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.content import Content
+from textual.widgets import Button, DataTable
 
 from engine.disk.presets import PRESETS, Preset
+from engine.disk.volume import Volume
+from engine.plan.model import Plan
+from engine.spec.model import ImageSpec, VolumeEntry
+from engine.spec.settings import Settings
+from engine.spec.volume_edits import VolumeEdit, add, entry_of, move, put, remove, take_table
+from tui.keys import bindings
 from tui.panes.base import Pane
 from tui.preview import Preview
+from tui.screens.kind import KindScreen
+from tui.screens.volume import VolumeScreen
 from tui.text import visible
+from tui.volumes import Kind, kinds, outcome, sentence
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.drawing import draw
 from tui.widgets.labels import Plain
-from tui.widgets.messages import SpecEdited
+from tui.widgets.messages import VolumeLookedAt, VolumesEdited
+from tui.widgets.volume_table import VolumeTable
 
 _FIRMWARE = {"bios": "BIOS", "uefi": "UEFI"}
 
 
 class LayoutPane(Pane):
-    """Decides how the disk is divided."""
+    """Decides how the disk is divided.
+
+    Attributes:
+        trial: Answers what an edit of the volumes would lead to; None where nobody can tell.
+    """
+
+    HELP = """
+# Volumes
+
+Every part of the disk in disk order: those of the layout, and your own. What the size of each
+comes to stands beside its rule, and how many files the contents give it.
+
+An edit moves the map at once; Ctrl+Z takes it back. A layout whose own volumes change places or
+go becomes a list of your own: a GPT or an MBR with the same volumes.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = bindings("volumes")
 
     STEP = "layout"
     TITLE = "Layout"
     LEAD = "Partition layout. It decides which firmware can boot the disk."
 
+    trial: Callable[[VolumeEdit], Plan | None] | None = None
+
     def compose(self) -> ComposeResult:
-        """The layouts, the words on one of them, and the root file system."""
+        """The layouts, the words on one of them, the volumes, and the root file system."""
         yield Choices(
             tuple(
                 Choice(key, layout.title, detail=_boots(layout), drawing=draw(layout, 24))
@@ -37,6 +71,15 @@ class LayoutPane(Pane):
             help_text=_guide(),
         )
         yield Plain("", id="table-why")
+        yield Plain("Volumes", classes="section")
+        yield VolumeTable(self.glyphs, id="volumes")
+        yield Plain("", id="volume-line")
+        with Horizontal(id="volume-actions"):
+            yield Button("Add (a)", id="volume-add", compact=True)
+            yield Button("Edit (e)", id="volume-edit", compact=True)
+            yield Button("Remove (x)", id="volume-remove", compact=True)
+            yield Button("Up (k)", id="volume-up", compact=True)
+            yield Button("Down (j)", id="volume-down", compact=True)
         yield Plain("Root file system", classes="section")
         yield self.field("layout.filesystem")
         yield self.field("layout.label")
@@ -48,6 +91,122 @@ class LayoutPane(Pane):
         if preview.settings is not None:
             self.query_one("#table", Choices).chosen = preview.settings.layout.table
             self._explain(preview.settings.layout.table)
+        self.table.fill(preview)
+        self._tell_row()
+
+    @property
+    def table(self) -> VolumeTable:
+        """The table of volumes."""
+        return self.query_one(VolumeTable)
+
+    @property
+    def chosen(self) -> Volume | None:
+        """The volume under the cursor of the table."""
+        settings = self.preview.settings
+        there = () if settings is None else settings.volumes
+        return next((one for one in there if one.id == self.table.chosen), None)
+
+    @on(DataTable.RowHighlighted)
+    def _tell_row(self) -> None:
+        line = self.query_one("#volume-line", Plain)
+        line.show(
+            sentence(self.preview, self.table.chosen)
+            or "Nothing yet: press a to add a volume, or take a layout above."
+        )
+        if self.table.has_focus and self.table.chosen:
+            self.post_message(VolumeLookedAt(self.table.chosen))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Acts on a volume only while the cursor is seen there."""
+        if action in {"edit", "remove", "move"}:
+            return self.table.has_focus
+        return super().check_action(action, parameters)
+
+    def _edit(self, edit: VolumeEdit, name: str) -> None:
+        self.post_message(VolumesEdited(edit, name))
+
+    @on(Button.Pressed, "#volume-add")
+    def action_add(self) -> None:
+        """Asks what to add, then how."""
+        settings = self.preview.settings
+        if settings is None:
+            self.app.bell()
+            return
+
+        def ask(kind: Kind | None) -> None:
+            if kind is not None:
+                self._ask(kind.entry, None, lambda entry: partial(_add, entry=entry), "add")
+
+        self.app.push_screen(KindScreen(kinds(settings, self.preview.plan)), ask)
+
+    @on(Button.Pressed, "#volume-edit")
+    @on(DataTable.RowSelected)
+    def action_edit(self) -> None:
+        """Asks for other values of the volume under the cursor."""
+        volume = self.chosen
+        if volume is None:
+            self.app.bell()
+            return
+        entry = entry_of(self.preview.spec, volume.id)
+        self._ask(entry, volume, lambda made: partial(put, name=volume.id, entry=made), "edit")
+
+    def _ask(
+        self,
+        entry: VolumeEntry,
+        volume: Volume | None,
+        edit: Callable[[VolumeEntry], VolumeEdit],
+        verb: str,
+    ) -> None:
+        settings = self.preview.settings
+        assert settings is not None
+
+        def gives(made: VolumeEntry) -> str:
+            return "" if self.trial is None else outcome(self.trial(edit(made)), made.id)
+
+        def take(made: VolumeEntry | None) -> None:
+            if made is not None:
+                self._edit(edit(made), f"{verb} {made.id}")
+                self.table.want(made.id)
+                self.table.focus()
+
+        own = {one.role for one in PRESETS[settings.layout.table].volumes}
+        self.app.push_screen(
+            VolumeScreen(
+                entry,
+                volume,
+                taken=frozenset(one.id for one in settings.volumes if one is not volume),
+                gives=gives,
+                base=self.base,
+                fixed_id=volume is not None and volume.id in own,
+                gpt=settings.scheme == "gpt",
+                glyphs=self.glyphs,
+            ),
+            take,
+        )
+
+    @on(Button.Pressed, "#volume-remove")
+    def action_remove(self) -> None:
+        """Removes the volume under the cursor; undo brings it back."""
+        volume = self.chosen
+        if volume is not None:
+            self._edit(partial(remove, name=volume.id), f"remove {volume.id}")
+
+    @on(Button.Pressed, "#volume-up")
+    def _up(self) -> None:
+        self.action_move(-1)
+
+    @on(Button.Pressed, "#volume-down")
+    def _down(self) -> None:
+        self.action_move(1)
+
+    def action_move(self, by: int) -> None:
+        """Moves the volume under the cursor on the disk, and the cursor with it."""
+        volume = self.chosen
+        if volume is None or not volume.partitioned:
+            # What lies outside of partitions lies where its offset says.
+            self.app.bell()
+            return
+        self._edit(partial(move, name=volume.id, by=by), f"move {volume.id}")
 
     @on(Choices.Highlighted, "#table")
     def _looked_at(self, event: Choices.Highlighted) -> None:
@@ -71,17 +230,30 @@ class LayoutPane(Pane):
     @on(Choices.Chosen, "#table")
     def _taken(self, event: Choices.Chosen) -> None:
         event.stop()
-        self.post_message(SpecEdited("layout.table", event.value, "layout"))
+        self._edit(partial(take_table, table=event.value), "layout")
 
     def focus_path(self, path: str) -> bool:
-        """Also knows the layout."""
+        """Also knows the layout and the volumes."""
+        settings = self.preview.settings
+        if path.startswith("volume"):
+            for volume in () if settings is None else settings.volumes:
+                if volume.path and path.startswith((f"{volume.path}.", f"{volume.path}[")):
+                    self.table.want(volume.id)
+            self.table.focus()
+            return True
         if path in {"layout", "layout.table"}:
             self.query_one("#table").focus()
             return True
         return super().focus_path(path)
 
 
+def _add(spec: ImageSpec, _settings: Settings, entry: VolumeEntry) -> ImageSpec:
+    return add(spec, entry)
+
+
 def _boots(layout: Preset) -> str:
+    if layout.own:
+        return "what you list below"
     if not layout.boots:
         return "not bootable"
     return "boots under " + " and ".join(_FIRMWARE[firmware] for firmware in layout.boots)

@@ -56,8 +56,7 @@ class SizePane(Pane):
         self.query_one("#size-mode", Choices).chosen = "fixed" if fixed else "auto"
         disk.display = fixed
         self.query_one("#field-size-additional", Field).display = not fixed
-        has_esp = preview.settings.layout.table in {"efi", "hybrid"}
-        self.query_one("#field-size-boot", Field).display = has_esp
+        self.query_one("#field-size-boot", Field).display = preview.settings.has("esp")
         self.query_one(BreakdownBar).view = preview.view
 
     @on(Choices.Chosen, "#size-mode")

@@ -38,10 +38,19 @@ from tui.replanning import Replanner
 from tui.screens.jump import JumpScreen, targets_of
 from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
 from tui.screens.problems import Answer, ProblemsScreen
+from tui.told import choice_of
 from tui.widgets.bars import ChangeLine, KeyBar, ProblemLine, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.labels import Plain
-from tui.widgets.messages import ContentsEdited, FieldLeft, FixWanted, SpecEdited, StepWanted
+from tui.widgets.messages import (
+    ContentsEdited,
+    FieldLeft,
+    FixWanted,
+    SpecEdited,
+    StepWanted,
+    VolumeLookedAt,
+    VolumesEdited,
+)
 from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
 from tui.widgets.preview_panel import PreviewPanel
@@ -84,7 +93,6 @@ class DesignScreen(Screen[None]):
         self._replanner = Replanner(self, self.design, lambda: self.outdir, self._show_design)
         self._announce: Timer | None = None
         self.set_reactive(DesignScreen.step, step)
-        self._visited = {step}
         self._compared: Plan | None = None
 
     # ------------------------------------------------------------------ what is on it
@@ -107,6 +115,7 @@ class DesignScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Plans what was opened."""
+        self.query_one(LayoutPane).trial = self.design.trial
         self._show_step(self.step)
         self.replan()
         self.call_after_refresh(self._enter)
@@ -130,7 +139,6 @@ class DesignScreen(Screen[None]):
             self._show_step(step)
 
     def _show_step(self, step: str) -> None:
-        self._visited.add(step)
         self.query_one(ContentSwitcher).current = step
         self.pane.show(self.preview)
         self.query_one("#lead", Plain).show(self.pane.LEAD)
@@ -183,16 +191,15 @@ class DesignScreen(Screen[None]):
 
     def _show_rail(self) -> None:
         self.query_one(StepRail).steps = tuple(
-            RailStep(pane.STEP, pane.TITLE, self._state(pane.STEP)) for pane in PANES
+            RailStep(
+                pane.STEP, pane.TITLE, self._state(pane.STEP), choice_of(pane.STEP, self.preview)
+            )
+            for pane in PANES
         )
 
     def _state(self, step: str) -> State:
         found = {p.severity for p in self.preview.problems if step_of(p.path) == step}
-        if "error" in found:
-            return "error"
-        if "warning" in found:
-            return "warning"
-        return "done" if step in self._visited else "untouched"
+        return "error" if "error" in found else "warning" if "warning" in found else "done"
 
     # ------------------------------------------------------------------ edits
 
@@ -216,6 +223,16 @@ class DesignScreen(Screen[None]):
     def _contents_edited(self, message: ContentsEdited) -> None:
         message.stop()
         self._edited(self.design.edit_contents(message.contents, message.name))
+
+    @on(VolumesEdited)
+    def _volumes_edited(self, message: VolumesEdited) -> None:
+        message.stop()
+        self._edited(self.design.edit_volumes(message.edit, message.name))
+
+    @on(VolumeLookedAt)
+    def _volume_looked_at(self, message: VolumeLookedAt) -> None:
+        message.stop()
+        self.query_one(PartitionMap).choose(message.id)
 
     @on(FixWanted)
     def _fix_wanted(self, message: FixWanted) -> None:

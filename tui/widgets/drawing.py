@@ -11,6 +11,8 @@ from tui.widgets.proportions import cells
 
 def draw(layout: Preset, width: int = 28) -> Content:
     """Returns a layout's partitions as one row, not to scale; gaps stand between them."""
+    if layout.own:
+        return Content.styled(fit(" as you list them", width), "$role-text on $role-other")
     if not layout.partitions:
         return Content.styled(fit(" no table", width), "$role-text on $role-root")
     count = len(layout.partitions)

@@ -8,6 +8,7 @@ from textual.message import Message
 
 from engine.problem import Fix
 from engine.spec.model import Content as Entry
+from engine.spec.volume_edits import VolumeEdit
 from tui.fieldspec import Value
 
 
@@ -31,6 +32,21 @@ class ContentsEdited(Message):
 
     contents: tuple[Entry, ...]
     name: str
+
+
+@dataclass
+class VolumesEdited(Message):
+    """The list of volumes is to be edited."""
+
+    edit: VolumeEdit
+    name: str
+
+
+@dataclass
+class VolumeLookedAt(Message):
+    """The cursor of a table went to a volume."""
+
+    id: str
 
 
 @dataclass

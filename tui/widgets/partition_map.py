@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar
@@ -18,27 +20,77 @@ from engine.disk.view import DiskView, Region, regions
 from engine.units import format_exact, human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.text import cut, fit
+from tui.text import cut, fit, visible
+from tui.theme import ROLE_COLOURS
 from tui.widgets.proportions import cells, even
 
-ROLE_NAMES = {
-    "esp": "ESP",
-    "bios-boot": "BIOS boot",
-    "boot": "boot",
-    "root": "root",
-    "other": "other",
-    "gap": "free",
-}
+NAMES = {"esp": "ESP", "bios-boot": "BIOS boot", "gap": "free"}
+"""What ids that roles give are called; every other id is a name already."""
+
+_COLOURS = {"root-verity": "hash", "usr-verity": "hash", "root-verity-sig": "hash",
+            "usr-verity-sig": "hash"}  # fmt: skip
+"""Roles that have no colour of their own, and the one whose they take."""
+
+_LEAST = 3
+"""Cells of a region in which its number can still be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A region, its position in disk order, and the cells it takes."""
+    """Neighbouring regions drawn as one, and the cells they take; mostly there is only one.
+
+    Attributes:
+        index: Position of the first of them in disk order.
+    """
 
     index: int
-    region: Region
+    regions: tuple[Region, ...]
     column: int
     width: int
+
+    @property
+    def region(self) -> Region:
+        """The only one, or the first."""
+        return self.regions[0]
+
+    @property
+    def bytes(self) -> int:
+        """From the first byte of the first to the last byte of the last."""
+        last = self.regions[-1]
+        return last.start + last.bytes - self.region.start
+
+
+def colours(found: Sequence[Region]) -> list[str]:
+    """Returns the theme variable of each region's ground; neighbours of a role differ in shade."""
+    seen: Counter[str] = Counter()
+    names = []
+    for region in found:
+        name = _COLOURS.get(region.role, region.role)
+        name = name if name in ROLE_COLOURS else "other"
+        names.append(f"$role-{name}" + ("-2" if seen[name] % 2 else ""))
+        seen[name] += 1
+    return names
+
+
+def groups(sizes: Sequence[int], most: int, apart: int) -> list[range]:
+    """Returns which neighbours are drawn as one so that at most so many parts are left.
+
+    Args:
+        sizes: Bytes of each region.
+        most: Parts that there is room for.
+        apart: Index of a region that stays by itself as long as that can be.
+    """
+    parts = [range(index, index + 1) for index in range(len(sizes))]
+    while len(parts) > max(most, 1):
+        pairs = range(len(parts) - 1)
+
+        def weight(at: int) -> tuple[bool, int]:
+            joined = range(parts[at].start, parts[at + 1].stop)
+            return apart in joined, sum(sizes[index] for index in joined)
+
+        at = min(pairs, key=weight)
+        parts[at : at + 2] = [range(parts[at].start, parts[at + 1].stop)]
+    return parts
 
 
 class PartitionMap(Widget, can_focus=True):
@@ -51,7 +103,8 @@ class PartitionMap(Widget, can_focus=True):
 # Partition map
 
 The disk from its first to its last byte. The lowest row shows how much of each file system
-is taken (`█`) and how much is free (`░`); hatched parts belong to no partition.
+is taken (`█`) and how much is free (`░`); hatched parts belong to no volume. Where there are
+more volumes than can be read, neighbours are drawn as one, with a `+` and how many they are.
 
 - Left and Right choose a partition, the table follows; a click does the same.
 - Ctrl+T switches between even widths, where small partitions can be read, and true scale.
@@ -74,13 +127,18 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
         super().__init__(id=id)
         self.glyphs = glyphs
         self.regions: tuple[Region, ...] = ()
+        self._grounds: list[str] = []
 
     def watch_view(self, view: DiskView | None) -> None:
-        """Takes the regions of the new disk; the selection stays on its role."""
-        role = self.regions[self.selected].role if self.selected < len(self.regions) else "root"
+        """Takes the regions of the new disk; the selection stays on its volume."""
+        name = self.regions[self.selected].id if self.selected < len(self.regions) else "root"
         self.regions = () if view is None else regions(view)
-        roles = [region.role for region in self.regions]
-        self.selected = roles.index(role) if role in roles else max(len(roles) - 1, 0)
+        self.choose(name)
+
+    def choose(self, name: str) -> None:
+        """Selects a volume by its id; where it has no place, the last region."""
+        names = [region.id for region in self.regions]
+        self.selected = names.index(name) if name in names else max(len(names) - 1, 0)
 
     def watch_selected(self, index: int) -> None:
         """Tells the table."""
@@ -96,16 +154,19 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
         width = self.size.width
         if width <= 0 or not self.regions:
             return []
-        sizes = [region.bytes for region in self.regions]
+        parts = groups(
+            [region.bytes for region in self.regions], (width + 1) // (_LEAST + 1), self.selected
+        )
+        sizes = [sum(self.regions[index].bytes for index in part) for part in parts]
         # One cell between two regions belongs to neither.
         gaps = len(sizes) - 1 if width > 2 * len(sizes) else 0
-        widths = cells(sizes if self.to_scale else even(sizes), width - gaps)
+        room = width - gaps
+        least = _LEAST if room >= _LEAST * len(sizes) else 1
+        widths = cells(sizes if self.to_scale else even(sizes), room, minimum=least)
         starts = accumulate((part + (1 if gaps else 0) for part in widths), initial=0)
         return [
-            Drawn(index, region, column, part)
-            for index, (region, column, part) in enumerate(
-                zip(self.regions, starts, widths, strict=False)
-            )
+            Drawn(part.start, self.regions[part.start : part.stop], column, taken)
+            for part, column, taken in zip(parts, starts, widths, strict=False)
         ]
 
     def render(self) -> Content:
@@ -115,27 +176,33 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
             return Content.styled("No partition map yet", "$muted")
         single = self.size.height < 3
         rows = (self._names,) if single else (self._names, self._sizes, self._use)
-        lines = [Content(self._between()).join([row(part) for part in drawn]) for row in rows]
+        self._grounds = colours(self.regions)
+        between = " " if self.size.width > 2 * len(drawn) else ""
+        lines = [Content(between).join([row(part) for part in drawn]) for row in rows]
         content = Content("\n").join(lines)
         return content.stylize("dim") if self.dimmed else content
 
-    def _between(self) -> str:
-        return "" if self.size.width <= 2 * len(self.regions) else " "
-
     def _style(self, part: Drawn) -> str:
-        role = part.region.role
-        style = "$role-free" if role == "gap" else f"$role-text on $role-{role}"
+        if part.region.role == "gap" and len(part.regions) == 1:
+            style = "$role-free"
+        else:
+            ground = "$role-other" if len(part.regions) > 1 else self._grounds[part.index]
+            style = f"$role-text on {ground}"
         if self._is_selected(part):
             style += " bold underline" if self.has_focus else " bold"
         return style
 
     def _is_selected(self, part: Drawn) -> bool:
-        return part.index == self.selected
+        return part.index <= self.selected < part.index + len(part.regions)
 
     def _names(self, part: Drawn) -> Content:
         region = part.region
         mark = self.glyphs.cursor if self._is_selected(part) else " "
-        name = ROLE_NAMES.get(region.role, region.role)
+        if len(part.regions) > 1:
+            inside = self.regions[self.selected] if self._is_selected(part) else None
+            text = f"{mark}+{len(part.regions)}" + (f" {name_of(inside)}" if inside else "")
+            return Content.styled(fit(cut(text, part.width, ""), part.width), self._style(part))
+        name = name_of(region)
         number = f"{region.number} " if region.number else ""
         if region.role == "gap" and part.width < len(name) + 2:
             return Content.styled(self.glyphs.gap * part.width, self._style(part))
@@ -145,16 +212,18 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
         return Content.styled(fit(cut(name, part.width, ""), part.width), self._style(part))
 
     def _sizes(self, part: Drawn) -> Content:
-        text = f" {human(part.region.bytes)}"
+        text = f" {human(part.bytes)}"
         if len(text) > part.width:
             text = ""
-        if part.region.role == "gap" and not text:
+        if part.region.role == "gap" and len(part.regions) == 1 and not text:
             return Content.styled(self.glyphs.gap * part.width, self._style(part))
         return Content.styled(fit(text, part.width), self._style(part))
 
     def _use(self, part: Drawn) -> Content:
         region = part.region
         style = self._style(part).replace(" underline", "")
+        if len(part.regions) > 1:
+            return Content.styled(self.glyphs.plain * part.width, style)
         if region.role == "gap":
             return Content.styled(self.glyphs.gap * part.width, style)
         if region.used is None:
@@ -166,13 +235,14 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
         """Chooses the region under the pointer."""
         for part in self.drawn():
             if part.column <= event.x < part.column + part.width:
-                self.selected = part.index
+                within = (event.x - part.column) * len(part.regions) // max(part.width, 1)
+                self.selected = part.index + within
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Names the region under the pointer, exactly."""
         for part in self.drawn():
             if part.column <= event.x < part.column + part.width:
-                self.tooltip = describe(part.region)
+                self.tooltip = Content("\n").join(map(describe, part.regions))
                 return
 
     def on_focus(self) -> None:
@@ -188,10 +258,14 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no partit
         return container.width
 
 
+def name_of(region: Region) -> str:
+    """Returns what a region is called: its volume's id, or its role's name where that is it."""
+    return NAMES.get(region.id, visible(region.id))
+
+
 def describe(region: Region) -> Content:
     """Returns the exact figures of a region, for tooltip and detail line."""
-    name = ROLE_NAMES.get(region.role, region.role)
-    parts = [f"{name}: {format_exact(region.bytes)} = {region.bytes:,} bytes"]
+    parts = [f"{name_of(region)}: {format_exact(region.bytes)} = {region.bytes:,} bytes"]
     if region.partition is not None:
         last = region.partition.start + region.partition.sectors - 1
         parts.append(f"sectors {region.partition.start:,} to {last:,}")

@@ -20,7 +20,7 @@ from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.text import fit, pad, visible
-from tui.widgets.partition_map import ROLE_NAMES
+from tui.widgets.partition_map import name_of
 
 _INDENT = 2
 """Cells before a figure that stands below its name."""
@@ -62,7 +62,7 @@ def _guid(region: Region, _sector: int) -> str:
 
 COLUMNS = (
     Column("#", True, 0, lambda region, _: str(region.number) if region.number else "-"),
-    Column("Role", False, 0, lambda region, _: ROLE_NAMES.get(region.role, region.role)),
+    Column("Volume", False, 0, lambda region, _: name_of(region)),
     Column("File system", False, 3, _filesystem),
     Column("Start", True, 1, _start),
     Column("Sectors", True, 4, _sectors),
@@ -191,6 +191,8 @@ def _width(columns: list[tuple[Column, list[str]]]) -> int:
 def details(region: Region, sector_size: int) -> list[tuple[str, str]]:
     """Returns every figure of a region as pairs of name and value."""
     pairs = [("Size", f"{region.bytes:,} bytes")]
+    if region.id != region.role:
+        pairs.append(("Role", region.role))
     partition, inside = region.partition, region.filesystem
     if partition is not None:
         last = partition.start + partition.sectors - 1

@@ -1,8 +1,9 @@
-"""The rail: every step with its state, as a column where there is room, else as one line."""
+"""The rail: every step with what was chosen, as a column where there is room, else as one line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -14,30 +15,33 @@ from textual.widget import Widget
 
 from tui.glyphs import UNICODE, Glyphs, State
 from tui.keys import bindings
-from tui.text import fit
+from tui.text import cut, fit, pad
 from tui.widgets.messages import StepWanted
 
-STATE_WORDS: dict[State, str] = {
-    "untouched": "untouched",
-    "done": "done",
-    "warning": "warnings",
-    "error": "errors",
-}
 STATE_STYLES: dict[State, str] = {
-    "untouched": "$muted",
-    "done": "$state-done",
+    "done": "$muted",
     "warning": "$state-warning",
     "error": "$state-error",
 }
+_ROWS = 3
+"""Of a step in the column: its title, and what was chosen in two."""
+_INDENT = 4
+_SHORTEST = 6
+"""Cells of a choice below which it is not worth showing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RailStep:
-    """A step as the rail shows it."""
+    """A step as the rail shows it.
+
+    Attributes:
+        choice: What was chosen in it, in a few words, or how much is wrong with it.
+    """
 
     key: str
     title: str
     state: State
+    choice: str
 
 
 class StepRail(Widget, can_focus=True):
@@ -106,7 +110,7 @@ Every step can be visited at any time, in any order; nothing is asked twice.
         lines = []
         width = self.size.width
         for number, step in enumerate(self.steps, start=1):
-            mark = self.glyphs.state(step.state)
+            mark = self._mark(step)
             cursor = self.glyphs.cursor if step.key == self.current else " "
             title = fit(f"{cursor}{number} {step.title}", max(width - 2, 0), self.glyphs.ellipsis)
             state = STATE_STYLES[step.state]
@@ -117,43 +121,57 @@ Every step can be visited at any time, in any order; nothing is asked twice.
                 if width > 2
                 else Content(title)
             )
-            word = STATE_WORDS[step.state]
-            lines.append(
-                Content.styled(
-                    fit(f"     {word}", width, self.glyphs.ellipsis), STATE_STYLES[step.state]
-                )
+            lines.extend(
+                Content.styled(fit(f"{' ' * _INDENT}{text}", width, ""), STATE_STYLES[step.state])
+                for text in self._in_rows(step.choice, width - _INDENT)
             )
-            lines.append(Content(""))
         return Content("\n").join(lines)
+
+    def _mark(self, step: RailStep) -> str:
+        """Returns a mark where something is wrong."""
+        return " " if step.state == "done" else self.glyphs.state(step.state)
+
+    def _in_rows(self, text: str, width: int) -> list[str]:
+        """Returns a text in exactly as many rows as a choice has."""
+        rows = wrap(text, max(width, 1))[: _ROWS - 1]
+        if len(" ".join(rows)) < len(text) and rows:
+            rows[-1] = cut(f"{rows[-1]}{self.glyphs.ellipsis}", width, self.glyphs.ellipsis)
+        return rows + [""] * (_ROWS - 1 - len(rows))
 
     def _line(self) -> Content:
         laid = self._laid()
         if laid is None:
             step = self.steps[self.position]
             text = f" {self.position + 1}/{len(self.steps)} {step.title} "
+            room = max(self.size.width - cell_len(text) - 3, 0)
             return Content.assemble(
                 (text, self._style(step)),
-                f" {self.glyphs.state(step.state)} {STATE_WORDS[step.state]}",
+                (f" {self._mark(step)} ", STATE_STYLES[step.state]),
+                (cut(step.choice, room, self.glyphs.ellipsis), STATE_STYLES[step.state]),
             )
-        labels, gap = laid
-        return Content(" " * gap).join(
+        line = Content("").join(
             Content.assemble(
                 (f" {label}", self._style(step)),
                 (
-                    f" {self.glyphs.state(step.state)} ",
+                    self._mark(step),
                     STATE_STYLES[step.state] if step.key != self.current else self._style(step),
                 ),
             )
-            for label, step in zip(labels, self.steps, strict=True)
+            for label, step in zip(laid, self.steps, strict=True)
+        )
+        step = self.steps[self.position]
+        room = self.size.width - line.cell_length - 2
+        choice = cut(step.choice, room, self.glyphs.ellipsis) if room >= _SHORTEST else ""
+        return Content.assemble(
+            line, "  ", (pad(choice, room - 1, right=True), STATE_STYLES[step.state])
         )
 
-    def _laid(self) -> tuple[list[str], int] | None:
-        """Returns titles and the gap between them, or None where not even short ones fit."""
+    def _laid(self) -> list[str] | None:
+        """Returns the titles as they stand in a line, or None where not even short ones fit."""
         numbered = [f"{number} {step.title}" for number, step in enumerate(self.steps, start=1)]
-        for labels, gap in ((numbered, 1), ([step.title for step in self.steps], 0)):
-            needed = sum(cell_len(label) + 4 for label in labels) + gap * (len(labels) - 1)
-            if needed <= self.size.width:
-                return labels, gap
+        for labels in (numbered, [step.title for step in self.steps]):
+            if sum(cell_len(label) + 2 for label in labels) <= self.size.width:
+                return labels
         return None
 
     def on_click(self, event: events.Click) -> None:
@@ -161,15 +179,14 @@ Every step can be visited at any time, in any order; nothing is asked twice.
         if not self.steps:
             return
         if self.upright:
-            index = event.y // 3
+            index = event.y // _ROWS
         else:
             laid = self._laid()
             if laid is None:
                 return
-            labels, gap = laid
             column, index = 0, -1
-            for at, label in enumerate(labels):
-                column += cell_len(label) + 4 + gap
+            for at, label in enumerate(laid):
+                column += cell_len(label) + 2
                 if event.x < column:
                     index = at
                     break
