@@ -52,6 +52,8 @@ _TEXTS = {
     "flags": ("Flags", f"Between commas: {', '.join(FLAGS)}"),
     "name": ("Part. name", "Of the GPT partition; empty: the role's, or the id"),
     "type": ("Part. type", "A GUID or 0x83; empty: the role's"),
+    "guid": ("Part. GUID", "Empty: derived from the seed and the id"),
+    "uuid": ("UUID", "Of the file system; empty: derived from the seed and the id"),
 }
 _AMOUNTS = {
     "size": ("Size", "As 8GiB; K, M, G, T are powers of 1024"),
@@ -137,6 +139,8 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
                 yield self._text("flags", ", ".join(self.entry.flags))
                 yield self._text("name", self.entry.name)
                 yield self._text("type", self.entry.type)
+                yield self._text("guid", self.entry.guid)
+                yield self._text("uuid", self.entry.uuid)
             yield Plain("", id="volume-gives", classes="field-note")
             yield Plain("", id="volume-note", classes="field-note")
             with Horizontal(classes="dialog-buttons"):
@@ -189,6 +193,8 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
             "flags": not loose,
             "name": not loose and self.gpt,
             "type": not loose,
+            "guid": not loose and self.gpt,
+            "uuid": not raw,
         }
 
     def _show(self) -> None:
@@ -206,6 +212,8 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
         self._hint("label", (known.label if known else "") or "none")
         self._hint("name", (known.name if known else role.name) or "none")
         self._hint("type", "the role's")
+        self._hint("guid", (known.guid if known else "") or "derived")
+        self._hint("uuid", (known.uuid if known else "") or "derived")
         self._hint("offset", "in a partition")
 
     def _hint(self, key: str, text: str) -> None:
@@ -303,6 +311,8 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
             flags=tuple(part.strip() for part in texts["flags"].split(",") if part.strip()),
             name=texts["name"] or None,
             type=texts["type"] or None,
+            guid=texts["guid"] or None,
+            uuid=texts["uuid"] or None,
         )
 
     # ------------------------------------------------------------------ leaving

@@ -16,7 +16,7 @@ from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import footer_order
 from tui.text import counted, cut, cut_left, pad, visible
-from tui.widgets.partition_map import NAMES
+from tui.widgets.partition_map import name_of
 
 
 class TitleBar(Widget):
@@ -112,8 +112,7 @@ class ChangeLine(Widget):
         if not self.changes:
             return Content.styled(cut(f" {self.summary}", width, self.glyphs.ellipsis), "$muted")
         terms = [
-            f" {NAMES.get(change.what, change.what)} "
-            f"{'+' if change.delta > 0 else '-'}{human(abs(change.delta))} "
+            f" {name_of(change.what)} {'+' if change.delta > 0 else '-'}{human(abs(change.delta))} "
             for change in self.changes
         ]
         head = " Last edit "

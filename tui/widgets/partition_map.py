@@ -200,9 +200,9 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         mark = self.glyphs.cursor if self._is_selected(part) else " "
         if len(part.regions) > 1:
             inside = self.regions[self.selected] if self._is_selected(part) else None
-            text = f"{mark}+{len(part.regions)}" + (f" {name_of(inside)}" if inside else "")
+            text = f"{mark}+{len(part.regions)}" + (f" {name_of(inside.id)}" if inside else "")
             return Content.styled(fit(cut(text, part.width, ""), part.width), self._style(part))
-        name = name_of(region)
+        name = name_of(region.id)
         number = f"{region.number} " if region.number else ""
         if region.role == "gap" and part.width < len(name) + 2:
             return Content.styled(self.glyphs.gap * part.width, self._style(part))
@@ -258,14 +258,14 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         return container.width
 
 
-def name_of(region: Region) -> str:
+def name_of(volume: str) -> str:
     """Returns what a region is called: its volume's id, or its role's name where that is it."""
-    return NAMES.get(region.id, visible(region.id))
+    return NAMES.get(volume, visible(volume))
 
 
 def describe(region: Region) -> Content:
     """Returns the exact figures of a region, for tooltip and detail line."""
-    parts = [f"{name_of(region)}: {format_exact(region.bytes)} = {region.bytes:,} bytes"]
+    parts = [f"{name_of(region.id)}: {format_exact(region.bytes)} = {region.bytes:,} bytes"]
     if region.partition is not None:
         last = region.partition.start + region.partition.sectors - 1
         parts.append(f"sectors {region.partition.start:,} to {last:,}")

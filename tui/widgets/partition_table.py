@@ -62,7 +62,7 @@ def _guid(region: Region, _sector: int) -> str:
 
 COLUMNS = (
     Column("#", True, 0, lambda region, _: str(region.number) if region.number else "-"),
-    Column("Volume", False, 0, lambda region, _: name_of(region)),
+    Column("Volume", False, 0, lambda region, _: name_of(region.id)),
     Column("File system", False, 3, _filesystem),
     Column("Start", True, 1, _start),
     Column("Sectors", True, 4, _sectors),
