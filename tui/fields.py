@@ -84,6 +84,14 @@ _TABLE = (
         "USB sticks and most drives present 512.",
     ),
     FieldSpec(
+        path="layout.fstab", step="layout", label="/etc/fstab", kind="choice",
+        choices=(("auto", "where it is needed"), ("write", "write it"), ("keep", "leave it")),
+        default=lambda settings: settings.fstab,
+        help="Where volumes are mounted, written for the guest",
+        guide="Needed where a volume of your own has a mount point and the contents bring no "
+        "`/etc/fstab`. Written: one line for each volume that is mounted.",
+    ),
+    FieldSpec(
         path="size.disk", step="size", label="Disk size", kind="size",
         default=lambda settings: "auto" if settings.size.disk is None
         else format_exact(settings.size.disk),

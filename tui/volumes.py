@@ -24,6 +24,13 @@ FORMATS: tuple[tuple[str, str], ...] = tuple(
 )
 """Formats that a volume can have, with their titles."""
 
+
+def holds_files(format_: str) -> bool:
+    """Whether files go into a volume of a format."""
+    known = FILESYSTEMS.get(format_)
+    return known is not None and known.files
+
+
 OFFERED = tuple(
     key for key, role in ROLES.items() if role.format in DRIVERS and "verity" not in key
 )
@@ -140,7 +147,9 @@ def _row(volume: Volume, planned: VolumePlan | None) -> VolumeRow:
         mount=visible(volume.mount or "-"),
         rule=rule(volume),
         size="-" if planned is None else human(planned.bytes),
-        files="-" if planned is None or volume.format == RAW else f"{files_in(planned):,}",
+        files="-"
+        if planned is None or not holds_files(volume.format)
+        else f"{files_in(planned):,}",
     )
 
 
@@ -187,7 +196,7 @@ def sentence(preview: Preview, name: str) -> str:
     planned = None if plan is None or preview.stale else _find(plan, name)
     if planned is not None:
         parts.append(gives(planned))
-        if planned.filesystem is not None and volume.format != RAW:
+        if holds_files(volume.format):
             parts.append(f"{counted(files_in(planned), 'file')} from the contents")
     return "; ".join(parts)
 
@@ -196,7 +205,7 @@ def gives(planned: VolumePlan) -> str:
     """Returns what the size of a volume comes to."""
     text = f"{human(planned.bytes)} ({planned.bytes:,} bytes)"
     inside = planned.filesystem
-    if inside is None or inside.type == RAW:
+    if inside is None or not holds_files(inside.type):
         return text
     return f"{text}, {human(inside.free_bytes)} free"
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace as changed
 
 from msgspec.structs import replace
 
-from engine.disk.presets import PRESETS
-from engine.spec.filesystems import FILESYSTEMS
+from engine.disk.presets import PRESETS, PresetVolume
+from engine.disk.volume import Volume
+from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.model import Content, ImageSpec, VolumeEntry
 from engine.spec.settings import Settings
 from engine.spec.volumes import in_order
+from engine.units import MIB, format_exact
 
 VolumeEdit = Callable[[ImageSpec, Settings], ImageSpec]
 """An edit that needs to know what the spec means; where it does not apply, nothing changes."""
@@ -32,12 +35,11 @@ def put(spec: ImageSpec, settings: Settings, name: str, entry: VolumeEntry) -> I
     Format and label of the root stand in `[layout]`, unless its entry has them already.
     """
     before = entry_of(spec, name)
-    if entry.id == "root" and before.format is None and entry.format is not None:
-        known = FILESYSTEMS.get(entry.format)
-        if known is not None and known.writer:
-            spec = replace(spec, layout=replace(spec.layout, filesystem=entry.format))
-            entry = replace(entry, format=None)
-    if entry.id == "root" and before.label is None and entry.label is not None:
+    root = entry.id == "root"
+    if root and before.format is None and entry.format in ROOT_FILESYSTEMS:
+        spec = replace(spec, layout=replace(spec.layout, filesystem=entry.format))
+        entry = replace(entry, format=None)
+    if root and before.label is None and entry.label is not None:
         spec = replace(spec, layout=replace(spec.layout, label=entry.label))
         entry = replace(entry, label=None)
     if before in spec.volume:
@@ -87,10 +89,13 @@ def take_table(spec: ImageSpec, settings: Settings, table: str) -> ImageSpec:
     if PRESETS[table].own and not PRESETS[settings.table].own:
         spec = owned(spec, settings)
     spec = replace(spec, layout=replace(spec.layout, table=table))
+    if PRESETS[table].own:
+        return spec
     preset = _of_preset(spec, settings)
-    plain = [_rest(spec, settings, grows=False)]
-    if not any(one.grow for one in spec.volume if one.id != "root"):
-        plain.append(_rest(spec, settings, grows=True))
+    # What the preset's own would be told as in such a list, beside the same other volumes.
+    others = tuple(one for one in settings.entries if one.id not in preset)
+    bare = changed(settings, table=table, entries=others)
+    plain = owned(replace(spec, volume=()), bare).volume
     entries = [one for one in spec.volume if one.id not in preset or one not in plain]
     return replace(spec, volume=_telling(preset, entries))
 
@@ -100,22 +105,36 @@ def owned(spec: ImageSpec, settings: Settings) -> ImageSpec:
     if PRESETS[settings.table].own:
         return spec
     table = "mbr" if settings.scheme == "mbr" else "gpt"
+    preset = {one.role: one for one in PRESETS[settings.table].volumes}
     entries = []
     for volume in settings.volumes:
         entry = replace(entry_of(spec, volume.id), after=None)
-        if volume.rest:
-            rest = _rest(spec, settings, grows=bool(volume.grow))
-            entry = replace(entry, free=rest.free, grow=rest.grow)
+        if volume.id in preset:
+            entry = _in_full(entry, volume, preset[volume.id], spec, settings)
         entries.append(entry)
     return replace(spec, layout=replace(spec.layout, table=table), volume=tuple(entries))
 
 
-def _rest(spec: ImageSpec, settings: Settings, *, grows: bool) -> VolumeEntry:
-    """Returns how a preset's root is told in a list of one's own: what its size comes from."""
-    if grows:
-        return VolumeEntry(id="root", grow=1)
-    free = spec.size.additional
-    return VolumeEntry(id="root", free=settings.additional_text if free is None else free)
+def _in_full(
+    entry: VolumeEntry, volume: Volume, preset: PresetVolume, spec: ImageSpec, settings: Settings
+) -> VolumeEntry:
+    """Returns an entry that also says what a volume has only from its preset."""
+    if volume.rest:
+        free = settings.additional_text if spec.size.additional is None else spec.size.additional
+        entry = replace(entry, grow=1) if volume.grow else replace(entry, free=free)
+    elif entry.size is None and entry.free is None and entry.grow is None:
+        usual = {"esp": settings.boot_bytes, "bios-boot": MIB}.get(volume.role)
+        if volume.size is not None and volume.size != usual:
+            entry = replace(entry, size=format_exact(volume.size))
+    if entry.format is None and preset.format:
+        entry = replace(entry, format=preset.format)
+    if entry.label is None and preset.label and volume.role != "esp":
+        entry = replace(entry, label=preset.label)
+    if entry.mount is None and preset.mount != volume.purpose.mount:
+        entry = replace(entry, mount=preset.mount or "")
+    if entry.type is None and preset.type:
+        entry = replace(entry, type=preset.type)
+    return entry
 
 
 def _of_preset(spec: ImageSpec, settings: Settings) -> list[str]:

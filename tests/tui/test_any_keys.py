@@ -37,7 +37,7 @@ KEYS = (
     "tab", "shift+tab", "up", "down", "left", "right", "enter", "space", "escape", "home", "end",
     "f1", "f2", "f4", "f6", "shift+f6", "f7", "f8", "f9", "ctrl+z", "ctrl+y", "ctrl+t", "ctrl+b",
     "ctrl+o", "ctrl+u", "backspace", "delete", "pageup", "pagedown",
-    "1", "4", "8", "M", "G", "a", "e", "r", "x", "u", "left_square_bracket", "slash",
+    "1", "4", "8", "M", "G", "a", "e", "r", "x", "u", "j", "k", "left_square_bracket", "slash",
     *(f"alt+{number}" for number in range(1, 7)),
 )  # fmt: skip
 SIZES = [(120, 40), (80, 24), (60, 20), (40, 12), (20, 5)]

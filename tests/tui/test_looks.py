@@ -13,7 +13,8 @@ import tui
 from engine.spec.model import Boot, Content, ImageSpec, Layout
 from tests.tui.conftest import SIZES, MakeApp, settled, shown
 from tui.screens.design import PANES
-from tui.theme import DARK, LIGHT, role_variables
+from tui.theme import DARK, LIGHT, ROLE_COLOURS, role_variables
+from tui.volumes import OFFERED
 from tui.widgets.choices import Choices
 
 SPEC = ImageSpec(
@@ -132,8 +133,10 @@ def test_text_has_contrast(theme: object) -> None:
     for name in ("muted", "state-warning", "state-error", "state-done", "accent", "foreground"):
         for below in ground:
             assert contrast(colours[name], below) >= 4.5, (name, below)
-    for role in ("esp", "bios-boot", "boot", "root"):
-        assert contrast(colours["role-text"], colours[f"role-{role}"]) >= 4.5, role
+    assert set(OFFERED) <= ROLE_COLOURS
+    for role in ROLE_COLOURS - {"text", "free"}:
+        for ground in (f"role-{role}", f"role-{role}-2"):
+            assert contrast(colours["role-text"], colours[ground]) >= 4.5, ground
     cursor = colours["block-cursor-foreground"], colours["block-cursor-background"]
     assert contrast(*cursor) >= 4.5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
@@ -151,7 +152,16 @@ sources are read when the image is built, and the build stops if they changed me
                 entries.insert(self.row + 1 if entries else 0, entry)
                 self._edited(entries, "add entry")
 
-        self.app.push_screen(EntryScreen(None, self.base, self.glyphs), put)
+        self._ask(None, put)
+
+    def _ask(self, entry: Entry | None, put: Callable[[Entry | None], None]) -> None:
+        settings = self.preview.settings
+        volumes = tuple(
+            volume.id
+            for volume in (() if settings is None else settings.volumes)
+            if volume.format not in {"none", "swap"}
+        )
+        self.app.push_screen(EntryScreen(entry, self.base, self.glyphs, volumes=volumes), put)
 
     @on(Button.Pressed, "#entry-edit")
     @on(DataTable.RowSelected)
@@ -167,7 +177,7 @@ sources are read when the image is built, and the build stops if they changed me
                 entries[row] = entry
                 self._edited(entries, "edit entry")
 
-        self.app.push_screen(EntryScreen(self.entries[row], self.base, self.glyphs), put)
+        self._ask(self.entries[row], put)
 
     def action_duplicate(self) -> None:
         """Puts a copy below."""

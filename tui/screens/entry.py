@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from engine.manifest.oci.recognise import is_image_folder
+from engine.spec.keys import CONTENT_PARTITIONS
 from engine.spec.model import Content as Entry
 from engine.spec.modes import EXAMPLES
 from tui.glyphs import UNICODE, Glyphs
@@ -24,6 +25,7 @@ from tui.typed import pasted, typed_path
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
+from tui.widgets.partition_map import name_of
 from tui.widgets.suggest import PathSuggester
 
 _TEXTS = (
@@ -53,17 +55,36 @@ class EntryScreen(ModalScreen[Entry | None]):
 - **Target**: a file goes into a folder under its own name where the target ends in `/`.
 - **Mode**: octal as `755`, or rsync's form as `D755,F644`.
 - **User and group**: looked up in the image's own `/etc/passwd` and `/etc/group`.
-- **Goes to**: the ESP takes files only, without owners and modes: FAT has none.
+- **Goes to**: the volume that is mounted at or above its target, or the one named: its target
+  then begins there. A FAT, as the ESP is, takes files only, without owners and modes.
 - **Unpack**: owners, modes and extended attributes come from the archive's headers. A container
   image is an OCI layout or a `docker save`; its layers are applied.
 - **Replaces**: what it brings takes the place of what entries above it bring.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("entry")
 
-    def __init__(self, entry: Entry | None, base: Path, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(
+        self,
+        entry: Entry | None,
+        base: Path,
+        glyphs: Glyphs = UNICODE,
+        *,
+        volumes: tuple[str, ...] = ("esp",),
+    ) -> None:
+        """Prepares the form.
+
+        Args:
+            entry: What is edited, or None for a new one.
+            base: Folder that a relative source starts from.
+            glyphs: What is drawn with.
+            volumes: Ids of those that an entry can be told to go to.
+        """
         super().__init__()
         self.entry = entry or Entry(source="", target="/")
         self.is_new = entry is None
+        self._volume = self.entry.volume or self.entry.partition or ""
+        there = self._volume in volumes or not self._volume
+        self.volumes = volumes if there else (*volumes, self._volume)
         self.base = base
         self.glyphs = glyphs
         self._doubted = self.entry.source
@@ -121,7 +142,10 @@ class EntryScreen(ModalScreen[Entry | None]):
                 with Horizontal(classes="field-row"):
                     yield Plain("Goes to", classes="field-label")
                     yield Choices(
-                        (Choice("root", "root"), Choice("esp", "the ESP")),
+                        (
+                            Choice("", "by its target"),
+                            *(Choice(name, name_of(name)) for name in self.volumes),
+                        ),
                         glyphs=self.glyphs,
                         inline=True,
                         id="entry-partition",
@@ -137,7 +161,7 @@ class EntryScreen(ModalScreen[Entry | None]):
         extract = "oci" if self.entry.extract == "oci" else "yes" if self.entry.extract else "no"
         self._unpack(extract)
         self.query_one("#entry-replace", Choices).chosen = "yes" if self.entry.replace else "no"
-        self.query_one("#entry-partition", Choices).chosen = self.entry.partition or "root"
+        self.query_one("#entry-partition", Choices).chosen = self._volume
         self.query_one("#entry-source").focus()
 
     def on_descendant_focus(self) -> None:
@@ -192,7 +216,11 @@ class EntryScreen(ModalScreen[Entry | None]):
         how = self.query_one("#entry-extract", Choices).chosen
         if how != "oci":
             text |= {key: "" for key, *_ in _CONTAINER}
-        partition = self.query_one("#entry-partition", Choices).chosen
+        volume = self.query_one("#entry-partition", Choices).chosen
+        old, new = (self.entry.partition, self.entry.volume), (None, volume or None)
+        if volume in CONTENT_PARTITIONS:  # its older name, which earlier versions read, too
+            new = (volume, None)
+        partition, named = old if volume == self._volume else new
         self.dismiss(
             Entry(
                 source=text["source"],
@@ -202,7 +230,8 @@ class EntryScreen(ModalScreen[Entry | None]):
                 group=_owner(text["group"]),
                 extract=_EXTRACT[how or "no"],
                 exclude=tuple(part.strip() for part in text["exclude"].split(",") if part.strip()),
-                partition=None if partition == "root" else partition,
+                partition=partition,
+                volume=named,
                 replace=self.query_one("#entry-replace", Choices).chosen == "yes" or None,
                 image=text["image"] or None,
                 platform=text["platform"] or None,

@@ -26,7 +26,7 @@ from tui.keys import bindings
 from tui.screens.picker import PickerScreen
 from tui.text import visible
 from tui.typed import pasted
-from tui.volumes import FORMATS, OFFERED
+from tui.volumes import FORMATS, OFFERED, holds_files
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
@@ -116,17 +116,13 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
     def compose(self) -> ComposeResult:
         """One row for each value."""
         title = "Edit the volume" if self.volume else "Add a volume"
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog volume"):
             yield Plain(title, classes="dialog-title")
             with VerticalScroll(classes="dialog-form", can_focus=False):
                 yield self._text("id", self.entry.id, disabled=self.fixed_id)
                 roles = OFFERED if self.role in OFFERED else (*OFFERED, self.role)
                 yield self._choices("role", "Role", tuple(Choice(key, key) for key in roles))
-                formats = dict(FORMATS) | ({} if self.format in dict(FORMATS) else {
-                    self.format: self.format})  # fmt: skip
-                yield self._choices(
-                    "format", "Format", tuple(Choice(key, title) for key, title in formats.items())
-                )
+                yield self._choices("format", "Format", self._formats())
                 mount = _NOWHERE if self.entry.mount == "" else self.entry.mount
                 yield self._text("source", self.entry.source)
                 yield self._text("offset", self.entry.offset)
@@ -147,6 +143,14 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
                 yield Button("Accept", id="volume-ok", compact=True)
                 yield Button("Browse (F2)", id="volume-browse", compact=True)
                 yield Button("Cancel", id="volume-cancel", compact=True)
+
+    def _formats(self) -> tuple[Choice, ...]:
+        """Returns what a partition can hold: files, nothing, or what it has now."""
+        return tuple(
+            Choice(key, title)
+            for key, title in FORMATS
+            if holds_files(key) or key in {RAW, self.format}
+        )
 
     def _text(self, key: str, value: str | int | None, *, disabled: bool = False) -> Horizontal:
         field = SafeInput(
@@ -178,7 +182,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
     def _shows(self) -> dict[str, bool]:
         """Returns which values fit the role and the format."""
         raw, loose = self.format == RAW, self.role == "raw" and bool(self._typed("offset"))
-        files = not raw and self.format != "swap"
+        files = holds_files(self.format)
         return {
             "id": True,
             "role": not self.fixed_id,
@@ -198,6 +202,12 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
         }
 
     def _show(self) -> None:
+        # Only what holds something can follow it in size.
+        holds = self._shows()["mount"] or self._shows()["source"]
+        self.query_one("#volume-rule", Choices).options = tuple(
+            choice for choice in _RULES if holds or choice.value not in {"free"} - {self.rule}
+        )
+        self.query_one("#volume-format", Choices).options = self._formats()
         for key in ("role", "format", "rule"):
             self.query_one(f"#volume-{key}", Choices).chosen = getattr(self, key)
         for key, shown in self._shows().items():

@@ -14,6 +14,7 @@ from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.text import cut, cut_left, visible
+from tui.widgets.partition_map import name_of
 
 _TITLES = ("Source", "Target", "Files", "Bytes", "Mode", "Owner")
 _PADDING = 2
@@ -163,7 +164,8 @@ def sentence(preview: Preview, index: int) -> str:
     parts.append(f"run by {visible(entry.service)}.service" if entry.service else "")
     parts.append(f"mode {visible(entry.mode)}" if entry.mode else "")
     parts.append(f"owner {visible(owner(entry))}" if entry.user is not None else "")
-    parts.append("into the ESP" if entry.partition == "esp" else "")
+    goal = entry.volume or entry.partition
+    parts.append(f"into {name_of(goal)}" if goal else "")
     if entry.exclude:
         parts.append(f"without {visible(', '.join(entry.exclude))}")
     return ", ".join(part for part in parts if part)

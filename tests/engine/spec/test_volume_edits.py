@@ -76,8 +76,9 @@ def test_a_list_of_ones_own_begins_as_the_preset_was(table: str, disk: str | Non
     after = settled(own)
 
     def wanted(settings: Settings) -> list[object]:
-        # An MBR's mark on the partition to boot is the preset's; a list of one's own has none.
-        plain = {"path": "", "rest": False, "flags": ()}
+        # An MBR's mark on the partition to boot is the preset's; a list of one's own has none,
+        # and its volumes take the contents below where they are mounted.
+        plain = {"path": "", "rest": False, "flags": (), "takes_below": True}
         return [changed(volume, **plain) for volume in settings.volumes]  # type: ignore[arg-type]
 
     assert wanted(after) == wanted(before)
