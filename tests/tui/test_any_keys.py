@@ -31,7 +31,9 @@ from tui.screens.design import DesignScreen
 from tui.theme import DARK
 from tui.widgets.bars import TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
+from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
+from tui.widgets.volume_table import VolumeTable
 
 KEYS = (
     "tab", "shift+tab", "up", "down", "left", "right", "enter", "space", "escape", "home", "end",
@@ -110,6 +112,17 @@ class Wizard(RuleBasedStateMachine):
 
         self.do(press)
 
+    @rule(down=st.integers(0, 9), then=st.sampled_from(["", "shift+up", "x", "ctrl+z", "e"]))
+    def add_volume(self, down: int, then: str) -> None:
+        """Adds a volume of any kind, as long as nothing stands before the design."""
+
+        async def add(pilot: Pilot[int]) -> None:
+            if isinstance(pilot.app.screen, DesignScreen):
+                await pilot.press("alt+1", "a", *["down"] * down, "enter", "ctrl+s")
+                await pilot.press(*[then] if then else [])
+
+        self.do(add)
+
     @rule(size=st.sampled_from(SIZES))
     def resize(self, size: tuple[int, int]) -> None:
         async def resize(pilot: Pilot[int]) -> None:
@@ -136,7 +149,16 @@ class Wizard(RuleBasedStateMachine):
         if table.size.width > 60 and table.size.height > 4:
             text = table.render().plain
             assert all(human(region.bytes) in text for region in regions(view(planned)))
+        shown_map = screen.query_one(PartitionMap)
+        assert shown_map.regions == regions(view(planned))
+        drawn = [region for part in shown_map.drawn() for region in part.regions]
+        assert not drawn or drawn == list(shown_map.regions)
+        assert screen.preview.settings is not None
+        rows = screen.query_one(VolumeTable).row_count
+        assert screen.step != "layout" or rows == len(screen.preview.settings.volumes)
         bar = screen.query_one(BreakdownBar)
+        told = sum(line.bytes for line in bar.lines() if line.opens or not bar.by_volume)
+        assert told == planned.disk.bytes
         assert sum(share.bytes for share in bar.shares()) == planned.disk.bytes
 
     def teardown(self) -> None:

@@ -135,8 +135,8 @@ def test_text_has_contrast(theme: object) -> None:
             assert contrast(colours[name], below) >= 4.5, (name, below)
     assert set(OFFERED) <= ROLE_COLOURS
     for role in ROLE_COLOURS - {"text", "free"}:
-        for ground in (f"role-{role}", f"role-{role}-2"):
-            assert contrast(colours["role-text"], colours[ground]) >= 4.5, ground
+        for name in (f"role-{role}", f"role-{role}-2"):
+            assert contrast(colours["role-text"], colours[name]) >= 4.5, name
     cursor = colours["block-cursor-foreground"], colours["block-cursor-background"]
     assert contrast(*cursor) >= 4.5
 

@@ -75,9 +75,9 @@ async def test_a_home_that_shares_a_fixed_disk_and_its_undo(
         assert "UEFI + home" in " ".join(shown(app).replace("│", " ").split())
         await pilot.press("shift+up")
         screen = await settled(pilot)
-        assert [volume.id for volume in screen.preview.settings.volumes] == [
-            "esp", "home", "root",
-        ]  # fmt: skip
+        moved = screen.preview.plan
+        assert moved is not None
+        assert [volume.id for volume in moved.volumes] == ["esp", "home", "root"]
         assert screen.query_one(VolumeTable).chosen == "home"
         await pilot.press("x")
         screen = await settled(pilot)

@@ -217,10 +217,10 @@ class EntryScreen(ModalScreen[Entry | None]):
         if how != "oci":
             text |= {key: "" for key, *_ in _CONTAINER}
         volume = self.query_one("#entry-partition", Choices).chosen
-        old, new = (self.entry.partition, self.entry.volume), (None, volume or None)
-        if volume in CONTENT_PARTITIONS:  # its older name, which earlier versions read, too
-            new = (volume, None)
-        partition, named = old if volume == self._volume else new
+        partition, named = self.entry.partition, self.entry.volume
+        if volume != self._volume:
+            older = volume in CONTENT_PARTITIONS  # which earlier versions read, too
+            partition, named = (volume, None) if older else (None, volume or None)
         self.dismiss(
             Entry(
                 source=text["source"],
