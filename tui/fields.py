@@ -86,7 +86,7 @@ _TABLE = (
     FieldSpec(
         path="layout.fstab", step="layout", label="/etc/fstab", kind="choice",
         choices=(("auto", "where it is needed"), ("write", "write it"), ("keep", "leave it")),
-        default=lambda settings: settings.fstab,
+        default=lambda settings: settings.layout.fstab,
         help="Where volumes are mounted, written for the guest",
         guide="Needed where a volume of your own has a mount point and the contents bring no "
         "`/etc/fstab`. Written: one line for each volume that is mounted.",

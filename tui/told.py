@@ -22,7 +22,7 @@ def choice_of(step: str, preview: Preview) -> str:
 
 
 def _layout(_preview: Preview, settings: Settings) -> str:
-    preset = PRESETS[settings.table]
+    preset = PRESETS[settings.layout.table]
     own = {volume.role for volume in preset.volumes}
     more = ", ".join(volume.id for volume in settings.volumes if volume.id not in own)
     if preset.own:
@@ -31,15 +31,15 @@ def _layout(_preview: Preview, settings: Settings) -> str:
 
 
 def _size(preview: Preview, settings: Settings) -> str:
-    if settings.disk_bytes is not None:
-        return human(settings.disk_bytes)
+    if settings.size.disk is not None:
+        return human(settings.size.disk)
     return human(preview.plan.disk.bytes) if preview.plan else "as needed"
 
 
 def _boot(_preview: Preview, settings: Settings) -> str:
-    loader = LOADERS.get(settings.loader)
+    loader = LOADERS.get(settings.boot.loader)
     title = "no loader" if loader is None or loader.key == "none" else loader.title
-    return f"{title}, tested" if settings.prove else title
+    return f"{title}, tested" if settings.boot.prove else title
 
 
 def _contents(preview: Preview, _settings: Settings) -> str:
@@ -52,8 +52,12 @@ def _contents(preview: Preview, _settings: Settings) -> str:
 
 
 def _output(_preview: Preview, settings: Settings) -> str:
-    title = FORMATS[settings.format].title if settings.format in FORMATS else settings.format
-    packed = "" if settings.compress == "none" else f" + {settings.compress}"
+    title = (
+        FORMATS[settings.output.format].title
+        if settings.output.format in FORMATS
+        else settings.output.format
+    )
+    packed = "" if settings.output.compress == "none" else f" + {settings.output.compress}"
     return visible(f"{title}{packed}")
 
 

@@ -64,7 +64,7 @@ def _kinds(settings: Settings, plan: Plan | None) -> Iterator[Kind]:
     taken = {volume.id for volume in settings.volumes}
     roles = {volume.role for volume in settings.volumes}
     # Of a disk of fixed size there is something left to share.
-    fixed = settings.disk_bytes is not None
+    fixed = settings.size.disk is not None
     rest: dict[str, int | str] = {"grow": 1} if fixed else {"free": "256MiB"}
 
     def entry(name: str, role: str, **keys: str | int) -> VolumeEntry:

@@ -86,15 +86,15 @@ def take_table(spec: ImageSpec, settings: Settings, table: str) -> ImageSpec:
     A table of the spec's own begins with the volumes that are there; behind a preset, the
     volumes that it has by itself are not told twice.
     """
-    if PRESETS[table].own and not PRESETS[settings.table].own:
+    if PRESETS[table].own and not PRESETS[settings.layout.table].own:
         spec = owned(spec, settings)
     spec = replace(spec, layout=replace(spec.layout, table=table))
     if PRESETS[table].own:
         return spec
     preset = _of_preset(spec, settings)
     # What the preset's own would be told as in such a list, beside the same other volumes.
-    others = tuple(one for one in settings.entries if one.id not in preset)
-    bare = changed(settings, table=table, entries=others)
+    others = tuple(one for one in settings.volume_entries if one.id not in preset)
+    bare = changed(settings, layout=changed(settings.layout, table=table), volume_entries=others)
     plain = owned(replace(spec, volume=()), bare).volume
     entries = [one for one in spec.volume if one.id not in preset or one not in plain]
     return replace(spec, volume=_telling(preset, entries))
@@ -102,10 +102,10 @@ def take_table(spec: ImageSpec, settings: Settings, table: str) -> ImageSpec:
 
 def owned(spec: ImageSpec, settings: Settings) -> ImageSpec:
     """Returns the spec with all volumes of its preset listed, to be changed at will."""
-    if PRESETS[settings.table].own:
+    if PRESETS[settings.layout.table].own:
         return spec
     table = "mbr" if settings.scheme == "mbr" else "gpt"
-    preset = {one.role: one for one in PRESETS[settings.table].volumes}
+    preset = {one.role: one for one in PRESETS[settings.layout.table].volumes}
     entries = []
     for volume in settings.volumes:
         entry = replace(entry_of(spec, volume.id), after=None)
@@ -120,10 +120,12 @@ def _in_full(
 ) -> VolumeEntry:
     """Returns an entry that also says what a volume has only from its preset."""
     if volume.rest:
-        free = settings.additional_text if spec.size.additional is None else spec.size.additional
+        free = (
+            settings.size.additional_text if spec.size.additional is None else spec.size.additional
+        )
         entry = replace(entry, grow=1) if volume.grow else replace(entry, free=free)
     elif entry.size is None and entry.free is None and entry.grow is None:
-        usual = {"esp": settings.boot_bytes, "bios-boot": MIB}.get(volume.role)
+        usual = {"esp": settings.size.boot, "bios-boot": MIB}.get(volume.role)
         if volume.size is not None and volume.size != usual:
             entry = replace(entry, size=format_exact(volume.size))
     if entry.format is None and preset.format:
@@ -139,7 +141,7 @@ def _in_full(
 
 def _of_preset(spec: ImageSpec, settings: Settings) -> list[str]:
     """Returns the ids that the layout of a spec has by itself."""
-    return [one.role for one in PRESETS[spec.layout.table or settings.table].volumes]
+    return [one.role for one in PRESETS[spec.layout.table or settings.layout.table].volumes]
 
 
 def _telling(preset: Sequence[str], entries: Sequence[VolumeEntry]) -> tuple[VolumeEntry, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -63,7 +63,7 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
         """The layouts, the words on one of them, the volumes, and the root file system."""
         yield Choices(
             tuple(
-                Choice(key, layout.title, detail=_boots(layout), drawing=draw(layout, 24))
+                Choice(key, layout.title, detail=_boots(layout), drawing=draw(layout, 20))
                 for key, layout in PRESETS.items()
             ),
             glyphs=self.glyphs,
@@ -116,6 +116,12 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
         )
         if self.table.has_focus and self.table.chosen:
             self.post_message(VolumeLookedAt(self.table.chosen))
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Keeps what is said of a volume in sight with it."""
+        super().on_descendant_focus(event)
+        if event.widget is self.table:
+            self.query_one("#volume-actions").scroll_visible(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Acts on a volume only while the cursor is seen there."""

@@ -206,7 +206,12 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         number = f"{region.number} " if region.number else ""
         if region.role == "gap" and part.width < len(name) + 2:
             return Content.styled(self.glyphs.gap * part.width, self._style(part))
-        for text in (f"{mark}{number}{name}", f"{mark}{number}".rstrip(), number.strip() or mark):
+        for text in (
+            f"{mark}{number}{name}",
+            f"{mark}{name}",
+            f"{mark}{number}".rstrip(),
+            number.strip() or mark,
+        ):
             if len(text) <= part.width:
                 return Content.styled(fit(text, part.width), self._style(part))
         return Content.styled(fit(cut(name, part.width, ""), part.width), self._style(part))

@@ -82,7 +82,7 @@ def test_a_list_of_ones_own_begins_as_the_preset_was(table: str, disk: str | Non
         return [changed(volume, **plain) for volume in settings.volumes]  # type: ignore[arg-type]
 
     assert wanted(after) == wanted(before)
-    assert PRESETS[after.table].own
+    assert PRESETS[after.layout.table].own
     assert take_table(own, after, table) == spec
 
 
