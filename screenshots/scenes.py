@@ -127,10 +127,27 @@ async def tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> AsyncIter
         await pilot.press(f"alt+{number}")
         await _planned(app, pilot)
         yield step
+    async for name in volume_tour(app, pilot):
+        yield name
     async for name in image_tour(app, pilot, folder):
         yield name
     async for name in build_tour(app, pilot):
         yield name
+
+
+async def volume_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str]:
+    """Adds a home, swap and a second root, shows the form for one more, and takes all back."""
+    await pilot.press("alt+1")
+    for down in (0, 1, 3):
+        await pilot.press("a", *["down"] * down, "enter")
+        await quiet(pilot)
+        if down == 3:
+            yield "volume"
+        await pilot.press("ctrl+s")
+        await _planned(app, pilot)
+    yield "volumes"
+    await pilot.press("ctrl+z", "ctrl+z", "ctrl+z")
+    await _planned(app, pilot)
 
 
 async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str]:

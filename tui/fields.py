@@ -244,6 +244,12 @@ _TABLE = (
         guide="Also the seed of every identifier, unless a seed is given.",
     ),
     FieldSpec(
+        path="output.name", step="output", label="File name",
+        default=lambda settings: settings.output.stem,
+        help="Stem of the image's files, where it is not the name",
+        guide="The name stays the seed of every identifier; only the files are called otherwise.",
+    ),
+    FieldSpec(
         path=OUTDIR, step="output", label="Folder", kind="path",
         help="Where the finished image goes",
         guide="Everything is written under a temporary name here and renamed once it is "

@@ -94,6 +94,8 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
             self._explain(preview.settings.layout.table)
         self.table.fill(preview)
         self._tell_row()
+        if self.table.has_focus:
+            self.call_after_refresh(self._keep_in_sight)
 
     @property
     def table(self) -> VolumeTable:
@@ -121,7 +123,10 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
         """Keeps what is said of a volume in sight with it."""
         super().on_descendant_focus(event)
         if event.widget is self.table:
-            self.query_one("#volume-actions").scroll_visible(animate=False)
+            self._keep_in_sight()
+
+    def _keep_in_sight(self) -> None:
+        self.query_one("#volume-actions").scroll_visible(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Acts on a volume only while the cursor is seen there."""

@@ -35,6 +35,7 @@ class OutputPane(Pane):
     def compose(self) -> ComposeResult:
         """Name and folder, format, identity, rules."""
         yield self.field("name")
+        yield self.field("output.name")
         yield self.field("outdir", suggester=PathSuggester(self.base))
         yield Plain("Format", classes="section")
         yield Choices(
