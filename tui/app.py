@@ -47,7 +47,7 @@ from tui.screens.messages import (
     StartRequested,
 )
 from tui.screens.start import StartScreen
-from tui.session import Found, Session, discard, resume
+from tui.session import Session, UnfinishedSession, discard, resume
 from tui.terminal import read_alt_digits
 from tui.theme import DARK, LIGHT, preferred, role_variables
 from tui.typed import typed_path
@@ -220,7 +220,7 @@ class DiskwrightApp(BuildingApp):
             self.notify(str(error), severity="warning", markup=False)
             self.design(message.document, message.step, message.outdir)
 
-    async def _resumed(self, document: Document) -> Found | None:
+    async def _resumed(self, document: Document) -> UnfinishedSession | None:
         """Offers changes of the file that a session left unsaved. Must run in a worker."""
         for found in self.session.unfinished_of(document):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.saved.time))
