@@ -105,12 +105,13 @@ async def _extracted(
         asyncio.to_thread(extract, filesystem, node, dest, progress=show, cancelled=stop.is_set)
     )
     try:
-        return await asyncio.shield(work)
+        await asyncio.wait([work])  # not shield: since 3.14 that tells errors after a cancel
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([work])
         work.exception()  # seen: how the thread ended matters to nobody
         raise
+    return work.result()
 
 
 @contextmanager

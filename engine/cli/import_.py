@@ -136,8 +136,10 @@ async def _written(candidate: Candidate, archives: dict[str, Path]) -> Extracted
 
     job = asyncio.create_task(asyncio.to_thread(work))
     try:
-        return await asyncio.shield(job)
+        await asyncio.wait([job])  # not shield: since 3.14 that tells errors after a cancel
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([job])
+        job.exception()  # seen: how the thread ended matters to nobody
         raise
+    return job.result()

@@ -152,12 +152,13 @@ class Work:
 
         future = loop.run_in_executor(None, call, report)
         try:
-            return await asyncio.shield(future)
+            await asyncio.wait([future])  # not shield: since 3.14 that tells errors after a cancel
         except asyncio.CancelledError:
             self._stop.set()
             await runner.finished(future)
             future.exception()  # seen: what the thread says to being stopped matters to nobody
             raise
+        return future.result()
 
 
 def _replaced(word: str) -> str:

@@ -37,10 +37,9 @@ def test_objdump_reads_back_every_section(tmp_path: Path) -> None:
     for section, content in expected.items():
         out = tmp_path / section
         subprocess.run(
-            ["objcopy", "-O", "binary", f"--only-section={section}",
-             f"--set-section-flags={section}=alloc", str(image), str(out)],
+            ["objcopy", "--dump-section", f"{section}={out}", str(image), str(tmp_path / "copy")],
             check=True,
-        )  # fmt: skip
+        )
         assert out.read_bytes().strip(b"\0") == content
     listing = subprocess.run(
         ["objdump", "-h", str(image)], check=True, capture_output=True, text=True
@@ -57,5 +56,6 @@ def test_what_is_no_stub_is_refused(data: bytes) -> None:
 
 
 def test_too_many_sections_are_refused_with_the_numbers() -> None:
-    with pytest.raises(BadStub, match=r"room for \d+ more section headers, 99 needed"):
-        lay_out(stub(), [Section(".x", 1)] * 99)
+    # A stub may have a page or more of headers, 40 bytes each.
+    with pytest.raises(BadStub, match=r"room for \d+ more section headers, 9999 needed"):
+        lay_out(stub(), [Section(".x", 1)] * 9999)
