@@ -1,13 +1,15 @@
 """Proves Diskwright in a bare machine of each supported Debian: `python -m tests.machines [SUITE]`.
 
-Each machine gets a clone of the project with nothing beside it, builds the examples by the README's
-own commands, reads them back and runs the quick tests of the engine. The images must be the same on
-all of them. Where a machine cannot be made, that is said in a line; it is not a failure.
+Each machine gets a clone of the project with nothing beside it, sets it up by the README's own
+command, builds the examples, reads them back and runs the quick tests of the engine. The images
+must be the same on all of them. Where a machine cannot be made or set up for want of network, that
+is said in a line; it is no failure.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -17,77 +19,88 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.machines.machine import CannotMake, Machine, machine
+from tests.machines.outcome import Failed, Outcome, compare
 
 _PROJECT = Path(__file__).parents[2]
 _TABLE = Path(__file__).with_name("machines.toml")
 _PLACE = "/srv/diskwright"
 """Where ordinary users can read it, as tests want."""
 _INSIDE = "tests/machines/inside.sh"
-_SLOWEST = 900
-"""Seconds after which a machine's builds, or its tests, are given up."""
-
-
-class Failed(Exception):
-    """A machine was made, and Diskwright did not work there."""
+_SHORT = 300
+"""Seconds for what is done at once on a quiet computer."""
 
 
 def main(wanted: Sequence[str]) -> int:
     """Runs the machines, or those of some suites; returns 1 if Diskwright failed on one."""
     table = tomllib.loads(_TABLE.read_text())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "diskwright/machines"
-    sums: dict[str, dict[str, str]] = {}
-    ends = []
+    began = time.monotonic()
+    outcomes = []
     for row in table["machine"]:
         if wanted and row["suite"] not in wanted:
             continue
-        began = time.monotonic()
+        outcome = Outcome(row["name"], row.get("moves", False))
+        outcomes.append(outcome)
+        if time.monotonic() - began > table["budget"]:
+            outcome.end = f"NOT TRIED, as {table['budget']} s were spent on machines before"
+            continue
+        start, processors = time.monotonic(), _processor_time()
         try:
             with machine(row["suite"], table["packages"], cache) as made:
-                sums[row["name"]] = _prove(made, table["tests"])
-            end = "works"
+                _prove(made, table["tests"], table["phase"], outcome)
         except CannotMake as error:
-            end = f"NOT TRIED, as this computer could not make it: {error}"
+            outcome.end = f"NOT TRIED, as this computer could not make it: {error}"
         except Failed as error:
-            end = f"FAILED: {error}"
-        ends.append(f"{row['name']}: {end} ({time.monotonic() - began:.0f} s)")
-        _say(ends[-1])
-    differences = list(compare(sums))
-    for line in [*ends, *differences]:
-        _say(line)
-    return int(bool(differences) or any(": FAILED" in end for end in ends))
+            outcome.end = f"FAILED: {error}"
+            outcome.failed = True
+        took = time.monotonic() - start
+        outcome.end += f" ({took:.0f} s, {_processor_time() - processors:.0f} s of processors)"
+        _say(f"{outcome.name}: {outcome.end}")
+    differences = list(compare(outcomes))
+    for outcome in outcomes:
+        _say(f"{outcome.name}: {outcome.end}")
+    for difference in differences:
+        _say(str(difference))
+    return int(any(outcome.failed for outcome in outcomes) or any(d.failed for d in differences))
 
 
-def compare(sums: dict[str, dict[str, str]]) -> Iterator[str]:
-    """Yields a line for each image that is not the same on all machines.
-
-    Args:
-        sums: SHA-256 by image, by machine.
-    """
-    for image in sorted({image for of in sums.values() for image in of}):
-        found = {name: of.get(image, "none") for name, of in sums.items()}
-        if len(set(found.values())) > 1:
-            seen = ", ".join(f"{name}: {digest[:12]}" for name, digest in found.items())
-            yield f"FAILED: {image} is not the same everywhere ({seen})"
-
-
-def _prove(made: Machine, tests: Sequence[str]) -> dict[str, str]:
-    """Returns the sum of every image that a machine built; raises `Failed`."""
+def _prove(made: Machine, tests: Sequence[str], phase: float, outcome: Outcome) -> None:
+    """Sets up, builds, reads back and tests; raises `Failed` or `CannotMake`."""
     _clone(made)
-    with _timed("set-up and examples"):
-        output = _inside(made, ("examples", "/root/out"), subprocess.PIPE)
-    sums = {name: digest for digest, name in (line.split() for line in output.splitlines())}
-    if not sums:
+    with _timed("set-up"):
+        try:
+            _inside(made, ("setup",), phase)
+        except Failed as error:
+            if not _reaches_network(made):
+                raise CannotMake(f"{error}, and the network does not answer") from error
+            raise
+    with _timed("examples"):
+        output = _inside(made, ("examples", "/root/out"), phase, subprocess.PIPE)
+    outcome.sums = {name: digest for digest, name in (line.split() for line in output.splitlines())}
+    if not outcome.sums:
         raise Failed("no example was built")
-    with _timed("set-up for tests, and tests"):
-        _inside(made, ("tests", *tests), None)
-    return sums
+    with _timed("tests"):
+        try:
+            _inside(made, ("tests", *tests), phase)
+        except Failed as error:
+            if not outcome.moves:
+                raise
+            outcome.end = f"builds; but {error}. It moves, so this is told and no failure"
 
 
-def _inside(made: Machine, words: Sequence[str], output: int | None) -> str:
+def _reaches_network(made: Machine) -> bool:
     try:
-        done = made.run((f"./{_INSIDE}", *words), cwd=_PLACE, timeout=_SLOWEST, output=output)
+        _inside(made, ("network",), _SHORT)
+    except Failed:
+        return False
+    return True
+
+
+def _inside(made: Machine, words: Sequence[str], limit: float, output: int | None = None) -> str:
+    try:
+        done = made.run((f"./{_INSIDE}", *words), cwd=_PLACE, timeout=limit, output=output)
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"{words[0]} took more than {_SLOWEST} s") from error
+        raise Failed(f"{words[0]} took more than {limit} s") from error
     if done.returncode != 0:
         raise Failed(f"{words[0]} ended with status {done.returncode}; see above")
     return done.stdout or ""
@@ -95,19 +108,24 @@ def _inside(made: Machine, words: Sequence[str], output: int | None) -> str:
 
 def _clone(made: Machine) -> None:
     """Puts what is committed into the machine, as a clone whose owner is the machine's root."""
+    git = ("git", "-c", f"safe.directory={_PROJECT}")  # another user's, where CI made it
     changed = subprocess.run(
-        ("git", "status", "--porcelain"), cwd=_PROJECT, capture_output=True, text=True, check=True
+        (*git, "status", "--porcelain"), cwd=_PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
     if changed:
         _say(f"{len(changed)} changes are not committed and so not in the clone")
-    bundle = made.cache / "clone.bundle"
-    subprocess.run(("git", "bundle", "create", "-q", bundle, "HEAD"), cwd=_PROJECT, check=True)
+    bundle = made.folder.with_name("clone.bundle")
+    subprocess.run((*git, "bundle", "create", "-q", bundle, "HEAD"), cwd=_PROJECT, check=True)
     made.put(bundle, "/root/clone.bundle")
-    bundle.unlink()
-    done = made.run(("git", "clone", "-q", "/root/clone.bundle", _PLACE), timeout=120)
+    done = made.run(("git", "clone", "-q", "/root/clone.bundle", _PLACE), timeout=_SHORT)
     if done.returncode != 0:
         raise Failed("the clone cannot be cloned")
-    made.run(("rm", "/root/clone.bundle"), timeout=60)
+
+
+def _processor_time() -> float:
+    """Seconds of processors that everything started so far took, once it has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager

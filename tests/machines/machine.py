@@ -16,6 +16,10 @@ from pathlib import Path
 _DAY = 86_400
 _FRESH = 7 * _DAY
 """Seconds for which a bare system that was made is used again."""
+_ROOM = 6 << 30
+"""Bytes of scratch space that a machine may take: its system, what tests install and write."""
+_PATIENCE = 900
+"""Seconds after which a bare system that is still in the making is given up."""
 _MIRROR = "http://deb.debian.org/debian"
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 _PASSED_ON = ("http_proxy", "https_proxy", "no_proxy")
@@ -96,8 +100,11 @@ def machine(suite: str, packages: Sequence[str], cache: Path) -> Iterator[Machin
         cache: Folder that outlives it.
 
     Raises:
-        CannotMake: There is no mmdebstrap, no network or no right to.
+        CannotMake: There is no mmdebstrap, no network, no room or no right to.
     """
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if free < _ROOM:
+        raise CannotMake(f"{tempfile.gettempdir()} has {free:,} bytes left, {_ROOM:,} are needed")
     base = bare(suite, packages, cache)
     scratch = Path(tempfile.mkdtemp(prefix=f"machine-{suite}-"))
     folder = scratch / "root"
@@ -123,19 +130,27 @@ def bare(suite: str, packages: Sequence[str], cache: Path) -> Path:
         return base
     if shutil.which("mmdebstrap") is None:
         raise CannotMake("mmdebstrap is not installed")
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = base.with_suffix(".partial.tar")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        place = tempfile.TemporaryDirectory(prefix=f"{suite}-", dir=cache)
+    except OSError as error:
+        raise CannotMake(f"cannot write {cache}: {error.strerror}") from error
+    with place as folder:
+        _bootstrap(suite, packages, partial := Path(folder) / "bare.tar")
+        partial.rename(base)
+    return base
+
+
+def _bootstrap(suite: str, packages: Sequence[str], tar: Path) -> None:
     _must(
         (
             "mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(packages)}",
             # A mirror may lag behind; what it has is signed all the same.
             '--aptopt=Acquire::Check-Valid-Until "false"',
-            suite, partial, _MIRROR,
+            suite, tar, _MIRROR,
         ),
         f"make {suite} with mmdebstrap",
     )  # fmt: skip
-    partial.rename(base)
-    return base
 
 
 def _dress(made: Machine) -> None:
@@ -143,16 +158,23 @@ def _dress(made: Machine) -> None:
     for name in ("/etc/resolv.conf", _AUTHORITIES):
         if Path(name).exists():
             made.put(Path(name), name)
-    done = made.run(("apt-get", "-q", "update"), timeout=300, output=subprocess.PIPE)
+    update = ("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update")
+    try:
+        done = made.run(update, timeout=300, output=subprocess.PIPE)
+    except subprocess.TimeoutExpired as error:
+        raise CannotMake("apt-get update took more than 300 s") from error
     if done.returncode != 0:
         raise CannotMake(f"apt-get update fails: {_last(done.stdout)}")
 
 
 def _must(argv: Sequence[str | Path], what: str) -> None:
-    done = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=_PATIENCE, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise CannotMake(f"cannot {what} within {_PATIENCE} s") from error
     if done.returncode != 0:
         raise CannotMake(f"cannot {what}: {_last(done.stdout)}")
 

@@ -1,8 +1,7 @@
 """Locations and partitions against the real parted, over random command lines.
 
 The machine's parted may be 3.5 (Debian 12), 3.6 (Debian 13 and the reference's environment) or 3.8
-(testing), which does as 3.6. They
-differ in one rule, which both are held to, each to its own.
+(testing), which does as 3.6. 3.5 and 3.6 differ in one rule, which each is held to.
 """
 
 from __future__ import annotations
