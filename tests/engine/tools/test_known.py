@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from engine.tools.known import KNOWN, known_range, newer_than_known
@@ -35,3 +37,10 @@ def test_a_range_in_words() -> None:
     assert known_range("mke2fs") == "1.47.0 to 1.47.4"
     assert known_range("fsck.fat") == "4.2"
     assert known_range("zstd") == ""
+
+
+def test_the_documentation_has_every_range() -> None:
+    page = (Path(__file__).parents[3] / "docs/trust.md").read_text()
+    table = page.partition("| tool | versions |\n|---|---|\n")[2].partition("\n\n")[0]
+
+    assert table == "\n".join(f"| {tool} | {known_range(tool)} |" for tool in KNOWN)
