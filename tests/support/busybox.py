@@ -6,7 +6,7 @@ import gzip
 import lzma
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,29 +98,37 @@ def fetch_kernel(cache: Path) -> Kernel:
     if not unpacked.exists():
         cache.mkdir(parents=True, exist_ok=True)
         try:
-            deb = _download(cache)
+            packages = _download(cache)
         except (StopIteration, subprocess.CalledProcessError):
             # No package lists yet, or lists that name what the archive no longer has.
             subprocess.run(["apt-get", "-q", "update"], check=True)
-            deb = _download(cache)
+            packages = _download(cache)
         partial = cache / "kernel.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        subprocess.run(["dpkg-deb", "-x", str(deb), str(partial)], check=True)
+        for package in packages:
+            subprocess.run(["dpkg-deb", "-x", str(package), str(partial)], check=True)
         partial.rename(unpacked)
-    image = next((unpacked / "boot").glob("vmlinuz-*"))
-    release = image.name.removeprefix("vmlinuz-")
-    places = (unpacked / "lib/modules", unpacked / "usr/lib/modules")  # the latter from Debian 13
-    folder = next(place / release for place in places if (place / release).is_dir())
-    return Kernel(image, release, folder)
+    # Modules are in /usr from Debian 13 on; the image joins them in 14.
+    places = (unpacked / "lib/modules", unpacked / "usr/lib/modules")
+    folder = next(found for place in places if place.is_dir() for found in place.iterdir())
+    images = (unpacked / "boot" / f"vmlinuz-{folder.name}", folder / "vmlinuz")
+    image = next(path for path in images if path.exists())
+    return Kernel(image, folder.name, folder)
 
 
-def _download(cache: Path) -> Path:
-    depends = _output("apt-cache", "depends", "linux-image-cloud-amd64")
-    package = next(
-        line.split()[-1] for line in depends.splitlines() if "Depends: linux-image-" in line
-    )
-    subprocess.run(["apt-get", "-q", "download", package], cwd=cache, check=True)
-    return next(cache.glob(f"{package}_*.deb"))
+def _download(cache: Path) -> list[Path]:
+    """Returns the kernel's package and, from Debian 14, those that image and modules moved to."""
+    package = next(_depends("linux-image-cloud-amd64", ("linux-image-",)))
+    packages = [package, *_depends(package, ("linux-binary-", "linux-modules-"))]
+    subprocess.run(["apt-get", "-q", "download", *packages], cwd=cache, check=True)
+    return [next(cache.glob(f"{name}_*.deb")) for name in packages]
+
+
+def _depends(package: str, prefixes: tuple[str, ...]) -> Iterator[str]:
+    for line in _output("apt-cache", "depends", package).splitlines():
+        kind, _, name = line.strip().partition(": ")
+        if kind == "Depends" and name.startswith(prefixes):
+            yield name
 
 
 def make_initrd(kernel: Kernel, work: Path) -> bytes:
