@@ -174,7 +174,7 @@ def make_root(kernel: Kernel, root: Path, work: Path) -> None:
     (root / "etc/shadow").chmod(0o640)
     (root / "etc/os-release").write_text('ID=busybox\nPRETTY_NAME="Busybox [test] system"\n')
     (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
-    shutil.copy(kernel.image, root / "boot" / kernel.image.name)
+    shutil.copy(kernel.image, root / f"boot/vmlinuz-{kernel.release}")
     (root / f"boot/initrd.img-{kernel.release}").write_bytes(make_initrd(kernel, work))
 
 
