@@ -25,6 +25,7 @@ case $verb in
             --require-hashes --dest "$probe" --requirement requirements-build.lock >&2
         ;;
     examples)
+        python3 examples/container/make.py >&2
         for spec in examples/*.toml; do
             name=$(basename "$spec" .toml)
             ./diskwright build "$spec" -o "$1/$name" --quiet >&2
