@@ -88,7 +88,7 @@ name = "slow"
 [layout]
 table = "none"
 [size]
-additional = "4MiB"
+additional = "16MiB"
 [hooks]
 after_build = "exec sleep 7331"
 """
