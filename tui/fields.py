@@ -96,7 +96,7 @@ _TABLE = (
         default=lambda settings: "auto" if settings.size.disk is None
         else format_exact(settings.size.disk),
         echo=_disk_echo,
-        help="K, M, G, T are powers of 1024; a bare number is MiB; +2GiB adds",
+        help="K, M, G, T are powers of 1024; alone it is MiB; +2GiB adds",
         guide="The whole disk: partition table, ESP and root together. `4GiB`, `4096` (MiB) and "
         "`4294967296B` are the same. Left empty, the disk is as large as its contents need.",
     ),

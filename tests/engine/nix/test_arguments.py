@@ -284,7 +284,7 @@ def test_a_spec_of_our_own_rules_says_what_is_lost() -> None:
     }  # fmt: skip
     assert exported.arguments["partitionTableType"] == "efi"
     assert exported.arguments["label"] == "root"
-    assert exported.arguments["bootSize"] == "277M"
+    assert exported.arguments["bootSize"] == "278M"
     assert exported.arguments["installBootLoader"] is False
     assert "format" not in exported.arguments
 
