@@ -125,7 +125,7 @@ async def test_edit_contents_and_undo_all(make_app: MakeApp, size: tuple[int, in
         await settled(pilot)
         await pilot.press("a")
         await type_text(pilot, "rootfs/boot/")
-        await pilot.press("tab")
+        app.screen.query_one("#entry-target").focus()
         await type_text(pilot, "/boot")
         await pilot.press("enter")
         await settled(pilot)

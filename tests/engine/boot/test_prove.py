@@ -13,6 +13,7 @@ import pytest
 from engine.events import AnyEvent, BuildFinished, Log
 from engine.pipeline.build import BuildResult, build
 from engine.plan.model import Plan
+from engine.problem import errors
 from tests.engine.boot.trees import X86_KERNEL
 from tests.support.processes import alive, fake, written_pid
 from tests.support.specs import plan_of
@@ -160,5 +161,5 @@ def test_compat_copies_the_firmwares_own_variables_where_there_is_no_esp(
 
 
 def test_an_expectation_that_is_no_regular_expression_is_refused(spec: Path) -> None:
-    (problem,) = plan_of(spec, ('boot.expect="("',)).problems
+    (problem,) = errors(plan_of(spec, ('boot.expect="("',)).problems)
     assert (problem.severity, problem.path) == ("error", "boot.expect")

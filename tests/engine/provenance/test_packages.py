@@ -186,7 +186,7 @@ def test_rpm_finds_the_same_in_an_older_database(tmp_path: Path, file: str) -> N
 @pytest.mark.parametrize(
     ("file", "place", "at", "byte", "named"),
     [
-        ("Packages", "var/lib/rpm/Packages", 20, 7, "no whole pages"),
+        ("Packages", "var/lib/rpm/Packages", 20, 7, "not a whole number of pages"),
         ("Packages", "var/lib/rpm/Packages", 16, 3, "versions 8 to 10"),
         ("Packages.db", "var/lib/rpm/Packages.db", 13, 1, "pages of slots"),
         ("Packages.db", "var/lib/rpm/Packages.db", 32, 0, "no slot at byte 32"),
