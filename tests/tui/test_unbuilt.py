@@ -76,7 +76,7 @@ async def test_what_nix_says_of_a_failure_is_shown(make_app: MakeApp, lab: Lab, 
 def test_the_questions_build_it_too(attribute: str, code: int, lab: Lab, home: Path) -> None:
     out = io.StringIO()
     document = Document(spec=spec_of(lab, attribute), base=home)
-    answers = io.StringIO("\n" * 8 + "y\n")
+    answers = io.StringIO("\n" * 9 + "y\n")
     interview = Interview(document, source=answers, out=out, folder=home, environment={})
 
     assert interview.run() == code, out.getvalue()
