@@ -80,7 +80,8 @@ def _table_bytes(disk: DiskPlan) -> tuple[int, int]:
 def _inside(volume: VolumePlan, *, plain: bool) -> Iterator[tuple[str, str, int, str]]:
     """Yields the parts of a volume; what does not fit is cut off, so that the sum always holds."""
     if volume.filesystem is None:
-        key = volume.role if volume.role in LABELS else f"{volume.id}-unformatted"
+        own = "unformatted" if plain or volume.id == "esp" else f"{volume.id}-unformatted"
+        key = volume.role if volume.role in LABELS else own
         yield key, f"{volume.id}: {LABELS['unformatted'].lower()}", volume.bytes, volume.id
         return
     left = volume.bytes
