@@ -19,7 +19,7 @@ from textual.widgets import Input
 
 from engine.planning import Sources
 from engine.spec.model import Content, ImageSpec, Layout, Size
-from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tests.tui.conftest import MakeApp, eventually, settled, shown, type_text
 from tui import planner
 from tui.app import DiskwrightApp
 from tui.document import open_document
@@ -424,8 +424,7 @@ async def test_a_source_that_is_not_there_is_told_before_it_is_accepted(
         await pilot.press("alt+4", "a")
         app.screen.query_one("#entry-source", Input).value = "rotfs/"
         await pilot.click("#entry-ok")
-        await pilot.pause()
-        assert "is not there now" in shown(app)
+        await eventually(pilot, lambda: "is not there now" in shown(app))
         await pilot.click("#entry-ok")
         await settled(pilot)
         assert [entry.source for entry in screen.spec.contents] == ["rotfs/"]
