@@ -425,6 +425,7 @@ async def test_a_source_that_is_not_there_is_told_before_it_is_accepted(
         app.screen.query_one("#entry-source", Input).value = "rotfs/"
         await pilot.click("#entry-ok")
         await eventually(pilot, lambda: "is not there now" in shown(app))
+        await pilot.pause()
         await pilot.click("#entry-ok")
-        await settled(pilot)
+        await eventually(pilot, lambda: screen.spec.contents)
         assert [entry.source for entry in screen.spec.contents] == ["rotfs/"]
