@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from engine.spec.model import ImageSpec
+from engine.spec.settings import Settings
 from tui.fields import FIELDS, OUTDIR
 from tui.fieldspec import FieldSpec, Value
 from tui.glyphs import UNICODE, Glyphs
@@ -46,6 +47,11 @@ class Pane(VerticalScroll, can_focus=False):
     def field(self, path: str, *, suggester: PathSuggester | None = None) -> Field:
         """Makes the field of a key path."""
         return Field(FIELDS[path], glyphs=self.glyphs, suggester=suggester)
+
+    @staticmethod
+    def choice(preview: Preview, settings: Settings) -> str:
+        """Returns what is chosen here, in a few words for the rail; "" while nothing is known."""
+        return ""
 
     def on_mount(self) -> None:
         """Shows what there is."""

@@ -26,6 +26,13 @@ class BootPane(Pane):
     TITLE = "Boot"
     LEAD = "The boot loader, the kernel, and the test that it boots."
 
+    @staticmethod
+    def choice(preview: Preview, settings: Settings) -> str:
+        """The loader, and whether it is tested."""
+        loader = LOADERS.get(settings.boot.loader)
+        title = "no loader" if loader is None or loader.key == "none" else loader.title
+        return f"{title}, tested" if settings.boot.prove else title
+
     def compose(self) -> ComposeResult:
         """The loaders, what they start, and the test."""
         paths = PathSuggester(self.base)

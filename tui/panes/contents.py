@@ -14,6 +14,7 @@ from textual.widgets.data_table import RowDoesNotExist
 
 from engine.spec.model import Content as Entry
 from engine.spec.model import Nix
+from engine.spec.settings import Settings
 from engine.units import human
 from tui.keys import bindings
 from tui.panes.base import Pane
@@ -56,6 +57,16 @@ sources are read when the image is built, and the build stops if they changed me
     STEP = "contents"
     TITLE = "Contents"
     LEAD = "What is copied into the image, and as whom."
+
+    @staticmethod
+    def choice(preview: Preview, settings: Settings) -> str:
+        """How many files there are."""
+        if preview.scanning:
+            return "scanning"
+        if preview.plan is None:
+            return ""
+        files = preview.plan.counts.files
+        return counted(files, "file") if files else "empty"
 
     def compose(self) -> ComposeResult:
         """The table, its actions, and what a Nix system adds."""

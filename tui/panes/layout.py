@@ -59,6 +59,16 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
 
     trial: Callable[[VolumeEdit], Plan | None] | None = None
 
+    @staticmethod
+    def choice(preview: Preview, settings: Settings) -> str:
+        """The table, and the volumes that are one's own."""
+        preset = PRESETS[settings.layout.table]
+        own = {volume.role for volume in preset.volumes}
+        more = ", ".join(volume.id for volume in settings.volumes if volume.id not in own)
+        title = preset.scheme.upper() if preset.own else preset.title
+        joint = ": " if preset.own else " + "
+        return f"{title}{joint}{more}" if more else title
+
     def compose(self) -> ComposeResult:
         """The layouts, the words on one of them, the volumes, and the root file system."""
         yield Choices(

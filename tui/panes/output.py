@@ -6,8 +6,10 @@ from textual import on
 from textual.app import ComposeResult
 
 from engine.spec.formats import FORMATS, Format
+from engine.spec.settings import Settings
 from tui.panes.base import Pane
 from tui.preview import Preview
+from tui.text import visible
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.field import Field
 from tui.widgets.labels import Plain
@@ -31,6 +33,14 @@ class OutputPane(Pane):
     STEP = "output"
     TITLE = "Output"
     LEAD = "Name, folder, format and identifiers of the image."
+
+    @staticmethod
+    def choice(preview: Preview, settings: Settings) -> str:
+        """The format and its compression."""
+        known = FORMATS.get(settings.output.format)
+        title = known.title if known else settings.output.format
+        packed = "" if settings.output.compress == "none" else f" + {settings.output.compress}"
+        return visible(f"{title}{packed}")
 
     def compose(self) -> ComposeResult:
         """Name and folder, format, identity, rules."""

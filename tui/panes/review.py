@@ -18,10 +18,11 @@ from engine.plan.model import Plan
 from engine.plan.outdir import look
 from engine.plan.render import written_by_commands
 from engine.spec.rules import RULES
+from engine.spec.settings import Settings
 from engine.units import human
 from tui.panes.base import Pane
 from tui.preview import Preview
-from tui.text import visible
+from tui.text import counted, visible
 from tui.widgets.bars import aligned
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.labels import Plain
@@ -43,6 +44,13 @@ class ReviewPane(Pane):
 
     class SaveWanted(Message):
         """The spec is to be saved."""
+
+    @staticmethod
+    def choice(preview: Preview, settings: Settings) -> str:
+        """Whether it can be built."""
+        if not preview.why_not_buildable():
+            return "ready"
+        return counted(len(preview.errors), "error") if preview.errors else "not yet"
 
     def compose(self) -> ComposeResult:
         """Actions first, then every fact."""

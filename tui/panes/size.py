@@ -5,7 +5,8 @@ from __future__ import annotations
 from textual import on
 from textual.app import ComposeResult
 
-from engine.units import format_exact
+from engine.spec.settings import Settings
+from engine.units import format_exact, human
 from tui.panes.base import Pane
 from tui.preview import Preview
 from tui.widgets.breakdown_bar import BreakdownBar
@@ -26,6 +27,13 @@ class SizePane(Pane):
     STEP = "size"
     TITLE = "Size"
     LEAD = "How large the disk is, and how much of it stays free."
+
+    @staticmethod
+    def choice(preview: Preview, settings: Settings) -> str:
+        """The size of the disk."""
+        if settings.size.disk is not None:
+            return human(settings.size.disk)
+        return human(preview.plan.disk.bytes) if preview.plan else "as needed"
 
     def compose(self) -> ComposeResult:
         """Mode, the fields it needs, and the figures."""

@@ -38,7 +38,6 @@ from tui.replanning import Replanner
 from tui.screens.jump import JumpScreen, targets_of
 from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
 from tui.screens.problems import Answer, ProblemsScreen
-from tui.told import choice_of
 from tui.widgets.bars import ChangeLine, KeyBar, ProblemLine, TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.labels import Plain
@@ -190,9 +189,13 @@ class DesignScreen(Screen[None]):
             self.step = PANES[self._position() - 1].STEP
 
     def _show_rail(self) -> None:
+        preview, settings = self.preview, self.preview.settings
         self.query_one(StepRail).steps = tuple(
             RailStep(
-                pane.STEP, pane.TITLE, self._state(pane.STEP), choice_of(pane.STEP, self.preview)
+                pane.STEP,
+                pane.TITLE,
+                self._state(pane.STEP),
+                pane.choice(preview, settings) if settings else "",
             )
             for pane in PANES
         )
