@@ -6,11 +6,12 @@ interpreter lock: with one thread each, two processors share the work.
 
 from __future__ import annotations
 
-import os
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
 from typing import Self
+
+from engine.image.whole import write_whole
 
 _BUFFER_SIZE = 256 << 10
 """Large enough to hide the cost of a call; at 512 KiB and more, Linux' page cache took four times
@@ -136,13 +137,8 @@ class Sink:
             buffer, used, start = job
             if self._error is None:
                 try:
-                    self._write_out(memoryview(buffer)[:used], self._origin + start)
+                    piece = memoryview(buffer)[:used]
+                    write_whole(self._descriptor, piece, self._origin + start)
                 except OSError as error:
                     self._error = error
             self._free.put(buffer)
-
-    def _write_out(self, data: memoryview, position: int) -> None:
-        while data:
-            written = os.pwrite(self._descriptor, data, position)
-            data = data[written:]
-            position += written

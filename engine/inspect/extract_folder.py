@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.image.reading import Node
+from engine.image.whole import write_whole
 from engine.inspect.notes import Notes
 from engine.manifest.descent import Descent
 from engine.manifest.tar import Ranges
@@ -69,7 +70,7 @@ class FolderSink:
         handle = os.open(name, _NEW, 0o600, dir_fd=above)
         try:
             for offset, data in pieces:
-                _write(handle, offset, data)
+                write_whole(handle, data, offset)
             os.ftruncate(handle, node.size)
             self._finish(handle, node)
         except OSError:
@@ -145,11 +146,3 @@ def _set(handle: int, name: bytes, value: bytes) -> bool:
     except (OSError, ValueError):  # ValueError: a name with NUL
         return False
     return True
-
-
-def _write(handle: int, offset: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(handle, view, offset)
-        view = view[written:]
-        offset += written

@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from engine.image.whole import read_whole, write_whole
+
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
 
@@ -45,8 +47,8 @@ def copy_range(
             for at in range(first, end, _CHUNK):
                 if cancelled():
                     return
-                data = os.pread(reader.fileno(), min(_CHUNK, end - at), at)
-                os.pwrite(writer.fileno(), data, at - offset)
+                data = read_whole(reader.fileno(), min(_CHUNK, end - at), at)
+                write_whole(writer.fileno(), data, at - offset)
 
 
 def sha256(path: Path, report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from engine.image.whole import read_whole
 from engine.pipeline import ovf, sparsetar
 from engine.pipeline.gzipped import Gzip
 from engine.pipeline.sparse import data_ranges
@@ -192,7 +193,7 @@ def _check_gce(wrapping: Wrapping, stored: int) -> None:
                         return
                     length = min(_CHUNK, end - at)
                     inside.seek(at)
-                    if inside.read(length) != os.pread(disk.fileno(), length, at):
+                    if inside.read(length) != read_whole(disk.fileno(), length, at):
                         raise StepFailed(f"disk.raw in the archive differs at byte {at}")
                     done += length
                     wrapping.report(min(stored + done, 2 * stored), 2 * stored)

@@ -28,6 +28,7 @@ from engine.filesystems.populate import (
     refuse,
 )
 from engine.filesystems.sink import Sink
+from engine.image.whole import read_whole, write_whole
 from engine.manifest.entry import Entry, Source
 
 
@@ -142,8 +143,8 @@ def _head(inode: Inode) -> bytes:
 
 def _seal(descriptor: int, offset: int) -> None:
     """Sets the checksum, which covers the inodes and the data of the first block, too."""
-    block = os.pread(descriptor, BLOCK_SIZE, offset)
-    os.pwrite(descriptor, erofs.checksum(block), offset + erofs.CHECKSUM_AT)
+    block = read_whole(descriptor, BLOCK_SIZE, offset)
+    write_whole(descriptor, erofs.checksum(block), offset + erofs.CHECKSUM_AT)
 
 
 class _Data:
@@ -169,11 +170,7 @@ class _Data:
             offset += len(full)
             data = data[len(full) :]
         if data:  # among the inodes, which are there already: no block may be written whole
-            at = self._origin + inode.tail + offset - inside
-            while data:
-                written = os.pwrite(self._descriptor, data, at)
-                data = data[written:]
-                at += written
+            write_whole(self._descriptor, data, self._origin + inode.tail + offset - inside)
 
     def _scatter(self, inode: Inode, offset: int, data: memoryview) -> None:
         if inode is not self._scattered:

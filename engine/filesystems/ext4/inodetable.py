@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 
 from engine.filesystems.ext4.blockmap import Piece, pieces_in_inode
@@ -10,6 +9,7 @@ from engine.filesystems.ext4.format import BLOCK_SIZE, FIRST_INODE, INODE_SIZE
 from engine.filesystems.ext4.inode import BLOCK_MAP_OFFSET, InodePacker
 from engine.filesystems.ext4.native import Range
 from engine.filesystems.sink import Sink
+from engine.image.whole import read_whole
 
 
 class _Group:
@@ -63,7 +63,7 @@ class InodeTable:
         """
         table = self._groups[0]
         size = FIRST_INODE * INODE_SIZE
-        raw = os.pread(descriptor, size, origin + table.block * BLOCK_SIZE)
+        raw = read_whole(descriptor, size, origin + table.block * BLOCK_SIZE)
         for number in range(1, FIRST_INODE + 1):
             at = (number - 1) * INODE_SIZE
             inode = raw[at : at + INODE_SIZE]

@@ -29,6 +29,7 @@ from engine.filesystems.ext4.superblock import (
 )
 from engine.filesystems.populate import PopulateFailed, Progress, Seen, refuse
 from engine.filesystems.sink import Sink
+from engine.image.whole import read_whole, write_whole
 from engine.manifest.manifest import Manifest
 
 
@@ -108,11 +109,11 @@ class _Populate:
 
     def _superblock(self, block: int) -> bytes:
         """Reads a copy of the superblock; the first lies behind the boot sectors of block 0."""
-        return os.pread(self._descriptor, SUPERBLOCK_SIZE, self._position(block))
+        return read_whole(self._descriptor, SUPERBLOCK_SIZE, self._position(block))
 
     def _set_times(self, block: int) -> None:
         raw = with_times(self._superblock(block), self._epoch)
-        os.pwrite(self._descriptor, raw, self._position(block))
+        write_whole(self._descriptor, raw, self._position(block))
 
     def _position(self, block: int) -> int:
         return self._offset + (block * BLOCK_SIZE or SUPERBLOCK_OFFSET)

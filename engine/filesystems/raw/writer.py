@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.filesystems.populate import Cancelled, Progress, Seen
 from engine.filesystems.raw.driver import payload
+from engine.image.whole import read_whole, write_whole
 from engine.manifest.lookup import stream
 from engine.manifest.manifest import Manifest
 
@@ -45,19 +46,13 @@ def populate(
         for one, at, piece in stream([entry]):
             if cancelled():
                 raise Cancelled
-            _write(descriptor, piece, offset + at)
+            write_whole(descriptor, piece, offset + at)
             if seen is not None:
                 seen(one, at, piece)
             done += len(piece)
             progress(done, entry.size)
     finally:
         os.close(descriptor)
-
-
-def _write(descriptor: int, piece: memoryview, at: int) -> None:
-    while piece:
-        written = os.pwrite(descriptor, piece, at)
-        piece, at = piece[written:], at + written
 
 
 def same(
@@ -78,7 +73,7 @@ def same(
         for _, at, piece in stream([entry]):
             if cancelled():
                 raise Cancelled
-            if os.pread(descriptor, len(piece), offset + at) != piece:
+            if read_whole(descriptor, len(piece), offset + at) != piece:
                 return False
     finally:
         os.close(descriptor)

@@ -14,6 +14,7 @@ from pathlib import Path
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.populate import Cancelled, Progress, Seen
 from engine.filesystems.swap.driver import PAGE_SIZE, SwapLayout
+from engine.image.whole import write_whole
 
 _INFO_AT = 1024
 """The first sectors are left for boot blocks."""
@@ -40,7 +41,7 @@ def make(
         raise Cancelled
     descriptor = os.open(image, os.O_RDWR | os.O_CLOEXEC)
     try:
-        os.pwrite(descriptor, header, offset)
+        write_whole(descriptor, header, offset)
     finally:
         os.close(descriptor)
 

@@ -16,6 +16,7 @@ from engine.filesystems.verity.tree import (
     levels,
     superblock,
 )
+from engine.image.whole import read_whole, write_whole
 
 _PIECE = PER_BLOCK * BLOCK_SIZE * 8
 """Bytes read at once: 8 blocks of digests."""
@@ -69,11 +70,11 @@ def write_tree(
             above: list[bytes] = []
             for piece in digests:
                 padded = piece + bytes(-len(piece) % BLOCK_SIZE)
-                _write(descriptor, padded, at)
+                write_whole(descriptor, padded, at)
                 at += len(padded)
                 above.append(_digests(padded, salted))
             digests = _regrouped(above)
-        _write(descriptor, header.ljust(BLOCK_SIZE, b"\0"), tree_offset)
+        write_whole(descriptor, header.ljust(BLOCK_SIZE, b"\0"), tree_offset)
         return b"".join(digests).hex()
     finally:
         os.close(descriptor)
@@ -92,7 +93,7 @@ def _of_data(
 
     def hashed(at: int) -> bytes:
         length = min(_PIECE, size - at)
-        data = _read(descriptor, length, offset + at)
+        data = read_whole(descriptor, length, offset + at)
         if data == _ZEROS[:length]:  # as most of an image is
             return empty * (length // BLOCK_SIZE)
         return _digests(data, salted)
@@ -134,21 +135,3 @@ def _digests(data: bytes, salted: hashlib._Hash) -> bytes:
         digest.update(view[at : at + BLOCK_SIZE])
         found.append(digest.digest())
     return b"".join(found)
-
-
-def _read(descriptor: int, length: int, at: int) -> bytes:
-    data = os.pread(descriptor, length, at)
-    while len(data) < length:
-        more = os.pread(descriptor, length - len(data), at + len(data))
-        if not more:
-            raise OSError(f"the image ends at byte {at + len(data)}")
-        data += more
-    return data
-
-
-def _write(descriptor: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, at)
-        view = view[written:]
-        at += written

@@ -1,0 +1,48 @@
+"""Positioned reads and writes that do all that they are asked for.
+
+The kernel may read or write less than that in one call: near a full disk, beyond 2 GiB, or where a
+signal comes in between (pread(2), pwrite(2)).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+
+def write_whole(descriptor: int, data: bytes | bytearray | memoryview, at: int) -> None:
+    """Writes all bytes of a buffer into a file.
+
+    Args:
+        descriptor: The file, open for writing.
+        data: What is written.
+        at: Byte of the file where it goes.
+
+    Raises:
+        OSError: A write failed; what was written before stays.
+    """
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(descriptor, rest, at)
+        rest = rest[written:]
+        at += written
+
+
+def read_whole(descriptor: int, length: int, at: int) -> bytes:
+    """Returns bytes of a file, as many as asked for.
+
+    Args:
+        descriptor: The file, open for reading.
+        length: Bytes.
+        at: Byte of the file where they begin.
+
+    Raises:
+        OSError: A read failed, or the file ends before.
+    """
+    data = os.pread(descriptor, length, at)
+    while len(data) < length:
+        more = os.pread(descriptor, length - len(data), at + len(data))
+        if not more:
+            raise OSError(errno.EIO, f"the file ends at byte {at + len(data)}")
+        data += more
+    return data
