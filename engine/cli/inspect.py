@@ -140,11 +140,16 @@ def _locate(image: Image, where: str) -> tuple[Part, bytes]:
     if colon and number.isdigit():
         wanted = [p for p in readable if p.partition and str(p.partition.number) == number]
         if not wanted:
-            raise _refusal("no-such-partition", f"no file system is known in partition {number}")
+            part = next((p for p in image.parts if p.name == f"partition {number}"), None)
+            why = f": {part.unread}" if part else ""
+            what = f"no file system is known in partition {number}{why}"
+            raise _refusal("no-such-partition", what)
         return wanted[0], _normal(rest)
     if not readable:
-        troubles = "; ".join(part.trouble for part in image.parts if part.trouble)
-        raise _refusal("no-file-system", troubles or "the image has no file system known here")
+        unread = [f"{part.name}: {part.unread}" for part in image.parts if part.recognised]
+        raise _refusal(
+            "no-file-system", "; ".join(unread) or "the image has no file system known here"
+        )
     likeliest = sorted(readable, key=_rank)
     path = _normal(where)
     there = (part for part in likeliest if part.filesystem and part.filesystem.lookup(path))

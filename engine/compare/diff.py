@@ -135,7 +135,7 @@ def _regions_of(part: Part) -> Iterator[Region]:
     start, end = part.window.start, part.window.start + part.window.size
     filesystem = part.content
     known: list[Region] = []
-    rest = f"{part.name}, unknown contents"
+    rest = f"{part.name}, {part.foreign.unread if part.foreign else 'unknown contents'}"
     try:
         if isinstance(filesystem, ExtFilesystem):
             rest = f"{part.name}, unallocated blocks"

@@ -67,14 +67,12 @@ def of_filesystems(a: Part, b: Part) -> Iterator[Difference]:
     """Yields what differs between the file systems of two parts of one name."""
     left, right = a.content, b.content
     where = a.name
-    if left is None and right is None:
-        return
-    kinds = tuple(f.type if f else "none that can be read" for f in (left, right))
+    kinds = tuple(part.content.type if part.content else _unread(part) for part in (a, b))
     if kinds[0] != kinds[1]:
         yield Difference("partition", f"{where}, file system", *kinds)
         return
-    assert left is not None
-    assert right is not None
+    if left is None or right is None:
+        return
     if isinstance(left, ExtFilesystem) and isinstance(right, ExtFilesystem):
         yield from _structure(
             "superblock", f"{where}, superblock",
@@ -93,6 +91,10 @@ def of_filesystems(a: Part, b: Part) -> Iterator[Difference]:
         yield from _mapping("superblock", f"{where}, superblock", ours, theirs)
     if holds_files(left) and holds_files(right):
         yield from _trees(left, right, where)
+
+
+def _unread(part: Part) -> str:
+    return part.foreign.sentence if part.foreign else "none that can be read"
 
 
 def _structure(

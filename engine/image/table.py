@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -23,7 +23,14 @@ _PROTECTIVE = 0xEE
 _EXTENDED = {0x05, 0x0F, 0x85}
 _MAX_ENTRIES = 1024
 _MAX_LOGICAL = 128
+_SECTORS = 1 << 34  # more than an MBR can name
 _SIGNATURE_AT = 440
+_BOOT_SECTORS = {b"NTFS    ", b"EXFAT   ", b"-FVE-FS-", b"ReFS\0\0\0\0"}
+_UNPROTECTED = (
+    "there is a GPT behind this MBR, which has no protective entry: firmware and kernels read the "
+    "MBR alone"
+)
+_LOST = "the MBR protects a GPT, but neither the GPT nor its backup is there: the table is lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,36 +74,40 @@ class Table:
 
 def read_table(disk: Disk) -> Table:
     """Returns the partition table of a disk; kind "none" where there is none."""
-    if disk.size < 1024:
+    if disk.size < 512:
         return Table(kind="none")
     mbr = disk.read(0, 512)
     signed = mbr[510:512] == b"\x55\xaa"
-    for sector in (512, 4096):
-        if disk.size >= sector * 4 and disk.read(sector, 8) == _GPT:
-            return _gpt(disk, sector, mbr if signed else None)
-    if not signed:
-        return Table(kind="none")
     entries = [_MBR_ENTRY.unpack_from(mbr, 446 + 16 * slot) for slot in range(4)]
-    if any(kind == _PROTECTIVE for _, kind, _, _ in entries):
-        backup = _backup_of_lost_primary(disk)
-        if backup is not None:
-            return backup
-    if not _plausible(entries, disk.size // 512):
-        return Table(kind="none")
-    return _mbr(disk, mbr, entries)
+    protects = signed and any(kind == _PROTECTIVE for _, kind, _, _ in entries)
+    is_mbr = signed and _plausible(mbr, entries)
+    for sector in (512, 4096):
+        if disk.size < sector * 4 or disk.read(sector, 8) != _GPT:
+            continue
+        if is_mbr and not protects:
+            return _mbr(disk, mbr, entries, _UNPROTECTED)
+        return _gpt(disk, sector, protected=protects)
+    if protects:
+        return _backup_of_lost_primary(disk) or _mbr(disk, mbr, entries, _LOST)
+    return _mbr(disk, mbr, entries) if is_mbr else Table(kind="none")
 
 
-def _plausible(entries: Sequence[tuple[int, int, int, int]], sectors: int) -> bool:
-    """A FAT boot sector carries the same signature as an MBR: its "entries" make no sense."""
+def _plausible(mbr: bytes, entries: Sequence[tuple[int, int, int, int]]) -> bool:
+    """Whether four entries make sense: boot sectors of file systems are signed like an MBR."""
     used = [entry for entry in entries if entry[1]]
-    return bool(used) and all(
-        flag in {0, 0x80} and start and start < sectors for flag, _, start, _ in used
+    filesystem = b"FAT" in mbr[:96] or mbr[3:11] in _BOOT_SECTORS
+    return (
+        bool(used)
+        and all(flag in {0, 0x80} and start and count for flag, _, start, count in used)
+        and not filesystem
     )
 
 
-def _mbr(disk: Disk, mbr: bytes, entries: Sequence[tuple[int, int, int, int]]) -> Table:
+def _mbr(
+    disk: Disk, mbr: bytes, entries: Sequence[tuple[int, int, int, int]], *found: str
+) -> Table:
     partitions = []
-    findings: list[str] = []
+    findings = list(found)
     for number, (flag, kind, start, count) in enumerate(entries, start=1):
         if not kind:
             continue
@@ -113,8 +124,17 @@ def _mbr(disk: Disk, mbr: bytes, entries: Sequence[tuple[int, int, int, int]]) -
     return Table(
         kind="mbr", signature=f"0x{signature:08x}", first_usable=1, last_usable=last,
         partitions=tuple(partitions),
-        findings=(*findings, *_placement(partitions, 1, last)),
+        findings=(*findings, *_past(partitions, last), *_placement(partitions, 1, _SECTORS)),
     )  # fmt: skip
+
+
+def _past(partitions: Sequence[Partition], last: int) -> Iterator[str]:
+    for partition in partitions:
+        if partition.end - 1 > last and partition.type != f"0x{_PROTECTIVE:02x}":
+            yield (
+                f"partition {partition.number} ends at sector {partition.end - 1}, past the last "
+                f"of the disk ({last})"
+            )
 
 
 def _logical(disk: Disk, base: int, findings: list[str]) -> list[Partition]:
@@ -148,7 +168,7 @@ def _logical(disk: Disk, base: int, findings: list[str]) -> list[Partition]:
 class _Header:
     """One copy of the GPT header, with the entries it leads to."""
 
-    own: int
+    place: int
     other: int
     first: int
     last: int
@@ -185,27 +205,32 @@ def _header(disk: Disk, sector: int, at: int, which: str) -> _Header | None:
         if crc32(data) != array_crc:
             findings.append(f"the {which} GPT's entries do not match their checksum")
         entries = b"".join(data[n * width : n * width + 128] for n in range(count))
-    return _Header(own, other, first, last, _guid(guid), array, entries, tuple(findings))
+    return _Header(at, other, first, last, _guid(guid), array, entries, tuple(findings))
 
 
-def _gpt(disk: Disk, sector: int, mbr: bytes | None) -> Table:
+def _gpt(disk: Disk, sector: int, *, protected: bool) -> Table:
     primary = _header(disk, sector, 1, "primary")
     assert primary is not None
     total = disk.size // sector
     findings = list(primary.findings)
-    if mbr is None:
+    if not protected:
         findings.append("there is no protective MBR")
     backup = _header(disk, sector, primary.other, "backup")
+    if backup is None and primary.findings:
+        backup = _header(disk, sector, total - 1, "backup")
     if backup is None:
         findings.append("the backup GPT is missing")
-    else:
-        findings += backup.findings
-        if backup.entries != primary.entries or backup.guid != primary.guid:
-            findings.append("the backup GPT differs from the primary")
-        if primary.other != total - 1:
-            findings.append(
-                f"the backup GPT is at sector {primary.other}, not in the last sector ({total - 1})"
-            )
+        return _table(primary, sector, findings)
+    findings += backup.findings
+    if backup.entries != primary.entries or backup.guid != primary.guid:
+        findings.append("the backup GPT differs from the primary")
+    if backup.place != total - 1:
+        findings.append(
+            f"the backup GPT is at sector {backup.place}, not in the last sector ({total - 1})"
+        )
+    if primary.findings and not backup.findings:
+        findings.append("the partitions are those of the backup GPT, which is sound")
+        return _table(backup, sector, findings)
     return _table(primary, sector, findings)
 
 

@@ -95,8 +95,9 @@ def _opened(path: Path) -> Image:
         reason = error.strerror if isinstance(error, OSError) else error
         raise refused(f"{path} cannot be opened as a disk image: {reason}") from None
     if is_unknown(image):
+        why = unknown_why(image)
         image.disk.close()
-        raise refused(f"{path} has no partition table and no file system that is known")
+        raise refused(f"{path} {why}")
     return image
 
 
@@ -104,6 +105,12 @@ def is_unknown(image: Image) -> bool:
     """Whether an image holds neither a table nor a file system, known or damaged."""
     parts = image.parts
     return image.table.kind == "none" and not any(x.filesystem or x.trouble for x in parts)
+
+
+def unknown_why(image: Image) -> str:
+    """Returns what an image is of which nothing can be read, to follow its name."""
+    named = [part.foreign.sentence for part in image.parts if part.foreign is not None]
+    return f"is {named[0]}" if named else "has no partition table and no file system that is known"
 
 
 def top(filesystem: Filesystem) -> Node:
@@ -158,7 +165,7 @@ def _has_files(filesystem: Filesystem) -> bool:
 
 def _left(part: Part) -> str:
     if part.filesystem is None:
-        return f"{part.name}: no file system that can be read"
+        return f"{part.name}: {part.unread}"
     return f"{part.name} ({part.filesystem.type}): a spec has one root file system and one ESP"
 
 

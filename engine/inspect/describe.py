@@ -37,9 +37,9 @@ def image_lines(report: dict[str, Any]) -> list[str]:
         lines.append(f"   type {partition['type']}")
         if partition["guid"]:
             lines.append(f"   GUID {partition['guid']}")
-        lines += _filesystem_lines(partition["filesystem"])
+        lines += _filesystem_lines(partition)
     if "filesystem" in report:
-        lines += ["", *_filesystem_lines(report["filesystem"])]
+        lines += ["", *_filesystem_lines(report)]
     lines += _section("boot loaders", [f"{x['where']}: {x['name']}" for x in report["loaders"]])
     lines += _section("system", [_system_line(system) for system in report["system"]])
     lines += _section("kernels", [line for x in report["kernels"] for line in _kernel_lines(x)])
@@ -95,9 +95,10 @@ def _boot_lines(firmware: str, boot: dict[str, Any]) -> Iterator[str]:
     yield from (f"  note: {note}" for note in boot["notes"])
 
 
-def _filesystem_lines(filesystem: dict[str, Any] | None) -> list[str]:
+def _filesystem_lines(place: dict[str, Any]) -> list[str]:
+    filesystem, foreign = place["filesystem"], place["foreign"]
     if filesystem is None:
-        return ["   no file system known here"]
+        return [f"   {foreign['sentence'] if foreign else 'no file system known here'}"]
     used = filesystem["bytes"] - filesystem["free_bytes"]
     lines = [
         f'   {filesystem["type"]} "{filesystem["label"]}" {filesystem["uuid"]}',

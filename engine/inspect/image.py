@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.filesystems.table import probe
-from engine.image.container import Disk, open_disk
+from engine.image.container import BadImage, Disk, open_disk
+from engine.image.identify import Foreign, identify
 from engine.image.reading import Content, Filesystem, Window, holds_files
+from engine.image.signatures import SIGNATURES, Signature
 from engine.image.table import Partition, Table, read_table
+
+_AROUND = tuple(row for row in SIGNATURES if row.key in {"iso9660", "udf", "mac"})
+"""What a disk can be along with a table of partitions: hybrid images are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,7 @@ class Part:
         name: What it is called in reports ("partition 2", "disk").
         content: What is in it, if a reader knows it.
         trouble: Why a content that is there can't be read.
+        foreign: What is in it, if no reader knows it and its magic number is known.
     """
 
     name: str
@@ -27,21 +33,43 @@ class Part:
     window: Window
     content: Content | None
     trouble: str = ""
+    foreign: Foreign | None = None
 
     @property
     def filesystem(self) -> Filesystem | None:
         """Its content, if that holds files."""
         return self.content if holds_files(self.content) else None
 
+    @property
+    def recognised(self) -> bool:
+        """Whether it is known what is in it, sound or not."""
+        return self.content is not None or bool(self.trouble) or self.foreign is not None
+
+    @property
+    def unread(self) -> str:
+        """What keeps its files from being read, in a sentence; "" where nothing does."""
+        if self.filesystem is not None:
+            return ""
+        if self.trouble or self.foreign is not None:
+            return self.trouble or (self.foreign.sentence if self.foreign else "")
+        if self.content is not None:
+            return f"{self.content.type} holds no files"
+        return "no file system known here"
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An opened image. Close its disk when done."""
+    """An opened image. Close its disk when done.
+
+    Attributes:
+        around: What the disk as a whole is besides its table, and is not read here.
+    """
 
     path: Path
     disk: Disk
     table: Table
     parts: tuple[Part, ...]
+    around: Foreign | None = None
 
 
 def open_image(path: Path) -> Image:
@@ -54,7 +82,8 @@ def open_image(path: Path) -> Image:
     disk = open_disk(path)
     try:
         table = read_table(disk)
-        return Image(path, disk, table, tuple(_parts(disk, table)))
+        around = None if table.kind == "none" else _identified(Window(disk, 0, disk.size), _AROUND)
+        return Image(path, disk, table, tuple(_parts(disk, table)), around)
     except BaseException:
         disk.close()
         raise
@@ -63,7 +92,10 @@ def open_image(path: Path) -> Image:
 def _parts(disk: Disk, table: Table) -> Iterator[Part]:
     if table.kind == "none":
         window = Window(disk, 0, disk.size)
-        yield Part("disk", None, window, *probe(window))
+        found, trouble = probe(window)
+        unknown = found is None and not trouble
+        foreign = _identified(window, SIGNATURES) if unknown else None
+        yield Part("disk", None, window, found, trouble, foreign)
         return
     left = disk.size
     for partition in table.partitions:
@@ -76,4 +108,14 @@ def _parts(disk: Disk, table: Table) -> Iterator[Part]:
             left -= getattr(found, "table_size", 0)
             if left < 0:
                 found, trouble = None, "its FAT is where those of other partitions are"
-            yield Part(f"partition {partition.number}", partition, window, found, trouble)
+            unknown = found is None and not trouble
+            foreign = _identified(window, SIGNATURES) if unknown else None
+            name = f"partition {partition.number}"
+            yield Part(name, partition, window, found, trouble, foreign)
+
+
+def _identified(window: Window, rows: Sequence[Signature]) -> Foreign | None:
+    try:
+        return identify(window, rows)
+    except BadImage:
+        return None  # the container is damaged there: who reads the bytes is told

@@ -62,11 +62,13 @@ def image_report(image: Image) -> dict[str, Any]:
     }
     if table.kind == "none" and image.parts:
         report["filesystem"] = _filesystem(image.parts[0])
+        report["foreign"] = _foreign(image.parts[0])
     troubles = (f"{part.name}: {part.trouble}" for part in image.parts if part.trouble)
     filesystems = (finding for part in image.parts for finding in _filesystem_findings(part))
     report |= _survey(found)
     report["findings"] = [
-        *table.findings, *_past_the_end(image), *troubles, *filesystems, *told,
+        *image.disk.findings, *table.findings, *_past_the_end(image), *_around(image),
+        *troubles, *filesystems, *told,
     ]  # fmt: skip
     return cast("dict[str, Any]", _shown(report))
 
@@ -137,6 +139,11 @@ def _past_the_end(image: Image) -> Iterator[str]:
             )
 
 
+def _around(image: Image) -> Iterator[str]:
+    if image.around is not None:
+        yield f"the disk as a whole is {image.around.sentence}"
+
+
 def _filesystem_findings(part: Part) -> Iterator[str]:
     filesystem = part.content
     if filesystem is None:
@@ -166,6 +173,21 @@ def _partition(part: Part, sector_size: int) -> dict[str, Any]:
         "name": partition.name,
         "flags": list(flags),
         "filesystem": _filesystem(part),
+        "foreign": _foreign(part),
+    }
+
+
+def _foreign(part: Part) -> dict[str, Any] | None:
+    """Returns what a part holds that no reader knows, as far as its magic number tells."""
+    found = part.foreign
+    if found is None:
+        return None
+    return {
+        "type": found.signature.key,
+        "kind": found.signature.kind,
+        "label": found.label,
+        "uuid": found.uuid,
+        "sentence": found.sentence,
     }
 
 

@@ -23,7 +23,7 @@ from textual.widgets.tree import TreeNode
 from engine.image.container import BadImage
 from engine.image.reading import Filesystem, Node, contents
 from engine.importers.files import extract_all
-from engine.importers.image import is_unknown, with_archives
+from engine.importers.image import is_unknown, unknown_why, with_archives
 from engine.importers.model import IsCancelled, OnProgress, free_archive
 from engine.inspect.extract import Extracted
 from engine.inspect.image import Image, open_image
@@ -153,7 +153,7 @@ What is in an existing image, read without mounting it and without changing it.
             shared.close()
         with shared as image:
             if is_unknown(image):
-                raise BadImage("it has no partition table and no file system that is known")
+                raise BadImage(f"it {unknown_why(image)}")
             return image, summarize(image)
 
     def _show(self, image: Image, summary: ImageSummary) -> None:

@@ -26,10 +26,15 @@ class BadImage(ValueError):
 
 
 class Disk(ABC):
-    """A disk of `size` bytes in a container of a `format` (qemu-img's name)."""
+    """A disk of `size` bytes in a container of a `format` (qemu-img's name).
+
+    Attributes:
+        findings: What is wrong with the container and does not keep it from being read.
+    """
 
     format: str
     size: int
+    findings: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -236,13 +241,13 @@ def open_disk(path: Path) -> Disk:
         size = file.tell()
         file.seek(max(size - 512, 0))
         foot = file.read(512)
-    if head[:4] == qcow2.MAGIC:
+    if head[:4] == qcow2.MAGIC and head[4:8] != foreign.ORIGINAL_QCOW:
         return qcow2.Qcow2Disk(path)
     if head[64:68] == vdi.MAGIC:
         return vdi.VdiDisk(path)
     if head[:8] == vhd.COOKIE or foot[:8] == vhd.COOKIE:
         return vhd.open_vhd(path)
-    described = foreign.describe(path, head)
+    described = foreign.describe(path, head, foot)
     if described is not None:
         raise BadImage(f"{path.name} {described}")
     return RawDisk(path)

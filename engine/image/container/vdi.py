@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from engine.image.container.disk import BadImage, ClusteredDisk
 
 MAGIC = b"\x7f\x10\xda\xbe"
+_TYPE_AT = 0x4C
+_UNDO, _DIFFERENCING = 3, 4
 _BLOCKS_AT, _DATA_AT = 0x154, 0x158
 _DISK_SIZE_AT, _BLOCK_SIZE_AT, _COUNT_AT = 0x170, 0x178, 0x180
 _ABSENT = 0xFFFF_FFFE  # and above: never written, or discarded
@@ -23,6 +26,14 @@ class VdiDisk(ClusteredDisk):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         head = self._file(0, 512)
+        (kind,) = struct.unpack_from("<I", head, _TYPE_AT)
+        if kind in {_UNDO, _DIFFERENCING}:
+            self.close()
+            raise BadImage(
+                f"{path.name} is a differencing VDI, which holds only what changed against its "
+                f"parent: `VBoxManage clonemedium disk {shlex.quote(str(path))} "
+                f"{shlex.quote(str(path.with_suffix('.img')))} --format RAW` writes both together"
+            )
         map_at, self._data = struct.unpack_from("<II", head, _BLOCKS_AT)
         (self.size,) = struct.unpack_from("<Q", head, _DISK_SIZE_AT)
         (self.cluster,) = struct.unpack_from("<I", head, _BLOCK_SIZE_AT)

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.image.container.disk import BadImage, ClusteredDisk, Disk, RawDisk
+from engine.problem import printable
 
 COOKIE = b"conectix"
 _DYNAMIC_COOKIE = b"cxsparse"
 _FOOTER = 512
-_FIXED, _DYNAMIC = 2, 3
+_HEADER = 1024
+_SUM_AT, _HEADER_SUM_AT = 64, 36
+_PARENT_NAME = slice(64, 576)
+_FIXED, _DYNAMIC, _DIFFERENCING = 2, 3, 4
 _ABSENT = 0xFFFF_FFFF
 _SECTOR = 512
 _MAX_BLOCKS = 1 << 24
@@ -24,12 +28,46 @@ def open_vhd(path: Path) -> Disk:
         BadImage: Its footer or header is damaged or asks for something unsupported.
     """
     with RawDisk(path) as file:
-        footer = file.read(max(file.size - _FOOTER, 0), min(file.size, _FOOTER))
-        if footer[:8] != COOKIE:
-            footer = file.read(0, min(file.size, _FOOTER))
-    footer = footer.ljust(_FOOTER, b"\0")
+        foot = file.read(max(file.size - _FOOTER, 0), min(file.size, _FOOTER))
+        head = file.read(0, min(file.size, _FOOTER))
+        parent = _parent(file, head)
+    copies = [each.ljust(_FOOTER, b"\0") for each in (foot, head) if each[:8] == COOKIE]
+    sound = [each for each in copies if _sum(each, _SUM_AT) == _stored_sum(each, _SUM_AT)]
+    footer = (sound or copies)[0]
+    findings = []
+    if foot[:8] != COOKIE:
+        findings.append("the VHD's footer is missing; this is read by its copy at the start")
+    elif len(sound) < len(copies):
+        which = "a copy of the VHD's footer" if sound else "the VHD's footer"
+        findings.append(f"{which} does not match its checksum")
     (kind,) = struct.unpack_from(">I", footer, 60)
-    return FixedVhdDisk(path, footer) if kind == _FIXED else DynamicVhdDisk(path, footer)
+    if kind == _DIFFERENCING:
+        raise BadImage(
+            f"{path.name} is a differencing VHD, which holds only what changed against its parent"
+            f"{parent}: merge the two (Hyper-V's Merge-VHD, VBoxManage clonemedium) first"
+        )
+    disk = FixedVhdDisk(path, footer) if kind == _FIXED else DynamicVhdDisk(path, footer)
+    disk.findings = (*findings, *disk.findings)
+    return disk
+
+
+def _sum(raw: bytes, at: int) -> int:
+    """Returns the checksum of a structure: the complement of the sum of its other bytes."""
+    return ~(sum(raw) - sum(raw[at : at + 4])) & 0xFFFF_FFFF
+
+
+def _stored_sum(raw: bytes, at: int) -> int:
+    (stored,) = struct.unpack_from(">I", raw, at)
+    return int(stored)
+
+
+def _parent(file: RawDisk, footer: bytes) -> str:
+    """Returns the name of a differencing VHD's parent in quotes, after a blank, or ""."""
+    at = int.from_bytes(footer[16:24], "big")
+    if footer[:8] != COOKIE or at + _HEADER > file.size:
+        return ""
+    name = file.read(at, _HEADER)[_PARENT_NAME].decode("utf-16-be", "replace").partition("\0")[0]
+    return f' "{printable(name)}"' if name else ""
 
 
 class FixedVhdDisk(RawDisk):
@@ -61,11 +99,13 @@ class DynamicVhdDisk(ClusteredDisk):
             self.close()
             raise BadImage(f"{path.name}: VHD of type {kind} is not supported")
         (at,) = struct.unpack_from(">Q", footer, 16)
-        header = self._file(at, 1024)
+        header = self._file(at, _HEADER)
         table_at, _, count, self.cluster = struct.unpack_from(">QIII", header, 16)
         if header[:8] != _DYNAMIC_COOKIE:
             self.close()
             raise BadImage(f"{path.name}: the VHD's dynamic header is missing")
+        if _sum(header, _HEADER_SUM_AT) != _stored_sum(header, _HEADER_SUM_AT):
+            self.findings = ("the VHD's dynamic header does not match its checksum",)
         if not 512 <= self.cluster <= 1 << 26 or self.cluster % _SECTOR or count > _MAX_BLOCKS:
             self.close()
             raise BadImage(f"{path.name}: VHD with {count} blocks of {self.cluster} bytes")

@@ -119,7 +119,10 @@ def test_damaged_headers_are_refused_or_read_but_never_crash(
         ("qemu-img convert -O qed disk disk.qed", "disk.qed is a QED image: convert it with `"),
         ("tar -cf disk.ova machine.ovf disk", "disk.ova is an OVA, a machine with its disk in a"),
         ("tar -czf disk.tar.gz disk.raw", "disk.tar.gz is an image for Google Compute Engine"),
-        ("tar -czf other.tar.gz disk", "other.tar.gz is compressed by gzip: unpack it with `gzip"),
+        (
+            "tar -czf other.tar.gz disk",
+            "other.tar.gz is a tar archive compressed by gzip: unpack it with `tar",
+        ),
     ],
 )
 def test_what_holds_a_disk_in_another_way_is_named_with_the_command_that_makes_one(

@@ -121,3 +121,69 @@ def test_damaged_tables_never_crash(
     finally:
         with image.open("r+b") as file:
             file.write(original)
+
+
+def pttype(image: Path) -> str:
+    shown = run_tool(["blkid", "-p", "-o", "value", "-s", "PTTYPE", image], capture_output=True)
+    return str(shown.stdout.decode().strip())
+
+
+@pytest.mark.parametrize("size", [1 << 20, 1024, 512])
+def test_an_mbr_of_a_disk_that_was_cut_off_is_read_and_told(tmp_path: Path, size: int) -> None:
+    image = made(tmp_path, "label: dos\nstart=2048,size=100000,type=83\n")
+    with image.open("r+b") as file:
+        file.truncate(size)
+    table = table_of(image)
+    assert [(p.number, p.start, p.sectors) for p in table.partitions] == [(1, 2048, 100000)]
+    (finding,) = table.findings
+    assert finding == (
+        f"partition 1 ends at sector 102047, past the last of the disk ({size // 512 - 1})"
+    )
+    assert size < 1 << 20 or pttype(image) == "dos"
+
+
+def patched(image: Path, *changes: tuple[int, bytes]) -> Path:
+    with image.open("r+b") as file:
+        for at, data in changes:
+            file.seek(at if at >= 0 else image.stat().st_size + at)
+            file.write(data)
+    return image
+
+
+def test_a_gpt_counts_only_behind_a_protective_mbr(tmp_path: Path) -> None:
+    image = patched(made(tmp_path, GPT), (450, b"\x83"))
+    table = table_of(image)
+    assert (table.kind, pttype(image)) == ("mbr", "dos")
+    assert "no protective entry" in table.findings[0]
+
+
+def test_the_backup_counts_where_the_primary_is_damaged(tmp_path: Path) -> None:
+    image = made(tmp_path, GPT)
+    whole, sound = image.read_bytes(), table_of(image)
+    for at in (512 + 24, 512 + 72, 1024 + 40, 512 + 56):
+        image.write_bytes(whole)
+        table = table_of(patched(image, (at, b"\x99")))
+        assert table.partitions == sound.partitions
+        assert any("does not match" in x or "do not match" in x or "wrong" in x or "entries" in x
+                   for x in table.findings)  # fmt: skip
+        assert "the partitions are those of the backup GPT, which is sound" in table.findings
+
+
+def test_a_protective_mbr_without_its_gpt_is_told(tmp_path: Path) -> None:
+    image = patched(made(tmp_path, GPT), (512, bytes(512)), (-512, bytes(512)))
+    table = table_of(image)
+    assert table.kind == "mbr"
+    assert "the table is lost" in table.findings[0]
+
+
+@pytest.mark.parametrize("count", [1, 4, 56, 256, 1024])
+def test_gpts_of_other_numbers_of_entries(tmp_path: Path, count: int) -> None:
+    script = f"label: gpt\ntable-length: {count}\nstart=4096,size=2048\n"
+    table = table_of(made(tmp_path, script))
+    assert (table.kind, len(table.partitions), table.findings) == ("gpt", 1, ())
+
+
+def test_the_boot_sector_of_a_file_system_is_not_a_table(tmp_path: Path) -> None:
+    image = made(tmp_path, "label: dos\nstart=2048,size=20480,type=83\n")
+    for name in (b"NTFS    ", b"EXFAT   ", b"-FVE-FS-"):
+        assert table_of(patched(image, (3, name))).kind == "none"
