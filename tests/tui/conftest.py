@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,24 +57,26 @@ def make_app(home: Path, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
     return make
 
 
-PATIENCE = 200
+PATIENCE = 90
 """Seconds: below the time that pytest gives a test, and far above what any machine needs."""
 
 
 async def eventually(
     pilot: Pilot[int], holds: Callable[[], object], instead: Callable[[], object] = lambda: None
 ) -> None:
-    """Waits until something holds; fails at once when it no longer can.
+    """Waits until something holds; fails, with the screen, when it no longer can or never does.
 
     Args:
         holds: Tells whether what is waited for is there.
         instead: Tells what has come in its place, if anything has.
     """
-    async with asyncio.timeout(PATIENCE):
-        while not holds():
-            if other := instead():
-                pytest.fail(f"{other}:\n{shown_on(pilot.app)}")
-            await pilot.pause(0.02)
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        if other := instead():
+            pytest.fail(f"{other}:\n{shown_on(pilot.app)}")
+        if time.monotonic() > until:
+            pytest.fail(f"nothing of the kind within {PATIENCE} s:\n{shown_on(pilot.app)}")
+        await pilot.pause(0.02)
 
 
 async def settled(pilot: Pilot[int]) -> DesignScreen:

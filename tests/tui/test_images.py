@@ -402,9 +402,11 @@ async def test_the_palette_leads_to_images_from_anywhere(make_app: MakeApp, home
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("f2")
-        await eventually(pilot, lambda: "Theme" in shown(app))
+        await eventually(pilot, lambda: "Search for commands" in shown(app))
         await pilot.press(*"look into")
-        await eventually(pilot, lambda: "Look into" in shown(app) and "Theme" not in shown(app))
+        await eventually(
+            pilot, lambda: "Look into" in shown(app) and "List every" not in shown(app)
+        )
         await pilot.press("enter")
         await wait_for(pilot, PathScreen)
         await type_text(pilot, f"made/{plan.name}.img")

@@ -320,8 +320,14 @@ class DesignScreen(Screen[None]):
         """Has the spec planned."""
         self._replanner.replan()
 
+    @property
+    def _has_widgets(self) -> bool:
+        """Whether there is something to show on: what a worker finds may come while all closes."""
+        return bool(self.query(TitleBar))
+
     def _show_design(self) -> None:
-        self.preview = self.design.preview
+        if self._has_widgets:
+            self.preview = self.design.preview
 
     @work(thread=True, exclusive=True, group="differences")
     def _compare(self, spec: ImageSpec, plan: Plan, found: Sources) -> None:
@@ -331,7 +337,8 @@ class DesignScreen(Screen[None]):
             self.app.call_from_thread(self._took_differences, lines)
 
     def _took_differences(self, lines: tuple[str, ...]) -> None:
-        self.query_one(ReviewPane).differences = lines
+        if self._has_widgets:
+            self.query_one(ReviewPane).differences = lines
 
     def watch_preview(self, preview: Preview) -> None:
         """Shows what does not belong to a pane."""
