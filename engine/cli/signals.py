@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,3 +25,23 @@ def cancellable(work: Coroutine[None, None, T]) -> T | None:
             return None
 
     return asyncio.run(guarded())
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Has a signal ask for an end, which the work looks for, instead of breaking in anywhere.
+
+    Yields:
+        Whether it was asked for.
+    """
+    import signal
+    import threading
+
+    asked = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in numbers}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,403 @@
+"""An image brought to a disk: written, flushed and read back step by step; the beginning last.
+
+The first chunk of a disk, with its table, goes out at the end, and what was there before becomes
+zeros first. A disk on which this did not come to its end therefore shows no partitions, rather
+than those of an image that is not all there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from engine.disk.gpt import SECTOR_SIZES
+from engine.disk.gpt_move import read_gpt
+from engine.flash.medium import Medium
+from engine.flash.source import CHUNK, Cancelled, Report, Source, is_zero
+from engine.flash.target import Target
+from engine.image.container import BadImage
+from engine.pipeline.staging import place
+from engine.units import MIB, human
+
+SAMPLES = 64
+"""Chunks read again at the end: a stick that has less than it says wraps around, and then the
+later ones lie where the earlier ones were."""
+_REPORT_SECONDS = 0.05
+_TRAILER = MIB
+"""Bytes at the end of a disk in which a former table's backup lies."""
+_DIGEST = 16
+
+Status = Literal["ok", "different", "failed", "cancelled"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How it went.
+
+    Attributes:
+        bytes: Of the disk that the image holds.
+        written: Bytes written, zeros not counted.
+        zeroed: Bytes that were made zeros.
+        skipped: Bytes that were zeros already.
+        compared: Bytes read back.
+        different: Chunks that are not as they should be.
+        at: First byte that differs, or that could not be written or read.
+        direct: Whether what was read came from the medium past the page cache.
+        message: What went wrong, a sentence.
+    """
+
+    status: Status = "ok"
+    bytes: int = 0
+    written: int = 0
+    zeroed: int = 0
+    skipped: int = 0
+    compared: int = 0
+    different: int = 0
+    at: int | None = None
+    direct: bool = True
+    seconds: float = 0.0
+    message: str = ""
+    hint: str = ""
+
+    def after(self, writing: Outcome) -> Outcome:
+        """Returns how comparing went, with what was written before."""
+        return replace(
+            self,
+            written=writing.written,
+            zeroed=writing.zeroed,
+            skipped=writing.skipped,
+            seconds=writing.seconds + self.seconds,
+        )
+
+
+class _Stopped(Exception):
+    """The writing ended early; how is in the outcome."""
+
+
+def fitted(source: Source, target: Target) -> Source:
+    """Returns an image whose GPT is fitted to the target: the backup at the very end.
+
+    Raises:
+        BadImage: It has no GPT, or a damaged one.
+    """
+    sector = source.table.sector_size
+    try:
+        pieces = read_gpt(source.head, sector).fitted(target.bytes // sector)
+    except ValueError as error:
+        raise BadImage(f"{source.path.name}: the backup GPT cannot be moved: {error}") from error
+    inside = tuple(piece for piece in pieces if piece[0] < source.size)
+    tail = tuple(piece for piece in pieces if piece[0] >= source.size)
+    return replace(source, pieces=lambda: _overlaid(source, inside), tail=tail)
+
+
+def _overlaid(source: Source, over: Sequence[tuple[int, bytes]]) -> Iterator[bytes | None]:
+    """Yields an image's chunks with some bytes replaced."""
+    for number, given in enumerate(source.pieces()):
+        at = number * CHUNK
+        length = min(CHUNK, source.size - at)
+        touched = [(o, data) for o, data in over if o < at + length and o + len(data) > at]
+        if not touched:
+            yield given
+            continue
+        piece = bytearray(bytes(length) if given is None else given)
+        for offset, data in touched:
+            first, last = max(offset, at), min(offset + len(data), at + length)
+            piece[first - at : last - at] = data[first - offset : last - offset]
+        yield bytes(piece)
+
+
+def write(source: Source, target: Target, report: Report, cancelled: Cancelled) -> Outcome:
+    """Writes an image and reads it back. Nothing is raised for what media and people do."""
+    outcome = Outcome(bytes=source.size)
+    begun = time.monotonic()
+    try:
+        with _opened(target, source.size) as medium:
+            _Writing(source, target, medium, outcome, report, cancelled).run()
+            outcome.direct = medium.direct
+            if target.device is not None:
+                medium.reread_table()
+    except _Stopped:
+        pass
+    except (OSError, BadImage) as error:
+        _failed(outcome, error, target)
+    outcome.seconds = time.monotonic() - begun
+    _conclude(outcome, target)
+    return outcome
+
+
+def compare(source: Source, target: Target, report: Report, cancelled: Cancelled) -> Outcome:
+    """Compares a disk with an image, to the end; writes nothing."""
+    outcome = Outcome(bytes=source.size)
+    begun = time.monotonic()
+    progress = _Progress(report, source.size)
+    try:
+        with Medium(target.real, writing=False, exclusive=False) as medium:
+            for at, length, piece in _placed(source):
+                if cancelled():
+                    outcome.status = "cancelled"
+                    outcome.message = f"cancelled after {human(at)} of {human(source.size)}"
+                    break
+                _compare(outcome, at, piece or bytes(length), medium.read(at, length))
+                progress.to(min(at + length, source.size))
+            outcome.direct = medium.direct
+    except (OSError, BadImage) as error:
+        _failed(outcome, error, target)
+    outcome.seconds = time.monotonic() - begun
+    if outcome.status == "ok" and outcome.different:
+        outcome.status = "different"
+        outcome.message = (
+            f"{target.path} differs from the image from byte {outcome.at} on, in "
+            f"{outcome.different} of {-(-source.size // CHUNK)} MiB"
+        )
+    return outcome
+
+
+def _placed(source: Source) -> Iterator[tuple[int, int, bytes | None]]:
+    """Yields chunks with where they go and how long they are, zeros as None.
+
+    Raises:
+        BadImage: There are more or fewer than before.
+    """
+    count = 0
+    for piece in source.pieces():
+        at = count * CHUNK
+        length = min(CHUNK, source.size - at)
+        if length <= 0 or (piece is not None and len(piece) != length):
+            raise BadImage(f"{source.path.name} changed while it was read")
+        yield at, length, piece
+        count += 1
+    if count * CHUNK < source.size:
+        raise BadImage(f"{source.path.name} changed while it was read")
+    for at, piece in source.tail:
+        yield at, len(piece), piece
+
+
+def _compare(outcome: Outcome, at: int, wanted: bytes, found: bytes) -> None:
+    outcome.compared += len(wanted)
+    if wanted == found:
+        return
+    outcome.different += 1
+    if outcome.at is None:
+        pairs = enumerate(zip(wanted, found, strict=False))
+        outcome.at = at + next((n for n, (a, b) in pairs if a != b), len(found))
+
+
+class _Progress:
+    """Reports at most twenty times a second, and the end."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self._report, self._total, self._said = report, total, 0.0
+
+    def to(self, done: int) -> None:
+        now = time.monotonic()
+        if done >= self._total or now - self._said >= _REPORT_SECONDS:
+            self._said = now
+            self._report(done, self._total)
+
+
+class _Writing:
+    """One image on its way to one medium."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: Target,
+        medium: Medium,
+        outcome: Outcome,
+        report: Report,
+        cancelled: Cancelled,
+    ) -> None:
+        self._source, self._medium, self._outcome = source, medium, outcome
+        self._target, self._cancelled = target, cancelled
+        self._blank = target.kind == "new"
+        self._progress = _Progress(report, source.size)
+        self._pending: list[tuple[int, bytes]] = []
+        self._waiting = 0
+        self._digests: dict[int, tuple[int, bytes]] = {}
+
+    def run(self) -> None:
+        """Writes all there is.
+
+        Raises:
+            _Stopped: It was cancelled, or what was read back is something else.
+            OSError: The medium or the image failed.
+            BadImage: The image is damaged.
+        """
+        if not self._blank:
+            self._forget()
+        first: tuple[int, int, bytes | None] | None = None
+        for at, length, piece in _placed(self._source):
+            self._check()
+            if first is None:
+                first = at, length, piece
+                continue
+            self._take(at, length, piece)
+            if self._waiting >= self._medium.step:
+                self._settle()
+            if not self._pending:
+                self._progress.to(min(at + length, self._source.size) - CHUNK)
+        self._settle()
+        self._check()
+        if first is not None:
+            self._take(*first)
+        self._settle()
+        self._sample()
+        self._progress.to(self._source.size)
+
+    def _check(self) -> None:
+        if self._cancelled():
+            self._outcome.status = "cancelled"
+            raise _Stopped
+
+    def _forget(self) -> None:
+        """Removes the beginning of what was there, and the backup of its table."""
+        length = min(CHUNK, self._source.size)
+        self._medium.zero(0, length)
+        end = self._target.bytes
+        for sector in SECTOR_SIZES:
+            at = end // sector * sector - sector
+            behind = at >= self._source.size
+            if behind and self._medium.read(at // CHUNK * CHUNK, CHUNK)[at % CHUNK :].startswith(
+                b"EFI PART"
+            ):
+                self._medium.zero(at, sector)
+        self._medium.flush()
+
+    def _take(self, at: int, length: int, piece: bytes | None) -> None:
+        if piece is not None:
+            self._medium.write(at, piece)
+            self._outcome.written += length
+            self._wait_for(at, piece)
+        elif self._blank or is_zero(self._medium.read(at, length)):
+            self._outcome.skipped += length
+        else:
+            self._medium.zero(at, length)
+            self._outcome.zeroed += length
+            self._wait_for(at, bytes(length))
+
+    def _wait_for(self, at: int, piece: bytes) -> None:
+        self._pending.append((at, piece))
+        self._waiting += len(piece)
+
+    def _settle(self) -> None:
+        """Has all that was written so far on the medium, and reads it back."""
+        if not self._pending:
+            return
+        self._medium.flush()
+        for at, piece in self._pending:
+            self._confirm(at, piece, self._medium.read(at, len(piece)))
+            self._digests[at] = len(piece), _digest(piece)
+        self._pending.clear()
+        self._waiting = 0
+
+    def _sample(self) -> None:
+        places = sorted(self._digests)
+        for at in places[:: max(len(places) // SAMPLES, 1)]:
+            self._check()
+            length, digest = self._digests[at]
+            if _digest(self._medium.read(at, length)) != digest:
+                self._outcome.status, self._outcome.at = "different", at
+                self._outcome.different = 1
+                self._outcome.message = (
+                    f"what was written and read back well at byte {at} has changed since: "
+                    f"{self._target.path} has less room than it says, or is defective"
+                )
+                raise _Stopped
+
+    def _confirm(self, at: int, wanted: bytes, found: bytes) -> None:
+        _compare(self._outcome, at, wanted, found)
+        if self._outcome.different:
+            self._outcome.status = "different"
+            self._outcome.message = (
+                f"{self._target.path} does not keep what is written to it: what was read back "
+                f"differs at byte {self._outcome.at}"
+            )
+            raise _Stopped
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_DIGEST).digest()
+
+
+@contextlib.contextmanager
+def _opened(target: Target, size: int) -> Iterator[Medium]:
+    """Opens what is written to; a new file gets its name when it is complete.
+
+    Raises:
+        OSError: It cannot be opened or made.
+    """
+    if target.kind != "new":
+        with Medium(target.real, writing=True, exclusive=target.device is not None) as medium:
+            yield medium
+        return
+    part = target.real.parent / f".{target.real.name}.diskwright-part"
+    handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        # One that a killed process left is taken over; the lock says that none is at work.
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(handle, 0)
+        try:
+            with Medium(part, writing=True, exclusive=False) as medium:
+                medium.resize(size)
+                yield medium
+            os.fsync(handle)
+            _name(part, target.real)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    finally:
+        os.close(handle)
+
+
+def _name(part: Path, final: Path) -> None:
+    """Gives a complete file its name, which nothing has, or an empty file."""
+    with contextlib.suppress(FileNotFoundError):
+        if not final.stat().st_size:
+            part.replace(final)
+    if part.exists():
+        place(part, final)
+    handle = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _failed(outcome: Outcome, error: OSError | BadImage, target: Target) -> None:
+    outcome.status = "failed"
+    if isinstance(error, BadImage):
+        outcome.message = str(error)
+        return
+    outcome.message = f"{target.path}: {error.strerror or error}"
+    if error.errno == errno.EBUSY:
+        outcome.message = f"{target.path} is in use by something that keeps it to itself"
+        outcome.hint = "unmount what is on it, in other containers, too"
+    elif error.errno == errno.ENOSPC:
+        outcome.hint = f"the image needs {human(outcome.bytes)} there at most"
+    elif error.errno in {errno.EACCES, errno.EPERM}:
+        outcome.hint = "run it with sudo" if target.device is not None else ""
+    elif error.errno in {errno.EIO, errno.ENODEV, errno.ENXIO}:
+        outcome.hint = "it was pulled out, or is defective"
+
+
+def _conclude(outcome: Outcome, target: Target) -> None:
+    """Says what is left on a target that is not complete."""
+    if outcome.status == "ok":
+        return
+    if outcome.status == "cancelled":
+        outcome.message = f"cancelled after {human(outcome.written)} were written"
+    if target.kind == "new":
+        left = f"{target.path} was not made"
+    elif outcome.written or outcome.zeroed or outcome.status != "failed":
+        left = f"{target.path} is incomplete and has no partition table: write it once more"
+    else:
+        return
+    outcome.message = f"{outcome.message}. {left}"

@@ -1,0 +1,224 @@
+"""Where an image is to go: a disk, a file or a new one; and what speaks against it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.flash.machine import BlockDevice, Machine
+from engine.flash.source import Source
+from engine.problem import Problem, printable
+from engine.units import human
+
+Kind = Literal["device", "file", "new"]
+
+_SYSTEM = ("/proc", "/sys")
+_NOT_SEEKABLE = (
+    (stat.S_ISCHR, "a character device"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISDIR, "a folder"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What will hold the image.
+
+    Attributes:
+        path: As it was given.
+        real: Links resolved.
+        kind: `file` keeps its size and what lies behind the image, as a disk does.
+        bytes: Its size; 0 for a new file, which gets the image's.
+        device: What the kernel says of a device, None for a file.
+    """
+
+    path: Path
+    real: Path
+    kind: Kind
+    bytes: int
+    device: BlockDevice | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person types to agree: the kernel's name, or that of the file."""
+        return self.device.name if self.device is not None else self.path.name
+
+    @property
+    def title(self) -> str:
+        """What it is, with model and size."""
+        where = printable(str(self.path))
+        if self.device is None:
+            return where if self.kind == "new" else f"{where}, a file of {human(self.bytes)}"
+        bus = {"usb": "USB", "mmc": "SD or MMC", "nvme": "NVMe"}.get(self.device.bus, "")
+        parts = [printable(self.device.model), bus, human(self.bytes)]
+        return f"{where} ({', '.join(part for part in parts if part)})"
+
+
+def find_target(path: Path, machine: Machine) -> tuple[Target | None, list[Problem]]:
+    """Returns what a path stands for, or why nothing can be written there."""
+    real = Path(os.path.realpath(path))
+    try:
+        status = real.stat()
+    except FileNotFoundError:
+        return _new(path, real)
+    except OSError as error:
+        return None, [_problem("flash-target", f"{path}: {error.strerror}")]
+    mode = status.st_mode
+    if stat.S_ISBLK(mode):
+        device = machine.numbered(status.st_rdev)
+        if device is None:
+            message = f"{path} is a block device that the kernel tells nothing of"
+            return None, [_problem("flash-unknown", message, "check it with lsblk")]
+        return Target(path=path, real=real, kind="device", bytes=device.bytes, device=device), []
+    if not stat.S_ISREG(mode):
+        what = next((name for test, name in _NOT_SEEKABLE if test(mode)), "no file")
+        hint = "name a disk, as /dev/sdX, or a file" + (" in it" if stat.S_ISDIR(mode) else "")
+        return None, [_problem("flash-not-a-disk", f"{path} is {what}, not a disk or file", hint)]
+    if not status.st_size:
+        return Target(path=path, real=real, kind="new", bytes=0), []
+    return Target(path=path, real=real, kind="file", bytes=status.st_size), []
+
+
+def _new(path: Path, real: Path) -> tuple[Target | None, list[Problem]]:
+    parents = {str(parent) for parent in (*real.parents, *path.absolute().parents)}
+    if "/dev" in parents and "/dev/shm" not in parents:  # noqa: S108 - names it, uses it not
+        message = f"there is no device {path}"
+        return None, [_problem("flash-no-device", message, "`diskwright flash IMAGE` lists them")]
+    if parents.intersection(_SYSTEM):
+        message = f"{path} is in a file system of the kernel's"
+        return None, [_problem("flash-not-a-disk", message, "name a disk or a file")]
+    if not real.parent.is_dir():
+        return None, [_problem("flash-target", f"there is no folder {real.parent}")]
+    if path.is_symlink():
+        return None, [_problem("flash-target", f"{path} is a link that leads nowhere")]
+    return Target(path=path, real=real, kind="new", bytes=0), []
+
+
+def objections(
+    source: Source, target: Target, machine: Machine, *, needed: int, writing: bool
+) -> list[Problem]:
+    """Returns what speaks against writing an image there, or comparing it; warnings, too.
+
+    Args:
+        source: The image.
+        target: From `find_target`.
+        machine: Whose devices they are.
+        needed: Bytes that the target must have.
+        writing: Whether it will be written to.
+    """
+    found = [*_is_itself(source, target), *_size(source, target, needed)]
+    if writing:
+        found += [*_in_use(target, machine), *_rights(source, target)]
+    found += [*_sectors(source, target), *_partition(source, target)]
+    return found
+
+
+def _is_itself(source: Source, target: Target) -> Iterator[Problem]:
+    if target.kind == "new" and not target.real.exists():
+        return
+    image, there = source.path.stat(), target.real.stat()
+    same_file = (image.st_dev, image.st_ino) == (there.st_dev, there.st_ino)
+    same_disk = stat.S_ISBLK(image.st_mode) and image.st_rdev == there.st_rdev
+    if same_file or same_disk:
+        yield _problem("flash-itself", f"{target.path} is the image itself")
+
+
+def _size(source: Source, target: Target, needed: int) -> Iterator[Problem]:
+    if target.kind == "new" or target.bytes >= needed:
+        return
+    if not target.bytes:
+        yield _problem("flash-no-medium", f"{target.path} has no medium in it", "insert one")
+        return
+    yield _problem(
+        "flash-too-small",
+        f"{target.path} has {target.bytes} bytes ({human(target.bytes)}), the disk in "
+        f"{source.path.name} {needed} ({human(needed)}): {needed - target.bytes} too few",
+        "use a larger one, or build a smaller image",
+    )
+
+
+def _in_use(target: Target, machine: Machine) -> Iterator[Problem]:
+    device = target.device
+    if device is None:
+        yield from _backing(target, machine)
+        return
+    uses = "; ".join(printable(use) for use in device.uses)
+    if device.is_system:
+        message = f"{target.path} holds the system that is running: {uses}"
+        yield _problem("flash-system-disk", message, "choose another disk")
+    elif device.uses:
+        message = f"{target.path} is in use: {uses}"
+        hint = "unmount it and close what is on it, if this is the right disk"
+        yield _problem("flash-in-use", message, hint)
+
+
+def _backing(target: Target, machine: Machine) -> Iterator[Problem]:
+    """Yields which loop device shows a file as a disk."""
+    for name in machine.loops(target.real):
+        message = f"{target.path} is in use: {name} shows it as a disk"
+        yield _problem("flash-in-use", message, f"losetup -d /dev/{name}")
+
+
+def _rights(source: Source, target: Target) -> Iterator[Problem]:
+    if target.device is not None and target.device.read_only:
+        message = f"{target.path} is read-only"
+        yield _problem("flash-read-only", message, "look for a switch on it, or in its adapter")
+        return
+    place = target.real if target.real.exists() else target.real.parent
+    if not os.access(place, os.W_OK):
+        what = "this disk" if target.device is not None else str(place)
+        hint = "choose another place"
+        if target.device is not None:
+            hint = f"run it with sudo, or do it by hand: {by_hand(source, target)}"
+        yield _problem("flash-rights", f"you may not write to {what}", hint)
+
+
+def _sectors(source: Source, target: Target) -> Iterator[Problem]:
+    device, table = target.device, source.table
+    if device is None or table.kind != "gpt" or table.sector_size == device.sector_size:
+        return
+    yield _problem(
+        "flash-sector-size",
+        f"the table in {source.path.name} counts sectors of {table.sector_size} bytes, "
+        f"{target.path} has sectors of {device.sector_size}: its partitions would not be found",
+        f"build the image with layout.sector_size = {device.sector_size}",
+    )
+
+
+def _partition(source: Source, target: Target) -> Iterator[Problem]:
+    device = target.device
+    if device is not None and device.parent and source.table.kind != "none":
+        yield Problem(
+            "flash-partition", "warning", "",
+            f"{target.path} is a partition, and {source.path.name} a whole disk with a table of "
+            "its own: nothing boots from there",
+            f"/dev/{device.parent} is the disk",
+        )  # fmt: skip
+
+
+def by_hand(source: Source, target: Target) -> str:
+    """Returns the command that does the same without this program, for a shell."""
+    image, to = shlex.quote(str(source.path)), shlex.quote(str(target.path))
+    sudo = "sudo " if target.device is not None else ""
+    dd = f"{sudo}dd of={to} bs=4M conv=fsync status=progress"
+    if target.kind == "file":
+        dd = f"{sudo}dd of={to} bs=4M conv=fsync,notrunc status=progress"
+    if source.packed:
+        unpack = {"gzip": "gzip", "zstd": "zstd", "xz": "xz", "bzip2": "bzip2"}
+        return f"{unpack.get(source.format, 'xz')} -dc {image} | {dd} iflag=fullblock"
+    if source.format != "raw":
+        there = "" if target.kind == "new" else "-n "
+        return f"{sudo}qemu-img convert -p -f {source.format} {there}-O raw {image} {to}"
+    if target.device is not None and Path(f"{source.path}.bmap").is_file():
+        return f"{sudo}bmaptool copy {image} {to}"
+    return dd.replace("dd of=", f"dd if={image} of=")
+
+
+def _problem(code: str, message: str, hint: str = "") -> Problem:
+    return Problem(code, "error", "", message, hint)
