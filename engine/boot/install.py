@@ -109,7 +109,9 @@ def _relevant(settings: Settings) -> Hashable:
         settings.volume_entries,
         settings.contents,
         settings.nix,
-        replace(settings.identity, seed="", disk_guid="", root_partition_guid=""),
+        replace(
+            settings.identity, seed="", disk_guid="", disk_signature="", root_partition_guid=""
+        ),
     )
 
 

@@ -18,12 +18,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `import`."""
     parser.add_argument(
         "file", type=Path, metavar="FILE",
-        help="what to import, whatever its name: a Nix file with a call of make-disk-image in "
-        "it, the arguments alone as Nix or JSON, or a disk image",
+        help="what to import, whatever its name: a repart.d folder, a kickstart file of wic, a "
+        "configuration of genimage, a Nix file with a call of make-disk-image in it, the "
+        "arguments alone as Nix or JSON, or a disk image",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=Path, metavar="SPEC", help="the spec to write (default: stdout)"
     )
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR",
+        help="the tree of files that systemd-repart, wic or genimage would be run on",
+    )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace a spec that exists")
     parser.add_argument(
         "--files", action="store_true",
@@ -43,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.spec.load import loads
     from engine.spec.save import dumps
 
-    candidate = Candidate(args.file)
+    candidate = Candidate(args.file, args.root)
     imported = importer_of(candidate).load().read(candidate, os.environ)
     wanted = _archives(args, imported)
     spec = loads(dumps(imported.spec), overrides=args.set)

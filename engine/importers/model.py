@@ -26,10 +26,11 @@ class Candidate:
 
     Attributes:
         path: Where it is.
+        root: The tree of files that its tool would be run on, where that is known.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, root: Path | None = None) -> None:
+        self.path, self.root = path, root
 
     @cached_property
     def is_folder(self) -> bool:

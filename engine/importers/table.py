@@ -40,6 +40,9 @@ class Importer:
 
 IMPORTERS: tuple[Importer, ...] = (
     Importer("image", "a disk image", "engine.importers.image"),
+    Importer("repart", "a repart.d folder", "engine.importers.repart"),
+    Importer("wks", "a kickstart file of wic (.wks)", "engine.importers.wks"),
+    Importer("genimage", "a configuration of genimage", "engine.importers.genimage"),
     Importer("json", "make-disk-image's arguments as JSON", "engine.importers.json_arguments"),
     Importer("nix", "a Nix file with a call of make-disk-image in it", "engine.importers.nix"),
 )
@@ -72,17 +75,18 @@ def importer_of(candidate: Candidate) -> Importer:
     raise refused(f"{candidate.path} is nothing that can be imported", f"what can be: {what}")
 
 
-def import_file(path: Path, environment: Mapping[str, str]) -> Imported:
+def import_file(path: Path, environment: Mapping[str, str], root: Path | None = None) -> Imported:
     """Makes a spec of a file or folder, by what it holds.
 
     Args:
         path: The file.
-        environment: The environment of tools that help reading it (nix).
+        environment: That of tools that help reading it (nix), and of variables that it names.
+        root: The tree of files that its tool would be run on, where that is known.
 
     Raises:
         Refused: It cannot be imported, with everything that is wrong with it.
     """
-    candidate = Candidate(path)
+    candidate = Candidate(path, root)
     return importer_of(candidate).load().read(candidate, environment)
 
 

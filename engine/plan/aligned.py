@@ -190,5 +190,6 @@ def entry(scheme: Scheme, volume: Volume, machine: str) -> TableEntry:
     type_ = volume.type or volume.purpose.type(scheme, machine)
     if scheme == "gpt":
         return TableEntry(type_, volume.guid, volume.name, volume.flags)
-    active = "boot" in volume.flags and volume.role != "esp"
+    bootable = "boot" in volume.flags and volume.role != "esp"
+    active = bootable or "legacy-boot" in volume.attributes
     return TableEntry(type_, flags=("boot",) if active else ())

@@ -183,7 +183,8 @@ class _Planner:
     def _signature(self) -> str | None:
         if self.settings.scheme != "mbr":
             return None
-        return f"0x{identity.derive_32(self.settings.identity.seed, 'mbr-signature'):08x}"
+        given = self.settings.identity.disk_signature
+        return given or f"0x{identity.derive_32(self.settings.identity.seed, 'mbr-signature'):08x}"
 
 
 def _complete(plan: Plan, design: Design) -> bool:

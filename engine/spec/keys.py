@@ -266,7 +266,8 @@ _TABLE = (
         "volume[].flags",
         "list of text",
         "[]",
-        "Any of read-only, no-auto, grow-file-system and legacy-boot.",
+        "Any of read-only, no-auto, grow-file-system and legacy-boot, which is the active flag of "
+        "an MBR.",
     ),
     Key(
         "volume[].compression",
@@ -496,6 +497,12 @@ _TABLE = (
         "derived",
         "GUID of the disk's table.",
         compat='"97FD5997-F390-0B4A-A3F8-D106C1723AEA"',
+    ),
+    Key(
+        "identity.disk_signature",
+        "number as in 0x1a2b3c4d",
+        "derived",
+        "Signature of the disk where the table is an MBR: 32 bits in hexadecimal.",
     ),
     Key(
         "identity.root_partition_guid",

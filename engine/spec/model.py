@@ -121,6 +121,7 @@ class Identity(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     deterministic: bool | None = None
     seed: str | None = None
     disk_guid: str | None = None
+    disk_signature: str | None = None
     root_partition_guid: str | None = None
     root_filesystem_uuid: str | None = None
     source_date_epoch: int | None = None

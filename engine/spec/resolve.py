@@ -191,6 +191,7 @@ def _settings(
             deterministic=deterministic,
             seed=seed,
             disk_guid=identifiers[0],
+            disk_signature=(spec.identity.disk_signature or "").lower(),
             root_partition_guid=identifiers[1],
             root_filesystem_uuid=identifiers[2],
             source_date_epoch=epoch or 0,

@@ -197,6 +197,7 @@ class IdentitySettings:
 
     Attributes:
         seed: UUID text from which identifiers derive.
+        disk_signature: Of an MBR, as in 0x1a2b3c4d; "" for one that derives from the seed.
         source_date_epoch: Seconds; the time of everything that has no time of its own.
         clamp_times: The epoch was given (spec or environment): newer times become it.
     """
@@ -204,6 +205,7 @@ class IdentitySettings:
     deterministic: bool
     seed: str
     disk_guid: str
+    disk_signature: str
     root_partition_guid: str
     root_filesystem_uuid: str
     source_date_epoch: int

@@ -37,6 +37,7 @@ _CHOICES = (
     "output.compress",
 )
 _UNIT = re.compile(r"[A-Za-z0-9:_.-][A-Za-z0-9:_.@-]{0,199}")
+_SIGNATURE = re.compile(r"0x[0-9a-fA-F]{8}")
 _UUIDS = ("seed", "disk_guid", "root_partition_guid", "root_filesystem_uuid")
 
 
@@ -343,6 +344,14 @@ def _identity(spec: ImageSpec) -> Iterator[Problem]:
         text: str | None = getattr(spec.identity, name)
         if text:
             yield from _uuid(f"identity.{name}", text)
+    signature = spec.identity.disk_signature
+    if signature and not _SIGNATURE.fullmatch(signature):
+        yield error(
+            "bad-signature",
+            "identity.disk_signature",
+            f"{show(signature)} is not the signature of an MBR",
+            "write 0x and eight hexadecimal digits, as in 0x1a2b3c4d",
+        )
     epoch = spec.identity.source_date_epoch
     if epoch is not None and not 0 <= epoch <= MAX_EPOCH:
         yield error(

@@ -10,7 +10,7 @@ from engine.disk.presets import PRESETS, PresetVolume
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.spec import identity
-from engine.spec.filesystems import ESP_LABEL
+from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS
 from engine.units import MIB
 
 if TYPE_CHECKING:
@@ -114,10 +114,13 @@ def _added(entry: VolumeSettings, settings: Settings, before: list[Volume]) -> V
 
 def _changed(base: Volume, entry: VolumeSettings, settings: Settings) -> Volume:
     """Returns a volume with what an entry says of it."""
+    format_ = base.format if entry.format is None else entry.format
+    row = FILESYSTEMS.get(format_)
+    default = base.label if row is None or row.label_bytes else ""
     changed = replace(
         base,
-        format=base.format if entry.format is None else entry.format,
-        label=base.label if entry.label is None else entry.label,
+        format=format_,
+        label=default if entry.label is None else entry.label,
         name=base.name if entry.name is None else entry.name,
         mount=base.mount if entry.mount is None else entry.mount or None,
         takes_below=base.takes_below or bool(entry.mount),

@@ -21,7 +21,9 @@ from engine.compare.diff import compare
 from engine.filesystems.ext4.measure import measure
 from engine.image.container import BadImage
 from engine.image.reading import Filesystem, contents, walk
+from engine.importers import genimage, repart, wks
 from engine.importers.arguments import to_spec
+from engine.importers.model import Candidate, ImporterModule
 from engine.importers.nix_source import NotNix, calls
 from engine.inspect.booting import extlinux, grubcfg, type1
 from engine.inspect.extract import ExtractFailed, extract
@@ -286,6 +288,20 @@ def _arguments(path: Path) -> None:
     assert code in {0, 2}, code
 
 
+def _other_tool(module: ImporterModule) -> Callable[[Path], None]:
+    """Returns what imports a file of another tool; the spec must be one that can be read again."""
+
+    def imported(path: Path) -> None:
+        candidate = Candidate(path)
+        module.recognise(candidate)
+        found = module.read(candidate, {"HOME": "/", "A": "${A}"})
+        for note in found.notes:
+            note.line()
+        resolve(loads(dumps(found.spec)), path.parent, {})
+
+    return imported
+
+
 def _packages(path: Path) -> None:
     """Reads package databases: what a first byte says, in the place where it is looked for."""
     data = path.read_bytes()
@@ -346,6 +362,18 @@ TARGETS = {
         Target(
             name="arguments", seeds=texts.argument_sets, read=_arguments, words=texts.JSON_WORDS,
             suffix=".json",
+        ),
+        Target(
+            name="repart", seeds=texts.given("repart"), read=_other_tool(repart),
+            documented=(Refused,), words=texts.REPART_WORDS, suffix=".conf",
+        ),
+        Target(
+            name="kickstart", seeds=texts.given("wks"), read=_other_tool(wks),
+            documented=(Refused,), words=texts.KICKSTART_WORDS,
+        ),
+        Target(
+            name="genimage", seeds=texts.given("cfg"), read=_other_tool(genimage),
+            documented=(Refused,), words=texts.GENIMAGE_WORDS,
         ),
         Target(name="packages", seeds=seeds.package_databases, read=_packages),
         Target(

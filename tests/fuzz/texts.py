@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,12 +30,47 @@ NIX_WORDS = (
     b"{ ", b" }", b"inherit x;", b"rec {", b"with x; ", b"''", b"${", b"\\", b"builtins.getFlake ",
     b"import <nixpkgs> ", b"diskSize = ", b"[", b"(", b"9" * 5000, b"-1.5e9", b"null", b"/*", b"#",
 )  # fmt: skip
+REPART_WORDS = (
+    b"[Partition]\n", b"Type=root-x86-64-verity\n", b"Type=0fc63daf-8483-4772-8e79-3d69d8477de4\n",
+    b"SizeMinBytes=", b"SizeMaxBytes=", b"9" * 40, b"1.999999E ", b"16E", b"CopyFiles=/a:/b:c\n",
+    b"ExcludeFiles=/a/\n", b"Flags=0xffffffffffffffff\n", b"Flags=-1\n", b"Verity=hash\n", b"%%",
+    b"%",
+    b"VerityMatchKey=a\n", b"MountPoint=/a:b\n", b"Label=", b"\\\n", b"#", b";", b"=", b"\xff",
+)  # fmt: skip
+KICKSTART_WORDS = (
+    b"part / ", b"part swap ", b"bootloader ", b"include x\n", b"--size ", b"--offset ",
+    b"--align ",
+    b"--source rawcopy ", b"--sourceparams=\"file=", b"--no-table ", b"--exclude-path ", b"${A}",
+    b"${",
+    b"--fstype=", b"--fsuuid ", b"--diskid 0x", b"9" * 40, b"s", b"'", b'"', b"\\\n", b"#",
+    b"--=", b"--",
+)  # fmt: skip
+GENIMAGE_WORDS = (
+    b"image x {", b"hdimage {", b"partition p {", b"}", b"= {", b"+=", b"offset = ", b"size = ",
+    b"200%", b"0x", b"9" * 40, b"include(\"x\")", b"${A:-1}", b"${", b"/*", b"*/", b"//", b"#",
+    b"'", b'"',
+    b"in-partition-table = false", b"autoresize = true", b"mountpoint = \"/\"", b"verity {", b",",
+    b"(",
+)  # fmt: skip
 BOOT_WORDS = (
     b"menuentry 'x' {", b"}", b"submenu x {", b"${a}", b"$root", b"set a=$a$a$a", b"linux /x",
     b"initrd ", b"if true; then", b"fi\n", b"for i in 1 2; do", b"\\\n", b"'", b'"', b"#", b"\n",
     b"source ", b"default=", b"title ", b"options ", b"../../x", b"+99-9.conf", b"~", b"^", b"ID=",
     b".osrel", b"$'", b"\xff\xfe", b"\0", b"HdrS", b"systemd-boot 999", b"architecture ",
 )  # fmt: skip
+
+
+def given(kind: str) -> Callable[[Path], Sequence[bytes]]:
+    """Returns what gives the files of other tools that the importers' tests have."""
+
+    def files(folder: Path) -> Sequence[bytes]:
+        del folder
+        top = Path(__file__).parents[1] / "engine" / "importers" / "given"
+        found = [path for path in top.glob(f"*.{kind}") if path.is_file()]
+        found += [path for path in top.glob(f"*.{kind}/*.conf") if path.is_file()]
+        return [path.read_bytes() for path in sorted(found)]
+
+    return files
 
 
 def events(folder: Path) -> Sequence[bytes]:

@@ -19,6 +19,9 @@ CASES = {
         b"{ }: { }", b'{ diskSize = "auto"; }', b"# c\nlet a = 1; in { }", b"import ./x { }",
         b"/* c */ { pkgs, ... }@args: { }", b"args: { }", b"(import ./x) { }", b"with 1; { }",
     ),
+    "repart": (b"[Partition]\nType=root\n", b"# c\n\n [Partition] \n"),
+    "wks": (b"# wic\npart / --source rootfs\n", b"bootloader --ptable gpt\npart swap\n"),
+    "genimage": (b"image x.img {\n}\n", b'/* c */\n  image "a b" { hdimage {} }\n'),
     "image": (b"\0" * 4096, b"QFI\xfb" + b"\0" * 100, b"\xff\xfe text"),
 }  # fmt: skip
 
@@ -37,8 +40,10 @@ def test_the_content_tells_what_it_is(tmp_path: Path, key: str, data: bytes) -> 
     ("text", "said"),
     [
         ("", "nothing that can be imported"),
-        ("# wic\npart / --source rootfs\n", "nothing that can be imported"),
-        ("image x.img {\n}\n", "nothing that can be imported"),
+        ("lang en_US\npart / --size=1800\n", "nothing that can be imported"),
+        ("bootloader --ptable gpt\n", "nothing that can be imported"),
+        ("images {\n}\n", "nothing that can be imported"),
+        ("[Unit]\nType=root\n", "nothing that can be imported"),
         ('schema = 1\nname = "x"\n', "is a spec already"),
     ],
 )
@@ -53,6 +58,17 @@ def test_anything_else_is_refused_with_what_can_be_imported(
     if "already" not in said:
         hint = refused.value.problems[0].hint
         assert all(importer.title in hint for importer in IMPORTERS)
+
+
+def test_a_folder_is_one_of_definitions_by_what_its_files_say(tmp_path: Path) -> None:
+    (tmp_path / "10-x.conf").write_text("[Unit]\n")
+    (tmp_path / "20-root").write_text("[Partition]\n")
+    with pytest.raises(Refused, match="nothing that can be imported"):
+        importer_of(Candidate(tmp_path))
+
+    (tmp_path / "20-root.conf").write_text("[Partition]\n")
+
+    assert importer_of(Candidate(tmp_path)).key == "repart"
 
 
 @pytest.mark.parametrize("there", ["folder", "nothing"])
