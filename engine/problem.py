@@ -77,3 +77,8 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape", "replace").decode()
         for letter in text
     )
+
+
+def text(raw: bytes) -> str:
+    """Returns bytes as printable text, with escapes for what is not printable UTF-8."""
+    return printable(raw.decode("utf-8", "backslashreplace"))

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
-from engine.filesystems.raw.driver import TYPE as RAW
 from engine.filesystems.table import DRIVERS
 from engine.plan.model import Plan, VolumePlan
 from engine.problem import Problem
-from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.model import VolumeEntry
 from engine.spec.settings import Settings
 from engine.units import format_exact, human

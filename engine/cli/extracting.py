@@ -33,9 +33,8 @@ def cat(filesystem: Filesystem, node: Node) -> int:
         BrokenPipeError: Who reads standard output has seen enough.
     """
     from engine.image.container import BadImage
-    from engine.inspect.report import text
     from engine.inspect.rescue import data_ranges
-    from engine.problem import Problem, Refused
+    from engine.problem import Problem, Refused, text
 
     if not stat.S_ISREG(node.mode):
         hint = "--extract copies directories" if stat.S_ISDIR(node.mode) else ""

@@ -89,7 +89,8 @@ def _show_image(image: Image, *, as_json: bool) -> None:
 def _show_path(image: Image, where: str, *, as_json: bool) -> int:
     """Prints a directory's entries or a file's metadata; 1 if not all could be read."""
     from engine.inspect import rescue
-    from engine.inspect.report import node_report, text
+    from engine.inspect.report import node_report
+    from engine.problem import text
 
     damaged: list[bytes] = []
 
@@ -116,7 +117,7 @@ def _show_path(image: Image, where: str, *, as_json: bool) -> int:
 def _found(image: Image, where: str, *, follow: bool = True) -> tuple[Filesystem, Node]:
     """Returns what a path leads to; without `follow` a link itself, where the path ends in one."""
     from engine.inspect.files import Files
-    from engine.inspect.report import text
+    from engine.problem import text
 
     part, path = _locate(image, where)
     filesystem = part.filesystem
@@ -168,7 +169,8 @@ def _normal(path: str) -> bytes:
 
 
 def _listing(nodes: list[Node]) -> list[str]:
-    from engine.inspect.report import text, when
+    from engine.inspect.report import when
+    from engine.problem import text
 
     rows = [
         (
@@ -200,7 +202,7 @@ def _details(node: Node) -> list[str]:
 
 
 def _arrow(node: Node) -> str:
-    from engine.inspect.report import text
+    from engine.problem import text
 
     return f" -> {text(node.target)}" if stat.S_ISLNK(node.mode) else ""
 

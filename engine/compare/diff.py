@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.compare import extmap, fatmap
 from engine.compare.fields import Difference, of_filesystems, of_tables
 from engine.compare.ranges import Reached, differing, unwatched
 from engine.compare.regions import Region, RegionMap, merge
-from engine.filesystems.ext4.reader import ExtFilesystem
-from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container import BadImage
 from engine.image.reading import describes_itself
 from engine.inspect.image import Image, Part, open_image
@@ -137,14 +134,8 @@ def _regions_of(part: Part) -> Iterator[Region]:
     known: list[Region] = []
     rest = f"{part.name}, {part.foreign.unread if part.foreign else 'unknown contents'}"
     try:
-        if isinstance(filesystem, ExtFilesystem):
+        if describes_itself(filesystem):
             rest = f"{part.name}, unallocated blocks"
-            known.extend(extmap.regions(filesystem, start, part.name))
-        elif isinstance(filesystem, FatFilesystem):
-            rest = f"{part.name}, unallocated clusters"
-            known.extend(fatmap.regions(filesystem, start, part.name))
-        elif describes_itself(filesystem):
-            rest = f"{part.name}, unused by {filesystem.type}"
             known.extend(
                 Region(start + at, start + at + length, f"{part.name}, {what}")
                 for at, length, what in filesystem.structures()

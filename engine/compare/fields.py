@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.compare import structures
-from engine.filesystems.ext4.reader import ExtFilesystem
-from engine.filesystems.fat.reader import FatFilesystem
+from engine.image.fields import Record, differences, moment
 from engine.image.reading import (
     BadFilesystem,
     Filesystem,
     Node,
     describes_itself,
     holds_files,
+    shows_records,
     walk,
 )
 from engine.image.table import Table
 from engine.inspect.image import Image, Part
-from engine.inspect.report import text
 from engine.inspect.rescue import keeps_holes
 from engine.manifest.entry import order
+from engine.problem import text
+from engine.spec.filesystems import FILESYSTEMS
 
 _Piece = tuple[int, bytes]
 """Where in a file, and what."""
@@ -73,22 +73,12 @@ def of_filesystems(a: Part, b: Part) -> Iterator[Difference]:
         return
     if left is None or right is None:
         return
-    if isinstance(left, ExtFilesystem) and isinstance(right, ExtFilesystem):
-        yield from _structure(
-            "superblock", f"{where}, superblock",
-            left.superblock, right.superblock, structures.SUPERBLOCK,
-        )  # fmt: skip
-        yield from _descriptors(left, right, where)
-    if isinstance(left, FatFilesystem) and isinstance(right, FatFilesystem):
-        yield from _mapping("boot-sector", f"{where}, FAT", _fat(left), _fat(right))
-        if left.bits == right.bits:
-            yield from _structure(
-                "boot-sector", f"{where}, FAT boot sector",
-                left.boot_sector, right.boot_sector, structures.boot_sector(left.bits),
-            )  # fmt: skip
     if describes_itself(left) and describes_itself(right):
-        ours, theirs = left.header(), right.header()
-        yield from _mapping("superblock", f"{where}, superblock", ours, theirs)
+        title = FILESYSTEMS[left.type].title
+        yield from _mapping("superblock", f"{where}, {title}", left.header(), right.header())
+    if shows_records(left) and shows_records(right):
+        for one, other in zip(left.records(), right.records(), strict=False):
+            yield from _record(f"{where}, {one.where}", one, other)
     if holds_files(left) and holds_files(right):
         yield from _trees(left, right, where)
 
@@ -97,19 +87,15 @@ def _unread(part: Part) -> str:
     return part.foreign.sentence if part.foreign else "none that can be read"
 
 
-def _structure(
-    kind: str, where: str, left: bytes, right: bytes, fields: Sequence[structures.Field]
-) -> Iterator[Difference]:
-    for name, one, other in structures.differences(left, right, fields):
-        yield Difference(kind, f"{where}, {name}", one, other)
-
-
-def _descriptors(left: ExtFilesystem, right: ExtFilesystem, where: str) -> Iterator[Difference]:
-    for group in range(min(left.groups, right.groups)):
-        yield from _structure(
-            "descriptor", f"{where}, descriptor of group {group}",
-            left.descriptor(group), right.descriptor(group), structures.DESCRIPTOR,
-        )  # fmt: skip
+def _record(where: str, left: Record, right: Record) -> Iterator[Difference]:
+    """Yields what differs in two structures, if both have the same fields."""
+    if left.raw == right.raw or left.fields != right.fields:
+        return
+    names = sorted(left.values.keys() | right.values.keys())
+    ours, theirs = ({name: of.values.get(name) for name in names} for of in (left, right))
+    yield from _mapping(left.kind, where, ours, theirs)
+    for name, one, other in differences(left.raw, right.raw, left.fields):
+        yield Difference(left.kind, f"{where}, {name}", one, other)
 
 
 def _table(table: Table) -> dict[str, object]:
@@ -117,13 +103,6 @@ def _table(table: Table) -> dict[str, object]:
         "kind": table.kind, "sector size": table.sector_size, "disk GUID": table.guid,
         "disk signature": table.signature, "first usable sector": table.first_usable,
         "last usable sector": table.last_usable,
-    }  # fmt: skip
-
-
-def _fat(fat: FatFilesystem) -> dict[str, object]:
-    return {
-        "bits": fat.bits, "label": fat.label, "volume id": fat.uuid, "bytes": fat.size,
-        "cluster size": fat.block_size, "tables": fat.tables, "clusters": fat.clusters,
     }  # fmt: skip
 
 
@@ -154,8 +133,10 @@ def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Differen
             yield Difference("path", name, _presence(one), _presence(other))
             continue
         yield from _mapping("path", name, _inode(one), _inode(other))
-        if isinstance(left, ExtFilesystem) and isinstance(right, ExtFilesystem):
-            yield from _raw_inodes(left.raw_inode(one.inode), right.raw_inode(other.inode), name)
+        if shows_records(left) and shows_records(right):
+            ours, theirs = left.inode_record(one), right.inode_record(other)
+            if ours is not None and theirs is not None:
+                yield from _record(name, ours, theirs)
         if stat.S_ISDIR(one.mode) and stat.S_ISDIR(other.mode):
             yield from _order_of_names(left, one, right, other, name)
         if stat.S_ISREG(one.mode) and stat.S_ISREG(other.mode):
@@ -191,18 +172,6 @@ def _pairs(
             one, other = next(left, None), next(right, None)
 
 
-def _raw_inodes(left: bytes, right: bytes, name: str) -> Iterator[Difference]:
-    """Yields what differs in two inodes beyond what a node holds."""
-    if left == right:
-        return
-    ours, theirs = structures.inode_times(left), structures.inode_times(right)
-    names = sorted(ours.keys() | theirs.keys())
-    yield from _mapping(
-        "path", name, {at: ours.get(at) for at in names}, {at: theirs.get(at) for at in names}
-    )
-    yield from _structure("path", name, left, right, structures.INODE)
-
-
 def _order_of_names(
     left: Filesystem, one: Node, right: Filesystem, other: Node, name: str
 ) -> Iterator[Difference]:
@@ -231,7 +200,7 @@ def _inode(node: Node) -> dict[str, object]:
         "owner": f"{node.uid}:{node.gid}",
         "size": 0 if directory else node.size,
         "links": 0 if directory else node.links,
-        "time": structures.moment(node.mtime_ns),
+        "time": moment(node.mtime_ns),
         "target": text(node.target),
         "device": node.rdev,
         "inode": node.inode,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol, TypeGuard
 
 from engine.image.container.disk import BadImage, Disk
+from engine.image.fields import Record
 
 _ENTRIES_COST = 32
 _FEW = 4
 """Extents that fit into an inode: a file with more has a map of its own."""
 _MAX_BLOCKS = 1 << 22
 """Blocks of all directories; a sound tree of a million directories has a quarter of them."""
+_PIECE = 1 << 22
+"""Bytes of file data that are read at once."""
 
 
 class BadFilesystem(BadImage):
@@ -125,11 +130,27 @@ class Described(Content, Protocol):
         ...
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """Yields named parts of its window: first byte, length, what it is."""
+        """Yields named parts of its window: first byte, length, what it is.
+
+        Raises:
+            BadImage: A structure is damaged.
+        """
         ...
 
     def unused(self) -> Iterator[tuple[int, int]]:
         """Yields the ranges (first byte, length) of its window that nothing uses, rising."""
+        ...
+
+
+class Recorded(Content, Protocol):
+    """A content whose reader shows its structures as they stand, for `diff` to name each field."""
+
+    def records(self) -> Iterator[Record]:
+        """Yields those of the file system as a whole, always in the same order."""
+        ...
+
+    def inode_record(self, node: Node) -> Record | None:
+        """Returns that of a file or directory, or None where the format has none."""
         ...
 
 
@@ -165,6 +186,89 @@ def holds_files(content: Content | None) -> TypeGuard[Filesystem]:
 def describes_itself(content: Content | None) -> TypeGuard[Described]:
     """Whether a content's reader tells of its structures itself."""
     return hasattr(content, "structures")
+
+
+def shows_records(content: Content | None) -> TypeGuard[Recorded]:
+    """Whether a content's reader shows its structures as they stand."""
+    return hasattr(content, "records")
+
+
+class Numbered(ABC):
+    """A file system whose directories lead from names to the numbers of inodes.
+
+    Attributes:
+        root: Number of the root directory.
+    """
+
+    root: int
+    block_size: int
+    _window: Window
+
+    @abstractmethod
+    def node(self, number: int, path: bytes) -> Node:
+        """Returns an inode as a node.
+
+        Raises:
+            BadFilesystem: It, or what it points to, is damaged.
+        """
+
+    @abstractmethod
+    def names(self, node: Node) -> Iterator[tuple[bytes, int]]:
+        """Yields the names of a directory, but for `.` and `..`, and the numbers of the inodes.
+
+        Raises:
+            BadFilesystem: It is damaged; what stands before the damage was yielded.
+        """
+
+    def lookup(self, path: bytes) -> Node | None:
+        """See `Filesystem.lookup`."""
+        node = self.node(self.root, b"")
+        at = b""
+        for part in (part for part in path.split(b"/") if part):
+            if not stat.S_ISDIR(node.mode):
+                return None
+            number = next((number for name, number in self.names(node) if name == part), None)
+            if number is None:
+                return None
+            at = at + b"/" + part if at else part
+            node = self.node(number, at)
+        return node
+
+    def children(self, node: Node) -> Iterator[Node]:
+        """See `Filesystem.children`."""
+        prefix = node.path + b"/" if node.path else b""
+        for name, number in sorted(self.names(node)):
+            yield self.node(number, prefix + name)
+
+    def stored_names(self, node: Node) -> Iterator[bytes]:
+        """See `Filesystem.stored_names`."""
+        return (name for name, _ in self.names(node))
+
+    def blocks_of(self, node: Node) -> Iterator[int]:
+        """See `Filesystem.blocks_of`."""
+        for _, place, length in node.extents:
+            yield from range(place, place + length, self.block_size)
+
+    def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
+        """See `Filesystem.data`."""
+        for offset, place, length in node.extents:
+            for at in range(0, min(length, node.size - offset), _PIECE):
+                take = min(_PIECE, length - at, node.size - offset - at)
+                yield offset + at, self._window.read(place + at, take)
+
+
+def runs(numbers: Iterator[int]) -> Iterator[tuple[int, int]]:
+    """Joins rising numbers into runs (first, count)."""
+    first = count = 0
+    for number in numbers:
+        if count and number == first + count:
+            count += 1
+            continue
+        if count:
+            yield first, count
+        first, count = number, 1
+    if count:
+        yield first, count
 
 
 class Entered:
@@ -222,7 +326,7 @@ def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
             if room < 0:
                 raise BadFilesystem(f"at {node.path!r} there are more pieces of files than blocks")
         yield node
-        if node.mode & 0o170000 == 0o040000 and node not in entered:
+        if stat.S_ISDIR(node.mode) and node not in entered:
             entered.add(node)
             pending.append(filesystem.children(node))
 

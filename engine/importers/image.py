@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.image.container import BadImage
 from engine.image.reading import Filesystem, Node
 from engine.importers.files import extract_all
@@ -151,7 +150,7 @@ def takeover(image: Image, report: dict[str, Any]) -> Takeover:
 
 def _fits(role: str, filesystem: Filesystem) -> bool:
     """Whether a spec's contents can name a file system's files."""
-    return role == "esp" or (role == "root" and isinstance(filesystem, ExtFilesystem))
+    return role == "esp" or (role == "root" and filesystem.type in ROOT_FILESYSTEMS)
 
 
 def _has_files(filesystem: Filesystem) -> bool:

@@ -10,14 +10,12 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from engine.disk.roles import role_of
-from engine.filesystems.ext4.reader import ExtFilesystem
-from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.reading import Node, describes_itself
 from engine.inspect.booting.boot import Boot
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.image import Image, Part
 from engine.inspect.survey import Survey, survey
-from engine.problem import printable
+from engine.problem import printable, text
 
 SCHEMA = 1
 
@@ -204,13 +202,6 @@ def _filesystem(part: Part) -> dict[str, Any] | None:
         "free_bytes": filesystem.free,
         "clean": filesystem.clean,
     }
-    if isinstance(filesystem, ExtFilesystem):
-        report["blocks"] = filesystem.blocks
-        report["inodes"] = filesystem.inodes
-        report["free_inodes"] = filesystem.free_inodes
-    if isinstance(filesystem, FatFilesystem):
-        report["blocks"] = filesystem.clusters
-        report["fat_bits"] = filesystem.bits
     if describes_itself(filesystem):
         report |= filesystem.figures()
     return report
@@ -236,11 +227,6 @@ def node_report(node: Node) -> dict[str, Any]:
         report["device"] = [node.rdev >> 8 & 0xFFF, node.rdev & 0xFF | node.rdev >> 12 & 0xFFF00]
     report["xattrs"] = {text(name): value.hex() for name, value in node.xattrs}
     return report
-
-
-def text(raw: bytes) -> str:
-    """Returns bytes as printable text, with escapes for what is not printable UTF-8."""
-    return printable(raw.decode("utf-8", "backslashreplace"))
 
 
 def when(nanoseconds: int) -> str:

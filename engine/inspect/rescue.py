@@ -7,9 +7,8 @@ import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.image.container import BadImage
-from engine.image.reading import BadFilesystem, Filesystem, Node, walk
+from engine.image.reading import BadFilesystem, Filesystem, Node, Numbered, walk
 from engine.manifest.tar import Ranges
 from engine.spec.filesystems import FILESYSTEMS
 
@@ -23,7 +22,7 @@ _LOGICAL_BLOCKS = 1 << 32
 def children(filesystem: Filesystem, node: Node, damaged: Damaged) -> Iterator[Node]:
     """Yields those entries of a directory that can be read, sorted by name."""
     try:
-        if isinstance(filesystem, ExtFilesystem):
+        if isinstance(filesystem, Numbered):
             yield from _inodes(filesystem, node, damaged)
         else:
             yield from filesystem.children(node)
@@ -101,20 +100,20 @@ def data_ranges(filesystem: Filesystem, node: Node) -> Ranges:
     return tuple(ranges)
 
 
-def _inodes(ext: ExtFilesystem, node: Node, damaged: Damaged) -> Iterator[Node]:
+def _inodes(filesystem: Numbered, node: Node, damaged: Damaged) -> Iterator[Node]:
     prefix = node.path + b"/" if node.path else b""
-    for name, number in sorted(_names(ext, node, damaged)):
+    for name, number in sorted(_names(filesystem, node, damaged)):
         try:
-            child = ext.node(number, prefix + name)
+            child = filesystem.node(number, prefix + name)
         except (BadImage, OSError) as error:
             damaged(prefix + name, error)
         else:
             yield child
 
 
-def _names(ext: ExtFilesystem, node: Node, damaged: Damaged) -> Iterator[tuple[bytes, int]]:
+def _names(filesystem: Numbered, node: Node, damaged: Damaged) -> Iterator[tuple[bytes, int]]:
     """Yields the names of a directory that stand before the first damage."""
     try:
-        yield from ext.records(node)
+        yield from filesystem.names(node)
     except (BadImage, OSError) as error:
         damaged(node.path, error)

@@ -9,10 +9,10 @@ from engine.boot import grub
 from engine.boot.architecture import X86_64
 from engine.boot.assemble import BootAssets, is_own
 from engine.boot.firmware import PACKAGES, Firmware
-from engine.filesystems.raw.driver import TYPE as RAW
 from engine.plan.host import Host
 from engine.plan.model import BootPlan, DiskPlan, Plan, VolumePlan
 from engine.problem import Problem
+from engine.spec.filesystems import RAW
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 from engine.tools.extras import EFI, extra_hint

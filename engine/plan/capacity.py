@@ -11,12 +11,12 @@ from engine.filesystems.ext4.format import FORMATS as EXT
 from engine.filesystems.fat.driver import granularity, is_true_fat32
 from engine.filesystems.fat.geometry import MIN_CLUSTERS_32
 from engine.filesystems.fat.geometry import smallest as smallest_fat32
-from engine.filesystems.raw.driver import TYPE as RAW
 from engine.plan import aligned
 from engine.plan.design import Design, placer, smallest
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.wanted import Wanted
 from engine.problem import Fix, Problem, Scalar
+from engine.spec.filesystems import RAW
 from engine.spec.formats import FORMATS
 from engine.units import MIB, TIB, ceil_to, format_exact, human
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from engine.disk.view import DiskView, FilesystemView, OutsideView, PartitionView, regions
 from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.raw.driver import TYPE as RAW
 from engine.plan.model import Plan
+from engine.spec.filesystems import RAW
 
 
 @dataclass(frozen=True, slots=True)

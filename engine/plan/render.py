@@ -9,12 +9,12 @@ from typing import Any
 from engine.boot.firmware import FirmwareKind
 from engine.disk.view import Region, regions
 from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.raw.driver import TYPE as RAW
 from engine.manifest.oci import describe
 from engine.plan.booting import unbootable
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.regions import view
 from engine.problem import Problem, quote
+from engine.spec.filesystems import RAW
 from engine.spec.loaders import LOADERS, Loader
 from engine.units import format_exact, human
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from engine.disk.volume import Volume
 from engine.filesystems.driver import Driver, Request
-from engine.filesystems.raw.driver import TYPE as RAW
 from engine.filesystems.table import DRIVERS
 from engine.manifest.manifest import Manifest
+from engine.spec.filesystems import RAW
 from engine.spec.settings import Settings
 
 EMPTY = Manifest(())

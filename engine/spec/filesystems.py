@@ -47,6 +47,9 @@ class Filesystem:
     loses: str = ""
 
 
+RAW = "none"
+"""The format of a volume without a file system."""
+
 _UNIX = ("owners", "modes", "symbolic links", "hard links", "devices", "xattrs", "ACLs", "holes")
 
 _TABLE = (
@@ -114,7 +117,7 @@ _TABLE = (
         keeps=(),
     ),
     Filesystem(
-        key="none",
+        key=RAW,
         title="raw bytes",
         summary="The bytes of a file, or nothing",
         label_bytes=0,

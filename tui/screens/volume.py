@@ -17,8 +17,8 @@ from textual.widgets import Button, Input
 
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
-from engine.filesystems.raw.driver import TYPE as RAW
 from engine.problem import Problem
+from engine.spec.filesystems import RAW
 from engine.spec.model import ImageSpec, VolumeEntry
 from engine.spec.volume_rules import FLAGS, check_values
 from tui.glyphs import UNICODE, Glyphs

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 
 from engine.image.crc32c import crc32c
-from engine.image.reading import BadFilesystem, Node, Window, walk
+from engine.image.reading import BadFilesystem, Node, Numbered, Window, walk
 
 _MAGIC = 0xE0F5E1E2
 _AT = 1024
@@ -39,10 +39,9 @@ _MAX_NAMES = 1 << 22
 """Of one directory; they are sorted in memory."""
 _MAX_CHUNKS = 1 << 22
 _MAX_ATTRIBUTES = 1 << 19
-_PIECE = 1 << 22
 
 
-class ErofsFilesystem:
+class ErofsFilesystem(Numbered):
     """An EROFS in a window of a disk.
 
     Attributes:
@@ -78,7 +77,7 @@ class ErofsFilesystem:
         self.uuid = str(uuid.UUID(bytes=identifier))
         self._superblock_end = _AT + _SIZE + slots * 16
         self._meta: int = meta * self.block_size
-        self._root: int = root
+        self.root = root
         used = [name for bit, name in _COMPRESSION.items() if self.incompatible & bit]
         self.compression = ", ".join(used)
         if self.compatible & _CHECKSUM_FEATURE:
@@ -94,46 +93,15 @@ class ErofsFilesystem:
                 f"superblock: checksum {self.checksum:#010x}, computed {computed:#010x}"
             )
 
-    def lookup(self, path: bytes) -> Node | None:
-        """Returns what is at a path, links not followed, or None."""
-        node = self.node(self._root, b"")
-        at = b""
-        for part in (part for part in path.split(b"/") if part):
-            if not stat.S_ISDIR(node.mode):
-                return None
-            number = next((n for name, n in self._records(node) if name == part), None)
-            if number is None:
-                return None
-            at = at + b"/" + part if at else part
-            node = self.node(number, at)
-        return node
-
-    def children(self, node: Node) -> Iterator[Node]:
-        """Yields what a directory holds, sorted by name."""
-        prefix = node.path + b"/" if node.path else b""
-        for name, number in sorted(self._records(node)):
-            yield self.node(number, prefix + name)
-
-    def stored_names(self, node: Node) -> Iterator[bytes]:
-        """Yields the names of a directory in the order of its blocks."""
-        return (name for name, _ in self._records(node))
-
-    def blocks_of(self, node: Node) -> Iterator[int]:
-        """Yields where in the window each block of a file or directory begins."""
-        for _, place, length in node.extents:
-            yield from range(place, place + length, self.block_size)
-
     def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
-        """Yields a file's data, holes left out.
+        """See `Filesystem.data`.
 
         Raises:
             BadFilesystem: It is compressed.
         """
         if node.size and self._layout(node.inode) in {_COMPRESSED, _COMPRESSED_FULL}:
             raise BadFilesystem(f"{node.path!r} is compressed, which is not read here")
-        for offset, place, length in node.extents:
-            for at in range(0, length, _PIECE):
-                yield offset + at, self._window.read(place + at, min(_PIECE, length - at))
+        yield from super().data(node)
 
     def figures(self) -> Mapping[str, int]:
         """See `Described.figures`."""
@@ -143,7 +111,7 @@ class ErofsFilesystem:
         """See `Described.header`."""
         return {
             "block size": self.block_size, "blocks": self.blocks, "inodes": self.inodes,
-            "root inode": self._root, "first block of inodes": self._meta // self.block_size,
+            "root inode": self.root, "first block of inodes": self._meta // self.block_size,
             "first block of shared attributes": self._xattr_block,
             "build time": f"{self.build_seconds}.{self.build_ns:09d}",
             "uuid": self.uuid, "label": self.label,
@@ -290,8 +258,8 @@ class ErofsFilesystem:
             raise BadFilesystem(f"inode {number}: {length} bytes at block {block} of {self.blocks}")
         return at
 
-    def _records(self, node: Node) -> Iterator[tuple[bytes, int]]:
-        """Yields the names of a directory, but for `.` and `..`, and the numbers of the inodes."""
+    def names(self, node: Node) -> Iterator[tuple[bytes, int]]:
+        """See `Numbered.names`."""
         if node.size > _MAX_DIRECTORY:
             raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")
         if node.size and not node.extents:

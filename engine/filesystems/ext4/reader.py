@@ -9,19 +9,21 @@ from __future__ import annotations
 import os
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 
 from engine.filesystems.ext4 import reader_attributes as extattr
+from engine.filesystems.ext4 import reader_fields as fields
+from engine.filesystems.ext4 import reader_map
 from engine.filesystems.ext4.reader_groups import groups
-from engine.image.reading import BadFilesystem, Node, Window
+from engine.image.fields import Record
+from engine.image.reading import BadFilesystem, Node, Numbered, Window
 
 _MAGIC = 0xEF53
 _EXTENT_MAGIC = 0xF30A
 _EXTENTS_FEATURE, _WIDE, _JOURNAL_DEVICE = 0x40, 0x80, 0x8
 _EXTENTS_FLAG, _ATTRIBUTE_FLAG, _INLINE_FLAG = 0x80000, 0x200000, 0x10000000
-_ROOT = 2
 _DIRECTORY, _LINK, _REGULAR = 0o040000, 0o120000, 0o100000
 _CHARACTER, _BLOCK = 0o020000, 0o060000
 _MAX_DEPTH = 5
@@ -31,12 +33,13 @@ _MAX_NAMES = 1 << 22
 """Of one directory; they are sorted in memory."""
 _MAX_ATTRIBUTES = 1 << 18
 """Bytes of all values of one inode."""
-_PIECE = 1 << 22
 _SUPERBLOCK_AT = 1024
 
 
-class ExtFilesystem:
+class ExtFilesystem(Numbered):
     """An ext file system in a window of a disk."""
+
+    root = 2
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -205,41 +208,33 @@ class ExtFilesystem:
         seen.add(block)
         return block
 
-    def lookup(self, path: bytes) -> Node | None:
-        """Returns what is at a path, links not followed, or None."""
-        node = self.node(_ROOT, b"")
-        at = b""
-        for part in (part for part in path.split(b"/") if part):
-            if node.mode & 0o170000 != _DIRECTORY:
-                return None
-            number = next((n for name, n in self.records(node) if name == part), None)
-            if number is None:
-                return None
-            at = at + b"/" + part if at else part
-            node = self.node(number, at)
-        return node
+    def figures(self) -> Mapping[str, int]:
+        """See `Described.figures`."""
+        return {"blocks": self.blocks, "inodes": self.inodes, "free_inodes": self.free_inodes}
 
-    def children(self, node: Node) -> Iterator[Node]:
-        """Yields what a directory holds, sorted by name."""
-        prefix = node.path + b"/" if node.path else b""
-        for name, number in sorted(self.records(node)):
-            yield self.node(number, prefix + name)
+    def header(self) -> Mapping[str, object]:
+        """See `Described.header`; the records have every field."""
+        return {}
 
-    def stored_names(self, node: Node) -> Iterator[bytes]:
-        """Yields the names of a directory in the order of its blocks."""
-        return (name for name, _ in self.records(node))
+    def records(self) -> Iterator[Record]:
+        """See `Recorded.records`."""
+        yield Record("superblock", "superblock", self.superblock, fields.SUPERBLOCK)
+        for group in range(self.groups):
+            where = f"descriptor of group {group}"
+            yield Record("descriptor", where, self.descriptor(group), fields.DESCRIPTOR)
 
-    def blocks_of(self, node: Node) -> Iterator[int]:
-        """Yields where in the window each data block of a file or directory begins."""
-        for _, place, length in node.extents:
-            yield from range(place, place + length, self.block_size)
+    def inode_record(self, node: Node) -> Record:
+        """See `Recorded.inode_record`."""
+        raw = self.raw_inode(node.inode)
+        return Record("path", "", raw, fields.INODE, fields.inode_times(raw))
 
-    def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
-        """Yields a file's data, holes left out."""
-        for offset, place, length in node.extents:
-            for at in range(0, min(length, node.size - offset), _PIECE):
-                take = min(_PIECE, length - at, node.size - offset - at)
-                yield offset + at, self._window.read(place + at, take)
+    def structures(self) -> Iterator[tuple[int, int, str]]:
+        """See `Described.structures`."""
+        return reader_map.structures(self)
+
+    def unused(self) -> Iterator[tuple[int, int]]:
+        """See `Described.unused`."""
+        return reader_map.unused(self)
 
     def _gather(self, extents: tuple[tuple[int, int, int], ...], size: int) -> bytes:
         data = bytearray(size)
@@ -249,11 +244,11 @@ class ExtFilesystem:
                 data[offset : offset + take] = self._window.read(place, take)
         return bytes(data)
 
-    def records(self, node: Node) -> Iterator[tuple[bytes, int]]:
-        """Yields the names of a directory; index blocks look like empty ones and yield nothing."""
+    def names(self, node: Node) -> Iterator[tuple[bytes, int]]:
+        """See `Numbered.names`; index blocks look like empty ones and yield nothing."""
         if node.size > _MAX_DIRECTORY:
             raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")
-        names = 0
+        count = 0
         for offset, place, length in node.extents:
             for start in range(0, min(length, node.size - offset), self.block_size):
                 size = min(length - start, self.block_size)
@@ -268,9 +263,9 @@ class ExtFilesystem:
                     if inode and name not in {b".", b"..", b""}:
                         if b"/" in name or b"\0" in name:
                             raise BadFilesystem(f"directory {node.path!r}: name {name!r}")
-                        names += 1
-                        if names > _MAX_NAMES:
-                            raise BadFilesystem(f"directory {node.path!r}: over {names - 1} names")
+                        count += 1
+                        if count > _MAX_NAMES:
+                            raise BadFilesystem(f"directory {node.path!r}: over {count - 1} names")
                         yield name, inode
                     at += span
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from engine.filesystems.driver import Commands, FilesystemPlan, Request, Shortage, Sized
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
+from engine.spec.filesystems import RAW
 from engine.units import MIB, ceil_to
-
-TYPE = "none"
 
 
 def payload(manifest: Manifest) -> Entry | None:
@@ -32,7 +31,7 @@ class RawDriver:
         length = _length(request)
         free = max(0, size - length)
         return FilesystemPlan(
-            type=TYPE,
+            type=RAW,
             label="",
             uuid="",
             size=size,
@@ -62,4 +61,4 @@ def _length(request: Request) -> int:
     return 0 if entry is None else entry.size
 
 
-DRIVERS = {TYPE: RawDriver()}
+DRIVERS = {RAW: RawDriver()}

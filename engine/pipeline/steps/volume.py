@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from engine.filesystems.ext4.format import FORMATS as EXT
-from engine.filesystems.raw.driver import TYPE as RAW
 from engine.pipeline.steps import ext, fat, inprocess, raw
 from engine.pipeline.work import Work
+from engine.spec.filesystems import RAW
 
 _OWN: Mapping[str, ModuleType] = {**dict.fromkeys(EXT, ext), "vfat": fat, RAW: raw}
 """Formats with steps of their own; all others are written in process by their `Writer`."""

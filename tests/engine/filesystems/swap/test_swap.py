@@ -147,6 +147,6 @@ def test_diff_names_the_field(tmp_path: Path) -> None:
         writing.alone(images[-1], planned).rename(images[-1])
     found = compare(images[0], images[1])
     assert [(each.where, each.a, each.b) for each in found.fields] == [
-        ("disk, superblock, label", "one", "two")
+        ("disk, swap, label", "one", "two")
     ]
     assert {each.a for each in found.ranges} == {"disk, swap header"}

@@ -1,36 +1,38 @@
-"""Names every part of a FAT file system: boot sectors, tables, whose clusters."""
+"""Names every part of a FAT file system, and tells which of its clusters nothing uses."""
 
 from __future__ import annotations
 
 import stat
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from engine.compare.regions import Region
-from engine.filesystems.fat.reader import FatFilesystem
-from engine.image.reading import walk
-from engine.inspect.report import text
+from engine.image.reading import runs, walk
+from engine.problem import text
+
+if TYPE_CHECKING:
+    from engine.filesystems.fat.reader import FatFilesystem
 
 _INFORMATION_AT = 48
 """Number of the information sector in the boot sector; that of the backup follows."""
 
 
-def regions(fat: FatFilesystem, start: int, where: str) -> Iterator[Region]:
-    """Yields the regions of a file system that begins at byte `start` of its disk."""
-    yield Region(start, start + fat.sector, f"{where}, FAT boot sector")
+def structures(fat: FatFilesystem) -> Iterator[tuple[int, int, str]]:
+    """See `Described.structures`."""
+    yield 0, fat.sector, "FAT boot sector"
     at = fat.sector
     for sector, what in _reserved_sectors(fat):
-        yield Region(start + at, start + sector * fat.sector, f"{where}, reserved sectors of FAT")
+        yield at, sector * fat.sector - at, "reserved sectors of FAT"
+        yield sector * fat.sector, fat.sector, what
         at = (sector + 1) * fat.sector
-        yield Region(start + sector * fat.sector, start + at, f"{where}, {what}")
-    yield Region(start + at, start + fat.table_at, f"{where}, reserved sectors of FAT")
+    yield at, fat.table_at - at, "reserved sectors of FAT"
     for number in range(fat.tables):
-        at = start + fat.table_at + number * fat.table_size
-        yield Region(at, at + fat.table_size, f"{where}, file allocation table {number + 1}")
+        at = fat.table_at + number * fat.table_size
+        yield at, fat.table_size, f"file allocation table {number + 1}"
     root = fat.lookup(b"")
     assert root is not None
     if not root.inode:
-        yield Region(start + fat.root_at, start + fat.data_at, f"{where}, root directory")
+        yield fat.root_at, fat.data_at - fat.root_at, "root directory"
     taken: set[int] = set()
     for node in (root, *walk(fat)):
         kind = "directory" if stat.S_ISDIR(node.mode) else "data"
@@ -38,8 +40,13 @@ def regions(fat: FatFilesystem, start: int, where: str) -> Iterator[Region]:
             if place in taken:  # two files in one chain: damage, and no reason to go on with it
                 break
             taken.add(place)
-            at = start + place
-            yield Region(at, at + fat.block_size, f"{where}, {kind} of /{text(node.path)}")
+            yield place, fat.block_size, f"{kind} of /{text(node.path)}"
+
+
+def unused(fat: FatFilesystem) -> Iterator[tuple[int, int]]:
+    """See `Described.unused`: the clusters that the first table calls free."""
+    for first, count in runs(fat.free_clusters()):
+        yield fat.place(first), count * fat.block_size
 
 
 def _reserved_sectors(fat: FatFilesystem) -> list[tuple[int, str]]:
