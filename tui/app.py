@@ -26,7 +26,7 @@ from engine.problem import Refused
 from tui.bridge import Job
 from tui.building import BuildingApp
 from tui.commands import WizardCommands
-from tui.config import Config, load_config
+from tui.config import Config, load_config, moves
 from tui.document import ChangedOnDisk, Document, differing_lines, open_document
 from tui.fields import DEFAULT_OUTDIR
 from tui.glyphs import ASCII, UNICODE
@@ -49,7 +49,7 @@ from tui.screens.messages import (
 from tui.screens.start import StartScreen
 from tui.session import Session, UnfinishedSession, discard, resume
 from tui.terminal import read_alt_digits
-from tui.theme import DARK, LIGHT, preferred, role_variables
+from tui.theme import DARK, LIGHT, preferred, volume_variables
 from tui.typed import typed_path
 
 AUTOSAVE_DELAY = 1.0
@@ -117,6 +117,8 @@ class DiskwrightApp(BuildingApp):
         self.environment = dict(os.environ) if environment is None else environment
         super().__init__()
         self.config = load_config() if config is None else config
+        if not moves(self.environment, self.config):
+            self.animation_level = "none"
         self.session = Session() if session is None else session
         self.glyphs = ASCII if ascii_only or self.environment.get("TERM") == "linux" else UNICODE
         self.outdir = Path.cwd() / DEFAULT_OUTDIR if outdir is None else outdir
@@ -131,8 +133,8 @@ class DiskwrightApp(BuildingApp):
     # ------------------------------------------------------------------ looks
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Gives every theme the role colours."""
-        return role_variables(self.available_themes.get(self.theme))
+        """Gives every theme the colours of volumes."""
+        return volume_variables(self.available_themes.get(self.theme))
 
     def on_mount(self) -> None:
         """Sets theme and keys, and shows the first screen."""
@@ -183,6 +185,12 @@ class DiskwrightApp(BuildingApp):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Adds what has no key of its own: the rest has better names in `WizardCommands`."""
         yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
+        moving = self.animation_level != "none"
+        yield SystemCommand(
+            "Motion off" if moving else "Motion on",
+            "Whether the map moves from one plan to the next",
+            self._toggle_motion,
+        )
         yield SystemCommand(
             "Look into an image",
             "Partitions, file systems and files, without mounting",
@@ -193,6 +201,11 @@ class DiskwrightApp(BuildingApp):
             "Every field, file and byte in which they differ",
             lambda: self.post_message(ComparisonRequested()),
         )
+
+    def _toggle_motion(self) -> None:
+        self.config.motion = self.animation_level == "none"
+        self.animation_level = "basic" if self.config.motion else "none"
+        self.config.save()
 
     # ------------------------------------------------------------------ documents
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ class Config:
     Attributes:
         keys: Binding id to keys, as `"design.build" = "f5,ctrl+b"`.
         recent: Spec files, the latest first.
+        motion: Whether anything may move that need not.
         warnings: What in the file could not be used, as sentences.
     """
 
@@ -27,6 +29,7 @@ class Config:
     theme: str = ""
     keys: dict[str, str] = field(default_factory=dict)
     recent: list[str] = field(default_factory=list)
+    motion: bool = True
     warnings: list[str] = field(default_factory=list)
 
     def remember(self, path: Path) -> None:
@@ -40,11 +43,19 @@ class Config:
         document = tomlkit.document()
         if self.theme:
             document["theme"] = self.theme
+        if not self.motion:
+            document["motion"] = False
         document["recent"] = list(self.recent)
         document["keys"] = dict(self.keys)
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def moves(environment: Mapping[str, str], config: Config) -> bool:
+    """Whether anything may move: not for those who asked for less, one way or another."""
+    less = environment.get("TEXTUAL_ANIMATIONS") == "none" or environment.get("NO_COLOR")
+    return config.motion and not less
 
 
 def load_config(file: Path | None = None) -> Config:
@@ -58,6 +69,7 @@ def load_config(file: Path | None = None) -> Config:
     except (OSError, ValueError) as error:
         config.warnings.append(f"{file}: not used: {error}")
         return config
+    config.motion = values.get("motion") is not False
     theme, keys, recent = values.get("theme", ""), values.get("keys", {}), values.get("recent", [])
     if isinstance(theme, str):
         config.theme = theme

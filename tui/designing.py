@@ -18,11 +18,18 @@ from engine.planning import Planner, Resolved, Sources
 from engine.problem import Fix, Problem, Refused
 from engine.spec.edit import apply, apply_fix
 from engine.spec.model import Content, ImageSpec
+from engine.spec.save import dumps
 from engine.spec.volume_edits import VolumeEdit
 from tui import planner as planning
 from tui.document import Document
 from tui.history import History
-from tui.preview import REFUSED, Preview
+from tui.listing import Listing, listed
+from tui.preview import REFUSED, Preview, step_of
+
+_QUICKLY = 30
+"""Entries of a spec that becomes text within a frame."""
+_KEPT = 3
+"""Texts that are kept, since most are asked for twice."""
 
 
 class DesignSession:
@@ -44,6 +51,8 @@ class DesignSession:
         self.preview = Preview()
         self._refused: dict[str, tuple[Problem, ...]] = {}
         self._before: Plan | None = None
+        self._earlier = document.spec
+        self._texts: list[tuple[ImageSpec, str | None, str]] = []
 
     @property
     def spec(self) -> ImageSpec:
@@ -118,27 +127,58 @@ class DesignSession:
         self._refused.clear()
         return self._push(spec, fix.label)
 
+    def nearest_fix(self, path: str, step: str) -> Fix | None:
+        """Returns the fix that is nearest: of a key path, of its step, of any; None without any."""
+        offered = [problem for problem in self.preview.problems if problem.fix is not None]
+        nearest = min(
+            offered, key=lambda p: (p.path != path, step_of(p.path) != step), default=None
+        )
+        return None if nearest is None else nearest.fix
+
     def undo(self) -> str:
         """Takes the last edit back; returns its name, or "" at the beginning."""
-        return self._went(self.history.undo())
+        return self._went(self.spec, self.history.undo())
 
     def redo(self) -> str:
         """Does it again; returns its name, or "" at the end."""
-        return self._went(self.history.redo())
+        return self._went(self.spec, self.history.redo())
 
-    def _went(self, name: str) -> str:
+    def _went(self, before: ImageSpec, name: str) -> str:
         if name:
+            self._earlier = before
             self._refused.clear()
             self._before = self.preview.plan
         return name
 
     def _push(self, spec: ImageSpec, name: str, typing: str = "") -> bool:
-        if not self.history.continues(typing):
+        joins, before = self.history.continues(typing), self.spec
+        if not joins:
             self._before = self.preview.plan
         if self.history.push(spec, name, typing=typing):
+            self._earlier = self._earlier if joins else before
             return True
         self._show_problems()
         return False
+
+    # ------------------------------------------------------------------ the text
+
+    @property
+    def lists_quickly(self) -> bool:
+        """Whether `listing` answers within a frame."""
+        return len(self.spec.contents) + len(self.spec.volume) <= _QUICKLY
+
+    def listing(self) -> Listing:
+        """Returns the spec as it would be saved, and what the last edit changed in it."""
+        return listed(self._text(self.spec), self._text(self._earlier))
+
+    def _text(self, spec: ImageSpec) -> str:
+        original = self.document.text
+        for known, of, text in self._texts:
+            if known is spec and of is original:
+                return text
+        text = dumps(spec, original)
+        self._texts = [*self._texts[-_KEPT:], (spec, original, text)]
+        return text
 
     # ------------------------------------------------------------------ plans
 
@@ -146,9 +186,10 @@ class DesignSession:
         """Fills in the defaults of the spec."""
         return self.planner.resolve(self.spec)
 
-    def differences(self, plan: Plan, sources: Sources) -> tuple[str, ...]:
+    def differences(self, plan: Plan) -> tuple[str, ...]:
         """Returns, a sentence each, what the other set of rules would do otherwise."""
-        return self.planner.differences(self.spec, plan, sources)
+        sources = self.sources
+        return () if sources is None else self.planner.differences(self.spec, plan, sources)
 
     def waits(self, resolved: Resolved) -> None:
         """Takes note that nothing can be planned before the sources are read."""

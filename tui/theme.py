@@ -1,15 +1,12 @@
-"""The wizard's own pair of themes, and the role colours every theme gets.
+"""The wizard's own pair of themes, and the colours of volumes that every theme gets.
 
-One accent; colour otherwise only names roles in the partition map and shares in the
+One accent; colour otherwise only tells volumes apart in the partition map and shares in the
 breakdown, and the state of a message. Each pair of text and ground has a contrast of at
 least 4.5:1 (WCAG 2.1, 1.4.3), which a test holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from textual.color import Color
 from textual.theme import Theme
 
 DARK = Theme(
@@ -66,24 +63,29 @@ LIGHT = Theme(
     },
 )
 
-_DARK_ROLES = {
-    "role-esp": "#2c5f9e",
-    "role-xbootldr": "#6a4c99",
-    "role-bios-boot": "#7d5410",
-    "role-boot": "#6a4c99",
-    "role-root": "#2b6b4c",
-    "role-usr": "#155e5c",
-    "role-home": "#96451c",
-    "role-srv": "#8a3a78",
-    "role-var": "#5c6a1a",
-    "role-tmp": "#4f5866",
-    "role-swap": "#8f3346",
-    "role-data": "#1f6a86",
-    "role-hash": "#46487d",
-    "role-raw": "#6b4a3c",
-    "role-other": "#4b5563",
-    "role-text": "#ffffff",
-    "role-free": "#7d8896",
+COLOURS = 6
+"""Grounds for volumes, each told from every other with any kind of colour blindness.
+
+They are as many as 16 colours give that differ so. How far apart they are, a test computes: for
+protanopia, deuteranopia and tritanopia as for everybody else.
+"""
+
+
+def _texts(colour: str) -> dict[str, str]:
+    names = [*map(str, range(1, COLOURS + 1)), "many"]
+    return {f"volume-{name}-text": colour for name in names}
+
+
+_DARK = {
+    "volume-1": "#4b70d3",
+    "volume-2": "#215c43",
+    "volume-3": "#9d600c",
+    "volume-4": "#780601",
+    "volume-5": "#702c83",
+    "volume-6": "#3b2f3f",
+    "volume-many": "#686c77",
+    "volume-free": "#7d8896",
+    **_texts("#ffffff"),
     "share-contents": "#58b184",
     "share-metadata": "#c79a4b",
     "share-reserved": "#a98bd6",
@@ -97,24 +99,16 @@ _DARK_ROLES = {
     "state-done": "#8cc98f",
 }
 
-_LIGHT_ROLES = {
-    "role-esp": "#b9d4f3",
-    "role-xbootldr": "#dbcbf3",
-    "role-bios-boot": "#f1d8a2",
-    "role-boot": "#dbcbf3",
-    "role-root": "#b8e0ca",
-    "role-usr": "#a5dcd8",
-    "role-home": "#f6c9ad",
-    "role-srv": "#f1c4e3",
-    "role-var": "#d9e29b",
-    "role-tmp": "#cdd3da",
-    "role-swap": "#f5bfc8",
-    "role-data": "#aedcee",
-    "role-hash": "#c5c8ee",
-    "role-raw": "#dfc8bd",
-    "role-other": "#d3d8de",
-    "role-text": "#14181d",
-    "role-free": "#5f6872",
+_LIGHT = {
+    "volume-1": "#8db9fc",
+    "volume-2": "#cfe9c7",
+    "volume-3": "#e2c25f",
+    "volume-4": "#9a8325",
+    "volume-5": "#7e81a7",
+    "volume-6": "#009579",
+    "volume-many": "#b9b4bc",
+    "volume-free": "#5f6872",
+    **_texts("#14181d"),
     "share-contents": "#2e8259",
     "share-metadata": "#966612",
     "share-reserved": "#7352ab",
@@ -128,24 +122,22 @@ _LIGHT_ROLES = {
     "state-done": "#1f6b35",
 }
 
-_ANSI_ROLES = {
-    "role-esp": "ansi_blue",
-    "role-xbootldr": "ansi_magenta",
-    "role-bios-boot": "ansi_yellow",
-    "role-boot": "ansi_magenta",
-    "role-root": "ansi_green",
-    "role-usr": "ansi_bright_green",
-    "role-home": "ansi_cyan",
-    "role-srv": "ansi_bright_magenta",
-    "role-var": "ansi_bright_yellow",
-    "role-tmp": "ansi_white",
-    "role-swap": "ansi_red",
-    "role-data": "ansi_bright_cyan",
-    "role-hash": "ansi_bright_blue",
-    "role-raw": "ansi_bright_red",
-    "role-other": "ansi_white",
-    "role-text": "ansi_black",
-    "role-free": "ansi_default",
+_ANSI = {
+    "volume-1": "ansi_blue",
+    "volume-1-text": "ansi_bright_white",
+    "volume-2": "ansi_green",
+    "volume-2-text": "ansi_black",
+    "volume-3": "ansi_bright_yellow",
+    "volume-3-text": "ansi_black",
+    "volume-4": "ansi_red",
+    "volume-4-text": "ansi_bright_white",
+    "volume-5": "ansi_bright_magenta",
+    "volume-5-text": "ansi_black",
+    "volume-6": "ansi_bright_cyan",
+    "volume-6-text": "ansi_black",
+    "volume-many": "ansi_white",
+    "volume-many-text": "ansi_black",
+    "volume-free": "ansi_default",
     "share-contents": "ansi_green",
     "share-metadata": "ansi_yellow",
     "share-reserved": "ansi_magenta",
@@ -160,41 +152,11 @@ _ANSI_ROLES = {
 }
 
 
-ROLE_COLOURS = frozenset(
-    name.removeprefix("role-") for name in _DARK_ROLES if name.startswith("role-")
-)
-"""Roles that have a colour of their own."""
-
-_SHADE = 0.12
-"""How much the second volume of a role differs from the first, on the side away from its text."""
-_ANSI_SHADES = {
-    "ansi_white": "ansi_bright_white",
-    **{
-        f"ansi_{a}{name}": f"ansi_{b}{name}"
-        for name in ("blue", "yellow", "magenta", "green", "cyan", "red")
-        for a, b in (("", "bright_"), ("bright_", ""))
-    },
-}
-
-
-def role_variables(theme: Theme | None) -> dict[str, str]:
-    """Returns the role colours that go with a theme, Textual's own themes included.
-
-    Each role has a second shade ("role-root-2"), for the second, fourth... volume of it.
-    """
+def volume_variables(theme: Theme | None) -> dict[str, str]:
+    """Returns the colours of volumes and shares that go with a theme, Textual's own included."""
     if theme is not None and theme.ansi:
-        return _ANSI_ROLES | _shades(_ANSI_ROLES, _ANSI_SHADES.__getitem__)
-    if theme is None or theme.dark:
-        return _DARK_ROLES | _shades(_DARK_ROLES, lambda hex6: Color.parse(hex6).darken(_SHADE).hex)
-    return _LIGHT_ROLES | _shades(_LIGHT_ROLES, lambda hex6: Color.parse(hex6).lighten(_SHADE).hex)
-
-
-def _shades(colours: dict[str, str], shade: Callable[[str], str]) -> dict[str, str]:
-    return {
-        f"{name}-2": shade(colour)
-        for name, colour in colours.items()
-        if name.startswith("role-") and name not in {"role-text", "role-free"}
-    }
+        return _ANSI
+    return _DARK if theme is None or theme.dark else _LIGHT
 
 
 def preferred(environment: dict[str, str], wanted: str = "") -> str:

@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from engine.disk.view import Region, regions
+from engine.disk.view import regions
 from engine.plan.regions import view
 from engine.plan.render import to_json
 from engine.spec.model import Content, ImageSpec, Layout, Size, VolumeEntry
@@ -19,7 +19,8 @@ from tui.screens.volume import VolumeScreen
 from tui.volumes import kinds
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.choices import Choices
-from tui.widgets.partition_map import PartitionMap, colours, groups
+from tui.widgets.map_parts import grounds, groups
+from tui.widgets.partition_map import PartitionMap
 from tui.widgets.volume_table import VolumeTable
 
 CONTENTS = (Content(source="rootfs/", target="/"),)
@@ -104,8 +105,8 @@ async def test_a_pair_of_roots(make_app: MakeApp) -> None:
         assert second.filesystem is not None
         assert not second.filesystem.filled
         found = regions(view(plan))
-        grounds = dict(zip([region.id for region in found], colours(found), strict=True))
-        assert grounds["root"] != grounds["root-b"]
+        told = grounds([region.role for region in found])
+        assert len(set(told)) == len(found)
         text = screen.query_one(PartitionMap).render().plain
         assert "root-b" in text
         assert text.replace("root-b", "").count("root") == 1
@@ -275,10 +276,3 @@ def test_neighbours_are_joined_smallest_first() -> None:
     assert groups([9, 1, 1, 8], 3, 0) == [range(1), range(1, 3), range(3, 4)]
     assert groups([9, 1, 1, 8], 9, 0) == [range(n, n + 1) for n in range(4)]
     assert groups([1, 1], 0, 0) == [range(2)]
-
-
-def test_two_of_a_role_differ_in_shade() -> None:
-    found = [Region(id=name, number=1, role="root", start=0, bytes=1) for name in "abc"]
-    assert colours(found) == ["$role-root", "$role-root-2", "$role-root"]
-    odd = Region(id="x", number=1, role="what", start=0, bytes=1)
-    assert colours([odd]) == ["$role-other"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,11 +16,12 @@ from engine.spec.model import ImageSpec
 from engine.spec.settings import Settings
 from tui.fields import FIELDS, OUTDIR
 from tui.fieldspec import FieldSpec, Value
-from tui.glyphs import UNICODE, Glyphs
-from tui.preview import Preview
+from tui.glyphs import UNICODE, Glyphs, State
+from tui.preview import Preview, step_of
 from tui.widgets.choices import Choices
 from tui.widgets.field import Field
 from tui.widgets.messages import StepWanted
+from tui.widgets.step_rail import RailStep
 from tui.widgets.suggest import PathSuggester
 
 
@@ -123,3 +125,22 @@ def value_at(spec: ImageSpec, field: FieldSpec) -> Value:
         value = getattr(value, name)
     assert value is None or isinstance(value, (str, int, bool, tuple))
     return None if value == () else value
+
+
+def rail_steps(panes: Sequence[type[Pane]], preview: Preview) -> tuple[RailStep, ...]:
+    """Returns what the rail says of each pane: its state, and what is chosen there."""
+    worst: dict[str, State] = {}
+    for problem in preview.problems:
+        step = step_of(problem.path)
+        if worst.get(step) != "error":
+            worst[step] = problem.severity
+    settings = preview.settings
+    return tuple(
+        RailStep(
+            pane.STEP,
+            pane.TITLE,
+            worst.get(pane.STEP, "done"),
+            pane.choice(preview, settings) if settings else "",
+        )
+        for pane in panes
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from textual import on
@@ -12,6 +13,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Button
+from textual.worker import get_current_worker
 
 from engine.plan.booting import unbootable
 from engine.plan.model import Plan
@@ -38,6 +40,10 @@ class ReviewPane(Pane):
 
     building_waits = reactive(False)
     differences: reactive[tuple[str, ...]] = reactive(())
+
+    compare: Callable[[Plan], tuple[str, ...]] | None = None
+    """Answers where a plan would be another by the other rules; asked on a thread."""
+    _compared: Plan | None = None
 
     class BuildWanted(Message):
         """The plan is to be built."""
@@ -104,6 +110,23 @@ class ReviewPane(Pane):
         self.query_one("#review-outputs", Plain).show(self._outputs(plan))
         self.query_one("#review-steps", Plain).show(steps_text(plan, self.glyphs.arrow))
 
+        self._compare(preview)
+
+    def _compare(self, preview: Preview) -> None:
+        """Has the plan compared with what the other rules make, once for each plan."""
+        compare, plan = self.compare, preview.plan
+        if compare is None or plan is None or preview.stale or plan is self._compared:
+            return
+        self._compared = plan
+
+        def ask() -> None:
+            worker = get_current_worker()
+            lines = compare(plan)
+            if not worker.is_cancelled:
+                self.app.call_from_thread(setattr, self, "differences", lines)
+
+        self.run_worker(ask, thread=True, exclusive=True, group="differences")
+
     def watch_building_waits(self) -> None:
         """Says whether a build starts once the sources are read."""
         if self.is_mounted:
@@ -111,9 +134,9 @@ class ReviewPane(Pane):
 
     def watch_differences(self, lines: tuple[str, ...]) -> None:
         """Shows what the other rules would do."""
-        if self.is_mounted:
+        for shown in self.query("#review-differences").results(Plain):  # none while all closes
             text = "\n".join(f"{self.glyphs.dot} {visible(line)}" for line in lines)
-            self.query_one("#review-differences", Plain).show(text or "No difference.")
+            shown.show(text or "No difference.")
 
     def _scanning(self, preview: Preview) -> str:
         amount = f"{preview.entries:,} entries, {human(preview.bytes)}"

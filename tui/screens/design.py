@@ -5,28 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 from textual.worker import get_current_worker
 
-from engine.plan.model import Plan
-from engine.planning import Planner, Sources
+from engine.planning import Planner
 from engine.problem import Fix, Refused
 from engine.spec.model import ImageSpec
 from engine.units import human
 from tui.designing import DesignSession
 from tui.document import Document
 from tui.fields import OUTDIR
-from tui.glyphs import UNICODE, Glyphs, State
+from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.panes.base import Pane
+from tui.listing import Listing
+from tui.panes.base import Pane, rail_steps
 from tui.panes.boot import BootPane
 from tui.panes.contents import ContentsPane
 from tui.panes.layout import LayoutPane
@@ -53,8 +52,11 @@ from tui.widgets.messages import (
 from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
 from tui.widgets.preview_panel import PreviewPanel
-from tui.widgets.step_rail import RailStep, StepRail
+from tui.widgets.spec_view import SpecView
+from tui.widgets.step_rail import StepRail
 
+ROOM_FOR_SPEC = 160
+"""Columns from which the spec stands beside the form ("-broad", along with "-wide")."""
 PANES: tuple[type[Pane], ...] = (
     LayoutPane,
     SizePane,
@@ -90,9 +92,7 @@ class DesignScreen(Screen[None]):
         self.set_reactive(DesignScreen.spec, document.spec)
         self.set_reactive(DesignScreen.outdir, str(outdir))
         self._replanner = Replanner(self, self.design, lambda: self.outdir, self._show_design)
-        self._announce: Timer | None = None
         self.set_reactive(DesignScreen.step, step)
-        self._compared: Plan | None = None
 
     # ------------------------------------------------------------------ what is on it
 
@@ -109,12 +109,14 @@ class DesignScreen(Screen[None]):
                         yield pane(self.glyphs, self.document.base).data_bind(
                             DesignScreen.preview, DesignScreen.outdir
                         )
+            yield SpecView(self.glyphs, id="spec-view")
         yield ProblemLine(self.glyphs, id="problem-line")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Plans what was opened."""
         self.query_one(LayoutPane).trial = self.design.trial
+        self.query_one(ReviewPane).compare = self.design.differences
         self._show_step(self.step)
         self.replan()
         self.call_after_refresh(self._enter)
@@ -141,10 +143,9 @@ class DesignScreen(Screen[None]):
         self.query_one(ContentSwitcher).current = step
         self.pane.show(self.preview)
         self.query_one("#lead", Plain).show(self.pane.LEAD)
-        if self.has_class("-full"):
-            self.action_toggle_table()
+        if self.has_class("-full") or self.has_class("-spec"):
+            self._see("")
         self._show_rail()
-        self._compare_in_review()
         self.refresh_bindings()
 
     @on(StepWanted)
@@ -178,9 +179,9 @@ class DesignScreen(Screen[None]):
         self.action_step(max(self._position() - 1, 0))
 
     def action_back(self) -> None:
-        """Leaves the full table, then the field, then the step; never discards anything."""
-        if self.has_class("-full"):
-            self.action_toggle_table()
+        """Leaves table or spec, then the field, then the step; never discards anything."""
+        if self.has_class("-full") or self.has_class("-spec"):
+            self._see("")
             return
         rail = self.query_one(StepRail)
         if self.focused is not rail:
@@ -189,20 +190,7 @@ class DesignScreen(Screen[None]):
             self.step = PANES[self._position() - 1].STEP
 
     def _show_rail(self) -> None:
-        preview, settings = self.preview, self.preview.settings
-        self.query_one(StepRail).steps = tuple(
-            RailStep(
-                pane.STEP,
-                pane.TITLE,
-                self._state(pane.STEP),
-                pane.choice(preview, settings) if settings else "",
-            )
-            for pane in PANES
-        )
-
-    def _state(self, step: str) -> State:
-        found = {p.severity for p in self.preview.problems if step_of(p.path) == step}
-        return "error" if "error" in found else "warning" if "warning" in found else "done"
+        self.query_one(StepRail).steps = rail_steps(PANES, self.preview)
 
     # ------------------------------------------------------------------ edits
 
@@ -308,11 +296,7 @@ class DesignScreen(Screen[None]):
 
     def say(self, text: str) -> None:
         """Shows a sentence beside the map for a few seconds."""
-        line = self.query_one(ChangeLine)
-        line.note = text
-        if self._announce is not None:
-            self._announce.stop()
-        self._announce = self.set_timer(4, lambda: setattr(line, "note", ""))
+        self.query_one(ChangeLine).say(text)
 
     # ------------------------------------------------------------------ planning
 
@@ -329,17 +313,6 @@ class DesignScreen(Screen[None]):
         if self._has_widgets:
             self.preview = self.design.preview
 
-    @work(thread=True, exclusive=True, group="differences")
-    def _compare(self, spec: ImageSpec, plan: Plan, found: Sources) -> None:
-        worker = get_current_worker()
-        lines = self.design.planner.differences(spec, plan, found)
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._took_differences, lines)
-
-    def _took_differences(self, lines: tuple[str, ...]) -> None:
-        if self._has_widgets:
-            self.query_one(ReviewPane).differences = lines
-
     def watch_preview(self, preview: Preview) -> None:
         """Shows what does not belong to a pane."""
         if not self.is_mounted:
@@ -354,22 +327,14 @@ class DesignScreen(Screen[None]):
             if preview.scanning
             else ""
         )
+        self._list_spec()
         self.query_one(ProblemLine).problems = preview.problems
         self.query_one(ProblemLine).scanning = preview.waits_for_scan
         self._show_rail()
-        self._compare_in_review()
         self.refresh_bindings()
         if self.query_one(ReviewPane).building_waits and not preview.waits_for_scan:
             self._build_waits(False)
             self.build()
-
-    def _compare_in_review(self) -> None:
-        preview, found = self.preview, self.design.sources
-        if self.step != "review" or preview.plan is None or preview.stale or found is None:
-            return
-        if preview.plan is not self._compared:
-            self._compared = preview.plan
-            self._compare(self.spec, preview.plan, found)
 
     # ------------------------------------------------------------------ problems and fixes
 
@@ -400,15 +365,12 @@ class DesignScreen(Screen[None]):
 
     def action_fix(self) -> None:
         """Applies the fix that is nearest: of the focused field, of the step, of any."""
-        offered = [problem for problem in self.preview.problems if problem.fix is not None]
-        if not offered:
+        fix = self.design.nearest_fix(self._focused_path(), self.step)
+        if fix is None:
             self.say("No problem offers a fix")
             self.app.bell()
             return
-        here = self._focused_path()
-        nearest = min(offered, key=lambda p: (p.path != here, step_of(p.path) != self.step))
-        assert nearest.fix is not None
-        self.apply_fix(nearest.fix)
+        self.apply_fix(fix)
 
     def _focused_path(self) -> str:
         for node in self.focused.ancestors_with_self if self.focused else ():
@@ -422,20 +384,53 @@ class DesignScreen(Screen[None]):
 
     def action_toggle_table(self) -> None:
         """Shows table and sizes in the place of the form, or the form again."""
-        self.toggle_class("-full")
-        full = self.has_class("-full")
-        self.query_one("#table-switch", Plain).show("[form]" if full else "[table]")
-        if full:
+        self._see("" if self.has_class("-full") else "-full")
+
+    def action_toggle_spec(self) -> None:
+        """Shows the spec in the place of the form, or the form again."""
+        there = self.has_class("-spec") or self.query_one(SpecView).has_focus
+        self._see("" if there else "-spec")
+
+    def _see(self, what: str) -> None:
+        """Shows the table ("-full"), the spec ("-spec") or the form ("")."""
+        for name in ("-full", "-spec"):
+            self.set_class(name == what, name)
+        self.query_one("#table-switch", Plain).show("[form]" if what == "-full" else "[table]")
+        if what == "-full":
             self.query_one(PartitionTable).focus()
+        elif what == "-spec":
+            self.query_one(SpecView).focus()
+            self._list_spec()
         else:
             self._enter()
 
+    def _list_spec(self) -> None:
+        """Lists the spec where it can be seen, on a thread where that takes a while."""
+        seen = self.has_class("-spec") or self.has_class("-broad")
+        if seen and self.design.lists_quickly:
+            self.query_one(SpecView).show(self.design.listing())
+        elif seen:
+            self._list_aside()
+
+    @work(thread=True, exclusive=True, group="listing")
+    def _list_aside(self) -> None:
+        worker = get_current_worker()
+        listing = self.design.listing()
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._took_listing, listing)
+
+    def _took_listing(self, listing: Listing) -> None:
+        if self._has_widgets:
+            self.query_one(SpecView).show(listing)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lists the spec once there is room beside the form."""
+        self.set_class(event.size.width >= ROOM_FOR_SPEC, "-broad")
+        self.call_after_refresh(self._list_spec)
+
     def action_toggle_scale(self) -> None:
         """Draws the map true to scale, or even."""
-        shown = self.query_one(PartitionMap)
-        shown.to_scale = not shown.to_scale
-        self.query_one("#scale-switch", Plain).show("[even]" if shown.to_scale else "[scale]")
-        self.say("Map true to scale" if shown.to_scale else "Map with even widths")
+        self.say(self.query_one(PreviewPanel).toggle_scale())
 
     def action_toggle_exact(self) -> None:
         """Shows the breakdown in bytes, or rounded."""

@@ -25,7 +25,7 @@ from tui.typed import pasted, typed_path
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
-from tui.widgets.partition_map import name_of
+from tui.widgets.map_parts import name_of
 from tui.widgets.suggest import PathSuggester
 
 _TEXTS = (

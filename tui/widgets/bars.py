@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.timer import Timer
 from textual.widget import Widget
 
 from engine.plan.regions import Change
@@ -16,7 +17,10 @@ from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import footer_order
 from tui.text import counted, cut, cut_left, pad, visible
-from tui.widgets.partition_map import name_of
+from tui.widgets.map_parts import name_of
+
+NOTE_SECONDS = 4.0
+"""How long what was done is told."""
 
 
 class TitleBar(Widget):
@@ -95,16 +99,27 @@ class ChangeLine(Widget):
 
     changes: reactive[tuple[Change, ...]] = reactive(())
     note = reactive("")
+    moving = reactive("")
     stale = reactive(False)
     summary = reactive("")
 
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
+        self._silence: Timer | None = None
+
+    def say(self, text: str) -> None:
+        """Shows a sentence for a few seconds."""
+        self.note = text
+        if self._silence is not None:
+            self._silence.stop()
+        self._silence = self.set_timer(NOTE_SECONDS, lambda: setattr(self, "note", ""))
 
     def render(self) -> Content:
         """Draws one term for each change, as many as fit."""
         width = self.size.width
+        if self.moving:
+            return Content.styled(cut(f" {self.moving}", width, self.glyphs.ellipsis), "bold")
         if self.note:
             return Content.styled(cut(f" {self.note}", width, self.glyphs.ellipsis), "$muted")
         if self.stale:

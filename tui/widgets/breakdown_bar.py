@@ -19,7 +19,7 @@ from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.text import cut, pad
-from tui.widgets.partition_map import name_of
+from tui.widgets.map_parts import name_of
 from tui.widgets.proportions import cells
 
 SHARE_KINDS = {

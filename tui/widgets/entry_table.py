@@ -14,7 +14,7 @@ from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.text import cut, cut_left, visible
-from tui.widgets.partition_map import name_of
+from tui.widgets.map_parts import name_of
 
 _TITLES = ("Source", "Target", "Files", "Bytes", "Mode", "Owner")
 _PADDING = 2

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import ClassVar
 
 from textual import events
@@ -17,80 +15,29 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from engine.disk.view import DiskView, Region, regions
-from engine.units import format_exact, human
+from engine.units import MIB, human
+from tui.borders import Border
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.text import cut, fit, visible
-from tui.theme import ROLE_COLOURS
-from tui.widgets.proportions import cells, even
+from tui.text import cut, fit
+from tui.widgets.map_parts import MANY, WHOLE, Drawn, arranged, describe, grounds, name_of
+from tui.widgets.proportions import cells
 
-NAMES = {"esp": "ESP", "bios-boot": "BIOS boot", "gap": "free"}
-"""What ids that roles give are called; every other id is a name already."""
-
-_COLOURS = {"root-verity": "hash", "usr-verity": "hash", "root-verity-sig": "hash",
-            "usr-verity-sig": "hash"}  # fmt: skip
-"""Roles that have no colour of their own, and the one whose they take."""
-
-_LEAST = 3
-"""Cells of a region in which its number can still be read."""
+ANIMATION_SECONDS = 0.15
+"""From one plan's widths to the next one's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """Neighbouring regions drawn as one, and the cells they take; mostly there is only one.
+class Ghost:
+    """A border on the move: the size that its volume would get, which is not an edit yet.
 
     Attributes:
-        index: Position of the first of them in disk order.
+        index: Of the region before the border, in disk order.
     """
 
     index: int
-    regions: tuple[Region, ...]
-    column: int
-    width: int
-
-    @property
-    def region(self) -> Region:
-        """The only one, or the first."""
-        return self.regions[0]
-
-    @property
-    def bytes(self) -> int:
-        """From the first byte of the first to the last byte of the last."""
-        last = self.regions[-1]
-        return last.start + last.bytes - self.region.start
-
-
-def colours(found: Sequence[Region]) -> list[str]:
-    """Returns the theme variable of each region's ground; neighbours of a role differ in shade."""
-    seen: Counter[str] = Counter()
-    names = []
-    for region in found:
-        name = _COLOURS.get(region.role, region.role)
-        name = name if name in ROLE_COLOURS else "other"
-        names.append(f"$role-{name}" + ("-2" if seen[name] % 2 else ""))
-        seen[name] += 1
-    return names
-
-
-def groups(sizes: Sequence[int], most: int, apart: int) -> list[range]:
-    """Returns which neighbours are drawn as one so that at most so many parts are left.
-
-    Args:
-        sizes: Bytes of each region.
-        most: Parts that there is room for.
-        apart: Index of a region that stays by itself as long as that can be.
-    """
-    parts = [range(index, index + 1) for index in range(len(sizes))]
-    while len(parts) > max(most, 1):
-        pairs = range(len(parts) - 1)
-
-        def weight(at: int) -> tuple[bool, int]:
-            joined = range(parts[at].start, parts[at + 1].stop)
-            return apart in joined, sum(sizes[index] for index in joined)
-
-        at = min(pairs, key=weight)
-        parts[at : at + 2] = [range(parts[at].start, parts[at + 1].stop)]
-    return parts
+    border: Border
+    size: int
 
 
 class PartitionMap(Widget, can_focus=True):
@@ -107,6 +54,8 @@ is taken (`█`) and how much is free (`░`); hatched parts belong to no volume
 more volumes than can be read, neighbours are drawn as one, with a `+` and how many they are.
 
 - Left and Right choose a partition, the table follows; a click does the same.
+- `<` and `>` move the border behind it, and so does dragging that border: the new size shows
+  before it counts. Enter takes it, Escape leaves everything as it was; Ctrl+Z takes it back.
 - Ctrl+T switches between even widths, where small partitions can be read, and true scale.
 """
 
@@ -116,6 +65,8 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
     selected = reactive(0)
     to_scale = reactive(False)
     dimmed = reactive(False)
+    ghost: reactive[Ghost | None] = reactive(None)
+    way = reactive(float(WHOLE))
 
     @dataclass
     class Selected(Message):
@@ -123,17 +74,42 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
 
         index: int
 
+    @dataclass
+    class Moving(Message):
+        """A border moves, or no longer does; nothing is edited yet."""
+
+        ghost: Ghost | None
+
+    @dataclass
+    class Resized(Message):
+        """A border was moved: its volume is to have another size."""
+
+        border: Border
+        size: int
+
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
         self.regions: tuple[Region, ...] = ()
+        self.borders: Mapping[str, Border] = {}
         self._grounds: list[str] = []
+        self._before: dict[str, int] = {}
+        self._held: int | None = None
+        self._dragged = False
 
     def watch_view(self, view: DiskView | None) -> None:
         """Takes the regions of the new disk; the selection stays on its volume."""
+        before = self._widths()
         name = self.regions[self.selected].id if self.selected < len(self.regions) else "root"
         self.regions = () if view is None else regions(view)
+        self.ghost = None
         self.choose(name)
+        if before and self.app.animation_level != "none" and before != self._widths():
+            self._before, self.way = before, 0.0
+            self.animate("way", float(WHOLE), duration=ANIMATION_SECONDS, level="basic")
+
+    def _widths(self) -> dict[str, int]:
+        return {part.region.id: part.width for part in self.drawn()}
 
     def choose(self, name: str) -> None:
         """Selects a volume by its id; where it has no place, the last region."""
@@ -141,7 +117,8 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         self.selected = names.index(name) if name in names else max(len(names) - 1, 0)
 
     def watch_selected(self, index: int) -> None:
-        """Tells the table."""
+        """Tells the table; a border on the move is where it was left."""
+        self._take()
         self.post_message(self.Selected(index))
 
     def action_move(self, by: int) -> None:
@@ -151,23 +128,14 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
 
     def drawn(self) -> list[Drawn]:
         """Returns where each region stands, in cells of this widget."""
-        width = self.size.width
-        if width <= 0 or not self.regions:
-            return []
-        parts = groups(
-            [region.bytes for region in self.regions], (width + 1) // (_LEAST + 1), self.selected
+        return arranged(
+            self.regions,
+            self.size.width,
+            selected=self.selected,
+            to_scale=self.to_scale,
+            before=self._before,
+            way=int(self.way),
         )
-        sizes = [sum(self.regions[index].bytes for index in part) for part in parts]
-        # One cell between two regions belongs to neither.
-        gaps = len(sizes) - 1 if width > 2 * len(sizes) else 0
-        room = width - gaps
-        least = _LEAST if room >= _LEAST * len(sizes) else 1
-        widths = cells(sizes if self.to_scale else even(sizes), room, minimum=least)
-        starts = accumulate((part + (1 if gaps else 0) for part in widths), initial=0)
-        return [
-            Drawn(part.start, self.regions[part.start : part.stop], column, taken)
-            for part, column, taken in zip(parts, starts, widths, strict=False)
-        ]
 
     def render(self) -> Content:
         """Draws the three rows."""
@@ -176,18 +144,21 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
             return Content.styled("No partition map yet", "$muted")
         single = self.size.height < 3
         rows = (self._names,) if single else (self._names, self._sizes, self._use)
-        self._grounds = colours(self.regions)
+        self._grounds = grounds([region.role for region in self.regions])
         between = " " if self.size.width > 2 * len(drawn) else ""
         lines = [Content(between).join([row(part) for part in drawn]) for row in rows]
+        lines = [
+            self._haunted(line, row is self._sizes) for line, row in zip(lines, rows, strict=True)
+        ]
         content = Content("\n").join(lines)
         return content.stylize("dim") if self.dimmed else content
 
     def _style(self, part: Drawn) -> str:
         if part.region.role == "gap" and len(part.regions) == 1:
-            style = "$role-free"
+            style = "$volume-free"
         else:
-            ground = "$role-other" if len(part.regions) > 1 else self._grounds[part.index]
-            style = f"$role-text on {ground}"
+            ground = MANY if len(part.regions) > 1 else self._grounds[part.index]
+            style = f"{ground}-text on {ground}"
         if self._is_selected(part):
             style += " bold underline" if self.has_focus else " bold"
         return style
@@ -236,17 +207,140 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         used, free = cells((region.used, region.bytes - region.used), part.width, minimum=0)
         return Content.styled(self.glyphs.used * used + self.glyphs.free * free, style)
 
+    # ------------------------------------------------------------------ moving a border
+
+    def watch_ghost(self, ghost: Ghost | None) -> None:
+        """Tells what the border's volume would become."""
+        self.post_message(self.Moving(ghost))
+
+    def action_nudge(self, by: int) -> None:
+        """Moves the border behind the chosen region by a step that goes with its size."""
+        index, ghost = self.selected, self.ghost
+        border = self._border(index)
+        if border is None:
+            self.app.bell()
+            return
+        size = ghost.size if ghost is not None and ghost.index == index else border.bytes
+        self.ghost = Ghost(index, border, border.stepped(size, by))
+
+    def _border(self, index: int) -> Border | None:
+        region = self.regions[index] if index < len(self.regions) else None
+        return self.borders.get(region.id) if region is not None else None
+
+    def action_take(self) -> None:
+        """Makes the size that is shown the volume's."""
+        self._take()
+
+    def action_leave(self) -> None:
+        """Leaves the border where it is."""
+        self.ghost = None
+        self._held = None
+
+    def _take(self) -> None:
+        ghost, self.ghost = self.ghost, None
+        if ghost is not None and ghost.size != ghost.border.bytes:
+            self.post_message(self.Resized(ghost.border, ghost.size))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is something to take or to leave only while a border moves."""
+        if action in {"take", "leave"}:
+            return self.ghost is not None
+        return super().check_action(action, parameters)
+
+    def _cell(self, border: Border, part: Drawn) -> int:
+        """Returns the bytes that a cell stands for where a border moves."""
+        if self.to_scale and self.view is not None:
+            return max(self.view.bytes // max(self.size.width, 1), MIB)
+        return max(border.bytes // max(part.width, 1), MIB)
+
+    def _sized(self, index: int) -> Drawn | None:
+        """Returns the part whose size the border behind a region changes."""
+        border = self._border(index)
+        shown = self.drawn()
+        for at, part in enumerate(shown):
+            if part.index <= index < part.index + len(part.regions):
+                behind = border is not None and border.behind and at + 1 < len(shown)
+                return shown[at + 1] if behind else part
+        return None
+
+    def _column(self, index: int) -> int:
+        """Returns the column of the border behind a region."""
+        for part in self.drawn():
+            if part.index <= index < part.index + len(part.regions):
+                return part.end
+        return 0
+
+    def _haunted(self, line: Content, says: bool) -> Content:
+        """Returns a row with what a border on the move gives and takes."""
+        ghost = self.ghost
+        part = None if ghost is None else self._sized(ghost.index)
+        if ghost is None or part is None:
+            return line
+        more = ghost.size - ghost.border.bytes
+        cell = self._cell(ghost.border, part)
+        right = (more < 0) == ghost.border.behind
+        count = -(-abs(more) // cell)
+        at, width = self._column(ghost.index), self.size.width
+        start, end = (at, min(at + count, width)) if right else (max(at - count, 0), at)
+        if end - start < 1 and more:
+            start = max(end - 1, 0)
+        style = f"{MANY}-text on {MANY} bold"
+        mark = self.glyphs.plain if more > 0 else self.glyphs.gap
+        line = _covered(line, start, mark * (end - start), style)
+        if says:
+            text = f" {human(ghost.size)} "
+            goal = end if right else start
+            line = _covered(
+                line, max(min(goal - len(text) // 2, width - len(text)), 0), text, style
+            )
+        return line
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Takes hold of the border under the pointer."""
+        for part in self.drawn():
+            last = part.index + len(part.regions) - 1
+            if part.end - 1 <= event.x <= part.end and self._border(last) is not None:
+                self._held, self._dragged = last, False
+                self.capture_mouse()
+                return
+
+    def on_mouse_up(self, event: events.MouseUp) -> None:
+        """Lets go of the border: that is one edit."""
+        if self._held is not None:
+            self._held = None
+            self.release_mouse()
+            self._take()
+
+    def _drag(self, x: int) -> None:
+        index = self._held
+        border = None if index is None else self._border(index)
+        part = None if index is None else self._sized(index)
+        if index is None or border is None or part is None:
+            return
+        moved = x - self._column(index)
+        if moved in {0, -1} and not self._dragged:
+            return
+        self._dragged = True
+        more = moved * self._cell(border, part) * (-1 if border.behind else 1)
+        self.ghost = Ghost(index, border, border.snapped(border.bytes + more))
+
     def on_click(self, event: events.Click) -> None:
         """Chooses the region under the pointer."""
+        if self._dragged:
+            self._dragged = False
+            return
         for part in self.drawn():
-            if part.column <= event.x < part.column + part.width:
+            if part.column <= event.x < part.end:
                 within = (event.x - part.column) * len(part.regions) // max(part.width, 1)
                 self.selected = part.index + within
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Names the region under the pointer, exactly."""
+        """Moves the border that is held; else names the region under the pointer, exactly."""
+        if self._held is not None:
+            self._drag(event.x)
+            return
         for part in self.drawn():
-            if part.column <= event.x < part.column + part.width:
+            if part.column <= event.x < part.end:
                 self.tooltip = Content("\n").join(map(describe, part.regions))
                 return
 
@@ -255,7 +349,8 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         self.refresh()
 
     def on_blur(self) -> None:
-        """Draws the selection as not focused."""
+        """Draws the selection as not focused; what was moved counts."""
+        self._take()
         self.refresh()
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
@@ -263,17 +358,7 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         return container.width
 
 
-def name_of(volume: str) -> str:
-    """Returns what a region is called: its volume's id, or its role's name where that is it."""
-    return NAMES.get(volume, visible(volume))
-
-
-def describe(region: Region) -> Content:
-    """Returns the exact figures of a region, for tooltip and detail line."""
-    parts = [f"{name_of(region.id)}: {format_exact(region.bytes)} = {region.bytes:,} bytes"]
-    if region.partition is not None:
-        last = region.partition.start + region.partition.sectors - 1
-        parts.append(f"sectors {region.partition.start:,} to {last:,}")
-        if region.partition.guid:
-            parts.append(f"GUID {region.partition.guid}")
-    return Content("\n".join(parts))
+def _covered(line: Content, at: int, text: str, style: str) -> Content:
+    """Returns a row with a text laid over it."""
+    end = at + len(text)
+    return line[:at] + Content.styled(text, style) + line[end:] if text else line

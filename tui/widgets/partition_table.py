@@ -20,7 +20,7 @@ from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.text import fit, pad, visible
-from tui.widgets.partition_map import name_of
+from tui.widgets.map_parts import name_of
 
 _INDENT = 2
 """Cells before a figure that stands below its name."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.reactive import reactive
 
 from engine.disk.view import DiskView
+from tui.borders import borders, resize
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.widgets.bars import ChangeLine
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.labels import Plain, Toggle
+from tui.widgets.messages import VolumesEdited
 from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
 
@@ -44,6 +48,7 @@ class PreviewPanel(Vertical):
             return
         shown = self.query_one(PartitionMap)
         view = preview.view
+        shown.borders = borders(preview)
         shown.view = view
         shown.dimmed = preview.stale
         self.query_one(PartitionTable).view = view
@@ -53,10 +58,30 @@ class PreviewPanel(Vertical):
         line.summary = sentence(view) if view else ""
         line.stale = preview.stale and preview.plan is not None
 
+    def toggle_scale(self) -> str:
+        """Draws the map true to scale, or even; returns which, in words."""
+        shown = self.query_one(PartitionMap)
+        shown.to_scale = not shown.to_scale
+        self.query_one("#scale-switch", Plain).show("[even]" if shown.to_scale else "[scale]")
+        return "Map true to scale" if shown.to_scale else "Map with even widths"
+
     @on(PartitionMap.Selected)
     def _map_selected(self, message: PartitionMap.Selected) -> None:
         message.stop()
         self.query_one(PartitionTable).selected = message.index
+
+    @on(PartitionMap.Moving)
+    def _border_moves(self, message: PartitionMap.Moving) -> None:
+        message.stop()
+        ghost = message.ghost
+        self.query_one(ChangeLine).moving = "" if ghost is None else ghost.border.told(ghost.size)
+        self.screen.refresh_bindings()
+
+    @on(PartitionMap.Resized)
+    def _border_moved(self, message: PartitionMap.Resized) -> None:
+        message.stop()
+        edit = partial(resize, border=message.border, size=message.size)
+        self.post_message(VolumesEdited(edit, f"size of {message.border.volume or 'the disk'}"))
 
     @on(PartitionTable.Selected)
     def _row_selected(self, message: PartitionTable.Selected) -> None:
