@@ -154,7 +154,7 @@ _QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck
 
 
 @given(spec=specs())
-@examples(max_examples=6, suppress_health_check=_QUIET)
+@examples(max_examples=3, suppress_health_check=_QUIET)
 async def test_any_volumes(spec: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     await _holds(spec, tmp_path_factory)
 

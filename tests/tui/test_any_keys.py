@@ -171,7 +171,7 @@ class Wizard(RuleBasedStateMachine):
 
 
 Wizard.TestCase.settings = settings(
-    max_examples=6,
+    max_examples=3,
     stateful_step_count=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),

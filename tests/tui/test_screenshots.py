@@ -16,6 +16,7 @@ from screenshots.scenes import FOLDER, make_tree
 from tests.tui.snapshots.walks import PAGES, WALKS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "look", [look for look in LOOKS if look.ascii_only], ids=lambda look: look.suffix
 )

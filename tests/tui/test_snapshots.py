@@ -6,9 +6,11 @@ taken on the same walks: they prove that what has these styles is drawn in these
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from screenshots.make import drifted
 from screenshots.scenes import make_tree
@@ -24,7 +26,15 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("one", WALKS, ids=lambda one: f"{one.size[0]}x{one.size[1]}-{one.theme}")
+def _walks() -> Iterator[ParameterSet]:
+    """Each size and each theme once is quick; a theme does not ask how large the terminal is."""
+    for one in WALKS:
+        quick = one.theme == "dark" or one.size == (80, 24)
+        name = f"{one.size[0]}x{one.size[1]}-{one.theme}"
+        yield pytest.param(one, id=name, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("one", list(_walks()))
 async def test_every_page_looks_as_it_did(sources: Path, one: Walk) -> None:
     reports, pictures, files = [], dict[str, str](), set()
     async for scene, look, svg in walk(one, sources):
