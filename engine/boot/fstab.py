@@ -60,7 +60,7 @@ def entry(settings: Settings, root: Manifest, text: str) -> Entry:
 
 def lines(volumes: Sequence[Volume]) -> Iterator[str]:
     """Yields a line for every volume that is mounted, parents first, and for every swap."""
-    mounted = [volume for volume in volumes if volume.mount and volume.format != "none"]
+    mounted = [volume for volume in volumes if volume.mount and FILESYSTEMS[volume.format].files]
     for volume in sorted(mounted, key=lambda volume: (volume.mount or "").rstrip("/")):
         assert volume.mount is not None
         order = 0 if not FILESYSTEMS[volume.format].writable else 1 if volume.mount == "/" else 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli import exits
 from engine.disk.roles import ROOT_TYPES
+from engine.spec.filesystems import FILESYSTEMS
 
 if TYPE_CHECKING:
     from engine.image.reading import Filesystem, Node
@@ -161,7 +162,7 @@ def _rank(part: Part) -> int:
     """Returns where a path is looked for first: in a root by its type, last on a FAT."""
     if part.partition is not None and part.partition.type in ROOT_TYPES.values():
         return 0
-    return 2 if part.filesystem is not None and part.filesystem.type == "vfat" else 1
+    return 2 if part.filesystem and FILESYSTEMS[part.filesystem.type].firmware else 1
 
 
 def _normal(path: str) -> bytes:

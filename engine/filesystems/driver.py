@@ -72,12 +72,15 @@ class Shortage:
     """What a file system of a given size lacks to hold its contents.
 
     Attributes:
-        resource: "names" are the entries of a root directory of fixed size.
+        resource: "names" are the entries of a root directory of fixed size; too few "clusters"
+            are no matter of the contents.
+        why: What makes it need so much, as the end of a sentence; "" if its contents do.
     """
 
-    resource: Literal["bytes", "inodes", "names"]
+    resource: Literal["bytes", "inodes", "names", "clusters"]
     needed: int
     available: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +146,10 @@ class Sized:
 
 class Driver(Protocol):
     """One format, as the planner sees it."""
+
+    def grain(self, sector_size: int) -> int:
+        """Returns what the bytes of a volume are a multiple of, on a disk with such sectors."""
+        ...
 
     def least(self, request: Request) -> Sized:
         """Returns the smallest that leaves `free` and `inodes`.

@@ -12,6 +12,7 @@ from engine.image.container import BadImage
 from engine.image.reading import Node, contents, walk
 from engine.inspect.files import OnFinding, absolute
 from engine.inspect.image import Image, Part
+from engine.spec.filesystems import FILESYSTEMS
 
 LoaderKind = Literal["grub", "systemd-boot", "uki", "shim", "kernel", "settings", "other"]
 
@@ -78,7 +79,7 @@ def _in_filesystem(part: Part) -> Iterator[Loader]:
     for path, name in _MENUS:
         if filesystem.lookup(path) is not None:
             yield Loader(_where(part, path), name, "settings")
-    if filesystem.type != "vfat":
+    if not FILESYSTEMS[filesystem.type].firmware:
         return
     for count, node in enumerate(walk(filesystem)):
         if count > _MAX_FILES:

@@ -24,6 +24,7 @@ from engine.inspect.files import Files, OnFinding
 from engine.inspect.image import Image
 from engine.inspect.loaders import Loader, find_loaders
 from engine.inspect.system import Kernel, System, kernels, systems
+from engine.spec.filesystems import FILESYSTEMS
 
 T = TypeVar("T")
 
@@ -132,7 +133,7 @@ def _esps(everywhere: list[Files]) -> list[Files]:
     return marked or [
         files
         for files in everywhere
-        if files.filesystem.type == "vfat" and any(_gathered(files, _programs))
+        if FILESYSTEMS[files.filesystem.type].firmware and any(_gathered(files, _programs))
     ]
 
 
@@ -144,7 +145,7 @@ def _is(files: Files, role: str) -> bool:
     """Whether a part has a role for firmware, and a file system that it reads."""
     partition = files.part.partition
     known = partition is None or role_of(partition.type) == role
-    return known and files.filesystem.type == "vfat"
+    return known and FILESYSTEMS[files.filesystem.type].firmware
 
 
 def _no_esp(image: Image) -> str:

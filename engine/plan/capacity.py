@@ -7,23 +7,18 @@ from collections.abc import Iterator
 from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.disk.parted_units import PartedError
 from engine.filesystems.driver import DoesNotFit, FilesystemPlan, Shortage
-from engine.filesystems.ext4.format import FORMATS as EXT
-from engine.filesystems.fat.driver import granularity, is_true_fat32
-from engine.filesystems.fat.geometry import MIN_CLUSTERS_32
-from engine.filesystems.fat.geometry import smallest as smallest_fat32
 from engine.plan import aligned
 from engine.plan.design import Design, placer, smallest
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.wanted import Wanted
 from engine.problem import Fix, Problem, Scalar
-from engine.spec.filesystems import RAW
+from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.formats import FORMATS
 from engine.units import MIB, TIB, ceil_to, format_exact, human
 
 _LARGEST_DISK = 16 * TIB
 _HEADROOM = 16 * MIB
 _TIGHT = MIB
-_JOURNALED = ("ext3", "ext4")
 
 
 def larger_disk(design: Design, disk: int) -> int | None:
@@ -149,9 +144,9 @@ def _smaller_esp(design: Design, disk: int) -> int | None:
     if esp is None or esp.path or esp.size is None or design.settings.rules.boot_is_end:
         return None
     try:
-        real = smallest_fat32(sector_size=design.sector_size)
-        needed = smallest(design.of(esp.id))
-        size = real if needed <= real else _with_headroom(needed)
+        one = design.of(esp.id)
+        needed = smallest(one)
+        size = needed if needed <= smallest(one.emptied()) else _with_headroom(needed)
         enough = _with_headroom(_disk_of(design, _least_sizes(design) | {esp.id: size})) <= disk
     except DoesNotFit:
         return None
@@ -214,26 +209,22 @@ def _too_large(design: Design, one: Wanted, disk: int, place: int, most: int) ->
 
 
 def full(design: Design, disk: int, planned: VolumePlan) -> Iterator[Problem]:
-    """Yields why the contents of a volume do not fit, or why its FAT is not a real one."""
+    """Yields why the contents of a volume do not fit, or why it is too small by itself."""
     filesystem = planned.filesystem
-    if filesystem is None:
+    if filesystem is None or filesystem.shortage is None:
         return
-    one = design.of(planned.id)
-    if filesystem.type == "vfat" and not is_true_fat32(filesystem.layout.geometry):
-        yield _too_few_clusters(design, one, filesystem)
-    elif filesystem.shortage is not None:
-        if _takes_the_rest(one):
-            yield _rest_full(design, disk, one, filesystem)
-        else:
-            yield _resize(design, one, _lack(one.volume.purpose.title, filesystem.shortage))
+    one, short = design.of(planned.id), filesystem.shortage
+    if short.resource == "clusters":
+        yield _too_few_clusters(design, one, filesystem.size, short)
+    elif _takes_the_rest(one):
+        yield _rest_full(design, disk, one, filesystem)
+    else:
+        yield _resize(design, one, _lack(one.volume.purpose.title, short))
 
 
 def _lack(title: str, short: Shortage) -> str:
     if short.resource == "names":
-        return (
-            f"the names in the {title}'s root directory take {short.needed} directory entries, "
-            f"and the FAT of its size has {short.available} for them"
-        )
+        return f"the names in the {title}'s root directory {short.why}"
     return (
         f"the {title}'s contents take {sized(short.needed)}, and it has {sized(short.available)} "
         "for them"
@@ -285,16 +276,13 @@ def _grow_volume(design: Design, one: Wanted, text: str) -> Fix | None:
     return _fix(f"Grow the {one.volume.purpose.title} to {text}", _size_key(one), text)
 
 
-def _too_few_clusters(design: Design, one: Wanted, planned: FilesystemPlan) -> Problem:
-    layout = planned.layout.geometry
+def _too_few_clusters(design: Design, one: Wanted, size: int, short: Shortage) -> Problem:
     title = one.volume.purpose.title
-    text = format_exact(smallest_fat32(sector_size=layout.sector_size))
-    code = "esp-too-few-clusters" if one.volume.role == "esp" else "fat-too-few-clusters"
+    text = format_exact(smallest(one))
+    code = "esp-too-few-clusters" if one.volume.role == "esp" else "volume-too-few-clusters"
     return Problem(
         code, "error", _size_key(one),
-        f"an {title} of {sized(layout.size)} with sectors of {layout.sector_size} bytes has "
-        f"{layout.clusters} clusters; FAT32 begins at {MIN_CLUSTERS_32}, and firmware "
-        f"takes anything less for FAT16",
+        f"the {title} of {sized(size)} {short.why}",
         f"the smallest {title} that works is {text}",
         _grow_volume(design, one, text),
     )  # fmt: skip
@@ -306,7 +294,10 @@ def tight(design: Design, planned: VolumePlan) -> Iterator[Problem]:
     Free space that was asked for as such is as asked for.
     """
     filesystem = planned.filesystem
-    if filesystem is None or filesystem.type not in EXT or filesystem.shortage:
+    if filesystem is None or filesystem.shortage:
+        return
+    row = FILESYSTEMS[filesystem.type]
+    if not (row.root and row.writable):
         return
     one = design.of(planned.id)
     fixed = design.settings.size.disk is not None or one.volume.size is not None
@@ -320,12 +311,11 @@ def tight(design: Design, planned: VolumePlan) -> Iterator[Problem]:
             "everything is in",
             "a running system writes to it: give it more",
         )  # fmt: skip
-    if filesystem.type in _JOURNALED and not dict(filesystem.parts)["journal"]:
+    if row.journal and not dict(filesystem.parts).get("journal"):
         yield Problem(
             "no-journal", "warning", path if fixed else free_key,
             f"the {planned.title} of {sized(filesystem.size)} is too small for a journal; "
-            + ("without one it is an ext2, and a kernel does not mount it as ext3"
-               if filesystem.type == "ext3" else "a crash can then damage it"),
+            f"{row.unjournaled}",
             "a journal takes a file system of 8 MiB or more",
         )  # fmt: skip
 
@@ -343,19 +333,17 @@ def unaligned(design: Design) -> Iterator[Problem]:
                      ceil_to(offset, design.sector_size)),
             )  # fmt: skip
         size = one.volume.size
-        fat = one.volume.format == "vfat"
-        grain = granularity(design.sector_size) if fat else design.sector_size
+        inside = one.filesystem
+        grain = design.sector_size if inside is None else inside.driver.grain(design.sector_size)
         if size is None or size % grain == 0:
             continue
-        real = smallest_fat32(sector_size=design.sector_size) if fat else MIB
-        text = format_exact(max(real, ceil_to(size, MIB)))
+        text = format_exact(max(smallest(one.emptied()), ceil_to(size, MIB)))
         title = one.volume.purpose.title
-        counts = "KiB and sectors" if fat else f"sectors of {design.sector_size} bytes"
         yield Problem(
             "esp-unaligned" if one.volume.role == "esp" else "volume-unaligned",
             "error",
             _size_key(one),
-            f"an {title} of {size} bytes is not a whole number of {counts}",
+            f"the {title} has {size} bytes, which is not a multiple of {grain}",
             f"{text} is the next size that works",
             Fix(f"Make the {title} {text}", ((_size_key(one), text),)),
         )

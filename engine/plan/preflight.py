@@ -13,7 +13,7 @@ from engine.plan import capacity, outdir
 from engine.plan.design import Design
 from engine.plan.host import Host
 from engine.plan.model import Plan, VolumePlan
-from engine.plan.steps import written_bytes
+from engine.plan.steps import checks_copy, written_bytes
 from engine.problem import Fix, Problem, errors
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.table import TOOLS, install_hint
@@ -63,19 +63,20 @@ def _refused(volume: VolumePlan) -> Iterator[Problem]:
     filesystem = volume.filesystem
     if filesystem is None:
         return
-    fat = filesystem.type == "vfat"
-    where = f"on the {volume.title}" if fat else f"{filesystem.type} cannot hold it"
-    code = "fat-cannot-hold" if fat else "entry-unwritable"
-    yield from _each(code, where, [(one.entry, one.reason) for one in filesystem.refused])
+    where = f"cannot be on the {volume.title}"
+    refused = [(one.entry, one.reason) for one in filesystem.refused]
+    yield from _each("entry-unwritable", where, refused)
     if filesystem.stripped:
         row = FILESYSTEMS[filesystem.type]
         yield Problem(
-            "fat-drops-metadata" if fat else "drops-metadata",
+            "drops-metadata",
             "warning",
             "contents",
             f"{filesystem.stripped} entries of the {volume.title} have {row.loses} that "
             f"{row.title} does not keep",
-            f"the {volume.title} belongs to root as a whole when it is mounted" if fat else "",
+            ""
+            if "owners" in row.keeps
+            else f"the {volume.title} belongs to root as a whole when it is mounted",
         )
 
 
@@ -188,14 +189,16 @@ def peak_bytes(plan: Plan) -> int:
     converted = (
         image if settings.output.format != "raw" or settings.output.compress != "none" else 0
     )
-    checked = max((_copied(volume) for volume in plan.volumes), default=0)
+    checked = max((_copied(plan, volume) for volume in plan.volumes), default=0)
     return image + converted + checked + _RECORD_BYTES
 
 
-def _copied(volume: VolumePlan) -> int:
+def _copied(plan: Plan, volume: VolumePlan) -> int:
     """Returns what a copy of a volume takes that is made to be checked."""
     inside = volume.filesystem
-    return inside.size - inside.free_bytes if inside is not None and inside.type == "vfat" else 0
+    if inside is None or not checks_copy(plan, volume):
+        return 0
+    return inside.size - inside.free_bytes
 
 
 def _folder(plan: Plan, host: Host) -> Iterator[Problem]:

@@ -141,6 +141,12 @@ def _checking(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
     )
 
 
+def checks_copy(plan: Plan, volume: VolumePlan) -> bool:
+    """Whether a volume's check needs a copy of it."""
+    (step,) = _checking(plan, volume)
+    return any(VOLUME in word for argv in step.argv for word in argv)
+
+
 def _installs_itself(plan: Plan) -> bool:
     return plan.boot.loader == "nixos" and plan.has("esp")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.disk.volume import Volume
 from engine.filesystems.driver import Driver, Request
@@ -30,6 +30,15 @@ class Wanted:
 
     volume: Volume
     filesystem: Formatted | None
+
+    def emptied(self) -> Wanted:
+        """Returns the volume with nothing in it, for the least size that its format has."""
+        inside = self.filesystem
+        if inside is None:
+            return self
+        return replace(
+            self, filesystem=replace(inside, request=replace(inside.request, manifest=EMPTY))
+        )
 
 
 def wanted(

@@ -26,7 +26,10 @@ class Filesystem:
         files: Whether it holds files; swap does not.
         writable: Whether a running system can change it.
         options: What fstab(5) says of how it is mounted; "ro" where it is not writable.
+        firmware: Whether UEFI firmware reads it.
+        serial: Whether its identifier is a serial number, XXXX-XXXX, and not a UUID.
         journal: Whether it is made with a journal.
+        unjournaled: What follows where it is too small for its journal, for a sentence.
         keeps: Metadata of the sources that it can hold.
         loses: What it drops of an entry that has it, for a sentence; "" if nothing.
     """
@@ -42,7 +45,10 @@ class Filesystem:
     files: bool = True
     writable: bool = True
     options: str = "defaults"
+    firmware: bool = False
+    serial: bool = False
     journal: bool
+    unjournaled: str = "a crash can then damage it"
     keeps: tuple[str, ...]
     loses: str = ""
 
@@ -66,6 +72,7 @@ _TABLE = (
     Filesystem(
         key="ext3",
         title="ext3",
+        unjournaled="without one it is an ext2, and a kernel does not mount it as ext3",
         summary="A journal but no extents, for old kernels",
         label_bytes=16,
         folder="ext4",
@@ -90,6 +97,8 @@ _TABLE = (
         label_bytes=11,
         folder="fat",
         options="umask=0077",
+        firmware=True,
+        serial=True,
         journal=False,
         keeps=(),
         loses="owners, extended attributes or hard links",
@@ -173,6 +182,13 @@ ROOT_FILESYSTEMS = tuple(filesystem.key for filesystem in _TABLE if filesystem.r
 """What `layout.filesystem` takes."""
 WRITTEN = tuple(row.key for row in _TABLE if row.folder and not row.layer)
 """What a volume can be made as."""
+
+
+def has_serial(key: str) -> bool:
+    """Whether a format is identified by a serial number; one that is not known is not."""
+    known = FILESYSTEMS.get(key)
+    return known is not None and known.serial
+
 
 ESP_LABEL = "ESP"
 """Label of the FAT file system on the EFI system partition."""

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 
 from engine.disk.presets import PRESETS
 from engine.disk.roles import ROLES
-from engine.spec.filesystems import ROOT_FILESYSTEMS
+from engine.spec.filesystems import FILESYSTEMS, ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.loaders import LOADERS
 from engine.spec.rules import RULES
 
 COMPATS = tuple(RULES)
 FSTABS = ("auto", "write", "keep")
-VOLUME_FORMATS = (
-    "ext4", "ext3", "ext2", "vfat", "swap", "squashfs", "erofs", "btrfs", "xfs", "none",
-)  # fmt: skip
+VOLUME_FORMATS = tuple(row.key for row in FILESYSTEMS.values() if not row.layer)
 VOLUME_COMPRESSIONS = ("", "none", "lz4", "zstd")
 SECTOR_SIZES = (512, 4096)
 CONTENT_PARTITIONS = ("root", "esp")

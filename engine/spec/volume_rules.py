@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from engine.disk.roles import ROLES
 from engine.problem import Fix, Problem
-from engine.spec.filesystems import FILESYSTEMS, WRITTEN
+from engine.spec.filesystems import FILESYSTEMS, WRITTEN, has_serial
 from engine.spec.identity import is_uuid
 from engine.spec.keys import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.model import ImageSpec, VolumeEntry
@@ -315,8 +315,8 @@ def _label(path: str, format_: str, label: str) -> Iterator[Problem]:
 
 def _identifier(path: str, format_: str, uuid: str) -> Iterator[Problem]:
     short = _VOLUME_ID.fullmatch(uuid) is not None
-    if uuid and short != (format_ == "vfat"):
-        form = "XXXX-XXXX" if format_ == "vfat" else "a UUID"
+    if uuid and short != has_serial(format_):
+        form = "XXXX-XXXX" if has_serial(format_) else "a UUID"
         yield error(
             "bad-uuid", f"{path}.uuid", f"is {show(uuid)}, and a {format_} has {form}",
             "", _leave_out(f"{path}.uuid"),

@@ -10,7 +10,7 @@ from engine.disk.presets import PRESETS, PresetVolume
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.spec import identity
-from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS
+from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS, RAW, has_serial
 from engine.units import MIB
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _added(entry: VolumeSettings, settings: Settings, before: list[Volume]) -> V
     base = Volume(
         id=entry.id,
         role=role.key,
-        format="none" if entry.source else settings.layout.filesystem if is_root else role.format,
+        format=RAW if entry.source else settings.layout.filesystem if is_root else role.format,
         label=settings.layout.label if is_root else ESP_LABEL if role.key == "esp" else "",
         inodes=settings.size.inodes if is_root else None,
         mount=None if role.mount in mounted else role.mount,
@@ -155,12 +155,12 @@ def _identified(volume: Volume, settings: Settings, entry: VolumeSettings | None
     root = volume.id == "root"
     uuid = given or (
         settings.identity.root_filesystem_uuid
-        if root and volume.format != "vfat"
+        if root and not has_serial(volume.format)
         else derived_uuid(settings, volume.id, volume.format)
     )
     guid = (entry.guid if entry is not None else "") or partition_guid(settings, volume.id)
     return replace(
-        volume, uuid=uuid.upper() if volume.format == "vfat" else uuid.lower(), guid=guid.upper()
+        volume, uuid=uuid.upper() if has_serial(volume.format) else uuid.lower(), guid=guid.upper()
     )
 
 
@@ -173,10 +173,10 @@ def partition_guid(settings: Settings, volume: str) -> str:
 
 def derived_uuid(settings: Settings, volume: str, format_: str) -> str:
     """Returns the identifier that a seed gives to a file system, as its format has it."""
-    if format_ == "none":
+    if format_ == RAW:
         return ""
     role = f"filesystem/{volume}"
-    if format_ == "vfat":
+    if has_serial(format_):
         text = f"{identity.derive_32(settings.identity.seed, role):08X}"
         return f"{text[:4]}-{text[4:]}"
     return str(identity.derive(settings.identity.seed, role))

@@ -23,6 +23,7 @@ from tui.screens.closure import ClosureScreen
 from tui.screens.entry import EntryScreen
 from tui.screens.usage import UsageScreen
 from tui.text import counted
+from tui.volumes import holds_files
 from tui.widgets.entry_table import EntryTable, sentence
 from tui.widgets.field import Field
 from tui.widgets.labels import Plain
@@ -170,7 +171,7 @@ sources are read when the image is built, and the build stops if they changed me
         volumes = tuple(
             volume.id
             for volume in (() if settings is None else settings.volumes)
-            if volume.format not in {"none", "swap"}
+            if holds_files(volume.format)
         )
         self.app.push_screen(EntryScreen(entry, self.base, self.glyphs, volumes=volumes), put)
 

@@ -20,6 +20,10 @@ from engine.units import MIB, ceil_to
 class ErofsDriver:
     """EROFS without compression."""
 
+    def grain(self, sector_size: int) -> int:
+        """See `Driver.grain`."""
+        return sector_size
+
     def least(self, request: Request) -> Sized:
         """See `Driver.least`; nothing can be added later, so that no space is left free."""
         size = self.smallest(request)

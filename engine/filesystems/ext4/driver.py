@@ -40,6 +40,10 @@ class ExtDriver:
     def __init__(self, ext: ExtFormat) -> None:
         self.ext = ext
 
+    def grain(self, sector_size: int) -> int:
+        """See `Driver.grain`."""
+        return sector_size
+
     def least(self, request: Request) -> Sized:
         """See `Driver.least`; solved for exactly."""
         need = self.need(request)

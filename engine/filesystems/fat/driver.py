@@ -37,6 +37,10 @@ class FatLayout:
 class FatDriver:
     """FAT32; under make-disk-image's rules whatever mkfs.fat would choose."""
 
+    def grain(self, sector_size: int) -> int:
+        """See `Driver.grain`: whole KiB and sectors."""
+        return max(sector_size, KIB)
+
     def least(self, request: Request) -> Sized:
         """See `Driver.least`."""
         size = self._search(request, request.free)
@@ -109,8 +113,18 @@ class FatDriver:
 
 
 def _shortage(need: FatNeed, layout: FatGeometry) -> Shortage | None:
+    if layout.bits == 32 and layout.clusters < MIN_CLUSTERS_32:  # firmware counts clusters
+        why = (
+            f"with sectors of {layout.sector_size} bytes has {layout.clusters} clusters; FAT32 "
+            f"begins at {MIN_CLUSTERS_32}, and firmware takes anything less for FAT16"
+        )
+        return Shortage("clusters", MIN_CLUSTERS_32, layout.clusters, why)
     if not need.fits_root(layout):
-        return Shortage("names", need.root_slots, layout.root_entries)
+        why = (
+            f"take {need.root_slots} directory entries, and the FAT of its size has "
+            f"{layout.root_entries} for them"
+        )
+        return Shortage("names", need.root_slots, layout.root_entries, why)
     if need.fits(layout):
         return None
     return Shortage("bytes", need.clusters(layout) * layout.cluster_size, layout.data_bytes)
@@ -118,16 +132,6 @@ def _shortage(need: FatNeed, layout: FatGeometry) -> Shortage | None:
 
 def _free(layout: FatGeometry, need: FatNeed) -> int:
     return (layout.clusters - need.clusters(layout)) * layout.cluster_size
-
-
-def granularity(sector_size: int) -> int:
-    """Returns what the size of a FAT volume is a multiple of: whole KiB and sectors."""
-    return max(sector_size, KIB)
-
-
-def is_true_fat32(layout: FatGeometry) -> bool:
-    """Whether firmware takes it for what it says it is: it counts clusters."""
-    return layout.bits != 32 or layout.clusters >= MIN_CLUSTERS_32
 
 
 DRIVERS = {"vfat": FatDriver()}

@@ -17,6 +17,10 @@ def payload(manifest: Manifest) -> Entry | None:
 class RawDriver:
     """A file's bytes; what the volume has beyond them stays a hole."""
 
+    def grain(self, sector_size: int) -> int:
+        """See `Driver.grain`."""
+        return sector_size
+
     def least(self, request: Request) -> Sized:
         """See `Driver.least`."""
         size = max(MIB, ceil_to(_length(request) + request.free, MIB))

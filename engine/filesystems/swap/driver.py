@@ -38,6 +38,10 @@ class SwapLayout:
 class SwapDriver:
     """Linux' swap space, version 1."""
 
+    def grain(self, sector_size: int) -> int:
+        """See `Driver.grain`."""
+        return sector_size
+
     def least(self, request: Request) -> Sized:
         """See `Driver.least`."""
         size = ceil_to(max(request.free + PAGE_SIZE, _LEAST_PAGES * PAGE_SIZE), MIB)

@@ -207,12 +207,12 @@ def test_inodes_are_made_for_many_files_in_a_fixed_disk() -> None:
 
 def test_entries_that_fat_cannot_hold() -> None:
     esp = manifest([symlink(b"link", b"x"), file(b"EFI"), file(b"efi")])
-    assert codes(plan(settings("efi"), Contents(esp=esp)).problems) == ["fat-cannot-hold"] * 2
+    assert codes(plan(settings("efi"), Contents(esp=esp)).problems) == ["entry-unwritable"] * 2
 
 
 def test_metadata_that_fat_drops_is_a_warning() -> None:
     made = plan(settings("efi"), Contents(esp=manifest([file(b"A", uid=7)])))
-    assert codes(made.problems) == ["fat-drops-metadata"]
+    assert codes(made.problems) == ["drops-metadata"]
     assert errors(made.problems) == ()
 
 

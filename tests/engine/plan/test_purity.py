@@ -16,8 +16,8 @@ from engine.plan import host as probes
 from engine.plan.render import to_json, to_text
 
 contents = Contents(manifest([file(b"f", 5000)]), manifest([file(b"E", 5)]))
-plan(settings("efi"), contents)  # first, so that every module is imported
-to_text(plan(settings("none")))
+for table in TABLES:  # first, so that every module is imported
+    to_text(plan(settings(table, disk=700), contents))
 
 seen = []
 EFFECTS = ("open", "os.", "shutil.", "subprocess.", "socket.", "tempfile.", "pty.", "ctypes.")
