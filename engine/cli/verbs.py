@@ -50,6 +50,7 @@ _TABLE = (
     Verb("verify", "check the sums, manifest and image of an output folder", "engine.cli.verify"),
     Verb("check", "build twice under perturbed conditions and compare", "engine.cli.check"),
     Verb("flash", "write an image to a disk or a file, and read it back", "engine.cli.flash"),
+    Verb("grow", "make a raw image larger, with one volume of it", "engine.cli.grow"),
     Verb("import", "make a spec from a Nix file, JSON or a disk image", "engine.cli.import_"),
     Verb("export", "write a spec as a call of make-disk-image", "engine.cli.export"),
     Verb("doctor", "show which tools are there and what a missing one costs", "engine.cli.doctor"),

@@ -13,7 +13,7 @@ from zlib import crc32
 _SIGNATURE = b"EFI PART"
 _SIZE_AT, _CRC_AT, _OWN_AT, _OTHER_AT, _LAST_AT = 12, 16, 24, 32, 48
 _ARRAY_AT, _ARRAY_CRC_AT = 72, 88
-_ENTRY_LAST_AT = 40
+_ENTRY_FIRST_AT, _ENTRY_LAST_AT = 32, 40
 _MBR_ENTRIES, _MBR_ENTRY, _MBR_TYPE_AT = 446, 16, 4
 _PROTECTIVE = 0xEE
 _MBR_MOST = 0xFFFF_FFFF
@@ -57,19 +57,21 @@ class Gpt:
         """Returns the last sector that a partition may have on a disk of `total` sectors."""
         return total - self.trailer - 1
 
-    def fitted(self, total: int, ends: Mapping[int, int] | None = None) -> tuple[Piece, ...]:
+    def fitted(
+        self, total: int, places: Mapping[int, tuple[int, int]] | None = None
+    ) -> tuple[Piece, ...]:
         """Returns what to write for the table to fit a disk of `total` sectors.
 
         The former backup becomes zeros, unless the new one is in its place.
 
         Args:
             total: Sectors of the disk.
-            ends: Last sectors of partitions that change, by number.
+            places: First and last sectors of partitions that change, by number.
         """
         entries = bytearray(self.entries)
         (width,) = struct.unpack_from("<I", self.header, _ARRAY_AT + 12)
-        for number, last in (ends or {}).items():
-            struct.pack_into("<Q", entries, (number - 1) * width + _ENTRY_LAST_AT, last)
+        for number, (first, last) in (places or {}).items():
+            struct.pack_into("<QQ", entries, (number - 1) * width + _ENTRY_FIRST_AT, first, last)
         (array,) = struct.unpack_from("<Q", self.header, _ARRAY_AT)
         end = total - 1
         primary = self._header(entries, own=1, other=end, array=array, total=total)

@@ -181,7 +181,7 @@ def _rights(source: Source, target: Target) -> Iterator[Problem]:
 
 def _sectors(source: Source, target: Target) -> Iterator[Problem]:
     device, table = target.device, source.table
-    if device is None or table.kind != "gpt" or table.sector_size == device.sector_size:
+    if device is None or table.kind == "none" or table.sector_size == device.sector_size:
         return
     yield _problem(
         "flash-sector-size",

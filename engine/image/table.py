@@ -25,6 +25,17 @@ _MAX_ENTRIES = 1024
 _MAX_LOGICAL = 128
 _SECTORS = 1 << 34  # more than an MBR can name
 _SIGNATURE_AT = 440
+SECTORS = (512, 4096)
+_MAGICS = (
+    (510, b"\x55\xaa"),  # FAT and NTFS, and the records of an extended partition
+    (1080, b"\x53\xef"),  # ext
+    (1024, b"\xe2\xe1\xf5\xe0"),  # EROFS
+    (0, b"hsqs"),
+    (0, b"XFSB"),
+    (0, b"LUKS\xba\xbe"),
+    (4086, b"SWAPSPACE2"),
+)
+"""Where the commonest formats have what they are known by (libblkid knows them all)."""
 _BOOT_SECTORS = {b"NTFS    ", b"EXFAT   ", b"-FVE-FS-", b"ReFS\0\0\0\0"}
 _UNPROTECTED = (
     "there is a GPT behind this MBR, which has no protective entry: firmware and kernels read the "
@@ -81,7 +92,7 @@ def read_table(disk: Disk) -> Table:
     entries = [_MBR_ENTRY.unpack_from(mbr, 446 + 16 * slot) for slot in range(4)]
     protects = signed and any(kind == _PROTECTIVE for _, kind, _, _ in entries)
     is_mbr = signed and _plausible(mbr, entries)
-    for sector in (512, 4096):
+    for sector in SECTORS:
         if disk.size < sector * 4 or disk.read(sector, 8) != _GPT:
             continue
         if is_mbr and not protects:
@@ -103,11 +114,27 @@ def _plausible(mbr: bytes, entries: Sequence[tuple[int, int, int, int]]) -> bool
     )
 
 
+def _mbr_sector(disk: Disk, entries: Sequence[tuple[int, int, int, int]]) -> int:
+    """Returns the bytes of a sector, which an MBR does not say: what its partitions hold does."""
+    used = [(start, count) for _, kind, start, count in entries if kind]
+    if disk.size % 4096 or any((start + count) * 4096 > disk.size for start, count in used):
+        return 512
+    begin = {sector: sum(_begins(disk, start * sector) for start, _ in used) for sector in SECTORS}
+    return 4096 if begin[4096] > begin[512] else 512
+
+
+def _begins(disk: Disk, at: int) -> bool:
+    """Whether something that is known by its first bytes begins at a byte of the disk."""
+    head = disk.read(at, max(min(4096, disk.size - at), 0)) if at < disk.size else b""
+    return any(head[place : place + len(magic)] == magic for place, magic in _MAGICS)
+
+
 def _mbr(
     disk: Disk, mbr: bytes, entries: Sequence[tuple[int, int, int, int]], *found: str
 ) -> Table:
     partitions = []
     findings = list(found)
+    sector = _mbr_sector(disk, entries)
     for number, (flag, kind, start, count) in enumerate(entries, start=1):
         if not kind:
             continue
@@ -118,12 +145,12 @@ def _mbr(
             )
         )  # fmt: skip
         if kind in _EXTENDED:
-            partitions += _logical(disk, start, findings)
+            partitions += _logical(disk, start, sector, findings)
     (signature,) = struct.unpack_from("<I", mbr, _SIGNATURE_AT)
-    last = disk.size // 512 - 1
+    last = disk.size // sector - 1
     return Table(
-        kind="mbr", signature=f"0x{signature:08x}", first_usable=1, last_usable=last,
-        partitions=tuple(partitions),
+        kind="mbr", sector_size=sector, signature=f"0x{signature:08x}", first_usable=1,
+        last_usable=last, partitions=tuple(partitions),
         findings=(*findings, *_past(partitions, last), *_placement(partitions, 1, _SECTORS)),
     )  # fmt: skip
 
@@ -137,14 +164,14 @@ def _past(partitions: Sequence[Partition], last: int) -> Iterator[str]:
             )
 
 
-def _logical(disk: Disk, base: int, findings: list[str]) -> list[Partition]:
+def _logical(disk: Disk, base: int, sector: int, findings: list[str]) -> list[Partition]:
     found: list[Partition] = []
     at = base
     for number in range(5, 5 + _MAX_LOGICAL):
-        if (at + 1) * 512 > disk.size:
+        if (at + 1) * sector > disk.size:
             findings.append(f"the extended partition's chain leads to sector {at}, past the disk")
             return found
-        raw = disk.read(at * 512, 512)
+        raw = disk.read(at * sector, 512)
         if raw[510:512] != b"\x55\xaa":
             findings.append(f"no boot record at sector {at} of the extended partition")
             return found
@@ -235,7 +262,7 @@ def _gpt(disk: Disk, sector: int, *, protected: bool) -> Table:
 
 
 def _backup_of_lost_primary(disk: Disk) -> Table | None:
-    for sector in (512, 4096):
+    for sector in SECTORS:
         backup = _header(disk, sector, disk.size // sector - 1, "backup")
         if backup is not None:
             findings = ["the primary GPT is missing; this is its backup", *backup.findings]

@@ -19,6 +19,7 @@ from engine.manifest.manifest import Manifest
 from engine.pipeline import staging
 from engine.pipeline.proof import Verdict
 from engine.pipeline.staging import Staging
+from engine.pipeline.threads import in_thread
 from engine.plan import nixos, steps
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.inputs import Inputs
@@ -150,15 +151,7 @@ class Work:
         def report(done: int, total: int) -> None:
             loop.call_soon_threadsafe(self.progress, done, total)
 
-        future = loop.run_in_executor(None, call, report)
-        try:
-            await asyncio.wait([future])  # not shield: since 3.14 that tells errors after a cancel
-        except asyncio.CancelledError:
-            self._stop.set()
-            await runner.finished(future)
-            future.exception()  # seen: what the thread says to being stopped matters to nobody
-            raise
-        return future.result()
+        return await in_thread(lambda _: call(report), self._stop)
 
 
 def _replaced(word: str) -> str:

@@ -62,6 +62,11 @@ _TABLE = (
         minimum=(1, 45),
     ),
     Tool(
+        name="resize2fs",
+        purpose="make a finished image larger",
+        packages=_E2FSPROGS,
+    ),
+    Tool(
         name="sfdisk",
         purpose="set the identifiers of partitions",
         packages=("fdisk", "util-linux", "util-linux", "util-linux"),

@@ -152,9 +152,10 @@ def taken_out(image: Path, folder: Path) -> Path:
     return disk
 
 
-async def test_sectors_of_4096_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", [("size.boot=260MiB",), ("layout.table=legacy",)])
+async def test_sectors_of_4096_bytes(tmp_path: Path, layout: tuple[str, ...]) -> None:
     spec = write_spec(tmp_path)
-    overrides = ("layout.sector_size=4096", "size.boot=260MiB")
+    overrides = ("layout.sector_size=4096", *layout)
     plan = plan_of(spec, overrides)
 
     await built(spec, tmp_path / "out", *overrides)

@@ -35,24 +35,36 @@ def gpt_disk(path: Path, size: int = 16 * MIB, script: str = GPT) -> Path:
     return path
 
 
-def disk_of_4096(path: Path, size: int = 16 * MIB, label: str = "gpt") -> Path:
-    """Makes a disk with a table of sectors of 4096 bytes and two partitions."""
+def disk_of_4096(
+    path: Path, size: int = 16 * MIB, label: str = "gpt", *, logical: bool = False
+) -> Path:
+    """Makes a disk with a table of sectors of 4096 bytes and two partitions.
+
+    With `logical` the second is an extended one with a logical one in it.
+    """
     with path.open("wb") as file:
         file.truncate(size)
     with set_variables({**LIBPARTED, "PARTED_SECTOR_SIZE": "4096"}):
         device = parted.getDevice(str(path))
     try:
         disk = parted.freshDisk(device, label)
-        for first, last in ((256, 1279), (1280, size // 4096 - 257)):
-            geometry = parted.Geometry(device=device, start=first, length=last - first + 1)
-            exact = parted.Constraint(exactGeom=geometry)
-            kind = parted.PARTITION_NORMAL
-            partition = parted.Partition(disk=disk, type=kind, geometry=geometry)
-            disk.addPartition(partition, constraint=exact)
+        last = size // 4096 - 257
+        _add(disk, device, parted.PARTITION_NORMAL, 256, 1279)
+        if logical:
+            _add(disk, device, parted.PARTITION_EXTENDED, 1280, last)
+            _add(disk, device, parted.PARTITION_LOGICAL, 1536, last)
+        else:
+            _add(disk, device, parted.PARTITION_NORMAL, 1280, last)
         disk.commitToDevice()
     finally:
         device.removeFromCache()
     return path
+
+
+def _add(disk: parted.Disk, device: parted.Device, kind: int, first: int, last: int) -> None:
+    geometry = parted.Geometry(device=device, start=first, length=last - first + 1)
+    exact = parted.Constraint(exactGeom=geometry)
+    disk.addPartition(parted.Partition(disk=disk, type=kind, geometry=geometry), constraint=exact)
 
 
 class FakeMachine:

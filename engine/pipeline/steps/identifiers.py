@@ -55,9 +55,9 @@ def _read_back(image: Path) -> dict[str, Any]:
     if table.findings:
         raise StepFailed("the partition table is damaged: " + "; ".join(table.findings))
     return {
-        "label": table.kind,
+        "label": _LABELS.get(table.kind, table.kind),
         "sectorsize": table.sector_size,
-        "id": table.guid,
+        "id": table.guid or table.signature,
         "partitions": [
             {
                 "node": str(partition.number),
@@ -66,6 +66,7 @@ def _read_back(image: Path) -> dict[str, Any]:
                 "type": partition.type,
                 "uuid": partition.guid,
                 "name": partition.name,
+                "bootable": partition.active,
             }
             for partition in table.partitions
         ],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from engine.image.container import BadImage, open_disk
 from engine.image.table import Table, read_table
+from tests.support.disks import disk_of_4096
 from tests.support.tools import run_tool
 
 GPT = """label: gpt
@@ -187,3 +188,22 @@ def test_the_boot_sector_of_a_file_system_is_not_a_table(tmp_path: Path) -> None
     image = made(tmp_path, "label: dos\nstart=2048,size=20480,type=83\n")
     for name in (b"NTFS    ", b"EXFAT   ", b"-FVE-FS-"):
         assert table_of(patched(image, (3, name))).kind == "none"
+
+
+@pytest.mark.parametrize("sector", [512, 4096])
+def test_the_sectors_of_an_mbr_are_known_by_what_is_in_its_partitions(
+    tmp_path: Path, sector: int
+) -> None:
+    image = disk_of_4096(tmp_path / "disk.img", label="msdos")
+    assert table_of(image).sector_size == 512  # nothing tells
+    with image.open("r+b") as file:
+        file.seek(1280 * sector + 1080)
+        file.write(b"\x53\xef")
+    assert table_of(image).sector_size == sector
+
+
+def test_logical_partitions_of_4096_byte_sectors_are_found(tmp_path: Path) -> None:
+    image = disk_of_4096(tmp_path / "disk.img", label="msdos", logical=True)
+    table = table_of(image)
+    assert (table.sector_size, table.findings) == (4096, ())
+    assert [(p.number, p.start) for p in table.partitions] == [(1, 256), (2, 1280), (5, 1536)]

@@ -44,8 +44,9 @@ def test_only_known_variables_are_passed_on() -> None:
 
 def test_every_tool_of_the_table_has_an_answer() -> None:
     named = " ".join(row.tools for row in INFLUENCES)
-    within = {"e2fsck": "e2fsprogs", "fsck.fat": "mkfs.fat", "mlabel": "mtools", "mmd": "mtools",
-              "mcopy": "mtools", "dumpe2fs": "e2fsprogs", "debugfs": "e2fsprogs"}  # fmt: skip
+    within = {"e2fsck": "e2fsprogs", "resize2fs": "e2fsprogs", "fsck.fat": "mkfs.fat",
+              "mlabel": "mtools", "mmd": "mtools", "mcopy": "mtools",
+              "dumpe2fs": "e2fsprogs", "debugfs": "e2fsprogs"}  # fmt: skip
     # bwrap is given no environment and no file of the machine, busybox lies in the guest.
     enclosed = {"bwrap", "busybox"}
     assert [name for name in TOOLS.keys() - enclosed if within.get(name, name) not in named] == []
