@@ -18,8 +18,19 @@ from engine.manifest.manifest import Manifest
 
 Commands = tuple[tuple[str, ...], ...]
 
+_NAMED = 3
+"""Entries that lose something and are named; the rest are counted."""
+
 Part = Literal[
-    "inode-tables", "journal", "metadata", "directories", "contents", "rounding", "reserved", "free"
+    "inode-tables",
+    "journal",
+    "metadata",
+    "directories",
+    "contents",
+    "rounding",
+    "reserved",
+    "free",
+    "packed",
 ]
 """What a file system's bytes are taken by."""
 
@@ -47,6 +58,7 @@ class Request:
         sector_size: Bytes of a logical sector of the disk.
         free: Bytes to leave free, where the size follows from the contents.
         inodes: Free inodes to leave, or None for what goes with the free space.
+        compression: Where the format knows it, else "".
         tool_defaults: As the format's own program makes it by default (make-disk-image's rules).
     """
 
@@ -56,6 +68,7 @@ class Request:
     sector_size: int = 512
     free: int = 0
     inodes: int | None = None
+    compression: str = ""
     tool_defaults: bool = False
 
 
@@ -65,6 +78,26 @@ class Refused:
 
     entry: Entry
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """What a format drops of some entries.
+
+    Attributes:
+        what: A noun in the plural, as in "ACLs".
+        entries: How many have it.
+        first: Paths of the first few.
+    """
+
+    what: str
+    entries: int
+    first: tuple[bytes, ...] = ()
+
+    @classmethod
+    def of(cls, what: str, entries: Sequence[Entry]) -> Drop:
+        """Returns what is dropped of these entries."""
+        return cls(what, len(entries), tuple(entry.path for entry in entries[:_NAMED]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +137,9 @@ class FilesystemPlan:
         layout: The driver's own figures, for its commands and its writer.
         shortage: Why the contents do not fit, or None.
         refused: Entries it cannot hold.
-        stripped: Entries that lose owner, attributes or hard links in it.
+        drops: What entries have that it does not keep.
+        most_bytes: What it takes at most, where only making it tells how large it becomes; 0 where
+            it has exactly its size.
     """
 
     type: str
@@ -124,7 +159,8 @@ class FilesystemPlan:
     layout: Any = field(default=None, compare=False, repr=False)
     shortage: Shortage | None = None
     refused: Sequence[Refused] = ()
-    stripped: int = 0
+    drops: Sequence[Drop] = ()
+    most_bytes: int = 0
 
     @property
     def filled(self) -> bool:
@@ -175,8 +211,16 @@ class Driver(Protocol):
         """
         ...
 
-    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
-        """Returns the commands that make it, empty, at a byte of an image; none if in process."""
+    def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
+        """Returns the commands that make it, empty, at a byte of an image; none if in process.
+
+        Args:
+            planned: The file system.
+            image: The image.
+            offset: Where it begins there.
+            copy: A file of the volume alone, for programs that know no offset; what they make is
+                moved into the image.
+        """
         ...
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:

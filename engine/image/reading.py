@@ -121,7 +121,7 @@ class Content(Protocol):
 class Described(Content, Protocol):
     """A content whose reader tells of its structures itself, for `inspect` and `diff`."""
 
-    def figures(self) -> Mapping[str, int]:
+    def figures(self) -> Mapping[str, int | str]:
         """Returns what `inspect --json` says of it beyond what all have."""
         ...
 

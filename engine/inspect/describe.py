@@ -101,13 +101,21 @@ def _filesystem_lines(place: dict[str, Any]) -> list[str]:
         return [f"   {foreign['sentence'] if foreign else 'no file system known here'}"]
     used = filesystem["bytes"] - filesystem["free_bytes"]
     lines = [
-        f'   {filesystem["type"]} "{filesystem["label"]}" {filesystem["uuid"]}',
+        f"   {_named(filesystem)}",
         f"   {filesystem['blocks']} blocks of {filesystem['block_size']} bytes: "
         f"{human(used)} used, {human(filesystem['free_bytes'])} free",
     ]
     if "inodes" in filesystem:
         lines.append(f"   {filesystem['inodes']} inodes, {filesystem['free_inodes']} free")
+    if filesystem.get("compression"):
+        lines.append(f"   compressed with {filesystem['compression']}")
     return lines
+
+
+def _named(filesystem: dict[str, Any]) -> str:
+    """Returns a file system's type, with label and UUID where it has one of them."""
+    label, uuid = filesystem["label"], filesystem["uuid"]
+    return f'{filesystem["type"]} "{label}" {uuid}' if label or uuid else filesystem["type"]
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

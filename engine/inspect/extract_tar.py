@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.image.reading import Node
-from engine.inspect import pax
 from engine.inspect.notes import Notes
+from engine.manifest import pax
 from engine.manifest.tar import BLOCK, Ranges
 
 _SOCKETS = "sockets left out (archives have none)"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, islice
 
 from engine.filesystems.driver import FilesystemPlan
+from engine.filesystems.paxstream import Keep, everything
 from engine.image.reading import BadFilesystem, Content, Filesystem, Node, holds_files, walk
 from engine.manifest.entry import Entry, order
+from engine.manifest.tar import Ranges
 from engine.provenance.inputs import DataSums
 
+_ZEROS = memoryview(bytes(1 << 20))
 _MOST = 5
 """Differences worth naming: the rest has the same cause."""
 
@@ -18,6 +23,7 @@ def differences(
     planned: FilesystemPlan,
     sums: Mapping[int, bytes],
     cancelled: Callable[[], bool],
+    keep: Keep = everything,
 ) -> list[str]:
     """Returns what differs, as sentences; at most a few of them.
 
@@ -26,12 +32,13 @@ def differences(
         planned: What it must be.
         sums: SHA-256 of the data that was written, by id of the entry (`DataSums.of`).
         cancelled: Asked before every entry.
+        keep: What the format keeps of an entry's metadata.
 
     Raises:
         BadFilesystem: It cannot be read.
     """
     found: list[str] = []
-    for each in _differences(content, planned, sums):
+    for each in _differences(content, planned, sums, keep):
         if cancelled() or len(found) == _MOST:
             break
         if each:
@@ -40,24 +47,29 @@ def differences(
 
 
 def _differences(
-    content: Content, planned: FilesystemPlan, sums: Mapping[int, bytes]
+    content: Content, planned: FilesystemPlan, sums: Mapping[int, bytes], keep: Keep
 ) -> Iterator[str]:
     """Yields differences, and "" where there is none, so that it can be left at every entry."""
     for what, seen, wanted in (
         ("format", content.type, planned.type),
         ("label", content.label, planned.label),
         ("UUID", content.uuid.lower(), planned.uuid.lower()),
-        ("size", content.size, planned.size),
+        ("size", content.size, _size(content, planned)),
         ("block size", content.block_size, planned.block_size),
     ):
         if seen != wanted:
             yield f"its {what} is {seen}, planned {wanted}"
     if holds_files(content):
-        yield from _trees(content, planned, sums)
+        yield from _trees(content, planned, sums, keep)
+
+
+def _size(content: Content, planned: FilesystemPlan) -> int:
+    """Returns the size that was planned, or the one found if only a bound was."""
+    return min(content.size, planned.size) if planned.most_bytes else planned.size
 
 
 def _trees(
-    filesystem: Filesystem, planned: FilesystemPlan, sums: Mapping[int, bytes]
+    filesystem: Filesystem, planned: FilesystemPlan, sums: Mapping[int, bytes], keep: Keep
 ) -> Iterator[str]:
     links: dict[int, int] = {}
     for entry in planned.manifest:
@@ -73,7 +85,7 @@ def _trees(
         if node is None or node.path != entry.path:
             yield f"/{_shown(entry.path)} is missing"
             continue
-        trouble = _difference(node, entry, links, inodes)
+        trouble = _difference(node, entry, links, inodes, keep)
         if not trouble and id(entry) in sums and _sum(filesystem, node, entry) != sums[id(entry)]:
             trouble = "has other bytes than its source had"
         yield f"/{_shown(entry.path)} {trouble}" if trouble else ""
@@ -91,18 +103,21 @@ def _all(filesystem: Filesystem) -> Iterator[Node]:
     yield from walk(filesystem)
 
 
-def _difference(node: Node, entry: Entry, links: dict[int, int], inodes: dict[int, int]) -> str:
+def _difference(
+    node: Node, entry: Entry, links: dict[int, int], inodes: dict[int, int], keep: Keep
+) -> str:
     first = entry.link_to or entry
+    kept = keep(first)
     if entry.link_to is not None and node.inode != inodes.get(id(first)):
         return f"is not the same file as /{_shown(first.path)}"
     inodes[id(entry)] = node.inode
     for what, seen, wanted in (
-        ("mode", oct(node.mode), oct(first.mode)),
+        ("mode", oct(node.mode), oct(kept.mode)),
         ("owner", (node.uid, node.gid), (first.uid, first.gid)),
-        ("time in ns", node.mtime_ns, first.mtime_ns),
+        ("time in ns", node.mtime_ns, kept.mtime_ns),
         ("target", node.target, first.target),
         ("device", node.rdev, first.rdev),
-        ("extended attributes", node.xattrs, tuple(sorted(first.xattrs))),
+        ("extended attributes", node.xattrs, tuple(sorted(kept.xattrs))),
         ("size", 0 if entry.is_directory else node.size, first.size),
         ("links", 0 if entry.is_directory else node.links, _links(first, links)),
     ):
@@ -118,23 +133,34 @@ def _links(first: Entry, links: dict[int, int]) -> int:
 def _sum(filesystem: Filesystem, node: Node, entry: Entry) -> bytes | None:
     """Returns the SHA-256 of a file as `DataSums` takes it, or None if a hole has data."""
     digest = DataSums()
-    ranges = iter(((0, entry.size),) if entry.extents is None else entry.extents)
-    start, length = next(ranges, (entry.size, 0))
-    for at, data in filesystem.data(node):
-        rest, place = memoryview(data), at
-        while rest:
-            while place >= start + length and start < entry.size:
-                start, length = next(ranges, (entry.size, 0))
-            if place < start:  # between the data of the source: zeros, whether stored or not
-                gap = rest[: start - place]
-                if any(gap):
-                    return None
-            else:
-                gap = rest[: start + length - place]
-                digest.take(entry, place, gap)
-            place += len(gap)
-            rest = rest[len(gap) :]
+    ranges = ((0, entry.size),) if entry.extents is None else entry.extents
+    at = 0
+    for place, data in chain(filesystem.data(node), ((entry.size, b""),)):
+        # Zeros that the source has as data may be stored as a hole, and the other way round.
+        for start, length in _overlaps(ranges, at, place):
+            for first in range(start, start + length, len(_ZEROS)):
+                digest.take(entry, first, _ZEROS[: start + length - first])
+        at = place
+        for start, length in _overlaps(ranges, place, place + len(data)):
+            if any(data[at - place : start - place]):
+                return None
+            digest.take(entry, start, memoryview(data)[start - place : start + length - place])
+            at = start + length
+        if any(data[at - place :]):
+            return None
+        at = place + len(data)
     return digest.of((entry,)).get(id(entry))
+
+
+def _overlaps(ranges: Ranges, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yields what of the ranges, which rise, lies within [start, end)."""
+    index = max(0, bisect_right(ranges, start, key=lambda each: each[0]) - 1)
+    for first, length in islice(ranges, index, None):
+        if first >= end:
+            return
+        low, high = max(first, start), min(first + length, end)
+        if low < high:
+            yield low, high - low
 
 
 def _shown(path: bytes) -> str:

@@ -51,6 +51,24 @@ def copy_range(
                 write_whole(writer.fileno(), data, at - offset)
 
 
+def copy_into(source: Path, target: Path, offset: int, cancelled: Callable[[], bool]) -> None:
+    """Copies a whole file into another one, which has zeros there, but for its holes.
+
+    Args:
+        source: The file.
+        target: What it goes into.
+        offset: The byte at which it will begin there.
+        cancelled: Asked several times a second.
+    """
+    with source.open("rb") as reader, target.open("r+b") as writer:
+        for first, end in data_ranges(reader.fileno(), 0, os.fstat(reader.fileno()).st_size):
+            for at in range(first, end, _CHUNK):
+                if cancelled():
+                    return
+                data = os.pread(reader.fileno(), min(_CHUNK, end - at), at)
+                os.pwrite(writer.fileno(), data, offset + at)
+
+
 def sha256(path: Path, report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> str:
     """Returns the SHA-256 of a file in hexadecimal; its holes are not read."""
     digest = hashlib.sha256()

@@ -110,7 +110,9 @@ def rounded(scheme: Scheme, volumes: Sequence[Wanted], known: Sizes, multiple: i
             made = filesystem.driver.fit(request, size)
         except DoesNotFit as error:
             raise Unsolvable(one.volume, error) from error
-        if made.shortage is None and made.free_bytes >= request.free:
+        if made.shortage is None and made.free_bytes >= min(
+            request.free, known.filesystems[name].free_bytes
+        ):
             solved = {**known.filesystems, name: made}
             return Sizes({**known.bytes, name: size}, solved)
         extra += multiple  # a longer journal took what rounding added

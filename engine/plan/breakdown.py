@@ -15,6 +15,7 @@ LABELS = {
     "esp-metadata": "ESP: tables and directories",
     "esp-contents": "ESP: file contents",
     "esp-free": "ESP: free",
+    "packed": "Compressed contents, at most",
     "contents": "File contents",
     "rounding": "Contents, rounded up to blocks",
     "directories": "Directories",

@@ -296,10 +296,13 @@ def tight(design: Design, planned: VolumePlan) -> Iterator[Problem]:
     filesystem = planned.filesystem
     if filesystem is None or filesystem.shortage:
         return
+        return
+    one = design.of(planned.id)
+    if filesystem.most_bytes > planned.bytes:
+        yield _uncertain(one, planned, filesystem)
     row = FILESYSTEMS[filesystem.type]
     if not (row.root and row.writable):
         return
-    one = design.of(planned.id)
     fixed = design.settings.size.disk is not None or one.volume.size is not None
     free = filesystem.free_bytes
     free_key = f"{one.volume.path}.free" if one.volume.path else "size.additional"
@@ -318,6 +321,18 @@ def tight(design: Design, planned: VolumePlan) -> Iterator[Problem]:
             f"{row.unjournaled}",
             "a journal takes a file system of 8 MiB or more",
         )  # fmt: skip
+
+
+def _uncertain(one: Wanted, planned: VolumePlan, filesystem: FilesystemPlan) -> Problem:
+    """A place that holds the contents only if compression makes them small enough."""
+    return Problem(
+        "size-uncertain", "warning",
+        "size.disk" if _takes_the_rest(one) else _size_key(one),
+        f"the {planned.title} has {sized(planned.bytes)}, and its contents take up to "
+        f"{sized(filesystem.most_bytes)} before they are compressed",
+        "the build ends with the size that works if they turn out to be larger; "
+        f"{format_exact(ceil_to(filesystem.most_bytes, MIB))} are certain to be enough",
+    )  # fmt: skip
 
 
 def unaligned(design: Design) -> Iterator[Problem]:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from engine.disk.presets import MBR_SECTORS
+from engine.filesystems.driver import Drop
 from engine.manifest.entry import Entry
 from engine.manifest.patterns import excluder
 from engine.plan import capacity, outdir
 from engine.plan.design import Design
 from engine.plan.host import Host
 from engine.plan.model import Plan, VolumePlan
-from engine.plan.steps import checks_copy, written_bytes
+from engine.plan.steps import VOLUME, written_bytes
 from engine.problem import Fix, Problem, errors
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.table import TOOLS, install_hint
@@ -66,18 +67,31 @@ def _refused(volume: VolumePlan) -> Iterator[Problem]:
     where = f"cannot be on the {volume.title}"
     refused = [(one.entry, one.reason) for one in filesystem.refused]
     yield from _each("entry-unwritable", where, refused)
-    if filesystem.stripped:
-        row = FILESYSTEMS[filesystem.type]
+    row = FILESYSTEMS[filesystem.type]
+    for drop in filesystem.drops:
         yield Problem(
             "drops-metadata",
             "warning",
             "contents",
-            f"{filesystem.stripped} entries of the {volume.title} have {row.loses} that "
-            f"{row.title} does not keep",
+            f"{_entries(drop.entries, volume.title)} {drop.what} that {row.title} does not keep"
+            f"{_first(drop)}",
             ""
             if "owners" in row.keeps
             else f"the {volume.title} belongs to root as a whole when it is mounted",
         )
+
+
+def _entries(count: int, title: str) -> str:
+    return f"1 entry of the {title} has" if count == 1 else f"{count} entries of the {title} have"
+
+
+def _first(drop: Drop) -> str:
+    """Returns the entries that are named, and how many more there are."""
+    if not drop.first:
+        return ""
+    more = drop.entries - len(drop.first)
+    names = ", ".join("/" + path.decode(errors="backslashreplace") for path in drop.first)
+    return f": {names}" + (f" and {more} more" if more else "")
 
 
 def _each(code: str, where: str, found: Sequence[tuple[Entry, str]]) -> Iterator[Problem]:
@@ -182,23 +196,22 @@ def peak_bytes(plan: Plan) -> int:
     """Returns about how much the output folder's file system must take while building.
 
     The sparse image, what is made of it beside it (which compression only makes smaller), the
-    copy of the ESP that is checked, and the records of the build.
+    file of one volume that is made or checked alone, and the records of the build.
     """
     image = written_bytes(plan)
     settings = plan.settings
     converted = (
         image if settings.output.format != "raw" or settings.output.compress != "none" else 0
     )
-    checked = max((_copied(plan, volume) for volume in plan.volumes), default=0)
+    alone = {step.volume for step in plan.steps for argv in step.argv if VOLUME in argv}
+    checked = max((_used(plan.volume(name)) for name in alone), default=0)
     return image + converted + checked + _RECORD_BYTES
 
 
-def _copied(plan: Plan, volume: VolumePlan) -> int:
-    """Returns what a copy of a volume takes that is made to be checked."""
+def _used(volume: VolumePlan) -> int:
+    """Returns what a file of a volume alone takes."""
     inside = volume.filesystem
-    if inside is None or not checks_copy(plan, volume):
-        return 0
-    return inside.size - inside.free_bytes
+    return inside.size - inside.free_bytes if inside is not None else 0
 
 
 def _folder(plan: Plan, host: Host) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ The pipeline has one function for each verb and runs exactly the commands of `St
 after the other, with these placeholders replaced by paths:
 
     $IMAGE   the raw image under its temporary name
-    $VOLUME  a temporary sparse copy of one volume alone (fsck.fat knows no offset)
+    $VOLUME  a temporary sparse file of one volume alone (fsck.fat knows no offset)
     $OUTPUT  the converted image under its temporary name
     $ROOT    the root that a NixOS system's installer runs in
     $GUEST_KERNEL, $GUEST_INITRD, $GUEST_STATUS  of the virtual machine it runs in instead, where
@@ -21,7 +21,7 @@ A step without commands is done in process. Ids and what they leave behind:
                    512-byte sectors only, so with 4096 our own reader reads back
     make-ID        an empty file system in its place, with its identifier
     nixos-loader   what the NixOS system's own installer makes for the ESP, still in a folder
-    populate-ID    its entries
+    populate-ID    its entries; absent where the file system is made with them
     loader-boot-code  GRUB's boot sector and core, outside all partitions, read back
     nixos-guest    the NixOS system's own installer in a virtual machine, with the image as its disk
     check-ID       its own checker, read-only; its figures or its files read back
@@ -51,6 +51,7 @@ from engine.plan import nixos
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.packages import databases
 from engine.provenance.sums import NAME as SHA256SUMS
+from engine.spec.filesystems import FILESYSTEMS
 
 IMAGE = nixos.IMAGE
 VOLUME, OUTPUT = "$VOLUME", "$OUTPUT"
@@ -111,11 +112,13 @@ def _filling(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
         volume=volume.id,
         title=f"Make the {volume.title}",
         bytes=filesystem.structure_bytes,
-        argv=driver.make(filesystem, IMAGE, offset),
+        argv=driver.make(filesystem, IMAGE, offset, VOLUME),
     )
     installs = volume.role == "esp" and _installs_itself(plan)
     if installs:
         yield from _rows(plan, (_NIXOS_LOADER,))
+    if FILESYSTEMS[filesystem.type].whole:
+        return
     if filesystem.filled or volume.role == "root" or installs:
         yield StepPlan(
             id=f"populate-{volume.id}",
@@ -139,12 +142,6 @@ def _checking(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
         bytes=filesystem.structure_bytes,
         argv=DRIVERS[filesystem.type].check(filesystem, IMAGE, plan.offset(volume.id), VOLUME),
     )
-
-
-def checks_copy(plan: Plan, volume: VolumePlan) -> bool:
-    """Whether a volume's check needs a copy of it."""
-    (step,) = _checking(plan, volume)
-    return any(VOLUME in word for argv in step.argv for word in argv)
 
 
 def _installs_itself(plan: Plan) -> bool:

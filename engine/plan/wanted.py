@@ -71,6 +71,7 @@ def _filesystem(
         sector_size=sector_size,
         free=volume.free or 0,
         inodes=volume.inodes,
+        compression=volume.compression,
         tool_defaults=settings.rules.mke2fs_defaults,
     )
     return Formatted(driver, request)

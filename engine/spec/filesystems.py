@@ -31,7 +31,10 @@ class Filesystem:
         journal: Whether it is made with a journal.
         unjournaled: What follows where it is too small for its journal, for a sentence.
         keeps: Metadata of the sources that it can hold.
-        loses: What it drops of an entry that has it, for a sentence; "" if nothing.
+        compressions: Values of `Volume.compression` that it knows, its own first; none: it has no
+            compression.
+        identifier: Whether it has a UUID; one without is found by its partition.
+        whole: Whether it is made with its contents, so that no step fills it.
     """
 
     key: str
@@ -50,7 +53,9 @@ class Filesystem:
     journal: bool
     unjournaled: str = "a crash can then damage it"
     keeps: tuple[str, ...]
-    loses: str = ""
+    compressions: tuple[str, ...] = ()
+    identifier: bool = True
+    whole: bool = False
 
 
 RAW = "none"
@@ -101,7 +106,6 @@ _TABLE = (
         serial=True,
         journal=False,
         keeps=(),
-        loses="owners, extended attributes or hard links",
     ),
     Filesystem(
         key="erofs",
@@ -133,6 +137,7 @@ _TABLE = (
         folder="raw",
         recognisable=False,
         files=False,
+        identifier=False,
         journal=False,
         keeps=(),
     ),
@@ -159,13 +164,16 @@ _TABLE = (
     Filesystem(
         key="squashfs",
         title="squashfs",
-        summary="Has no writer here yet",
+        summary="Read-only and compressed; has neither label nor UUID",
         label_bytes=0,
+        folder="squashfs",
         writable=False,
         options="ro",
         journal=False,
         keeps=tuple(each for each in _UNIX if each != "ACLs"),
-        loses="ACLs or times outside 1970 to 2106",
+        compressions=("zstd", "gzip", "xz"),
+        identifier=False,
+        whole=True,
     ),
     Filesystem(
         key="btrfs",

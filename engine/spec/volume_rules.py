@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from engine.disk.roles import ROLES
 from engine.problem import Fix, Problem
-from engine.spec.filesystems import FILESYSTEMS, WRITTEN, has_serial
+from engine.spec.filesystems import FILESYSTEMS, WRITTEN, Filesystem, has_serial
 from engine.spec.identity import is_uuid
 from engine.spec.keys import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.model import ImageSpec, VolumeEntry
@@ -264,6 +264,8 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
                 f"asks for free space, and {row.title} has none: it is as large as its contents",
                 "", _leave_out(f"{path}.free"),
             )  # fmt: skip
+        if volume.compression and row is not None:
+            yield from _compression(f"{path}.compression", volume.compression, row)
         if volume.offset is not None and volume.role != "raw":
             yield error(
                 "offset-needs-raw", f"{path}.offset",
@@ -299,9 +301,28 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
         yield from _identifier(path, volume.format, volume.uuid)
 
 
+def _compression(path: str, compression: str, row: Filesystem) -> Iterator[Problem]:
+    """Yields a compression that a format does not have."""
+    known = row.compressions or ("none",)
+    if compression not in known and compression in VOLUME_COMPRESSIONS:
+        yield error(
+            "compression-unknown", path,
+            f"is {show(compression)}, and {row.title} has " + (
+                ", ".join(known) if row.compressions else "no compression"
+            ),
+            "", _leave_out(path),
+        )  # fmt: skip
+
+
 def _label(path: str, format_: str, label: str) -> Iterator[Problem]:
     known = FILESYSTEMS.get(format_)
     if not label or known is None:
+        return
+    if not known.label_bytes:
+        yield error(
+            "no-label", f"{path}.label", f"is {show(label)}, and {known.title} has no label",
+            "its partition has a name", _leave_out(f"{path}.label"),
+        )  # fmt: skip
         return
     size = len(label.encode(errors="replace"))
     if size > known.label_bytes:
@@ -314,6 +335,13 @@ def _label(path: str, format_: str, label: str) -> Iterator[Problem]:
 
 
 def _identifier(path: str, format_: str, uuid: str) -> Iterator[Problem]:
+    row = FILESYSTEMS.get(format_)
+    if uuid and row is not None and not row.identifier:
+        yield error(
+            "bad-uuid", f"{path}.uuid", f"is {show(uuid)}, and {row.title} has no UUID",
+            "the volume is found by its partition's guid", _leave_out(f"{path}.uuid"),
+        )  # fmt: skip
+        return
     short = _VOLUME_ID.fullmatch(uuid) is not None
     if uuid and short != has_serial(format_):
         form = "XXXX-XXXX" if has_serial(format_) else "a UUID"

@@ -155,7 +155,7 @@ def _identified(volume: Volume, settings: Settings, entry: VolumeSettings | None
     root = volume.id == "root"
     uuid = given or (
         settings.identity.root_filesystem_uuid
-        if root and not has_serial(volume.format)
+        if root and not has_serial(volume.format) and _identifies(volume.format)
         else derived_uuid(settings, volume.id, volume.format)
     )
     guid = (entry.guid if entry is not None else "") or partition_guid(settings, volume.id)
@@ -171,9 +171,14 @@ def partition_guid(settings: Settings, volume: str) -> str:
     return str(identity.derive(settings.identity.seed, f"partition/{volume}")).upper()
 
 
+def _identifies(format_: str) -> bool:
+    row = FILESYSTEMS.get(format_)
+    return row is None or row.identifier
+
+
 def derived_uuid(settings: Settings, volume: str, format_: str) -> str:
     """Returns the identifier that a seed gives to a file system, as its format has it."""
-    if format_ == RAW:
+    if not _identifies(format_):
         return ""
     role = f"filesystem/{volume}"
     if has_serial(format_):

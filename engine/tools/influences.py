@@ -122,7 +122,7 @@ INFLUENCES = (
         answer="not read (`-no-user-config`), and no default devices (`-nodefaults`)",
     ),
     Influence(
-        tools="qemu-img, grub-mkimage",
+        tools="qemu-img, grub-mkimage, tar2sqfs",
         reads="no configuration; grub-mkimage its modules",
         answer="modules of GRUB are part of its version",
     ),

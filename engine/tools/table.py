@@ -44,6 +44,7 @@ class Tool:
 
 
 _E2FSPROGS = ("e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs")
+_SQUASHFS = ("squashfs-tools-ng", "squashfs-tools-ng", "squashfs-tools-ng", "squashfs-tools-ng")
 _DOSFSTOOLS = ("dosfstools", "dosfstools", "dosfstools", "dosfstools")
 
 _TABLE = (
@@ -83,6 +84,17 @@ _TABLE = (
         purpose="convert the image",
         packages=("qemu-utils", "qemu-img", "qemu-img", "qemu-utils"),
         minimum=(5, 1),
+    ),
+    Tool(
+        name="tar2sqfs",
+        purpose="make a squashfs",
+        packages=(
+            "squashfs-tools-ng",
+            "squashfs-tools-ng",
+            "squashfs-tools-ng",
+            "squashfs-tools-ng",
+        ),
+        minimum=(1, 0),
     ),
     Tool(
         name="zstd",

@@ -26,7 +26,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SIZES = st.sampled_from(
     ['size = "24MiB"', 'size = "37MiB"', 'free = "3MiB"', "grow = 1", 'grow = 3\nmin = "20MiB"']
 )
-FORMATS = st.sampled_from(["ext4", "ext3", "ext2", "vfat", "erofs", "swap", "raw", "empty"])
+FORMATS = st.sampled_from(
+    ["ext4", "ext3", "ext2", "vfat", "erofs", "squashfs", "swap", "raw", "empty"]
+)
 
 
 @st.composite
@@ -114,6 +116,8 @@ def check(image: Path, plan: Plan, scratch: Path) -> None:
             run_tool(("fsck.fat", "-n", alone), capture_output=True, check=True)
         elif volume.filesystem.type == "erofs":
             run_tool(("fsck.erofs", alone), capture_output=True, check=True)
+        elif volume.filesystem.type == "squashfs":
+            run_tool(("unsquashfs", "-lln", alone), capture_output=True, check=True)
         elif volume.filesystem.type == "swap":
             probe = ("blkid", "-p", "-o", "value", "-s", "UUID", alone)
             told = run_tool(probe, capture_output=True, check=True, text=True).stdout
@@ -125,7 +129,7 @@ def check(image: Path, plan: Plan, scratch: Path) -> None:
 
 
 def held(image: Path, type_: str, name: str) -> bytes:
-    """Returns a file at the top of a file system, by debugfs, fsck.erofs or mtools."""
+    """Returns a file at the top of a file system, by a program that is not ours."""
     if type_ == "erofs":
         with TemporaryDirectory(dir=image.parent) as out:
             extract = ("fsck.erofs", f"--extract={out}", "--overwrite", image)
@@ -133,7 +137,8 @@ def held(image: Path, type_: str, name: str) -> bytes:
             return Path(out, name).read_bytes()
     ext = ("debugfs", "-R", f"cat /{name}", image)
     fat = ("mtype", "-i", image, f"::/{name}")
-    command = ext if type_ in EXT else fat
+    squashfs = ("rdsquashfs", "-c", name, image)
+    command = ext if type_ in EXT else squashfs if type_ == "squashfs" else fat
     done: subprocess.CompletedProcess[bytes] = run_tool(command, capture_output=True, check=True)
     return done.stdout
 

@@ -56,7 +56,7 @@ class ErofsDriver:
             refused=tuple(Refused(entry, reason) for entry, reason in made.refused),
         )
 
-    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
+    def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`."""
         return ()
 

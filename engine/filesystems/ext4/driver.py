@@ -115,7 +115,7 @@ class ExtDriver:
             most = MAX_BLOCKS * BLOCK_SIZE
             raise DoesNotFit(str(error), most if size > most else None) from error
 
-    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
+    def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`."""
         layout: ExtLayout = planned.layout
         return (

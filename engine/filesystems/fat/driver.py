@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from engine.filesystems.driver import (
     Commands,
     DoesNotFit,
+    Drop,
     FilesystemPlan,
     Refused,
     Request,
@@ -24,6 +25,7 @@ from engine.filesystems.fat.measure import FatNeed, measure
 from engine.units import GIB, KIB, MIB, ceil_to
 
 _LARGEST = 4 * GIB
+_DROPPED = "owners, extended attributes or hard links"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,10 @@ class FatDriver:
             layout=FatLayout(layout, need),
             shortage=_shortage(need, layout),
             refused=tuple(Refused(one.entry, one.reason) for one in need.unholdable),
-            stripped=need.stripped,
+            drops=(Drop(_DROPPED, need.stripped),) if need.stripped else (),
         )  # fmt: skip
 
-    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
+    def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`."""
         return ()
 

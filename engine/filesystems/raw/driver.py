@@ -51,7 +51,7 @@ class RawDriver:
             shortage=None if length <= size else Shortage("bytes", length, size),
         )
 
-    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
+    def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`; there is nothing to make."""
         return ()
 

@@ -83,7 +83,7 @@ class SwapDriver:
             ),
         )
 
-    def make(self, planned: FilesystemPlan, image: str, offset: int) -> Commands:
+    def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`."""
         return ()
 

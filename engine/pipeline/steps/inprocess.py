@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.filesystems import table
+from engine.filesystems.paxstream import Keep, everything
 from engine.filesystems.populate import PopulateFailed
 from engine.image.container.disk import RawDisk
 from engine.image.reading import BadFilesystem, Window
@@ -50,7 +51,7 @@ async def check(work: Work) -> None:
     Raises:
         StepFailed: It is damaged, or not what was planned.
     """
-    volume, planned = work.volume, work.filesystem
+    volume = work.volume
     copy = work.staging.folder / VOLUME
     if any(steps.VOLUME in word for argv in work.step.argv for word in argv):
         await work.thread(
@@ -59,8 +60,18 @@ async def check(work: Work) -> None:
     for argv in work.step.argv:
         await work.tool(argv)
     copy.unlink(missing_ok=True)
+    await read_back(work)
+
+
+async def read_back(work: Work, keep: Keep = everything) -> None:
+    """Holds a volume, as our own reader finds it, against the plan and the sources' sums.
+
+    Raises:
+        StepFailed: It is damaged, or not what was planned.
+    """
+    volume, planned = work.volume, work.filesystem
     try:
-        found = await work.thread(lambda report: _read_back(work))
+        found = await work.thread(lambda report: _differences(work, keep))
     except BadFilesystem as error:
         raise StepFailed(f"the {volume.title} cannot be read back: {error}") from error
     if found:
@@ -70,11 +81,11 @@ async def check(work: Work) -> None:
     work.note(f"read back: figures of the {volume.title}{held} are as planned")
 
 
-def _read_back(work: Work) -> list[str]:
+def _differences(work: Work, keep: Keep) -> list[str]:
     planned = work.filesystem
     sums = work.inputs.data.of(planned.manifest)
     with RawDisk(work.image) as disk:
         content, trouble = table.probe(Window(disk, work.offset, work.volume.bytes))
         if content is None:
             raise BadFilesystem(trouble or f"no {planned.type} is there")
-        return differences(content, planned, sums, work.cancelled)
+        return differences(content, planned, sums, work.cancelled, keep)

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from engine.filesystems.ext4.format import FORMATS as EXT
-from engine.pipeline.steps import ext, fat, inprocess, raw
+from engine.pipeline.steps import ext, fat, inprocess, raw, squashfs
 from engine.pipeline.work import Work
 from engine.spec.filesystems import RAW
 
-_OWN: Mapping[str, ModuleType] = {**dict.fromkeys(EXT, ext), "vfat": fat, RAW: raw}
+_OWN: Mapping[str, ModuleType] = {
+    **dict.fromkeys(EXT, ext),
+    "vfat": fat,
+    RAW: raw,
+    "squashfs": squashfs,
+}
 """Formats with steps of their own; all others are written in process by their `Writer`."""
 
 

@@ -50,6 +50,16 @@ def blocks(header: Header, records: Records = ()) -> bytes:
         header: The member. What a ustar header cannot hold goes into records.
         records: More records, which win over those.
     """
+    body = extended(header, records)
+    if not body:
+        return _ustar(header)
+    name = b"PaxHeaders/" + header.name.rstrip(b"/").rpartition(b"/")[2]
+    ahead = Header(name=name, kind=b"x", mode=0o644, size=len(body))
+    return _ustar(ahead) + body + bytes(-len(body) % BLOCK) + _ustar(header)
+
+
+def extended(header: Header, records: Records = ()) -> bytes:
+    """Returns a member's records: those given, before them what its ustar header cannot hold."""
     seconds, nanoseconds = divmod(header.mtime_ns, _SECOND_NS)
     needed = [
         (b"path", header.name, len(header.name) <= _NAME),
@@ -59,13 +69,8 @@ def blocks(header: Header, records: Records = ()) -> bytes:
         (b"size", b"%d" % header.size, _fits(header.size, _LONG)),
         (b"mtime", _decimal(header.mtime_ns), _fits(seconds, _LONG) and not nanoseconds),
     ]
-    extended = [(key, value) for key, value, fits in needed if not fits] + list(records)
-    if not extended:
-        return _ustar(header)
-    body = b"".join(_record(key, value) for key, value in extended)
-    name = b"PaxHeaders/" + header.name.rstrip(b"/").rpartition(b"/")[2]
-    ahead = Header(name=name, kind=b"x", mode=0o644, size=len(body))
-    return _ustar(ahead) + body + bytes(-len(body) % BLOCK) + _ustar(header)
+    found = [(key, value) for key, value, fits in needed if not fits] + list(records)
+    return b"".join(_record(key, value) for key, value in found)
 
 
 def sparse_records(name: bytes, size: int) -> Records:
