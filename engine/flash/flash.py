@@ -34,6 +34,9 @@ _REPORT_SECONDS = 0.05
 _TRAILER = MIB
 """Bytes at the end of a disk in which a former table's backup lies."""
 _DIGEST = 16
+_TABLE = 4096
+"""Bytes at the beginning without which there is no table and no file system: MBR, GPT header,
+boot sector, superblock. They are a sector, or sectors one after the other."""
 
 Status = Literal["ok", "different", "failed", "cancelled"]
 
@@ -247,8 +250,7 @@ class _Writing:
         self._settle()
         self._check()
         if first is not None:
-            self._take(*first)
-        self._settle()
+            self._begin(*first)
         self._sample()
         self._progress.to(self._source.size)
 
@@ -259,8 +261,10 @@ class _Writing:
 
     def _forget(self) -> None:
         """Removes the beginning of what was there, and the backup of its table."""
-        length = min(CHUNK, self._source.size)
-        self._medium.zero(0, length)
+        self._medium.zero(0, min(_TABLE, self._source.size))
+        self._medium.flush()
+        if self._source.size > _TABLE:
+            self._medium.zero(_TABLE, min(CHUNK, self._source.size) - _TABLE)
         end = self._target.bytes
         for sector in SECTOR_SIZES:
             at = end // sector * sector - sector
@@ -282,6 +286,17 @@ class _Writing:
             self._medium.zero(at, length)
             self._outcome.zeroed += length
             self._wait_for(at, bytes(length))
+
+    def _begin(self, at: int, length: int, piece: bytes | None) -> None:
+        """Writes the first chunk, and of that the sectors that make it a disk at the very end."""
+        whole = bytes(length) if piece is None else piece
+        if length > _TABLE:
+            rest = whole[_TABLE:]
+            self._take(_TABLE, len(rest), None if is_zero(rest) else rest)
+            self._settle()
+        table = whole[:_TABLE]
+        self._take(at, len(table), None if is_zero(table) else table)
+        self._settle()
 
     def _wait_for(self, at: int, piece: bytes) -> None:
         self._pending.append((at, piece))

@@ -54,7 +54,7 @@ def prepare(
         Refused: With everything that speaks against it.
         InterruptedError: It was cancelled.
     """
-    target, problems = find_target(to, machine)
+    problems: list[Problem] = []
     source: Source | None = None
     try:
         source = open_source(image, report, cancelled)
@@ -64,24 +64,32 @@ def prepare(
         raise
     except OSError as error:
         problems.append(Problem("unreadable-image", "error", "", f"{image}: {error.strerror}"))
-    notes: list[str] = []
-    if source is not None and target is not None:
-        if not writing and not target.real.exists():
-            problems.append(Problem("flash-target", "error", "", f"there is no {to}"))
-        problems += [
-            Problem("flash-image", "warning", "", f"{image.name}: {finding}")
-            for finding in source.table.findings
-        ]
-        problems += objections(
-            source, target, machine, needed=source.size, writing=writing
-        )  # fmt: skip
-        notes = _notes(source, target, move_backup=move_backup)
-        if move_backup and not errors(problems):
-            try:
-                source = fitted(source, target) if target.bytes > source.size else source
-            except BadImage as error:
-                problems.append(Problem("flash-no-gpt", "error", "", str(error)))
-    if errors(problems) or source is None or target is None:
+    if source is None:
+        raise Refused([*problems, *find_target(to, machine)[1]])
+    return judge(source, to, machine, writing=writing, move_backup=move_backup)
+
+
+def judge(
+    source: Source, to: Path, machine: Machine, *, writing: bool, move_backup: bool = False
+) -> Job:
+    """Looks at where an image is to go; arguments and errors as those of `prepare`."""
+    target, problems = find_target(to, machine)
+    if target is None:
+        raise Refused(problems)
+    if not writing and not target.real.exists():
+        problems.append(Problem("flash-target", "error", "", f"there is no {to}"))
+    problems += [
+        Problem("flash-image", "warning", "", f"{source.path.name}: {finding}")
+        for finding in source.table.findings
+    ]
+    problems += objections(source, target, machine, needed=source.size, writing=writing)
+    notes = _notes(source, target, move_backup=move_backup)
+    if move_backup and not errors(problems) and target.bytes > source.size:
+        try:
+            source = fitted(source, target)
+        except BadImage as error:
+            problems.append(Problem("flash-no-gpt", "error", "", str(error)))
+    if errors(problems):
         raise Refused(problems)
     return Job(source, target, tuple(problems), tuple(notes))
 

@@ -107,9 +107,9 @@ class Staging:
     def publish(self, last: tuple[str, ...], *, once: Collection[str] = ()) -> None:
         """Moves every complete output to its final name, those of `last` in that order at the end.
 
-        Each move is atomic; what describes the image (`last`) never appears before it. Where one
-        fails, or the moves cannot be brought to the storage device, those before it are taken
-        back and what they replaced is put back.
+        Each move is atomic; what describes the image (`last`) never appears before it, not even
+        where power is lost in between. Where one fails, or the moves cannot be brought to the
+        storage device, those before it are taken back and what they replaced is put back.
 
         Args:
             last: Names of what describes the others.
@@ -129,16 +129,18 @@ class Staging:
         moved: list[str] = []
         made: list[Path] = []
         try:
-            for name in [n for n in names if n not in last] + [n for n in last if n in names]:
-                made += _make_folders(self.outdir, name)
-                final = self.outdir / name
-                if self.force or name in replaceable:
-                    self._replace(name)
-                else:
-                    place(self.folder / name, final)
-                moved.append(name)
-            for folder in sorted({folder for name in moved for folder in PurePath(name).parents}):
-                _sync(self.outdir / folder, os.O_DIRECTORY)
+            described = [name for name in names if name not in last]
+            for group in (described, [name for name in last if name in names]):
+                for name in group:
+                    made += _make_folders(self.outdir, name)
+                    if self.force or name in replaceable:
+                        self._replace(name)
+                    else:
+                        place(self.folder / name, self.outdir / name)
+                    moved.append(name)
+                # Each group for itself: names may reach the device in any order until then.
+                for folder in sorted({one for name in group for one in PurePath(name).parents}):
+                    _sync(self.outdir / folder, os.O_DIRECTORY)
         except OSError:
             for name in reversed(moved):
                 self._take_back(name)
@@ -158,10 +160,12 @@ class Staging:
             OSError: It cannot be moved.
         """
         part, final = self.part(RECORD), self.outdir / RECORD
+        _sync(part, os.O_NOFOLLOW)
         if (self.force and self._published) or look(self.outdir, (RECORD,)).ours:
             part.replace(final)
         else:
             place(part, final)
+        _sync(self.outdir, os.O_DIRECTORY)
 
     def _replaced(self, name: str) -> Path:
         """Returns where the output that one of this name replaces is kept."""
@@ -279,7 +283,7 @@ def locked(outdir: Path) -> Iterator[None]:
         Refused: Another build is writing there, or it cannot be a folder that we write to.
     """
     try:
-        outdir.mkdir(parents=True, exist_ok=True)
+        _make(outdir)
         handle = os.open(outdir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise _refused(
@@ -291,6 +295,14 @@ def locked(outdir: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _make(outdir: Path) -> None:
+    """Makes a folder and those above that are missing, for good: their names are synced."""
+    missing = [folder for folder in (outdir, *outdir.parents) if not folder.exists()]
+    outdir.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        _sync(folder.parent, os.O_DIRECTORY)
 
 
 def _lock(handle: int, outdir: Path) -> None:
