@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from engine.boot import grub, guest, kernels, machine, systemd_boot, uki
+from engine.boot import (
+    cmdline,
+    esp,
+    grub,
+    grub_home,
+    guest,
+    kernels,
+    machine,
+    systemd_boot,
+    uki,
+)
 from engine.boot.architecture import Architecture
 from engine.boot.given import given
 from engine.boot.menu import MenuEntry
@@ -14,20 +24,23 @@ from engine.boot.parts import LoaderParts, Missing, gather
 from engine.boot.pe import BadStub
 from engine.boot.tree import data, read_text, regular
 from engine.manifest.entry import Entry, SourceChanged
-from engine.manifest.lookup import LeadsNowhere, resolve
+from engine.manifest.lookup import LeadsNowhere
 from engine.manifest.manifest import Manifest
-from engine.manifest.memory import file_of
+from engine.manifest.memory import copy_of, file_of
+from engine.manifest.mounted import Mounted, mounted
 from engine.problem import Fix, Problem, errors
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 
-_MACHINE_ID = b"etc/machine-id"
 # What systemd takes for "first boot" (machine-id(5)).
 _UNINITIALIZED = b"uninitialized\n"
 _OWN_LOADERS = {"grub", "systemd-boot", "uki"}
 _BIOS_SECTOR = 512
 _SECOND_NS = 1_000_000_000
-_NOTHING = Manifest(())
+
+
+Files = Mapping[str, tuple[Entry, ...]]
+"""Files by id of the volume that they go to, with paths as the volume has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +49,9 @@ class BootAssets:
 
     Attributes:
         menu: What the image can boot, the default first.
-        esp_files: Files for the ESP.
-        root_files: Files for the root file system; they replace the contents' own.
-        root_removed: Paths of the contents left out of the root file system.
+        loader_files: Files of the loader's own, which the contents must not bring.
+        system_files: Files of the system; they replace the contents' own.
+        removed: Paths of the contents left out, by id of the volume.
         boot: GRUB's boot.img, empty where nothing boots by BIOS.
         core: GRUB's core.img, not yet placed.
         architecture: What the default kernel is for, else the root, as `uname -m` has it; "" where
@@ -50,9 +63,9 @@ class BootAssets:
     """
 
     menu: tuple[MenuEntry, ...] = ()
-    esp_files: tuple[Entry, ...] = ()
-    root_files: tuple[Entry, ...] = ()
-    root_removed: tuple[bytes, ...] = ()
+    loader_files: Files = field(default_factory=dict)
+    system_files: Files = field(default_factory=dict)
+    removed: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     boot: bytes = b""
     core: bytes = b""
     architecture: str = ""
@@ -79,21 +92,21 @@ def boots_by_uefi(settings: Settings) -> bool:
     return is_own(settings) and "uefi" in settings.boots
 
 
-def assemble(settings: Settings, root: Manifest, esp: Manifest = _NOTHING) -> BootAssets:
-    """Decides what a loader adds to an image, from the contents' manifest.
+def assemble(settings: Settings, contents: Mapping[str, Manifest]) -> BootAssets:
+    """Decides what a loader adds to an image, from the contents' manifests.
 
     Reads kernels' headers, a few small files of the image and the host's loader binaries; has
     grub-mkimage write into memory. Never raises for what a user can cause.
 
     Args:
         settings: The spec, resolved.
-        root: The root file system's contents.
-        esp: Those of the ESP.
+        contents: By id of the volume.
     """
-    assets = _prepared(settings, root, esp)
-    if assets.architecture or machine.by_loader(root):
+    tree = mounted(settings.volumes, contents)
+    assets = _prepared(settings, tree, contents)
+    if assets.architecture or machine.by_loader(tree):
         return assets
-    return replace(assets, architecture=machine.by_contents(root, _system(settings)))
+    return replace(assets, architecture=machine.by_contents(tree, _system(settings)))
 
 
 def _system(settings: Settings) -> str:
@@ -101,14 +114,14 @@ def _system(settings: Settings) -> str:
     return settings.nix.system if settings.nix.system.startswith("/") else ""
 
 
-def _prepared(settings: Settings, root: Manifest, esp: Manifest) -> BootAssets:
+def _prepared(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest]) -> BootAssets:
     if not (is_own(settings) or guest.is_wanted(settings)):
         return BootAssets()
     try:
         if guest.is_wanted(settings):
-            found = guest.find(settings, root)
+            found = guest.find(settings, tree)
             return BootAssets(guest=found.guest, missing=found.missing, problems=found.problems)
-        return _assemble(settings, root, esp)
+        return _assemble(settings, tree, contents)
     except (OSError, SourceChanged, BadStub, BadKernel, LeadsNowhere) as error:
         problem = Problem(
             code="loader-failed", severity="error", path="boot.loader",
@@ -117,45 +130,95 @@ def _prepared(settings: Settings, root: Manifest, esp: Manifest) -> BootAssets:
         return BootAssets(problems=(problem,))
 
 
-def _assemble(settings: Settings, root: Manifest, esp: Manifest) -> BootAssets:
+def _assemble(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest]) -> BootAssets:
     mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
-    named = given(settings, root, mtime_ns)
+    named = given(settings, tree, mtime_ns)
     if named.problems:
         return BootAssets(problems=named.problems)
     found = kernels.find(
-        root, kernel=named.kernel, initrds=named.initrds, cmdline=settings.boot.cmdline,
-        root_uuid=settings.identity.root_filesystem_uuid, nix_system=_system(settings),
+        tree, kernel=named.kernel, initrds=named.initrds, cmdline=settings.boot.cmdline,
+        volumes=cmdline.finding(settings), nix_system=_system(settings),
+        alone=cmdline.without_initrd(settings),
     )  # fmt: skip
     if not found.entries:
         return BootAssets(problems=found.problems)
-    names, there = _names(settings, root), systemd_boot.present(esp)
+    target = esp.target(settings, tree, contents)
     menu, architecture = found.entries, found.kind.architecture
-    problems = (*found.problems, *_unfit(settings, menu[0], found.kind))
+    problems = (*found.problems, *esp.unreadable(settings), *_unfit(settings, menu[0], found.kind))
     if architecture is None or errors(problems):
         return BootAssets(menu=menu, problems=problems)
     if _takes_systemd_boot(settings):
-        menu = systemd_boot.arranged(menu, names, there)
-        if systemd_boot.is_undecided(menu, names, there):
+        menu = systemd_boot.arranged(menu, target.names, target.there)
+        if systemd_boot.is_undecided(menu, target.names, target.there):
             problems = (*problems, _undecided())
     menu = tuple(map(_unpacked, menu)) if boots_by_uefi(settings) else menu
-    parts = _parts(settings, architecture, root)
+    home = _grub_home(settings, tree, menu)
+    targets = _grub_targets(settings, architecture)
+    if home is not None:
+        refused = grub_home.unreadable(home, menu, targets)
+        if refused is not None:
+            return BootAssets(
+                menu=menu, architecture=architecture.name, problems=(*problems, refused)
+            )
+    parts = _parts(settings, architecture, tree, home)
     if parts.missing:
         return BootAssets(
             menu=menu, architecture=architecture.name, missing=parts.missing, problems=problems
         )
 
-    removed, replaced = _machine_id(settings, root, mtime_ns)
-    replaced += named.added
-    if parts.grub_core or parts.grub_efi:
-        path = resolve(root.get, grub.CONFIG_PATH, may_miss=True)
-        text = grub.menu_config(menu).encode("utf-8", "surrogateescape")
-        replaced.append(file_of(path, text, mtime_ns=mtime_ns))
-    files, paths = _esp_files(settings, root, menu, parts, architecture, names, there)
+    removed, replaced = _machine_id(settings, tree, mtime_ns)
+    added = [*replaced, *named.added]
+    system: dict[str, tuple[Entry, ...]] = {}
+    if home is not None:
+        text = grub.menu_config(menu, home.file).encode("utf-8", "surrogateescape")
+        config = file_of(home.config.path, text, mtime_ns=mtime_ns)
+        problems = (*problems, *_replaced_menu(tree))
+        system[home.config.volume] = (config,)
+    for entry in added:
+        where = tree.place(entry.path)
+        file = entry if where.path == entry.path else copy_of(where.path, entry)
+        system[where.volume] = (*system.get(where.volume, ()), file)
+    files, paths = _loader_files(settings, tree, menu, parts, architecture, target)
     return BootAssets(
-        menu=menu, esp_files=tuple(files), root_files=tuple(replaced), root_removed=tuple(removed),
+        menu=menu, loader_files=files, system_files=system, removed=_by_volume(tree, removed),
         boot=parts.grub_boot, core=parts.grub_core, architecture=architecture.name,
         efi_entries=_efi_entries(menu, paths), problems=problems,
     )  # fmt: skip
+
+
+def _replaced_menu(tree: Mounted) -> Iterator[Problem]:
+    there = regular(tree, grub.CONFIG_PATH)
+    if there is not None and there.size:
+        origin = f" ({there.source.describe(there)})" if there.source is not None else ""
+        yield Problem(
+            "menu-replaced", "warning", "boot.loader",
+            f"/{grub.CONFIG_PATH.decode()} of the contents{origin} is replaced by a menu of the "
+            "kernels found",
+            "exclude it from the contents to say so yourself",
+        )  # fmt: skip
+
+
+def _by_volume(tree: Mounted, paths: Iterable[bytes]) -> dict[str, tuple[bytes, ...]]:
+    found: dict[str, tuple[bytes, ...]] = {}
+    for where in map(tree.place, paths):
+        found[where.volume] = (*found.get(where.volume, ()), where.path)
+    return found
+
+
+def _grub_targets(settings: Settings, architecture: Architecture) -> tuple[str, ...]:
+    """Returns GRUB's targets that have to be built; "" stands for one that there is not."""
+    uefi = boots_by_uefi(settings) and settings.boot.loader == "grub"
+    return (
+        *([architecture.grub_bios] if boots_by_bios(settings) else []),
+        *([architecture.grub_efi] if uefi else []),
+    )
+
+
+def _grub_home(
+    settings: Settings, tree: Mounted, menu: Sequence[MenuEntry]
+) -> grub_home.GrubHome | None:
+    wanted = settings.boot.loader == "grub" or boots_by_bios(settings)
+    return grub_home.find(settings, tree, menu) if wanted else None
 
 
 def _efi_entries(menu: tuple[MenuEntry, ...], paths: list[str]) -> tuple[tuple[str, str], ...]:
@@ -167,11 +230,6 @@ def _efi_entries(menu: tuple[MenuEntry, ...], paths: list[str]) -> tuple[tuple[s
 
 def _takes_systemd_boot(settings: Settings) -> bool:
     return boots_by_uefi(settings) and settings.boot.loader == "systemd-boot"
-
-
-def _names(settings: Settings, root: Manifest) -> systemd_boot.Names:
-    sort_key = kernels.os_release(root).get("ID") or "linux"
-    return systemd_boot.Names(sort_key, _kept_machine_id(settings, root))
 
 
 def _unpacked(entry: MenuEntry) -> MenuEntry:
@@ -243,61 +301,64 @@ def _error(code: str, path: str, message: str, hint: str, fix: Fix | None = None
     return Problem(code, "error", path, message, hint, fix)
 
 
-def _parts(settings: Settings, architecture: Architecture, root: Manifest) -> LoaderParts:
+def _parts(
+    settings: Settings, architecture: Architecture, tree: Mounted, home: grub_home.GrubHome | None
+) -> LoaderParts:
     uefi = boots_by_uefi(settings)
     return gather(
-        architecture, grub.partition_name(settings.scheme, settings.root_number),
+        architecture,
         want_systemd_boot=uefi and settings.boot.loader == "systemd-boot",
         want_stub=uefi and settings.boot.loader == "uki",
         want_grub_efi=uefi and settings.boot.loader == "grub",
         want_grub_bios=boots_by_bios(settings),
-        contents=root,
+        grub_prefix="" if home is None else home.prefix,
+        grub_modules=() if home is None else home.modules,
+        contents=tree,
     )  # fmt: skip
 
 
-def _esp_files(
-    settings: Settings, root: Manifest, menu: tuple[MenuEntry, ...], parts: LoaderParts,
-    architecture: Architecture, names: systemd_boot.Names, there: systemd_boot.Present,
-) -> tuple[list[Entry], list[str]]:  # fmt: skip
-    """Returns the ESP's files, and those of their paths that boot variables name."""
+def _loader_files(
+    settings: Settings, tree: Mounted, menu: tuple[MenuEntry, ...], parts: LoaderParts,
+    architecture: Architecture, target: esp.Target,
+) -> tuple[Files, list[str]]:  # fmt: skip
+    """Returns the loader's files, and those of their paths on the ESP that boot variables name."""
     mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
     if parts.systemd_boot:
-        files = systemd_boot.esp_files(
-            menu, parts.systemd_boot, architecture, names=names, there=there, mtime_ns=mtime_ns,
+        files = systemd_boot.loader_files(
+            menu, parts.systemd_boot, architecture,
+            names=target.names, there=target.there, mtime_ns=mtime_ns,
         )  # fmt: skip
-        return files, [f"EFI/systemd/{systemd_boot.binary_name(architecture)}"]
+        entries = systemd_boot.entry_files(
+            menu, names=target.names, there_as=target.there_as, mtime_ns=mtime_ns
+        )
+        named = [f"EFI/systemd/{systemd_boot.binary_name(architecture)}"]
+        if target.entries == target.esp:
+            return {target.esp: (*files, *entries)}, named
+        return {target.esp: tuple(files), target.entries: tuple(entries)}, named
     if parts.stub:
-        text = read_text(root, b"etc/os-release") or read_text(root, b"usr/lib/os-release") or ""
+        text = read_text(tree, b"etc/os-release") or read_text(tree, b"usr/lib/os-release") or ""
         files = uki.esp_files(
             menu, parts.stub, architecture, os_release=text.encode(),
             named_default=settings.boot.efi_variables, mtime_ns=mtime_ns,
         )  # fmt: skip
-        return files, [path.decode() for path in uki.named_paths(menu)]
+        return {target.esp: tuple(files)}, [path.decode() for path in uki.named_paths(menu)]
     if parts.grub_efi:
-        named = f"EFI/grub/grub{architecture.efi}.efi"
-        paths = (architecture.removable_path, named.encode())
-        return [file_of(path, parts.grub_efi, mtime_ns=mtime_ns) for path in paths], [named]
-    return [], []
-
-
-def _pinned_machine_id(settings: Settings) -> bool:
-    return any(content.target == b"/" + _MACHINE_ID for content in settings.contents)
-
-
-def _kept_machine_id(settings: Settings, root: Manifest) -> str:
-    text = (read_text(root, _MACHINE_ID) or "").strip() if _pinned_machine_id(settings) else ""
-    return text if len(text) == 32 else ""
+        name = f"EFI/grub/grub{architecture.efi}.efi"
+        paths = (architecture.removable_path, name.encode())
+        files = [file_of(path, parts.grub_efi, mtime_ns=mtime_ns) for path in paths]
+        return {target.esp: tuple(files)}, [name]
+    return {}, []
 
 
 def _machine_id(
-    settings: Settings, root: Manifest, mtime_ns: int
+    settings: Settings, tree: Mounted, mtime_ns: int
 ) -> tuple[list[bytes], list[Entry]]:
     """One machine's identity must not be baked into every copy of an image.
 
     An empty file already means what is wanted; one that the spec places itself is left alone.
     """
-    present = regular(root, _MACHINE_ID)
-    if present is None or not present.size or _pinned_machine_id(settings):
+    present = regular(tree, esp.MACHINE_ID)
+    if present is None or not present.size or esp.pins_machine_id(settings):
         return [], []
     if settings.rules.removes_machine_id:
         return [present.path], []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from engine.boot.cmdline import device
 from engine.boot.tree import read_text
 from engine.disk.volume import Volume
 from engine.manifest.entry import Entry
@@ -46,10 +47,14 @@ def text(settings: Settings, root: Manifest) -> tuple[str | None, tuple[Problem,
 
 def possible(settings: Settings) -> tuple[str, ...]:
     """Returns the lines that are written where the contents bring none; () if none ever are."""
-    told = any(volume.path and volume.mount for volume in settings.volumes)
+    # A preset's root alone needs no line.
+    told = any(
+        volume.mount and (volume.path or (volume.takes_below and volume.mount != "/"))
+        for volume in settings.volumes
+    )
     if settings.layout.fstab == "keep" or not (told or settings.layout.fstab == "write"):
         return ()
-    return tuple(lines(settings.volumes))
+    return tuple(lines(settings))
 
 
 def entry(settings: Settings, root: Manifest, text: str) -> Entry:
@@ -58,26 +63,19 @@ def entry(settings: Settings, root: Manifest, text: str) -> Entry:
     return file_of(path, text.encode(), mtime_ns=settings.identity.source_date_epoch * _SECOND_NS)
 
 
-def lines(volumes: Sequence[Volume]) -> Iterator[str]:
+def lines(settings: Settings) -> Iterator[str]:
     """Yields a line for every volume that is mounted, parents first, and for every swap."""
-    mounted = [volume for volume in volumes if volume.mount and FILESYSTEMS[volume.format].files]
+    mounted = [one for one in settings.volumes if one.mount and FILESYSTEMS[one.format].files]
     for volume in sorted(mounted, key=lambda volume: (volume.mount or "").rstrip("/")):
         assert volume.mount is not None
         order = 0 if not FILESYSTEMS[volume.format].writable else 1 if volume.mount == "/" else 2
         place = volume.mount.replace(" ", "\\040")
-        yield _line(volume, place, ",".join(_options(volume)), order)
-    for volume in volumes:
+        options = ",".join(_options(volume))
+        yield f"{device(settings, volume)} {place} {volume.format} {options} 0 {order}"
+    for volume in settings.volumes:
         if volume.format == "swap":
-            yield _line(volume, "none", FILESYSTEMS["swap"].options, 0)
-
-
-def _line(volume: Volume, place: str, options: str, order: int) -> str:
-    return f"{_device(volume)} {place} {volume.format} {options} 0 {order}"
-
-
-def _device(volume: Volume) -> str:
-    """Returns what the kernel and systemd find a volume by: its file system, else its partition."""
-    return f"UUID={volume.uuid}" if volume.uuid else f"PARTUUID={volume.guid.lower()}"
+            options = FILESYSTEMS["swap"].options
+            yield f"{device(settings, volume)} none swap {options} 0 0"
 
 
 def _options(volume: Volume) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.boot.tree import regular
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import LeadsNowhere, resolve
-from engine.manifest.manifest import Manifest
+from engine.manifest.manifest import Listing
 from engine.manifest.memory import host_file
 from engine.problem import Problem
 from engine.spec.settings import Settings
@@ -34,7 +34,7 @@ class Given:
     problems: tuple[Problem, ...]
 
 
-def given(settings: Settings, root: Manifest, mtime_ns: int) -> Given:
+def given(settings: Settings, root: Listing, mtime_ns: int) -> Given:
     """Looks up what a spec names.
 
     Args:
@@ -64,7 +64,7 @@ def given(settings: Settings, root: Manifest, mtime_ns: int) -> Given:
     return Given(kernel, initrds or None, tuple(added.values()), tuple(problems))
 
 
-def _of_host(root: Manifest, file: str, taken: dict[bytes, Entry], mtime_ns: int) -> Entry | None:
+def _of_host(root: Listing, file: str, taken: dict[bytes, Entry], mtime_ns: int) -> Entry | None:
     """Returns a file of the host under a name in /boot that nothing else has."""
     try:
         folder = resolve(root.get, _FOLDER, may_miss=True)

@@ -7,23 +7,24 @@ include/grub/i386/pc/boot.h.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.boot.menu import MenuEntry
 from engine.disk.volume import Scheme
+from engine.manifest.entry import Entry
 
 SECTOR = 512
 CONFIG_PATH = b"boot/grub/grub.cfg"
 
-_COMMON_MODULES = (
+COMMON_MODULES = (
     "part_gpt", "part_msdos", "fat", "ext2", "search", "search_fs_uuid", "search_label", "normal",
     "configfile", "linux", "echo", "boot", "serial", "terminal", "test", "true", "ls", "cat",
     "halt", "reboot", "minicmd",
 )  # fmt: skip
 TARGET_MODULES: dict[str, tuple[str, ...]] = {
-    "i386-pc": ("biosdisk", *_COMMON_MODULES),
-    "x86_64-efi": ("efi_gop", "efi_uga", "all_video", *_COMMON_MODULES),
+    "i386-pc": ("biosdisk", *COMMON_MODULES),
+    "x86_64-efi": ("efi_gop", "efi_uga", "all_video", *COMMON_MODULES),
 }
 DROPPED = frozenset({"efi_uga"})
 """Modules that are left out where GRUB has none: 2.14 dropped UGA."""
@@ -68,21 +69,37 @@ def partition_name(scheme: Scheme, number: int) -> str:
 
 
 def mkimage_argv(
-    tool: str, target: str, partition: str, output: str, lacking: frozenset[str] = frozenset()
-) -> tuple[str, ...]:
+    tool: str, target: str, prefix: str, output: str, modules: Sequence[str] = (),
+    lacking: frozenset[str] = frozenset(),
+) -> tuple[str, ...]:  # fmt: skip
     """Returns the grub-mkimage call for a core image that reads its menu from a partition.
 
     Args:
         tool: grub-mkimage(1).
         target: Key of `TARGET_MODULES`.
-        partition: Of the disk that the core boots from, in GRUB's words ("gpt2").
+        prefix: Folder of the menu, on the disk that the core boots from ("(,gpt2)/boot/grub").
         output: Path of the core image.
+        modules: More than every core image has.
         lacking: Modules that this GRUB does not have.
     """
+    wanted = (*TARGET_MODULES[target], *modules)
     return (
-        tool, "-O", target, "-p", f"(,{partition})/boot/grub", "-o", output,
-        *(module for module in TARGET_MODULES[target] if module not in lacking),
+        tool, "-O", target, "-p", prefix, "-o", output,
+        *(module for module in wanted if module not in lacking),
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GrubFile:
+    """A file as the menu names it.
+
+    Attributes:
+        uuid: Of its file system; "" for the one that holds grub.cfg.
+        path: Absolute, in that file system.
+    """
+
+    uuid: str
+    path: str
 
 
 def quote(text: str) -> str:
@@ -90,10 +107,17 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def menu_config(entries: Sequence[MenuEntry], timeout: int = 3) -> str:
+def menu_config(
+    entries: Sequence[MenuEntry], file: Callable[[Entry], GrubFile], timeout: int = 3
+) -> str:
     """Returns grub.cfg: a menu on the screen and, where there is one, the serial port.
 
-    Kernels are read from the partition that holds grub.cfg, which GRUB has as its root.
+    GRUB has the partition that holds grub.cfg as its root, and searches others by their UUID.
+
+    Args:
+        entries: The menu.
+        file: Tells how it names a kernel or an initrd.
+        timeout: Seconds until the first entry starts.
     """
     lines = [
         "if serial --unit=0 --speed=115200; then",
@@ -106,12 +130,16 @@ def menu_config(entries: Sequence[MenuEntry], timeout: int = 3) -> str:
     ]
     for entry in entries:
         words = " ".join(quote(word) for word in entry.options.split())
+        kernel, *initrds = map(file, (entry.kernel, *entry.initrds))
+        found = [uuid for uuid in dict.fromkeys(f.uuid for f in (kernel, *initrds)) if uuid]
+        names = {"": ""} | {uuid: f"($volume{n})" for n, uuid in enumerate(found)}
+        lines.append(f"menuentry {quote(entry.heading)} {{")
         lines += [
-            f"menuentry {quote(entry.heading)} {{",
-            f"  linux {quote(entry.kernel_path)} {words}",
+            f"  search --no-floppy --fs-uuid --set=volume{n} {uuid}" for n, uuid in enumerate(found)
         ]
-        if entry.initrd_paths:
-            paths = " ".join(quote(path) for path in entry.initrd_paths)
+        lines.append(f"  linux {names[kernel.uuid]}{quote(kernel.path)} {words}")
+        if initrds:
+            paths = " ".join(names[each.uuid] + quote(each.path) for each in initrds)
             lines.append(f"  initrd {paths}")
         lines += ["}", ""]
     return "\n".join(lines)

@@ -23,7 +23,7 @@ from engine.boot.qemu import QEMU, Accelerator
 from engine.boot.tree import children, data, read_text, regular
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
-from engine.manifest.manifest import Manifest
+from engine.manifest.manifest import Listing
 from engine.problem import Problem
 from engine.spec.settings import Settings
 from engine.tools.answer import answer
@@ -104,7 +104,7 @@ def is_wanted(settings: Settings) -> bool:
     return settings.boot.loader == "nixos" and "bios" in settings.boots and not settings.has("esp")
 
 
-def find(settings: Settings, root: Manifest) -> GuestLookup:
+def find(settings: Settings, root: Listing) -> GuestLookup:
     """Returns what the guest is made of: from the system in the image, and from this machine.
 
     Args:
@@ -149,7 +149,7 @@ def _refused(message: str) -> GuestLookup:
     return GuestLookup(problems=(problem,))
 
 
-def _text(root: Manifest, path: bytes) -> str:
+def _text(root: Listing, path: bytes) -> str:
     return read_text(root, path, _TABLE_LIMIT) or ""
 
 

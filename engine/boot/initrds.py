@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from engine.boot.names import forms, version_of
 from engine.boot.tree import children, regular
 from engine.manifest.entry import Entry
-from engine.manifest.manifest import Manifest
+from engine.manifest.manifest import Listing
 
 # Debian, openSUSE, Mandriva, Slackware, Fedora and Arch, Alpine, Gentoo; Arch's second one last.
 INITRD_NAMES = (
@@ -31,7 +31,7 @@ _MODULES = b"usr/lib/modules"
 _BOOT = b"boot"
 
 
-def initrds_of(manifest: Manifest, kernel: Entry) -> tuple[Entry, ...]:
+def initrds_of(manifest: Listing, kernel: Entry) -> tuple[Entry, ...]:
     """Returns the initrd of a kernel that is named after its version, or nothing."""
     folder = kernel.path.rpartition(b"/")[0]
     version = version_of(os.fsdecode(kernel.name))
@@ -40,12 +40,12 @@ def initrds_of(manifest: Manifest, kernel: Entry) -> tuple[Entry, ...]:
     return initrds_for(manifest, version, folder)
 
 
-def initrds_for(manifest: Manifest, version: str, folder: bytes = _BOOT) -> tuple[Entry, ...]:
+def initrds_for(manifest: Listing, version: str, folder: bytes = _BOOT) -> tuple[Entry, ...]:
     """Returns the initrd of a version: in the kernel's folder, /boot, or with its modules."""
     return _first(_candidates(manifest, version, folder))
 
 
-def _candidates(manifest: Manifest, version: str, folder: bytes) -> Iterator[Entry | None]:
+def _candidates(manifest: Listing, version: str, folder: bytes) -> Iterator[Entry | None]:
     for name, tail in forms(version):
         for where in dict.fromkeys((folder, _BOOT)):
             for pattern in INITRD_NAMES:
@@ -55,19 +55,19 @@ def _candidates(manifest: Manifest, version: str, folder: bytes) -> Iterator[Ent
             yield from (_sized(manifest, modules, each) for each in MODULE_INITRD_NAMES)
 
 
-def beside(manifest: Manifest, folder: bytes) -> tuple[Entry, ...]:
+def beside(manifest: Listing, folder: bytes) -> tuple[Entry, ...]:
     """Returns the initrd in a folder of modules."""
     return _first(_sized(manifest, folder, name) for name in MODULE_INITRD_NAMES)
 
 
-def installed(manifest: Manifest, folder: bytes) -> tuple[Entry, ...]:
+def installed(manifest: Listing, folder: bytes) -> tuple[Entry, ...]:
     """Returns the initrds in a folder that kernel-install(8) keeps for one kernel, in order."""
     names = (each.name for each in children(manifest, folder))
     found = (_sized(manifest, folder, each) for each in names if each.startswith(b"init"))
     return tuple(entry for entry in found if entry is not None)
 
 
-def microcode(manifest: Manifest) -> tuple[Entry, ...]:
+def microcode(manifest: Listing) -> tuple[Entry, ...]:
     """Returns the images of processors' microcode, which the kernel only looks for in front."""
     found = (_sized(manifest, _BOOT, name) for name in _MICROCODE)
     return tuple(entry for entry in found if entry is not None)
@@ -82,7 +82,7 @@ def _first(entries: Iterator[Entry | None]) -> tuple[Entry, ...]:
     return next(((entry,) for entry in entries if entry is not None), ())
 
 
-def _sized(manifest: Manifest, folder: bytes, name: bytes) -> Entry | None:
+def _sized(manifest: Listing, folder: bytes, name: bytes) -> Entry | None:
     """Returns a regular file that is not empty, as what an interrupted update leaves is."""
     entry = regular(manifest, folder + b"/" + name if folder else name)
     return entry if entry is not None and entry.size else None

@@ -78,7 +78,7 @@ def install(settings: Settings, contents: Contents, cache: LoaderCache | None = 
 
 def _mounted(settings: Settings, known: Installed, cache: LoaderCache | None) -> Installed:
     """Adds /etc/fstab, where one is to be written, and what is wrong with the contents' own."""
-    root = settings.of_role("root")
+    root = settings.root
     if root is None:
         return known
     text, problems = fstab.text(settings, known.volumes[root.id])
@@ -102,7 +102,7 @@ def _relevant(settings: Settings) -> Hashable:
     """Returns what the loader depends on."""
     return (
         settings.compat,
-        replace(settings.layout, label="", filesystem="", fstab=""),
+        replace(settings.layout, label="", fstab=""),
         replace(
             settings.boot, firmware="", firmware_variables="", prove=False, expect="", timeout=0
         ),
@@ -112,43 +112,52 @@ def _relevant(settings: Settings) -> Hashable:
         replace(
             settings.identity, seed="", disk_guid="", disk_signature="", root_partition_guid=""
         ),
+        tuple((volume.uuid, settings.partuuid(volume)) for volume in settings.volumes),
     )
 
 
 def _install(settings: Settings, contents: Contents) -> Installed:
-    root, esp = settings.of_role("root"), settings.of_role("esp")
-    assets = assemble(
-        settings,
-        contents[root.id] if root is not None else _NOTHING,
-        contents[esp.id] if esp is not None else _NOTHING,
-    )
+    assets = assemble(settings, contents)
     changed = dict(contents)
-    if root is not None:
-        changed[root.id] = overlay(contents[root.id], assets.root_files, assets.root_removed)
-    if esp is not None:
-        files, problems = _onto_esp(contents[esp.id], assets.esp_files)
-        changed[esp.id] = overlay(contents[esp.id], files)
-        if problems:
-            assets = replace(assets, problems=(*assets.problems, *problems))
-    return Installed(changed, assets)
+    problems = [*assets.problems]
+    for volume in settings.volumes:
+        manifest = contents.get(volume.id, _NOTHING)
+        own, system = assets.loader_files.get(volume.id, ()), assets.system_files.get(volume.id, ())
+        if volume.format == "vfat":
+            files, taken = _onto_fat(manifest, own, system)
+            problems += taken
+        else:
+            files = [*own, *system]
+        if volume.id in contents or files:
+            removed = assets.removed.get(volume.id, ())
+            changed[volume.id] = overlay(manifest, files, removed)
+    return Installed(changed, replace(assets, problems=tuple(problems)))
 
 
-def _onto_esp(esp: Manifest, files: Iterable[Entry]) -> tuple[list[Entry], list[Problem]]:
-    """Returns the loader's files under the spelling that the ESP's contents use, as FAT would."""
-    there = {entry.path.upper(): entry for entry in esp}
+def _onto_fat(
+    volume: Manifest, own: Iterable[Entry], system: Iterable[Entry]
+) -> tuple[list[Entry], list[Problem]]:
+    """Returns files under the spelling that the volume's contents use, as FAT would.
+
+    Args:
+        volume: What the contents put there.
+        own: The loader's files, which nothing else may be in the place of.
+        system: Files that replace what is there.
+    """
+    there = {entry.path.upper(): entry for entry in volume}
     placed, problems = [], []
-    for file in files:
+    for file in own:
         taken = there.get(file.path.upper())
         if taken is None:
             placed.append(_spelled(file, there))
         elif file.path.upper() != _CONFIGURABLE:
             problems.append(_taken(taken))
-    return placed, problems
+    return [*placed, *(_spelled(file, there) for file in system)], problems
 
 
 def _spelled(file: Entry, there: dict[bytes, Entry]) -> Entry:
     parts = file.path.split(b"/")
-    for depth in range(len(parts) - 1, 0, -1):
+    for depth in range(len(parts), 0, -1):
         folder = there.get(b"/".join(parts[:depth]).upper())
         if folder is not None:
             renamed = copy(file)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from engine.boot.architecture import X86_64, Architecture, release_of
 from engine.boot.bootspec import BOOTSPEC_LIMIT, SYSTEM_PROFILE, generations
+from engine.boot.cmdline import completed
 from engine.boot.initrds import beside, initrds_for, initrds_of, installed, microcode
 from engine.boot.menu import MenuEntry, Origin
 from engine.boot.names import Standing, standing, stated, version_of
@@ -23,8 +24,8 @@ from engine.boot.tree import children, data, heads, read_text, regular
 from engine.boot.versions import age, comparable
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
-from engine.manifest.manifest import Manifest
-from engine.problem import Problem
+from engine.manifest.manifest import Listing
+from engine.problem import Fix, Problem
 
 _KERNEL = b"vmlinuz-"
 _OTHER_NAMES = re.compile(rb"(?:vmlinuz|vmlinux|kernel|linux|bzImage|zImage|Image)(?:[-.].*)?")
@@ -65,25 +66,26 @@ class _Candidate:
         return stated(self.version) or release_of(self.kind.head)
 
 
-def os_release(manifest: Manifest) -> dict[str, str]:
+def os_release(manifest: Listing) -> dict[str, str]:
     """Returns the fields of /etc/os-release or /usr/lib/os-release (os-release(5))."""
     text = read_text(manifest, b"etc/os-release") or read_text(manifest, b"usr/lib/os-release")
     return release_fields(text or "")
 
 
 def find(
-    manifest: Manifest, *, kernel: Entry | None, initrds: tuple[Entry, ...] | None, cmdline: str,
-    root_uuid: str, nix_system: str = "",
+    manifest: Listing, *, kernel: Entry | None, initrds: tuple[Entry, ...] | None, cmdline: str,
+    volumes: Sequence[tuple[str, ...]], nix_system: str = "", alone: str = "",
 ) -> KernelMenu:  # fmt: skip
     """Returns the menu of an image.
 
     Args:
-        manifest: The root file system.
+        manifest: The tree of the system.
         kernel: The entry of `boot.kernel`, where the spec names one.
         initrds: Those of `boot.initrd`, where it names some.
         cmdline: `boot.cmdline`, added to every entry's options.
-        root_uuid: The root file system's UUID; `root=UUID=` names it unless `cmdline` has a root=.
+        volumes: Words that find the volumes, as `engine.boot.cmdline.completed` takes them.
         nix_system: Path of the system toplevel in the image, where the spec names one.
+        alone: Words by which a kernel without an initrd finds the root, or "".
 
     Raises:
         SourceChanged, OSError: A kernel cannot be read.
@@ -97,10 +99,12 @@ def find(
     early = microcode(manifest) if initrds is None else ()
     menu: list[tuple[_Candidate, MenuEntry]] = []
     for each in candidates:
-        entry = _entry(each, each.title or name, cmdline, root_uuid)
+        entry = _entry(each, each.title or name, cmdline, volumes)
         if not _finds_root(entry):
             if not menu:
-                return KernelMenu((entry,), (*problems, _no_initrd(entry)), each.kind)
+                return KernelMenu(
+                    (entry,), (*problems, _no_initrd(entry, cmdline, alone)), each.kind
+                )
             problems.append(_left_out(entry))
         elif menu and _differ(menu[0][0].kind.architecture, each.kind.architecture):
             problems.append(_foreign(entry, each, menu[0][0]))
@@ -109,7 +113,7 @@ def find(
     return KernelMenu(tuple(entry for _, entry in menu), tuple(problems), menu[0][0].kind)
 
 
-def architecture(manifest: Manifest, nix_system: str = "") -> str:
+def architecture(manifest: Listing, nix_system: str = "") -> str:
     """Returns what the kernels in the contents are for, as `uname -m` has it, or "".
 
     Raises:
@@ -121,7 +125,7 @@ def architecture(manifest: Manifest, nix_system: str = "") -> str:
 
 
 def _candidates(
-    manifest: Manifest, kernel: Entry | None, nix_system: str
+    manifest: Listing, kernel: Entry | None, nix_system: str
 ) -> tuple[list[_Candidate], list[Problem]]:
     """Returns the kernels of a menu, the default first, and a word on those left out."""
     if kernel is not None:
@@ -198,10 +202,10 @@ def _with_microcode(entry: MenuEntry, candidate: _Candidate, early: tuple[Entry,
     return replace(entry, initrds=(*early, *entry.initrds))
 
 
-def _entry(candidate: _Candidate, title: str, cmdline: str, root_uuid: str) -> MenuEntry:
-    words = candidate.options.split() + cmdline.split()
-    if not any(word.startswith("root=") for word in words):
-        words[:0] = [f"root=UUID={root_uuid}", "rw"]
+def _entry(
+    candidate: _Candidate, title: str, cmdline: str, volumes: Sequence[tuple[str, ...]]
+) -> MenuEntry:
+    words = completed(candidate.options.split() + cmdline.split(), volumes)
     named = candidate.origin == "bootspec" or stated(candidate.version)
     return MenuEntry(
         title=title,
@@ -221,17 +225,17 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def _given(manifest: Manifest, kernel: Entry) -> _Candidate:
+def _given(manifest: Listing, kernel: Entry) -> _Candidate:
     version = stated(version_of(os.fsdecode(kernel.name)))
     return _Candidate(version, kernel, initrds_of(manifest, kernel), "given")
 
 
-def _from_boot(manifest: Manifest) -> Iterator[_Candidate]:
+def _from_boot(manifest: Listing) -> Iterator[_Candidate]:
     names = [each for each in children(manifest, b"boot") if each.name.startswith(_KERNEL)]
     yield from _named(manifest, names)
 
 
-def _from_others(manifest: Manifest) -> Iterator[_Candidate]:
+def _from_others(manifest: Listing) -> Iterator[_Candidate]:
     """Yields kernels of other names, and those that kernel-install(8) puts below /boot."""
     there = [*children(manifest, b"boot"), *children(manifest, b"")]
     names = [each for each in there if _OTHER_NAMES.fullmatch(each.name)]
@@ -244,7 +248,7 @@ def _from_others(manifest: Manifest) -> Iterator[_Candidate]:
                 yield _Candidate(os.fsdecode(folder.name), kernel, initrds, "boot")
 
 
-def _named(manifest: Manifest, names: Iterable[Entry]) -> Iterator[_Candidate]:
+def _named(manifest: Listing, names: Iterable[Entry]) -> Iterator[_Candidate]:
     """Yields the kernels that names lead to, each under one name only."""
     # A file's own name tells more than that of a link to it.
     known: set[bytes] = set()
@@ -260,7 +264,7 @@ def _named(manifest: Manifest, names: Iterable[Entry]) -> Iterator[_Candidate]:
         )  # fmt: skip
 
 
-def _from_modules(manifest: Manifest) -> Iterator[_Candidate]:
+def _from_modules(manifest: Listing) -> Iterator[_Candidate]:
     for folder in children(manifest, b"usr/lib/modules"):
         kernels = (regular(manifest, folder.path + b"/" + name) for name in _MODULE_KERNELS)
         kernel = next((each for each in kernels if each is not None), None)
@@ -275,7 +279,7 @@ def _from_modules(manifest: Manifest) -> Iterator[_Candidate]:
         yield _Candidate(version, kernel, initrds, "modules", standing=stands)
 
 
-def _from_bootspec(manifest: Manifest, nix_system: str) -> Iterator[_Candidate]:
+def _from_bootspec(manifest: Listing, nix_system: str) -> Iterator[_Candidate]:
     system = nix_system.encode().lstrip(b"/") or SYSTEM_PROFILE
     document = regular(manifest, system + b"/boot.json")
     if document is None:
@@ -334,12 +338,16 @@ def _left_out(entry: MenuEntry) -> Problem:
     )  # fmt: skip
 
 
-def _no_initrd(entry: MenuEntry) -> Problem:
+def _no_initrd(entry: MenuEntry, cmdline: str, alone: str) -> Problem:
+    fixed = " ".join(filter(None, (cmdline, alone)))
+    fix = Fix("Let the kernel find the root by its partition", (("boot.cmdline", fixed),))
     return Problem(
         code="no-initrd",
         severity="error",
         path="boot.initrd",
         message=f"the kernel {entry.kernel_path} has no initrd, and only an initrd can find the "
         "root by its UUID",
-        hint="name it in boot.initrd, or give a kernel that needs none its root= in boot.cmdline",
+        hint="name it in boot.initrd, or give a kernel that needs none its root= in boot.cmdline"
+        + (f" ({alone})" if alone else ""),
+        fix=fix if alone else None,
     )

@@ -13,7 +13,7 @@ from engine.boot import kernels
 from engine.boot.tree import data, regular
 from engine.manifest.entry import SourceChanged
 from engine.manifest.lookup import read
-from engine.manifest.manifest import Manifest
+from engine.manifest.manifest import Listing
 
 DEFAULT = "x86_64"
 
@@ -42,7 +42,7 @@ _ELF_MACHINES = {
 _PROGRAMS = (b"sbin/init", b"bin/busybox", b"usr/bin/busybox", b"bin/sh", b"init")
 
 
-def by_loader(manifest: Manifest) -> str:
+def by_loader(manifest: Listing) -> str:
     """Returns the machine that a dynamic loader in a root tells, or ""."""
     for loader, name in _LOADERS.items():
         if any(manifest.get(folder + loader) is not None for folder in _FOLDERS):
@@ -50,7 +50,7 @@ def by_loader(manifest: Manifest) -> str:
     return ""
 
 
-def by_contents(manifest: Manifest, nix_system: str = "") -> str:
+def by_contents(manifest: Listing, nix_system: str = "") -> str:
     """Returns the machine that a kernel in a root tells, else one of its programs, or "".
 
     Files that cannot be read tell nothing: whoever needs them says so.
@@ -61,7 +61,7 @@ def by_contents(manifest: Manifest, nix_system: str = "") -> str:
         return ""
 
 
-def _by_programs(manifest: Manifest) -> str:
+def _by_programs(manifest: Listing) -> str:
     for path in _PROGRAMS:
         entry = regular(manifest, path)
         head = read(data(entry), 20) if entry is not None else b""

@@ -20,7 +20,7 @@ from engine.boot.firmware import find_grub, find_mkimage, find_systemd_boot
 from engine.boot.pe import BadStub
 from engine.boot.tree import data, regular
 from engine.manifest.lookup import read
-from engine.manifest.manifest import Manifest
+from engine.manifest.manifest import Listing, Manifest
 from engine.tools.answer import answer
 
 _MKIMAGE_SECONDS = 30
@@ -72,14 +72,16 @@ class LoaderParts:
 
 
 def gather(
-    architecture: Architecture, grub_partition: str, *, want_systemd_boot: bool, want_stub: bool,
-    want_grub_efi: bool, want_grub_bios: bool, contents: Manifest = _NOTHING,
+    architecture: Architecture, *, want_systemd_boot: bool, want_stub: bool, want_grub_efi: bool,
+    want_grub_bios: bool, grub_prefix: str = "", grub_modules: tuple[str, ...] = (),
+    contents: Listing = _NOTHING,
 ) -> LoaderParts:  # fmt: skip
     """Collects the wanted parts from the host, and from the contents what it does not have.
 
     Args:
-        grub_partition: The partition with GRUB's menu, in its own words ("gpt2").
-        contents: The root file system, which may bring systemd's loader and stub.
+        grub_prefix: The folder of GRUB's menu, in its own words ("(,gpt2)/boot/grub").
+        grub_modules: What its core needs besides what it always has.
+        contents: The tree of the system, which may bring systemd's loader and stub.
 
     Raises:
         OSError, SourceChanged: A part cannot be read, or grub-mkimage failed.
@@ -95,10 +97,10 @@ def gather(
         stub = _systemd(name, architecture, contents, missing)
     if want_grub_efi:
         lacking = Missing("GRUB for UEFI", _GRUB_UEFI)
-        efi = _core(architecture.grub_efi, grub_partition, lacking, missing)
+        efi = _core(architecture.grub_efi, grub_prefix, grub_modules, lacking, missing)
     if want_grub_bios:
         lacking = Missing("GRUB for BIOS", _GRUB_BIOS)
-        core = _core(architecture.grub_bios, grub_partition, lacking, missing)
+        core = _core(architecture.grub_bios, grub_prefix, grub_modules, lacking, missing)
         if core:
             first = _read(find_grub(architecture.grub_bios, "boot.img"), lacking, missing)
     return LoaderParts(
@@ -108,7 +110,7 @@ def gather(
 
 
 def _systemd(
-    name: str, architecture: Architecture, contents: Manifest, missing: list[Missing]
+    name: str, architecture: Architecture, contents: Listing, missing: list[Missing]
 ) -> bytes:
     """Returns a binary of systemd's, of this machine or of the contents."""
     path = find_systemd_boot(name)
@@ -144,15 +146,17 @@ def _read(path: Path | None, lacking: Missing, missing: list[Missing]) -> bytes:
     return path.read_bytes()
 
 
-def _core(target: str, partition: str, lacking: Missing, missing: list[Missing]) -> bytes:
+def _core(
+    target: str, prefix: str, modules: tuple[str, ...], lacking: Missing, missing: list[Missing]
+) -> bytes:
     if not target or find_grub(target) is None or find_mkimage() is None:
         missing.append(lacking)
         return b""
-    return mkimage(target, partition)
+    return mkimage(target, prefix, modules)
 
 
 @lru_cache(maxsize=16)
-def mkimage(target: str, partition: str) -> bytes:
+def mkimage(target: str, prefix: str, modules: tuple[str, ...] = ()) -> bytes:
     """Returns the core image that grub-mkimage makes, without writing a file.
 
     Raises:
@@ -161,7 +165,7 @@ def mkimage(target: str, partition: str) -> bytes:
     with _memory("core") as (output, output_path):
         tool = find_mkimage() or "grub-mkimage"
         lacking = (name for name in grub.DROPPED if find_grub(target, f"{name}.mod") is None)
-        argv = grub.mkimage_argv(tool, target, partition, output_path, frozenset(lacking))
+        argv = grub.mkimage_argv(tool, target, prefix, output_path, modules, frozenset(lacking))
         done = answer(argv, descriptors=(output,), limit=_MKIMAGE_SECONDS)
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.boot.architecture import Architecture
@@ -22,7 +22,10 @@ from engine.manifest.memory import file_of
 _LOADER_CONF = b"timeout 3\nconsole-mode keep\n"
 _CONF = b"LOADER/LOADER.CONF"
 _OTHERS = re.compile(rb"LOADER/ENTRIES/[^/]+\.CONF|EFI/LINUX/[^/]+\.EFI")
+_PLAIN = re.compile(rb"[!-~]+")
 _DEFAULT = re.compile(r"^[ \t]*default[ \t]+(.*?)[ \t]*$", re.MULTILINE)
+
+ThereAs = Callable[[Entry], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +41,17 @@ class Present:
     others: bool = False
 
 
-def present(esp: Manifest) -> Present:
-    """Returns what an ESP's contents tell systemd-boot; FAT knows no case."""
-    conf, others = None, False
-    for entry in esp:
-        path = entry.path.upper()
-        if path == _CONF:
-            conf = read_text(esp, entry.path)
-        others = others or _OTHERS.fullmatch(path) is not None
-    return Present(conf, others)
+def present(esp: Manifest, entries: Manifest) -> Present:
+    """Returns what the contents tell systemd-boot; FAT knows no case.
+
+    Args:
+        esp: Contents of the ESP, where its settings are.
+        entries: Those of the partition that kernels go to, the ESP or an extended boot partition.
+    """
+    conf = next((e.path for e in esp if e.path.upper() == _CONF), None)
+    both = (entry for manifest in (esp, entries) for entry in manifest)
+    others = any(_OTHERS.fullmatch(entry.path.upper()) for entry in both)
+    return Present(None if conf is None else read_text(esp, conf), others)
 
 
 def binary_name(architecture: Architecture) -> str:
@@ -127,11 +132,11 @@ def _version(entry: MenuEntry) -> str:
     return sortable(entry.release or entry.version)
 
 
-def esp_files(
+def loader_files(
     entries: Sequence[MenuEntry], binary: bytes, architecture: Architecture, *,
     names: Names, there: Present, mtime_ns: int,
 ) -> list[Entry]:  # fmt: skip
-    """Returns what systemd-boot needs on the ESP, kernels and initrds included.
+    """Returns systemd-boot itself and its settings, which the ESP holds.
 
     Args:
         entries: The menu.
@@ -139,42 +144,71 @@ def esp_files(
         architecture: The kernels' architecture.
         names: What the entries are called.
         there: What the contents bring.
-        mtime_ns: Time of the files made here.
+        mtime_ns: Time of the files.
     """
     systemd_path = f"EFI/systemd/{binary_name(architecture)}".encode()
-    files = [
-        file_of(architecture.removable_path, binary, mtime_ns=mtime_ns),
-        file_of(systemd_path, binary, mtime_ns=mtime_ns),
-    ]
     identifiers = names.identifiers(entries)
-    for entry, name, identifier in zip(entries, names.of(entries), identifiers, strict=True):
-        folder = f"{names.token}/{name}"
-        kernel = f"{folder}/linux"
-        initrds = [f"{folder}/initrd{number or ''}" for number in range(len(entry.initrds))]
-        lines = [f"title {entry.title}", f"sort-key {names.sort_key}"]
-        if version := _version(entry):
-            lines.append(f"version {version}")
-        if names.machine_id:
-            lines.append(f"machine-id {names.machine_id}")
-        lines.append(f"linux /{kernel}")
-        lines += [f"initrd /{path}" for path in initrds]
-        lines += [f"options {part}" for part in _options(entry.options)]
-        text = "".join(" ".join(line.split()) + "\n" for line in lines)
-        files.append(bytes_of(kernel.encode(), entry.image))
-        # The kernel's EFI stub puts them together as they are, and takes a cpio archive only where
-        # it starts at a multiple of four bytes.
-        multiple = 4 if len(initrds) > 1 else 1
-        files += [
-            bytes_of(path.encode(), data(initrd), multiple=multiple)
-            for path, initrd in zip(initrds, entry.initrds, strict=True)
-        ]
-        conf = f"loader/entries/{identifier}".encode()
-        files.append(file_of(conf, text.encode(), mtime_ns=mtime_ns))
     configuration = _LOADER_CONF
     if _needs_default(entries, identifiers, there):
         configuration += f"default {identifiers[0]}\n".encode()
-    files.append(file_of(b"loader/loader.conf", configuration, mtime_ns=mtime_ns))
+    return [
+        file_of(architecture.removable_path, binary, mtime_ns=mtime_ns),
+        file_of(systemd_path, binary, mtime_ns=mtime_ns),
+        file_of(b"loader/loader.conf", configuration, mtime_ns=mtime_ns),
+    ]
+
+
+def entry_files(
+    entries: Sequence[MenuEntry], *, names: Names, there_as: ThereAs, mtime_ns: int
+) -> list[Entry]:
+    """Returns the entries of a menu, and the kernels and initrds that are not there already.
+
+    Args:
+        entries: The menu.
+        names: What the entries are called.
+        there_as: Tells by which path the partition that the entries go to has a file, if any.
+        mtime_ns: Time of the entries.
+    """
+    files = []
+    identifiers = names.identifiers(entries)
+    for entry, name, identifier in zip(entries, names.of(entries), identifiers, strict=True):
+        folder = f"{names.token}/{name}"
+        kernel = None if entry.unpacked else _plain(there_as(entry.kernel))
+        if kernel is None:
+            kernel = f"{folder}/linux"
+            files.append(bytes_of(kernel.encode(), entry.image))
+        # The kernel's EFI stub puts them together as they are, and takes a cpio archive only where
+        # it starts at a multiple of four bytes.
+        multiple = 4 if len(entry.initrds) > 1 else 1
+        initrds = []
+        for number, initrd in enumerate(entry.initrds):
+            path = None if data(initrd).size % multiple else _plain(there_as(initrd))
+            if path is None:
+                path = f"{folder}/initrd{number or ''}"
+                files.append(bytes_of(path.encode(), data(initrd), multiple=multiple))
+            initrds.append(path)
+        text = _entry(entry, kernel, initrds, names)
+        conf = f"loader/entries/{identifier}".encode()
+        files.append(file_of(conf, text.encode(), mtime_ns=mtime_ns))
     return files
+
+
+def _plain(path: bytes | None) -> str | None:
+    """Returns a path that an entry can name as it is: no blanks, nothing beyond ASCII."""
+    return path.decode() if path is not None and _PLAIN.fullmatch(path) else None
+
+
+def _entry(entry: MenuEntry, kernel: str, initrds: Sequence[str], names: Names) -> str:
+    """Returns the text of a type 1 entry."""
+    lines = [f"title {entry.title}", f"sort-key {names.sort_key}"]
+    if version := _version(entry):
+        lines.append(f"version {version}")
+    if names.machine_id:
+        lines.append(f"machine-id {names.machine_id}")
+    lines.append(f"linux /{kernel}")
+    lines += [f"initrd /{path}" for path in initrds]
+    lines += [f"options {part}" for part in _options(entry.options)]
+    return "".join(" ".join(line.split()) + "\n" for line in lines)
 
 
 def _needs_default(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import LeadsNowhere, find, read, resolve, stream
-from engine.manifest.manifest import Manifest
+from engine.manifest.manifest import Listing
 
 
-def regular(manifest: Manifest, path: bytes) -> Entry | None:
+def regular(manifest: Listing, path: bytes) -> Entry | None:
     """Returns the regular file that a path leads to, symlinks followed, or None.
 
     The entry is that of the name, which `data` leads from to the bytes.
@@ -26,7 +26,7 @@ def data(entry: Entry) -> Entry:
     return entry.link_to or entry
 
 
-def children(manifest: Manifest, directory: bytes) -> list[Entry]:
+def children(manifest: Listing, directory: bytes) -> list[Entry]:
     """Returns the entries directly in a directory, symlinks to it followed, in order."""
     where = find(manifest.get, directory)
     if where is None or not where.is_directory:
@@ -35,7 +35,7 @@ def children(manifest: Manifest, directory: bytes) -> list[Entry]:
     return [entry for entry in manifest.under(where.path) if entry.path.count(b"/") == depth]
 
 
-def read_text(manifest: Manifest, path: bytes, limit: int = 65536) -> str | None:
+def read_text(manifest: Listing, path: bytes, limit: int = 65536) -> str | None:
     """Returns a small text file of the image, or None where there is none."""
     entry = regular(manifest, path)
     return None if entry is None else read(data(entry), limit).decode("utf-8", "replace")

@@ -23,8 +23,8 @@ class PresetVolume:
         role: Also its id.
         size: Bytes; "boot" for `size.boot`; "rest" for what the contents need on an automatic
             disk, and for all that is left on one of fixed size.
-        mount: Where it is mounted, or None. Contents go by it to the root alone: what lies in the
-            tree below the others' stays in the root, where a loader finds its kernels.
+        mount: Where it is mounted, or None. Contents below it go to it, but under rules that
+            leave all of them in the root.
         label: Of its file system, where it has one whatever the spec says.
         flags: libparted's, where they are not the role's.
         format: Where it is not the role's.

@@ -72,7 +72,7 @@ def _survey(image: Image, say: OnFinding) -> Survey:
     for_systemd: list[Listed] = []
     others: list[Listed] = []
     for files in everywhere:
-        reads = files in esps or _is(files, "boot")
+        reads = files in esps or _is(files, "xbootldr")
         (for_systemd if reads else others).extend(_gathered(files, _listed))
     menus = grub_menus(everywhere)
     extlinux = [menu for files in everywhere for menu in _gathered(files, extlinux_menus)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import Protocol
 
 from engine.manifest.entry import Entry, Source, order
 from engine.problem import Problem
@@ -26,6 +27,18 @@ class Counts:
     others: int = 0
     hard_links: int = 0
     data_bytes: int = 0
+
+
+class Listing(Protocol):
+    """What can be asked for entries by path: a manifest, or the tree that several make."""
+
+    def get(self, path: bytes) -> Entry | None:
+        """Returns the entry at a path (no leading slash), or None."""
+        ...
+
+    def under(self, path: bytes) -> Iterator[Entry]:
+        """Yields everything below a directory; the entries of one directory come in order."""
+        ...
 
 
 class Manifest:

@@ -18,6 +18,7 @@ from engine.manifest.entry import Entry, Source
 from engine.manifest.findings import Edit, Findings, shown
 from engine.manifest.manifest import Manifest
 from engine.manifest.merge import Merged, merge
+from engine.manifest.mounted import mounted_at
 from engine.manifest.oci import recognise
 from engine.manifest.oci.describe import summary
 from engine.manifest.oci.service import service
@@ -114,7 +115,7 @@ def scan(
     cache = cache if cache is not None else ScanCache()
     ticker = Ticker(progress, cancelled)
     counts: dict[int, ContentCount] = {}
-    at = mounts([(one.mount, one.id) for one in settings.volumes if one.takes_below and one.mount])
+    at = mounted_at(settings.volumes)
     # The reference mounts its boot partitions too, and leaves the directories to the system.
     mounted = settings.volumes if settings.rules.makes_mount_points else ()
     points = tuple(mounts([(one.mount, one.id) for one in mounted if one.mount]))

@@ -36,13 +36,13 @@ def split(part: Part, at: Mounts) -> dict[str, Part]:
         return {at[b""]: part}
     shares: dict[str, _Share] = {}
     for entry in part.entries:
-        home, path = _place(entry.path, at)
+        home, path = place(entry.path, at)
         if not path and entry.path:
             above, there = _above(entry.path, at)
             shares.setdefault(above, _Share()).add(entry, there)
         shares.setdefault(home, _Share()).add(entry, path)
     # What is wrong with the part is reported once, even where nothing comes of it.
-    first = _place(part.target, at)[0]
+    first = place(part.target, at)[0]
     shares.setdefault(first, _Share())
     return {
         home: replace(
@@ -93,7 +93,7 @@ def mount_points(points: Iterable[bytes], at: Mounts, mtime_ns: int) -> dict[str
     }
 
 
-def _place(path: bytes, at: Mounts) -> tuple[str, bytes]:
+def place(path: bytes, at: Mounts) -> tuple[str, bytes]:
     """Returns the volume that a path lies in, and its path there."""
     point = path
     while point and point not in at:
@@ -104,10 +104,10 @@ def _place(path: bytes, at: Mounts) -> tuple[str, bytes]:
 def _above(point: bytes, at: Mounts) -> tuple[str, bytes]:
     """Returns the volume that a mount point lies in, and its path there."""
     folder, _, name = point.rpartition(b"/")
-    volume, path = _place(folder, at)
+    volume, path = place(folder, at)
     return volume, b"/".join(filter(None, (path, name)))
 
 
 def _target(target: bytes, home: str, at: Mounts) -> bytes:
-    volume, path = _place(target, at)
+    volume, path = place(target, at)
     return path if volume == home else b""

@@ -13,6 +13,7 @@ from engine.disk.placement import Place
 from engine.disk.volume import Volume
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.manifest import Manifest
+from engine.manifest.mounted import mounted
 from engine.plan import aligned, compat
 from engine.plan.model import ReferenceSize, TableEntry
 from engine.plan.wanted import EMPTY, Wanted, wanted
@@ -62,7 +63,8 @@ class Design:
     @cached_property
     def machine(self) -> str:
         """What the root is for, as `uname -m` names it."""
-        return by_loader(self.root) or self.architecture or DEFAULT
+        tree = mounted(self.settings.volumes, self.contents)
+        return by_loader(tree) or self.architecture or DEFAULT
 
 
 class Placer(Protocol):

@@ -21,7 +21,7 @@ from engine.plan.outputs import output_plan, outputs, writes
 from engine.plan.steps import steps
 from engine.plan.wanted import Wanted
 from engine.problem import Problem
-from engine.spec import format_rules, identity
+from engine.spec import format_rules
 from engine.spec.formats import FORMATS
 from engine.spec.settings import Settings
 
@@ -183,8 +183,7 @@ class _Planner:
     def _signature(self) -> str | None:
         if self.settings.scheme != "mbr":
             return None
-        given = self.settings.identity.disk_signature
-        return given or f"0x{identity.derive_32(self.settings.identity.seed, 'mbr-signature'):08x}"
+        return f"0x{self.settings.mbr_signature}"
 
 
 def _complete(plan: Plan, design: Design) -> bool:

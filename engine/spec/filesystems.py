@@ -30,6 +30,7 @@ class Filesystem:
         serial: Whether its identifier is a serial number, XXXX-XXXX, and not a UUID.
         journal: Whether it is made with a journal.
         unjournaled: What follows where it is too small for its journal, for a sentence.
+        grub: GRUB's module that reads it; "" where none does.
         keeps: Metadata of the sources that it can hold.
         compressions: Values of `Volume.compression` that it knows, its own first; none: it has no
             compression.
@@ -52,6 +53,7 @@ class Filesystem:
     serial: bool = False
     journal: bool
     unjournaled: str = "a crash can then damage it"
+    grub: str = ""
     keeps: tuple[str, ...]
     compressions: tuple[str, ...] = ()
     identifier: bool = True
@@ -72,6 +74,7 @@ _TABLE = (
         folder="ext4",
         root=True,
         journal=True,
+        grub="ext2",
         keeps=_UNIX,
     ),
     Filesystem(
@@ -83,6 +86,7 @@ _TABLE = (
         folder="ext4",
         root=True,
         journal=True,
+        grub="ext2",
         keeps=_UNIX,
     ),
     Filesystem(
@@ -93,6 +97,7 @@ _TABLE = (
         folder="ext4",
         root=True,
         journal=False,
+        grub="ext2",
         keeps=_UNIX,
     ),
     Filesystem(
@@ -105,6 +110,7 @@ _TABLE = (
         firmware=True,
         serial=True,
         journal=False,
+        grub="fat",
         keeps=(),
     ),
     Filesystem(
@@ -116,6 +122,7 @@ _TABLE = (
         writable=False,
         options="ro",
         journal=False,
+        grub="erofs",
         keeps=_UNIX,
     ),
     Filesystem(
@@ -159,6 +166,7 @@ _TABLE = (
         summary="Cannot be filled without mounting it",
         label_bytes=12,
         journal=True,
+        grub="xfs",
         keeps=_UNIX,
     ),
     Filesystem(
@@ -181,6 +189,7 @@ _TABLE = (
         summary="Has no writer here yet",
         label_bytes=255,
         journal=False,
+        grub="btrfs",
         keeps=_UNIX,
     ),
 )

@@ -10,6 +10,7 @@ from typing import Literal
 from engine.disk.placement import numbers
 from engine.disk.presets import PRESETS
 from engine.disk.volume import Firmware, Scheme, Volume, firmware_of
+from engine.spec.identity import derive_32
 from engine.spec.rules import RULES, Compat, Rules
 from engine.spec.volumes import volumes
 
@@ -272,13 +273,30 @@ class Settings:
         return next((volume for volume in self.volumes if volume.role == role), None)
 
     @property
-    def root_number(self) -> int:
-        """Number of the root's partition, the same under all rules; 0 where it has none."""
+    def root(self) -> Volume | None:
+        """The volume that a system has at /, or that is for one; None where there is none."""
+        mounted = (volume for volume in self.volumes if volume.mount == "/")
+        return next(mounted, self.of_role("root"))
+
+    def number(self, volume: str) -> int:
+        """Returns the number of a volume's partition, the same under all rules; 0 for none."""
         if self.scheme == "none":
             return 0
-        there = [volume for volume in self.volumes if volume.partitioned]
-        given = dict(zip((one.id for one in there), numbers(self.scheme, len(there)), strict=True))
-        return next((given[one.id] for one in there if one.role == "root"), 0)
+        there = [one.id for one in self.volumes if one.partitioned]
+        return dict(zip(there, numbers(self.scheme, len(there)), strict=True)).get(volume, 0)
+
+    @property
+    def mbr_signature(self) -> str:
+        """The disk's signature in an MBR, 8 hexadecimal digits."""
+        given = self.identity.disk_signature.removeprefix("0x").lower()
+        return given or f"{derive_32(self.identity.seed, 'mbr-signature'):08x}"
+
+    def partuuid(self, volume: Volume) -> str:
+        """Returns what Linux knows a volume's partition by, in lower case; "" for none."""
+        number = self.number(volume.id)
+        if self.scheme == "mbr" and number:
+            return f"{self.mbr_signature}-{number:02x}"
+        return volume.guid.lower() if number else ""
 
     @property
     def uses_boot_size(self) -> bool:

@@ -71,7 +71,7 @@ def _of_preset(wanted: PresetVolume, settings: Settings, entry: VolumeSettings |
         role=role.key,
         format=settings.layout.filesystem if is_root else wanted.format or role.format,
         mount=wanted.mount,
-        takes_below=is_root,
+        takes_below=is_root or settings.rules.own_volumes,
         type=wanted.type,
         size=None if rest else settings.size.boot if wanted.size == "boot" else int(wanted.size),
         free=settings.size.additional if rest and settings.size.disk is None else None,

@@ -253,7 +253,9 @@ def _bootspec(path: Path) -> None:
     entries = [directory(b"", mtime_ns=0), *(directory(each, mtime_ns=0) for each in folders)]
     entries += [file_of(name, data, mtime_ns=0) for name, data in files]
     manifest = Manifest(sorted(entries, key=lambda entry: entry.path.replace(b"/", b"\0")))
-    found = kernels.find(manifest, kernel=None, initrds=None, cmdline="", root_uuid="u")
+    found = kernels.find(
+        manifest, kernel=None, initrds=None, cmdline="", volumes=[("root=UUID=u", "rw")]
+    )
     for entry in found.entries:
         entry.options.encode()
         entry.title.encode()

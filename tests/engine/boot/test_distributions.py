@@ -15,7 +15,9 @@ Files = dict[str, bytes | str]
 
 
 def menu(files: Files, cmdline: str = "") -> KernelMenu:
-    return find(tree(files), kernel=None, initrds=None, cmdline=cmdline, root_uuid="u")
+    return find(
+        tree(files), kernel=None, initrds=None, cmdline=cmdline, volumes=[("root=UUID=u", "rw")]
+    )
 
 
 def listed(files: Files) -> list[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from engine.boot.architecture import X86_64
 from engine.boot.install import Installed
 from engine.boot.kernels import find
 from engine.boot.menu import MenuEntry, distinct, slug
-from engine.boot.systemd_boot import Names, Present, arranged, esp_files
+from engine.boot.systemd_boot import Names, Present, arranged, entry_files, loader_files
 from engine.boot.uki import named_paths
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.booting.systemd import chosen, in_order
@@ -109,11 +109,15 @@ def entry(version: str, title: str = "T", options: str = "root=x") -> MenuEntry:
     )
 
 
+def esp_files(entries: Sequence[MenuEntry], names: Names, there: Present) -> list[Entry]:
+    """Returns all that systemd-boot has, on one partition."""
+    loader = loader_files(entries, b"MZ", X86_64, names=names, there=there, mtime_ns=0)
+    return [*loader, *entry_files(entries, names=names, there_as=lambda _: None, mtime_ns=0)]
+
+
 def on_esp(*entries: MenuEntry) -> dict[str, str]:
     """Returns the texts that systemd-boot reads."""
-    files = esp_files(
-        entries, b"MZ", X86_64, names=Names("some", ""), there=Present(), mtime_ns=0
-    )  # fmt: skip
+    files = esp_files(entries, Names("some", ""), Present())
     texts = (file for file in files if file.path.endswith(b".conf"))
     return {file.path.decode(): read(file, file.size).decode() for file in texts}
 
@@ -172,18 +176,19 @@ _VERSION = st.text(st.sampled_from("0169.-+~_ rcoldRC^é"), min_size=1, max_size
 @given(st.lists(_VERSION, min_size=1, max_size=4, unique=True), st.sampled_from(["", "a" * 32]))
 def test_the_first_is_what_starts_whatever_the_versions(versions: list[str], identity: str) -> None:
     found = find(
-        tree(kernels(*versions)), kernel=None, initrds=None, cmdline="", root_uuid="u"
+        tree(kernels(*versions)), kernel=None, initrds=None, cmdline="",
+        volumes=[("root=UUID=u", "rw")],
     ).entries  # fmt: skip
     if not found:
         return  # all of them are leftovers
     names = Names("some", identity)
-    files = esp_files(found, b"MZ", X86_64, names=names, there=Present(), mtime_ns=0)
+    files = esp_files(found, names, Present())
     assert started(files) == f"/{names.token}/{names.of(found)[0]}/linux"
     assert len({file.path.lower() for file in files}) == len(files)
     # Under settings that say nothing, the plan's order follows the loader's.
     silent = Present(conf="timeout 3\n")
     ordered = arranged(found, names, silent)
-    files = esp_files(ordered, b"MZ", X86_64, names=names, there=silent, mtime_ns=0)
+    files = esp_files(ordered, names, silent)
     assert started([f for f in files if not f.path.endswith(b"loader.conf")] + [_silent()]) == (
         f"/{names.token}/{names.of(ordered)[0]}/linux"
     )

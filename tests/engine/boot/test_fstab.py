@@ -84,6 +84,18 @@ def test_without_mounts_it_is_written_on_request_alone(
     assert (made.root.manifest.get(b"etc/fstab") is not None) == there
 
 
+@pytest.mark.parametrize(
+    ("table", "mounts"), [("legacy+boot", ["/", "/boot"]), ("efixbootldr", ["/", "/boot", "/efi"])]
+)
+def test_a_layout_with_several_mounts_has_one(
+    tmp_path: Path, table: str, mounts: list[str]
+) -> None:
+    made = planned(tmp_path, f"schema = 1\nlayout.table = '{table}'" + CONTENTS)
+    listed = [line.split() for line in written(made).splitlines()[1:]]
+    assert [fields[1] for fields in listed] == mounts
+    assert all(fields[0].startswith("UUID=") for fields in listed)
+
+
 def test_what_the_image_does_not_have_is_named_and_the_fix_solves_it(tmp_path: Path) -> None:
     made = planned(tmp_path, "schema = 1" + CONTENTS, FOREIGN)
     (problem,) = [one for one in made.problems if one.code == "fstab-unknown-device"]

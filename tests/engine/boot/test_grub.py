@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from engine.boot import grub
 from engine.boot.menu import MenuEntry
 from engine.boot.parts import mkimage
+from engine.manifest.entry import Entry
 from engine.manifest.memory import file_of
 from tests.support.tools import run_tool
 
@@ -27,17 +28,21 @@ def test_grub_script_check_accepts_a_menu_with_hostile_names(tmp_path: Path) -> 
         kernel=file_of(b"boot/vmlinuz '6'", b"", mtime_ns=0),
         initrds=(file_of(b"boot/initrd", b"", mtime_ns=0),), origin="boot",
     )  # fmt: skip
+
+    def file(one: Entry) -> grub.GrubFile:
+        return grub.GrubFile("" if one is entry.kernel else "1A2B-3C4D", f"/{one.path.decode()}")
+
     config = tmp_path / "grub.cfg"
-    config.write_text(grub.menu_config([entry]))
+    config.write_text(grub.menu_config([entry], file))
     run_tool(["grub-script-check", str(config)], check=True)
 
 
 @pytest.mark.parametrize("target", ["i386-pc", "x86_64-efi"])
 def test_core_images_are_made_in_memory_and_always_the_same(target: str) -> None:
     mkimage.cache_clear()
-    first = mkimage(target, "gpt2")
+    first = mkimage(target, "(,gpt2)/boot/grub")
     mkimage.cache_clear()
-    assert first == mkimage(target, "gpt2")
+    assert first == mkimage(target, "(,gpt2)/boot/grub")
     assert b"(,gpt2)/boot/grub" in first or target == "i386-pc"  # the BIOS core is compressed
 
 
@@ -48,8 +53,8 @@ def test_a_grub_mkimage_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_module_that_newer_grubs_lack_is_left_out() -> None:
-    ours = grub.mkimage_argv("grub-mkimage", "x86_64-efi", "gpt2", "out")
-    newer = grub.mkimage_argv("grub-mkimage", "x86_64-efi", "gpt2", "out", grub.DROPPED)
+    ours = grub.mkimage_argv("grub-mkimage", "x86_64-efi", "(,gpt2)/", "out")
+    newer = grub.mkimage_argv("grub-mkimage", "x86_64-efi", "(,gpt2)/", "out", (), grub.DROPPED)
     assert tuple(word for word in ours if word != "efi_uga") == newer != ours
 
 

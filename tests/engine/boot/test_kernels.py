@@ -13,7 +13,9 @@ UUID = "11111111-2222-3333-4444-555555555555"
 
 
 def menu(manifest: Manifest, cmdline: str = "console=ttyS0") -> KernelMenu:
-    return find(manifest, kernel=None, initrds=None, cmdline=cmdline, root_uuid=UUID)
+    return find(
+        manifest, kernel=None, initrds=None, cmdline=cmdline, volumes=[(f"root=UUID={UUID}", "rw")]
+    )
 
 
 def test_kernels_in_boot_are_listed_newest_first_with_their_initrds() -> None:

@@ -78,7 +78,7 @@ def large_kernel(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def large_core(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "mkimage", lambda target, partition: bytes(2 * MIB))
+    monkeypatch.setattr(parts, "mkimage", lambda target, prefix, modules: bytes(2 * MIB))
 
 
 def boot_is_a_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,9 @@ import stat
 from engine.manifest.entry import Entry, order
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import file_of
+from engine.manifest.merge import merge
+from engine.manifest.part import Part
+from engine.manifest.volumes import Mounts, mount_points, split
 
 
 def tree(files: dict[str, bytes | str]) -> Manifest:
@@ -52,3 +55,13 @@ def zboot_kernel(packing: bytes = b"zstd", machine: int = 0xAA64) -> bytes:
         0: b"MZ", 4: b"zimg", 8: (2048).to_bytes(4, "little"), 24: packing,
         0x38: b"\xcd\x23\x82\x81", 0x3C: (0x40).to_bytes(4, "little"), 0x40: pe,
     })  # fmt: skip
+
+
+def spread(files: dict[str, bytes | str], at: Mounts) -> dict[str, Manifest]:
+    """Returns manifests by volume: a tree that is split at mount points, as a scan does it."""
+    parts: dict[str, list[Part]] = {volume: [] for volume in at.values()}
+    shares = [split(Part(entries=list(tree(files))), at), mount_points(at, at, 0)]
+    for share in shares:
+        for volume, part in share.items():
+            parts[volume].append(part)
+    return {volume: Manifest(merge(each, epoch_ns=0).entries) for volume, each in parts.items()}
