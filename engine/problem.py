@@ -8,6 +8,7 @@ from typing import Literal
 
 Severity = Literal["error", "warning"]
 Scalar = str | int | bool | None
+Value = Scalar | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Fix:
     """
 
     label: str
-    edits: tuple[tuple[str, Scalar], ...]
+    edits: tuple[tuple[str, Value], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,43 @@
-"""What a kernel's command line says of the image's volumes.
+"""What a kernel's command line says of the image's volumes, and what it should not say.
 
 Sources: the kernel's Documentation/admin-guide/kernel-parameters.txt (root=, ro, rw, rootwait);
-systemd-fstab-generator(8) (mount.usr=).
+systemd-fstab-generator(8) (mount.usr=); dracut.cmdline(7) (rd.*); systemd-cryptsetup-generator(8),
+systemd-veritysetup-generator(8).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from engine.boot.devices import Devices, device
 from engine.disk.volume import Volume
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.settings import Settings
 
 ROOT = "root="
 USR = "mount.usr="
+_WORD = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
+_DEVICES = frozenset(
+    f"systemd.verity_{of}_{what}" for of in ("root", "usr") for what in ("data", "hash")
+)
+_LUKS = frozenset({"rd.luks.uuid", "luks.uuid", "rd.luks.name", "luks.name", "rd.md.uuid"})
+_GROUPS = frozenset({"rd.lvm.vg", "rd.lvm.lv"})
+_HASHES = {"roothash": "root-verity", "usrhash": "usr-verity"}
 
 
-def device(settings: Settings, volume: Volume) -> str:
-    """Returns what systems find a volume by: its file system, else its partition."""
-    return f"UUID={volume.uuid}" if volume.uuid else f"PARTUUID={settings.partuuid(volume)}"
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a command line that names what the image does not have.
+
+    Attributes:
+        text: As it is there.
+        better: What names the volume that is meant; "" where the image has none such.
+    """
+
+    text: str
+    better: str
 
 
 def finding(settings: Settings) -> tuple[tuple[str, ...], ...]:
@@ -29,7 +48,7 @@ def finding(settings: Settings) -> tuple[tuple[str, ...], ...]:
     groups: list[tuple[str, ...]] = []
     if settings.root is not None:
         groups.append((ROOT + device(settings, settings.root), _access(settings.root)))
-    usr = next((volume for volume in settings.volumes if volume.mount == "/usr"), None)
+    usr = _usr(settings)
     if usr is not None:
         more = f"mount.usrfstype={usr.format}", f"mount.usrflags={_access(usr)}"
         groups.append((USR + device(settings, usr), *more))
@@ -54,3 +73,44 @@ def without_initrd(settings: Settings) -> str:
 def _access(volume: Volume) -> str:
     writable = FILESYSTEMS[volume.format].writable and "read-only" not in volume.attributes
     return "rw" if writable else "ro"
+
+
+def _usr(settings: Settings) -> Volume | None:
+    return next((volume for volume in settings.volumes if volume.mount == "/usr"), None)
+
+
+def missing(text: str, devices: Devices) -> Iterator[Word]:
+    """Yields the words that name what the image does not have."""
+    settings = devices.settings
+    swap = next((volume for volume in settings.volumes if volume.format == "swap"), None)
+    meant = {
+        "root": settings.root, "mount.usr": _usr(settings), "usr": _usr(settings), "resume": swap,
+    }  # fmt: skip
+    for word in _WORD.findall(text):
+        key, _, value = word.replace('"', "").partition("=")
+        if key in meant:
+            volume = meant[key]
+            if devices.lacks(value, volume):
+                yield Word(word, f"{key}={devices.name(volume)}" if volume is not None else "")
+        elif _names_missing(key, value, devices):
+            yield Word(word, "")
+
+
+def _names_missing(key: str, value: str, devices: Devices) -> bool:
+    """Whether a word is about a device of which the image has none such."""
+    if key in _LUKS:
+        return devices.lacks("UUID=" + value.removeprefix("luks-").partition("=")[0])
+    if key in _GROUPS:
+        return devices.lacks(f"/dev/mapper/{value}")
+    if key == "cryptdevice":
+        return devices.lacks(value.partition(":")[0])
+    if key in _HASHES:
+        return all(volume.role != _HASHES[key] for volume in devices.settings.volumes)
+    return key in _DEVICES and devices.lacks(value)
+
+
+def mended(text: str, words: Iterable[Word]) -> str:
+    """Returns a command line with its words replaced, and those left out that nothing replaces."""
+    better = {word.text: word.better for word in words}
+    found = (better.get(word, word) for word in _WORD.findall(text))
+    return " ".join(filter(None, found))

@@ -5,15 +5,16 @@ Source: fstab(5), systemd.mount(5).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from engine.boot.cmdline import device
+from engine.boot.devices import Devices, device, is_numbered
 from engine.boot.tree import read_text
 from engine.disk.volume import Volume
-from engine.manifest.entry import Entry
+from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import LeadsNowhere, resolve
-from engine.manifest.manifest import Manifest
+from engine.manifest.manifest import Listing
 from engine.manifest.memory import file_of
+from engine.manifest.mounted import Mounted
 from engine.problem import Fix, Problem
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.settings import Settings
@@ -24,25 +25,28 @@ _HEAD = "# Written by Diskwright for the volumes of this image.\n"
 _NAMED = 5
 
 
-def text(settings: Settings, root: Manifest) -> tuple[str | None, tuple[Problem, ...]]:
+def text(
+    settings: Settings, root: Listing, devices: Devices
+) -> tuple[str | None, tuple[Problem, ...]]:
     """Returns the fstab to write, if any, and what is wrong with the contents' own.
 
     Args:
         settings: The spec, resolved.
         root: Contents of the root file system.
+        devices: What the image has.
     """
-    if settings.layout.fstab == "keep" or not root.entries:
+    if settings.layout.fstab == "keep" or root.get(b"") is None:
         return None, ()
     try:
         brought = read_text(root, PATH) or ""
         resolve(root.get, PATH, may_miss=True)
-    except LeadsNowhere as error:
+    except (LeadsNowhere, OSError, SourceChanged) as error:
         message = f"/etc/fstab of the contents cannot be read: {error}"
         return None, (Problem("fstab-unreadable", "warning", "layout.fstab", message),)
     own = possible(settings)
     if settings.layout.fstab == "write" or (own and not brought.strip()):
         return _HEAD + "".join(f"{line}\n" for line in own), ()
-    return None, tuple(_unknown(brought, settings))
+    return None, tuple(_unknown(brought, settings, devices))
 
 
 def possible(settings: Settings) -> tuple[str, ...]:
@@ -57,10 +61,11 @@ def possible(settings: Settings) -> tuple[str, ...]:
     return tuple(lines(settings))
 
 
-def entry(settings: Settings, root: Manifest, text: str) -> Entry:
-    """Returns the file that holds an fstab, where links of the root lead it."""
-    path = resolve(root.get, PATH, may_miss=True)
-    return file_of(path, text.encode(), mtime_ns=settings.identity.source_date_epoch * _SECOND_NS)
+def entry(settings: Settings, tree: Mounted, text: str) -> tuple[str, Entry]:
+    """Returns the file that holds an fstab, where links lead it, and the volume it goes to."""
+    where = tree.place(resolve(tree.get, PATH, may_miss=True))
+    mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
+    return where.volume, file_of(where.path, text.encode(), mtime_ns=mtime_ns)
 
 
 def lines(settings: Settings) -> Iterator[str]:
@@ -86,20 +91,18 @@ def _options(volume: Volume) -> Iterator[str]:
         yield "x-systemd.growfs"
 
 
-def _unknown(text: str, settings: Settings) -> Iterator[Problem]:
+def _unknown(text: str, settings: Settings, devices: Devices) -> Iterator[Problem]:
     """Yields what an fstab names and the image does not have."""
-    known = _known(settings.volumes)
     missing = []
     for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
         if len(fields) < 3 or fields[0].startswith("#"):
             continue
-        tag, equals, value = fields[0].partition("=")
-        if equals and tag in known:
-            if value.strip('"').lower() not in known[tag] and "noauto" not in line:
-                missing.append(f"line {number}: {fields[0]} for {fields[1]}")
-        elif fields[0].startswith("/dev/disk/by-") or _is_disk(fields[0]):
-            missing.append(f"line {number}: {fields[0]} for {fields[1]}")
+        optional = len(fields) > 3 and "noauto" in fields[3].split(",")
+        if not optional and (devices.lacks(fields[0]) or is_numbered(fields[0])):
+            meant = _meant(settings, fields[1], fields[2])
+            here = f" (here {devices.name(meant)})" if meant is not None else ""
+            missing.append(f"line {number}: {fields[0]} for {fields[1]}{here}")
     if not missing:
         return
     more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
@@ -112,16 +115,9 @@ def _unknown(text: str, settings: Settings) -> Iterator[Problem]:
     )  # fmt: skip
 
 
-def _is_disk(device: str) -> bool:
-    """Whether a device is a partition of some other machine's disk."""
-    return device.startswith(("/dev/sd", "/dev/hd", "/dev/nvme", "/dev/mmcblk", "/dev/mapper/"))
-
-
-def _known(volumes: Sequence[Volume]) -> Mapping[str, frozenset[str]]:
-    """Returns what volumes can be found by, in lower case, by the tag that fstab(5) has for it."""
-    return {
-        "UUID": frozenset(volume.uuid.lower() for volume in volumes if volume.uuid),
-        "LABEL": frozenset(volume.label.lower() for volume in volumes if volume.label),
-        "PARTUUID": frozenset(volume.guid.lower() for volume in volumes),
-        "PARTLABEL": frozenset((volume.name or "").lower() for volume in volumes),
-    }
+def _meant(settings: Settings, place: str, type_: str) -> Volume | None:
+    """Returns the volume that a line should be about, by where it is mounted."""
+    if type_ == "swap":
+        return next((volume for volume in settings.volumes if volume.format == "swap"), None)
+    at = "/" + place.strip("/")
+    return next((one for one in settings.volumes if one.mount and one.mount == at), None)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from engine.boot import fstab
-from engine.boot.assemble import BootAssets, assemble
+from engine.boot import fstab, references
+from engine.boot.assemble import BootAssets, assemble, is_own
 from engine.boot.overlay import overlay
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import copy
+from engine.manifest.mounted import mounted
 from engine.problem import Problem
 from engine.spec.settings import Settings
 
@@ -73,15 +74,20 @@ def install(settings: Settings, contents: Contents, cache: LoaderCache | None = 
         # What is missing on this machine may be installed by the time it is asked again.
         if cache is not None and not known.boot.missing:
             cache.put(key, contents, known)
-    return _mounted(settings, known, cache)
+    return _mounted(settings, contents, known, cache)
 
 
-def _mounted(settings: Settings, known: Installed, cache: LoaderCache | None) -> Installed:
-    """Adds /etc/fstab, where one is to be written, and what is wrong with the contents' own."""
-    root = settings.root
-    if root is None:
+def _mounted(
+    settings: Settings, contents: Contents, known: Installed, cache: LoaderCache | None
+) -> Installed:
+    """Adds /etc/fstab, where one is to be written, and what the contents name that is not there."""
+    if settings.root is None:
         return known
-    text, problems = fstab.text(settings, known.volumes[root.id])
+    tree = mounted(settings.volumes, contents)
+    there = references.devices(settings, tree)
+    text, problems = fstab.text(settings, tree, there)
+    menu = is_own(settings)
+    problems = (*problems, *references.problems(settings, tree, contents, there, menu=menu))
     if problems:
         known = replace(known, boot=replace(known.boot, problems=(*known.boot.problems, *problems)))
     if text is None:
@@ -90,9 +96,9 @@ def _mounted(settings: Settings, known: Installed, cache: LoaderCache | None) ->
         before, said, answer = cache.mounted
         if before is known and said == text:
             return answer
-    manifest = known.volumes[root.id]
-    changed = overlay(manifest, [fstab.entry(settings, manifest, text)])
-    answer = replace(known, volumes={**known.volumes, root.id: changed})
+    volume, made = fstab.entry(settings, tree, text)
+    changed = overlay(known.volumes[volume], [made])
+    answer = replace(known, volumes={**known.volumes, volume: changed})
     if cache is not None:
         cache.mounted = known, text, answer
     return answer

@@ -1,0 +1,103 @@
+"""What files and command lines call devices, and whether the image has them.
+
+Sources: fstab(5), libblkid's tags; the kernel's Documentation/admin-guide/devices.txt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from engine.disk.volume import Volume
+from engine.spec.settings import Settings
+
+_BY = {
+    "by-uuid": "UUID",
+    "by-label": "LABEL",
+    "by-partuuid": "PARTUUID",
+    "by-partlabel": "PARTLABEL",
+}
+_TAGS = frozenset(_BY.values())
+_LINK = re.compile(r"/dev/disk/(by-[a-z0-9]+)/(.+)")
+# A disk's partition: its number is all that it says.
+_DISK = re.compile(r"/dev/(?:[sh]d[a-z]+|nvme\d+n\d+p?|mmcblk\d+p?)(\d*)")
+_VIRTUAL = re.compile(r"/dev/x?vd[a-z]+(\d*)")
+_LAYERS = re.compile(r"/dev/(?:mapper/|md|dm-)(.*)")
+_CASED = frozenset({"LABEL", "PARTLABEL"})
+
+
+def device(settings: Settings, volume: Volume) -> str:
+    """Returns what systems find a volume by: its file system, else its partition."""
+    return f"UUID={volume.uuid}" if volume.uuid else f"PARTUUID={settings.partuuid(volume)}"
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What the volumes of an image can be found by.
+
+    Attributes:
+        settings: The spec, resolved.
+        mapped: Names below /dev/mapper that something in the image makes.
+    """
+
+    settings: Settings
+    mapped: frozenset[str] = frozenset()
+
+    @cached_property
+    def _known(self) -> Mapping[str, frozenset[str]]:
+        volumes = self.settings.volumes
+        return {
+            "UUID": frozenset(volume.uuid.lower() for volume in volumes),
+            "LABEL": frozenset(volume.label for volume in volumes),
+            "PARTUUID": frozenset(self.settings.partuuid(volume) for volume in volumes),
+            "PARTLABEL": frozenset(volume.name or "" for volume in volumes),
+        }
+
+    @cached_property
+    def _opaque(self) -> bool:
+        """Whether a partition holds bytes of a file, which may be any file system."""
+        return any(volume.source and volume.partitioned for volume in self.settings.volumes)
+
+    def lacks(self, text: str, meant: Volume | None = None) -> bool:
+        """Whether a text names a device, and none that the image has.
+
+        Args:
+            text: "UUID=...", "/dev/disk/by-label/...", "/dev/sda2"; anything else is not a device.
+            meant: The volume that it should be, where that is known.
+        """
+        tag, value = tagged(text)
+        if tag in _TAGS:
+            wanted = value if tag in _CASED else value.lower()
+            inside = self._opaque and tag in {"UUID", "LABEL"}
+            return not inside and wanted not in self._known[tag]
+        if text.startswith("/dev/disk/"):
+            return True
+        number = _DISK.fullmatch(text) or _VIRTUAL.fullmatch(text)
+        if number is not None:
+            ours = {self.settings.number(volume.id) for volume in self.settings.volumes}
+            right = ours if meant is None else {self.settings.number(meant.id)}
+            return int(number[1] or 0) not in right
+        layer = _LAYERS.fullmatch(text)
+        return layer is not None and not self._opaque and layer[1] not in self.mapped
+
+    def name(self, volume: Volume) -> str:
+        """Returns what the image has a volume found by."""
+        return device(self.settings, volume)
+
+
+def tagged(text: str) -> tuple[str, str]:
+    """Returns tag and value of a device's name; "" and the text where it is not by a tag."""
+    link = _LINK.fullmatch(text)
+    if link is not None and link[1] in _BY:
+        return _BY[link[1]], re.sub(
+            r"\\x([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), link[2]
+        )
+    tag, equals, value = text.partition("=")
+    return (tag, value.strip('"')) if equals and tag in _TAGS else ("", text)
+
+
+def is_numbered(text: str) -> bool:
+    """Whether a device is a partition of a disk whose name depends on the machine."""
+    return _DISK.fullmatch(text) is not None
