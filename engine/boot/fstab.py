@@ -44,7 +44,7 @@ def text(
         message = f"/etc/fstab of the contents cannot be read: {error}"
         return None, (Problem("fstab-unreadable", "warning", "layout.fstab", message),)
     own = possible(settings)
-    if settings.layout.fstab == "write" or (own and not brought.strip()):
+    if settings.layout.fstab == "write" or (own and not any(map(_fields, brought.splitlines()))):
         return _HEAD + "".join(f"{line}\n" for line in own), ()
     return None, tuple(_unknown(brought, settings, devices))
 
@@ -95,8 +95,8 @@ def _unknown(text: str, settings: Settings, devices: Devices) -> Iterator[Proble
     """Yields what an fstab names and the image does not have."""
     missing = []
     for number, line in enumerate(text.splitlines(), start=1):
-        fields = line.split()
-        if len(fields) < 3 or fields[0].startswith("#"):
+        fields = _fields(line)
+        if len(fields) < 3:
             continue
         optional = len(fields) > 3 and "noauto" in fields[3].split(",")
         if not optional and (devices.lacks(fields[0]) or is_numbered(fields[0])):
@@ -113,6 +113,11 @@ def _unknown(text: str, settings: Settings, devices: Devices) -> Iterator[Proble
         'layout.fstab = "write" writes one for the volumes of the image',
         Fix("Write /etc/fstab anew", (("layout.fstab", "write"),)),
     )  # fmt: skip
+
+
+def _fields(line: str) -> list[str]:
+    """Returns the fields of a line; none where it only has a comment."""
+    return [] if line.lstrip().startswith("#") else line.split()
 
 
 def _meant(settings: Settings, place: str, type_: str) -> Volume | None:

@@ -33,6 +33,7 @@ _OF_MENUS = re.compile(
     r"^\s*(?:linux(?:16|efi)?|options|append)\s(.*)$", re.MULTILINE | re.IGNORECASE
 )
 _OF_VOLUMES = (b"cmdline.txt", b"grub/grub.cfg", b"extlinux/extlinux.conf")
+_PART_OF_MBR = re.compile(r"([0-9a-f]{8})-([0-9a-f]{2})")
 _LARGEST = 1 << 18
 _KEYS = {"UUID": "uuid", "PARTUUID": "guid", "LABEL": "label"}
 _ROOT_KEYS = {
@@ -163,10 +164,17 @@ def _renamed(word: str, there: Devices) -> Fix | None:
     """Returns the fix that gives the root the identifier by which a word names it."""
     root, (key, _, value) = there.settings.root, word.replace('"', "").partition("=")
     tag, name = tagged(value)
-    if key != "root" or root is None or not _fits(tag, name, root, there.settings):
+    if key != "root" or root is None:
         return None
-    path = f"{root.path}.{_KEYS[tag]}" if root.path else _ROOT_KEYS.get(tag, "")
-    return Fix(f"Give {root.id} this {tag}", ((path, name),)) if path else None
+    path = f"{root.path}.{_KEYS.get(tag, '')}" if root.path else _ROOT_KEYS.get(tag, "")
+    part = _PART_OF_MBR.fullmatch(name.lower())
+    if tag == "PARTUUID" and part and there.settings.scheme == "mbr":
+        if int(part[2], 16) != there.settings.number(root.id):
+            return None
+        path, name = "identity.disk_signature", f"0x{part[1]}"
+    elif not _fits(tag, name, root, there.settings):
+        return None
+    return Fix(f"Give {root.id} this {tag}", ((path, name),))
 
 
 def _fits(tag: str, name: str, volume: Volume, settings: Settings) -> bool:

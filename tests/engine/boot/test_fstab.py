@@ -76,6 +76,11 @@ def test_the_contents_own_stays(tmp_path: Path) -> None:
     assert written(planned(tmp_path, VOLUMES, "proc /proc proc defaults 0 0\n")).startswith("proc")
 
 
+def test_one_that_only_has_comments_is_as_good_as_none(tmp_path: Path) -> None:
+    text = "# UNCONFIGURED FSTAB FOR BASE SYSTEM\n\n"
+    assert " /home ext4 " in written(planned(tmp_path, VOLUMES, text))
+
+
 @pytest.mark.parametrize(("value", "there"), [("auto", False), ("write", True), ("keep", False)])
 def test_without_mounts_it_is_written_on_request_alone(
     tmp_path: Path, value: str, there: bool

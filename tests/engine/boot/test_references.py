@@ -183,6 +183,19 @@ def test_command_lines_of_the_contents_are_looked_at(tmp_path: Path, path: str, 
     assert named(planned(tmp_path, apply_fix(spec, problem.fix))) == []
 
 
+@pytest.mark.parametrize(("number", "mends"), [("02", True), ("03", False)])
+def test_a_board_gets_the_signature_that_its_command_line_names(
+    tmp_path: Path, number: str, mends: bool
+) -> None:
+    spec = loads(SPEC.replace('"gpt"', '"mbr"').replace('"systemd-boot"', '"none"'))
+    text = f"root=PARTUUID=0A1B2C3D-{number} rootwait\n"
+    (problem,) = named(planned(tmp_path, spec, **{"boot/cmdline.txt": text}))
+    assert (problem.fix is not None) == mends
+    if problem.fix is not None:
+        assert problem.fix.edits == (("identity.disk_signature", "0x0a1b2c3d"),)
+        assert named(planned(tmp_path, apply_fix(spec, problem.fix))) == []
+
+
 def test_a_file_that_cannot_be_read_is_the_builds_to_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
