@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.engine.boot.test_boots import FIRMWARE, LOADERS
-from tests.support.booting import Built, alone, boots, build_spec, cache_folder, check_tools
+from tests.support.booting import Built, boots, build_spec, check_tools
 
-PROJECT = Path(__file__).parents[3]
-EXAMPLE = PROJECT / "examples" / "debian"
 LIMIT = 240
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-
-@pytest.fixture(scope="session")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the example with its root tarball, made once for each text of the script."""
-    project = tmp_path_factory.mktemp("project")
-    launcher = project / "diskwright"
-    launcher.write_text(
-        f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m engine.cli "$@"\n'
-    )
-    launcher.chmod(0o755)
-    folder = project / "examples" / "debian"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("root.tar*"))
-    digest = hashlib.sha256((EXAMPLE / "make.sh").read_bytes()).hexdigest()
-    kept = cache_folder() / f"debian-{digest[:16]}.tar"
-    with alone("debian"):
-        if not kept.exists():
-            subprocess.run([folder / "make.sh", "root"], check=True)
-            shutil.copy(folder / "root.tar", kept.with_suffix(".part"))
-            kept.with_suffix(".part").replace(kept)
-            (folder / "root.tar").unlink()
-    (folder / "root.tar").symlink_to(kept)
-    return folder
 
 
 def built_with(example: Path, folder: Path, table: str, loader: str) -> Built:
