@@ -188,7 +188,9 @@ def _same_everywhere(folder: Path) -> Iterator[None]:
         del target
         return parts / name
 
-    def mkimage(target: str, partition: str) -> bytes:
+    def mkimage(target: str, prefix: str, modules: tuple[str, ...]) -> bytes:
+        assert not modules
+        partition = prefix.removeprefix("(,").removesuffix(")/boot/grub")
         text = f"{target} {partition}\n".encode()
         return (text * 4000)[:40_000]
 

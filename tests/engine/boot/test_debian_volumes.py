@@ -64,7 +64,8 @@ def booted(example: Path, folder: Path, name: str, loader: str, firmware: Firmwa
     built = build_spec(folder / "spec.toml", folder / "out")
     check_tools(built)
     verdict = boots(built, firmware, expect="login:", limit=LIMIT)
-    said = re.findall(r"REPORT (\w+) +(.*?)\s*$", verdict.console, re.MULTILINE)
+    reports = re.findall(r"REPORT (\w+) +(.*)", verdict.console)
+    said = [(kind, " ".join(text.split())) for kind, text in reports]
     assert sorted(said) == sorted(promised(built)), verdict.last_lines(60)
     return built
 
