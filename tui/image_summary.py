@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.disk.view import DiskView
-from engine.importers.image import Takeover, spec_of, takeover
+from engine.importers.image import Takeover, of_image
 from engine.inspect.image import Image
 from engine.inspect.report import image_report
 from engine.inspect.view import view
@@ -37,11 +37,12 @@ class ImageSummary:
 def summarize(image: Image) -> ImageSummary:
     """Returns what an image holds; reads metadata only."""
     report = image_report(image)
+    spec, found = of_image(image, report)
     return ImageSummary(
         view=view(report),
-        spec=spec_of(report, image.path),
+        spec=spec,
         facts=facts_of(report),
         details=details_of(report),
         format=report["format"],
-        takeover=takeover(image, report),
+        takeover=found,
     )

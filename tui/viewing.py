@@ -17,8 +17,8 @@ from pathlib import Path
 from engine.image.container import BadImage
 from engine.image.reading import Filesystem, Node, contents
 from engine.importers.files import extract_all
-from engine.importers.image import is_unknown, unknown_why, with_archives
-from engine.importers.model import IsCancelled, OnProgress, free_archive
+from engine.importers.image import is_unknown, take, unknown_why, with_archives
+from engine.importers.model import IsCancelled, OnProgress, free_name
 from engine.inspect.extract import Extracted
 from engine.inspect.image import open_image
 from tui.document import Document
@@ -154,7 +154,7 @@ class ImageSession:
         if place.node.path:
             return visible(place.node.name)
         stem = visible(self.path.name).partition(".")[0] or "image"
-        return free_archive(Path.cwd(), f"{stem}-{place.part.replace(' ', '-')}").name
+        return free_name(Path.cwd(), f"{stem}-{place.part.replace(' ', '-')}").name
 
     def extract(
         self, wanted: list[tuple[Place, Path]], progress: OnProgress, cancelled: IsCancelled
@@ -171,18 +171,19 @@ class ImageSession:
 
     # ------------------------------------------------------------------ a spec
 
-    def tops(self) -> dict[str, Place]:
-        """Returns the topmost folder of each file system that can come along, by volume."""
+    def take(
+        self, dests: Mapping[str, Path], progress: OnProgress, cancelled: IsCancelled
+    ) -> Extracted:
+        """Writes what comes along into a spec, as `engine.importers.image.take` does."""
         assert self.summary is not None
-        found = self.summary.takeover.filesystems
-        tops = {name: _top(name, filesystem) for name, filesystem in found.items()}
-        return {name: top for name, top in tops.items() if top is not None}
+        with self._open:
+            return take(self.summary.takeover, dests, progress, cancelled)
 
     def document(self, archives: Mapping[str, Path]) -> Document:
         """Returns the beginning of a design like this image.
 
         Args:
-            archives: Where the files of a volume were written to, by volume.
+            archives: Where what comes along was written to, by volume.
         """
         assert self.summary is not None
         folder = next((dest.parent for dest in archives.values()), self.path.resolve().parent)

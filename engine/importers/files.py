@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-from engine.image.reading import Filesystem, Node
-from engine.inspect.extract import Extracted, extract
+from engine.image.reading import Filesystem, Node, Window
+from engine.inspect.extract import Extracted, ExtractFailed, extract
+from engine.manifest.progress import ScanCancelled
+from engine.problem import Problem, Refused
+from engine.units import MIB
 
 Wanted = Sequence[tuple[Filesystem, Node, Path]]
 """File system, file or folder in it, and the name it gets outside."""
@@ -17,6 +21,7 @@ def extract_all(
     wanted: Wanted,
     progress: Callable[[int, int], None],
     cancelled: Callable[[], bool],
+    copies: Sequence[tuple[Window, Path]] = (),
 ) -> Extracted:
     """Copies out of an image; what one of several leaves behind goes if a later one fails.
 
@@ -24,6 +29,7 @@ def extract_all(
         wanted: What goes where; the image stays open meanwhile.
         progress: Takes entries and bytes so far.
         cancelled: Asked whether to stop.
+        copies: Bytes of the image, and the file that each become.
 
     Raises:
         Refused: There is something at a destination, or nothing can be made there.
@@ -44,11 +50,41 @@ def extract_all(
             made.append(dest)
             entries += found.files + found.directories + found.links
             size += found.bytes
+        for window, dest in copies:
+            _copy(window, dest, made, partial(told, 0), cancelled)
+            done.append(Extracted(1, 0, 0, window.size, (), 0))
+            entries, size = entries + 1, size + window.size
     except BaseException:
         for dest in made:
             _remove(dest)
         raise
     return _sum(done)
+
+
+def _copy(
+    window: Window,
+    dest: Path,
+    made: list[Path],
+    told: Callable[[int], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    """Copies bytes into a new file, in which zeros take no space; it is among `made` then."""
+    try:
+        with dest.open("xb") as stream:
+            made.append(dest)
+            for at in range(0, window.size, MIB):
+                if cancelled():
+                    raise ScanCancelled
+                chunk = window.read(at, min(MIB, window.size - at))
+                if chunk.strip(b"\0"):
+                    stream.seek(at)
+                    stream.write(chunk)
+                told(at + len(chunk))
+            stream.truncate(window.size)
+    except FileExistsError:
+        raise Refused([Problem("file-exists", "error", "", f"{dest} exists")]) from None
+    except OSError as error:
+        raise ExtractFailed(f"{dest} cannot be written: {error.strerror}") from None
 
 
 def _remove(made: Path) -> None:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
+from engine.disk.presets import PRESETS
 from engine.image.container import BadImage
-from engine.image.reading import Filesystem, Node
+from engine.image.reading import Filesystem, Node, Window
+from engine.importers.draft import Draft
 from engine.importers.files import extract_all
+from engine.importers.image_volumes import Disk, disk_of
 from engine.importers.model import (
     Candidate,
     Imported,
@@ -27,25 +30,38 @@ from engine.inspect.image import Image, Part, open_image
 from engine.inspect.report import image_report
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
-from engine.spec.keys import CONTENT_PARTITIONS
-from engine.spec.model import Content, Identity, ImageSpec, Layout, Output, Size
-from engine.units import format_exact
+from engine.spec.model import Content, Identity, ImageSpec, Layout, Output, Size, VolumeEntry
+from engine.units import MIB, format_exact
 
 _BOOT_SECTOR = "boot sector"
 """Where a report says that a loader is, if it is in no file."""
+_MBR_GAP = 512
+"""Where GRUB's core begins that a boot sector of an MBR starts."""
+_UNREADABLE = "no file system that can be read"
+_LOADER_LEFT = (
+    "the loader for BIOS in the boot sector is not carried over: step Boot can put GRUB in"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """What of an image's files can come along into a spec.
+    """What of an image can come along into a spec.
 
     Attributes:
-        filesystems: By the partition of a spec's contents, "root" or "esp".
+        filesystems: Those with files, by the id of their volume.
+        raw: Bytes that no reader knows, by the id of their volume; or, outside of all partitions,
+            by what `piece_name` calls them.
         left: Sentences on what stays behind.
     """
 
     filesystems: dict[str, Filesystem]
+    raw: dict[str, Window]
     left: tuple[str, ...]
+
+    @property
+    def suffixes(self) -> dict[str, str]:
+        """Suffixes of the files that it makes, by name."""
+        return dict.fromkeys(self.filesystems, "tar") | dict.fromkeys(self.raw, "img")
 
 
 def recognise(candidate: Candidate) -> bool:
@@ -61,10 +77,9 @@ def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
     """
     image = _opened(candidate.path)
     with closing(image.disk):
-        report = image_report(image)
-        found = takeover(image, report)
-        notes = tuple(not_carried(f"{sentence} is not carried over") for sentence in found.left)
-        return Imported(spec_of(report, candidate.path), notes, tuple(found.filesystems))
+        spec, found = of_image(image, image_report(image))
+        notes = [not_carried(sentence) for sentence in found.left]
+        return Imported(spec, tuple(notes), found.suffixes)
 
 
 def write_files(
@@ -82,9 +97,21 @@ def write_files(
     """
     image = _opened(candidate.path)
     with closing(image.disk):
-        found = takeover(image, image_report(image)).filesystems
-        wanted = [(found[name], top(found[name]), dest) for name, dest in archives.items()]
-        return extract_all(wanted, progress, cancelled)
+        _, found = of_image(image, image_report(image))
+        return take(found, archives, progress, cancelled)
+
+
+def take(
+    found: Takeover, dests: Mapping[str, Path], progress: OnProgress, cancelled: IsCancelled
+) -> Extracted:
+    """Writes what comes along of an opened image, as `write_files` does."""
+    wanted = [
+        (found.filesystems[name], top(found.filesystems[name]), dest)
+        for name, dest in dests.items()
+        if name in found.filesystems
+    ]
+    copies = [(found.raw[name], dest) for name, dest in dests.items() if name in found.raw]
+    return extract_all(wanted, progress, cancelled, copies)
 
 
 def _opened(path: Path) -> Image:
@@ -127,96 +154,182 @@ def top(filesystem: Filesystem) -> Node:
     return node
 
 
-def takeover(image: Image, report: dict[str, Any]) -> Takeover:
-    """Returns what can be taken along of an image, given its report."""
-    roles = {found["number"]: found["role"] for found in report["partitions"]}
-    found: dict[str, Filesystem] = {}
-    left = []
-    for part in image.parts:
-        role = "root" if part.partition is None else roles.get(part.partition.number, "")
-        if role not in found and part.filesystem is not None and _fits(role, part.filesystem):
-            found[role] = part.filesystem
-        elif role != "bios-boot":
-            left.append(_left(part))
-    if any(loader["where"] == _BOOT_SECTOR for loader in report["loaders"]):
-        left.append("the loader for BIOS in the boot sector: step Boot can put GRUB in")
-    taken = {
-        role: found[role]
-        for role in CONTENT_PARTITIONS
-        if role in found and _has_files(found[role])
-    }
-    return Takeover(taken, tuple(left))
+def of_image(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]:
+    """Returns a spec for a disk like this one, and what of its files can come along.
+
+    Args:
+        image: The opened image.
+        report: What `image_report` says of it.
+    """
+    if image.table.kind == "none":
+        return _bare(image, report)
+    draft = Draft()
+    disk = disk_of(image, report, draft)
+    left = [note.line() for note in draft.notes]
+    parts = disk.parts
+    filesystems = {}
+    for name, part in parts.items():
+        if part.filesystem is not None and _has_files(part.filesystem):
+            filesystems[name] = part.filesystem
+        elif part.trouble or (part.filesystem is not None and not _is_readable(part.filesystem)):
+            left.append(f"what is in {part.name} is not carried over: it cannot be read")
+    raw = {name: part.window for name, part in parts.items() if _is_raw(name, part, disk)}
+    boots = any(loader["where"] == _BOOT_SECTOR for loader in report["loaders"])
+    if boots:
+        left.append(_LOADER_LEFT)
+    gap = _MBR_GAP if boots and image.table.kind == "mbr" else -1
+    raw |= {piece_name(at): piece for at, piece in disk.pieces.items() if at != gap}
+    first = {name: filesystems[name] for name in ("root", "esp") if name in filesystems}
+    return _spec(image, report, disk), Takeover(first | filesystems, raw, tuple(left))
 
 
-def _fits(role: str, filesystem: Filesystem) -> bool:
-    """Whether a spec's contents can name a file system's files."""
-    return role == "esp" or (role == "root" and filesystem.type in ROOT_FILESYSTEMS)
+def piece_name(at: int) -> str:
+    """Returns what data outside of all partitions is called, by the byte where it begins."""
+    return f"raw-{at}"
+
+
+def _is_raw(name: str, part: Part, disk: Disk) -> bool:
+    """Whether a volume has bytes that nothing here can read or make."""
+    entry = next(one for one in disk.volumes if one.id == name)
+    if part.content is not None or entry.role == "bios-boot" or name == "bios-boot":
+        return False
+    try:
+        return bool(part.window.read(0, min(MIB, part.window.size)).strip(b"\0"))
+    except (BadImage, struct.error):
+        return False
+
+
+def _bare(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]:
+    """Returns what there is of an image that is one file system."""
+    part, disk = image.parts[0], report["disk"]
+    inside = report.get("filesystem")
+    kind = inside["type"] if inside is not None else ""
+    root = kind in ROOT_FILESYSTEMS
+    spec = ImageSpec(
+        name=_name(image.path),
+        layout=Layout(
+            table="none",
+            filesystem=kind if root else None,
+            label=(inside["label"] or None) if root and inside is not None else None,
+        ),
+        size=Size(disk=format_exact(disk["bytes"])),
+        volume=(VolumeEntry(id="root", format=kind),) if kind and not root else (),
+        output=_output(report),
+        identity=Identity(
+            root_filesystem_uuid=inside["uuid"] if root and inside is not None else None
+        ),
+    )
+    if part.filesystem is None:
+        return spec, Takeover({}, {}, (f"{part.name} is not carried over: {_UNREADABLE}",))
+    files = {"root": part.filesystem} if _has_files(part.filesystem) else {}
+    return spec, Takeover(files, {}, ())
 
 
 def _has_files(filesystem: Filesystem) -> bool:
     """Whether there is something to take along, as far as the topmost folder can be read."""
     try:
         node = filesystem.lookup(b"")
-        return node is not None and next(filesystem.children(node), None) is not None
+        return node is not None and any(
+            one.name != b"lost+found" for one in filesystem.children(node)
+        )
     except (BadImage, struct.error):
-        return True
+        return False
 
 
-def _left(part: Part) -> str:
-    if part.filesystem is None:
-        return f"{part.name}: {part.unread}"
-    return f"{part.name} ({part.filesystem.type}): a spec has one root file system and one ESP"
+def _is_readable(filesystem: Filesystem) -> bool:
+    try:
+        node = filesystem.lookup(b"")
+        return node is not None and next(filesystem.children(node), None) is not node
+    except (BadImage, struct.error):
+        return False
 
 
-def spec_of(report: dict[str, Any], path: Path) -> ImageSpec:
-    """Returns a spec for a disk like this one; its contents are not known."""
-    disk = report["disk"]
-    roles = {found["role"]: found for found in report["partitions"]}
-    root = roles.get("root")
-    inside = report.get("filesystem") if root is None else root["filesystem"]
-    kind = inside["type"] if inside is not None else ""
+def _spec(image: Image, report: dict[str, Any], disk: Disk) -> ImageSpec:
+    """Returns a spec for a partitioned disk; its contents are not known."""
+    found = report["disk"]
+    root = next((one for one in disk.volumes if one.id == "root"), None)
+    layout, identity = Layout(), Identity()
+    volumes = disk.volumes
+    if root is not None and (root.format or "ext4") in ROOT_FILESYSTEMS:
+        # The root has keys of its own for what other volumes say in their entry.
+        layout = Layout(filesystem=root.format, label=root.label or None)
+        identity = Identity(root_partition_guid=root.guid, root_filesystem_uuid=root.uuid)
+        empty = root.label if root.label == "" else None
+        rest = replace(root, format=None, label=empty, guid=None, uuid=None)
+        volumes = tuple(rest if one is root else one for one in volumes)
+    if not PRESETS[disk.table].own:
+        volumes = tuple(one for one in volumes if one != VolumeEntry(id=one.id))
     return ImageSpec(
-        name=path.name.partition(".")[0] or None,
-        layout=Layout(
-            table=_layout(disk["table"], set(roles)),
-            filesystem=kind if kind in ROOT_FILESYSTEMS else None,
-            label=(inside["label"] or None) if inside is not None else None,
-            sector_size=4096 if disk["sector_size"] == 4096 else None,
+        name=_name(image.path),
+        layout=replace(
+            layout,
+            table=disk.table,
+            sector_size=4096 if found["sector_size"] == 4096 else None,
+            fstab="keep" if volumes else None,
         ),
         size=Size(
-            disk=format_exact(disk["bytes"]),
-            boot=format_exact(roles["esp"]["bytes"]) if "esp" in roles else None,
+            disk=format_exact(found["bytes"]) if disk.fits else None,
+            boot=format_exact(disk.boot) if disk.boot is not None else None,
         ),
-        output=Output(format=report["format"] if report["format"] in FORMATS else None),
-        identity=Identity(
-            disk_guid=disk["guid"],
-            root_partition_guid=root["guid"] if root is not None else None,
-            root_filesystem_uuid=(
-                inside["uuid"] if inside is not None and kind in ROOT_FILESYSTEMS else None
-            ),
+        volume=volumes,
+        output=_output(report),
+        identity=replace(
+            identity,
+            disk_guid=found["guid"],
+            disk_signature=found["signature"] if disk_is_mbr(found) else None,
         ),
     )
 
 
-def _layout(table: str, roles: set[str]) -> str:
-    if table == "none":
-        return "none"
-    if table == "mbr":
-        return "legacy"
-    if "esp" in roles:
-        return "hybrid" if "bios-boot" in roles else "efi"
-    return "legacy+gpt"
+def disk_is_mbr(found: Mapping[str, Any]) -> bool:
+    """Whether a report's disk has an MBR with a signature."""
+    return found["table"] == "mbr" and found["signature"] is not None
+
+
+def _name(path: Path) -> str | None:
+    return path.name.partition(".")[0] or None
+
+
+def _output(report: Mapping[str, Any]) -> Output:
+    return Output(format=report["format"] if report["format"] in FORMATS else None)
 
 
 def with_archives(spec: ImageSpec, archives: Mapping[str, str]) -> ImageSpec:
-    """Returns a spec whose contents are archives, by partition and named as a spec does."""
+    """Returns a spec with what came along of an image.
+
+    Args:
+        spec: That of the image.
+        archives: Files by what `Takeover` calls them, named as a spec names sources.
+    """
+    outside = {name: at for name in archives if (at := _piece_at(name)) is not None}
+    entries = {one.id: one for one in spec.volume}
+    raw = {
+        name
+        for name in archives
+        if name in entries and archives[name].endswith(".img") and name not in outside
+    }
+    volumes = [
+        VolumeEntry(id=name, role="raw", source=archives[name], offset=format_exact(at))
+        for name, at in outside.items()
+    ]
+    volumes += [
+        replace(one, format=None, source=archives[one.id]) if one.id in raw else one
+        for one in spec.volume
+    ]
+    filled = [name for name in archives if name not in outside and name not in raw]
+    alone = set(filled) <= {"root", "esp"}
     contents = tuple(
         Content(
-            source=source,
+            source=archives[name],
             target="/",
             extract=True,
-            partition=None if name == "root" else name,
+            volume=None if name == "root" and alone else name,
         )
-        for name, source in archives.items()
+        for name in filled
     )
-    return msgspec.structs.replace(spec, contents=contents)
+    return replace(spec, volume=tuple(volumes), contents=contents)
+
+
+def _piece_at(name: str) -> int | None:
+    start, _, number = name.partition("-")
+    return int(number) if start == "raw" and number.isdecimal() else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -79,12 +79,12 @@ class Imported:
     Attributes:
         spec: What could be carried over.
         notes: What could not, a sentence each, with its line where it has one.
-        files: Partitions (as a spec's contents name them) whose files can come along as archives.
+        files: What can come along: suffixes of the files that it becomes, by the id of its volume.
     """
 
     spec: ImageSpec
     notes: tuple[Problem, ...] = ()
-    files: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 OnProgress = Callable[[int, int], None]
@@ -115,7 +115,7 @@ class BringsFiles(ImporterModule, Protocol):
         progress: OnProgress,
         cancelled: IsCancelled,
     ) -> Extracted:
-        """Writes the files of partitions to archives, all or none of them.
+        """Writes the files of volumes to archives and raw bytes to files, all or none of them.
 
         Raises:
             Refused: There is something at a destination, or nothing can be made there.
@@ -134,14 +134,14 @@ def not_carried(message: str, hint: str = "") -> Problem:
     return Problem("not-carried-over", "warning", "", message, hint)
 
 
-def free_archives(folder: Path, stem: str, partitions: Iterable[str]) -> dict[str, Path]:
-    """Returns where the files of each partition can go: archives that are not there yet."""
-    return {name: free_archive(folder, f"{stem}-{name}") for name in partitions}
+def free_archives(folder: Path, stem: str, files: Mapping[str, str]) -> dict[str, Path]:
+    """Returns where each of `Imported.files` can go: names that are not there yet."""
+    return {name: free_name(folder, f"{stem}-{name}", files[name]) for name in files}
 
 
-def free_archive(folder: Path, stem: str) -> Path:
-    """Returns where an archive can go: `STEM.tar`, or with a number if that is there."""
-    path, number = folder / f"{stem}.tar", 2
+def free_name(folder: Path, stem: str, suffix: str = "tar") -> Path:
+    """Returns where a file can go: `STEM.SUFFIX`, or with a number if that is there."""
+    path, number = folder / f"{stem}.{suffix}", 2
     while os.path.lexists(path):
-        path, number = folder / f"{stem}-{number}.tar", number + 1
+        path, number = folder / f"{stem}-{number}.{suffix}", number + 1
     return path

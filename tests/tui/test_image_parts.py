@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.image.container import BadImage
 from engine.importers.files import extract_all
 from engine.importers.image import with_archives
-from engine.importers.model import free_archive
+from engine.importers.model import free_name
 from engine.inspect.image import open_image
 from engine.manifest.progress import ScanCancelled
 from engine.problem import Refused
@@ -99,15 +99,15 @@ async def test_of_several_copies_all_are_made_or_none(home: Path) -> None:
 
 
 def test_an_archive_never_takes_a_name_that_is_there(tmp_path: Path) -> None:
-    assert free_archive(tmp_path, "a") == tmp_path / "a.tar"
+    assert free_name(tmp_path, "a") == tmp_path / "a.tar"
     (tmp_path / "a.tar").symlink_to("nowhere")
     (tmp_path / "a-2.tar").touch()
-    assert free_archive(tmp_path, "a") == tmp_path / "a-3.tar"
+    assert free_name(tmp_path, "a") == tmp_path / "a-3.tar"
 
 
 def test_archives_become_contents() -> None:
     spec = with_archives(ImageSpec(), {"root": "r.tar", "esp": "e.tar"})
-    assert [(c.source, c.target, c.extract, c.partition) for c in spec.contents] == [
+    assert [(c.source, c.target, c.extract, c.volume) for c in spec.contents] == [
         ("r.tar", "/", True, None),
         ("e.tar", "/", True, "esp"),
     ]

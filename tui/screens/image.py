@@ -248,18 +248,19 @@ What is in an existing image, read without mounting it and without changing it.
         summary = self.summary
         if summary is None:
             return
-        tops = self.image.tops()
+        found = summary.takeover
         archives: dict[str, Path] | None = {}
-        if tops:
-            question = TakeScreen(self.image.path, summary.takeover, self.glyphs)
+        if found.suffixes:
+            question = TakeScreen(self.image.path, found, self.glyphs)
             archives = await self.app.push_screen_wait(question)
         if archives is None:
             return
-        archives = {name: dest for name, dest in archives.items() if name in tops}
-        wanted = [(tops[name], dest) for name, dest in archives.items()]
-        what = f"the files of {self.image.path.name}"
-        if wanted and await self._extract(what, wanted) is None:
-            return
+        if archives:
+            job, dest = partial(self.image.take, archives), next(iter(archives.values()))
+            what = f"the files of {self.image.path.name}"
+            screen = ExtractScreen(what, dest, job, self.glyphs)
+            if await self.app.push_screen_wait(screen) is None:
+                return
         self.app.post_message(DocumentChosen(self.image.document(archives), asks=True))
         self.dismiss(None)
 

@@ -26,6 +26,7 @@ from tui.widgets.labels import Plain
 from tui.widgets.suggest import PathSuggester
 
 _NAMES = {"root": "root", "esp": "the ESP"}
+_FEW = 2
 
 
 class TakeScreen(ModalScreen[dict[str, Path] | None]):
@@ -48,8 +49,7 @@ then stays behind is listed.
 
     def compose(self) -> ComposeResult:
         """The question, where the files go, what is left."""
-        names = " and ".join(_NAMES[name] for name in self._found.filesystems)
-        options = (Choice("yes", f"copy the files of {names}"), Choice("no", "no files"))
+        options = (Choice("yes", f"copy {_what(self._found)}"), Choice("no", "no files"))
         with Vertical(classes="dialog"):
             yield Plain(f"A spec from {visible(self._image.name)}", classes="dialog-title")
             with VerticalScroll(classes="dialog-form", can_focus=False):
@@ -83,7 +83,7 @@ then stays behind is listed.
     def _archives(self) -> dict[str, Path]:
         folder = typed_path(self._base, self.query_one(Input).value.strip())
         stem = self._image.name.partition(".")[0] or "image"
-        return free_archives(folder, stem, self._found.filesystems)
+        return free_archives(folder, stem, self._found.suffixes)
 
     @on(Choices.Chosen)
     def _chosen(self, event: Choices.Chosen) -> None:
@@ -112,6 +112,16 @@ then stays behind is listed.
     def action_close(self) -> None:
         """Does nothing."""
         self.dismiss(None)
+
+
+def _what(found: Takeover) -> str:
+    """Returns what comes along, in words: the files of one, two or many volumes."""
+    names = [_NAMES.get(name, name) for name in found.filesystems]
+    if len(names) > _FEW:
+        names = [f"{len(names)} volumes"]
+    raw = next(iter(found.raw)) if len(found.raw) == 1 else f"{len(found.raw)} others"
+    parts = [f"the files of {' and '.join(names)}"] if names else []
+    return " and ".join([*parts, f"the bytes of {raw}"] if found.raw else parts)
 
 
 def _folder(image: Path, base: Path) -> str:
