@@ -24,6 +24,8 @@ _NAME_AT, _NAME_SIZE = 56, 72
 _SIGNATURE_AT, _ENTRIES_AT, _ENTRY_BYTES = 440, 446, 16
 _TYPE_AT, _FIRST_AT = 4, 8
 _FIRST_LOGICAL = 5
+_ACTIVE = 0x80
+"""Of one partition as libparted has it, of any number in the table itself."""
 _ATTRIBUTES_AT = 48
 _ATTRIBUTES = {"legacy-boot": 2, "grow-file-system": 59, "read-only": 60, "no-auto": 63}
 """Bits of a GPT entry's attributes."""
@@ -42,7 +44,9 @@ def identify(image: Path, plan: Plan) -> None:
 
 
 def _identify_mbr(image: Path, plan: Plan) -> None:
-    """Sets the disk's signature and the partitions' types, those of logical ones in their records.
+    """Sets the disk's signature, and which partitions are active and of which type.
+
+    That of logical ones stands in their records.
 
     Raises:
         StepFailed: A partition is not where the plan has it.
@@ -64,6 +68,7 @@ def _identify_mbr(image: Path, plan: Plan) -> None:
                     f"partition {partition.number} has start and sectors {(base + first, count)}, "
                     f"planned {(partition.start, partition.sectors)}"
                 )
+            entry[0] = _ACTIVE if "boot" in partition.flags else 0
             entry[_TYPE_AT] = int(partition.type, 16)
             file.seek(base * sector + at)
             file.write(entry)

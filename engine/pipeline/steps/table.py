@@ -80,8 +80,6 @@ def _add(disk: parted.Disk, device: parted.Device, planned: VolumePlan, on: Disk
         )
     if on.table == "gpt" and planned.name is not None:
         partition.set_name(planned.name)
-    if on.table == "mbr" and "boot" in planned.flags:
-        partition.setFlag(parted.PARTITION_BOOT)
 
 
 @contextlib.contextmanager
