@@ -55,14 +55,27 @@ def run(args: argparse.Namespace) -> int:
         with image.disk:
             _not_a_text(image)
             if args.extract is not None:
-                return extract_to(*_found(image, args.path or "/"), args.extract)
+                found = _found(image, args.path or "/")
+                return extract_to(*found, args.extract) or _told_stale(found[0])
             if args.cat:
-                return cat(*_found(image, args.path))
+                found = _found(image, args.path)
+                return cat(*found) or _told_stale(found[0])
             if args.path is None:
                 _show_image(image, as_json=args.json)
             else:
                 return _show_path(image, args.path, as_json=args.json)
     return exits.DONE
+
+
+def _told_stale(filesystem: Filesystem) -> int:
+    """Says where what was read may be older than what a mount shows; 1 then."""
+    from engine.inspect.report import stale_because
+
+    why = stale_because(filesystem)
+    if not why:
+        return exits.DONE
+    _warn(f"{why}; what was read may be older than what a mount shows")
+    return exits.FAILED
 
 
 def _not_a_text(image: Image) -> None:
@@ -112,7 +125,7 @@ def _show_path(image: Image, where: str, *, as_json: bool) -> int:
         print("\n".join(_listing(children)))
     else:
         print("\n".join(_details(node)))
-    return exits.FAILED if damaged else exits.DONE
+    return exits.FAILED if damaged else _told_stale(filesystem)
 
 
 def _found(image: Image, where: str, *, follow: bool = True) -> tuple[Filesystem, Node]:

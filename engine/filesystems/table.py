@@ -2,7 +2,8 @@
 
 A format's folder has these modules: `driver` with `DRIVERS` (a `Driver` by format), `writer` as
 `engine.filesystems.driver.Writer` says (but for those that have steps of their own), and `reader`
-with `probe`, which returns what is in a window, or None if it is not of this format.
+with `probe`, which returns what is in a window, or None if it is not of this format. A `soundness`
+with `examine` looks for damage that the reader does not meet.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import struct
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import cast
 
 from engine.filesystems.driver import Driver, Writer
 from engine.image.container import BadImage
-from engine.image.reading import Content, Window
+from engine.image.reading import Content, Examination, Window
 from engine.spec.filesystems import FILESYSTEMS
 
 _LEAST = 4096
@@ -63,6 +65,18 @@ def probe(window: Window) -> tuple[Content | None, str]:
         if found is not None:
             return found, ""
     return None, ""
+
+
+def examine(content: Content) -> Examination:
+    """Looks for damage that a reader does not meet, and says what was not looked at."""
+    row = FILESYSTEMS[content.type]
+    if find_spec(f"engine.filesystems.{row.folder}.soundness") is None:
+        return Examination((), ("all but its superblock",) if row.files else ())
+    try:
+        found: Examination = _module(row.folder, "soundness").examine(content)
+    except (BadImage, struct.error) as error:
+        return Examination((str(error),), ("what comes behind that",))
+    return found
 
 
 @cache

@@ -90,6 +90,46 @@ class Node:
         return self.path.rpartition(b"/")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a look for damage found.
+
+    Attributes:
+        findings: What is wrong, in sentences.
+        unchecked: What was not looked at, each a phrase.
+    """
+
+    findings: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
+
+
+class Findings:
+    """Gathers sentences by kind, of which a few of each are told."""
+
+    _shown = 5
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, dict[str, None]] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, kind: str, sentence: str) -> None:
+        """Notes one."""
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        told = self._kinds.setdefault(kind, {})
+        if len(told) < self._shown:
+            told[sentence] = None
+
+    def with_unchecked(self, *unchecked: str) -> Examination:
+        """Returns what was found, with what was not looked at."""
+        lines: list[str] = []
+        for kind, told in self._kinds.items():
+            lines += told
+            more = self._counts[kind] - len(told)
+            if more:
+                lines.append(f"{more} more of the kind before")
+        return Examination(tuple(lines), unchecked)
+
+
 class Content(Protocol):
     """What a volume holds, as far as it is known: its format, and how it names itself.
 
@@ -235,9 +275,17 @@ class Numbered(ABC):
         return node
 
     def children(self, node: Node) -> Iterator[Node]:
-        """See `Filesystem.children`."""
+        """See `Filesystem.children`.
+
+        Raises:
+            BadFilesystem: It is damaged, or has a name twice.
+        """
         prefix = node.path + b"/" if node.path else b""
+        last = None
         for name, number in sorted(self.names(node)):
+            if name == last:
+                raise BadFilesystem(f"directory {node.path!r}: {name!r} is there twice")
+            last = name
             yield self.node(number, prefix + name)
 
     def stored_names(self, node: Node) -> Iterator[bytes]:

@@ -109,6 +109,7 @@ def _filesystem_lines(place: dict[str, Any]) -> list[str]:
         lines.append(f"   {filesystem['inodes']} inodes, {filesystem['free_inodes']} free")
     if filesystem.get("compression"):
         lines.append(f"   compressed with {filesystem['compression']}")
+    lines += [f"   not checked: {what}" for what in filesystem["unchecked"]]
     return lines
 
 

@@ -31,6 +31,9 @@ ARCHIVE = ".tar"
 """A destination that ends so becomes an archive."""
 _COMPRESSED = (".tgz", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".zip")
 
+_SHARED = "more data in files than there is room: they share it"
+_MOST_SHARED = 64
+"""How often a block is copied at most where files share blocks by design (shared_blocks)."""
 _PATH_MAX = 4096
 """Bytes of a path that a program can name, NUL included (limits.h)."""
 
@@ -158,6 +161,9 @@ class _Copy:
         self._entered = Entered(filesystem)
         self._names: dict[int, bytes] = {}
         self._room = filesystem.room
+        if getattr(filesystem, "shares_blocks", False):
+            self._room *= _MOST_SHARED
+        self._is_cut = filesystem.size > filesystem.room
 
     def tree(self, top: Node, base: bytes) -> None:
         """Copies an entry and all that is below it; `base` is where it goes."""
@@ -211,8 +217,10 @@ class _Copy:
         if stat.S_ISREG(node.mode):
             ranges = rescue.data_ranges(self._filesystem, node)
             stored = sum(length for _, length in ranges)
+            if self._is_cut:
+                return  # what of it is there shows when it is read
             if stored > self._room:
-                raise BadFilesystem("more data in files than there is room: they share it")
+                raise BadFilesystem(_SHARED)
             self._room -= stored
 
     def _enter(self, node: Node) -> None:
@@ -251,6 +259,11 @@ class _Copy:
     def _pieces(self, node: Node) -> Iterator[tuple[int, bytes]]:
         """Yields the data of a file as far as it can be read."""
         for piece in rescue.data(self._filesystem, node, self._notes.fail):
+            if self._is_cut:
+                self._room -= len(piece[1])
+                if self._room < 0:
+                    self._notes.fail(node.path, _SHARED)
+                    return
             self._ticker.add(0, len(piece[1]))
             yield piece
 

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from engine.disk.roles import role_of
-from engine.image.reading import Node, describes_itself
+from engine.filesystems.table import examine
+from engine.image.reading import Content, Node, describes_itself
 from engine.inspect.booting.boot import Boot
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.image import Image, Part
@@ -62,13 +63,27 @@ def image_report(image: Image) -> dict[str, Any]:
         report["filesystem"] = _filesystem(image.parts[0])
         report["foreign"] = _foreign(image.parts[0])
     troubles = (f"{part.name}: {part.trouble}" for part in image.parts if part.trouble)
-    filesystems = (finding for part in image.parts for finding in _filesystem_findings(part))
+    looks = {part.name: examine(part.content) for part in image.parts if part.content is not None}
+    for place, name in _places(report, image):
+        if place["filesystem"] is not None:
+            place["filesystem"]["unchecked"] = list(looks[name].unchecked)
+    filesystems = [finding for part in image.parts for finding in _filesystem_findings(part)]
+    filesystems += [f"{name}: {line}" for name, look in looks.items() for line in look.findings]
     report |= _survey(found)
-    report["findings"] = [
+    findings = (
         *image.disk.findings, *table.findings, *_past_the_end(image), *_around(image),
         *troubles, *filesystems, *told,
-    ]  # fmt: skip
+    )  # fmt: skip
+    report["findings"] = list(dict.fromkeys(findings))
     return cast("dict[str, Any]", _shown(report))
+
+
+def _places(report: dict[str, Any], image: Image) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yields what a report says of each part, and the part's name."""
+    if image.table.kind == "none":
+        yield from ((report, part.name) for part in image.parts)
+    else:
+        yield from ((found, f"partition {found['number']}") for found in report["partitions"])
 
 
 def _survey(found: Survey) -> dict[str, Any]:
@@ -153,6 +168,20 @@ def _filesystem_findings(part: Part) -> Iterator[str]:
         )
     if not filesystem.clean:
         yield f"{part.name}: the {filesystem.type} file system was not unmounted cleanly"
+    recovered = getattr(filesystem, "recovered", 0)
+    if recovered:
+        yield (
+            f"{part.name}: {recovered} blocks are not in their places yet; they are "
+            "read from the journal, as a mount would"
+        )
+    stale = stale_because(filesystem)
+    if stale:
+        yield f"{part.name}: {stale}; what is shown may be older than what a mount shows"
+
+
+def stale_because(filesystem: Content) -> str:
+    """Returns why what is read may be older than what a mount would show, or ""."""
+    return str(getattr(filesystem, "stale", ""))
 
 
 def _partition(part: Part, sector_size: int) -> dict[str, Any]:

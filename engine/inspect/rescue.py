@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
 
+from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container import BadImage
 from engine.image.reading import BadFilesystem, Filesystem, Node, Numbered, walk
 from engine.manifest.tar import Ranges
@@ -24,6 +25,8 @@ def children(filesystem: Filesystem, node: Node, damaged: Damaged) -> Iterator[N
     try:
         if isinstance(filesystem, Numbered):
             yield from _inodes(filesystem, node, damaged)
+        elif isinstance(filesystem, FatFilesystem):
+            yield from sorted(_entries(filesystem, node, damaged), key=lambda child: child.path)
         else:
             yield from filesystem.children(node)
     except (BadImage, OSError) as error:
@@ -102,13 +105,26 @@ def data_ranges(filesystem: Filesystem, node: Node) -> Ranges:
 
 def _inodes(filesystem: Numbered, node: Node, damaged: Damaged) -> Iterator[Node]:
     prefix = node.path + b"/" if node.path else b""
+    last = None
     for name, number in sorted(_names(filesystem, node, damaged)):
+        if name == last:
+            damaged(prefix + name, "the directory has this name twice; one of the two is kept")
+            continue
+        last = name
         try:
             child = filesystem.node(number, prefix + name)
         except (BadImage, OSError) as error:
             damaged(prefix + name, error)
         else:
             yield child
+
+
+def _entries(fat: FatFilesystem, node: Node, damaged: Damaged) -> Iterator[Node]:
+    """Yields what stands in a directory before the first damage."""
+    try:
+        yield from fat.listed(node)
+    except (BadImage, OSError) as error:
+        damaged(node.path, error)
 
 
 def _names(filesystem: Numbered, node: Node, damaged: Damaged) -> Iterator[tuple[bytes, int]]:

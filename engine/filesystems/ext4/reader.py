@@ -15,19 +15,23 @@ from itertools import islice
 
 from engine.filesystems.ext4 import reader_attributes as extattr
 from engine.filesystems.ext4 import reader_fields as fields
+from engine.filesystems.ext4 import reader_journal as journal
 from engine.filesystems.ext4 import reader_map
+from engine.filesystems.ext4.reader_blocks import EXTENTS_FLAG, INLINE_FLAG, BlockMap
+from engine.filesystems.ext4.reader_checksums import Checksums
 from engine.filesystems.ext4.reader_groups import groups
+from engine.image.container import BadImage
 from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Numbered, Window
 
 _MAGIC = 0xEF53
-_EXTENT_MAGIC = 0xF30A
 _EXTENTS_FEATURE, _WIDE, _JOURNAL_DEVICE = 0x40, 0x80, 0x8
-_EXTENTS_FLAG, _ATTRIBUTE_FLAG, _INLINE_FLAG = 0x80000, 0x200000, 0x10000000
+_HAS_JOURNAL, _NEEDS_JOURNAL = 0x4, 0x4
+_DESCRIPTOR_SUMS, _SHARED_BLOCKS = 0x10, 0x4000
+_FILE_TYPES = 0x2
+_ATTRIBUTE_FLAG = 0x200000
 _DIRECTORY, _LINK, _REGULAR = 0o040000, 0o120000, 0o100000
 _CHARACTER, _BLOCK = 0o020000, 0o060000
-_MAX_DEPTH = 5
-_MAX_EXTENTS = 1 << 20
 _MAX_DIRECTORY = 1 << 30
 _MAX_NAMES = 1 << 22
 """Of one directory; they are sorted in memory."""
@@ -37,12 +41,18 @@ _SUPERBLOCK_AT = 1024
 
 
 class ExtFilesystem(Numbered):
-    """An ext file system in a window of a disk."""
+    """An ext file system in a window of a disk.
+
+    Attributes:
+        recovered: How many blocks are read from its journal, as they are not in their places.
+        stale: Why what is read may be older than what a mount would show; "" if it is not.
+    """
 
     root = 2
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, *, recovered: int = 0, stale: str = "") -> None:
         self._window = window
+        self.recovered, self.stale = recovered, stale
         raw = window.read(_SUPERBLOCK_AT, 1024)
         self.superblock = raw
         if struct.unpack_from("<H", raw, 0x38)[0] != _MAGIC:
@@ -76,14 +86,14 @@ class ExtFilesystem(Numbered):
         self.free_blocks = free
         self.label = raw[0x78:0x88].partition(b"\0")[0].decode("utf-8", "replace")
         self.uuid = str(uuid.UUID(bytes=raw[0x68:0x78]))
-        self.type = (
-            "ext4"
-            if self._incompatible & _EXTENTS_FEATURE
-            else "ext3"
-            if compatible & 4
-            else "ext2"
-        )
+        newer = self._incompatible & _EXTENTS_FEATURE or read_only & _DESCRIPTOR_SUMS
+        self.type = "ext4" if newer else "ext3" if compatible & _HAS_JOURNAL else "ext2"
+        self.shares_blocks = bool(read_only & _SHARED_BLOCKS)
+        """Whether files have blocks in common by design."""
+        self.sums = Checksums(raw, incompatible=self._incompatible, read_only=read_only)
         self._block = lru_cache(maxsize=64)(self._read_block)
+        self.map = BlockMap(self._block, self.block_size, self.blocks, self.sums)
+        """Where the data of inodes is."""
         self.tables = lru_cache(maxsize=4096)(self._tables)
         """Returns the blocks of a group's block bitmap, inode bitmap and inode table."""
 
@@ -96,6 +106,41 @@ class ExtFilesystem(Numbered):
     def clean(self) -> bool:
         """Whether it was unmounted cleanly and holds no recorded errors."""
         return bool(self.state & 1) and not self.state & 2 and not self._incompatible & 4
+
+    @property
+    def needs_journal(self) -> bool:
+        """Whether its journal holds, or may hold, what is not in its place."""
+        return bool(self._incompatible & _NEEDS_JOURNAL)
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether it has a journal, here or on another disk."""
+        return bool(self.features[0] & _HAS_JOURNAL)
+
+    def journal(self) -> tuple[journal.ReadBlock, int]:
+        """Returns what reads a block of its journal, and how many it has.
+
+        Raises:
+            BadFilesystem: It is not in this file system, or damaged.
+        """
+        (number,) = struct.unpack_from("<I", self.superblock, 0xE0)
+        if not number:
+            raise BadFilesystem("it is on another disk")
+        node = self.node(number, b"the journal")
+        unit = self.block_size
+        if node.mode & 0o170000 != _REGULAR or node.links == 0:
+            raise BadFilesystem(f"inode {number} is not a file")
+        places: dict[int, int] = {}
+        for offset, place, length in node.extents:
+            for at in range(0, length, unit):
+                places[(offset + at) // unit] = place + at
+
+        def read(block: int) -> bytes:
+            if block not in places:
+                raise BadFilesystem(f"the journal has no block {block}")
+            return self._window.read(places[block], unit)
+
+        return read, node.size // unit
 
     def block(self, number: int) -> bytes:
         """Returns a block's bytes."""
@@ -132,6 +177,8 @@ class ExtFilesystem(Numbered):
             BadFilesystem: It, or what it points to, is damaged.
         """
         raw = raw_padded = self.raw_inode(number)
+        if not self.sums.inode(number, raw):
+            raise BadFilesystem(f"inode {number} does not match its checksum")
         if len(raw) < 160:
             raw_padded = raw.ljust(160, b"\0")
         mode, uid_low, size_low = struct.unpack_from("<HHI", raw, 0)
@@ -148,15 +195,15 @@ class ExtFilesystem(Numbered):
         target = b""
         extents: tuple[tuple[int, int, int], ...] = ()
         inside = tuple(extattr.in_inode(raw, 128 + extra_size))
-        if kind == _LINK and size < 60 and not flags & _EXTENTS_FLAG:
+        if kind == _LINK and size < 60 and not flags & EXTENTS_FLAG:
             target = area[:size]
         elif kind in {_REGULAR, _DIRECTORY, _LINK}:
-            if flags & _INLINE_FLAG:
+            if flags & INLINE_FLAG:
                 at = self.inode_place(number)
                 pieces = extattr.inline_data(inside, size, folder=kind == _DIRECTORY)
                 extents = tuple((offset, at + place, length) for offset, place, length in pieces)
             else:
-                extents = tuple(self._pieces(area, flags, size))
+                extents = tuple(self._pieces(number, raw, size))
             if kind == _LINK:
                 target = self._gather(extents, min(size, 4096))
         rdev = _device(area) if kind in {_CHARACTER, _BLOCK} else 0
@@ -180,33 +227,10 @@ class ExtFilesystem(Numbered):
     def map_blocks(self, number: int) -> Iterator[int]:
         """Yields the blocks that hold an inode's map and its attributes, not its data."""
         raw = self.raw_inode(number)
-        (mode,) = struct.unpack_from("<H", raw, 0)
-        flags = struct.unpack_from("<I", raw, 32)[0]
-        acl = struct.unpack_from("<I", raw, 104)[0] | struct.unpack_from("<H", raw, 118)[0] << 32
-        if acl:
-            yield acl
-        if mode & 0o170000 not in {_REGULAR, _DIRECTORY, _LINK} or flags & _INLINE_FLAG:
-            return
-        if flags & _EXTENTS_FLAG:
-            yield from (block for block, _, _ in self._extent_nodes(raw[40:100]) if block)
-        else:
-            for slot, block in enumerate(struct.unpack("<3I", raw[88:100])):
-                yield from self._pointer_blocks(block, slot, set())
-
-    def _pointer_blocks(self, block: int, depth: int, seen: set[int]) -> Iterator[int]:
-        if not block:
-            return
-        yield self._new(block, seen)
-        if depth:
-            for below in struct.unpack(f"<{self.block_size // 4}I", self._block(block)):
-                yield from self._pointer_blocks(below, depth - 1, seen)
-
-    def _new(self, block: int, seen: set[int]) -> int:
-        """Returns a block of a map that was not met before: a map that repeats one has no end."""
-        if block in seen:
-            raise BadFilesystem(f"block {block} is twice in one file's map")
-        seen.add(block)
-        return block
+        block = attribute_block(raw)
+        if block:
+            yield block
+        yield from self.map.blocks(number, raw)
 
     def figures(self) -> Mapping[str, int]:
         """See `Described.figures`."""
@@ -246,98 +270,55 @@ class ExtFilesystem(Numbered):
 
     def names(self, node: Node) -> Iterator[tuple[bytes, int]]:
         """See `Numbered.names`; index blocks look like empty ones and yield nothing."""
+        for name, inode, _ in self.entries(node):
+            if name not in {b".", b".."}:
+                yield name, inode
+
+    def entries(self, node: Node) -> Iterator[tuple[bytes, int, int]]:
+        """Yields name, inode and type (0: unknown) of all that a directory has, dots included.
+
+        Raises:
+            BadFilesystem: It is damaged, or too large.
+        """
         if node.size > _MAX_DIRECTORY:
             raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")
-        count = 0
+        names = 0
+        raw = self.raw_inode(node.inode)
+        inline = struct.unpack_from("<I", raw, 32)[0] & INLINE_FLAG
         for offset, place, length in node.extents:
             for start in range(0, min(length, node.size - offset), self.block_size):
                 size = min(length - start, self.block_size)
                 block = self._window.read_entries(place + start, size)
-                at = 0
-                while at + 8 <= len(block):
-                    inode, span, name_length = struct.unpack_from("<IHB", block, at)
-                    span = span or 65536
-                    if span < 8 or at + span > len(block):
-                        raise BadFilesystem(f"directory {node.path!r}: record of {span} bytes")
-                    name = block[at + 8 : at + 8 + name_length]
-                    if inode and name not in {b".", b"..", b""}:
-                        if b"/" in name or b"\0" in name:
-                            raise BadFilesystem(f"directory {node.path!r}: name {name!r}")
-                        count += 1
-                        if count > _MAX_NAMES:
-                            raise BadFilesystem(f"directory {node.path!r}: over {count - 1} names")
-                        yield name, inode
-                    at += span
+                if not inline and not self.sums.directory(node.inode, raw, block):
+                    number = (place + start) // self.block_size
+                    raise BadFilesystem(
+                        f"directory {node.path!r}: block {number} does not match its checksum"
+                    )
+                for name, inode, kind in self._in_block(node, block):
+                    names += 1
+                    if names > _MAX_NAMES:
+                        raise BadFilesystem(f"directory {node.path!r}: over {names - 1} names")
+                    yield name, inode, kind
 
-    def _pieces(self, area: bytes, flags: int, size: int) -> Iterator[tuple[int, int, int]]:
-        if flags & _EXTENTS_FLAG:
-            runs = self._extent_runs(area)
-        else:
-            runs = _joined(self._mapped_blocks(area, size))
+    def _in_block(self, node: Node, block: bytes) -> Iterator[tuple[bytes, int, int]]:
+        typed = self._incompatible & _FILE_TYPES
+        at = 0
+        while at + 8 <= len(block):
+            inode, span, length, kind = struct.unpack_from("<IHBB", block, at)
+            span = span or 65536
+            if span < 8 or at + span > len(block):
+                raise BadFilesystem(f"directory {node.path!r}: record of {span} bytes")
+            name = block[at + 8 : at + 8 + length]
+            if inode and name:
+                if b"/" in name or b"\0" in name:
+                    raise BadFilesystem(f"directory {node.path!r}: name {name!r}")
+                yield name, inode, kind if typed else 0
+            at += span
+
+    def _pieces(self, number: int, inode: bytes, size: int) -> Iterator[tuple[int, int, int]]:
         unit = self.block_size
-        taken = 0
-        for count, (logical, physical, length) in enumerate(runs):
-            taken += length
-            if count >= _MAX_EXTENTS or physical + length > self.blocks or taken > self.blocks:
-                raise BadFilesystem(f"extent of {length} blocks at {physical} of {self.blocks}")
+        for logical, physical, length in self.map.runs(number, inode, size):
             yield logical * unit, physical * unit, length * unit
-
-    def _extent_nodes(self, root: bytes) -> Iterator[tuple[int, bytes, int]]:
-        """Yields the nodes of an extent tree in order: block (0: the inode), bytes, depth."""
-        pending = [(0, root, _MAX_DEPTH)]
-        seen: set[int] = set()
-        while pending:
-            place, node, most = pending.pop()
-            magic, entries, _, depth = struct.unpack_from("<HHHH", node)
-            if magic != _EXTENT_MAGIC or depth > most or 12 + entries * 12 > len(node):
-                raise BadFilesystem(f"extent node: magic {magic:#x}, depth {depth}, {entries}")
-            yield place, node, depth
-            if depth:
-                below = []
-                for at in range(12, 12 + entries * 12, 12):
-                    _, low, high = struct.unpack_from("<IIH", node, at)
-                    block = self._new(low | high << 32, seen)
-                    below.append((block, self._block(block), depth - 1))
-                pending += reversed(below)
-
-    def _extent_runs(self, root: bytes) -> Iterator[tuple[int, int, int]]:
-        for _, node, depth in self._extent_nodes(root):
-            if depth:
-                continue
-            (entries,) = struct.unpack_from("<H", node, 2)
-            for at in range(12, 12 + entries * 12, 12):
-                logical, length, high, low = struct.unpack_from("<IHHI", node, at)
-                # Above 32768 an extent is allocated but not written: it reads as zeros.
-                if length <= 32768:
-                    yield logical, low | high << 32, length
-
-    def _mapped_blocks(self, area: bytes, size: int) -> Iterator[tuple[int, int]]:
-        total = -(-size // self.block_size)
-        pointers = struct.unpack("<15I", area)
-        per_block = self.block_size // 4
-        logical = 0
-        seen: set[int] = set()
-        for slot, block in enumerate(pointers):
-            depth = max(slot - 11, 0)
-            for at, number in self._leaves(block, depth, logical, seen):
-                if at >= total:
-                    return
-                yield at, number
-            logical += per_block**depth
-
-    def _leaves(
-        self, block: int, depth: int, logical: int, seen: set[int]
-    ) -> Iterator[tuple[int, int]]:
-        if not block:
-            return
-        if depth == 0:
-            yield logical, block
-            return
-        per_block = self.block_size // 4
-        step = per_block ** (depth - 1)
-        pointers = struct.unpack(f"<{per_block}I", self._block(self._new(block, seen)))
-        for index, below in enumerate(pointers):
-            yield from self._leaves(below, depth - 1, logical + index * step, seen)
 
     def _xattrs(
         self, raw: bytes, inside: tuple[extattr.Attribute, ...], block: int
@@ -347,6 +328,8 @@ class ExtFilesystem(Numbered):
             data = self._block(block)
             if struct.unpack_from("<I", data)[0] != extattr.MAGIC:
                 raise BadFilesystem(f"attribute block {block} has no magic")
+            if not self.sums.attributes(block, data):
+                raise BadFilesystem(f"attribute block {block} does not match its checksum")
             found += [(each, data) for each in extattr.attributes(data, extattr.BLOCK_HEADER)]
         if sum(each.size for each, _ in found) > _MAX_ATTRIBUTES:
             raise BadFilesystem(f"attributes of more than {_MAX_ATTRIBUTES} bytes")
@@ -362,7 +345,7 @@ class ExtFilesystem(Numbered):
         flags = struct.unpack_from("<I", raw, 32)[0]
         if not flags & _ATTRIBUTE_FLAG:
             raise BadFilesystem(f"inode {number} holds no attribute")
-        pieces = islice(self._pieces(raw[40:100], flags, size), size // 1024 + 1)
+        pieces = islice(self._pieces(number, raw, size), size // 1024 + 1)
         return self._gather(tuple(pieces), size)
 
 
@@ -373,21 +356,30 @@ def probe(window: Window) -> ExtFilesystem | None:
         BadFilesystem: It is there, and damaged.
     """
     magic = window.read(_SUPERBLOCK_AT + 0x38, 2)
-    return ExtFilesystem(window) if magic == struct.pack("<H", _MAGIC) else None
+    if magic != struct.pack("<H", _MAGIC):
+        return None
+    found = ExtFilesystem(window)
+    return _through_journal(found, window) if found.needs_journal else found
 
 
-def _joined(blocks: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
-    """Yields runs (logical, physical, length) of blocks (logical, physical)."""
-    first = place = count = 0
-    for logical, physical in blocks:
-        if count and (logical, physical) == (first + count, place + count):
-            count += 1
-            continue
-        if count:
-            yield first, place, count
-        first, place, count = logical, physical, 1
-    if count:
-        yield first, place, count
+def _through_journal(found: ExtFilesystem, window: Window) -> ExtFilesystem:
+    """Returns a file system as mounting would show it, or as it lies, with why that is older."""
+    try:
+        read, blocks = found.journal()
+        waiting = journal.pending(read, blocks)
+        through = journal.Through(
+            window.disk, window.start, window.size, found.block_size, waiting.copies, read
+        )
+        fast = "its journal holds fast commits, which are not read here" if waiting.fast else ""
+        return ExtFilesystem(through, recovered=len(waiting.copies), stale=fast)
+    except (BadImage, struct.error) as error:
+        return ExtFilesystem(window, stale=f"its journal cannot be read: {error}")
+
+
+def attribute_block(inode: bytes) -> int:
+    """Returns the block that holds an inode's attributes, or 0."""
+    low, high = struct.unpack_from("<I10xH", inode, 104)
+    return int(low | high << 32)
 
 
 def _device(area: bytes) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.filesystems.fat import reader_map
 from engine.filesystems.fat.reader_fields import boot_sector
+from engine.image.container import BadImage
 from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Window
 
@@ -69,7 +70,12 @@ class FatFilesystem:
         self.size = total * sector
         self.room = min(self.size, window.size)
         own = boot[at + 4 : at + 15].decode("cp437").rstrip()
-        self.label = self._volume_label() or ("" if own == _NO_LABEL else own)
+        self.boot_label = "" if own == _NO_LABEL else own
+        """Of the boot sector, which nobody heeds."""
+        try:
+            self.label = self._volume_label()
+        except BadImage:
+            self.label = self.boot_label  # the root directory is damaged or cut off
 
     @property
     def free(self) -> int:
@@ -97,6 +103,23 @@ class FatFilesystem:
             return False
         flag = _CLEAN_SHUTDOWN.get(self.bits, 0)
         return not flag or bool(self._entry(1) & flag)
+
+    @property
+    def first_entry(self) -> int:
+        """The entry that no cluster has, with the media byte."""
+        return self._entry(0)
+
+    def table_entries(self) -> Iterator[int]:
+        """Yields the entries of the first table, from that of cluster 2 on."""
+        return self._entries()
+
+    def read_table(self, number: int, start: int, length: int) -> bytes:
+        """Returns bytes of a copy of the table; 0 is the first."""
+        return self._window.read(self.table_at + number * self.table_size + start, length)
+
+    def read_sector(self, number: int) -> bytes:
+        """Returns the first 512 bytes of a sector."""
+        return self._window.read(number * self.sector, 512)
 
     def free_clusters(self) -> Iterator[int]:
         """Yields the free clusters, rising, as the first table has them."""
@@ -144,7 +167,7 @@ class FatFilesystem:
         """Returns what has just that name, or else the first that has it in another case."""
         wanted = name.decode("utf-8", "replace").casefold()
         found = None
-        for child in self._records(folder):
+        for child in self.listed(folder):
             if child.name == name:
                 return child
             if found is None and child.name.decode("utf-8", "replace").casefold() == wanted:
@@ -153,11 +176,11 @@ class FatFilesystem:
 
     def children(self, node: Node) -> Iterator[Node]:
         """Yields what a directory holds, sorted by name."""
-        yield from sorted(self._records(node), key=lambda child: child.path)
+        yield from sorted(self.listed(node), key=lambda child: child.path)
 
     def stored_names(self, node: Node) -> Iterator[bytes]:
         """Yields the names of a directory in the order of its entries."""
-        return (child.name for child in self._records(node))
+        return (child.name for child in self.listed(node))
 
     def blocks_of(self, node: Node) -> Iterator[int]:
         """Yields where in the window each cluster of a file or directory begins."""
@@ -219,30 +242,48 @@ class FatFilesystem:
             yield cluster
             cluster = self._entry(cluster)
 
-    def _folder(self, node: Node) -> bytes:
-        if not node.inode:
-            return self._window.read_entries(self.root_at, self._root_size)
-        places = map(self.place, self.clusters_of(node))
-        return b"".join(self._window.read_entries(place, self.block_size) for place in places)
+    def entries(self, node: Node) -> Iterator[bytes]:
+        """Yields the entries of a directory as they stand, up to its end.
+
+        Raises:
+            BadImage: It is damaged, or cut off by the end of the image.
+        """
+        for place, size in self._pieces_of(node):
+            there = max(min(size, self._window.size - place), 0) // _ENTRY * _ENTRY
+            data = self._window.read_entries(place, there)
+            for at in range(0, there, _ENTRY):
+                if data[at] == _END:
+                    return
+                yield data[at : at + _ENTRY]
+            if there < size:
+                raise BadFilesystem(f"directory {node.path!r} is cut off at byte {place + there}")
+
+    def _pieces_of(self, node: Node) -> Iterator[tuple[int, int]]:
+        if node.inode:
+            yield from (
+                (place, self.block_size) for place in map(self.place, self.clusters_of(node))
+            )
+        else:
+            yield self.root_at, self._root_size
 
     def _volume_label(self) -> str:
-        folder = self._folder(Node(path=b"", mode=0o040755, inode=self._root_cluster))
-        for at in range(0, len(folder), _ENTRY):
-            if folder[at] == _END:
-                break
-            kind = folder[at + 11]
-            if folder[at] != _DELETED and kind & _VOLUME and kind != _LONG_NAME:
-                return folder[at : at + 11].decode("cp437").rstrip()
+        for raw in self.entries(Node(path=b"", mode=0o040755, inode=self._root_cluster)):
+            kind, cluster = raw[11], raw[20:22] + raw[26:28]
+            if raw[0] == _DELETED or kind & _LONG_NAME == _LONG_NAME or any(cluster):
+                continue
+            if kind & (_VOLUME | _FOLDER) == _VOLUME:
+                return _unescaped(raw[:11]).decode("cp437").rstrip()
         return ""
 
-    def _records(self, node: Node) -> Iterator[Node]:
-        folder = self._folder(node)
+    def listed(self, node: Node) -> Iterator[Node]:
+        """Yields what a directory holds, in the order of its entries.
+
+        Raises:
+            BadImage: It is damaged, or cut off by the end of the image.
+        """
         prefix = node.path + b"/" if node.path else b""
         long: list[bytes] = []
-        for at in range(0, len(folder) - _ENTRY + 1, _ENTRY):
-            raw = folder[at : at + _ENTRY]
-            if raw[0] == _END:
-                return
+        for raw in self.entries(node):
             if raw[0] == _DELETED:
                 long = []
             elif raw[11] == _LONG_NAME:
@@ -292,9 +333,14 @@ def _long_name(parts: list[bytes]) -> bytes:
     return text.replace("/", "\N{REPLACEMENT CHARACTER}").encode()
 
 
+def _unescaped(name: bytes) -> bytes:
+    """Returns a name whose first byte is 0xE5, which alone would mean that it is deleted."""
+    return b"\xe5" + name[1:] if name[:1] == b"\x05" else name
+
+
 def _short_name(raw: bytes) -> bytes:
     # Bits 3 and 4 of byte 12 say that stem and extension are in lower case (Windows NT).
-    stem = raw[:8].replace(b"\x05", b"\xe5", 1).decode("cp437").rstrip()
+    stem = _unescaped(raw[:8]).decode("cp437").rstrip()
     extension = raw[8:11].decode("cp437").rstrip()
     stem = stem.lower() if raw[12] & 0x08 else stem
     extension = extension.lower() if raw[12] & 0x10 else extension
