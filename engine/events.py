@@ -60,7 +60,22 @@ class Artifact(Event, frozen=True, kw_only=True, tag="artifact"):
 
     path: str
     bytes: int
-    sha256: str
+    sha256: str | None = None
+    fsverity: str | None = None
+
+    @property
+    def digest(self) -> tuple[str, str]:
+        """What the digest to show is called, and its text; "" and "" where there is none."""
+        if self.sha256 is not None:
+            return "sha256", self.sha256
+        return ("fs-verity", f"sha256:{self.fsverity}") if self.fsverity else ("", "")
+
+    @property
+    def line(self) -> str:
+        """The output as the list of its digests has it; its path alone where it has none."""
+        if self.sha256 is not None:
+            return f"{self.sha256}  {self.path}"
+        return f"sha256:{self.fsverity} {self.path}" if self.fsverity else self.path
 
 
 class BuildFinished(Event, frozen=True, kw_only=True, tag="build-finished"):

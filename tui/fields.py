@@ -264,6 +264,13 @@ _TABLE = (
         "gzip what most clouds unpack.",
     ),
     FieldSpec(
+        path="output.sums", step="output", label="Digests", kind="list",
+        default=lambda settings: " ".join(settings.output.sums),
+        help="auto, sha256, fsverity, both of these, or none",
+        guide="SHA-256 goes into `SHA256SUMS`. The fs-verity digest (`FSVERITYSUMS`) takes no time "
+        "for holes; `auto` takes it for a raw image that is mostly empty and has 8 GiB of holes.",
+    ),
+    FieldSpec(
         path="output.keep_raw", step="output", label="Raw image", kind="switch",
         choices=(("yes", "stays beside it"), ("no", "only compressed")),
         default=lambda settings: _yes(settings.output.keep_raw),

@@ -352,7 +352,8 @@ class Interview:
         if result is None:
             return exits.CANCELLED
         for artifact in result.artifacts:
-            self.say(f"{visible(artifact.path)}, {artifact.bytes} bytes, sha256 {artifact.sha256}")
+            digest = " ".join(artifact.digest)
+            self.say(f"{visible(artifact.path)}, {artifact.bytes} bytes, {digest}".rstrip(", "))
         return exits.DONE if result.status == "ok" else exits.FAILED
 
     async def _built(self, plan: Plan, narration: Narration, *, force: bool) -> BuildResult:

@@ -89,7 +89,7 @@ def _build(args: argparse.Namespace, plan: Plan, emit: Emit, before: Sequence[An
         return exits.FAILED
     if args.events != "-":
         for artifact in result.artifacts:
-            print(f"{artifact.sha256}  {artifact.path}")
+            print(artifact.line)
     return exits.DONE
 
 

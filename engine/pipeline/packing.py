@@ -1,4 +1,4 @@
-"""One pass over a raw image: its SHA-256, its block map and its compressed copy together."""
+"""One pass over a file: its digests, its block map and its compressed copy together."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import hashlib
 import lzma
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import zstandard
@@ -15,9 +16,11 @@ import zstandard
 from engine.pipeline.gzipped import Gzip
 from engine.pipeline.sparse import data_ranges, zeros
 from engine.provenance.bmap import BLOCK
+from engine.provenance.fsverity import FsVerity
 from engine.tools.failure import StepFailed
 
 _CHUNK = 1 << 20
+_HOLE_AT_ONCE = 1 << 30
 _UNPACKED_AT_ONCE = 1 << 12
 """Bytes of a compressed image; zeros unpack to some thousand times as much."""
 _ZSTD_LEVEL = 3
@@ -49,9 +52,28 @@ class Sum:
         for piece in zeros(length):
             self._digest.update(piece)
 
-    def hexdigest(self) -> str:
-        """Returns the sum."""
+    def digest(self) -> str:
+        """Returns the sum in hexadecimal."""
         return self._digest.hexdigest()
+
+
+DIGESTS: Mapping[str, type[Sum | FsVerity]] = MappingProxyType(
+    {"sha256": Sum, "fsverity": FsVerity}
+)
+"""What computes a digest, by the name that `output.sums` has for it."""
+
+
+def digests(
+    path: Path,
+    kinds: Iterable[str],
+    report: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+) -> dict[str, str]:
+    """Returns digests of a file by algorithm, in hexadecimal; its holes are not read."""
+    takers = {kind: DIGESTS[kind]() for kind in kinds}
+    if takers:
+        take_all(path, takers.values(), report, cancelled)
+    return {kind: taker.digest() for kind, taker in takers.items()}
 
 
 class _Stream(Protocol):
@@ -112,8 +134,7 @@ def take_all(
         buffer = memoryview(bytearray(_CHUNK))
         at = 0
         for first, end in _block_ranges(data_ranges(reader.fileno(), 0, size), size):
-            for taker in wanted:
-                taker.hole(first - at)
+            _hole(wanted, first - at, cancelled)
             at = first
             while at < end and not cancelled():
                 piece = buffer[: min(_CHUNK, end - at)]
@@ -122,10 +143,17 @@ def take_all(
                     taker.data(piece)
                 at += len(piece)
                 report(at, size)
-        if not cancelled():
-            for taker in wanted:
-                taker.hole(size - at)
+        _hole(wanted, size - at, cancelled)
     report(size, size)
+
+
+def _hole(takers: Iterable[Taker], length: int, cancelled: Callable[[], bool]) -> None:
+    """Hands a hole to all takers, in pieces that leave time to be cancelled."""
+    while length and not cancelled():
+        piece = min(length, _HOLE_AT_ONCE)
+        for taker in takers:
+            taker.hole(piece)
+        length -= piece
 
 
 def verify_packed(path: Path, kind: str, size: int, cancelled: Callable[[], bool]) -> None:

@@ -1,9 +1,8 @@
-"""Files with holes: what of them is data, copied and hashed without reading the holes."""
+"""Files with holes: what of them is data, copied without reading the holes."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,32 +64,5 @@ def copy_into(source: Path, target: Path, offset: int, cancelled: Callable[[], b
             for at in range(first, end, _CHUNK):
                 if cancelled():
                     return
-                data = os.pread(reader.fileno(), min(_CHUNK, end - at), at)
-                os.pwrite(writer.fileno(), data, offset + at)
-
-
-def sha256(path: Path, report: Callable[[int, int], None], cancelled: Callable[[], bool]) -> str:
-    """Returns the SHA-256 of a file in hexadecimal; its holes are not read."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as reader:
-        size = os.fstat(reader.fileno()).st_size
-        buffer = memoryview(bytearray(_CHUNK))
-        at = 0
-        for first, end in data_ranges(reader.fileno(), 0, size):
-            for piece in zeros(first - at):
-                digest.update(piece)
-            reader.seek(first)
-            at = first
-            while at < end and not cancelled():
-                got = reader.readinto(buffer[: min(_CHUNK, end - at)])
-                if not got:
-                    raise OSError(errno.EIO, "ends before its end", str(path))
-                digest.update(buffer[:got])
-                at += got
-                report(at, size)
-        for piece in zeros(size - at):
-            if cancelled():
-                break
-            digest.update(piece)
-    report(size, size)
-    return digest.hexdigest()
+                data = read_whole(reader.fileno(), min(_CHUNK, end - at), at)
+                write_whole(writer.fileno(), data, offset + at)

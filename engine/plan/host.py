@@ -15,6 +15,7 @@ from engine.boot.firmware import Firmware, find_firmware
 from engine.plan.outdir import VACANT, Occupied, look, refusals, wants_products
 from engine.plan.outputs import writes
 from engine.problem import Problem
+from engine.spec.keys import SUMS
 from engine.spec.settings import Settings
 from engine.tools.distribution import distribution
 from engine.tools.extras import EXTRAS, find_program
@@ -98,7 +99,7 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
 
 def _occupied(settings: Settings, outdir: Path) -> Occupied:
     """Returns what is in the way of every file that a build of these settings may make."""
-    return look(outdir, writes(settings, sbom=settings.output.sbom, hydra=True))
+    return look(outdir, writes(settings, sbom=settings.output.sbom, hydra=True, sums=SUMS))
 
 
 def _extras() -> dict[str, Installed]:

@@ -18,6 +18,7 @@ from engine.disk.view import Share
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.manifest import Counts
 from engine.plan.outputs import OutputPlan
+from engine.plan.sums import DEFAULT_SUMS, SumsPlan
 from engine.problem import Problem
 from engine.spec.settings import ContentSettings, Settings
 
@@ -194,6 +195,7 @@ class Plan:
         contents: The spec's entries, for what is recorded of them.
         output: The finished image.
         outputs: File names of the image and what goes with it.
+        sums: Digests of the outputs.
         writes: Every file that the build makes in the output folder, those included.
         memory_mib: Memory of a virtual machine, in MiB, where one is used.
     """
@@ -214,6 +216,7 @@ class Plan:
     nix: NixPlan
     memory_mib: int
     boot: BootPlan = BootPlan()
+    sums: SumsPlan = DEFAULT_SUMS
     writes: tuple[str, ...] = ()
 
     @cached_property

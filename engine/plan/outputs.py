@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine.provenance.spdx import file_name as sbom_name
-from engine.provenance.sums import NAME as SHA256SUMS
+from engine.provenance.sums import FORMS
 from engine.spec.formats import FORMATS, Format
 from engine.spec.settings import Settings
 
@@ -75,7 +76,9 @@ def outputs(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name in names if name is not None)
 
 
-def writes(settings: Settings, *, sbom: bool, hydra: bool) -> tuple[str, ...]:
+def writes(
+    settings: Settings, *, sbom: bool, hydra: bool, sums: Collection[str]
+) -> tuple[str, ...]:
     """Returns every file that a build makes, the outputs first.
 
     Only what commands of the user's own add (`output.sign`, `hooks.after_build`) is not among
@@ -84,12 +87,13 @@ def writes(settings: Settings, *, sbom: bool, hydra: bool) -> tuple[str, ...]:
     Args:
         settings: Of the spec.
         sbom: Whether a bill of materials is written.
+        sums: Algorithms of the digests that are computed.
         hydra: Whether Nix asks for its products file, whatever the rules (`wants_products`).
     """
     return (
         *outputs(settings),
         *((sbom_name(settings.output.stem),) if sbom else ()),
-        SHA256SUMS,
+        *(form.name for form in FORMS if form.algorithm in sums),
         MANIFEST,
         RECORD,
         *((HYDRA,) if hydra or settings.rules.hydra_products else ()),

@@ -19,6 +19,7 @@ from engine.plan.host import Host
 from engine.plan.model import DiskPlan, IdentityPlan, NixPlan, Plan, TableEntry, VolumePlan
 from engine.plan.outputs import output_plan, outputs, writes
 from engine.plan.steps import steps
+from engine.plan.sums import sums_plan
 from engine.plan.wanted import Wanted
 from engine.problem import Problem
 from engine.spec import format_rules
@@ -78,12 +79,13 @@ class _Planner:
             if settings.scheme == "mbr"
             else None,
         )
+        parts = breakdown(disk, volumes)
         plan = Plan(
             name=settings.name,
             settings=settings,
             disk=disk,
             volumes=volumes,
-            breakdown=breakdown(disk, volumes),
+            breakdown=parts,
             counts=_sum(design),
             reference=self.placer.reference,
             steps=(),
@@ -103,11 +105,15 @@ class _Planner:
             ),
             memory_mib=settings.vm.memory_mib,
             boot=booting.plan(settings, disk, volumes, self.boot, host.firmware),
+            sums=sums_plan(settings, size, parts),
         )
         if _complete(plan, design):
             plan = replace(plan, steps=steps(plan))
         sbom = any(step.id == "sbom" for step in plan.steps)
-        plan = replace(plan, writes=writes(settings, sbom=sbom, hydra=host.products))
+        plan = replace(
+            plan,
+            writes=writes(settings, sbom=sbom, hydra=host.products, sums=plan.sums.used),
+        )
         self.problems += [*self.boot.problems, *booting.problems(plan)]
         self.problems += preflight.contents(plan, design)
         if settings.size.disk is None:

@@ -61,7 +61,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         size["reference"] = _reference(plan)
     answer["size"] = size
     answer["boot"] = _boot(plan)
-    answer["notes"] = [note for note in (unbootable(plan),) if note]
+    answer["notes"] = [note for note in (unbootable(plan), plan.sums.note) if note]
     answer["steps"] = [
         {
             "id": step.id,

@@ -50,7 +50,7 @@ from engine.filesystems.table import DRIVERS
 from engine.plan import nixos
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.packages import databases
-from engine.provenance.sums import NAME as SHA256SUMS
+from engine.provenance.sums import SHA256
 from engine.spec.filesystems import FILESYSTEMS
 
 IMAGE = nixos.IMAGE
@@ -155,7 +155,8 @@ def written_bytes(plan: Plan) -> int:
 
 def _hashed_bytes(plan: Plan) -> int:
     """Returns about how many bytes the outputs' checksums are of: holes count, too."""
-    return plan.disk.bytes if plan.output.format.flat else written_bytes(plan)
+    through_holes = plan.output.format.flat and "sha256" in plan.sums.image
+    return plan.disk.bytes if through_holes else written_bytes(plan)
 
 
 def _packs(plan: Plan) -> bool:
@@ -294,7 +295,7 @@ _LAST = (
         id="sign",
         title="Sign the checksums",
         wanted=lambda plan: bool(plan.settings.output.sign),
-        commands=lambda plan: ((*plan.settings.output.sign, SHA256SUMS),),
+        commands=lambda plan: ((*plan.settings.output.sign, SHA256.name),),
     ),
     Step(id="publish", title="Move the outputs into place"),
 )

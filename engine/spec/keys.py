@@ -24,6 +24,7 @@ VOLUME_COMPRESSIONS = (
 SECTOR_SIZES = (512, 4096)
 CONTENT_PARTITIONS = ("root", "esp")
 COMPRESSIONS = ("none", "zst", "xz", "gz")
+SUMS = ("auto", "sha256", "fsverity", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,6 +471,16 @@ _TABLE = (
         "true",
         "Writes NAME.spdx.json, a bill of materials (SPDX 2.3), where the contents hold a package "
         "database: dpkg, apk, rpm or a Nix store.",
+    ),
+    Key(
+        "output.sums",
+        "text or list of texts",
+        '"auto"',
+        "Digests of the outputs: `sha256` (SHA256SUMS), `fsverity` (FSVERITYSUMS, which the "
+        "kernel and `fsverity digest` agree with, and for which holes cost nothing), both as a "
+        "list, or `none`. `auto` is `sha256`, but `fsverity` for a raw image that is mostly empty "
+        "and has 8 GiB of holes or more.",
+        choices=SUMS,
     ),
     Key(
         "output.sign",

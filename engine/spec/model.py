@@ -112,6 +112,7 @@ class Output(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep_raw: bool | None = None
     bmap: bool | None = None
     sbom: bool | None = None
+    sums: str | tuple[str, ...] | None = None
     sign: tuple[str, ...] = ()
 
 

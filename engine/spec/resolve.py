@@ -185,6 +185,7 @@ def _settings(
             keep_raw=output.keep_raw is not False,
             bmap=bool(output.bmap),
             sbom=output.sbom is not False,
+            sums=_listed(output.sums) or ("auto",),
             sign=output.sign,
         ),
         identity=IdentitySettings(

@@ -180,6 +180,7 @@ class OutputSettings:
         format: Key of `engine.spec.formats.FORMATS`.
         compress: "none", "zst", "xz" or "gz": the raw image also, or only, packed so.
         keep_raw: The raw image stays beside the packed one.
+        sums: "auto" or "none" alone, or "sha256" and "fsverity" as they are wanted.
         sign: Command that signs SHA256SUMS, whose name is its last argument; or nothing.
     """
 
@@ -189,6 +190,7 @@ class OutputSettings:
     keep_raw: bool
     bmap: bool
     sbom: bool
+    sums: tuple[str, ...]
     sign: tuple[str, ...]
 
 

@@ -11,7 +11,7 @@ from engine.problem import Problem
 from engine.spec import installable, volume_rules
 from engine.spec.filesystems import FILESYSTEMS, ROOT_FILESYSTEMS
 from engine.spec.identity import is_uuid
-from engine.spec.keys import KEYS
+from engine.spec.keys import KEYS, SUMS
 from engine.spec.model import Content, ImageSpec, Section
 from engine.spec.modes import EXAMPLES, parse_mode
 from engine.spec.paths import parse_path, value_at
@@ -65,6 +65,7 @@ def check(spec: ImageSpec) -> tuple[Problem, ...]:
             )
         ),
         *_nix(spec),
+        *_sums(spec),
         *_signer(spec),
         *_identity(spec),
         *_machine(spec),
@@ -92,6 +93,29 @@ def _choices(spec: ImageSpec) -> Iterator[Problem]:
         choices = KEYS[path].choices
         if isinstance(value, str | int) and value not in choices:
             yield bad_choice(path, value, choices)
+
+
+def _sums(spec: ImageSpec) -> Iterator[Problem]:
+    sums = spec.output.sums
+    wanted = (sums,) if isinstance(sums, str) else sums or ()
+    for kind in wanted:
+        if kind not in SUMS:
+            yield bad_choice("output.sums", kind, SUMS)
+    alone = {"auto", "none"} & set(wanted)
+    if alone and len(wanted) > 1:
+        yield error(
+            "sums-not-alone", "output.sums",
+            f"{show(min(alone))} stands alone, and here it is one of {len(wanted)} values",
+            'take "sha256", "fsverity" or both',
+            edit("Take SHA-256", ("output.sums", "sha256")),
+        )  # fmt: skip
+    if spec.output.sign and wanted and not {"auto", "sha256"} & set(wanted):
+        yield error(
+            "signs-nothing", "output.sign",
+            f"signs SHA256SUMS, and output.sums = {show(', '.join(wanted))} writes none",
+            'set output.sums = "sha256", or remove output.sign',
+            edit("Take SHA-256", ("output.sums", "sha256")),
+        )  # fmt: skip
 
 
 def _control(text: str) -> str:

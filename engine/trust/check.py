@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from engine.compare.diff import Comparison, compare
 from engine.events import AnyEvent, Log
+from engine.pipeline.packing import DIGESTS
 from engine.plan.outputs import outputs
 from engine.spec.settings import Settings
 from engine.tools import runner
@@ -54,10 +55,16 @@ class BuildEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One output of both builds; a sum is "" where that build left none of that name."""
+    """One output of both builds.
+
+    Attributes:
+        kind: Of the digests: "sha256" or "fsverity".
+        first, second: They; "" where that build left no such output.
+    """
 
     name: str
     bytes: int
+    kind: str
     first: str
     second: str
 
@@ -177,7 +184,10 @@ class _Check:
         own = len(request.settings.contents) - len(request.contents)
         words = ["build", str(request.spec.absolute()), "-o", str(outdir)]
         # A proof changes no byte of the outputs, and takes longer than all the rest.
-        for text in (*request.overrides, "boot.prove=false"):
+        set_ = [*request.overrides, "boot.prove=false"]
+        if request.settings.output.sums == ("none",):
+            set_.append("output.sums=auto")  # they are compared by their digests
+        for text in set_:
             words += ["--set", text]
         for index, source in moved.items():
             if index < own:
@@ -281,7 +291,8 @@ def _outputs(first: Path, second: Path) -> tuple[Output, ...]:
     for name in sorted(ours.keys() | theirs.keys()):
         one, other = ours.get(name, {}), theirs.get(name, {})
         size = one.get("bytes", other.get("bytes", 0))
-        pairs.append(Output(name, size, one.get("sha256", ""), other.get("sha256", "")))
+        kind = next((kind for kind in DIGESTS if kind in one or kind in other), "")
+        pairs.append(Output(name, size, kind, one.get(kind, ""), other.get(kind, "")))
     return tuple(pairs)
 
 

@@ -32,7 +32,7 @@ def to_json(report: Report, difference: Callable[[Comparison], dict[str, Any]]) 
                 "path": output.name,
                 "bytes": output.bytes,
                 "identical": output.identical,
-                "sha256": [output.first or None, output.second or None],
+                output.kind: [output.first or None, output.second or None],
             }
             for output in report.outputs
         ],
@@ -57,7 +57,7 @@ def to_text(report: Report, difference: Callable[[Comparison], str]) -> str:
         verdict = "identical" if output.identical else "DIFFERS"
         lines.append(f"{verdict}  {output.name}  {human(output.bytes)} ({output.bytes} bytes)")
         sums = (output.first,) if output.identical else (output.first, output.second)
-        lines += [f"  sha256 {text or '(not made)'}" for text in sums]
+        lines += [f"  {output.kind} {text or '(not made)'}" for text in sums]
     if report.difference is not None:
         lines += ["", difference(report.difference)]
     times = ", ".join(f"{name} {value:.1f} s" for name, value in report.seconds.items())

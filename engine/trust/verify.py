@@ -16,7 +16,7 @@ import msgspec
 
 from engine.image.container import BadImage
 from engine.inspect.image import Image, Part, open_image
-from engine.pipeline.sparse import sha256
+from engine.pipeline.packing import DIGESTS, digests
 from engine.plan.outputs import HYDRA, MANIFEST, RECORD
 from engine.problem import Problem, Refused, quote
 from engine.provenance import sums
@@ -35,7 +35,8 @@ _SIGNS = (
 )  # fmt: skip
 """Offset and bytes by which an image is known whatever its name: qcow2, VDI, VHD, a GPT, ext."""
 _HEAD = 8192
-_NOT_LISTED = {RECORD, HYDRA, sums.NAME}
+_LISTS = tuple(form.name for form in sums.FORMS)
+_NOT_LISTED = {RECORD, HYDRA, *_LISTS}
 """The record outlives the sums by a few lines, the products name this machine's folders."""
 
 
@@ -58,7 +59,7 @@ def verify(outdir: Path) -> tuple[Finding, ...]:
     """Checks every sum, the manifest against the sums, and the image against the manifest.
 
     Raises:
-        Refused: The folder has no SHA256SUMS.
+        Refused: The folder has no list of digests.
         OSError: It cannot be read.
     """
     listed = _listed(outdir)
@@ -72,15 +73,29 @@ def verify(outdir: Path) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _listed(outdir: Path) -> dict[str, str]:
-    path = outdir / sums.NAME
-    try:
-        return sums.loads(_small(path))
-    except FileNotFoundError:
-        message = f"{outdir} has no {sums.NAME}: it is not the output folder of a build"
-        raise Refused([Problem("no-sums", "error", "", message)]) from None
-    except sums.BadSums as error:
-        raise Refused([Problem("bad-sums", "error", "", f"{path}: {error}")]) from None
+Listed = Mapping[str, Mapping[str, str]]
+"""Digests by algorithm, by name of the file."""
+
+
+def _listed(outdir: Path) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    lists = 0
+    for form in sums.FORMS:
+        path = outdir / form.name
+        try:
+            digests_of = sums.loads(_small(path), form)
+        except FileNotFoundError:
+            continue
+        except sums.BadSums as error:
+            raise Refused([Problem("bad-sums", "error", "", f"{path}: {error}")]) from None
+        lists += 1
+        for name, digest in digests_of.items():
+            found.setdefault(name, {})[form.algorithm] = digest
+    if not lists:
+        message = f"{outdir} has no {sums.SHA256.name}: it is not the output folder of a build"
+        hint = 'or of one with output.sums = "none", which nothing can be held against'
+        raise Refused([Problem("no-sums", "error", "", message, hint)])
+    return found
 
 
 def _small(path: Path) -> bytes:
@@ -91,7 +106,7 @@ def _small(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _sums(outdir: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
+def _sums(outdir: Path, listed: Listed) -> Iterator[Finding]:
     for name, expected in listed.items():
         parts = PurePosixPath(name).parts
         path = outdir / name
@@ -103,22 +118,24 @@ def _sums(outdir: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
             if not stat.S_ISREG(kind):
                 yield Finding(quote(name), "bad", "is not a regular file; it was not read")
                 continue
-            found = sha256(path, lambda done, total: None, lambda: False)
+            found = digests(path, expected, lambda done, total: None, lambda: False)
         except OSError as error:
             yield Finding(quote(name), "bad", os.strerror(error.errno or 0))
             continue
-        if found == expected:
-            yield Finding(quote(name), "ok")
-        else:
-            yield Finding(quote(name), "bad", f"SHA-256 is {found}, recorded as {expected}")
+        why = "; ".join(
+            f"{form.title} is {found[form.algorithm]}, recorded as {digest}"
+            for form in sums.FORMS
+            if (digest := expected.get(form.algorithm)) != found.get(form.algorithm)
+        )
+        yield Finding(quote(name), "bad" if why else "ok", why)
 
 
-def _others(outdir: Path, listed: Mapping[str, str]) -> Iterator[Finding]:
+def _others(outdir: Path, listed: Listed) -> Iterator[Finding]:
     """Yields what lies in the folder and no sum vouches for."""
     for path in sorted(outdir.rglob("*")):
         name = path.relative_to(outdir).as_posix()
         if not path.is_dir() and name not in listed and name not in _NOT_LISTED:
-            if name.startswith(sums.NAME):
+            if name.startswith(_LISTS):
                 why = "a signature; check it with the program that made it"
                 yield Finding(quote(name), "not checked", why)
             elif _is_image(path):
@@ -149,19 +166,23 @@ def _manifest(outdir: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _outputs(manifest: dict[str, Any], listed: Mapping[str, str]) -> Iterator[Finding]:
+def _outputs(manifest: dict[str, Any], listed: Listed) -> Iterator[Finding]:
     """Yields whether manifest and sums name the same outputs."""
     try:
-        recorded = {output["path"]: output["sha256"] for output in manifest["outputs"]}
-    except (KeyError, TypeError):
+        recorded = {
+            output["path"]: {kind: output[kind] for kind in DIGESTS if kind in output}
+            for output in manifest["outputs"]
+        }
+    except (KeyError, TypeError, AttributeError):
         yield Finding(f"{MANIFEST}, outputs", "bad", "are missing")
         return
-    expected = {name: value for name, value in listed.items() if name != MANIFEST}
+    expected = {name: digest for name, digest in listed.items() if name not in {MANIFEST, *_LISTS}}
     if recorded == expected:
         yield Finding(f"{MANIFEST}, outputs", "ok")
     else:
-        names = sorted({str(name) for name, _ in recorded.items() ^ expected.items()})
-        why = f"not as in {sums.NAME}: {', '.join(names)}"
+        every = recorded.keys() | expected.keys()
+        names = sorted(str(name) for name in every if recorded.get(name) != expected.get(name))
+        why = f"not as in {' and '.join(_LISTS)}: {', '.join(names)}"
         yield Finding(f"{MANIFEST}, outputs", "bad", why)
 
 

@@ -128,7 +128,7 @@ class Scene:
     Attributes:
         folder: Holds everything of the scene.
         kind: What is built.
-        good: SHA-256 by name of what an undisturbed build makes.
+        good: Digest by name of what an undisturbed build makes.
         read: Sources that faults change.
         overrides: Of the spec.
         planted: Whether files of others are in the output folder.
@@ -137,7 +137,7 @@ class Scene:
     folder: Path
     kind: Kind
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
-    good: dict[str, str] = field(default_factory=dict)
+    good: dict[str, tuple[str, str]] = field(default_factory=dict)
     spec: Path = field(init=False)
     read: list[Path] = field(init=False)
     overrides: tuple[str, ...] = field(init=False)
@@ -225,7 +225,7 @@ class Scene:
         """
         result = asyncio.run(build(self.plan(), lambda event: None, outdir=self.outdir))
         assert result.status == "ok", f"an undisturbed build failed: {result.message}"
-        sums = {artifact.path: artifact.sha256 for artifact in result.artifacts}
+        sums = {artifact.path: artifact.digest for artifact in result.artifacts}
         assert self.good in ({}, sums), "an undisturbed build made other bytes"
         self.good = sums
         return result
@@ -235,7 +235,7 @@ class Scene:
         wrong = []
         left = set(self.left())
         if result is not None and result.status == "ok":
-            sums = {artifact.path: artifact.sha256 for artifact in result.artifacts}
+            sums = {artifact.path: artifact.digest for artifact in result.artifacts}
             if sums != self.good:
                 wrong.append("it says that all is well and made other bytes")
         elif left - {"build.jsonl"}:

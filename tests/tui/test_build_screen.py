@@ -116,7 +116,7 @@ def test_a_whole_record_ends_at_the_whole() -> None:
     assert state.share() == WHOLE
     assert all(step.status == "ok" for step in state.steps.values())
     assert state.artifacts[0].path == "images/web-server.qcow2"
-    assert report_text(state).startswith(state.artifacts[0].sha256)
+    assert report_text(state).startswith(state.artifacts[0].line)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e5), st.integers(0, 2**40)), max_size=300))

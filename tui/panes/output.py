@@ -64,6 +64,7 @@ class OutputPane(Pane):
         yield self.field("output.keep_raw")
         yield self.field("output.bmap")
         yield self.field("output.sbom")
+        yield self.field("output.sums")
         yield self.field("output.sign")
         yield Plain("Identity", classes="section")
         yield self.field("identity.deterministic")

@@ -236,7 +236,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
                 *([("look", "Look inside")] if "image" in self.subjects() else []),
                 *((f"verb('{item.verb}')", item.label) for item in verbs),
                 ("start", "Another image"),
-                ("copy_report", "Copy sha256"),
+                ("copy_report", "Copy digests"),
             ]
         answers = [("retry", "Retry")] if self.job.outdir is not None else []
         if self.state.status == "failed" and self.failure_path:
@@ -372,7 +372,7 @@ def log_line(event: AnyEvent) -> LogLine | None:
         case StepFinished(status="skipped" | "cancelled"):
             return LogLine(event.time, event.id, "note", event.status)
         case Artifact():
-            text = f"{event.path}: {event.bytes:,} bytes, sha256 {event.sha256}"
+            text = f"{event.path}: {event.bytes:,} bytes, {' '.join(event.digest)}".rstrip(", ")
             return LogLine(event.time, "", "note", text)
         case BuildFinished(status="failed"):
             return LogLine(event.time, event.step or "", "stderr", event.message or event.status)
@@ -382,7 +382,7 @@ def log_line(event: AnyEvent) -> LogLine | None:
 def report_text(state: BuildState) -> str:
     """Returns how a build ended as text to paste elsewhere."""
     if state.status == "ok":
-        return "".join(f"{artifact.sha256}  {artifact.path}\n" for artifact in state.artifacts)
+        return "".join(f"{artifact.line}\n" for artifact in state.artifacts)
     end, step = state.finished, state.failed_step
     lines = [f"{state.name}: {state.status}" + (f" in step {step.id}" if step else "")]
     if end is not None:

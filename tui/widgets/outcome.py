@@ -80,7 +80,9 @@ class Outcome(Vertical):
                     f"  {size}",
                 )
             )
-            lines.append(Content.assemble(("sha256  ", "$muted"), artifact.sha256))
+            name, digest = artifact.digest
+            if name:
+                lines.append(Content.assemble((f"{name}  ", "$muted"), digest))
         return Content("\n").join(lines)
 
     def _failure(self, state: BuildState, _width: int) -> Content:

@@ -1,11 +1,12 @@
-"""SHA-256 of every output that is not a record of the build itself, and of all that went in."""
+"""Digests of every output that is not a record of the build itself, and of all that went in."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
-from engine.pipeline.sparse import sha256
+from engine.pipeline.packing import digests
 from engine.pipeline.steps.names import announce, finish_image
 from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA
@@ -34,11 +35,13 @@ async def _outputs(work: Work) -> None:
         path = work.staging.folder / name
         if name == HYDRA or name in work.artifacts or path.is_symlink():
             continue
-        announce(work, name, await _sha256(work, path))
+        sums = work.plan.sums
+        kinds = sums.image if name == work.plan.output.disk else sums.others
+        announce(work, name, await _digests(work, path, kinds))
 
 
-async def _sha256(work: Work, path: Path) -> str:
-    return await work.thread(lambda report: sha256(path, report, work.cancelled))
+async def _digests(work: Work, path: Path, kinds: Sequence[str]) -> dict[str, str]:
+    return await work.thread(lambda report: digests(path, kinds, report, work.cancelled))
 
 
 async def _inputs(work: Work) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from engine.events import Artifact
@@ -17,11 +18,16 @@ def finish_image(work: Work) -> Path:
     return work.staging.folder / name
 
 
-def announce(work: Work, name: str, sha256: str) -> None:
-    """Records a finished output and tells of it."""
+def announce(work: Work, name: str, digests: Mapping[str, str]) -> None:
+    """Records a finished output and tells of it, with its digests by algorithm."""
     path = work.staging.folder / name
     final = _readable(work.staging.outdir / name)
-    artifact = Artifact(path=final, bytes=path.stat().st_size, sha256=sha256)
+    artifact = Artifact(
+        path=final,
+        bytes=path.stat().st_size,
+        sha256=digests.get("sha256"),
+        fsverity=digests.get("fsverity"),
+    )
     work.artifacts[name] = artifact
     work.emit(artifact)
 

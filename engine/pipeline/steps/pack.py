@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.inspect.image import open_image
 from engine.inspect.unused import unused
-from engine.pipeline.packing import Compressor, Sum, Taker, take_all, verify_packed
+from engine.pipeline.packing import DIGESTS, Compressor, Taker, take_all, verify_packed
 from engine.pipeline.steps.names import announce, finish_image
 from engine.pipeline.work import Work
 from engine.provenance.bmap import Mapper
@@ -24,7 +24,7 @@ async def pack(work: Work) -> None:
     """
     planned = work.plan.output
     image = finish_image(work)
-    digest, block_map = await work.thread(lambda report: _pass(work, image, report))
+    found, block_map = await work.thread(lambda report: _pass(work, image, report))
     if planned.packed is not None:
         path = work.staging.folder / _PACKED
         size = image.stat().st_size
@@ -36,17 +36,19 @@ async def pack(work: Work) -> None:
     if planned.block_map is not None:
         work.staging.write(planned.block_map, block_map)
     if planned.keep_raw:
-        announce(work, image.name, digest)
+        announce(work, image.name, found)
     else:
         image.unlink()
 
 
-def _pass(work: Work, image: Path, report: Callable[[int, int], None]) -> tuple[str, bytes]:
-    """Reads the image once; returns its SHA-256 and its block map."""
+def _pass(
+    work: Work, image: Path, report: Callable[[int, int], None]
+) -> tuple[dict[str, str], bytes]:
+    """Reads the image once; returns its digests and its block map."""
     planned = work.plan.output
     size = image.stat().st_size
-    digest = Sum()
-    takers: list[Taker] = [digest]
+    sums = {kind: DIGESTS[kind]() for kind in work.plan.sums.image}
+    takers: list[Taker] = [*sums.values()]
     mapper = None
     if planned.block_map is not None:
         opened = open_image(image)
@@ -61,4 +63,5 @@ def _pass(work: Work, image: Path, report: Callable[[int, int], None]) -> tuple[
             take_all(image, [*takers, packed], report, work.cancelled)
             if not work.cancelled():
                 packed.finish()
-    return digest.hexdigest(), mapper.finish() if mapper else b""
+    found = {kind: taker.digest() for kind, taker in sums.items()}
+    return found, mapper.finish() if mapper else b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA, MANIFEST, RECORD
-from engine.provenance.sums import NAME as SHA256SUMS
+from engine.provenance.sums import FORMS
 from engine.tools.failure import StepFailed
 
 
@@ -24,7 +24,9 @@ async def publish(work: Work) -> None:
     # Also the last moment for a cancel that was asked for meanwhile.
     await work.thread(lambda report: work.staging.sync(work.cancelled))
     try:
-        work.staging.publish((SHA256SUMS, MANIFEST, HYDRA), once=work.plan.outputs)
+        work.staging.publish(
+            (*(form.name for form in FORMS), MANIFEST, HYDRA), once=work.plan.outputs
+        )
     except FileExistsError as error:
         raise StepFailed(
             f"{error.filename2 or error.filename} is there now, and is not from this build; "

@@ -1,15 +1,16 @@
-"""What describes the outputs: manifest.json, SHA256SUMS, hydra-build-products."""
+"""What describes the outputs: manifest.json, lists of digests, hydra-build-products."""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import zstandard
 
-from engine.pipeline.sparse import sha256
+from engine.pipeline.packing import DIGESTS, digests
 from engine.pipeline.staging import Staging
 from engine.pipeline.versions import versions
 from engine.pipeline.work import Work
@@ -39,9 +40,26 @@ async def record(work: Work) -> None:
         staging.write(HYDRA, lines.encode("utf-8", "surrogateescape"))
     described = msgspec.json.encode(await _manifest(work))
     written = staging.write(MANIFEST, msgspec.json.format(described, indent=1) + b"\n")
-    found = {name: artifact.sha256 for name, artifact in work.artifacts.items()}
-    found[MANIFEST] = sha256(written, lambda done, total: None, work.cancelled)
-    staging.write(sums.NAME, sums.dumps(found))
+    _write_sums(work, {MANIFEST: written})
+
+
+def _write_sums(work: Work, described: dict[str, Path]) -> None:
+    """Writes the lists of digests; the last, SHA256SUMS, has the digest of the other as well."""
+    for form in reversed(sums.FORMS):
+        found = {
+            name: digest
+            for name, artifact in work.artifacts.items()
+            if (digest := getattr(artifact, form.algorithm)) is not None
+        }
+        if form.algorithm in work.plan.sums.others:
+            for name, path in described.items():
+                found |= {name: _digest(work, path, form.algorithm)}
+        if found:
+            described[form.name] = work.staging.write(form.name, sums.dumps(found, form))
+
+
+def _digest(work: Work, path: Path, kind: str) -> str:
+    return digests(path, (kind,), lambda done, total: None, work.cancelled)[kind]
 
 
 async def _manifest(work: Work) -> dict[str, Any]:
@@ -72,7 +90,11 @@ async def _manifest(work: Work) -> dict[str, Any]:
         },
         "proofs": [asdict(verdict) for verdict in work.proofs],
         "outputs": [
-            {"path": name, "bytes": artifact.bytes, "sha256": artifact.sha256}
+            {
+                "path": name,
+                "bytes": artifact.bytes,
+                **{kind: text for kind in DIGESTS if (text := getattr(artifact, kind))},
+            }
             for name, artifact in sorted(work.artifacts.items())
         ],
     }

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from pathlib import Path
 
-import pytest
-
-from engine.pipeline.sparse import copy_range, sha256, zeros
+from engine.pipeline.sparse import copy_range, zeros
 
 MIB = 1 << 20
 
@@ -26,28 +23,6 @@ def holey(path: Path, size: int, *pieces: tuple[int, int]) -> Path:
             file.seek(offset)
             file.write(draw.randbytes(length))
     return path
-
-
-SHAPES: list[tuple[int, tuple[tuple[int, int], ...]]] = [
-    (0, ()),
-    (1, ((0, 1),)),
-    (5 * MIB + 3, ()),
-    (3 * MIB, ((0, 3 * MIB),)),
-    (9 * MIB + 1, ((2 * MIB, 70_000), (9 * MIB, 1))),
-]
-
-
-@pytest.mark.parametrize(("size", "pieces"), SHAPES)
-def test_the_sum_is_that_of_all_bytes(
-    tmp_path: Path, size: int, pieces: tuple[tuple[int, int], ...]
-) -> None:
-    file = holey(tmp_path / "file", size, *pieces)
-    reports: list[tuple[int, int]] = []
-
-    digest = sha256(file, lambda done, total: reports.append((done, total)), never)
-
-    assert digest == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert reports[-1] == (size, size)
 
 
 def test_a_range_is_copied_with_its_holes(tmp_path: Path) -> None:

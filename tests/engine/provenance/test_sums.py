@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.provenance import sums
+from engine.provenance.fsverity import FsVerity
 
 NAMES = ("plain", "two words", "back\\slash", "new\nline", "-dash", "sub/file", "\udcff")
 
@@ -18,10 +19,10 @@ def test_sha256sum_accepts_the_file(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode("utf-8", "surrogateescape"))
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    listed = tmp_path / sums.NAME
+    listed = tmp_path / sums.SHA256.name
     listed.write_bytes(sums.dumps(found))
 
-    subprocess.run(["sha256sum", "--strict", "-c", sums.NAME], cwd=tmp_path, check=True)
+    subprocess.run(["sha256sum", "--strict", "-c", sums.SHA256.name], cwd=tmp_path, check=True)
 
     assert sums.loads(listed.read_bytes()) == found
 
@@ -40,3 +41,19 @@ def test_what_sha256sum_writes_is_read(tmp_path: Path) -> None:
 def test_what_is_no_list_of_sums_is_refused(text: bytes) -> None:
     with pytest.raises(sums.BadSums, match="line 1"):
         sums.loads(text)
+
+
+def test_a_list_is_as_fsverity_prints_it(tmp_path: Path) -> None:
+    found = {}
+    for name in NAMES[:2]:
+        (tmp_path / name).write_text(name)
+        digest = FsVerity()
+        digest.data(memoryview(name.encode()))
+        found[name] = digest.digest()
+
+    said = subprocess.run(
+        ["fsverity", "digest", "--", *NAMES[:2]], cwd=tmp_path, check=True, capture_output=True
+    ).stdout
+
+    assert sums.dumps(found, sums.FSVERITY) == said
+    assert sums.loads(said, sums.FSVERITY) == found
