@@ -335,6 +335,13 @@ _TABLE = (
         guide="Identifier in the header of the partition table.",
     ),
     FieldSpec(
+        path="identity.disk_signature", step="output", label="Disk signature",
+        restrict=r"[0-9A-Fa-fx]*", max_length=10,
+        default=lambda settings: settings.identity.disk_signature or "from the seed",
+        help="As in 0x1a2b3c4d; empty: derived from the seed",
+        guide="Identifier of a disk whose table is an MBR; `root=PARTUUID=` begins with it.",
+    ),
+    FieldSpec(
         path="identity.root_partition_guid", step="output", label="Root partition",
         restrict=_GUID, max_length=36,
         default=lambda settings: settings.identity.root_partition_guid or "from the seed",

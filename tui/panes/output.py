@@ -70,6 +70,7 @@ class OutputPane(Pane):
         yield self.field("identity.deterministic")
         yield self.field("identity.seed")
         yield self.field("identity.disk_guid")
+        yield self.field("identity.disk_signature")
         yield self.field("identity.root_partition_guid")
         yield self.field("identity.root_filesystem_uuid")
         yield self.field("identity.source_date_epoch")
@@ -85,9 +86,10 @@ class OutputPane(Pane):
         self._explain(preview.settings.output.format)
         packed = preview.settings.output.compress != "none"
         self.query_one("#field-output-keep-raw", Field).display = packed
-        tabled = preview.settings.layout.table not in {"none", "legacy"}
-        self.query_one("#field-identity-disk-guid", Field).display = tabled
-        self.query_one("#field-identity-root-partition-guid", Field).display = tabled
+        scheme = preview.settings.scheme
+        self.query_one("#field-identity-disk-guid", Field).display = scheme == "gpt"
+        self.query_one("#field-identity-disk-signature", Field).display = scheme == "mbr"
+        self.query_one("#field-identity-root-partition-guid", Field).display = scheme == "gpt"
 
     @on(Choices.Highlighted, "#format")
     def _looked_at(self, event: Choices.Highlighted) -> None:
