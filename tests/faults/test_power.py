@@ -22,7 +22,7 @@ from engine.flash.medium import Medium
 from engine.image.container.disk import RawDisk
 from engine.image.table import Table, read_table
 from engine.pipeline.build import build
-from engine.provenance.sums import NAME as SUMS
+from engine.provenance.sums import SHA256
 from engine.units import MIB
 from tests.support.disks import gpt_disk
 from tests.support.power import NAMES, SYNCS, TORN, Change, Moment, Watch, crashes
@@ -87,7 +87,7 @@ def test_a_build_leaves_nothing_or_whole_outputs(tmp_path: Path) -> None:
     for after, state in states(watch):
         for name, found in state.items():
             assert found == new[name], f"{name} after {after}"
-        if f"new/out/{SUMS}" in state:
+        if f"new/out/{SHA256.name}" in state:
             assert f"new/out/{IMAGE}" in state, f"sums without the image after {after}"
     assert final(watch) == [new]
 
@@ -100,13 +100,15 @@ def test_what_is_replaced_is_old_or_new(tmp_path: Path) -> None:
     with Watch(out) as watch:
         building(tmp_path, "demo.toml", out, 'layout.label="other"', force=True)
     new = digests(out)
-    assert {name for name in new if new[name] != old[name]} >= {IMAGE, SUMS, "manifest.json"}
+    assert {name for name in new if new[name] != old[name]} >= {IMAGE, SHA256.name, "manifest.json"}
     for after, state in states(watch):
         for name, found in state.items():
             assert found in {old[name], new[name]}, f"{name} after {after}"
-        assert state.keys() >= {IMAGE, SUMS, "manifest.json"}, f"something is gone after {after}"
+        assert state.keys() >= {IMAGE, SHA256.name, "manifest.json"}, (
+            f"something is gone after {after}"
+        )
         # What describes the image is never of a later one than the image itself.
-        if state[SUMS] == new[SUMS] or state["manifest.json"] == new["manifest.json"]:
+        if state[SHA256.name] == new[SHA256.name] or state["manifest.json"] == new["manifest.json"]:
             assert state[IMAGE] == new[IMAGE], f"the record is ahead after {after}"
     assert final(watch) == [new]
 
