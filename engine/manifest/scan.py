@@ -16,6 +16,7 @@ from engine.manifest import owners
 from engine.manifest.archive import is_archive
 from engine.manifest.entry import Entry, Source
 from engine.manifest.findings import Edit, Findings, shown
+from engine.manifest.leftovers import container_leftovers
 from engine.manifest.manifest import Manifest
 from engine.manifest.merge import Merged, merge
 from engine.manifest.mounted import mounted_at
@@ -361,6 +362,8 @@ def _manifest(
         problems += _dotfiles(entries)
     if is_root and entries and entries[0].mode & 0o005 != 0o005:
         problems.append(_closed_root(entries[0]))
+    if is_root:
+        problems += container_leftovers(entries)
     return Manifest(entries, problems, _origins(parts))
 
 

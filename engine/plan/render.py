@@ -10,6 +10,7 @@ from engine.boot.firmware import FirmwareKind
 from engine.disk.view import Region, regions
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.oci import describe
+from engine.manifest.oci.image import ContainerImage
 from engine.plan.booting import unbootable
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.regions import view
@@ -60,6 +61,9 @@ def to_json(plan: Plan) -> dict[str, Any]:
     if plan.reference is not None:
         size["reference"] = _reference(plan)
     answer["size"] = size
+    answer["containers"] = [
+        describe.to_json(where, image) for where, image in _container_images(plan)
+    ]
     answer["boot"] = _boot(plan)
     answer["notes"] = [note for note in (unbootable(plan), plan.sums.note) if note]
     answer["steps"] = [
@@ -201,6 +205,15 @@ def to_text(plan: Plan, width: int = _MAP_WIDTH) -> str:
 
 def _containers(plan: Plan) -> list[str]:
     """Returns what the container images among the contents say about themselves."""
+    return [
+        f"{where}: {line}" if first else line
+        for where, image in _container_images(plan)
+        for first, line in zip((True, *(False,) * 9), describe.lines(image), strict=False)
+    ]
+
+
+def _container_images(plan: Plan) -> list[tuple[str, ContainerImage]]:
+    """Returns the container images among the contents, by the entry that brings each."""
     origins = {
         where: sources
         for volume in plan.volumes
@@ -208,10 +221,9 @@ def _containers(plan: Plan) -> list[str]:
         for where, sources in volume.filesystem.manifest.origins.items()
     }
     return [
-        f"{where}: {line}" if first else line
+        (where, image)
         for where, sources in origins.items()
         for image in describe.images(tuple(sources))
-        for first, line in zip((True, *(False,) * 9), describe.lines(image), strict=False)
     ]
 
 

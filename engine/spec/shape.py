@@ -105,12 +105,24 @@ def _nearest_key(path: str, name: str, siblings: Iterable[str]) -> str | None:
     return None
 
 
+_VOLUMES = "each partition of one's own is a [[volume]] with an id and a role"
+_SWAP = '[[volume]] with id = "swap" and a size makes swap space'
+_HOME = '[[volume]] with id = "home" makes a /home of its own'
+_OTHER_WORDS = {
+    **dict.fromkeys(("partitions", "partition", "volumes", "layout.partitions"), _VOLUMES),
+    **dict.fromkeys(("swap", "layout.swap", "size.swap"), _SWAP),
+    **dict.fromkeys(("home", "layout.home", "size.home"), _HOME),
+}
+"""Keys that people try, and what they want."""
+
+
 def unknown_key(path: str, value: object, siblings: Iterable[str]) -> Problem:
     """Returns the problem of a key that the spec does not have."""
     known = sorted(siblings)
     name = path.rpartition(".")[2]
     near = _nearest_key(path, name, known)
     hint = f'did you mean "{near}"?' if near else "valid here: " + ", ".join(known)
+    hint = _OTHER_WORDS.get(path, hint)
     return Problem("unknown-key", "error", path, f"unknown key, set to {show(value)}", hint)
 
 

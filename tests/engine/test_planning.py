@@ -14,7 +14,8 @@ from engine.plan.render import to_json
 from engine.planning import Planner, plan_spec
 from engine.spec.edit import apply
 from engine.spec.load import load
-from engine.spec.model import ImageSpec
+from engine.spec.model import Content, ImageSpec, Layout
+from tests.support.containers import Made, layer, layout, member
 from tests.support.specs import write_spec
 
 
@@ -120,3 +121,15 @@ def fstab(plan: Plan) -> str:
     text = read_text(plan.root.manifest, b"etc/fstab")
     assert text is not None
     return text
+
+
+def test_the_plan_shows_what_a_container_image_says_of_itself(tmp_path: Path) -> None:
+    said = {"Entrypoint": ["/bin/x"], "Cmd": ["-v"], "Env": ["A=1"], "User": "7"}
+    made = Made([layer(member("bin/x"))], said)
+    image = layout(tmp_path / "image", ("web:1", made))
+    content = Content(source=str(image), target="/", extract="oci")
+    spec = ImageSpec(layout=Layout(table="none"), contents=(content,))
+    (shown,) = to_json(plan_spec(spec, base=tmp_path))["containers"]
+    assert (shown["path"], shown["names"]) == ("contents[0]", ["web:1"])
+    assert {key: shown["config"][key] for key in said} == said
+    assert len(shown["layers"]) == 1

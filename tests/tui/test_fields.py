@@ -10,7 +10,7 @@ from textual.widgets import Button, Input
 from engine.nix.closure import Closure, StorePath
 from engine.spec.keys import KEYS
 from engine.spec.model import Content, ImageSpec, Layout, Nix
-from tests.support.containers import Made, layer, layout, member
+from tests.support.containers import Made, archived, layer, layout, member
 from tests.tui.conftest import MakeApp, settled, shown, type_text
 from tui.fields import FIELDS, OUTDIR
 from tui.screens.closure import ClosureScreen
@@ -107,6 +107,11 @@ async def test_a_container_image_is_known_and_its_keys_are_kept(
         await pilot.press("alt+4", "a")
         source = app.screen.query_one("#entry-source", Input)
         source.value = f"{tmp_path}/my image"
+        await pilot.pause()
+        assert app.screen.query_one("#entry-extract", Choices).chosen == "oci"
+        saved = archived(tmp_path / "my image")
+        app.screen.query_one("#entry-extract", Choices).chosen = "no"
+        source.value = str(saved)
         await pilot.pause()
         assert app.screen.query_one("#entry-extract", Choices).chosen == "oci"
         source.value = f"'{tmp_path}/my image'"  # as a file manager pastes it

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
-from engine.manifest.oci.recognise import is_image_folder
+from engine.manifest.oci.recognise import is_image_archive, is_image_folder
 from engine.spec.keys import CONTENT_PARTITIONS
 from engine.spec.model import Content as Entry
 from engine.spec.modes import EXAMPLES
@@ -194,7 +194,8 @@ class EntryScreen(ModalScreen[Entry | None]):
         if event.value and is_image_folder(os.fsencode(typed_path(self.base, event.value))):
             self._unpack("oci")
         elif event.value.endswith(_ARCHIVES):
-            self._unpack("yes")
+            path = typed_path(self.base, event.value)
+            self._unpack("oci" if is_image_archive(os.fsencode(path)) else "yes")
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#entry-ok")

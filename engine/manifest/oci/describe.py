@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 from engine.manifest.entry import Source
 from engine.manifest.oci.image import ContainerImage
@@ -39,6 +40,33 @@ def lines(image: ContainerImage) -> list[str]:
         ("stopped by", process.stop_signal or ""),
     ]
     return [summary(image), *(f"  {name}: {_shown(text)}" for name, text in said if text)]
+
+
+def to_json(where: str, image: ContainerImage) -> dict[str, Any]:
+    """Returns an image as `plan --json` has it, with the words of its own configuration.
+
+    Args:
+        where: Key path of the content entry that brings it.
+        image: The image.
+    """
+    process = image.process
+    return {
+        "path": where,
+        "names": list(image.names),
+        "digest": image.digest,
+        "platform": str(image.platform),
+        "layers": [layer.diff_id for layer in image.layers],
+        "config": {
+            "Entrypoint": process.entrypoint,
+            "Cmd": process.cmd,
+            "Env": process.env,
+            "WorkingDir": process.working_dir,
+            "User": process.user,
+            "StopSignal": process.stop_signal,
+            "ExposedPorts": sorted(process.exposed_ports or ()),
+            "Volumes": sorted(process.volumes or ()),
+        },
+    }
 
 
 def _shown(text: str) -> str:

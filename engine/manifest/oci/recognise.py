@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import os
+import re
+import tarfile
+import zlib
+from itertools import islice
 
 from engine.manifest.archive import Reader
 from engine.manifest.findings import Edit, Findings, shown
@@ -13,6 +18,11 @@ LAYOUT, INDEX, SAVED = b"oci-layout", b"index.json", b"manifest.json"
 FIX = Edit("Apply the image's layers", "extract", "oci")
 
 _LAYERS = b'"Layers"'
+_FEW = 8
+_MEMBER = re.compile(
+    r"(\./)?(blobs/sha(256|512)/[0-9a-f]{64}|oci-layout$|[0-9a-f]{64}(/layer\.tar|/VERSION|\.json|\.tar)$)"
+)
+"""Names in an OCI layout, and in what `docker save` of any version makes."""
 _MOST = 1 << 20
 """Bytes of a manifest.json that are looked into; real ones have a few hundred."""
 
@@ -31,6 +41,18 @@ def is_image_folder(path: bytes) -> bool:
         finally:
             os.close(fd)
     except OSError:
+        return False
+
+
+def is_image_archive(path: bytes) -> bool:
+    """Whether the first members of an archive are those of a container image.
+
+    It looks at a few only, so as to answer at once; a no is not certain.
+    """
+    try:
+        with tarfile.open(os.fsdecode(path), "r:*") as archive:
+            return any(_MEMBER.match(member.name) for member in islice(archive, _FEW))
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError):
         return False
 
 

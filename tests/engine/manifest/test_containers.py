@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from engine.manifest.entry import SourceChanged
 from engine.manifest.manifest import Manifest
+from engine.manifest.oci.recognise import is_image_archive
 from tests.engine.manifest.support import (
     codes,
     content,
@@ -276,6 +277,19 @@ def test_an_image_taken_for_files_is_said_with_the_fix(tmp_path: Path) -> None:
     assert codes(scanned(content(image))) == ["is-container-image"]
     (warning,) = scanned(content(image, b"/var/images")).problems
     assert (warning.code, warning.severity) == ("is-container-image", "warning")
+
+
+def test_an_archive_of_an_image_is_known_by_its_first_members(tmp_path: Path) -> None:
+    made = Made([layer(*BASE), layer(*TOP)])
+    image = layout(tmp_path / "image", ("", made))
+    docker = saved(tmp_path / "saved", ("", made))
+    for source in (image, docker):
+        assert is_image_archive(os.fsencode(archived(source)))
+        assert is_image_archive(os.fsencode(archived(source, "+gzip")))
+    root = tmp_path / "root.tar"
+    root.write_bytes(layer(*BASE))
+    for other in (root, tmp_path / "missing.tar", tmp_path, Path("/dev/null")):
+        assert not is_image_archive(os.fsencode(other))
 
 
 def test_a_single_layer_is_not_unpacked_in_silence(tmp_path: Path) -> None:
