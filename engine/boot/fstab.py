@@ -87,6 +87,8 @@ def _options(volume: Volume) -> Iterator[str]:
     row = FILESYSTEMS[volume.format]
     read_only = not row.writable or "read-only" in volume.attributes
     yield "ro" if read_only else row.options
+    if row.compressed and volume.compression in row.compressions:
+        yield row.compressed.format(volume.compression)
     if (volume.grow or "grow-file-system" in volume.attributes) and not read_only:
         yield "x-systemd.growfs"
 

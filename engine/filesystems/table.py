@@ -1,9 +1,9 @@
 """The drivers, writers and readers of the rows of `engine.spec.filesystems`, loaded when used.
 
 A format's folder has these modules: `driver` with `DRIVERS` (a `Driver` by format), `writer` as
-`engine.filesystems.driver.Writer` says (but for those that have steps of their own), and `reader`
-with `probe`, which returns what is in a window, or None if it is not of this format. A `soundness`
-with `examine` looks for damage that the reader does not meet.
+`engine.filesystems.driver.Writer` says (but for those that have steps of their own, of which some
+have `settle`), and `reader` with `probe`, which returns what is in a window, or None if it is not
+of this format. A `soundness` with `examine` looks for damage that the reader does not meet.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from engine.filesystems.driver import Driver, Writer
+from engine.filesystems.driver import Driver, FilesystemPlan, Writer
 from engine.image.container import BadImage
 from engine.image.reading import Content, Examination, Window
 from engine.spec.filesystems import FILESYSTEMS
@@ -50,6 +51,16 @@ DRIVERS: Mapping[str, Driver] = _Drivers()
 def writer(key: str) -> Writer:
     """Returns what writes a format in process."""
     return cast("Writer", _module(FILESYSTEMS[key].folder, "writer"))
+
+
+def settle(file: Path, planned: FilesystemPlan, epoch: int) -> None:
+    """Makes what a format's program left in a file of its own the same every time.
+
+    Raises:
+        engine.filesystems.populate.PopulateFailed: It is not what the program is known to make.
+        OSError: It cannot be read or written.
+    """
+    _module(FILESYSTEMS[planned.type].folder, "writer").settle(file, planned, epoch)
 
 
 def probe(window: Window) -> tuple[Content | None, str]:

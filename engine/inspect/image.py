@@ -12,6 +12,7 @@ from engine.image.identify import Foreign, identify
 from engine.image.reading import Content, Filesystem, Window, holds_files
 from engine.image.signatures import SIGNATURES, Signature
 from engine.image.table import Partition, Table, read_table
+from engine.spec.filesystems import FILESYSTEMS
 
 _AROUND = tuple(row for row in SIGNATURES if row.key in {"iso9660", "udf", "mac"})
 """What a disk can be along with a table of partitions: hybrid images are."""
@@ -25,7 +26,7 @@ class Part:
         name: What it is called in reports ("partition 2", "disk").
         content: What is in it, if a reader knows it.
         trouble: Why a content that is there can't be read.
-        foreign: What is in it, if no reader knows it and its magic number is known.
+        foreign: What is in it, if no reader knows its files and its magic number is known.
     """
 
     name: str
@@ -93,8 +94,7 @@ def _parts(disk: Disk, table: Table) -> Iterator[Part]:
     if table.kind == "none":
         window = Window(disk, 0, disk.size)
         found, trouble = probe(window)
-        unknown = found is None and not trouble
-        foreign = _identified(window, SIGNATURES) if unknown else None
+        foreign = None if trouble else _foreign(window, found)
         yield Part("disk", None, window, found, trouble, foreign)
         return
     left = disk.size
@@ -108,10 +108,16 @@ def _parts(disk: Disk, table: Table) -> Iterator[Part]:
             left -= getattr(found, "table_size", 0)
             if left < 0:
                 found, trouble = None, "its FAT is where those of other partitions are"
-            unknown = found is None and not trouble
-            foreign = _identified(window, SIGNATURES) if unknown else None
+            foreign = None if trouble else _foreign(window, found)
             name = f"partition {partition.number}"
             yield Part(name, partition, window, found, trouble, foreign)
+
+
+def _foreign(window: Window, content: Content | None) -> Foreign | None:
+    """Returns what a window holds, if no reader knows it, or knows no more than its superblock."""
+    if content is None or (FILESYSTEMS[content.type].files and not holds_files(content)):
+        return _identified(window, SIGNATURES)
+    return None
 
 
 def _identified(window: Window, rows: Sequence[Signature]) -> Foreign | None:

@@ -51,7 +51,7 @@ def copy_range(
 
 
 def copy_into(source: Path, target: Path, offset: int, cancelled: Callable[[], bool]) -> None:
-    """Copies a whole file into another one, which has zeros there, but for its holes.
+    """Copies a whole file into another one, which has zeros there, but for its holes and zeros.
 
     Args:
         source: The file.
@@ -65,4 +65,5 @@ def copy_into(source: Path, target: Path, offset: int, cancelled: Callable[[], b
                 if cancelled():
                     return
                 data = read_whole(reader.fileno(), min(_CHUNK, end - at), at)
-                write_whole(writer.fileno(), data, offset + at)
+                if data != _ZEROS[: len(data)]:
+                    write_whole(writer.fileno(), data, offset + at)

@@ -65,9 +65,11 @@ def _refused(volume: VolumePlan) -> Iterator[Problem]:
     if filesystem is None:
         return
     where = f"cannot be on the {volume.title}"
+    row = FILESYSTEMS[filesystem.type]
+    if not row.fillable and filesystem.filled:
+        yield _empty_only(volume, row.title, len(filesystem.manifest) - 1)
     refused = [(one.entry, one.reason) for one in filesystem.refused]
     yield from _each("entry-unwritable", where, refused)
-    row = FILESYSTEMS[filesystem.type]
     for drop in filesystem.drops:
         yield Problem(
             "drops-metadata",
@@ -83,6 +85,19 @@ def _refused(volume: VolumePlan) -> Iterator[Problem]:
 
 def _entries(count: int, title: str) -> str:
     return f"1 entry of the {title} has" if count == 1 else f"{count} entries of the {title} have"
+
+
+def _empty_only(volume: VolumePlan, title: str, count: int) -> Problem:
+    """Contents for a format that is made empty, since only a kernel that mounts it fills it."""
+    path = f"{volume.path}.format" if volume.path else "contents"
+    entries = "1 entry" if count == 1 else f"{count} entries"
+    return Problem(
+        "made-empty-only", "error", path,
+        f"the {volume.title} is to hold {entries}, and Diskwright makes {title} empty only: just a "
+        "kernel that mounts it can fill it",
+        "take ext4 or a read-only format, or have the booted system put the files there",
+        Fix("Take ext4", ((path, "ext4"),)) if volume.path else None,
+    )  # fmt: skip
 
 
 def _first(drop: Drop) -> str:

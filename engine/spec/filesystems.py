@@ -1,4 +1,4 @@
-"""File systems as data: one row for each format that a volume can have, or that is refused.
+"""File systems as data: one row for each format that a volume can have.
 
 A row names the folder of `engine/filesystems` that holds the format's driver, writer and reader;
 `engine.filesystems.table` loads them when they are asked for. Every view reads the row: the spec's
@@ -19,11 +19,12 @@ class Filesystem:
         title: Its name for people.
         summary: One line: why one would take it.
         label_bytes: Longest label, in bytes of UTF-8 (FAT: of its OEM code page).
-        folder: Of `engine/filesystems`; "" for a format that is known but refused.
+        folder: Of `engine/filesystems`.
         root: Whether `layout.filesystem` takes it.
         recognisable: Whether what is in a volume tells that it is of this format.
         layer: Whether it goes with another volume, so that no driver can plan it alone.
         files: Whether it holds files; swap does not.
+        fillable: Whether files can be put into it here; if not, it is made empty.
         writable: Whether a running system can change it.
         options: What fstab(5) says of how it is mounted; "ro" where it is not writable.
         firmware: Whether UEFI firmware reads it.
@@ -32,8 +33,9 @@ class Filesystem:
         unjournaled: What follows where it is too small for its journal, for a sentence.
         grub: GRUB's module that reads it; "" where none does.
         keeps: Metadata of the sources that it can hold.
-        compressions: Values of `Volume.compression` that it knows, its own first; none: it has no
-            compression.
+        compressions: Values of `Volume.compression` that it knows.
+        compressed: What fstab(5) says of its compression, with {} for it; "" where that is decided
+            when it is made.
         identifier: Whether it has a UUID; one without is found by its partition.
         whole: Whether it is made with its contents, so that no step fills it.
     """
@@ -42,11 +44,12 @@ class Filesystem:
     title: str
     summary: str
     label_bytes: int
-    folder: str = ""
+    folder: str
     root: bool = False
     recognisable: bool = True
     layer: bool = False
     files: bool = True
+    fillable: bool = True
     writable: bool = True
     options: str = "defaults"
     firmware: bool = False
@@ -56,6 +59,7 @@ class Filesystem:
     grub: str = ""
     keeps: tuple[str, ...]
     compressions: tuple[str, ...] = ()
+    compressed: str = ""
     identifier: bool = True
     whole: bool = False
 
@@ -163,8 +167,11 @@ _TABLE = (
     Filesystem(
         key="xfs",
         title="XFS",
-        summary="Cannot be filled without mounting it",
+        summary="Large files and volumes; made empty, grows online",
         label_bytes=12,
+        folder="xfs",
+        fillable=False,
+        whole=True,
         journal=True,
         grub="xfs",
         keeps=_UNIX,
@@ -186,8 +193,13 @@ _TABLE = (
     Filesystem(
         key="btrfs",
         title="Btrfs",
-        summary="Has no writer here yet",
+        summary="Snapshots and checksums; made empty, grows online",
         label_bytes=255,
+        folder="btrfs",
+        fillable=False,
+        whole=True,
+        compressions=("zstd", "zlib", "lzo"),
+        compressed="compress={}",
         journal=False,
         grub="btrfs",
         keeps=_UNIX,
@@ -197,8 +209,6 @@ _TABLE = (
 FILESYSTEMS = {filesystem.key: filesystem for filesystem in _TABLE}
 ROOT_FILESYSTEMS = tuple(filesystem.key for filesystem in _TABLE if filesystem.root)
 """What `layout.filesystem` takes."""
-WRITTEN = tuple(row.key for row in _TABLE if row.folder and not row.layer)
-"""What a volume can be made as."""
 
 
 def has_serial(key: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from engine.disk.roles import ROLES
 from engine.problem import Fix, Problem
-from engine.spec.filesystems import FILESYSTEMS, WRITTEN, Filesystem, has_serial
+from engine.spec.filesystems import FILESYSTEMS, Filesystem, has_serial
 from engine.spec.identity import is_uuid
 from engine.spec.keys import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.model import ImageSpec, VolumeEntry
@@ -38,20 +38,11 @@ def check_values(spec: ImageSpec) -> Iterator[Problem]:
         yield from _id(path, entry.id, seen)
         yield from _choice(f"{path}.role", entry.role, tuple(ROLES))
         yield from _choice(f"{path}.format", entry.format, VOLUME_FORMATS)
-        yield from _writer(f"{path}.format", entry.format)
         yield from _choice(f"{path}.compression", entry.compression, VOLUME_COMPRESSIONS)
         for position, flag in enumerate(entry.flags):
             yield from _choice(f"{path}.flags[{position}]", flag, FLAGS)
         yield from _sizes(path, entry)
         yield from _texts(path, entry)
-
-
-def _writer(path: str, format_: str | None) -> Iterator[Problem]:
-    if format_ in VOLUME_FORMATS and format_ not in WRITTEN:
-        yield error(
-            "no-writer", path, f"is {show(format_)}, which Diskwright cannot write yet",
-            "it writes " + ", ".join(WRITTEN), _leave_out(path),
-        )  # fmt: skip
 
 
 def _id(path: str, name: str, seen: set[str]) -> Iterator[Problem]:

@@ -101,7 +101,7 @@ INFLUENCES = (
         variables={"MTOOLS_LOWER_CASE": "1", "MTOOLS_NAME_NUMERIC_TAIL": "0"},
     ),
     Influence(
-        tools="mkfs.fat, mtools, libext2fs, libparted",
+        tools="mkfs.fat, mkfs.xfs, xfs_repair, mkfs.btrfs, btrfs, mtools, libext2fs, libparted",
         reads="/etc/mtab, /etc/fstab",
         answer="asked only whether a device is in use; an image in the making is not one",
     ),

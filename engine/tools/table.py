@@ -45,6 +45,8 @@ class Tool:
 
 _E2FSPROGS = ("e2fsprogs", "e2fsprogs", "e2fsprogs", "e2fsprogs")
 _SQUASHFS = ("squashfs-tools-ng", "squashfs-tools-ng", "squashfs-tools-ng", "squashfs-tools-ng")
+_XFSPROGS = ("xfsprogs", "xfsprogs", "xfsprogs", "xfsprogs")
+_BTRFS = ("btrfs-progs", "btrfs-progs", "btrfs-progs", "btrfs-progs")
 _DOSFSTOOLS = ("dosfstools", "dosfstools", "dosfstools", "dosfstools")
 
 _TABLE = (
@@ -95,6 +97,31 @@ _TABLE = (
             "squashfs-tools-ng",
         ),
         minimum=(1, 0),
+    ),
+    Tool(
+        name="mkfs.xfs",
+        purpose="make an XFS",
+        packages=_XFSPROGS,
+        version=("-V",),
+        minimum=(5, 19),
+    ),
+    Tool(
+        name="xfs_repair",
+        purpose="check an XFS",
+        packages=_XFSPROGS,
+        version=("-V",),
+    ),
+    Tool(
+        name="mkfs.btrfs",
+        purpose="make a Btrfs",
+        packages=_BTRFS,
+        minimum=(5, 15),  # with the defaults of today: metadata twice, a tree of free space
+    ),
+    Tool(
+        name="btrfs",
+        purpose="check a Btrfs",
+        packages=_BTRFS,
+        minimum=(5, 15),
     ),
     Tool(
         name="zstd",

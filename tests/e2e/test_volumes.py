@@ -27,8 +27,12 @@ SIZES = st.sampled_from(
     ['size = "24MiB"', 'size = "37MiB"', 'free = "3MiB"', "grow = 1", 'grow = 3\nmin = "20MiB"']
 )
 FORMATS = st.sampled_from(
-    ["ext4", "ext3", "ext2", "vfat", "erofs", "squashfs", "swap", "raw", "empty"]
+    ["ext4", "ext3", "ext2", "vfat", "erofs", "squashfs", "xfs", "btrfs", "swap", "raw", "empty"]
 )
+
+
+LEAST = {"xfs": "300MiB", "btrfs": "109MiB"}
+"""Sizes of formats that are made empty."""
 
 
 @st.composite
@@ -53,6 +57,9 @@ def specs(draw: st.DrawFn) -> str:
         elif format_ == "vfat":
             size = "40MiB" if sector == 512 else "300MiB"
             lines += ['format = "vfat"', f'size = "{size}"', f'mount = "/m/v{number}"']
+        elif format_ in LEAST:
+            lines += [f'format = "{format_}"', f'size = "{LEAST[format_]}"']
+            lines += [f'mount = "/empty/v{number}"']
         elif format_ == "swap":
             lines += ['format = "swap"', draw(SIZES)]
         else:
@@ -116,6 +123,10 @@ def check(image: Path, plan: Plan, scratch: Path) -> None:
             run_tool(("fsck.fat", "-n", alone), capture_output=True, check=True)
         elif volume.filesystem.type == "erofs":
             run_tool(("fsck.erofs", alone), capture_output=True, check=True)
+        elif volume.filesystem.type == "xfs":
+            run_tool(("xfs_repair", "-n", "-f", alone), capture_output=True, check=True)
+        elif volume.filesystem.type == "btrfs":
+            run_tool(("btrfs", "check", "--readonly", alone), capture_output=True, check=True)
         elif volume.filesystem.type == "squashfs":
             run_tool(("unsquashfs", "-lln", alone), capture_output=True, check=True)
         elif volume.filesystem.type == "swap":

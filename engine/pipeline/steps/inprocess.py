@@ -76,7 +76,8 @@ async def read_back(work: Work, keep: Keep = everything) -> None:
         raise StepFailed(f"the {volume.title} cannot be read back: {error}") from error
     if found:
         raise StepFailed(f"the {volume.title} is not what was written: " + "; ".join(found))
-    names = len(planned.manifest) if FILESYSTEMS[planned.type].files else 0
+    row = FILESYSTEMS[planned.type]
+    names = len(planned.manifest) if row.files and row.fillable else 0
     held = f" and its entries ({names})" if names else ""
     work.note(f"read back: figures of the {volume.title}{held} are as planned")
 

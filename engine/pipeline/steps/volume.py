@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from engine.filesystems.ext4.format import FORMATS as EXT
-from engine.pipeline.steps import ext, fat, inprocess, raw, squashfs
+from engine.pipeline.steps import ext, fat, inprocess, raw, settled, squashfs
 from engine.pipeline.work import Work
 from engine.spec.filesystems import RAW
 
@@ -15,6 +15,8 @@ _OWN: Mapping[str, ModuleType] = {
     "vfat": fat,
     RAW: raw,
     "squashfs": squashfs,
+    "xfs": settled,
+    "btrfs": settled,
 }
 """Formats with steps of their own; all others are written in process by their `Writer`."""
 

@@ -23,6 +23,7 @@ def problems_of(text: str) -> tuple[ImageSpec, tuple[Problem, ...]]:
 
 
 # text, code, path, words of the message or hint, whether there is a fix
+_HOME = "[[volume]]\nid = 'home'\n"
 ERRORS = [
     ("name = ''", "bad-name", "name", "empty", True),
     ("name = '..'", "bad-name", "name", '".."', True),
@@ -36,7 +37,13 @@ ERRORS = [
     ("[layout]\ntable = ''", "bad-choice", "layout.table", 'is ""', False),
     ("[layout]\nfilesystem = 'xfs'", "no-writer", "layout.filesystem", "ext4, ext3, ext2", True),
     ("[layout]\nfilesystem = 'vfat'", "no-writer", "layout.filesystem", '"vfat"', True),
-    ("[[volume]]\nid = 'home'\nformat = 'xfs'", "no-writer", "volume[0].format", "erofs", True),
+    (f"{_HOME}format = 'squashfs'\nlabel = 'x'", "no-label", "volume[0].label", "no label", True),
+    (f"{_HOME}format = 'xfs'\ncompression = 'zstd'",
+     "compression-unknown", "volume[0].compression", "XFS has no compression", True),
+    (f"{_HOME}format = 'squashfs'\ncompression = 'lzo'",
+     "compression-unknown", "volume[0].compression", "zstd, gzip, xz", True),
+    (f"{_HOME}format = 'squashfs'\nuuid = '11111111-2222-3333-4444-555555555555'",
+     "bad-uuid", "volume[0].uuid", "squashfs has no UUID", True),
     ("[layout]\nfilesystem = 'ext5'", "bad-choice", "layout.filesystem", '"ext4"', True),
     ("[layout]\nlabel = ''", "empty-label", "layout.label", "empty", True),
     ('[layout]\nlabel = "a\\tb"', "bad-label", "layout.label", "U+0009", False),

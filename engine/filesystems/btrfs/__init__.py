@@ -1,0 +1,1 @@
+"""Btrfs: made empty by mkfs.btrfs, the same every time, and its superblock read."""
