@@ -14,7 +14,7 @@ from tui.document import Document, open_document
 
 @dataclass(frozen=True, slots=True)
 class Importable:
-    """A file that is not a spec, and can become one.
+    """A file or folder that is not a spec, and can become one.
 
     Attributes:
         what: What it is, in words.
@@ -47,7 +47,7 @@ def opened(path: Path) -> Document | Importable:
             importer = find(Candidate(path))
         except Refused:
             raise refused from None
-        if importer is None or not path.is_file():
+        if importer is None or not (path.is_file() or path.is_dir()):
             raise
         return Importable(path, importer.title, importer.key == "image")
 

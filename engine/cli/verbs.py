@@ -52,7 +52,7 @@ _TABLE = (
     Verb("flash", "write an image to a disk or a file, and read it back", "engine.cli.flash"),
     Verb("grow", "make a raw image larger, with one volume of it", "engine.cli.grow"),
     Verb("import", "make a spec from a Nix file, JSON or a disk image", "engine.cli.import_"),
-    Verb("export", "write a spec as a call of make-disk-image", "engine.cli.export"),
+    Verb("export", "write a spec as make-disk-image or repart.d have it", "engine.cli.export"),
     Verb("doctor", "show which tools are there and what a missing one costs", "engine.cli.doctor"),
     Verb("replay", "show a recorded build again", "engine.cli.replay"),
     Verb("serve", "serve the wizard to a browser on this machine", "engine.cli.serve"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from engine.disk.roles import BIOS_BOOT_TYPE
+
 NATIVE = "x86-64"
 """What a name without an architecture means here, as roles without a kernel do."""
 
@@ -148,5 +150,7 @@ def name_of(guid: str) -> str:
 
 def role_of_type(guid: str) -> str:
     """Returns the role that a type alone tells, or "data" for what it does not tell."""
+    if guid.upper() == BIOS_BOOT_TYPE:  # GRUB's own, which the specification does not have
+        return "bios-boot"
     name = name_of(guid)
     return _TYPES[name][1] if name else "data"

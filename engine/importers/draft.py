@@ -118,6 +118,17 @@ class Draft:
             return None
         return text
 
+    def compression(self, where: Place | None, what: str, method: str, format_: str) -> str | None:
+        """Returns a method of compression if a format is written with it; else notes why not."""
+        row = FILESYSTEMS.get(format_)
+        known = row.compressions if row is not None else ()
+        if method in known:
+            return method
+        if method not in {"", "none"}:
+            title = row.title if row is not None else "raw bytes"
+            self.note(where, what, f"{title} is written with {' or '.join(known) or 'none'} here")
+        return None
+
 
 def _mount(volume: VolumeEntry) -> str | None:
     """Returns where a volume is mounted, defaults included."""

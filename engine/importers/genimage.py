@@ -22,7 +22,6 @@ from engine.importers.parttypes import by_short_name
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.identity import is_uuid
-from engine.spec.keys import VOLUME_COMPRESSIONS
 from engine.spec.model import (
     Content,
     Identity,
@@ -267,7 +266,7 @@ def _partition(part: Section, scheme: Scheme, hybrid: bool, config: _Config) -> 
             guid=_guid(part, scheme, draft),
             name=part.title or None if scheme == "gpt" else None,
             type=type_,
-            compression=_compression(handler, draft),
+            compression=_compression(handler, kind, draft),
             flags=tuple(flag for key, flag in _FLAGS.items() if part.yes(key)),
             source=source,
         )
@@ -371,13 +370,11 @@ def _label(handler: Section | None, kind: str, draft: Draft) -> str | None:
     return draft.label(option.where, option.value, kind)
 
 
-def _compression(handler: Section | None, draft: Draft) -> str | None:
+def _compression(handler: Section | None, kind: str, draft: Draft) -> str | None:
     option = handler.option("compression") if handler is not None else None
-    if option is None or option.value in VOLUME_COMPRESSIONS:
-        return None if option is None else option.value
-    draft.note(option.where, f"compression = {option.value}",
-               "a spec has " + ", ".join(each for each in VOLUME_COMPRESSIONS if each))  # fmt: skip
-    return None
+    if option is None:
+        return None
+    return draft.compression(option.where, f"compression = {option.value}", option.value, kind)
 
 
 def _guid(part: Section, scheme: str, draft: Draft) -> str | None:

@@ -12,7 +12,7 @@ import msgspec
 from engine.disk import placement
 from engine.disk.discoverable import role_of_type
 from engine.disk.presets import PRESETS, Preset
-from engine.disk.roles import BIOS_BOOT_TYPE, LINUX_TYPE, MBR_LINUX_TYPE, ROLES, role_of
+from engine.disk.roles import LINUX_TYPE, MBR_LINUX_TYPE, ROLES, role_of
 from engine.disk.volume import Scheme
 from engine.image.container import BadImage
 from engine.image.reading import Window
@@ -110,8 +110,6 @@ def _by_type(part: Part) -> str:
         return "boot"
     if type_ in _PLAIN:
         return "swap" if part.content is not None and part.content.type == "swap" else ""
-    if type_.upper() == BIOS_BOOT_TYPE:
-        return "bios-boot"
     role = role_of(type_)
     if role not in ROLES:
         role = "data" if type_.startswith("0x") else role_of_type(type_)

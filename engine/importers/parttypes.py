@@ -39,5 +39,5 @@ def by_short_name(name: str) -> tuple[str, str] | None:
 def _found(text: str) -> tuple[str, str] | None:
     if is_uuid(text):
         guid = text.upper()
-        return guid, "bios-boot" if guid == BIOS_BOOT_TYPE else role_of_type(guid)
+        return guid, role_of_type(guid)
     return named(text)

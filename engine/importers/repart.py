@@ -17,7 +17,7 @@ from engine.importers.draft import Draft, size_text
 from engine.importers.model import Candidate, Imported
 from engine.importers.repart_files import Definition, Option, definition, files
 from engine.spec.identity import is_uuid
-from engine.spec.keys import VOLUME_COMPRESSIONS, VOLUME_FORMATS
+from engine.spec.keys import VOLUME_FORMATS
 from engine.spec.model import Content, ImageSpec, Layout, VolumeEntry
 from engine.units import KIB, MIB, ceil_to
 
@@ -139,7 +139,7 @@ def _volume(one: Definition, root: Path | None, draft: Draft) -> VolumeEntry:
             name=name,
             type=type_,
             flags=_flags(one, role, draft),
-            compression=_compression(one, draft),
+            compression=_compression(one, format_, draft),
             source=source,
         )
     )
@@ -293,8 +293,8 @@ def _flags(one: Definition, role: str, draft: Draft) -> tuple[str, ...]:
     switches = {key: _switch(one.last(key), draft) for key in _SWITCHES}
     if switches["ReadOnly"] is None and role.endswith("-verity"):
         switches["ReadOnly"] = True
-    if switches["GrowFileSystem"] is None and option is None:
-        switches["GrowFileSystem"] = role in _GROWS and not switches["ReadOnly"]
+    if switches["GrowFileSystem"] is None and role in _GROWS:
+        switches["GrowFileSystem"] = not switches["ReadOnly"]
     for key, value in switches.items():
         if value is not None:
             bits = bits & ~(1 << _SWITCHES[key]) | value << _SWITCHES[key]
@@ -313,13 +313,11 @@ def _switch(option: Option | None, draft: Draft) -> bool | None:
     return False
 
 
-def _compression(one: Definition, draft: Draft) -> str | None:
+def _compression(one: Definition, format_: str, draft: Draft) -> str | None:
     option = one.last("Compression")
-    if option is None or option.value in VOLUME_COMPRESSIONS:
-        return None if option is None else option.value
-    draft.note(option.where, f"Compression={option.value}",
-               "a spec has " + ", ".join(each for each in VOLUME_COMPRESSIONS if each))  # fmt: skip
-    return None
+    if option is None:
+        return None
+    return draft.compression(option.where, f"Compression={option.value}", option.value, format_)
 
 
 def _verity(index: int, one: Definition, keys: Mapping[str, str], draft: Draft) -> None:
@@ -343,8 +341,7 @@ def _contents(one: Definition, volume: str, root: Path | None, draft: Draft) -> 
         path = _path(option, option.value, draft)
         if path is None:
             continue
-        source, _, rest = path.partition(":")
-        target, _, options = rest.partition(":")
+        source, target, options = _parts(path)
         if options:
             draft.note(option.where, f"the options {options} of CopyFiles=",
                        "files are copied as they are")  # fmt: skip
@@ -366,6 +363,13 @@ def _contents(one: Definition, volume: str, root: Path | None, draft: Draft) -> 
     for option in one.all("ExcludeFiles"):
         if option.value not in used:
             draft.note(option.where, f"ExcludeFiles={option.value}", "it is in no CopyFiles=")
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Returns source, target and options of CopyFiles=; a backslash keeps a colon in a path."""
+    found = [re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"(?:[^:\\]|\\.)+", text)]
+    source, target, options = [*found, "", "", ""][:3]
+    return source, target, options
 
 
 def _below(excluded: str, source: str) -> str:

@@ -141,7 +141,7 @@ def _partition(command: Command, disk: _Disk, root: str, file: Path, draft: Draf
             name=command.get("part-name") or None,
             type=type_,
             flags=("legacy-boot",) if command.get("active") else (),
-            compression=_compression(command),
+            compression=_compression(command, format_, draft),
             source=raw,
         )
     )
@@ -250,9 +250,10 @@ def _format(command: Command, role: str, mount: str, draft: Draft) -> str:
     return ROLES[role].format
 
 
-def _compression(command: Command) -> str | None:
+def _compression(command: Command, format_: str, draft: Draft) -> str | None:
     method = command.get("fstype").partition("-")[2]
-    return {"lz4": "lz4", "lz4hc": "lz4", "zst": "zstd", "zstd": "zstd"}.get(method)
+    what = f"the compression {method}"
+    return draft.compression(command.where, what, {"zst": "zstd"}.get(method, method), format_)
 
 
 def _sizes(

@@ -64,6 +64,33 @@ async def test_open_offers_to_import_a_nix_file(make_app: MakeApp, home: Path) -
         assert screen.document.path is None
 
 
+async def test_open_takes_a_folder_of_definitions(make_app: MakeApp, home: Path) -> None:
+    (home / "x.repart").mkdir()
+    (home / "x.repart" / "10-root.conf").write_text("[Partition]\nType=root\nPriority=7\n")
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await open_from_start(pilot, "x.repart")
+        await wait_for(pilot, ImportScreen)
+        assert "Priority=7" in shown(app)
+        await pilot.press("enter")
+        screen = await settled(pilot)
+        assert [volume.id for volume in screen.spec.volume] == ["root"]
+        assert screen.spec.layout.table == "gpt"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("part / --source rootfs --fstype=ext4\n", "a kickstart file of wic (.wks)"),
+        ("image x.img {\n  hdimage {}\n}\n", "a configuration of genimage"),
+    ],
+)
+def test_other_tools_files_are_known_by_what_they_say(home: Path, text: str, what: str) -> None:
+    (home / "file").write_text(text)
+
+    assert opened(home / "file") == Importable(home / "file", what, is_image=False)
+
+
 async def test_an_import_is_left_with_escape(make_app: MakeApp, home: Path) -> None:
     (home / "module.nix").write_text(MODULE)
     app = make_app()

@@ -92,7 +92,7 @@ def test_every_option_of_a_verb_is_offered(
         ("boot x.img --firmware ", {"bios", "uefi", "both"}),
         ("boot x.img --timeout ", set()),
         ("completion ", set(SHELLS)),
-        ("export x.toml --format ", {"nix"}),
+        ("export x.toml --format ", {"nix", "repart"}),
         ("plan x.toml --set layout.ta", {"layout.table="}),
         ("plan x.toml --set boot.prove=", {"boot.prove=true", "boot.prove=false"}),
         ("plan x.toml --set output.format=", {f"output.format={name}" for name in FORMATS}),

@@ -1,0 +1,1 @@
+"""Specs written as other tools take them."""
