@@ -19,6 +19,7 @@ from engine.manifest.progress import IsCancelled, OnProgress
 from engine.manifest.scan import ScanCache, Scanned, scan
 from engine.nix.cache import NixCache
 from engine.nix.gather import NixContents, gather, settled
+from engine.plan import signing
 from engine.plan.differences import differences
 from engine.plan.host import probe
 from engine.plan.model import Plan
@@ -132,7 +133,7 @@ class Planner:
             return make_plan(settings, sources.contents.volumes, host, problems)
         settings = settled(settings, sources.brought)
         host = probe(settings, outdir, force=force)
-        problems = (*problems, *sources.brought.problems)
+        problems = (*problems, *sources.brought.problems, *signing.problems(settings))
         return make_plan(
             settings, sources.installed.volumes, host, problems, sources.installed.boot
         )

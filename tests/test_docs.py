@@ -14,6 +14,8 @@ import pytest
 
 from engine.cli.verbs import VERBS
 from engine.spec.load import load
+from tests.support.booting import alone, cache_folder
+from tests.support.busybox import fetch_kernel
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
@@ -25,6 +27,9 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 ELSEWHERE = {
     "./diskwright": "tests/tui: the wizard needs a terminal",
     "examples/debian/make.sh efi debian": "tests/engine/boot/test_debian.py",
+    "examples/immutable/make.py": "tests/engine/boot/test_immutable.py: it downloads a kernel",
+    "diskwright build examples/immutable.toml -o immutable": "tests/engine/boot/test_immutable.py",
+    "diskwright inspect immutable/immutable.img": "tests/engine/boot/test_immutable.py",
     "./check": "this very run",
     "./check --all": ".ci/run",
     "./check -k manifest": "this very run, of all tests",
@@ -55,7 +60,8 @@ def shown(page: Path) -> list[Shown]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A project folder with examples and a launcher of the code under test."""
-    made = shutil.ignore_patterns("root.tar*")  # a whole Debian, where someone has made one
+    # What someone has made there: a whole Debian, a system for a disk that only is read.
+    made = shutil.ignore_patterns("root.tar*", "vmlinuz", "initrd", "image.tar")
     shutil.copytree(PROJECT / "examples", tmp_path / "examples", symlinks=True, ignore=made)
     launcher = tmp_path / "diskwright"
     launcher.write_text(
@@ -120,7 +126,7 @@ def test_the_readmes_spec_is_the_example() -> None:
     assert tomllib.loads(spec) == tomllib.loads((PROJECT / "examples/hello.toml").read_text())
 
 
-@pytest.mark.parametrize("example", ["ab", "board"])
+@pytest.mark.parametrize("example", ["ab", "board", "immutable"])
 def test_the_volumes_page_shows_the_examples(example: str) -> None:
     specs = [tomllib.loads(block) for block in blocks(PROJECT / "docs/volumes.md", "toml")]
 
@@ -153,6 +159,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_every_example_builds_and_says_what_it_shows(example: Path, folder: Path) -> None:
     assert example.read_text().startswith("# Shows ")
+    if example.stem == "immutable":
+        with alone("kernel"):
+            kernel = fetch_kernel(cache_folder())
+        make = folder / "examples/immutable/make.py"
+        subprocess.run([sys.executable, make, kernel.package], check=True)
 
     outcome = subprocess.run(
         [folder / "diskwright", "build", folder / "examples" / example.name, "-o", "out"],

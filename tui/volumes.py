@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
-from engine.filesystems.table import DRIVERS
 from engine.plan.model import Plan, VolumePlan
 from engine.problem import Problem
-from engine.spec.filesystems import FILESYSTEMS, RAW
+from engine.spec.filesystems import FILESYSTEMS, RAW, WRITTEN
 from engine.spec.model import VolumeEntry
 from engine.spec.settings import Settings
 from engine.units import format_exact, human
@@ -19,7 +18,7 @@ from tui.text import counted, visible
 
 FORMATS: tuple[tuple[str, str], ...] = tuple(
     (key, "nothing" if key == RAW else FILESYSTEMS[key].title if key in FILESYSTEMS else key)
-    for key in DRIVERS
+    for key in WRITTEN
 )
 """Formats that a volume can have, with their titles."""
 
@@ -31,7 +30,7 @@ def holds_files(format_: str) -> bool:
 
 
 OFFERED = tuple(
-    key for key, role in ROLES.items() if role.format in DRIVERS and "verity" not in key
+    key for key, role in ROLES.items() if role.format in WRITTEN and "verity" not in key
 )
 """Roles that a volume can be given."""
 
@@ -55,7 +54,7 @@ def kinds(settings: Settings, plan: Plan | None) -> tuple[Kind, ...]:
     return tuple(
         kind
         for kind in _kinds(settings, plan)
-        if ROLES[kind.entry.role or "data"].format in DRIVERS
+        if ROLES[kind.entry.role or "data"].format in WRITTEN
     )
 
 

@@ -13,11 +13,13 @@ from engine.boot import (
     guest,
     kernels,
     machine,
+    roothash,
     systemd_boot,
     uki,
 )
 from engine.boot.architecture import Architecture
 from engine.boot.given import given
+from engine.boot.initrdfiles import opens_hash_trees
 from engine.boot.menu import MenuEntry
 from engine.boot.packed import BadKernel, Kind, described, unpacked
 from engine.boot.parts import LoaderParts, Missing, gather
@@ -144,7 +146,10 @@ def _assemble(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest
         return BootAssets(problems=found.problems)
     target = esp.target(settings, tree, contents)
     menu, architecture = found.entries, found.kind.architecture
-    problems = (*found.problems, *esp.unreadable(settings), *_unfit(settings, menu[0], found.kind))
+    problems = (
+        *found.problems, *esp.unreadable(settings), *_unfit(settings, menu[0], found.kind),
+        *_sealed(menu[0]),
+    )  # fmt: skip
     if architecture is None or errors(problems):
         return BootAssets(menu=menu, problems=problems)
     if _takes_systemd_boot(settings):
@@ -295,6 +300,20 @@ def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem
             f'take {_BIOS_SECTOR}, or layout.table = "efi"',
             Fix(f"Use {_BIOS_SECTOR}", (("layout.sector_size", _BIOS_SECTOR),)),
         )  # fmt: skip
+
+
+def _sealed(entry: MenuEntry) -> Iterator[Problem]:
+    """Yields that an initrd, as far as can be seen, does not open the hash trees of the disk."""
+    if not roothash.is_named(entry.options) or opens_hash_trees(entry.initrds) is not False:
+        return
+    yield Problem(
+        "initrd-without-verity", "warning", "boot.initrd",
+        f"{' and '.join(entry.initrd_paths)} has no program that opens a hash tree: with systemd "
+        "it takes systemd-veritysetup-generator, else veritysetup or dmsetup; without one the "
+        "image does not boot",
+        'make it with dracut --add "systemd-veritysetup dm" (packages dracut, cryptsetup-bin); '
+        "what initramfs-tools makes has no systemd",
+    )  # fmt: skip
 
 
 def _error(code: str, path: str, message: str, hint: str, fix: Fix | None = None) -> Problem:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.boot import roothash
 from engine.boot.devices import Devices, device
+from engine.disk import verity
 from engine.disk.volume import Volume
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.settings import Settings
@@ -52,7 +54,7 @@ def finding(settings: Settings) -> tuple[tuple[str, ...], ...]:
     if usr is not None:
         more = f"mount.usrfstype={usr.format}", f"mount.usrflags={_access(usr)}"
         groups.append((USR + device(settings, usr), *more))
-    return tuple(groups)
+    return (*groups, *roothash.words(settings))
 
 
 def completed(given: Sequence[str], groups: Iterable[tuple[str, ...]]) -> list[str]:
@@ -65,7 +67,7 @@ def completed(given: Sequence[str], groups: Iterable[tuple[str, ...]]) -> list[s
 def without_initrd(settings: Settings) -> str:
     """Returns the words by which a kernel alone finds the root, or "" where it cannot."""
     root = settings.root
-    if root is None or not settings.partuuid(root):
+    if root is None or root in verity.hashed(settings.volumes) or not settings.partuuid(root):
         return ""
     return f"{ROOT}PARTUUID={settings.partuuid(root)} {_access(root)} rootwait"
 

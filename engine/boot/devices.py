@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from engine.disk import verity
 from engine.disk.volume import Volume
 from engine.spec.settings import Settings
 
@@ -29,7 +30,12 @@ _CASED = frozenset({"LABEL", "PARTLABEL"})
 
 
 def device(settings: Settings, volume: Volume) -> str:
-    """Returns what systems find a volume by: its file system, else its partition."""
+    """Returns what systems find a volume by: its file system, else its partition.
+
+    What has a hash tree is found by the device that verifies it.
+    """
+    if volume in verity.hashed(settings.volumes):
+        return verity.MAPPED[volume.role]
     return f"UUID={volume.uuid}" if volume.uuid else f"PARTUUID={settings.partuuid(volume)}"
 
 
@@ -60,6 +66,12 @@ class Devices:
         """Whether a partition holds bytes of a file, which may be any file system."""
         return any(volume.source and volume.partitioned for volume in self.settings.volumes)
 
+    @cached_property
+    def _verified(self) -> frozenset[str]:
+        """The devices that verify what has a hash tree."""
+        hashed = verity.hashed(self.settings.volumes)
+        return frozenset(verity.MAPPED[volume.role] for volume in hashed)
+
     def lacks(self, text: str, meant: Volume | None = None) -> bool:
         """Whether a text names a device, and none that the image has.
 
@@ -80,7 +92,9 @@ class Devices:
             right = ours if meant is None else {self.settings.number(meant.id)}
             return int(number[1] or 0) not in right
         layer = _LAYERS.fullmatch(text)
-        return layer is not None and not self._opaque and layer[1] not in self.mapped
+        if layer is None or self._opaque or text in self._verified:
+            return False
+        return layer[1] not in self.mapped
 
     def name(self, volume: Volume) -> str:
         """Returns what the image has a volume found by."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from engine.boot.devices import Devices, device, is_numbered
 from engine.boot.tree import read_text
+from engine.disk import verity
 from engine.disk.volume import Volume
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import LeadsNowhere, resolve
@@ -69,8 +70,13 @@ def entry(settings: Settings, tree: Mounted, text: str) -> tuple[str, Entry]:
 
 
 def lines(settings: Settings) -> Iterator[str]:
-    """Yields a line for every volume that is mounted, parents first, and for every swap."""
-    mounted = [one for one in settings.volumes if one.mount and FILESYSTEMS[one.format].files]
+    """Yields a line for every volume that is mounted, parents first, and for every swap.
+
+    What is hashed is left out: the initrd mounts it, by the device that verifies it.
+    """
+    hashed = verity.hashed(settings.volumes)
+    there = (one for one in settings.volumes if one.mount and FILESYSTEMS[one.format].files)
+    mounted = [one for one in there if one not in hashed]
     for volume in sorted(mounted, key=lambda volume: (volume.mount or "").rstrip("/")):
         assert volume.mount is not None
         order = 0 if not FILESYSTEMS[volume.format].writable else 1 if volume.mount == "/" else 2

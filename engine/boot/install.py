@@ -13,6 +13,7 @@ from engine.manifest.manifest import Manifest
 from engine.manifest.memory import copy
 from engine.manifest.mounted import mounted
 from engine.problem import Problem
+from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.settings import Settings
 
 # The one file of ours on the ESP that contents may bring themselves: it is configuration.
@@ -127,6 +128,8 @@ def _install(settings: Settings, contents: Contents) -> Installed:
     changed = dict(contents)
     problems = [*assets.problems]
     for volume in settings.volumes:
+        if not FILESYSTEMS[volume.format].files:
+            continue
         manifest = contents.get(volume.id, _NOTHING)
         own, system = assets.loader_files.get(volume.id, ()), assets.system_files.get(volume.id, ())
         if volume.format == "vfat":

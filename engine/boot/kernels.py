@@ -31,6 +31,7 @@ _KERNEL = b"vmlinuz-"
 _OTHER_NAMES = re.compile(rb"(?:vmlinuz|vmlinux|kernel|linux|bzImage|zImage|Image)(?:[-.].*)?")
 # What a name goes on with that is not the rest of a version.
 _BESIDE = re.compile(r"(?![-.+]?[0-9])[^0-9A-Za-z]")
+_FOR_INITRD = ("root=UUID=", "root=/dev/mapper/", "usrhash=")
 _MODULE_KERNELS = (b"vmlinuz", b"Image")
 
 
@@ -183,9 +184,9 @@ def _is_derived(candidate: _Candidate, complete: Iterable[str]) -> bool:
 
 
 def _finds_root(entry: MenuEntry) -> bool:
-    """Whether an entry's root is found: only an initrd knows file systems by their UUID."""
-    by_uuid = any(word.startswith("root=UUID=") for word in entry.options.split())
-    return bool(entry.initrds) or not by_uuid
+    """Whether an entry's root is found: only an initrd knows UUIDs and opens hash trees."""
+    words = entry.options.split()
+    return bool(entry.initrds) or not any(word.startswith(_FOR_INITRD) for word in words)
 
 
 def _differ(one: Architecture | None, other: Architecture | None) -> bool:
@@ -345,8 +346,12 @@ def _no_initrd(entry: MenuEntry, cmdline: str, alone: str) -> Problem:
         code="no-initrd",
         severity="error",
         path="boot.initrd",
-        message=f"the kernel {entry.kernel_path} has no initrd, and only an initrd can find the "
-        "root by its UUID",
+        message=f"the kernel {entry.kernel_path} has no initrd, and only an initrd can "
+        + (
+            "open the root by its hash tree"
+            if "roothash=" in entry.options
+            else "find the root by its UUID"
+        ),
         hint="name it in boot.initrd, or give a kernel that needs none its root= in boot.cmdline"
         + (f" ({alone})" if alone else ""),
         fix=fix if alone else None,

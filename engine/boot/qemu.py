@@ -74,8 +74,13 @@ def plain(text: str) -> str:
     return _ESCAPE.sub("", text.replace("\r", ""))
 
 
+CORRUPTION = r"device-mapper: verity: .*corrupt"
+"""How a kernel says on its console that a block is not what was hashed (dm-verity-target.c). It
+goes on all the same: only what reads the block fails."""
+
 # What the last lines of a console say, and what that probably means.
 _SYMPTOMS = (
+    (CORRUPTION, "dm-verity read a block that is not what was hashed"),
     (r"Unable to mount root fs|VFS: Cannot open root device",
      "the kernel found no root: no initrd, or one without the driver of this disk"),
     (r"Gave up waiting for root|ALERT!.*does not exist|Waiting for root device",

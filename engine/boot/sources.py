@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from engine.manifest import memory
 from engine.manifest.entry import Entry
 
 Part = tuple[int, bytes | Entry]
@@ -55,6 +56,24 @@ def composed(path: bytes, parts: Sequence[Part], size: int, *, mtime_ns: int) ->
         path, stat.S_IFREG | 0o644, mtime_ns=mtime_ns, size=size,
         source=_COMPOSED, stamp=tuple(parts),
     )  # fmt: skip
+
+
+def rewritten(entry: Entry, change: Callable[[bytes], bytes]) -> Entry:
+    """Returns an entry whose byte strings of our own making are changed to others of their length.
+
+    Bytes that come from elsewhere stay as they are; the entry itself where nothing changes.
+    """
+    if entry.source is not _COMPOSED:
+        return memory.rewritten(entry, change)
+    assert isinstance(entry.stamp, tuple)
+    parts = tuple(
+        (offset, change(part) if isinstance(part, bytes) else part) for offset, part in entry.stamp
+    )
+    if parts == entry.stamp:
+        return entry
+    new = memory.copy(entry)
+    new.stamp = parts
+    return new
 
 
 def bytes_of(path: bytes, entry: Entry, *, multiple: int = 1) -> Entry:

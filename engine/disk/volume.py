@@ -42,7 +42,8 @@ class Volume:
         compression: Where the format knows it, else "".
         source: File whose bytes it holds (format none), or "".
         offset: Byte of the disk, outside all partitions, or None for a partition.
-        verity: Id of the volume whose hash tree it holds, or "".
+        verity: Id of the volume whose hash tree, or the signature of it, it holds; or "".
+        key, certificate: PEM files that the signature of a hash tree is made with, or "".
         path: Its key path in the spec, or "" for a volume of the preset.
     """
 
@@ -68,6 +69,8 @@ class Volume:
     source: str = ""
     offset: int | None = None
     verity: str = ""
+    key: str = ""
+    certificate: str = ""
     path: str = ""
 
     @property

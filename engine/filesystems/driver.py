@@ -31,6 +31,8 @@ Part = Literal[
     "reserved",
     "free",
     "packed",
+    "hash-tree",
+    "signature",
 ]
 """What a file system's bytes are taken by."""
 
@@ -48,6 +50,24 @@ class DoesNotFit(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Below:
+    """The volume that a layer goes with.
+
+    Attributes:
+        id: Of the volume.
+        size: Bytes of its place.
+        salt: In front of every block when it is hashed.
+        key, certificate: PEM files for a signature, or "".
+    """
+
+    id: str
+    size: int
+    salt: bytes
+    key: str = ""
+    certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A file system as it is wanted.
 
@@ -60,6 +80,7 @@ class Request:
         inodes: Free inodes to leave, or None for what goes with the free space.
         compression: Where the format knows it, else "".
         tool_defaults: As the format's own program makes it by default (make-disk-image's rules).
+        below: What it goes with, where it is a layer.
     """
 
     manifest: Manifest
@@ -70,6 +91,7 @@ class Request:
     inodes: int | None = None
     compression: str = ""
     tool_defaults: bool = False
+    below: Below | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ _LEAST = 4096
 class _Drivers(Mapping[str, Driver]):
     """The drivers by format, in the order of the table."""
 
-    _formats = tuple(row.key for row in FILESYSTEMS.values() if row.folder and not row.layer)
+    _formats = tuple(row.key for row in FILESYSTEMS.values() if row.folder)
 
     def __getitem__(self, key: str) -> Driver:
         if key not in self._formats:

@@ -17,6 +17,13 @@ KINDS = {
 """What each kind of boot entry is called."""
 
 
+_INTACT = {
+    True: "every block is as it was hashed",
+    False: "NOT as it was hashed: see the findings",
+    None: "not compared: more than 1 GiB; `veritysetup verify` does",
+}
+
+
 def image_lines(report: dict[str, Any]) -> list[str]:
     """Returns the lines that `inspect` prints of an image's report."""
     disk = report["disk"]
@@ -47,6 +54,7 @@ def image_lines(report: dict[str, Any]) -> list[str]:
     lines += _section("boot entries", [line for x in entries for line in _entry_lines(x)])
     boots = report["boots"].items()
     lines += _section("would boot", [line for name, x in boots for line in _boot_lines(name, x)])
+    lines += _section("verity", [line for x in report["verity"] for line in _verity_lines(x)])
     lines += _section("findings", report["findings"])
     return lines
 
@@ -117,6 +125,15 @@ def _named(filesystem: dict[str, Any]) -> str:
     """Returns a file system's type, with label and UUID where it has one of them."""
     label, uuid = filesystem["label"], filesystem["uuid"]
     return f'{filesystem["type"]} "{label}" {uuid}' if label or uuid else filesystem["type"]
+
+
+def _verity_lines(seal: dict[str, Any]) -> Iterator[str]:
+    yield f"{seal['where']}: hash tree of {seal['data'] or 'a partition that is not here'}"
+    if seal["root_hash"]:
+        yield f"  root hash {seal['root_hash']}"
+    yield f"  {_INTACT[seal['intact']]}"
+    if seal["signed"]:
+        yield f"  signed in {seal['signed']}"
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from engine.image.reading import Content, Node, describes_itself
 from engine.inspect.booting.boot import Boot
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.image import Image, Part
+from engine.inspect.sealed import seals
 from engine.inspect.survey import Survey, survey
 from engine.problem import printable, text
 
@@ -70,9 +71,20 @@ def image_report(image: Image) -> dict[str, Any]:
     filesystems = [finding for part in image.parts for finding in _filesystem_findings(part)]
     filesystems += [f"{name}: {line}" for name, look in looks.items() for line in look.findings]
     report |= _survey(found)
+    sealed = seals(image)
+    report["verity"] = [
+        {
+            "where": seal.where,
+            "data": seal.data,
+            "root_hash": seal.root_hash or None,
+            "intact": seal.intact,
+            "signed": seal.signed,
+        }
+        for seal in sealed
+    ]
     findings = (
         *image.disk.findings, *table.findings, *_past_the_end(image), *_around(image),
-        *troubles, *filesystems, *told,
+        *troubles, *filesystems, *(one for seal in sealed for one in seal.damage), *told,
     )  # fmt: skip
     report["findings"] = list(dict.fromkeys(findings))
     return cast("dict[str, Any]", _shown(report))

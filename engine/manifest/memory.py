@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from engine.manifest.entry import Entry
 from engine.manifest.folder import FolderSource, stamp_of
@@ -71,6 +71,22 @@ def file_of(path: bytes, data: bytes, *, mtime_ns: int, mode: int = 0o644) -> En
     return Entry(
         path, stat.S_IFREG | mode, size=len(data), mtime_ns=mtime_ns, source=_MEMORY, stamp=data
     )
+
+
+def rewritten(entry: Entry, change: Callable[[bytes], bytes]) -> Entry:
+    """Returns a file that holds a byte string with that changed to another of its length.
+
+    Any other entry stays as it is, and so does one where nothing changes.
+    """
+    if entry.source is not _MEMORY:
+        return entry
+    assert isinstance(entry.stamp, bytes)
+    data = change(entry.stamp)
+    if data == entry.stamp:
+        return entry
+    new = copy(entry)
+    new.stamp = data
+    return new
 
 
 def host_file(path: bytes, origin: bytes, *, mtime_ns: int, mode: int = 0o644) -> Entry:

@@ -31,6 +31,7 @@ from engine.plan.outdir import conflicts, look, obstacles, refusals
 from engine.plan.outputs import RECORD
 from engine.plan.preflight import peak_bytes, unique
 from engine.plan.render import to_json
+from engine.plan.verity import with_root_hashes
 from engine.problem import Problem, Refused, errors
 from engine.provenance.inputs import Inputs
 from engine.tools.failure import StepFailed, out_of_space
@@ -138,17 +139,22 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
     artifacts: dict[str, Artifact] = {}
     proofs: list[Verdict] = []
     loader_files: list[Entry] = []
+    root_hashes: dict[str, str] = {}
     inputs = Inputs()
     current = ""
     try:
-        for step in plan.steps:
+        for position in range(len(plan.steps)):
+            step = plan.steps[position]
             current = step.id
             work = Work(
                 plan=plan, step=step, staging=staging, emit=emit, artifacts=artifacts,
-                proofs=proofs, inputs=inputs, loader_files=loader_files,
+                proofs=proofs, inputs=inputs, loader_files=loader_files, root_hashes=root_hashes,
             )  # fmt: skip
+            known = len(root_hashes)
             with _narrated(work, emit):
                 await STEPS[step.verb](work)
+            if len(root_hashes) > known:
+                plan = with_root_hashes(plan, root_hashes)
     except asyncio.CancelledError:
         emit(BuildFinished(status="cancelled", seconds=emit.elapsed, step=current))
         raise

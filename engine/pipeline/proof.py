@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.boot.firmware import FirmwareKind
-from engine.boot.qemu import Accelerator, Machine, diagnose, plain, unfinished
+from engine.boot.qemu import CORRUPTION, Accelerator, Machine, diagnose, plain, unfinished
 from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES
 from engine.plan.steps import virtual_machine
@@ -28,6 +28,7 @@ OnText = Callable[[str], None]
 # A /dev/kvm that answers may still hang every kernel: it is believed once a kernel has spoken.
 KVM_SIGN_OF_LIFE_SECONDS = 15.0
 _SIGN_OF_LIFE = re.compile(r"Linux version|\[ *\d+\.\d{6}\]|login:")
+_CORRUPTION = re.compile(CORRUPTION)
 # Expectations span at most this much console text.
 _WINDOW = 1 << 16
 _KEPT_CONSOLE = 1 << 20
@@ -43,7 +44,7 @@ class Verdict:
 
     Attributes:
         seen: Whether the console showed what was expected (or, without an expectation, whether
-            the machine switched itself off).
+            the machine switched itself off), and no complaint of dm-verity before.
         seconds: From QEMU's start until then, or until it was given up.
         console: What the console printed, without escape sequences (the last MiB).
         meaning: What the end of the console probably means, where `seen` is false.
@@ -65,7 +66,7 @@ class Verdict:
 
 
 class _Watch:
-    """Collects console output and tells when a pattern appears in it."""
+    """Collects console output and tells when a pattern, or dm-verity's complaint, is in it."""
 
     def __init__(self, expect: re.Pattern[str] | None, on_text: OnText) -> None:
         self._expect = expect
@@ -75,6 +76,7 @@ class _Watch:
         self._recent = ""
         self.wants_power_off = expect is None
         self.console = ""
+        self.corrupt = False
         self.seen = asyncio.Event()
         self.alive = asyncio.Event()
 
@@ -88,7 +90,8 @@ class _Watch:
         self._recent = (self._recent + text)[-_WINDOW:]
         if _SIGN_OF_LIFE.search(self._recent):
             self.alive.set()
-        if self._expect and self._expect.search(self._recent):
+        self.corrupt = self.corrupt or _CORRUPTION.search(self._recent) is not None
+        if self.corrupt or (self._expect and self._expect.search(self._recent)):
             self.alive.set()
             self.seen.set()
 
@@ -231,8 +234,8 @@ async def _attempt(machine: Machine, watch: _Watch, limit: float) -> bool | None
                 ) from error
             # A panic with panic=-1 also ends QEMU with status 0: only the console tells.
             switched_off = watch.wants_power_off and "Kernel panic" not in watch.console
-            return watch.seen.is_set() or switched_off
-        return watch.seen.is_set()
+            return (watch.seen.is_set() or switched_off) and not watch.corrupt
+        return watch.seen.is_set() and not watch.corrupt
     finally:
         seen.cancel()
         qemu.cancel()

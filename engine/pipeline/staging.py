@@ -33,6 +33,10 @@ GUEST_KERNEL, GUEST_INITRD, GUEST_STATUS = "kernel.part", "initrd.part", "status
 """In the hidden folder: the virtual machine that such an installer runs in, and its last word."""
 
 
+ROOT_HASH_FILE, SIGNATURE_FILE = "root-hash.part", "signature.part"
+"""In the hidden folder: a root hash that is signed, and its signature."""
+
+
 class Staging:
     """The hidden folder of one build, and the way from there to the output folder.
 

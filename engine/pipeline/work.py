@@ -14,6 +14,7 @@ from typing import TypeVar
 from engine.boot.overlay import overlay
 from engine.events import Artifact, Emit, Log, Progress
 from engine.filesystems.driver import FilesystemPlan
+from engine.filesystems.verity import driver
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import staging
@@ -39,6 +40,8 @@ _PLACES = {
     nixos.STATUS: staging.GUEST_STATUS,
     steps.VOLUME: staging.VOLUME,
     steps.OUTPUT: staging.OUTPUT,
+    driver.ROOT_HASH_FILE: staging.ROOT_HASH_FILE,
+    driver.SIGNATURE_FILE: staging.SIGNATURE_FILE,
 }
 
 
@@ -52,6 +55,7 @@ class Work:
         proofs: How the image booted, where that was to be proved.
         inputs: What went in, once that is known.
         loader_files: What the system's own installer made for the ESP.
+        root_hashes: In hexadecimal, by id of what is hashed, once that is written.
     """
 
     plan: Plan
@@ -62,6 +66,7 @@ class Work:
     proofs: list[Verdict] = field(default_factory=list)
     inputs: Inputs = field(default_factory=Inputs)
     loader_files: list[Entry] = field(default_factory=list)
+    root_hashes: dict[str, str] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _said: float = 0.0
 

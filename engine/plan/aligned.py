@@ -70,20 +70,13 @@ def sizes(volumes: Sequence[Wanted]) -> Sizes:
         volume = one.volume
         if not volume.partitioned:
             continue
-        if volume.size is not None:
-            found[volume.id] = volume.size
-        elif volume.grow:
-            found[volume.id] = None
-        elif one.filesystem is None:
-            found[volume.id] = ceil_to(max(volume.least, MIB), MIB)
-        else:
-            try:
-                sized = one.filesystem.driver.least(one.filesystem.request)
-            except DoesNotFit as error:
-                raise Unsolvable(volume, error) from error
-            found[volume.id] = max(sized.bytes, ceil_to(volume.least, MIB))
-            if sized.bytes >= volume.least:
-                solved[volume.id] = sized.filesystem
+        try:
+            found[volume.id] = one.bytes
+            sized = one.sized
+        except DoesNotFit as error:
+            raise Unsolvable(volume, error) from error
+        if sized is not None and sized.bytes >= volume.least:
+            solved[volume.id] = sized.filesystem
     return Sizes(found, solved)
 
 
@@ -91,13 +84,17 @@ def rounded(scheme: Scheme, volumes: Sequence[Wanted], known: Sizes, multiple: i
     """Returns sizes whose disk is a multiple of so many bytes; what grows grows by itself.
 
     Where nothing does, the root takes what rounding adds, or the last file system that has the
-    size of its contents. It keeps at least the space and the inodes that were asked for.
+    size of its contents. It keeps at least the space and the inodes that were asked for. What is
+    hashed stays as it is, and so does its tree.
 
     Raises:
         Unsolvable: The file system cannot be that large.
     """
     extra = -disk_bytes(scheme, volumes, known) % multiple
-    found = [one for one in volumes if one.volume.id in known.filesystems]
+    sealed = {
+        name for one in volumes if one.is_layer for name in (one.volume.id, one.volume.verity)
+    }
+    found = [one for one in volumes if one.volume.id in known.filesystems.keys() - sealed]
     if not extra or not found or None in known.bytes.values():
         return known
     one = next((one for one in found if one.volume.role == "root"), found[-1])
@@ -191,7 +188,7 @@ def entry(scheme: Scheme, volume: Volume, machine: str) -> TableEntry:
         return TableEntry()
     type_ = volume.type or volume.purpose.type(scheme, machine)
     if scheme == "gpt":
-        return TableEntry(type_, volume.guid, volume.name, volume.flags)
+        return TableEntry(type_, volume.guid or None, volume.name, volume.flags)
     bootable = "boot" in volume.flags and volume.role != "esp"
     active = bootable or "legacy-boot" in volume.attributes
     return TableEntry(type_, flags=("boot",) if active else ())

@@ -23,6 +23,8 @@ LABELS = {
     "journal": "Journal",
     "metadata": "Other metadata",
     "reserved": "Reserved for the superuser",
+    "hash-tree": "Hash tree",
+    "signature": "Signature",
     "free": "Free",
     "unformatted": "Without a file system",
     "alignment": "Alignment",

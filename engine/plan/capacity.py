@@ -261,7 +261,8 @@ def _resize(design: Design, one: Wanted, message: str) -> Problem:
         return Problem(
             code, "error", _size_key(one), message, f"leave something out of the {title}'s contents"
         )
-    text = format_exact(wanted if one.volume.format == RAW else _with_headroom(wanted))
+    exact = one.volume.format == RAW or one.is_layer  # nothing is ever added to these
+    text = format_exact(wanted if exact else _with_headroom(wanted))
     return Problem(
         code, "error", _size_key(one), message,
         f"the smallest {title} that works is {format_exact(wanted)}",

@@ -14,6 +14,7 @@ from engine.boot.grub import BootCode
 from engine.boot.guest import Guest
 from engine.boot.menu import MenuEntry
 from engine.disk.roles import ROLES
+from engine.disk.verity import SIGNATURE, TREE
 from engine.disk.view import Share
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.manifest import Counts
@@ -38,6 +39,9 @@ class TableEntry:
     flags: tuple[str, ...] = ()
 
 
+_LAYERS = {TREE: "hash tree", SIGNATURE: "signature"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumePlan:
     """One volume in its place. `start` and `sectors` count logical sectors of the disk.
@@ -50,6 +54,8 @@ class VolumePlan:
         type: Of its partition: a GUID, or "0x83" in an MBR.
         attributes: Of its GPT entry, as a spec calls them.
         path: Its key path in the spec, or "" for a volume of the preset.
+        verity: Id of the volume whose hash tree, or the signature of it, it holds; or "".
+        root_hash: Of the hash tree, in hexadecimal; "" until what is hashed is written.
     """
 
     id: str
@@ -66,12 +72,16 @@ class VolumePlan:
     filesystem: FilesystemPlan | None
     attributes: tuple[str, ...] = ()
     path: str = ""
+    verity: str = ""
+    root_hash: str = ""
 
     @property
     def title(self) -> str:
         """What it is called in a sentence: by its role, or by its id where that says more."""
         if self.id == self.role:
             return ROLES[self.role].title
+        if self.filesystem is not None and self.filesystem.type in _LAYERS:
+            return f"{self.id} {_LAYERS[self.filesystem.type]}"
         return f"{self.id} file system" if self.filesystem is not None else f"{self.id} volume"
 
 
@@ -259,6 +269,15 @@ class Plan:
     def offset(self, name: str) -> int:
         """Returns the byte at which a volume begins."""
         return self.volume(name).start * self.disk.sector_size
+
+    @property
+    def hash_trees(self) -> tuple[VolumePlan, ...]:
+        """The volumes that hold the hash tree of another."""
+        return tuple(
+            one
+            for one in self.volumes
+            if one.filesystem is not None and one.filesystem.type == TREE
+        )
 
     def has(self, role: str) -> bool:
         """Whether the disk has a volume of that role."""

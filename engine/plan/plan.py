@@ -175,6 +175,7 @@ class _Planner:
             filesystem=self._filesystem(one, size, disk),
             attributes=volume.attributes if self.settings.scheme == "gpt" else (),
             path=volume.path,
+            verity=volume.verity,
         )
 
     def _filesystem(self, one: Wanted, size: int, disk: int) -> FilesystemPlan | None:

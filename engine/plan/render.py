@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from engine.boot.firmware import FirmwareKind
+from engine.disk.verity import TREE
 from engine.disk.view import Region, regions
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.oci import describe
@@ -111,7 +112,17 @@ def _partition(partition: VolumePlan) -> dict[str, Any]:
         "name": partition.name,
         "flags": list(partition.flags),
         "filesystem": _filesystem(partition.filesystem),
+        **_verity(partition),
     }
+
+
+def _verity(partition: VolumePlan) -> dict[str, Any]:
+    """Returns what a hash tree is of, and its root hash; None until that is known."""
+    inside = partition.filesystem
+    if inside is None or inside.type != TREE:
+        return {}
+    told = {"data": partition.verity, "salt": inside.layout.salt.hex()}
+    return {"verity": {**told, "root_hash": partition.root_hash or None}}
 
 
 def _filesystem(filesystem: FilesystemPlan | None) -> dict[str, Any] | None:
@@ -296,7 +307,7 @@ def _partition_table(plan: Plan) -> list[str]:
             partition.name or "-",
             partition.filesystem.type if partition.filesystem else "-",
             partition.type,
-            partition.guid or "-",
+            partition.guid or ("of the root hash" if plan.disk.table == "gpt" else "-"),
         )
         for partition in plan.partitions
     ]

@@ -7,6 +7,8 @@ after the other, with these placeholders replaced by paths:
 
     $IMAGE   the raw image under its temporary name
     $VOLUME  a temporary sparse file of one volume alone (fsck.fat knows no offset)
+    $HASH    the root hash of a hash tree
+    $HASH_FILE, $SIGNATURE_FILE  a file with just that, and one with its signature
     $OUTPUT  the converted image under its temporary name
     $ROOT    the root that a NixOS system's installer runs in
     $GUEST_KERNEL, $GUEST_INITRD, $GUEST_STATUS  of the virtual machine it runs in instead, where
@@ -18,8 +20,11 @@ A step without commands is done in process. Ids and what they leave behind:
     allocate       the image: a sparse file of `disk.bytes`
     table          partitions, names and flags (libparted); absent for a bare file system
     identifiers    GUIDs, types and attributes, read back and compared. sfdisk finds a table of
-                   512-byte sectors only, so with 4096 our own reader reads back
-    make-ID        an empty file system in its place, with its identifier
+                   512-byte sectors only, so with 4096 our own reader reads back. Where GUIDs
+                   follow from a root hash, it comes behind the last volume
+    make-ID        an empty file system in its place, with its identifier; a hash tree or its
+                   signature, whole. A root hash is known from here on, and what later steps write
+                   has it (`engine.plan.verity`)
     nixos-loader   what the NixOS system's own installer makes for the ESP, still in a folder
     populate-ID    its entries; absent where the file system is made with them
     loader-boot-code  GRUB's boot sector and core, outside all partitions, read back
@@ -46,6 +51,7 @@ from dataclasses import dataclass
 
 from engine.boot.firmware import FirmwareKind
 from engine.boot.qemu import Accelerator, Machine
+from engine.disk.verity import SIGNATURES, TREES
 from engine.filesystems.table import DRIVERS
 from engine.plan import nixos
 from engine.plan.model import Plan, StepPlan, VolumePlan
@@ -74,12 +80,16 @@ class Step:
 def steps(plan: Plan) -> tuple[StepPlan, ...]:
     """Returns the steps of a plan that has everything else."""
     return (
-        *_rows(plan, _FIRST),
+        *_rows(plan, _FIRST if plan.hash_trees else (*_FIRST, _IDENTIFIERS)),
         *(step for volume in _in_order(plan) for step in _filling(plan, volume)),
+        *_rows(plan, (_IDENTIFIERS,) if plan.hash_trees else ()),
         *_rows(plan, _INSTALLING),
         *(step for volume in _in_order(plan) for step in _checking(plan, volume)),
         *_rows(plan, _LAST),
     )
+
+
+_RANKS = {"root": 0, **dict.fromkeys(TREES, 2), **dict.fromkeys(SIGNATURES, 3), "esp": 5}
 
 
 def _rows(plan: Plan, rows: Iterable[Step]) -> Iterator[StepPlan]:
@@ -95,9 +105,16 @@ def _rows(plan: Plan, rows: Iterable[Step]) -> Iterator[StepPlan]:
 
 
 def _in_order(plan: Plan) -> list[VolumePlan]:
-    """Returns the volumes as they are written: the root first, the ESP last."""
-    rank = {"root": 0, "esp": 2}
-    return sorted(plan.volumes, key=lambda volume: rank.get(volume.role, 1))
+    """Returns the volumes as they are written: the root first, what boots it last.
+
+    What is hashed comes before its tree, and that before command lines with its root hash.
+    """
+    other = 4 if plan.hash_trees else 1
+    first = {tree.verity for tree in plan.hash_trees}
+    return sorted(
+        plan.volumes,
+        key=lambda volume: -1 if volume.id in first else _RANKS.get(volume.role, other),
+    )
 
 
 def _filling(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
@@ -214,12 +231,12 @@ _FIRST = (
         title="Write the partition table",
         wanted=lambda plan: plan.disk.table != "none",
     ),
-    Step(
-        id="identifiers",
-        title="Set partition types and identifiers",
-        wanted=lambda plan: plan.disk.table != "none",
-        commands=_read_table,
-    ),
+)
+_IDENTIFIERS = Step(
+    id="identifiers",
+    title="Set partition types and identifiers",
+    wanted=lambda plan: plan.disk.table != "none",
+    commands=_read_table,
 )
 _NIXOS_LOADER = Step(
     id="nixos-loader",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from engine.disk.volume import Volume
-from engine.filesystems.driver import Driver, Request
+from engine.filesystems.driver import Below, DoesNotFit, Driver, Request, Sized
 from engine.filesystems.table import DRIVERS
 from engine.manifest.manifest import Manifest
-from engine.spec.filesystems import RAW
+from engine.spec import identity
+from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.settings import Settings
+from engine.units import MIB, ceil_to
 
 EMPTY = Manifest(())
 """Contents of a volume that nothing goes into, not even a root directory."""
@@ -24,12 +27,45 @@ class Formatted:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """A volume, and its file system if it has one."""
 
     volume: Volume
     filesystem: Formatted | None
+
+    @cached_property
+    def sized(self) -> Sized | None:
+        """Its file system where that decides its size.
+
+        Raises:
+            DoesNotFit: No size is large enough.
+        """
+        volume, wanted = self.volume, self.filesystem
+        if volume.size is not None or volume.grow or wanted is None:
+            return None
+        return wanted.driver.least(wanted.request)
+
+    @property
+    def bytes(self) -> int | None:
+        """Bytes of its place, or None where it takes a share of what is left.
+
+        Raises:
+            DoesNotFit: No size is large enough.
+        """
+        volume = self.volume
+        if volume.size is not None:
+            return volume.size
+        if volume.grow:
+            return None
+        least = ceil_to(max(volume.least, MIB), MIB)
+        return least if self.sized is None else max(self.sized.bytes, least)
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it goes with another volume, as a hash tree does."""
+        row = FILESYSTEMS.get(self.volume.format)
+        return row is not None and row.layer
 
     def emptied(self) -> Wanted:
         """Returns the volume with nothing in it, for the least size that its format has."""
@@ -51,10 +87,35 @@ def wanted(
         contents: By id of the volume; one that is not there stays empty.
         sector_size: Bytes of a logical sector of the disk.
     """
-    return tuple(
-        Wanted(volume, _filesystem(volume, contents.get(volume.id, EMPTY), settings, sector_size))
+    found = {
+        volume.id: Wanted(
+            volume,
+            _filesystem(volume, contents.get(volume.id, EMPTY), settings, sector_size),
+        )
         for volume in settings.volumes
+    }
+    return tuple(_layered(one, found, settings) if one.is_layer else one for one in found.values())
+
+
+def _layered(one: Wanted, found: Mapping[str, Wanted], settings: Settings) -> Wanted:
+    """Returns a layer that knows what it goes with; without a format where that is not known."""
+    data = found.get(one.volume.verity)
+    try:
+        size = None if data is None or data.is_layer else data.bytes
+    except DoesNotFit:
+        size = None
+    if size is None or one.filesystem is None:
+        return replace(one, filesystem=None)
+    volume = one.volume
+    below = Below(
+        id=volume.verity,
+        size=size,
+        salt=identity.derive_salt(settings.identity.seed, f"verity/{volume.verity}"),
+        key=volume.key,
+        certificate=volume.certificate,
     )
+    request = replace(one.filesystem.request, below=below)
+    return replace(one, filesystem=replace(one.filesystem, request=request))
 
 
 def _filesystem(

@@ -22,7 +22,7 @@ class Filesystem:
         folder: Of `engine/filesystems`.
         root: Whether `layout.filesystem` takes it.
         recognisable: Whether what is in a volume tells that it is of this format.
-        layer: Whether it goes with another volume, so that no driver can plan it alone.
+        layer: Whether it goes with another volume, which the key `verity` names.
         files: Whether it holds files; swap does not.
         fillable: Whether files can be put into it here; if not, it is made empty.
         writable: Whether a running system can change it.
@@ -157,6 +157,19 @@ _TABLE = (
         title="dm-verity",
         summary="The hash tree of a read-only volume",
         label_bytes=0,
+        folder="verity",
+        layer=True,
+        files=False,
+        writable=False,
+        journal=False,
+        keeps=(),
+    ),
+    Filesystem(
+        key="verity-sig",
+        title="verity signature",
+        summary="The signature of a hash tree",
+        label_bytes=0,
+        identifier=False,
         folder="verity",
         layer=True,
         files=False,

@@ -289,7 +289,24 @@ _TABLE = (
         "",
         "For role raw: it is at this byte of the disk, outside of all partitions.",
     ),
-    Key("volume[].verity", "text", '""', "For a hash tree: id of the volume it is of."),
+    Key(
+        "volume[].verity",
+        "text",
+        '""',
+        "For the roles of hash trees and of their signatures: id of the volume that is hashed.",
+    ),
+    Key(
+        "volume[].key",
+        "path",
+        '""',
+        "For a signature: the private key, a PEM file without a passphrase.",
+    ),
+    Key(
+        "volume[].certificate",
+        "path",
+        '""',
+        "For a signature: the certificate that goes with the key, a PEM file.",
+    ),
     Key("volume[].after", "text", "the end of the list", "Id of the volume that it follows."),
     Key(
         "contents[].source",

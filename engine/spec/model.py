@@ -88,6 +88,8 @@ class VolumeEntry(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     source: str | None = None
     offset: int | str | None = None
     verity: str | None = None
+    key: str | None = None
+    certificate: str | None = None
     after: str | None = None
 
 

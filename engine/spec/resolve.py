@@ -309,6 +309,8 @@ def _volume(index: int, entry: VolumeEntry, base: Path) -> VolumeSettings:
         source=_path(entry.source, base),
         offset=_size(entry.offset),
         verity=entry.verity or "",
+        key=_path(entry.key, base),
+        certificate=_path(entry.certificate, base),
         after=entry.after or "",
     )
 

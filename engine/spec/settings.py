@@ -58,6 +58,7 @@ class VolumeSettings:
 
     Attributes:
         path: Its key path, "volume[0]".
+        key, certificate: Absolute paths of the files that a signature is made with.
         after: Id of the volume that it follows on the disk.
     """
 
@@ -80,6 +81,8 @@ class VolumeSettings:
     source: str = ""
     offset: int | None = None
     verity: str = ""
+    key: str = ""
+    certificate: str = ""
     after: str = ""
 
 

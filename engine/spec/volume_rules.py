@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from engine.disk.roles import ROLES
 from engine.problem import Fix, Problem
+from engine.spec import verity_rules
 from engine.spec.filesystems import FILESYSTEMS, Filesystem, has_serial
 from engine.spec.identity import is_uuid
 from engine.spec.keys import VOLUME_COMPRESSIONS, VOLUME_FORMATS
@@ -145,6 +146,7 @@ def check_together(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     yield from _homeless(settings)
     yield from _contradictions(settings)
     yield from _growth(spec, settings)
+    yield from verity_rules.check(spec, settings)
 
 
 def _count(settings: Settings) -> Iterator[Problem]:
@@ -268,12 +270,6 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
                 "offset-needs-source", f"{path}.source",
                 "is missing: outside of all partitions there can only be a file's bytes",
                 "name the file",
-            )  # fmt: skip
-        if volume.verity and not volume.role.endswith("-verity"):
-            yield error(
-                "verity-needs-role", f"{path}.verity",
-                f"is for a hash tree, and the role is {show(volume.role)}",
-                'take role = "root-verity" or "usr-verity"', _leave_out(f"{path}.verity"),
             )  # fmt: skip
         if volume.role == "bios-boot" and settings.scheme == "mbr":
             yield error(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.disk import verity
 from engine.disk.presets import PRESETS, PresetVolume
-from engine.disk.roles import ROLES
+from engine.disk.roles import ROLES, Role
 from engine.disk.volume import Volume
 from engine.spec import identity
 from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS, RAW, has_serial
@@ -33,7 +34,7 @@ def volumes(settings: Settings) -> tuple[Volume, ...]:
     for name, entry in entries.items():
         if name not in found:
             found[name] = _added(entry, settings, list(found.values()))
-    return _shared_out([found[name] for name in order], settings)
+    return _sealed(_shared_out([found[name] for name in order], settings))
 
 
 def in_order(preset: Sequence[str], entries: Sequence[tuple[str, str]]) -> list[str]:
@@ -59,6 +60,24 @@ def _shared_out(found: list[Volume], settings: Settings) -> tuple[Volume, ...]:
         replace(volume, grow=0, free=settings.size.additional) if volume.rest else volume
         for volume in found
     )
+
+
+def _sealed(found: tuple[Volume, ...]) -> tuple[Volume, ...]:
+    """Marks what dm-verity reads as read-only; GUIDs that follow from a root hash are not known.
+
+    The Discoverable Partitions Specification derives them: of the data from the first half of the
+    hash, of the tree from the last.
+    """
+    data = {one.id for one in verity.hashed(found)}
+
+    def sealed(one: Volume) -> Volume:
+        if one.id not in data and one.format not in {verity.TREE, verity.SIGNATURE}:
+            return one
+        attributes = tuple(dict.fromkeys((*one.attributes, "read-only")))
+        guid = one.guid if one.format == verity.SIGNATURE else ""
+        return replace(one, attributes=attributes, guid=guid)
+
+    return tuple(map(sealed, found))
 
 
 def _of_preset(wanted: PresetVolume, settings: Settings, entry: VolumeSettings | None) -> Volume:
@@ -95,8 +114,12 @@ def _added(entry: VolumeSettings, settings: Settings, before: list[Volume]) -> V
     base = Volume(
         id=entry.id,
         role=role.key,
-        format=RAW if entry.source else settings.layout.filesystem if is_root else role.format,
-        label=settings.layout.label if is_root else ESP_LABEL if role.key == "esp" else "",
+        format=_format(entry, role, settings),
+        label=settings.layout.label
+        if is_root and not entry.source
+        else ESP_LABEL
+        if role.key == "esp"
+        else "",
         inodes=settings.size.inodes if is_root else None,
         mount=None if role.mount in mounted else role.mount,
         name=role.name if entry.id == role.key else entry.id,
@@ -110,6 +133,15 @@ def _added(entry: VolumeSettings, settings: Settings, before: list[Volume]) -> V
     elif role.key == "bios-boot" and not sized:
         base = replace(base, size=MIB, free=None)
     return _identified(_changed(base, entry, settings), settings, entry)
+
+
+def _format(entry: VolumeSettings, role: Role, settings: Settings) -> str:
+    """Returns the format that a volume of one's own has by default."""
+    if entry.source:
+        return RAW
+    if entry.verity and role.key in verity.FORMATS:
+        return verity.FORMATS[role.key]
+    return settings.layout.filesystem if entry.id == "root" else role.format
 
 
 def _changed(base: Volume, entry: VolumeSettings, settings: Settings) -> Volume:
@@ -131,6 +163,8 @@ def _changed(base: Volume, entry: VolumeSettings, settings: Settings) -> Volume:
         source=entry.source,
         offset=entry.offset,
         verity=entry.verity,
+        key=entry.key,
+        certificate=entry.certificate,
         path=entry.path,
     )
     if entry.size is not None:

@@ -55,6 +55,9 @@ _MKE2FS_CONF = """\
 """
 _MTOOLS_CONF = "MTOOLS_NO_VFAT=1\nMTOOLS_LOWER_CASE=1\nMTOOLS_NAME_NUMERIC_TAIL=0\n"
 _SHELL_PROFILE = "export DISKWRIGHT_PLANTED=1\numask 0177\n"
+_OPENSSL_CONF = (
+    "openssl_conf = planted\n[planted]\nproviders = some\n[some]\nnull = one\n[one]\nactivate = 1\n"
+)
 
 INFLUENCES = (
     Influence(
@@ -137,6 +140,14 @@ INFLUENCES = (
             "XZ_OPT": "-9",
             "GZIP": "-1",
         },
+    ),
+    Influence(
+        tools="openssl, veritysetup (libcrypto)",
+        reads="/etc/ssl/openssl.cnf, OPENSSL_CONF, OPENSSL_MODULES",
+        answer="an empty configuration: its own default algorithms",
+        ours={"OPENSSL_CONF": _EMPTY},
+        variables={"OPENSSL_CONF": "~/openssl.cnf", "OPENSSL_MODULES": "~"},
+        home={"openssl.cnf": _OPENSSL_CONF},
     ),
     Influence(
         tools="bash (the hook)",

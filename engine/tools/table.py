@@ -155,6 +155,17 @@ _TABLE = (
         packages=("bubblewrap", "bubblewrap", "bubblewrap", "bubblewrap"),
     ),
     Tool(
+        name="veritysetup",
+        purpose="check hash trees",
+        packages=("cryptsetup-bin", "veritysetup", "cryptsetup", "cryptsetup"),
+    ),
+    Tool(
+        name="openssl",
+        purpose="sign hash trees",
+        packages=("openssl", "openssl", "openssl", "openssl"),
+        version=("version",),
+    ),
+    Tool(
         name="busybox",  # a static one: see engine.boot.guest
         purpose="run a NixOS system's own boot loader installer where it writes to a disk",
         packages=("busybox-static", "busybox", "busybox", "pkgsStatic.busybox"),

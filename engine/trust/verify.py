@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import msgspec
 
+from engine.filesystems.verity.reader import HashTree
 from engine.image.container import BadImage
 from engine.inspect.image import Image, Part, open_image
 from engine.pipeline.packing import DIGESTS, digests
@@ -35,6 +38,9 @@ _SIGNS = (
 )  # fmt: skip
 """Offset and bytes by which an image is known whatever its name: qcow2, VDI, VHD, a GPT, ext."""
 _HEAD = 8192
+_HASH = re.compile(r"(?:[0-9a-f]{2})+")
+_NAMED = 5
+"""Damaged blocks worth naming."""
 _LISTS = tuple(form.name for form in sums.FORMS)
 _NOT_LISTED = {RECORD, HYDRA, *_LISTS}
 """The record outlives the sums by a few lines, the products name this machine's folders."""
@@ -233,6 +239,7 @@ def _differences(image: Image, plan: dict[str, Any]) -> Iterator[str]:
     pairs.append(("partitions", sorted(planned), sorted(parts)))
     for number in planned.keys() & parts.keys():
         pairs += _of_partition(number, planned[number], parts[number])
+        yield from _sealed(number, plan, parts)
     for what, wanted, found in pairs:
         if _plain(wanted) != _plain(found):
             yield f"{what}: planned {wanted}, found {found}"
@@ -250,12 +257,27 @@ def _of_partition(
     if part.partition is not None:
         for field in ("start", "sectors", "guid", "name"):
             yield f"{where}, {field}", planned[field], getattr(part.partition, field)
-    wanted, found = planned.get("filesystem"), part.filesystem
+    wanted, found = planned.get("filesystem"), part.content
     if wanted is not None:
         yield f"{where}, file system", wanted["type"], found.type if found else part.trouble
     if wanted is not None and found is not None:
         yield f"{where}, label", wanted["label"], found.label
         yield f"{where}, UUID", wanted["uuid"], found.uuid
+
+
+def _sealed(number: int, plan: dict[str, Any], parts: Mapping[int, Part]) -> Iterator[str]:
+    """Yields what is no longer as its hash tree says, by the root hash in the plan."""
+    (tree,) = (one for one in plan["partitions"] if one["number"] == number)
+    told = tree.get("verity")
+    if not told:
+        return
+    where, root_hash, content = f"partition {number}", told["root_hash"], parts[number].content
+    data = next((one for one in plan["partitions"] if one["id"] == told["data"]), None)
+    if data is None or not _HASH.fullmatch(str(root_hash)):
+        yield f"{where}, hash tree: the plan does not say what it is of"
+    elif isinstance(content, HashTree) and data["number"] in parts:
+        found = content.damaged(parts[data["number"]].window, str(root_hash))
+        yield from (f"{where}, hash tree of {told['data']}: {one}" for one in islice(found, _NAMED))
 
 
 def _plain(value: object) -> str:

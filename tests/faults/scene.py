@@ -171,7 +171,7 @@ class Scene:
         modules = self.folder / "modules"
         modules.mkdir()
         (modules / "modules.builtin").write_text("".join(f"{name}.ko\n" for name in _BUILTIN))
-        kernel = Kernel(self.tree / "boot" / f"vmlinuz-{_RELEASE}", _RELEASE, modules)
+        kernel = Kernel(self.tree / "boot" / f"vmlinuz-{_RELEASE}", _RELEASE, modules, self.tree)
         lab = make_lab(self.folder / "lab", kernel)
         self._environment |= lab.environment
         system = lab.build("toplevel")

@@ -80,6 +80,7 @@ class Kernel:
     image: Path
     release: str
     modules: Path
+    package: Path
 
     def module(self, name: str) -> Path | None:
         """Returns a module's file; None where it is built in, or the kernel has none."""
@@ -113,7 +114,7 @@ def fetch_kernel(cache: Path) -> Kernel:
     folder = next(found for place in places if place.is_dir() for found in place.iterdir())
     images = (unpacked / "boot" / f"vmlinuz-{folder.name}", folder / "vmlinuz")
     image = next(path for path in images if path.exists())
-    return Kernel(image, folder.name, folder)
+    return Kernel(image, folder.name, folder, unpacked)
 
 
 def _download(cache: Path) -> list[Path]:

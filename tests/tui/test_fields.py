@@ -28,6 +28,8 @@ ELSEWHERE = {
     "volume[].after": "the order of the table of volumes",
     "volume[].compression": "kept as written; the form has no field yet",
     "volume[].verity": "kept as written; the form has no field yet",
+    "volume[].key": "kept as written; the form has no field yet",
+    "volume[].certificate": "kept as written; the form has no field yet",
 }
 ENTRY = {
     "contents[].source": "#entry-source",

@@ -5,7 +5,10 @@ Source: as for `tree`; nothing is taken from there, so that one is the witness o
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
+import re
 import struct
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +19,10 @@ from engine.image.reading import BadFilesystem, Window
 _SIGNATURE = b"verity\0\0"
 _SIZE = 512
 _MOST_LEVELS = 63
+_HEAD = 512
+_SIGNED = re.compile(rb'\s*\{[^\0]*"(?:rootHash|certificateFingerprint|signature)"')
+"""How a signature begins, in whatever order its fields come."""
+_LARGEST_SIGNATURE = 1 << 16
 _ALGORITHMS = {"sha1", "sha256", "sha512"}
 
 
@@ -155,6 +162,7 @@ class HashTree:
             "uuid": self.uuid, "algorithm": self.algorithm, "salt": self.salt.hex(),
             "block size": self.block_size, "data block size": self.data_block_size,
             "data blocks": self.data_blocks, "salt in front": self.salted_first,
+            "root hash": self.root() if self.levels else None,
         }  # fmt: skip
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
@@ -169,10 +177,64 @@ class HashTree:
             yield self.size, self._window.size - self.size
 
 
-def probe(window: Window) -> HashTree | None:
-    """Returns the hash tree in a window, or None if there is none.
+class Signature:
+    """The signature of a root hash in a window of a disk.
+
+    Attributes:
+        root_hash: What is signed, in hexadecimal.
+        fingerprint: SHA-256 of the certificate, in hexadecimal.
+        signature: PKCS#7 in DER.
+    """
+
+    type = "verity-sig"
+    label = uuid = ""
+    clean = True
+    free = 0
+    block_size = 4096
+
+    def __init__(self, window: Window) -> None:
+        raw = window.read(0, min(window.size, _LARGEST_SIGNATURE))
+        try:
+            text, _, rest = raw.partition(b"\0")
+            fields = json.loads(text)
+            self.root_hash = bytes.fromhex(fields["rootHash"]).hex()
+            self.fingerprint = bytes.fromhex(fields["certificateFingerprint"]).hex()
+            self.signature = base64.b64decode(fields["signature"], validate=True)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BadFilesystem(f"verity signature: {error!r}") from error
+        self._window, self._used = window, len(text)
+        self.size = self.room = len(raw)
+        if any(rest):
+            raise BadFilesystem("verity signature: something follows it")
+
+    def figures(self) -> Mapping[str, int]:
+        """See `Described.figures`."""
+        return {"blocks": -(-self.size // self.block_size)}
+
+    def header(self) -> Mapping[str, object]:
+        """See `Described.header`."""
+        return {
+            "root hash": self.root_hash, "certificate": self.fingerprint,
+            "signature": self.signature.hex(),
+        }  # fmt: skip
+
+    def structures(self) -> Iterator[tuple[int, int, str]]:
+        """See `Described.structures`."""
+        yield 0, self._used, "signature of the root hash"
+
+    def unused(self) -> Iterator[tuple[int, int]]:
+        """See `Described.unused`."""
+        yield self._used, self._window.size - self._used
+
+
+def probe(window: Window) -> HashTree | Signature | None:
+    """Returns the hash tree or the signature in a window, or None if there is none.
 
     Raises:
         BadFilesystem: It is there, and damaged.
     """
-    return HashTree(window) if window.read(0, 8) == _SIGNATURE else None
+    if window.read(0, 8) == _SIGNATURE:
+        return HashTree(window)
+    if _SIGNED.match(window.read(0, _HEAD)):
+        return Signature(window)
+    return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from engine.boot.firmware import FirmwareKind
+from engine.boot.qemu import CORRUPTION
 from engine.events import Log
 from engine.pipeline.proof import Verdict, boot, machine_of
 from engine.pipeline.steps.names import finish_image
@@ -40,6 +43,8 @@ async def prove(work: Work) -> None:
 
 def _unseen(verdict: Verdict, expect: str) -> str:
     tail = "".join(f"\n  | {line}" for line in verdict.last_lines())
+    if re.search(CORRUPTION, verdict.console):
+        return f"under {_NAMES[verdict.firmware]} {verdict.meaning}; the console ended with{tail}"
     return (
         f"under {_NAMES[verdict.firmware]} the console did not show {expect!r} within "
         f"{verdict.seconds:.0f} s: {verdict.meaning}; it ended with{tail or ' nothing'}"

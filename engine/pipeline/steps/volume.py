@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import ModuleType
 
+from engine.disk.verity import SIGNATURE, TREE
 from engine.filesystems.ext4.format import FORMATS as EXT
-from engine.pipeline.steps import ext, fat, inprocess, raw, settled, squashfs
+from engine.pipeline.steps import ext, fat, inprocess, raw, settled, squashfs, verity
 from engine.pipeline.work import Work
 from engine.spec.filesystems import RAW
 
@@ -17,6 +18,7 @@ _OWN: Mapping[str, ModuleType] = {
     "squashfs": squashfs,
     "xfs": settled,
     "btrfs": settled,
+    **dict.fromkeys((TREE, SIGNATURE), verity),
 }
 """Formats with steps of their own; all others are written in process by their `Writer`."""
 

@@ -63,6 +63,19 @@ def test_it_ends_as_soon_as_the_console_shows_what_is_expected(
     assert "".join(text) == "\x1b[2J\x1b[01;01Hlogin: "
 
 
+def test_a_prompt_is_no_proof_where_dm_verity_complains(qemu: Qemu, machine: Machine) -> None:
+    said = "device-mapper: verity: 253:2: data block 67117 is corrupted"
+    qemu(f"echo 'Linux version 6'; echo '{said}'; echo 'login: '; exec sleep 60")
+    verdict = booted(machine)
+    assert not verdict.seen
+    assert verdict.meaning == "dm-verity read a block that is not what was hashed"
+    assert verdict.seconds < 30
+    qemu(f"echo '{said}'")
+    assert not booted(machine, expect="").seen
+    qemu("echo 'device-mapper: verity: sha256 using implementation \"sha256-ni\"'; echo login:")
+    assert booted(machine).seen
+
+
 def test_kvm_is_given_up_when_no_kernel_speaks(
     qemu: Qemu, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
