@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from engine.disk import verity
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.plan.model import Plan, VolumePlan
@@ -29,9 +30,7 @@ def holds_files(format_: str) -> bool:
     return known is not None and known.files
 
 
-OFFERED = tuple(
-    key for key, role in ROLES.items() if role.format in WRITTEN and "verity" not in key
-)
+OFFERED = tuple(key for key, role in ROLES.items() if role.format in WRITTEN)
 """Roles that a volume can be given."""
 
 
@@ -82,6 +81,13 @@ def _kinds(settings: Settings, plan: Plan | None) -> Iterator[Kind]:
     else:
         yield Kind("root", "Root", "The system itself, mounted at /",
                    entry("root", "root", free="512MiB"))  # fmt: skip
+    bare = _without_tree(settings)
+    if bare:
+        yield Kind(
+            "root-verity", "Hash tree",
+            "The root is read through dm-verity: nobody can change it unnoticed",
+            entry("root-verity", "root-verity", verity=bare),
+        )  # fmt: skip
     yield Kind(
         "raw", "Raw blob", "Bytes of a file outside of all partitions: a board's boot loader",
         entry("blob", "raw", offset="8KiB"),
@@ -100,6 +106,14 @@ def _kinds(settings: Settings, plan: Plan | None) -> Iterator[Kind]:
     if "var" not in roles:
         yield Kind("var", "Var", "What the system writes, mounted at /var",
                    entry("var", "var", **rest))  # fmt: skip
+
+
+def _without_tree(settings: Settings) -> str:
+    """Returns the id of the root that a hash tree can be added for, or ""."""
+    root = settings.of_role("root")
+    if root is None or root.grow or settings.scheme != "gpt":
+        return ""
+    return "" if verity.tree_of(settings.volumes, root.id) else root.id
 
 
 def _size_of_root(plan: Plan | None) -> str:
@@ -161,6 +175,8 @@ def rule(volume: Volume) -> str:
         return "all the rest"
     if volume.grow:
         return f"share {volume.grow}"
+    if volume.format in {verity.TREE, verity.SIGNATURE}:
+        return f"for {volume.verity}"
     within = "its file" if volume.source else "contents"
     return f"{within} + {format_exact(volume.free)}" if volume.free else within
 

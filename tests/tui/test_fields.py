@@ -27,9 +27,6 @@ ELSEWHERE = {
     "output.format": "the formats of the Output pane",
     "volume[].after": "the order of the table of volumes",
     "volume[].compression": "kept as written; the form has no field yet",
-    "volume[].verity": "kept as written; the form has no field yet",
-    "volume[].key": "kept as written; the form has no field yet",
-    "volume[].certificate": "kept as written; the form has no field yet",
 }
 ENTRY = {
     "contents[].source": "#entry-source",
@@ -53,7 +50,7 @@ VOLUME = {
             key: key
             for key in (
                 "id", "role", "format", "mount", "min", "label", "uuid", "guid", "name", "type",
-                "flags", "source", "offset",
+                "flags", "source", "offset", "verity", "key", "certificate",
             )
         },
         **dict.fromkeys(("size", "free", "grow"), "amount"),

@@ -16,7 +16,7 @@ from engine.units import GIB, KIB, MIB
 from tests.tui.conftest import MakeApp, settled, shown, type_text
 from tui.screens.kind import KindScreen
 from tui.screens.volume import VolumeScreen
-from tui.volumes import kinds
+from tui.volumes import kinds, rows
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.choices import Choices
 from tui.widgets.map_parts import grounds, groups
@@ -229,6 +229,42 @@ async def test_everything_that_can_be_added_is_valid(make_app: MakeApp) -> None:
             assert screen.spec.volume[-1] == kind.entry
             await pilot.press("ctrl+z")
             screen = await settled(pilot)
+
+
+async def test_a_hash_tree_and_its_signature(make_app: MakeApp) -> None:
+    app = make_app(ImageSpec(layout=Layout(table="gpt"), size=SMALL, contents=CONTENTS,
+                             volume=(VolumeEntry(id="root", format="erofs"),)))  # fmt: skip
+    async with app.run_test(size=(100, 40)) as pilot:
+        await settled(pilot)
+        await add(pilot, "root-verity")
+        form = app.screen
+        assert isinstance(form, VolumeScreen)
+        assert form.query_one("#volume-verity", Input).value == "root"
+        assert not form.query_one("#row-format").display
+        assert not form.query_one("#row-key").display
+        assert "gives 1.0 MiB" in shown(app)
+        await pilot.press("ctrl+s")
+        screen = await settled(pilot)
+        tree = VolumeEntry(id="root-verity", verity="root")
+        assert screen.spec.volume[-1] == tree
+        assert screen.preview.plan is not None
+        assert screen.preview.plan.volume("root-verity").verity == "root"
+        assert rows(screen.preview)[-1].rule == "for root"
+        await add(pilot, "data")
+        form = app.screen
+        assert isinstance(form, VolumeScreen)
+        form.query_one("#volume-id", Input).value = "sig"
+        form.post_message(
+            Choices.Chosen(form.query_one("#volume-role", Choices), "root-verity-sig")
+        )
+        await pilot.pause()
+        assert form.query_one("#row-certificate").display
+        for key, text in (("verity", "root"), ("key", "k.pem"), ("certificate", "c.pem")):
+            form.query_one(f"#volume-{key}", Input).value = text
+        await pilot.pause()
+        made = form.made()
+        assert (made.role, made.format, made.source) == ("root-verity-sig", None, None)
+        assert (made.verity, made.key, made.certificate) == ("root", "k.pem", "c.pem")
 
 
 async def test_the_breakdown_opens_by_volume(make_app: MakeApp) -> None:

@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
+from engine.disk import verity
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.problem import Problem
@@ -48,6 +49,9 @@ _TEXTS = {
     "min": ("At least", "It is never smaller than this"),
     "label": ("Label", "Of the file system"),
     "source": ("Source", "File whose bytes it holds; Right completes, F2 browses"),
+    "verity": ("Hash of", "Id of the volume whose hash tree, or the signature of it, this is"),
+    "key": ("Key", "PEM file without a passphrase that signs the root hash"),
+    "certificate": ("Certificate", "PEM file of the certificate that goes with the key"),
     "offset": ("At byte", "Outside of all partitions, as 8KiB; empty: in a partition"),
     "flags": ("Flags", f"Between commas: {', '.join(FLAGS)}"),
     "name": ("Part. name", "Of the GPT partition; empty: the role's, or the id"),
@@ -55,6 +59,7 @@ _TEXTS = {
     "guid": ("Part. GUID", "Empty: derived from the seed and the id"),
     "uuid": ("UUID", "Of the file system; empty: derived from the seed and the id"),
 }
+_PATHS = frozenset({"source", "key", "certificate"})
 _AMOUNTS = {
     "size": ("Size", "As 8GiB; K, M, G, T are powers of 1024"),
     "free": ("Free", "What its contents need and this much more"),
@@ -73,6 +78,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
 - **Mount**: contents below it go to this volume without being told.
 - **Size**: *fixed*; *contents + free*, what is put there and some room; or *a share* of what a
   disk of fixed size has left. *As usual*: what the layout and the step Size say.
+- **Hash of**: the volume whose hash tree this is, for dm-verity. That volume can then only be read.
 - **At byte**: raw bytes outside of all partitions, where a board looks for its boot loader.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("entry")
@@ -125,6 +131,9 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
                 yield self._choices("format", "Format", self._formats())
                 mount = _NOWHERE if self.entry.mount == "" else self.entry.mount
                 yield self._text("source", self.entry.source)
+                yield self._text("verity", self.entry.verity)
+                yield self._text("key", self.entry.key)
+                yield self._text("certificate", self.entry.certificate)
                 yield self._text("offset", self.entry.offset)
                 yield self._text("mount", mount)
                 yield self._choices("rule", "Size", _RULES)
@@ -158,7 +167,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
             compact=True,
             id=f"volume-{key}",
             disabled=disabled,
-            suggester=PathSuggester(self.base) if key == "source" else None,
+            suggester=PathSuggester(self.base) if key in _PATHS else None,
         )
         label = Plain(_TEXTS[key][0], classes="field-label", id=f"label-{key}")
         return Horizontal(label, field, classes="field-row", id=f"row-{key}")
@@ -173,6 +182,8 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
         """Shows the choices, and what they leave to be said."""
         self._show()
         wanted = "source" if self._shows()["source"] and not self.entry.source else "amount"
+        if self._shows()["verity"]:
+            wanted = "verity"
         start = wanted if self.volume is None and self._shows()[wanted] else "role"
         if start == "role" and not self.fixed_id and self.volume is None:
             start = "id"
@@ -183,22 +194,26 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
         """Returns which values fit the role and the format."""
         raw, loose = self.format == RAW, self.role == "raw" and bool(self._typed("offset"))
         files = holds_files(self.format)
+        sealed = self.role in verity.FORMATS
         return {
             "id": True,
             "role": not self.fixed_id,
-            "format": self.role not in {"raw", "bios-boot", "swap"},
+            "format": self.role not in {"raw", "bios-boot", "swap"} and not sealed,
             "mount": files,
-            "source": raw and self.role != "bios-boot",
+            "source": raw and self.role != "bios-boot" and not self._typed("verity"),
+            "verity": sealed,
+            "key": self.role in verity.SIGNATURES,
+            "certificate": self.role in verity.SIGNATURES,
             "offset": self.role == "raw",
             "rule": not loose,
             "amount": not loose and self.rule != _USUAL,
             "min": not loose and self.rule in {"free", "grow"},
-            "label": not raw,
+            "label": not raw and not sealed,
             "flags": not loose,
             "name": not loose and self.gpt,
             "type": not loose,
             "guid": not loose and self.gpt,
-            "uuid": not raw,
+            "uuid": not raw and self.role not in verity.SIGNATURES,
         }
 
     def _show(self) -> None:
@@ -255,7 +270,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
     @on(Input.Changed)
     def _edited(self, event: Input.Changed) -> None:
         event.stop()
-        if event.input.id == "volume-offset":
+        if event.input.id in {"volume-offset", "volume-verity"}:
             self._show()
         self._tell()
 
@@ -309,7 +324,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
             else None
             if self.role == (self.volume.role if self.fixed_id and self.volume else _role_of(name))
             else self.role,
-            format=kept if self.format == usual else self.format,
+            format=kept if self.format == usual or shows["verity"] else self.format,
             mount="" if texts["mount"] == _NOWHERE else texts["mount"] or None,
             size=_kept(self.entry.size, weight) if self.rule == "size" else None,
             free=_kept(self.entry.free, weight) if self.rule == "free" else None,
@@ -317,6 +332,9 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
             min=_kept(self.entry.min, texts["min"]),
             label=texts["label"] or None,
             source=pasted(texts["source"]) or None,
+            verity=texts["verity"] or None,
+            key=pasted(texts["key"]) or None,
+            certificate=pasted(texts["certificate"]) or None,
             offset=_kept(self.entry.offset, texts["offset"]),
             flags=tuple(part.strip() for part in texts["flags"].split(",") if part.strip()),
             name=texts["name"] or None,
