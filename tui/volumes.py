@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from engine.disk import verity
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
+from engine.filesystems.table import DRIVERS
 from engine.plan.model import Plan, VolumePlan
 from engine.problem import Problem
-from engine.spec.filesystems import FILESYSTEMS, RAW, WRITTEN
+from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.model import VolumeEntry
 from engine.spec.settings import Settings
 from engine.units import format_exact, human
 from tui.preview import Preview
 from tui.text import counted, visible
 
+_MADE = tuple(key for key in DRIVERS if not FILESYSTEMS[key].layer)
 FORMATS: tuple[tuple[str, str], ...] = tuple(
     (key, "nothing" if key == RAW else FILESYSTEMS[key].title if key in FILESYSTEMS else key)
-    for key in WRITTEN
+    for key in _MADE
 )
 """Formats that a volume can have, with their titles."""
 
@@ -30,7 +32,7 @@ def holds_files(format_: str) -> bool:
     return known is not None and known.files
 
 
-OFFERED = tuple(key for key, role in ROLES.items() if role.format in WRITTEN)
+OFFERED = tuple(key for key, role in ROLES.items() if role.format in _MADE)
 """Roles that a volume can be given."""
 
 
@@ -51,9 +53,7 @@ class Kind:
 def kinds(settings: Settings, plan: Plan | None) -> tuple[Kind, ...]:
     """Returns what can be added to a disk, the most wanted first."""
     return tuple(
-        kind
-        for kind in _kinds(settings, plan)
-        if ROLES[kind.entry.role or "data"].format in WRITTEN
+        kind for kind in _kinds(settings, plan) if ROLES[kind.entry.role or "data"].format in _MADE
     )
 
 
