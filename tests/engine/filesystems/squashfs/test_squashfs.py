@@ -24,7 +24,7 @@ from engine.filesystems.squashfs.driver import BLOCK_SIZE, bound
 from engine.filesystems.squashfs.kept import kept
 from engine.image.container import BadImage
 from engine.image.container.disk import RawDisk
-from engine.image.reading import Window, contents, holds_files, walk
+from engine.image.reading import Examination, Window, contents, holds_files, walk
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline.readback import differences
@@ -311,3 +311,41 @@ def test_the_time_of_the_whole_is_the_epoch(tmp_path: Path) -> None:
     )
     assert b"Tue Nov 14 22:13:20 2023" in told.stdout
     assert EPOCH == 1_700_000_000
+
+
+def examined(image: Path) -> Examination:
+    with RawDisk(image) as disk:
+        content, trouble = table.probe(Window(disk, 0, disk.size))
+        assert content is not None, trouble
+        return table.examine(content)
+
+
+@pytest.mark.parametrize("tool", ["tar2sqfs", "mksquashfs"])
+def test_what_is_sound_is_found_to_be(tool: str, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    if tool == "tar2sqfs":
+        made(image, planned_of(without(odd(), b"more attributes", b"hole", b"all hole")))
+    else:
+        command = (tool, folder(tmp_path / "source"), image, "-quiet", "-no-progress")
+        run_tool(command, check=True)
+    assert examined(image) == Examination(())
+
+
+def test_damage_of_data_and_counts_is_told_by_name(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    noise = Entry(b"noise", stat.S_IFREG | 0o644, size=300_000, source=random_contents.SOURCE)
+    made(image, planned_of(trees.manifest([trees.file(b"letters", 400_000), noise])))
+    raw = bytearray(image.read_bytes())
+    raw[4] += 1  # the number of inodes
+    at = raw.index(b"\x28\xb5\x2f\xfd", 96 + 8)  # the first block of zstd: that of the letters
+    raw[at : at + 4] = b"none"
+    image.write_bytes(raw)
+    found = examined(image).findings
+    assert any("3 inodes have a name, and there are 4" in one for one in found), found
+    assert any(one.startswith("/letters: a block of zstd is damaged") for one in found), found
+
+
+def test_more_data_than_is_looked_at_is_said(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    made(image, planned_of(trees.manifest([trees.file(b"large", 65 * MIB)])))
+    assert examined(image).unchecked == ("the data of 1 files (`unsquashfs` reads it)",)
