@@ -1,9 +1,8 @@
-"""Specs written as definitions for systemd-repart: read back by us, and laid out by it."""
+"""Specs written as definitions for systemd-repart: and read back."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from engine.cli.main import main
 from engine.disk.volume import Volume
 from engine.exporters import repart
-from engine.planning import plan_spec
-from engine.problem import errors
 from engine.spec.load import load, loads
 from engine.spec.resolve import resolve
 
@@ -91,67 +88,6 @@ def test_definitions_say_what_the_spec_says(
         # A type of its own says more than the role beside it.
         native = not before.type
         assert essence(after, native) == essence(before, native)
-
-
-def test_systemd_repart_lays_them_out_as_our_plan_does(tmp_path: Path) -> None:
-    text = """schema = 1
-name = "any"
-[layout]
-table = "gpt"
-[size]
-disk = "500MiB"
-[[volume]]
-id = "esp"
-size = "40MiB"
-[[volume]]
-id = "root-a"
-role = "root"
-size = "64MiB"
-[[volume]]
-id = "root-b"
-role = "root"
-name = "spare"
-size = "64MiB"
-flags = ["read-only"]
-[[volume]]
-id = "swap"
-size = "16MiB"
-[[volume]]
-id = "home"
-size = "100MiB"
-guid = "11111111-2222-4333-8444-555555555501"
-flags = ["grow-file-system", "no-auto"]
-[[volume]]
-id = "rest"
-format = "none"
-grow = 1
-"""
-    (tmp_path / "any.toml").write_text(text)
-    folder = tmp_path / "any.repart"
-    assert (
-        main(["export", str(tmp_path / "any.toml"), "--format", "repart", "-o", str(folder)]) == 0
-    )
-    plan = plan_spec(loads(text), base=tmp_path)
-    assert not errors(plan.problems)
-
-    done = subprocess.run(
-        ["systemd-repart", f"--definitions={folder}", "--empty=create", "--size=500M",
-         "--dry-run=yes", "--json=short", tmp_path / "x.img"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-
-    theirs = json.loads(done.stdout)
-    assert [(one["offset"], one["raw_size"], one["label"], one["uuid"]) for one in theirs[:-1]] == [
-        (one.start * 512, one.bytes, one.name, (one.guid or "").lower())
-        for one in plan.partitions[:-1]
-    ]
-    assert [one["type"] for one in theirs] == [
-        "esp", "root-x86-64", "root-x86-64", "swap", "home", "linux-generic",
-    ]  # fmt: skip
-    # What grows ends at the last whole MiB here, and at the last 4 KiB there.
-    last, ours = theirs[-1], plan.partitions[-1]
-    assert last["offset"] == ours.start * 512
-    assert 0 <= last["raw_size"] - ours.bytes < 1 << 20
 
 
 def test_files_go_to_the_volumes_that_they_are_mounted_on(tmp_path: Path) -> None:

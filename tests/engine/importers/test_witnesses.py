@@ -71,33 +71,6 @@ def test_genimage_makes_the_same_table(tmp_path: Path, name: str, columns: tuple
     assert all(uuid in given for uuid in text.split('"') if uuid.startswith("0a6e8d52"))
 
 
-def test_systemd_repart_makes_the_same_table(tmp_path: Path) -> None:
-    definitions = {
-        "10-esp": "Type=esp\nLabel=my esp\nSizeMinBytes=33M\nSizeMaxBytes=33M\n",
-        "20-root": "Type=root\nLabel=main\nSizeMinBytes=64M\nSizeMaxBytes=64M\n"
-        "UUID=11111111-2222-4333-8444-555555555501\n",
-        "30-home": "Type=home\nLabel=users\nSizeMinBytes=12M\nNoAuto=yes\n",
-        "40-arm": "Type=usr-arm64\nLabel=usr\nReadOnly=yes\n",
-        "50-swap": "Type=swap\nLabel=swap\nSizeMinBytes=16M\nSizeMaxBytes=16M\n",
-        "60-own": "Type=3df8f8b0-4464-4fe6-8df4-2a5e2f6c4949\nLabel=own\n",
-    }
-    folder = tmp_path / "x.repart"
-    folder.mkdir()
-    for name, text in definitions.items():
-        (folder / f"{name}.conf").write_text(f"[Partition]\n{text}")
-
-    subprocess.run(
-        ["systemd-repart", f"--definitions={folder}", "--empty=create", "--size=auto",
-         "--dry-run=no", tmp_path / "theirs.img"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-
-    theirs, ours = table(tmp_path / "theirs.img"), built(tmp_path, folder)
-    columns = ("start", "size", "type", "name", "attrs")
-    assert rows(ours, *columns) == rows(theirs, *columns)
-    assert ours["partitions"][1]["uuid"] == theirs["partitions"][1]["uuid"]
-
-
 def test_a_board_is_built_as_its_configuration_says(tmp_path: Path) -> None:
     for name in ("u-boot.bin", "zImage", "menu.conf", "overlays/wifi.dtbo"):
         path = tmp_path / "input" / name
