@@ -20,10 +20,12 @@ from screenshots.waiting import PATIENCE, quiet
 from tui.app import DiskwrightApp
 from tui.screens.closure import ClosureScreen, ClosureTree
 from tui.screens.compare import CompareScreen
+from tui.screens.flash import FlashScreen
 from tui.screens.image import FileTree, ImageScreen
 from tui.screens.take import TakeScreen
 from tui.screens.view import ViewScreen
 from tui.widgets.labels import Plain
+from tui.widgets.row_table import RowTable
 
 IMAGE = Path("images/debian.img")
 _RELEASE = "6.1.0-37-amd64"
@@ -189,6 +191,13 @@ async def image_tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> Asy
     await pilot.press("escape", "s")
     await _shown(pilot, TakeScreen)
     yield "take"
+    await pilot.press("escape", "w")
+    await _shown(pilot, FlashScreen)
+    async with asyncio.timeout(PATIENCE):
+        while not app.screen.query_one(RowTable).row_count:
+            await pilot.pause(0.02)
+    await quiet(pilot)
+    yield "flash"
     await pilot.press("escape", "escape")
     first, second = Path("images/appliance.img"), Path("images/laboratory.img")
     await app.push_screen(CompareScreen(first, second, app.glyphs, comparing=_compare))

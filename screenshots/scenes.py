@@ -18,6 +18,7 @@ from engine.pipeline.replay import read_record
 from engine.problem import Problem
 from engine.spec.model import Content, ImageSpec, Layout, Size
 from screenshots.images import image_tour
+from screenshots.machine import make_machine
 from screenshots.waiting import PATIENCE, quiet
 from tui.app import DiskwrightApp
 from tui.config import Config
@@ -75,13 +76,15 @@ def make_tree(folder: Path) -> None:
 
 def make_app(folder: Path, *, theme: str, ascii_only: bool = False) -> DiskwrightApp:
     """Returns a wizard whose state stands in `folder`, which must be the current folder."""
-    return DiskwrightApp(
+    app = DiskwrightApp(
         outdir=Path("images"),
         config=Config(folder / "wizard.toml", theme=theme),
         session=Session(folder / "state", pid=1),
         environment=ENVIRONMENT,
         ascii_only=ascii_only,
     )
+    app.machine = make_machine(folder / "state" / "machine")
+    return app
 
 
 class Held:

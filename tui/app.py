@@ -41,6 +41,7 @@ from tui.screens.messages import (
     ComparisonRequested,
     DocumentChanged,
     DocumentChosen,
+    FlashRequested,
     ImageRequested,
     ImportRequested,
     SaveRequested,
@@ -195,6 +196,11 @@ class DiskwrightApp(BuildingApp):
             "Look into an image",
             "Partitions, file systems and files, without mounting",
             lambda: self.post_message(ImageRequested()),
+        )
+        yield SystemCommand(
+            "Write an image to a disk",
+            "To a stick, a card or a disk, read back while it is written",
+            lambda: self.post_message(FlashRequested()),
         )
         yield SystemCommand(
             "Compare two images",
@@ -416,6 +422,14 @@ class DiskwrightApp(BuildingApp):
                 )
             )
             if answer != "quit":
+                return
+        if self.is_flashing:
+            question = ConfirmScreen(
+                "A disk is being written",
+                "Quitting stops it; the disk is then incomplete and has no partition table.",
+                (("stay", "Keep writing"), ("quit", "Stop and quit")),
+            )
+            if await self.push_screen_wait(question) != "quit":
                 return
         if not await self._is_safe("Quit?"):
             return

@@ -9,16 +9,19 @@ from pathlib import Path
 from textual import on, work
 from textual.app import App
 
+from engine.flash.machine import Machine
 from engine.problem import Refused
 from tui.glyphs import UNICODE, Glyphs
 from tui.opening import import_document
 from tui.screens.compare import CompareScreen
 from tui.screens.dialogs import ConfirmScreen
+from tui.screens.flash import FlashScreen
 from tui.screens.image import ImageScreen
 from tui.screens.importing import ImportScreen
 from tui.screens.messages import (
     ComparisonRequested,
     DocumentChosen,
+    FlashRequested,
     ImageRequested,
     ImportRequested,
 )
@@ -29,6 +32,8 @@ class LookingApp(App[int]):
     """Asks which images, and shows them above whatever is there."""
 
     glyphs: Glyphs = UNICODE
+    machine = Machine()
+    """Whose disks are offered; another one in tests and pictures."""
 
     @on(ImageRequested)
     @work(group="looking", exclusive=True)
@@ -37,6 +42,20 @@ class LookingApp(App[int]):
         path = message.path or await self._ask("Look into an image")
         if path is not None:
             await self.push_screen(ImageScreen(path, self.glyphs))
+
+    @on(FlashRequested)
+    @work(group="looking", exclusive=True)
+    async def flash_requested(self, message: FlashRequested) -> None:
+        """Shows the disks that an image could go to; asks which image where none is named."""
+        path = message.path or await self._ask("Write an image to a disk")
+        if path is not None:
+            await self.push_screen(FlashScreen(path, self.glyphs, machine=self.machine))
+
+    @property
+    def is_flashing(self) -> bool:
+        """Whether a disk is being written now."""
+        screens = (screen for stack in self._screen_stacks.values() for screen in stack)
+        return any(isinstance(one, FlashScreen) and one.is_writing for one in screens)
 
     @on(ImportRequested)
     @work(group="looking", exclusive=True)

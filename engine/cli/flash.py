@@ -46,9 +46,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes or compares; 3 if what is read is something else."""
     from engine.cli.signals import stoppable
+    from engine.flash.destination import by_hand
     from engine.flash.machine import Machine
     from engine.flash.session import prepare
-    from engine.flash.target import by_hand
     from engine.problem import Problem, Refused
 
     machine = Machine()
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             )  # fmt: skip
         for problem in job.warnings:
             _say(f"{problem.severity}: {problem.line()}")
-        _say(f"by hand: {by_hand(job.source, job.target)}")
+        _say(f"by hand: {by_hand(job.payload, job.destination)}")
         if writing:
             for note in job.notes:
                 _say(f"note: {note}")
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
                 [
                     Problem(
                         "flash-not-named", "error", "",
-                        f"{job.target.path} was not named again; nothing was written",
-                        f'type "{job.target.name}", or give --yes',
+                        f"{job.destination.path} was not named again; nothing was written",
+                        f'type "{job.destination.name}", or give --yes',
                     )
                 ]
             )  # fmt: skip
@@ -95,10 +95,10 @@ def _work(args: argparse.Namespace, job: Job, *, writing: bool) -> int:
     with stoppable() as cancelled:
         if writing:
             with _Progress("flushed and read back") as progress:
-                outcome = write(job.source, job.target, progress, cancelled)
+                outcome = write(job.payload, job.destination, progress, cancelled)
         if outcome is None or (args.verify and outcome.status == "ok"):
             with _Progress("compared") as progress:
-                compared = compare(job.source, job.target, progress, cancelled)
+                compared = compare(job.payload, job.destination, progress, cancelled)
             outcome = compared if outcome is None else compared.after(outcome)
     if args.json:
         print(json.dumps(_report(job, outcome, writing=writing)))
@@ -108,13 +108,15 @@ def _work(args: argparse.Namespace, job: Job, *, writing: bool) -> int:
 
 def _agreed(job: Job) -> bool:
     """Whether the person types the name of what is overwritten; a new file needs none."""
-    if job.target.kind == "new":
+    if job.destination.kind == "new":
         return True
     if not sys.stdin.isatty():
         return False
-    sys.stderr.write(f'type "{job.target.name}" to write {job.source.path} to {job.target.title}: ')
+    sys.stderr.write(
+        f'type "{job.destination.name}" to write {job.payload.path} to {job.destination.title}: '
+    )
     sys.stderr.flush()
-    return sys.stdin.readline().strip() == job.target.name
+    return sys.stdin.readline().strip() == job.destination.name
 
 
 def _list(args: argparse.Namespace, disks: list[BlockDevice]) -> int:
@@ -148,23 +150,25 @@ def _device(device: BlockDevice) -> dict[str, Any]:
 
 
 def _report(job: Job, outcome: Outcome, *, writing: bool) -> dict[str, Any]:
-    from engine.flash.target import by_hand
+    from engine.flash.destination import by_hand
 
     return {
         "schema": 1,
         "status": outcome.status,
         "wrote": writing,
         "image": {
-            "path": str(job.source.path),
-            "format": job.source.format,
-            "bytes": job.source.size,
-            "table": job.source.table.kind,
+            "path": str(job.payload.path),
+            "format": job.payload.format,
+            "bytes": job.payload.size,
+            "table": job.payload.table.kind,
         },
-        "target": {
-            "path": str(job.target.path),
-            "kind": job.target.kind,
-            "bytes": job.target.bytes or job.source.size,
-            "device": _device(job.target.device) if job.target.device is not None else None,
+        "destination": {
+            "path": str(job.destination.path),
+            "kind": job.destination.kind,
+            "bytes": job.destination.bytes or job.payload.size,
+            "device": _device(job.destination.device)
+            if job.destination.device is not None
+            else None,
         },
         "written": outcome.written,
         "zeroed": outcome.zeroed,
@@ -176,7 +180,7 @@ def _report(job: Job, outcome: Outcome, *, writing: bool) -> dict[str, Any]:
         "seconds": round(outcome.seconds, 3),
         "message": outcome.message,
         "hint": outcome.hint,
-        "command": by_hand(job.source, job.target),
+        "command": by_hand(job.payload, job.destination),
         "warnings": [_problem(problem) for problem in job.warnings],
     }
 
@@ -199,7 +203,7 @@ def _tell(job: Job, outcome: Outcome, *, writing: bool, quiet: bool) -> None:
         if outcome.hint:
             _say(f"hint: {outcome.hint}")
     elif not quiet:
-        print(verdict(job.target, outcome, writing=writing))
+        print(verdict(job.destination, outcome, writing=writing))
 
 
 def _say(text: str) -> None:

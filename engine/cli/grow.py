@@ -78,7 +78,9 @@ def _failed(image: Path, message: str, hint: str) -> int:
 def _announce(found: Growth) -> None:
     from engine.units import human
 
-    what = "and its file system" if found.filesystem else "and no file system in it"
+    what = "and its file system" if found.filesystem else "and no file system that is known"
+    if found.part.foreign is not None:
+        what = f"{found.part.foreign.what} in it stays as large as it is"
     print(f"{found.part.name} grows by {human(found.by)}, {what}", file=sys.stderr)
     if found.behind:
         numbers = ", ".join(str(partition.number) for partition in found.behind)

@@ -20,9 +20,9 @@ from typing import Literal
 
 from engine.disk.gpt import SECTOR_SIZES
 from engine.disk.gpt_move import read_gpt
+from engine.flash.destination import Destination
 from engine.flash.medium import Medium
-from engine.flash.source import CHUNK, Cancelled, Report, Source, is_zero
-from engine.flash.target import Target
+from engine.flash.payload import CHUNK, Cancelled, Payload, Report, is_zero
 from engine.image.container import BadImage
 from engine.pipeline.staging import place
 from engine.units import MIB, human
@@ -85,27 +85,27 @@ class _Stopped(Exception):
     """The writing ended early; how is in the outcome."""
 
 
-def fitted(source: Source, target: Target) -> Source:
-    """Returns an image whose GPT is fitted to the target: the backup at the very end.
+def fitted(payload: Payload, destination: Destination) -> Payload:
+    """Returns an image whose GPT is fitted to the destination: the backup at the very end.
 
     Raises:
         BadImage: It has no GPT, or a damaged one.
     """
-    sector = source.table.sector_size
+    sector = payload.table.sector_size
     try:
-        pieces = read_gpt(source.head, sector).fitted(target.bytes // sector)
+        pieces = read_gpt(payload.head, sector).fitted(destination.bytes // sector)
     except ValueError as error:
-        raise BadImage(f"{source.path.name}: the backup GPT cannot be moved: {error}") from error
-    inside = tuple(piece for piece in pieces if piece[0] < source.size)
-    tail = tuple(piece for piece in pieces if piece[0] >= source.size)
-    return replace(source, pieces=lambda: _overlaid(source, inside), tail=tail)
+        raise BadImage(f"{payload.path.name}: the backup GPT cannot be moved: {error}") from error
+    inside = tuple(piece for piece in pieces if piece[0] < payload.size)
+    tail = tuple(piece for piece in pieces if piece[0] >= payload.size)
+    return replace(payload, pieces=lambda: _overlaid(payload, inside), tail=tail)
 
 
-def _overlaid(source: Source, over: Sequence[tuple[int, bytes]]) -> Iterator[bytes | None]:
+def _overlaid(payload: Payload, over: Sequence[tuple[int, bytes]]) -> Iterator[bytes | None]:
     """Yields an image's chunks with some bytes replaced."""
-    for number, given in enumerate(source.pieces()):
+    for number, given in enumerate(payload.pieces()):
         at = number * CHUNK
-        length = min(CHUNK, source.size - at)
+        length = min(CHUNK, payload.size - at)
         touched = [(o, data) for o, data in over if o < at + length and o + len(data) > at]
         if not touched:
             yield given
@@ -117,69 +117,73 @@ def _overlaid(source: Source, over: Sequence[tuple[int, bytes]]) -> Iterator[byt
         yield bytes(piece)
 
 
-def write(source: Source, target: Target, report: Report, cancelled: Cancelled) -> Outcome:
+def write(
+    payload: Payload, destination: Destination, report: Report, cancelled: Cancelled
+) -> Outcome:
     """Writes an image and reads it back. Nothing is raised for what media and people do."""
-    outcome = Outcome(bytes=source.size)
+    outcome = Outcome(bytes=payload.size)
     begun = time.monotonic()
     try:
-        with _opened(target, source.size) as medium:
-            _Writing(source, target, medium, outcome, report, cancelled).run()
+        with _opened(destination, payload.size) as medium:
+            _Writing(payload, destination, medium, outcome, report, cancelled).run()
             outcome.direct = medium.direct
-            if target.device is not None:
+            if destination.device is not None:
                 medium.reread_table()
     except _Stopped:
         pass
     except (OSError, BadImage) as error:
-        _failed(outcome, error, target)
+        _failed(outcome, error, destination)
     outcome.seconds = time.monotonic() - begun
-    _conclude(outcome, target)
+    _conclude(outcome, destination)
     return outcome
 
 
-def compare(source: Source, target: Target, report: Report, cancelled: Cancelled) -> Outcome:
+def compare(
+    payload: Payload, destination: Destination, report: Report, cancelled: Cancelled
+) -> Outcome:
     """Compares a disk with an image, to the end; writes nothing."""
-    outcome = Outcome(bytes=source.size)
+    outcome = Outcome(bytes=payload.size)
     begun = time.monotonic()
-    progress = _Progress(report, source.size)
+    progress = _Progress(report, payload.size)
     try:
-        with Medium(target.real, writing=False, exclusive=False) as medium:
-            for at, length, piece in _placed(source):
+        with Medium(destination.real, writing=False, exclusive=False) as medium:
+            for at, length, piece in _placed(payload):
                 if cancelled():
                     outcome.status = "cancelled"
-                    outcome.message = f"cancelled after {human(at)} of {human(source.size)}"
+                    outcome.message = f"cancelled after {human(at)} of {human(payload.size)}"
                     break
                 _compare(outcome, at, piece or bytes(length), medium.read(at, length))
-                progress.to(min(at + length, source.size))
+                progress.to(min(at + length, payload.size))
             outcome.direct = medium.direct
     except (OSError, BadImage) as error:
-        _failed(outcome, error, target)
+        _failed(outcome, error, destination)
     outcome.seconds = time.monotonic() - begun
     if outcome.status == "ok" and outcome.different:
         outcome.status = "different"
         outcome.message = (
-            f"{target.path} differs from the image from byte {outcome.at} on, in "
-            f"{outcome.different} of {-(-source.size // CHUNK)} MiB"
+            f"{destination.path} differs from the image from byte {outcome.at} on, in "
+            f"{outcome.different} of {-(-payload.size // CHUNK)} MiB"
         )
     return outcome
 
 
-def _placed(source: Source) -> Iterator[tuple[int, int, bytes | None]]:
+def _placed(payload: Payload) -> Iterator[tuple[int, int, bytes | None]]:
     """Yields chunks with where they go and how long they are, zeros as None.
 
     Raises:
         BadImage: There are more or fewer than before.
     """
     count = 0
-    for piece in source.pieces():
+    for piece in payload.pieces():
         at = count * CHUNK
-        length = min(CHUNK, source.size - at)
+        length = min(CHUNK, payload.size - at)
         if length <= 0 or (piece is not None and len(piece) != length):
-            raise BadImage(f"{source.path.name} changed while it was read")
+            raise BadImage(f"{payload.path.name} changed while it was read")
         yield at, length, piece
         count += 1
-    if count * CHUNK < source.size:
-        raise BadImage(f"{source.path.name} changed while it was read")
-    for at, piece in source.tail:
+    if count * CHUNK < payload.size:
+        raise BadImage(f"{payload.path.name} changed while it was read")
+    for at, piece in payload.tail:
         yield at, len(piece), piece
 
 
@@ -211,17 +215,17 @@ class _Writing:
 
     def __init__(
         self,
-        source: Source,
-        target: Target,
+        payload: Payload,
+        destination: Destination,
         medium: Medium,
         outcome: Outcome,
         report: Report,
         cancelled: Cancelled,
     ) -> None:
-        self._source, self._medium, self._outcome = source, medium, outcome
-        self._target, self._cancelled = target, cancelled
-        self._blank = target.kind == "new"
-        self._progress = _Progress(report, source.size)
+        self._source, self._medium, self._outcome = payload, medium, outcome
+        self._destination, self._cancelled = destination, cancelled
+        self._blank = destination.kind == "new"
+        self._progress = _Progress(report, payload.size)
         self._pending: list[tuple[int, bytes]] = []
         self._waiting = 0
         self._digests: dict[int, tuple[int, bytes]] = {}
@@ -265,7 +269,7 @@ class _Writing:
         self._medium.flush()
         if self._source.size > _TABLE:
             self._medium.zero(_TABLE, min(CHUNK, self._source.size) - _TABLE)
-        end = self._target.bytes
+        end = self._destination.bytes
         for sector in SECTOR_SIZES:
             at = end // sector * sector - sector
             behind = at >= self._source.size
@@ -323,7 +327,7 @@ class _Writing:
                 self._outcome.different = 1
                 self._outcome.message = (
                     f"what was written and read back well at byte {at} has changed since: "
-                    f"{self._target.path} has less room than it says, or is defective"
+                    f"{self._destination.path} has less room than it says, or is defective"
                 )
                 raise _Stopped
 
@@ -332,7 +336,7 @@ class _Writing:
         if self._outcome.different:
             self._outcome.status = "different"
             self._outcome.message = (
-                f"{self._target.path} does not keep what is written to it: what was read back "
+                f"{self._destination.path} does not keep what is written to it: what was read back "
                 f"differs at byte {self._outcome.at}"
             )
             raise _Stopped
@@ -343,17 +347,19 @@ def _digest(data: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _opened(target: Target, size: int) -> Iterator[Medium]:
+def _opened(destination: Destination, size: int) -> Iterator[Medium]:
     """Opens what is written to; a new file gets its name when it is complete.
 
     Raises:
         OSError: It cannot be opened or made.
     """
-    if target.kind != "new":
-        with Medium(target.real, writing=True, exclusive=target.device is not None) as medium:
+    if destination.kind != "new":
+        with Medium(
+            destination.real, writing=True, exclusive=destination.device is not None
+        ) as medium:
             yield medium
         return
-    part = target.real.parent / f".{target.real.name}.diskwright-part"
+    part = destination.real.parent / f".{destination.real.name}.diskwright-part"
     handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
         # One that a killed process left is taken over; the lock says that none is at work.
@@ -364,7 +370,7 @@ def _opened(target: Target, size: int) -> Iterator[Medium]:
                 medium.resize(size)
                 yield medium
             os.fsync(handle)
-            _name(part, target.real)
+            _name(part, destination.real)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -386,33 +392,33 @@ def _name(part: Path, final: Path) -> None:
         os.close(handle)
 
 
-def _failed(outcome: Outcome, error: OSError | BadImage, target: Target) -> None:
+def _failed(outcome: Outcome, error: OSError | BadImage, destination: Destination) -> None:
     outcome.status = "failed"
     if isinstance(error, BadImage):
         outcome.message = str(error)
         return
-    outcome.message = f"{target.path}: {error.strerror or error}"
+    outcome.message = f"{destination.path}: {error.strerror or error}"
     if error.errno == errno.EBUSY:
-        outcome.message = f"{target.path} is in use by something that keeps it to itself"
+        outcome.message = f"{destination.path} is in use by something that keeps it to itself"
         outcome.hint = "unmount what is on it, in other containers, too"
     elif error.errno == errno.ENOSPC:
         outcome.hint = f"the image needs {human(outcome.bytes)} there at most"
     elif error.errno in {errno.EACCES, errno.EPERM}:
-        outcome.hint = "run it with sudo" if target.device is not None else ""
+        outcome.hint = "run it with sudo" if destination.device is not None else ""
     elif error.errno in {errno.EIO, errno.ENODEV, errno.ENXIO}:
         outcome.hint = "it was pulled out, or is defective"
 
 
-def _conclude(outcome: Outcome, target: Target) -> None:
-    """Says what is left on a target that is not complete."""
+def _conclude(outcome: Outcome, destination: Destination) -> None:
+    """Says what is left on a destination that is not complete."""
     if outcome.status == "ok":
         return
     if outcome.status == "cancelled":
         outcome.message = f"cancelled after {human(outcome.written)} were written"
-    if target.kind == "new":
-        left = f"{target.path} was not made"
+    if destination.kind == "new":
+        left = f"{destination.path} was not made"
     elif outcome.written or outcome.zeroed or outcome.status != "failed":
-        left = f"{target.path} is incomplete and has no partition table: write it once more"
+        left = f"{destination.path} is incomplete and has no partition table: write it once more"
     else:
         return
     outcome.message = f"{outcome.message}. {left}"

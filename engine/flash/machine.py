@@ -19,8 +19,8 @@ _OWN = frozenset({"/", "/usr", "/boot", "/boot/efi", "/efi", "/nix", "/nix/store
 _BUSES = ("usb", "mmc", "nvme", "virtio", "ata", "virtual")
 _BUS = re.compile(r"/(usb|mmc|nvme|virtio|ata|virtual)(?=[0-9/_-]|$)")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
-_NO_DISKS = re.compile(r"(zram|ram|dm-|md|sr|fd)[0-9]+")
-"""What is never offered: memory, what is made of other disks, drives that cannot be written so."""
+_NO_DISKS = re.compile(r"(zram|ram|loop|dm-|md|sr|fd)[0-9]+|mmcblk[0-9]+(boot[0-9]+|rpmb)")
+"""What is never offered: memory, files, what is made of other disks, what boots an eMMC's board."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +166,7 @@ class Machine:
                 continue
             where = _unescaped(words[4])
             names = {by_number.get(words[2], "")}
-            # btrfs and others have numbers of their own there, and name one device as source.
+            # btrfs and others have numbers of their own there, and name one device as their source.
             if len(ends) > 1 and ends[1].startswith("/"):
                 names.add(self._name_of(_unescaped(ends[1])))
             found += [(name, where) for name in names if name in by_number.values()]

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from engine.flash.source import CHUNK
+from engine.flash.payload import CHUNK
 from engine.units import MIB
 
 _BLKRRPART, _BLKZEROOUT = 0x125F, 0x127F

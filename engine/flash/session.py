@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.flash.destination import Destination, find_destination, objections
 from engine.flash.flash import fitted
 from engine.flash.machine import Machine
-from engine.flash.source import Cancelled, Report, Source, open_source
-from engine.flash.target import Target, find_target, objections
+from engine.flash.payload import Cancelled, Payload, Report, open_payload
 from engine.image.container import BadImage
 from engine.problem import Problem, Refused, errors
 from engine.units import human
@@ -23,8 +23,8 @@ class Job:
         notes: What else there is to know.
     """
 
-    source: Source
-    target: Target
+    payload: Payload
+    destination: Destination
     warnings: tuple[Problem, ...]
     notes: tuple[str, ...]
 
@@ -48,61 +48,65 @@ def prepare(
         report: Takes the bytes unpacked so far, and 0.
         cancelled: Whether to stop.
         writing: Whether it will be written, rather than compared.
-        move_backup: Whether the GPT's backup goes to the end of the target.
+        move_backup: Whether the GPT's backup goes to the end of the destination.
 
     Raises:
         Refused: With everything that speaks against it.
         InterruptedError: It was cancelled.
     """
-    problems: list[Problem] = []
-    source: Source | None = None
+    destination, problems = find_destination(to, machine)
+    if destination is None:
+        raise Refused(problems)
+    if not writing and not destination.real.exists():
+        problems.append(Problem("flash-destination", "error", "", f"there is no {to}"))
+    payload: Payload | None = None
     try:
-        source = open_source(image, report, cancelled)
+        payload = open_payload(image, report, cancelled)
     except BadImage as error:
         problems.append(Problem("bad-image", "error", "", str(error)))
     except InterruptedError:
         raise
     except OSError as error:
         problems.append(Problem("unreadable-image", "error", "", f"{image}: {error.strerror}"))
-    if source is None:
-        raise Refused([*problems, *find_target(to, machine)[1]])
-    return judge(source, to, machine, writing=writing, move_backup=move_backup)
+    if payload is None or problems:
+        raise Refused(problems)
+    return judge(payload, destination, machine, writing=writing, move_backup=move_backup)
 
 
 def judge(
-    source: Source, to: Path, machine: Machine, *, writing: bool, move_backup: bool = False
+    payload: Payload,
+    destination: Destination,
+    machine: Machine,
+    *,
+    writing: bool,
+    move_backup: bool = False,
 ) -> Job:
-    """Looks at where an image is to go; arguments and errors as those of `prepare`."""
-    target, problems = find_target(to, machine)
-    if target is None:
-        raise Refused(problems)
-    if not writing and not target.real.exists():
-        problems.append(Problem("flash-target", "error", "", f"there is no {to}"))
-    problems += [
-        Problem("flash-image", "warning", "", f"{source.path.name}: {finding}")
-        for finding in source.table.findings
+    """Holds an image against its destination; arguments and errors as those of `prepare`."""
+    problems = [
+        Problem("flash-image", "warning", "", f"{payload.path.name}: {finding}")
+        for finding in payload.table.findings
     ]
-    problems += objections(source, target, machine, needed=source.size, writing=writing)
-    notes = _notes(source, target, move_backup=move_backup)
-    if move_backup and not errors(problems) and target.bytes > source.size:
+    problems += objections(payload, destination, machine, needed=payload.size, writing=writing)
+    notes = _notes(payload, destination, move_backup=move_backup)
+    if move_backup and not errors(problems) and destination.bytes > payload.size:
         try:
-            source = fitted(source, target)
+            payload = fitted(payload, destination)
         except BadImage as error:
             problems.append(Problem("flash-no-gpt", "error", "", str(error)))
     if errors(problems):
         raise Refused(problems)
-    return Job(source, target, tuple(problems), tuple(notes))
+    return Job(payload, destination, tuple(problems), tuple(notes))
 
 
-def _notes(source: Source, target: Target, *, move_backup: bool) -> list[str]:
+def _notes(payload: Payload, destination: Destination, *, move_backup: bool) -> list[str]:
     notes = []
-    left = target.bytes - source.size
-    if left > 0 and source.table.kind == "gpt" and not move_backup:
+    left = destination.bytes - payload.size
+    if left > 0 and payload.table.kind == "gpt" and not move_backup:
         notes.append(
             f"the last {human(left)} stay unused. The GPT's backup is where the image "
             "has it, so that the disk is the image, bit for bit; Linux says so and works. "
             "--move-backup puts it at the end of the disk"
         )
-    if target.device is not None:
-        notes.append(f"all that is on {target.title} is lost")
+    if destination.device is not None:
+        notes.append(f"all that is on {destination.title} is lost")
     return notes

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from engine.flash.destination import Destination
 from engine.flash.flash import Outcome
-from engine.flash.target import Target
 from engine.units import human
 
 
-def verdict(target: Target, outcome: Outcome, *, writing: bool) -> str:
+def verdict(destination: Destination, outcome: Outcome, *, writing: bool) -> str:
     """Returns what to say of a disk that is as the image is."""
     through = "" if outcome.direct else ", through the page cache (no direct reading there)"
-    same = f"{target.path} is the image, bit for bit"
+    same = f"{destination.path} is the image, bit for bit"
     read = f"{human(outcome.bytes)} in {outcome.seconds:.1f} s{through}"
     if not writing:
         return f"{same}: compared {read}"

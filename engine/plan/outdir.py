@@ -163,8 +163,8 @@ def refusals(outdir: Path, environ: Mapping[str, str]) -> tuple[Problem, ...]:
         advice = "choose another output folder"
         if system == "/dev":
             advice = (
-                "build a raw image to a folder, then write it to the device with "
-                f"dd if=FOLDER/NAME.img of={outdir} bs=4M conv=fsync"
+                "build the image to a folder, then write it to the device with "
+                f"`diskwright flash FOLDER/NAME.img {outdir}`"
             )
         kind = "a device" if system == "/dev" else "a file system of the kernel's"
         message = f"{outdir} is below {system}: that is {kind}, not an output folder"

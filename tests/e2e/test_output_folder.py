@@ -258,7 +258,7 @@ def test_folders_of_the_kernel_are_refused(
 
     said = capsys.readouterr().err
     assert f"{folder} is below /" in said or f"{folder} is /" in said
-    assert ("dd if=" in said) == folder.startswith("/dev/")
+    assert ("diskwright flash" in said) == folder.startswith("/dev/")
     assert Path(folder).exists() == there
 
 

@@ -34,7 +34,7 @@ from tui.progress import WHOLE, BuildState, clock
 from tui.report import write_report
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.line import LineScreen
-from tui.screens.messages import ImageRequested
+from tui.screens.messages import FlashRequested, ImageRequested
 from tui.session import state_folder
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.labels import Plain
@@ -235,6 +235,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
             return [
                 *([("look", "Look inside")] if "image" in self.subjects() else []),
                 *((f"verb('{item.verb}')", item.label) for item in verbs),
+                *([("flash", "Write")] if "image" in self.subjects() else []),
                 ("start", "Another image"),
                 ("copy_report", "Copy digests"),
             ]
@@ -338,6 +339,10 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         """Looks into the image."""
         self.app.post_message(ImageRequested(self.subjects()["image"]))
 
+    def action_flash(self) -> None:
+        """Writes the image to a disk."""
+        self.app.post_message(FlashRequested(self.subjects()["image"]))
+
     def action_copy_report(self) -> None:
         """Copies how it ended."""
         self.app.copy_to_clipboard(report_text(self.state))
@@ -354,7 +359,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
             return not running and self.state.status != "ok" and self.job.outdir is not None
         if action == "field":
             return self.state.status == "failed" and bool(self.failure_path)
-        if action == "look":
+        if action in {"look", "flash"}:
             return self.state.status == "ok" and "image" in self.subjects()
         if action == "verb":
             offered = afterwards.offered(self.subjects())

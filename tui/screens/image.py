@@ -24,7 +24,7 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.image_summary import ImageSummary
 from tui.keys import bindings
 from tui.screens.extract import ExtractScreen
-from tui.screens.messages import DocumentChosen
+from tui.screens.messages import DocumentChosen, FlashRequested
 from tui.screens.paths import PathScreen
 from tui.screens.take import TakeScreen
 from tui.screens.view import ViewScreen
@@ -67,6 +67,7 @@ What is in an existing image, read without mounting it and without changing it.
 - In the files, Enter opens a folder or shows a file; below stand mode, owner and size of the name.
 - **X** writes the file, the folder or the whole partition under the cursor to disk.
 - **S** makes a spec of it: table, sizes and identifiers, and the files if you like.
+- **W** writes it to a stick, a card or a disk.
 - Escape goes back.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("image")
@@ -266,12 +267,16 @@ What is in an existing image, read without mounting it and without changing it.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing can be done with an image that is not read."""
-        if action == "spec":
+        if action in {"spec", "flash"}:
             return self.summary is not None
         if action == "extract":
             place = self._place if self.summary is not None else None
             return place is not None and (place.is_file or place.is_folder)
         return super().check_action(action, parameters)
+
+    def action_flash(self) -> None:
+        """Writes the image to a disk."""
+        self.app.post_message(FlashRequested(self.image.path))
 
     def action_back(self) -> None:
         """Goes back."""

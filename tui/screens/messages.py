@@ -66,6 +66,13 @@ class ImageRequested(Message):
 
 
 @dataclass
+class FlashRequested(Message):
+    """An image is to be written to a disk; without a path, the user is asked for one."""
+
+    path: Path | None = None
+
+
+@dataclass
 class ImportRequested(Message):
     """A file that is not a spec is to become one."""
 

@@ -61,7 +61,7 @@ def job_of(image: Path, to: Path, *, move_backup: bool = False) -> Job:
 
 def flashed(image: Path, to: Path) -> Outcome:
     job = job_of(image, to)
-    return write(job.source, job.target, NOWHERE, NEVER)
+    return write(job.payload, job.destination, NOWHERE, NEVER)
 
 
 def test_a_new_file_gets_the_image_with_its_holes(image: Path, tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_compressed_images_are_unpacked_on_the_way(
     packed = tmp_path / f"image.{ending}"
     packed.write_bytes(PACKED[ending](image.read_bytes()))
     job = job_of(packed, used)
-    assert job.source.size == 16 * MIB
-    assert (job.source.table.kind, job.source.table.findings) == ("gpt", ())
-    assert write(job.source, job.target, NOWHERE, NEVER).status == "ok"
+    assert job.payload.size == 16 * MIB
+    assert (job.payload.table.kind, job.payload.table.findings) == ("gpt", ())
+    assert write(job.payload, job.destination, NOWHERE, NEVER).status == "ok"
     assert used.read_bytes()[: 16 * MIB] == image.read_bytes()
 
 
@@ -186,7 +186,7 @@ def test_any_bytes_arrive(
     assert flashed(image, folder / "disk").status == "ok"
     assert (folder / "disk").read_bytes() == bytes(data) + old[size:]
     job = job_of(image, folder / "disk")
-    assert compare(job.source, job.target, NOWHERE, NEVER).status == "ok"
+    assert compare(job.payload, job.destination, NOWHERE, NEVER).status == "ok"
 
 
 # ---------------------------------------------------------------------- the order
@@ -241,7 +241,7 @@ def test_progress_counts_what_is_on_the_medium(
         assert total == 16 * MIB
 
     job = job_of(image, used)
-    write(job.source, job.target, report, NEVER)
+    write(job.payload, job.destination, report, NEVER)
     assert seen == sorted(seen)
     assert seen[-1] == 16 * MIB
     assert len(seen) >= 3
@@ -336,7 +336,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(image: Path, tmp_path: Pa
     new = tmp_path / "new.img"
     job = job_of(image, new)
     new.write_bytes(b"somebody else's")
-    outcome = write(job.source, job.target, NOWHERE, NEVER)
+    outcome = write(job.payload, job.destination, NOWHERE, NEVER)
     assert outcome.status == "failed"
     assert new.read_bytes() == b"somebody else's"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["image.img", "new.img"]
@@ -346,7 +346,7 @@ def test_an_image_that_changes_meanwhile_is_noticed(image: Path, used: Path) -> 
     job = job_of(image, used)
     with image.open("r+b") as file:
         file.truncate(15 * MIB)
-    outcome = write(job.source, job.target, NOWHERE, NEVER)
+    outcome = write(job.payload, job.destination, NOWHERE, NEVER)
     assert outcome.status == "failed"
     assert "changed while it was read" in outcome.message
 
@@ -357,13 +357,13 @@ def test_an_image_that_changes_meanwhile_is_noticed(image: Path, used: Path) -> 
 def test_cancelled_it_says_what_is_left(image: Path, used: Path, tmp_path: Path) -> None:
     asked = iter([False] * 9)
     job = job_of(image, used)
-    outcome = write(job.source, job.target, NOWHERE, lambda: next(asked, True))
+    outcome = write(job.payload, job.destination, NOWHERE, lambda: next(asked, True))
     assert outcome.status == "cancelled"
     assert "is incomplete and has no partition table: write it once more" in outcome.message
     with open_disk(used) as disk:
         assert read_table(disk).kind == "none"
     job = job_of(image, tmp_path / "new.img")
-    outcome = write(job.source, job.target, NOWHERE, lambda: True)
+    outcome = write(job.payload, job.destination, NOWHERE, lambda: True)
     assert outcome.status == "cancelled"
     assert "was not made" in outcome.message
     assert not (tmp_path / "new.img").exists()
@@ -416,7 +416,7 @@ def _open_files(pid: int) -> set[str]:
 def test_the_backup_moves_to_the_end_on_request(image: Path, used: Path) -> None:
     before = used.read_bytes()
     job = job_of(image, used, move_backup=True)
-    assert write(job.source, job.target, NOWHERE, NEVER).status == "ok"
+    assert write(job.payload, job.destination, NOWHERE, NEVER).status == "ok"
     with open_disk(used) as disk:
         table = read_table(disk)
     assert (table.kind, table.findings, len(table.partitions)) == ("gpt", (), 2)
@@ -424,9 +424,9 @@ def test_the_backup_moves_to_the_end_on_request(image: Path, used: Path) -> None
     assert "No problems found" in said
     run_tool(["sfdisk", "-q", "--verify", used], check=True)
     assert used.read_bytes()[17 * MIB : 23 * MIB] == before[17 * MIB : 23 * MIB]
-    assert compare(job.source, job.target, NOWHERE, NEVER).status == "ok"
+    assert compare(job.payload, job.destination, NOWHERE, NEVER).status == "ok"
     plain = job_of(image, used)
-    assert compare(plain.source, plain.target, NOWHERE, NEVER).status == "different"
+    assert compare(plain.payload, plain.destination, NOWHERE, NEVER).status == "different"
 
 
 # ---------------------------------------------------------------------- the command
@@ -461,7 +461,7 @@ def test_json_tells_all(image: Path, used: Path, capsys: pytest.CaptureFixture[s
     assert told["image"] == {
         "path": str(image), "format": "raw", "bytes": 16 * MIB, "table": "gpt",
     }  # fmt: skip
-    assert told["target"]["kind"] == "file"
+    assert told["destination"]["kind"] == "file"
     assert told["compared"] >= told["written"]
     assert told["different"] == 0
     assert main(["flash", str(image), str(image), "--yes", "--json"]) == exits.REFUSED

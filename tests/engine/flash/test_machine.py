@@ -48,6 +48,8 @@ def test_a_drive_without_a_medium_and_a_write_protected_card_are_not_offered(
     fake.disk("sdd", "8:48", read_only=True)
     fake.disk("sr0", "11:0", bus="ata")
     fake.disk("zram0", "253:0", bus="virtual")
+    fake.disk("loop3", "7:3", bus="virtual")
+    fake.disk("mmcblk0boot0", "179:8", bus="mmc")
     assert {one.name for one in fake.machine.disks()} == {"mmcblk0", "sdb", "sda", "nvme0n1"}
 
 

@@ -1,4 +1,4 @@
-"""Everything that speaks against a target, before a byte is written."""
+"""Everything that speaks against a destination, before a byte is written."""
 
 from __future__ import annotations
 
@@ -71,7 +71,11 @@ def refusal(image: Path, to: Path, machine: Machine) -> tuple[set[str], str]:
 
 def test_a_fitting_stick_is_taken(image: Path, stick: Path, fake: FakeMachine) -> None:
     job = looked(image, stick, fake.machine)
-    assert (job.target.kind, job.target.name, job.target.bytes) == ("device", "sdb", 64 * MIB)
+    assert (job.destination.kind, job.destination.name, job.destination.bytes) == (
+        "device",
+        "sdb",
+        64 * MIB,
+    )
     assert job.warnings == ()
     assert any("--move-backup" in note for note in job.notes)
     assert any("Stick" in note and "is lost" in note for note in job.notes)
@@ -150,7 +154,7 @@ def test_other_sectors(
     place = fake.machine.dev / "sdc"
     place.write_bytes(b"")
     as_device(monkeypatch, {place: os.makedev(8, 32)})
-    assert looked(large, place, fake.machine).target.name == "sdc"
+    assert looked(large, place, fake.machine).destination.name == "sdc"
     assert refusal(image, place, fake.machine)[0] == {"flash-sector-size"}
 
 
@@ -219,9 +223,9 @@ def test_a_file_that_is_shown_as_a_disk(tmp_path: Path, image: Path, fake: FakeM
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, image: Path) -> None:
-    assert refusal(image, tmp_path / "no" / "disk", Machine())[0] == {"flash-target"}
+    assert refusal(image, tmp_path / "no" / "disk", Machine())[0] == {"flash-destination"}
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "x")
-    assert refusal(image, tmp_path / "link", Machine())[0] == {"flash-target"}
+    assert refusal(image, tmp_path / "link", Machine())[0] == {"flash-destination"}
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path, stick: Path, fake: FakeMachine) -> None:

@@ -256,6 +256,20 @@ def test_a_partition_without_a_file_system_grows_alone(tmp_path: Path) -> None:
         assert read_table(opened).partitions[1].sectors == 27 * 2048
 
 
+def test_what_is_in_it_and_not_known_here_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = table(tmp_path / "disk.img", MBR)
+    with image.open("r+b") as file:
+        file.seek(5 * MIB)
+        file.write(b"LUKS\xba\xbe\0\x02" + bytes(4096))
+    grown(image, "--to", "32MiB")
+    assert "LUKS" in capsys.readouterr().err
+    bare = tmp_path / "bare.img"
+    bare.write_bytes(image.read_bytes()[5 * MIB :])
+    assert "in it is" in refusal(bare, capsys, "--to", "64MiB")
+
+
 def test_a_journal_is_replayed_in_the_copy(disk: Path, tmp_path: Path) -> None:
     volume = extract(disk, 13 * MIB, 10 * MIB, tmp_path / "volume")
     run_tool(["debugfs", "-w", "-R", "feature needs_recovery", volume], capture_output=True)

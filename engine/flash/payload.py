@@ -23,7 +23,7 @@ Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Payload:
     """What an image puts on a disk.
 
     Attributes:
@@ -48,7 +48,7 @@ class Source:
     tail: tuple[tuple[int, bytes], ...] = ()
 
 
-def open_source(path: Path, report: Report, cancelled: Cancelled) -> Source:
+def open_payload(path: Path, report: Report, cancelled: Cancelled) -> Payload:
     """Opens an image of any format that is read here.
 
     A compressed one is unpacked to its end, for its size and to see that it is sound before a
@@ -76,7 +76,7 @@ def open_source(path: Path, report: Report, cancelled: Cancelled) -> Source:
                 raise BadImage(f"{path.name} changed while it was read")
             yield from _chunks(again)
 
-    return Source(path=path, format=kind, size=size, table=table, head=first, pieces=pieces)
+    return Payload(path=path, format=kind, size=size, table=table, head=first, pieces=pieces)
 
 
 def _chunks(disk: Disk) -> Iterator[bytes | None]:
@@ -120,7 +120,7 @@ class _Unpacked(Disk):
 
 def _compressed(
     path: Path, form: str, packed: bytes, report: Report, cancelled: Cancelled
-) -> Source:
+) -> Payload:
     size = 0
     first = b""
     for piece in _unpack(path):
@@ -135,7 +135,7 @@ def _compressed(
         raise BadImage(f"{path.name} is empty once it is unpacked")
     table = read_table(_Unpacked(first, size))
     kept = tuple(found for found in table.findings if "backup" not in found)  # not in the head
-    return Source(
+    return Payload(
         path=path, format=form, size=size, table=replace(table, findings=kept), head=first,
         pieces=lambda: map(_or_none, _unpack(path)), packed=True,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.flash.machine import BlockDevice, Machine
-from engine.flash.source import Source
+from engine.flash.payload import Payload
 from engine.problem import Problem, printable
 from engine.units import human
 
@@ -27,7 +27,7 @@ _NOT_SEEKABLE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Destination:
     """What will hold the image.
 
     Attributes:
@@ -60,7 +60,7 @@ class Target:
         return f"{where} ({', '.join(part for part in parts if part)})"
 
 
-def find_target(path: Path, machine: Machine) -> tuple[Target | None, list[Problem]]:
+def find_destination(path: Path, machine: Machine) -> tuple[Destination | None, list[Problem]]:
     """Returns what a path stands for, or why nothing can be written there."""
     real = Path(os.path.realpath(path))
     try:
@@ -68,24 +68,26 @@ def find_target(path: Path, machine: Machine) -> tuple[Target | None, list[Probl
     except FileNotFoundError:
         return _new(path, real)
     except OSError as error:
-        return None, [_problem("flash-target", f"{path}: {error.strerror}")]
+        return None, [_problem("flash-destination", f"{path}: {error.strerror}")]
     mode = status.st_mode
     if stat.S_ISBLK(mode):
         device = machine.numbered(status.st_rdev)
         if device is None:
             message = f"{path} is a block device that the kernel tells nothing of"
             return None, [_problem("flash-unknown", message, "check it with lsblk")]
-        return Target(path=path, real=real, kind="device", bytes=device.bytes, device=device), []
+        return Destination(
+            path=path, real=real, kind="device", bytes=device.bytes, device=device
+        ), []
     if not stat.S_ISREG(mode):
         what = next((name for test, name in _NOT_SEEKABLE if test(mode)), "no file")
         hint = "name a disk, as /dev/sdX, or a file" + (" in it" if stat.S_ISDIR(mode) else "")
         return None, [_problem("flash-not-a-disk", f"{path} is {what}, not a disk or file", hint)]
     if not status.st_size:
-        return Target(path=path, real=real, kind="new", bytes=0), []
-    return Target(path=path, real=real, kind="file", bytes=status.st_size), []
+        return Destination(path=path, real=real, kind="new", bytes=0), []
+    return Destination(path=path, real=real, kind="file", bytes=status.st_size), []
 
 
-def _new(path: Path, real: Path) -> tuple[Target | None, list[Problem]]:
+def _new(path: Path, real: Path) -> tuple[Destination | None, list[Problem]]:
     parents = {str(parent) for parent in (*real.parents, *path.absolute().parents)}
     if "/dev" in parents and "/dev/shm" not in parents:  # noqa: S108 - names it, uses it not
         message = f"there is no device {path}"
@@ -94,128 +96,129 @@ def _new(path: Path, real: Path) -> tuple[Target | None, list[Problem]]:
         message = f"{path} is in a file system of the kernel's"
         return None, [_problem("flash-not-a-disk", message, "name a disk or a file")]
     if not real.parent.is_dir():
-        return None, [_problem("flash-target", f"there is no folder {real.parent}")]
+        return None, [_problem("flash-destination", f"there is no folder {real.parent}")]
     if path.is_symlink():
-        return None, [_problem("flash-target", f"{path} is a link that leads nowhere")]
-    return Target(path=path, real=real, kind="new", bytes=0), []
+        return None, [_problem("flash-destination", f"{path} is a link that leads nowhere")]
+    return Destination(path=path, real=real, kind="new", bytes=0), []
 
 
 def objections(
-    source: Source, target: Target, machine: Machine, *, needed: int, writing: bool
+    payload: Payload, destination: Destination, machine: Machine, *, needed: int, writing: bool
 ) -> list[Problem]:
     """Returns what speaks against writing an image there, or comparing it; warnings, too.
 
     Args:
-        source: The image.
-        target: From `find_target`.
+        payload: The image.
+        destination: From `find_destination`.
         machine: Whose devices they are.
-        needed: Bytes that the target must have.
+        needed: Bytes that the destination must have.
         writing: Whether it will be written to.
     """
-    found = [*_is_itself(source, target), *_size(source, target, needed)]
+    found = [*_is_itself(payload, destination), *_size(payload, destination, needed)]
     if writing:
-        found += [*_in_use(target, machine), *_rights(source, target)]
-    found += [*_sectors(source, target), *_partition(source, target)]
+        found += [*_in_use(destination, machine), *_rights(payload, destination)]
+    found += [*_sectors(payload, destination), *_partition(payload, destination)]
     return found
 
 
-def _is_itself(source: Source, target: Target) -> Iterator[Problem]:
-    if target.kind == "new" and not target.real.exists():
+def _is_itself(payload: Payload, destination: Destination) -> Iterator[Problem]:
+    if destination.kind == "new" and not destination.real.exists():
         return
-    image, there = source.path.stat(), target.real.stat()
+    image, there = payload.path.stat(), destination.real.stat()
     same_file = (image.st_dev, image.st_ino) == (there.st_dev, there.st_ino)
     same_disk = stat.S_ISBLK(image.st_mode) and image.st_rdev == there.st_rdev
     if same_file or same_disk:
-        yield _problem("flash-itself", f"{target.path} is the image itself")
+        yield _problem("flash-itself", f"{destination.path} is the image itself")
 
 
-def _size(source: Source, target: Target, needed: int) -> Iterator[Problem]:
-    if target.kind == "new" or target.bytes >= needed:
+def _size(payload: Payload, destination: Destination, needed: int) -> Iterator[Problem]:
+    if destination.kind == "new" or destination.bytes >= needed:
         return
-    if not target.bytes:
-        yield _problem("flash-no-medium", f"{target.path} has no medium in it", "insert one")
+    if not destination.bytes:
+        yield _problem("flash-no-medium", f"{destination.path} has no medium in it", "insert one")
         return
     yield _problem(
         "flash-too-small",
-        f"{target.path} has {target.bytes} bytes ({human(target.bytes)}), the disk in "
-        f"{source.path.name} {needed} ({human(needed)}): {needed - target.bytes} too few",
+        f"{destination.path} has {destination.bytes} bytes ({human(destination.bytes)}), the disk "
+        f"in {payload.path.name} {needed} ({human(needed)}): {needed - destination.bytes} too few",
         "use a larger one, or build a smaller image",
     )
 
 
-def _in_use(target: Target, machine: Machine) -> Iterator[Problem]:
-    device = target.device
+def _in_use(destination: Destination, machine: Machine) -> Iterator[Problem]:
+    device = destination.device
     if device is None:
-        yield from _backing(target, machine)
+        yield from _backing(destination, machine)
         return
     uses = "; ".join(printable(use) for use in device.uses)
     if device.is_system:
-        message = f"{target.path} holds the system that is running: {uses}"
+        message = f"{destination.path} holds the system that is running: {uses}"
         yield _problem("flash-system-disk", message, "choose another disk")
     elif device.uses:
-        message = f"{target.path} is in use: {uses}"
+        message = f"{destination.path} is in use: {uses}"
         hint = "unmount it and close what is on it, if this is the right disk"
         yield _problem("flash-in-use", message, hint)
 
 
-def _backing(target: Target, machine: Machine) -> Iterator[Problem]:
+def _backing(destination: Destination, machine: Machine) -> Iterator[Problem]:
     """Yields which loop device shows a file as a disk."""
-    for name in machine.loops(target.real):
-        message = f"{target.path} is in use: {name} shows it as a disk"
+    for name in machine.loops(destination.real):
+        message = f"{destination.path} is in use: {name} shows it as a disk"
         yield _problem("flash-in-use", message, f"losetup -d /dev/{name}")
 
 
-def _rights(source: Source, target: Target) -> Iterator[Problem]:
-    if target.device is not None and target.device.read_only:
-        message = f"{target.path} is read-only"
+def _rights(payload: Payload, destination: Destination) -> Iterator[Problem]:
+    if destination.device is not None and destination.device.read_only:
+        message = f"{destination.path} is read-only"
         yield _problem("flash-read-only", message, "look for a switch on it, or in its adapter")
         return
-    place = target.real if target.real.exists() else target.real.parent
+    place = destination.real if destination.real.exists() else destination.real.parent
     if not os.access(place, os.W_OK):
-        what = "this disk" if target.device is not None else str(place)
+        what = "this disk" if destination.device is not None else str(place)
         hint = "choose another place"
-        if target.device is not None:
-            hint = f"run it with sudo, or do it by hand: {by_hand(source, target)}"
+        if destination.device is not None:
+            hint = f"run it with sudo, or do it by hand: {by_hand(payload, destination)}"
         yield _problem("flash-rights", f"you may not write to {what}", hint)
 
 
-def _sectors(source: Source, target: Target) -> Iterator[Problem]:
-    device, table = target.device, source.table
+def _sectors(payload: Payload, destination: Destination) -> Iterator[Problem]:
+    device, table = destination.device, payload.table
     if device is None or table.kind == "none" or table.sector_size == device.sector_size:
         return
     yield _problem(
         "flash-sector-size",
-        f"the table in {source.path.name} counts sectors of {table.sector_size} bytes, "
-        f"{target.path} has sectors of {device.sector_size}: its partitions would not be found",
+        f"the table in {payload.path.name} counts sectors of {table.sector_size} bytes, "
+        f"{destination.path} has sectors of {device.sector_size}: its partitions would not be "
+        "found",
         f"build the image with layout.sector_size = {device.sector_size}",
     )
 
 
-def _partition(source: Source, target: Target) -> Iterator[Problem]:
-    device = target.device
-    if device is not None and device.parent and source.table.kind != "none":
+def _partition(payload: Payload, destination: Destination) -> Iterator[Problem]:
+    device = destination.device
+    if device is not None and device.parent and payload.table.kind != "none":
         yield Problem(
             "flash-partition", "warning", "",
-            f"{target.path} is a partition, and {source.path.name} a whole disk with a table of "
-            "its own: nothing boots from there",
+            f"{destination.path} is a partition, and {payload.path.name} a whole disk with a table "
+            "of its own: nothing boots from there",
             f"/dev/{device.parent} is the disk",
         )  # fmt: skip
 
 
-def by_hand(source: Source, target: Target) -> str:
+def by_hand(payload: Payload, destination: Destination) -> str:
     """Returns the command that does the same without this program, for a shell."""
-    image, to = shlex.quote(str(source.path)), shlex.quote(str(target.path))
-    sudo = "sudo " if target.device is not None else ""
+    image, to = shlex.quote(str(payload.path)), shlex.quote(str(destination.path))
+    sudo = "sudo " if destination.device is not None else ""
     dd = f"{sudo}dd of={to} bs=4M conv=fsync status=progress"
-    if target.kind == "file":
+    if destination.kind == "file":
         dd = f"{sudo}dd of={to} bs=4M conv=fsync,notrunc status=progress"
-    if source.packed:
+    if payload.packed:
         unpack = {"gzip": "gzip", "zstd": "zstd", "xz": "xz", "bzip2": "bzip2"}
-        return f"{unpack.get(source.format, 'xz')} -dc {image} | {dd} iflag=fullblock"
-    if source.format != "raw":
-        there = "" if target.kind == "new" else "-n "
-        return f"{sudo}qemu-img convert -p -f {source.format} {there}-O raw {image} {to}"
-    if target.device is not None and Path(f"{source.path}.bmap").is_file():
+        return f"{unpack.get(payload.format, 'xz')} -dc {image} | {dd} iflag=fullblock"
+    if payload.format != "raw":
+        there = "" if destination.kind == "new" else "-n "
+        return f"{sudo}qemu-img convert -p -f {payload.format} {there}-O raw {image} {to}"
+    if destination.device is not None and Path(f"{payload.path}.bmap").is_file():
         return f"{sudo}bmaptool copy {image} {to}"
     return dd.replace("dd of=", f"dd if={image} of=")
 
