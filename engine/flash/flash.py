@@ -21,7 +21,7 @@ from typing import Literal
 from engine.disk.gpt import SECTOR_SIZES
 from engine.disk.gpt_move import read_gpt
 from engine.flash.destination import Destination
-from engine.flash.medium import Medium
+from engine.flash.medium import READ, Medium
 from engine.flash.payload import CHUNK, Cancelled, Payload, Report, is_zero
 from engine.image.container import BadImage
 from engine.pipeline.staging import place
@@ -147,13 +147,13 @@ def compare(
     progress = _Progress(report, payload.size)
     try:
         with Medium(destination.real, writing=False, exclusive=False) as medium:
-            for at, length, piece in _placed(payload):
+            for at, pieces in _runs(_placed(payload)):
                 if cancelled():
                     outcome.status = "cancelled"
                     outcome.message = f"cancelled after {human(at)} of {human(payload.size)}"
                     break
-                _compare(outcome, at, piece or bytes(length), medium.read(at, length))
-                progress.to(min(at + length, payload.size))
+                _compare_run(outcome, medium, at, pieces)
+                progress.to(min(at + sum(map(len, pieces)), payload.size))
             outcome.direct = medium.direct
     except (OSError, BadImage) as error:
         _failed(outcome, error, destination)
@@ -185,6 +185,30 @@ def _placed(payload: Payload) -> Iterator[tuple[int, int, bytes | None]]:
         raise BadImage(f"{payload.path.name} changed while it was read")
     for at, piece in payload.tail:
         yield at, len(piece), piece
+
+
+def _runs(placed: Iterator[tuple[int, int, bytes | None]]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yields chunks that follow one another, as many as are read at once."""
+    start, pieces, length = 0, list[bytes](), 0
+    for at, count, piece in placed:
+        if pieces and (at != start + length or length + count > READ):
+            yield start, pieces
+            pieces, length = [], 0
+        if not pieces:
+            start = at
+        pieces.append(bytes(count) if piece is None else piece)
+        length += count
+    if pieces:
+        yield start, pieces
+
+
+def _compare_run(outcome: Outcome, medium: Medium, at: int, pieces: Sequence[bytes]) -> None:
+    """Compares chunks that follow one another with what a medium has, in one reading."""
+    found = memoryview(medium.read(at, sum(map(len, pieces))))
+    done = 0
+    for piece in pieces:
+        _compare(outcome, at + done, piece, bytes(found[done : done + len(piece)]))
+        done += len(piece)
 
 
 def _compare(outcome: Outcome, at: int, wanted: bytes, found: bytes) -> None:
@@ -222,12 +246,13 @@ class _Writing:
         report: Report,
         cancelled: Cancelled,
     ) -> None:
-        self._source, self._medium, self._outcome = payload, medium, outcome
+        self._payload, self._medium, self._outcome = payload, medium, outcome
         self._destination, self._cancelled = destination, cancelled
         self._blank = destination.kind == "new"
         self._progress = _Progress(report, payload.size)
         self._pending: list[tuple[int, bytes]] = []
         self._waiting = 0
+        self._hole = 0, 0
         self._digests: dict[int, tuple[int, bytes]] = {}
 
     def run(self) -> None:
@@ -241,22 +266,31 @@ class _Writing:
         if not self._blank:
             self._forget()
         first: tuple[int, int, bytes | None] | None = None
-        for at, length, piece in _placed(self._source):
+        for at, length, piece in _placed(self._payload):
             self._check()
             if first is None:
                 first = at, length, piece
                 continue
-            self._take(at, length, piece)
+            if piece is None and self._hole_grows(at, length):
+                continue
+            self._fill_hole()
+            if piece is None:
+                self._hole = at, length
+            else:
+                self._take(at, length, piece)
             if self._waiting >= self._medium.step:
                 self._settle()
             if not self._pending:
-                self._progress.to(min(at + length, self._source.size) - CHUNK)
+                # The first chunk is still to come, and so are zeros that wait.
+                done = at - CHUNK if piece is None else at
+                self._progress.to(min(done, self._payload.size - CHUNK))
+        self._fill_hole()
         self._settle()
         self._check()
         if first is not None:
             self._begin(*first)
         self._sample()
-        self._progress.to(self._source.size)
+        self._progress.to(self._payload.size)
 
     def _check(self) -> None:
         if self._cancelled():
@@ -265,31 +299,53 @@ class _Writing:
 
     def _forget(self) -> None:
         """Removes the beginning of what was there, and the backup of its table."""
-        self._medium.zero(0, min(_TABLE, self._source.size))
+        self._medium.zero(0, min(_TABLE, self._payload.size))
         self._medium.flush()
-        if self._source.size > _TABLE:
-            self._medium.zero(_TABLE, min(CHUNK, self._source.size) - _TABLE)
+        if self._payload.size > _TABLE:
+            self._medium.zero(_TABLE, min(CHUNK, self._payload.size) - _TABLE)
         end = self._destination.bytes
         for sector in SECTOR_SIZES:
             at = end // sector * sector - sector
-            behind = at >= self._source.size
+            behind = at >= self._payload.size
             if behind and self._medium.read(at // CHUNK * CHUNK, CHUNK)[at % CHUNK :].startswith(
                 b"EFI PART"
             ):
                 self._medium.zero(at, sector)
         self._medium.flush()
 
+    def _hole_grows(self, at: int, length: int) -> bool:
+        """Whether zeros follow on those that wait to be looked at, and may wait as well."""
+        start, so_far = self._hole
+        if not so_far or at != start + so_far or so_far + length > READ:
+            return False
+        self._hole = start, so_far + length
+        return True
+
+    def _fill_hole(self) -> None:
+        """Sees to it that there are zeros where the image has zeros; reads before it writes."""
+        start, length = self._hole
+        self._hole = 0, 0
+        if not length:
+            return
+        found = b"" if self._blank else self._medium.read(start, length)
+        for at in range(0, length, CHUNK):
+            count = min(CHUNK, length - at)
+            seen = found[at : at + count]
+            if self._blank or (len(seen) == count and is_zero(seen)):
+                self._outcome.skipped += count
+            else:
+                self._medium.zero(start + at, count)
+                self._outcome.zeroed += count
+                self._wait_for(start + at, bytes(count))
+
     def _take(self, at: int, length: int, piece: bytes | None) -> None:
         if piece is not None:
             self._medium.write(at, piece)
             self._outcome.written += length
             self._wait_for(at, piece)
-        elif self._blank or is_zero(self._medium.read(at, length)):
-            self._outcome.skipped += length
         else:
-            self._medium.zero(at, length)
-            self._outcome.zeroed += length
-            self._wait_for(at, bytes(length))
+            self._hole = at, length
+            self._fill_hole()
 
     def _begin(self, at: int, length: int, piece: bytes | None) -> None:
         """Writes the first chunk, and of that the sectors that make it a disk at the very end."""
@@ -311,8 +367,11 @@ class _Writing:
         if not self._pending:
             return
         self._medium.flush()
+        pending = ((at, len(piece), piece) for at, piece in self._pending)
+        for begun, pieces in _runs(pending):
+            _compare_run(self._outcome, self._medium, begun, pieces)
+            self._confirm()
         for at, piece in self._pending:
-            self._confirm(at, piece, self._medium.read(at, len(piece)))
             self._digests[at] = len(piece), _digest(piece)
         self._pending.clear()
         self._waiting = 0
@@ -331,8 +390,7 @@ class _Writing:
                 )
                 raise _Stopped
 
-    def _confirm(self, at: int, wanted: bytes, found: bytes) -> None:
-        _compare(self._outcome, at, wanted, found)
+    def _confirm(self) -> None:
         if self._outcome.different:
             self._outcome.status = "different"
             self._outcome.message = (

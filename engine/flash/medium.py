@@ -20,6 +20,8 @@ from engine.units import MIB
 
 _BLKRRPART, _BLKZEROOUT = 0x125F, 0x127F
 _ALIGNMENT = 4096
+READ = 8 * MIB
+"""Bytes read at once: devices answer a few large requests sooner than many small ones."""
 _LEAST_STEP, _MOST_STEP = MIB, 32 * MIB
 _SHORT, _LONG = 0.25, 1.0
 """Seconds of a step that is made larger, and of one that is made smaller: a cancel is answered
@@ -46,12 +48,15 @@ class Medium:
         except BaseException:
             os.close(self._fd)
             raise
-        self._buffer = mmap.mmap(-1, CHUNK + 2 * _ALIGNMENT)
+        self._writer = self._direct_writer(flags) if writing else None
+        self._buffer = mmap.mmap(-1, READ + 2 * _ALIGNMENT)
 
     def close(self) -> None:
         """Closes it."""
         self._buffer.close()
         os.close(self._reader)
+        if self._writer is not None:
+            os.close(self._writer)
         os.close(self._fd)
 
     def __enter__(self) -> Self:
@@ -62,10 +67,38 @@ class Medium:
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Writes bytes; they are on the medium once `flush` returns."""
-        done = 0
         view = memoryview(data)
+        done = self._write_directly(offset, view)
         while done < len(view):
             done += os.pwrite(self._fd, view[done:], offset + done)
+
+    def _write_directly(self, offset: int, data: memoryview) -> int:
+        """Writes whole blocks past the page cache, and returns how many bytes: 0 if it cannot.
+
+        Dirty pages would be written by the kernel in its own time and order, several times slower
+        where much else is written.
+        """
+        length = len(data) // _ALIGNMENT * _ALIGNMENT
+        if self._writer is None or offset % _ALIGNMENT or not 0 < length <= READ:
+            return 0
+        self._buffer[:length] = bytes(data[:length])
+        with memoryview(self._buffer) as view:
+            try:
+                return os.pwrite(self._writer, view[:length], offset)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                os.close(self._writer)
+                self._writer = None
+                return 0
+
+    def _direct_writer(self, flags: int) -> int | None:
+        try:
+            return os.open(self.path, os.O_WRONLY | os.O_DIRECT | flags)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return None
 
     def zero(self, offset: int, length: int) -> None:
         """Has the device itself make zeros, where it can (BLKZEROOUT), else writes them."""
@@ -90,7 +123,7 @@ class Medium:
             self.step = max(self.step // 2, _LEAST_STEP)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Returns `CHUNK` bytes at most as the medium has them, fewer at its end."""
+        """Returns `READ` bytes at most as the medium has them, fewer at its end."""
         if not self.direct:
             # What is clean leaves the page cache, so that the medium itself is asked.
             os.posix_fadvise(self._reader, offset, length, os.POSIX_FADV_DONTNEED)

@@ -100,7 +100,11 @@ def _kept(path: Path) -> Iterator[Path]:
     """
     for name in Machine().loops(path):
         raise _in_use(path, f"/dev/{name} shows it as a disk", f"losetup -d /dev/{name}")
-    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise Refused([Problem("grow-rights", "error", "", message)]) from None
     folder = path.parent / f".{path.name}{_SUFFIX}"
     try:
         try:
@@ -113,7 +117,11 @@ def _kept(path: Path) -> Iterator[Path]:
             hint = "shut down the virtual machine that uses it, or wait for the other grow"
             raise _in_use(path, "another program has locked it", hint) from None
         shutil.rmtree(folder, ignore_errors=True)  # of one that was killed: the lock says so
-        folder.mkdir(mode=0o700)
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            message = f"nothing can be written beside {path}: {error.strerror}"
+            raise Refused([Problem("grow-rights", "error", "", message)]) from None
         try:
             yield folder
         finally:

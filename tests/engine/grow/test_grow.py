@@ -368,6 +368,16 @@ def test_a_damaged_table_and_a_damaged_file_system(
     assert "checksum is wrong" in refusal(disk, capsys, "--to", "64MiB")
 
 
+def test_where_nothing_may_be_written(
+    disk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: Path, mode: int = 0o777) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuses)
+    assert "nothing can be written beside" in refusal(disk, capsys, "--to", "64MiB")
+
+
 def test_one_that_a_machine_runs_from(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     held = os.open(disk, os.O_RDWR)
     try:
