@@ -40,7 +40,7 @@ def ours(tree: Path, image: Path) -> None:
     with image.open("wb") as file:
         file.truncate(planned.size)
     writer("erofs").make(image, 0, planned, epoch=1)
-    writer("erofs").populate(image, 0, planned)
+    writer("erofs").populate(image, 0, planned, epoch=1)
 
 
 def _child(tree: Path, image: Path) -> None:

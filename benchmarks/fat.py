@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine.filesystems.fat.format import Volume
 from engine.filesystems.fat.geometry import HEADS, TRACK, geometry
-from engine.filesystems.fat.writer import populate
+from engine.filesystems.fat.writer import fill
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import directory, host_file
 
@@ -49,7 +49,7 @@ def ours(image: Path, files: list[Path]) -> None:
     """Makes and fills the file system in process."""
     entries = [directory(b"", mtime_ns=0)]
     entries += [host_file(f.name.encode(), os.fsencode(f), mtime_ns=0) for f in files]
-    populate(image, 0, _LAYOUT, _VOLUME, Manifest(entries))
+    fill(image, 0, _LAYOUT, _VOLUME, Manifest(entries))
 
 
 def each(image: Path, files: list[Path]) -> None:

@@ -81,7 +81,7 @@ def one_directory(folder: Path, names: int) -> None:
 
 def populate_child(tree: Path, image: Path, inodes: int) -> None:
     """Scans, makes and fills an image; prints seconds of each and the peak memory."""
-    from engine.filesystems.ext4.writer import populate
+    from engine.filesystems.ext4.writer import fill
     from engine.manifest.scan import scan
     from engine.spec.load import loads
     from engine.spec.resolve import resolve
@@ -92,7 +92,7 @@ def populate_child(tree: Path, image: Path, inodes: int) -> None:
     manifest = scan(settings).volumes["root"]
     scanned = time.perf_counter()
     subprocess.run(_mke2fs(image, inodes), check=True)
-    populate(image, 0, manifest, epoch=1)
+    fill(image, 0, manifest, epoch=1)
     end = time.perf_counter()
     print(json.dumps({"scan": scanned - begin, "populate": end - scanned, "peak": _peak_memory()}))
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from engine.disk.presets import PRESETS
 from engine.disk.volume import Volume
-from engine.filesystems.fat.geometry import smallest
+from engine.filesystems import table
 from engine.plan.model import Plan, VolumePlan
 from engine.spec.model import ImageSpec
 from engine.spec.settings import Settings
@@ -115,9 +115,8 @@ def _least(volume: Volume, planned: VolumePlan, plan: Plan) -> int:
     """Returns what a volume holds now, in whole MiB, and no less than its format can be."""
     inside = planned.filesystem
     used = 0 if inside is None else inside.size - inside.free_bytes
-    if volume.format == "vfat":
-        used = max(used, smallest(sector_size=plan.disk.sector_size))
-    return min(ceil_to(max(used, volume.least, MIB), MIB), planned.bytes)
+    bare = MIB if inside is None else table.least(inside.type, plan.disk.sector_size)
+    return min(ceil_to(max(used, volume.least, bare), MIB), planned.bytes)
 
 
 def _room(moved: Volume, settings: Settings, plan: Plan) -> int:

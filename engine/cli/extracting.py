@@ -147,7 +147,7 @@ def _whole(filesystem: Filesystem, node: Node) -> Iterator[bytes]:
         BadImage: It cannot be read any further.
     """
     from engine.image.container import BadImage
-    from engine.pipeline.sparse import zeros
+    from engine.image.whole import zeros
 
     at = 0
     try:

@@ -158,6 +158,7 @@ class FilesystemPlan:
         parts: Where its bytes go; they sum to `size`, or to less where some stay unused.
         layout: The driver's own figures, for its commands and its writer.
         shortage: Why the contents do not fit, or None.
+        notes: What a build says when it has filled it.
         refused: Entries it cannot hold.
         drops: What entries have that it does not keep.
         most_bytes: What it takes at most, where only making it tells how large it becomes; 0 where
@@ -180,6 +181,7 @@ class FilesystemPlan:
     parts: tuple[tuple[Part, int], ...] = ()
     layout: Any = field(default=None, compare=False, repr=False)
     shortage: Shortage | None = None
+    notes: tuple[str, ...] = ()
     refused: Sequence[Refused] = ()
     drops: Sequence[Drop] = ()
     most_bytes: int = 0
@@ -259,7 +261,10 @@ class Driver(Protocol):
 
 
 class Writer(Protocol):
-    """A module that writes one format in process; nothing is synchronised to the device."""
+    """A module that writes one format in process; nothing is synchronised to the device.
+
+    A format that its driver's commands make has no `make`.
+    """
 
     def make(
         self,
@@ -292,23 +297,70 @@ class Writer(Protocol):
         offset: int,
         planned: FilesystemPlan,
         *,
+        epoch: int,
         progress: Progress = lambda done, total: None,
         seen: Seen | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Writes the data of the files into what `make` left.
+        """Writes the data of the files into what `make` left, and what of the rest waits for it.
 
         Args:
             image: As for `make`.
             offset: As for `make`.
-            planned: As for `make`.
+            planned: As for `make`, but for files that an installer made meanwhile.
+            epoch: As for `make`.
             progress: Called now and then with bytes of data written and in all.
             seen: Called with every piece of data that is written.
             cancelled: Asked several times a second.
 
         Raises:
+            engine.filesystems.populate.PopulateFailed: It cannot hold an entry.
             engine.manifest.entry.SourceChanged: A source is not what was scanned.
             engine.filesystems.populate.Cancelled: `cancelled` said so.
             OSError: Reading a source or writing the image failed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A file system that was made and filled, to be held against its plan.
+
+    Attributes:
+        image: The file it is in.
+        offset: Byte where it begins.
+        title: What the volume is called in messages.
+        planned: As it was planned, with all that went in.
+        alone: Whether nobody else has written to it since, as an installer in a virtual machine.
+        report: Takes bytes compared and in all.
+        cancelled: Asked several times a second.
+    """
+
+    image: Path
+    offset: int
+    title: str
+    planned: FilesystemPlan
+    alone: bool = True
+    report: Progress = lambda done, total: None
+    cancelled: Callable[[], bool] = lambda: False
+
+
+class Check(Protocol):
+    """A module that knows better than the reader how what was written is held against the plan."""
+
+    def command(self, image: str, offset: int) -> tuple[str, ...]:
+        """Returns the command that prints what is compared; none if the image is read."""
+        ...
+
+    def verdict(self, written: Written, printed: str) -> tuple[list[str], str]:
+        """Returns what is not as planned, and what was seen to be, for the log.
+
+        Args:
+            written: The file system.
+            printed: What the command printed.
+
+        Raises:
+            engine.image.reading.BadFilesystem: It cannot be read.
+            engine.manifest.entry.SourceChanged: A source is no longer what was scanned.
         """
         ...

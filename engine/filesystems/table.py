@@ -1,9 +1,10 @@
 """The drivers, writers and readers of the rows of `engine.spec.filesystems`, loaded when used.
 
 A format's folder has these modules: `driver` with `DRIVERS` (a `Driver` by format), `writer` as
-`engine.filesystems.driver.Writer` says (but for those that have steps of their own, of which some
-have `settle`), and `reader` with `probe`, which returns what is in a window, or None if it is not
-of this format. A `soundness` with `examine` looks for damage that the reader does not meet.
+`engine.filesystems.driver.Writer` says, `reader` with `probe`, which returns what is in a window,
+or None if it is not of this format. It may have `check`, as `engine.filesystems.driver.Check` says,
+`kept`, whose function of that name is a `Keep`, and `soundness`, whose `examine` looks for damage
+that the reader does not meet. A writer may have `settle`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from engine.filesystems.driver import Driver, FilesystemPlan, Writer
+from engine.filesystems.driver import Check, Driver, FilesystemPlan, Request, Writer
+from engine.filesystems.paxstream import Keep, everything
 from engine.image.container import BadImage
 from engine.image.reading import Content, Examination, Window
+from engine.manifest.manifest import Manifest
 from engine.spec.filesystems import FILESYSTEMS
 
+_NOTHING = Manifest(())
 _LEAST = 4096
 """Bytes of the smallest window that is looked into."""
 
@@ -63,6 +67,23 @@ def settle(file: Path, planned: FilesystemPlan, epoch: int) -> None:
     _module(FILESYSTEMS[planned.type].folder, "writer").settle(file, planned, epoch)
 
 
+def least(key: str, sector_size: int) -> int:
+    """Returns the bytes of the smallest volume of a format with nothing in it, in whole MiB."""
+    return DRIVERS[key].smallest(Request(manifest=_NOTHING, sector_size=sector_size))
+
+
+def keep(key: str) -> Keep:
+    """Returns what a format keeps of an entry's metadata."""
+    if not _has(key, "kept"):
+        return everything
+    return cast("Keep", _module(FILESYSTEMS[key].folder, "kept").kept)
+
+
+def check(key: str) -> Check | None:
+    """Returns what holds a format against its plan, or None where its reader does."""
+    return cast("Check", _module(FILESYSTEMS[key].folder, "check")) if _has(key, "check") else None
+
+
 def probe(window: Window) -> tuple[Content | None, str]:
     """Returns what is in a window, or None and why what is there can't be read."""
     if window.size < _LEAST:
@@ -81,13 +102,17 @@ def probe(window: Window) -> tuple[Content | None, str]:
 def examine(content: Content) -> Examination:
     """Looks for damage that a reader does not meet, and says what was not looked at."""
     row = FILESYSTEMS[content.type]
-    if find_spec(f"engine.filesystems.{row.folder}.soundness") is None:
+    if not _has(content.type, "soundness"):
         return Examination((), ("all but its superblock",) if row.files else ())
     try:
         found: Examination = _module(row.folder, "soundness").examine(content)
     except (BadImage, struct.error) as error:
         return Examination((str(error),), ("what comes behind that",))
     return found
+
+
+def _has(key: str, name: str) -> bool:
+    return find_spec(f"engine.filesystems.{FILESYSTEMS[key].folder}.{name}") is not None
 
 
 @cache

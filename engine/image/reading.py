@@ -218,9 +218,22 @@ class Filesystem(Content, Protocol):
         ...
 
 
+class Listed(Filesystem, Protocol):
+    """One whose directory entries hold all there is of a file: no numbers lead elsewhere."""
+
+    def listed(self, node: Node) -> Iterator[Node]:
+        """Yields what a directory holds as it is stored, up to where it is damaged."""
+        ...
+
+
 def holds_files(content: Content | None) -> TypeGuard[Filesystem]:
     """Whether a content has files to look at."""
     return hasattr(content, "lookup")
+
+
+def lists(filesystem: Filesystem) -> TypeGuard[Listed]:
+    """Whether a file system's directory entries hold all there is of a file."""
+    return hasattr(filesystem, "listed")
 
 
 def describes_itself(content: Content | None) -> TypeGuard[Described]:

@@ -1,4 +1,4 @@
-"""Positioned reads and writes that do all that they are asked for.
+"""Reads and writes of files that do all that they are asked for.
 
 The kernel may read or write less than that in one call: near a full disk, beyond 2 GiB, or where a
 signal comes in between (pread(2), pwrite(2)).
@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+
+_CHUNK = 1 << 20
+_ZEROS = bytes(_CHUNK)
 
 
 def write_whole(descriptor: int, data: bytes | bytearray | memoryview, at: int) -> None:
@@ -46,3 +50,10 @@ def read_whole(descriptor: int, length: int, at: int) -> bytes:
             raise OSError(errno.EIO, f"the file ends at byte {at + len(data)}")
         data += more
     return data
+
+
+def zeros(count: int) -> Iterator[bytes]:
+    """Yields `count` zero bytes in pieces of at most 1 MiB."""
+    while count > 0:
+        yield _ZEROS if count >= _CHUNK else bytes(count)
+        count -= _CHUNK

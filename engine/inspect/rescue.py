@@ -7,9 +7,8 @@ import stat
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container import BadImage
-from engine.image.reading import BadFilesystem, Filesystem, Node, Numbered, walk
+from engine.image.reading import BadFilesystem, Filesystem, Listed, Node, Numbered, lists, walk
 from engine.manifest.tar import Ranges
 from engine.spec.filesystems import FILESYSTEMS
 
@@ -25,7 +24,7 @@ def children(filesystem: Filesystem, node: Node, damaged: Damaged) -> Iterator[N
     try:
         if isinstance(filesystem, Numbered):
             yield from _inodes(filesystem, node, damaged)
-        elif isinstance(filesystem, FatFilesystem):
+        elif lists(filesystem):
             yield from sorted(_entries(filesystem, node, damaged), key=lambda child: child.path)
         else:
             yield from filesystem.children(node)
@@ -119,10 +118,10 @@ def _inodes(filesystem: Numbered, node: Node, damaged: Damaged) -> Iterator[Node
             yield child
 
 
-def _entries(fat: FatFilesystem, node: Node, damaged: Damaged) -> Iterator[Node]:
+def _entries(filesystem: Listed, node: Node, damaged: Damaged) -> Iterator[Node]:
     """Yields what stands in a directory before the first damage."""
     try:
-        yield from fat.listed(node)
+        yield from filesystem.listed(node)
     except (BadImage, OSError) as error:
         damaged(node.path, error)
 

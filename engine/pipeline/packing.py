@@ -13,8 +13,9 @@ from typing import Protocol
 
 import zstandard
 
+from engine.image.whole import zeros
 from engine.pipeline.gzipped import Gzip
-from engine.pipeline.sparse import data_ranges, zeros
+from engine.pipeline.sparse import data_ranges
 from engine.provenance.bmap import BLOCK
 from engine.provenance.fsverity import FsVerity
 from engine.tools.failure import StepFailed

@@ -13,13 +13,6 @@ _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
 
 
-def zeros(count: int) -> Iterator[bytes]:
-    """Yields `count` zero bytes in pieces of at most 1 MiB."""
-    while count > 0:
-        yield _ZEROS if count >= _CHUNK else bytes(count)
-        count -= _CHUNK
-
-
 def data_ranges(handle: int, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yields the ranges (first, end) of a file that are not holes, within [start, end)."""
     at = start

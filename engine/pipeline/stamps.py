@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.filesystems.ext4.native import crc32c
+from engine.image.crc32c import crc32c
 from engine.spec.formats import StampKey
 from engine.tools.failure import StepFailed
 
@@ -135,7 +135,7 @@ def _stamp_headers(image: BinaryIO, name: str, origin: Origin) -> None:
         header[32:48] = uuid.uuid5(origin.seed, "vhdx/data").bytes_le
         struct.pack_into("<I", header, 4, 0)
         # The checksum is that of iSCSI, whose result is inverted; the kernel of ext4's is not.
-        struct.pack_into("<I", header, 4, crc32c(0xFFFF_FFFF, header) ^ 0xFFFF_FFFF)
+        struct.pack_into("<I", header, 4, crc32c(header) ^ 0xFFFF_FFFF)
         image.seek(at)
         image.write(header)
     length, log_at = struct.unpack_from("<IQ", headers[-1][1], 68)

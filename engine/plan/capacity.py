@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.disk.parted_units import PartedError
+from engine.filesystems import table
 from engine.filesystems.driver import DoesNotFit, FilesystemPlan, Shortage
 from engine.plan import aligned
 from engine.plan.design import Design, placer, smallest
@@ -146,11 +147,17 @@ def _smaller_esp(design: Design, disk: int) -> int | None:
     try:
         one = design.of(esp.id)
         needed = smallest(one)
-        size = needed if needed <= smallest(one.emptied()) else _with_headroom(needed)
+        size = needed if needed <= _bare(design, one) else _with_headroom(needed)
         enough = _with_headroom(_disk_of(design, _least_sizes(design) | {esp.id: size})) <= disk
     except DoesNotFit:
         return None
     return size if enough and size < esp.size else None
+
+
+def _bare(design: Design, one: Wanted) -> int:
+    """Returns the bytes of the smallest volume of its format, whatever goes in."""
+    known = one.filesystem is not None
+    return table.least(one.volume.format, design.sector_size) if known else MIB
 
 
 def _fix(label: str, path: str, value: Scalar) -> Fix:
@@ -353,7 +360,7 @@ def unaligned(design: Design) -> Iterator[Problem]:
         grain = design.sector_size if inside is None else inside.driver.grain(design.sector_size)
         if size is None or size % grain == 0:
             continue
-        text = format_exact(max(smallest(one.emptied()), ceil_to(size, MIB)))
+        text = format_exact(max(_bare(design, one), ceil_to(size, MIB)))
         title = one.volume.purpose.title
         yield Problem(
             "esp-unaligned" if one.volume.role == "esp" else "volume-unaligned",

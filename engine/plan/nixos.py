@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from engine.boot import guest
 from engine.boot.qemu import Accelerator
+from engine.filesystems.driver import FilesystemPlan, Request
+from engine.filesystems.table import DRIVERS
+from engine.manifest.manifest import Manifest
 from engine.plan.model import Plan
 
 IMAGE = "$IMAGE"
@@ -33,6 +36,22 @@ _ENVIRONMENT = (
     # `nix-env --list-generations` reads the profile alone, yet opens the store to write.
     ("NIX_REMOTE", "dummy://"),
 )
+
+
+def refitted(plan: Plan, planned: FilesystemPlan, manifest: Manifest) -> FilesystemPlan:
+    """Returns a planned file system with other contents, whether or not it holds them.
+
+    Raises:
+        engine.filesystems.driver.DoesNotFit: Never for one that was planned.
+    """
+    request = Request(
+        manifest=manifest,
+        label=planned.label,
+        uuid=planned.uuid,
+        sector_size=plan.disk.sector_size,
+        tool_defaults=plan.settings.rules.mke2fs_defaults,
+    )
+    return DRIVERS[planned.type].fit(request, planned.size)
 
 
 def commands(plan: Plan) -> tuple[tuple[str, ...], ...]:

@@ -67,15 +67,6 @@ class Wanted:
         row = FILESYSTEMS.get(self.volume.format)
         return row is not None and row.layer
 
-    def emptied(self) -> Wanted:
-        """Returns the volume with nothing in it, for the least size that its format has."""
-        inside = self.filesystem
-        if inside is None:
-            return self
-        return replace(
-            self, filesystem=replace(inside, request=replace(inside.request, manifest=EMPTY))
-        )
-
 
 def wanted(
     settings: Settings, contents: Mapping[str, Manifest], sector_size: int

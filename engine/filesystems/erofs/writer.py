@@ -76,6 +76,7 @@ def populate(
     offset: int,
     planned: FilesystemPlan,
     *,
+    epoch: int,
     progress: Progress = lambda done, total: None,
     seen: Seen | None = None,
     cancelled: Callable[[], bool] = lambda: False,

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.ext4.filedata import write_data
 from engine.filesystems.ext4.format import BLOCK_SIZE
 from engine.filesystems.ext4.inode import InodePacker
@@ -34,6 +35,23 @@ from engine.manifest.manifest import Manifest
 
 
 def populate(
+    image: Path,
+    offset: int,
+    planned: FilesystemPlan,
+    *,
+    epoch: int,
+    progress: Progress = lambda done, total: None,
+    seen: Seen | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """See `engine.filesystems.driver.Writer.populate`."""
+    fill(
+        image, offset, planned.manifest,
+        epoch=epoch, progress=progress, seen=seen, cancelled=cancelled,
+    )  # fmt: skip
+
+
+def fill(
     image: Path,
     offset: int,
     manifest: Manifest,

@@ -103,6 +103,7 @@ class FatDriver:
             shortage=_shortage(need, layout),
             refused=tuple(Refused(one.entry, one.reason) for one in need.unholdable),
             drops=(Drop(_DROPPED, need.stripped),) if need.stripped else (),
+            notes=_clamped(need.clamped),
         )  # fmt: skip
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
@@ -130,6 +131,12 @@ def _shortage(need: FatNeed, layout: FatGeometry) -> Shortage | None:
     if need.fits(layout):
         return None
     return Shortage("bytes", need.clusters(layout) * layout.cluster_size, layout.data_bytes)
+
+
+def _clamped(entries: int) -> tuple[str, ...]:
+    if not entries:
+        return ()
+    return (f"{entries} entries have times that FAT cannot hold: it knows 1980 to 2107",)
 
 
 def _free(layout: FatGeometry, need: FatNeed) -> int:

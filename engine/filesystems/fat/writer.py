@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.fat.format import Volume
 from engine.filesystems.fat.geometry import FatGeometry
 from engine.filesystems.fat.layout import Layout
@@ -34,12 +35,50 @@ _NOTHING_PADDED = 1
 _EMPTY = Manifest([Entry(b"", stat.S_IFDIR | 0o755)])
 
 
-def make(image: Path, offset: int, geometry: FatGeometry, volume: Volume) -> None:
-    """Makes an empty file system at a byte of an image; see `populate`."""
-    populate(image, offset, geometry, volume, _EMPTY)
+def make(
+    image: Path,
+    offset: int,
+    planned: FilesystemPlan,
+    *,
+    epoch: int,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Makes it empty: an installer may still decide what goes in. See `Writer.make`."""
+    make_empty(image, offset, planned.layout.geometry, _volume(offset, planned, epoch))
 
 
 def populate(
+    image: Path,
+    offset: int,
+    planned: FilesystemPlan,
+    *,
+    epoch: int,
+    progress: Progress = lambda done, total: None,
+    seen: Seen | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """See `engine.filesystems.driver.Writer.populate`."""
+    fill(
+        image, offset, planned.layout.geometry, _volume(offset, planned, epoch), planned.manifest,
+        progress=progress, seen=seen, cancelled=cancelled,
+    )  # fmt: skip
+
+
+def _volume(offset: int, planned: FilesystemPlan, epoch: int) -> Volume:
+    return Volume(
+        label=planned.label,
+        volume_id=int(planned.uuid.replace("-", ""), 16),
+        epoch=epoch,
+        hidden_sectors=offset // planned.layout.geometry.sector_size,
+    )
+
+
+def make_empty(image: Path, offset: int, geometry: FatGeometry, volume: Volume) -> None:
+    """Makes an empty file system at a byte of an image; see `fill`."""
+    fill(image, offset, geometry, volume, _EMPTY)
+
+
+def fill(
     image: Path,
     offset: int,
     geometry: FatGeometry,
@@ -52,7 +91,7 @@ def populate(
 ) -> None:
     """Makes a file system that holds a manifest at a byte of an image.
 
-    The image must be zero there, or hold what `make` left with the same geometry. What stays
+    The image must be zero there, or hold what `make_empty` left with the same geometry. What stays
     zero is not written, so that it stays a hole. Nothing is synchronised to the storage device.
     On failure the file system is left unusable.
 

@@ -1,4 +1,4 @@
-"""Writes the bytes of a file into an image, and compares them with what is there."""
+"""Writes the bytes of a file into an image."""
 
 from __future__ import annotations
 
@@ -6,38 +6,36 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.populate import Cancelled, Progress, Seen
 from engine.filesystems.raw.driver import payload
-from engine.image.whole import read_whole, write_whole
+from engine.image.whole import write_whole
 from engine.manifest.lookup import stream
-from engine.manifest.manifest import Manifest
+
+
+def make(
+    image: Path,
+    offset: int,
+    planned: FilesystemPlan,
+    *,
+    epoch: int,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """See `engine.filesystems.driver.Writer.make`; a volume is a hole until it is filled."""
 
 
 def populate(
     image: Path,
     offset: int,
-    manifest: Manifest,
+    planned: FilesystemPlan,
     *,
+    epoch: int,
     progress: Progress = lambda done, total: None,
     seen: Seen | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Writes the file of a manifest at a byte of an image; holes of the file stay holes.
-
-    Args:
-        image: A regular file that holds zeros there.
-        offset: Byte where the volume begins.
-        manifest: Its one file is what is written.
-        progress: Called with bytes written and in all.
-        seen: Called with every piece of data that is written.
-        cancelled: Asked between pieces.
-
-    Raises:
-        engine.manifest.entry.SourceChanged: The source is not what was scanned.
-        Cancelled: `cancelled` said so.
-        OSError: Writing the image failed.
-    """
-    entry = payload(manifest)
+    """See `engine.filesystems.driver.Writer.populate`; holes of the file stay holes."""
+    entry = payload(planned.manifest)
     if entry is None:
         return
     done = 0
@@ -53,28 +51,3 @@ def populate(
             progress(done, entry.size)
     finally:
         os.close(descriptor)
-
-
-def same(
-    image: Path, offset: int, manifest: Manifest, cancelled: Callable[[], bool] = lambda: False
-) -> bool:
-    """Whether an image has the file's bytes, read anew from its source, at that byte.
-
-    Raises:
-        engine.manifest.entry.SourceChanged: The source is not what was scanned.
-        Cancelled: `cancelled` said so.
-        OSError: Reading the image failed.
-    """
-    entry = payload(manifest)
-    if entry is None:
-        return True
-    descriptor = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        for _, at, piece in stream([entry]):
-            if cancelled():
-                raise Cancelled
-            if read_whole(descriptor, len(piece), offset + at) != piece:
-                return False
-    finally:
-        os.close(descriptor)
-    return True

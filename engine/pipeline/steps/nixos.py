@@ -8,7 +8,6 @@ from pathlib import Path
 
 from engine.boot.overlay import overlay
 from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.fat import measure as fat_measure
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import stream
 from engine.manifest.manifest import Manifest
@@ -16,6 +15,8 @@ from engine.manifest.progress import Ticker
 from engine.manifest.walk import Rules, Walk
 from engine.pipeline.staging import ROOT
 from engine.pipeline.work import Work
+from engine.plan import nixos
+from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.failure import StepFailed
 
 _ANY_STATUS = frozenset(range(256))
@@ -119,15 +120,18 @@ def _files(work: Work, boot: Path) -> list[Entry]:
 
 def _fits(work: Work) -> None:
     """Refuses what the ESP cannot hold, by its figures."""
-    need = fat_measure.measure(_on_esp(work))
-    for one in need.unholdable:
+    planned = _esp(work)
+    fitted = nixos.refitted(work.plan, planned, _on_esp(work))
+    title = FILESYSTEMS[planned.type].title
+    for one in fitted.refused:
         path = one.entry.path.decode(errors="backslashreplace")
-        raise StepFailed(f"the installer made /boot/{path}, which FAT cannot hold: {one.reason}")
-    layout = _esp(work).layout.geometry
-    taken = need.clusters(layout) * layout.cluster_size
-    room = layout.clusters * layout.cluster_size
-    if taken > room:
         raise StepFailed(
-            f"the installer's files take {taken} bytes of the ESP, which has {room}",
-            f"make size.boot at least {taken - room} bytes larger",
+            f"the installer made /boot/{path}, which {title} cannot hold: {one.reason}"
+        )
+    short = fitted.shortage
+    if short is not None:
+        raise StepFailed(
+            f"the installer's files take {short.needed} {short.resource} of the ESP, which has "
+            f"{short.available}",
+            f"make size.boot at least {short.needed - short.available} bytes larger",
         )

@@ -1,31 +1,51 @@
-"""What is done to each volume, by its format."""
+"""What is done to each volume: made and filled in place, then held against its plan."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import ModuleType
+from dataclasses import replace
 
-from engine.disk.verity import SIGNATURE, TREE
-from engine.filesystems.ext4.format import FORMATS as EXT
-from engine.pipeline.steps import ext, fat, inprocess, raw, settled, squashfs, verity
+from engine.filesystems import table
+from engine.filesystems.driver import FilesystemPlan, Written
+from engine.filesystems.populate import PopulateFailed
+from engine.image.container.disk import RawDisk
+from engine.image.reading import BadFilesystem, Window
+from engine.pipeline.readback import differences
+from engine.pipeline.sparse import copy_range
+from engine.pipeline.staging import VOLUME
+from engine.pipeline.steps import verity, whole
 from engine.pipeline.work import Work
-from engine.spec.filesystems import RAW
+from engine.plan import steps
+from engine.spec.filesystems import FILESYSTEMS
+from engine.tools.failure import StepFailed
 
-_OWN: Mapping[str, ModuleType] = {
-    **dict.fromkeys(EXT, ext),
-    "vfat": fat,
-    RAW: raw,
-    "squashfs": squashfs,
-    "xfs": settled,
-    "btrfs": settled,
-    **dict.fromkeys((TREE, SIGNATURE), verity),
-}
-"""Formats with steps of their own; all others are written in process by their `Writer`."""
+_INSTALLED = {"root", "esp"}
+"""Roles of the volumes that an installer in a virtual machine writes to."""
+_OURS = "this is a fault of Diskwright or of a tool; please report it with build.jsonl"
 
 
 async def make(work: Work) -> None:
-    """Makes the empty file system at its place in the image."""
-    await _steps(work).make(work)
+    """Makes the file system at its place in the image, by its commands or its writer.
+
+    Raises:
+        StepFailed: An entry cannot be written.
+    """
+    row = FILESYSTEMS[work.filesystem.type]
+    if row.layer or row.whole:
+        await (verity if row.layer else whole).make(work)
+        return
+    if work.step.argv:
+        for argv in work.step.argv:
+            await work.tool(argv)
+        return
+    planned, epoch = work.filesystem, work.plan.identity.epoch
+    try:
+        await work.thread(
+            lambda report: table.writer(planned.type).make(
+                work.image, work.offset, planned, epoch=epoch, cancelled=work.cancelled
+            )
+        )
+    except PopulateFailed as error:
+        raise StepFailed(str(error)) from error
 
 
 async def populate(work: Work) -> None:
@@ -35,18 +55,82 @@ async def populate(work: Work) -> None:
         StepFailed: An entry cannot be written.
         SourceChanged: A source changed or cannot be read, by name.
     """
-    await _steps(work).populate(work)
+    planned = _filled(work)
+    try:
+        await work.thread(
+            lambda report: table.writer(planned.type).populate(
+                work.image, work.offset, planned, epoch=work.plan.identity.epoch,
+                progress=report, seen=work.inputs.data.take, cancelled=work.cancelled,
+            )
+        )  # fmt: skip
+    except PopulateFailed as error:
+        raise StepFailed(str(error)) from error
+    for note in planned.notes:
+        work.note(note)
 
 
 async def check(work: Work) -> None:
-    """Checks the file system without changing it, and reads it back against the plan.
+    """Runs the format's own checker, and holds everything against the plan.
 
     Raises:
-        StepFailed: The file system is not clean, or not the one that was planned.
+        StepFailed: It is damaged, or not what was planned.
         SourceChanged: A source that it is held against is no longer what was scanned.
     """
-    await _steps(work).check(work)
+    if FILESYSTEMS[work.filesystem.type].layer:
+        await verity.check(work)
+        return
+    volume, planned = work.volume, _filled(work)
+    copy = work.staging.folder / VOLUME
+    if any(steps.VOLUME in word for argv in work.step.argv for word in argv):
+        await work.thread(
+            lambda report: copy_range(work.image, work.offset, volume.bytes, copy, work.cancelled)
+        )
+    for argv in work.step.argv:
+        await work.tool(argv)
+    copy.unlink(missing_ok=True)
+    try:
+        found, note = await _verdict(work, planned)
+    except BadFilesystem as error:
+        raise StepFailed(f"the {volume.title} cannot be read back: {error}") from error
+    if found:
+        raise StepFailed(f"the {volume.title} is not as planned: " + "; ".join(found), _OURS)
+    work.note(f"read back: {note}")
 
 
-def _steps(work: Work) -> ModuleType:
-    return _OWN.get(work.filesystem.type, inprocess)
+def _filled(work: Work) -> FilesystemPlan:
+    """Returns the file system with all that goes in: an installer may have made some of it."""
+    planned = work.filesystem
+    manifest = work.manifest
+    return planned if manifest is planned.manifest else replace(planned, manifest=manifest)
+
+
+async def _verdict(work: Work, planned: FilesystemPlan) -> tuple[list[str], str]:
+    """Returns what is not as planned, and what was seen to be."""
+    own = table.check(planned.type)
+    if own is None:
+        return await work.thread(lambda report: _read_back(work, planned))
+    command = own.command(steps.IMAGE, work.offset)
+    printed = (await work.tool(command, quiet=True)).stdout if command else ""
+    touched = work.plan.boot.guest is not None and work.volume.role in _INSTALLED
+    return await work.thread(
+        lambda report: own.verdict(
+            Written(
+                image=work.image, offset=work.offset, title=work.volume.title, planned=planned,
+                alone=not touched, report=report, cancelled=work.cancelled,
+            ),
+            printed,
+        )
+    )  # fmt: skip
+
+
+def _read_back(work: Work, planned: FilesystemPlan) -> tuple[list[str], str]:
+    sums = work.inputs.data.of(planned.manifest)
+    with RawDisk(work.image) as disk:
+        content, trouble = table.probe(Window(disk, work.offset, work.volume.bytes))
+        if content is None:
+            raise BadFilesystem(trouble or f"no {planned.type} is there")
+        found = differences(content, planned, sums, work.cancelled, table.keep(planned.type))
+    row = FILESYSTEMS[planned.type]
+    names = len(planned.manifest) if row.files and row.fillable else 0
+    entries = f" and its entries ({names})" if names else ""
+    return found, f"figures of the {work.volume.title}{entries} are as planned"

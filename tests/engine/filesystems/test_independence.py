@@ -12,6 +12,8 @@ from engine.spec.filesystems import FILESYSTEMS
 
 _PROJECT = Path(__file__).parents[3]
 _ROOM = _PROJECT / "engine/filesystems"
+_LIBRARY = "engine.filesystems.ext4.native."
+"""libext2fs, for its CRC-32C: not ours, and a polynomial that both sides must share."""
 _FOLDERS = sorted({row.folder for row in FILESYSTEMS.values() if row.folder})
 
 
@@ -36,5 +38,22 @@ def test_a_reader_needs_nothing_of_its_writer(folder: str) -> None:
             if name.startswith("engine.filesystems.")
             and not name.startswith(f"engine.filesystems.{folder}.reader")
             and name != f"engine.filesystems.{folder}"
+            and not f"{name}.".startswith(_LIBRARY)
         }
         assert not foreign, path
+
+
+def test_nothing_else_knows_a_format_by_name() -> None:
+    """The planner, the pipeline, inspect and the wizard ask the table: a new format is found."""
+    formats = {row.folder for row in FILESYSTEMS.values() if row.folder and not row.layer}
+    for room in (_PROJECT / "engine", _PROJECT / "tui"):
+        for path in room.rglob("*.py"):
+            if path.is_relative_to(_ROOM):
+                continue
+            named = {
+                name
+                for name in imports(path)
+                for folder in formats
+                if f"{name}.".startswith(f"engine.filesystems.{folder}.")
+            }
+            assert not named, path.relative_to(_PROJECT)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from engine.pipeline.sparse import copy_range, zeros
+from engine.image.whole import zeros
+from engine.pipeline.sparse import copy_range
 
 MIB = 1 << 20
 

@@ -193,7 +193,7 @@ def test_can_be_cancelled(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         table.writer("erofs").make(image, 0, planned, epoch=0, cancelled=lambda: True)
     with pytest.raises(Cancelled):
-        table.writer("erofs").populate(image, 0, planned, cancelled=lambda: True)
+        table.writer("erofs").populate(image, 0, planned, epoch=0, cancelled=lambda: True)
 
 
 def test_diff_names_what_differs(tmp_path: Path) -> None:

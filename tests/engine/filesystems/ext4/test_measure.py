@@ -13,7 +13,7 @@ from engine.filesystems.ext4.format import EXT2, EXT3, EXT4, FORMATS, ExtFormat
 from engine.filesystems.ext4.geometry import geometry
 from engine.filesystems.ext4.measure import Need, measure
 from engine.filesystems.ext4.mke2fs import mke2fs_argv
-from engine.filesystems.ext4.writer import populate
+from engine.filesystems.ext4.writer import fill
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from tests.engine.filesystems.ext4 import dumpe2fs
@@ -84,7 +84,7 @@ def test_agrees_with_the_writer_about_old_formats(
     image = tmp_path_factory.getbasetemp() / f"measure.{ext.name}"
     layout = geometry(200 * MIB, ext=ext)
     dumpe2fs.make(image, layout)
-    populate(image, dumpe2fs.OFFSET, contents, epoch=1)
+    fill(image, dumpe2fs.OFFSET, contents, epoch=1)
     need = measure(contents, ext)
     free_blocks, free_inodes = dumpe2fs.free(image)
     assert layout.free_blocks - free_blocks == need.blocks

@@ -22,7 +22,7 @@ from engine.filesystems.ext4.solve import (
     solve,
     taken_blocks,
 )
-from engine.filesystems.ext4.writer import populate
+from engine.filesystems.ext4.writer import fill
 from engine.manifest.manifest import Manifest
 from tests.engine.filesystems.ext4 import dumpe2fs
 from tests.engine.filesystems.ext4.trees import file, files, manifest, manifests
@@ -34,7 +34,7 @@ def left_after(image: Path, contents: Manifest, size: int, inodes: int) -> tuple
     """Makes and fills a file system for real; returns its free blocks and inodes."""
     layout = geometry(size, inodes=inodes)
     dumpe2fs.make(image, layout)
-    populate(image, dumpe2fs.OFFSET, contents, epoch=1)
+    fill(image, dumpe2fs.OFFSET, contents, epoch=1)
     left = dumpe2fs.free(image)
     dumpe2fs.check(image)
     image.unlink()

@@ -15,7 +15,7 @@ from engine.filesystems.ext4.format import EXT2, EXT3, ExtFormat
 from engine.filesystems.ext4.geometry import Geometry, geometry
 from engine.filesystems.ext4.measure import measure
 from engine.filesystems.ext4.solve import solve
-from engine.filesystems.ext4.writer import populate
+from engine.filesystems.ext4.writer import fill
 from engine.filesystems.ext4.xattr import place
 from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, SourceChanged
@@ -29,7 +29,7 @@ EPOCH = 1_700_000_000
 def write(image: Path, manifest: Manifest, layout: Geometry) -> None:
     """Makes and fills a file system."""
     dumpe2fs.make(image, layout)
-    populate(image, dumpe2fs.OFFSET, manifest, epoch=EPOCH)
+    fill(image, dumpe2fs.OFFSET, manifest, epoch=EPOCH)
 
 
 def expected_sectors(entry: Entry, blocks: int) -> int:
@@ -131,7 +131,7 @@ def test_writing_twice_gives_the_same_bytes(manifest: Manifest, shared: Path) ->
 def test_an_epoch_of_zero_is_kept(tmp_path: Path) -> None:
     image = tmp_path / "image"
     dumpe2fs.make(image, geometry(300 * MIB))
-    populate(image, dumpe2fs.OFFSET, trees.manifest([trees.file(b"f", 1)]), epoch=0)
+    fill(image, dumpe2fs.OFFSET, trees.manifest([trees.file(b"f", 1)]), epoch=0)
     fields = dumpe2fs.header(image)
     assert "Filesystem created" not in fields  # as it is shown when 0
     assert fields["Last write time"] == "Thu Jan  1 00:00:00 1970"
@@ -147,8 +147,8 @@ def test_a_bare_file_system_is_filled(tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.write_bytes(image.read_bytes()[dumpe2fs.OFFSET :])
     manifest = trees.manifest([trees.file(b"f", 5000)])
-    populate(image, dumpe2fs.OFFSET, manifest, epoch=EPOCH)
-    populate(bare, 0, manifest, epoch=EPOCH)
+    fill(image, dumpe2fs.OFFSET, manifest, epoch=EPOCH)
+    fill(bare, 0, manifest, epoch=EPOCH)
     assert bare.read_bytes() == image.read_bytes()[dumpe2fs.OFFSET :]
     assert not any(image.read_bytes()[: dumpe2fs.OFFSET])
 
@@ -158,7 +158,7 @@ def test_progress_reaches_the_total(tmp_path: Path) -> None:
     dumpe2fs.make(image, geometry(64 * MIB))
     seen: list[tuple[int, int]] = []
     manifest = trees.manifest([trees.file(b"a", 20 * MIB), trees.file(b"b", 3)])
-    populate(
+    fill(
         image,
         dumpe2fs.OFFSET,
         manifest,
@@ -177,7 +177,7 @@ def test_stops_when_cancelled(asked: int, tmp_path: Path) -> None:
     answers = iter([False] * asked + [True])
     manifest = trees.manifest([trees.file(b"a", 20 * MIB)])
     with pytest.raises(Cancelled):
-        populate(image, dumpe2fs.OFFSET, manifest, epoch=EPOCH, cancelled=lambda: next(answers))
+        fill(image, dumpe2fs.OFFSET, manifest, epoch=EPOCH, cancelled=lambda: next(answers))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_refuses_what_does_not_fit(manifest: Manifest, message: str, tmp_path: P
     layout = geometry(8 * MIB, inodes=16)
     dumpe2fs.make(image, layout)
     with pytest.raises(PopulateFailed) as caught:
-        populate(image, dumpe2fs.OFFSET, manifest, epoch=EPOCH)
+        fill(image, dumpe2fs.OFFSET, manifest, epoch=EPOCH)
     assert str(caught.value) == message.format(blocks=layout.free_blocks)
 
 
@@ -218,7 +218,7 @@ def test_refuses_what_is_no_file_system(tmp_path: Path) -> None:
     image = tmp_path / "image"
     image.write_bytes(bytes(MIB))
     with pytest.raises(PopulateFailed, match="no ext file system there"):
-        populate(image, 0, trees.manifest([]), epoch=EPOCH)
+        fill(image, 0, trees.manifest([]), epoch=EPOCH)
 
 
 class Liar(contents.Bytes):
@@ -250,5 +250,5 @@ def test_notices_a_changed_source(
     dumpe2fs.make(image, geometry(8 * MIB))
     entry = Entry(b"f", stat.S_IFREG | 0o644, size=100, source=Liar(*pieces))
     with pytest.raises(SourceChanged) as caught:
-        populate(image, dumpe2fs.OFFSET, trees.manifest([entry]), epoch=EPOCH)
+        fill(image, dumpe2fs.OFFSET, trees.manifest([entry]), epoch=EPOCH)
     assert str(caught.value) == f"/f (from invented f): changed since it was scanned: {how}"

@@ -14,7 +14,7 @@ from engine.filesystems.ext4.format import EXT2, EXT4, ExtFormat
 from engine.filesystems.ext4.geometry import geometry
 from engine.filesystems.ext4.measure import measure
 from engine.filesystems.ext4.solve import solve
-from engine.filesystems.ext4.writer import populate
+from engine.filesystems.ext4.writer import fill
 from engine.manifest.manifest import Manifest
 from tests.engine.filesystems.ext4 import debugfs, dumpe2fs, trees
 from tests.support.ext import stats
@@ -38,7 +38,7 @@ def written(
     if size is None:
         size = solve(need, additional_bytes=0, additional_inodes=0, ext=ext).size_bytes
     dumpe2fs.make(image, geometry(size, inodes=need.inodes + 11, ext=ext))
-    populate(image, dumpe2fs.OFFSET, manifest, epoch=1)
+    fill(image, dumpe2fs.OFFSET, manifest, epoch=1)
     dumpe2fs.check(image)
 
 
@@ -157,6 +157,6 @@ def test_an_error_of_the_host_comes_through(image: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20 * MIB, before[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            populate(image, dumpe2fs.OFFSET, trees.manifest([trees.file(b"f", 40 * MIB)]), epoch=1)
+            fill(image, dumpe2fs.OFFSET, trees.manifest([trees.file(b"f", 40 * MIB)]), epoch=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -9,7 +9,7 @@ import pytest
 
 from engine.filesystems.fat.format import FIRST_SECOND, LAST_SECOND, Volume, fat_time, label_problem
 from engine.filesystems.fat.geometry import DIRECTORY_ENTRY, FatGeometry, geometry
-from engine.filesystems.fat.writer import make
+from engine.filesystems.fat.writer import make_empty
 from tests.support.fat import EPOCH, VOLUME, fsck, hole, mkfs_argv
 
 MIB = 1 << 20
@@ -52,7 +52,7 @@ def test_an_empty_one_has_the_bytes_of_mkfs(
     ours = hole(tmp_path / "ours", mib * MIB)
     theirs = hole(tmp_path / "theirs", mib * MIB)
     volume = Volume(label=label, volume_id=0xFEDC_BA98, epoch=EPOCH, hidden_sectors=2048)
-    make(ours, 0, layout, volume)
+    make_empty(ours, 0, layout, volume)
     subprocess.run(mkfs_argv(layout, str(theirs), 0, volume), check=True, capture_output=True)
 
     end = layout.data_start + layout.cluster_size
@@ -65,7 +65,7 @@ def test_an_empty_one_has_the_bytes_of_mkfs(
 
 def test_what_is_zero_stays_a_hole(tmp_path: Path) -> None:
     image = hole(tmp_path / "image", 1 << 30)
-    make(image, MIB, geometry(1023 * MIB), VOLUME)
+    make_empty(image, MIB, geometry(1023 * MIB), VOLUME)
     assert image.stat().st_blocks * 512 <= 64 << 10
 
 
@@ -108,13 +108,13 @@ def test_a_label_that_cannot_be_writes_nothing(tmp_path: Path) -> None:
     image = hole(tmp_path / "image", 40 * MIB)
     volume = Volume(label="a:b", volume_id=1, epoch=EPOCH)
     with pytest.raises(ValueError, match="'a:b': a FAT label has no"):
-        make(image, 0, geometry(40 * MIB), volume)
+        make_empty(image, 0, geometry(40 * MIB), volume)
     assert image.stat().st_blocks == 0
 
 
 def test_an_epoch_before_fat_is_its_first_day(tmp_path: Path) -> None:
     image = hole(tmp_path / "image", 40 * MIB)
     layout = geometry(40 * MIB)
-    make(image, 0, layout, Volume(label="ESP", volume_id=1, epoch=0))
+    make_empty(image, 0, layout, Volume(label="ESP", volume_id=1, epoch=0))
     label = image.read_bytes()[layout.root_start :][:DIRECTORY_ENTRY]
     assert label[16:18] == label[18:20] == label[24:26] == b"\x21\0"

@@ -17,7 +17,7 @@ from engine.boot.sources import composed
 from engine.filesystems.fat.geometry import DIRECTORY_ENTRY, FatGeometry, geometry
 from engine.filesystems.fat.measure import measure
 from engine.filesystems.fat.reader import FatFilesystem
-from engine.filesystems.fat.writer import make, populate
+from engine.filesystems.fat.writer import fill, make_empty
 from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.image.container.disk import RawDisk
 from engine.image.reading import Window
@@ -53,8 +53,8 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.k
 def written(place: Path, layout: FatGeometry, contents: Manifest, offset: int = 0) -> Path:
     """Makes an image as a build does, an empty file system first."""
     image = hole(place, offset + layout.size)
-    make(image, offset, layout, VOLUME)
-    populate(image, offset, layout, VOLUME, contents)
+    make_empty(image, offset, layout, VOLUME)
+    fill(image, offset, layout, VOLUME, contents)
     return image
 
 
@@ -166,7 +166,7 @@ def test_any_tree_is_sound_and_read_back_by_our_reader(contents: Manifest, name:
                     assert bool(mode & 0o222) == bool(entry.mode & 0o222)
         assert free_clusters(image) == layout.clusters - measure(contents).clusters(layout)
         again = hole(Path(place, "again"), layout.size)
-        populate(again, 0, layout, VOLUME, contents)
+        fill(again, 0, layout, VOLUME, contents)
         assert again.read_bytes() == image.read_bytes()
 
 
@@ -261,7 +261,7 @@ def test_a_fixed_root_directory_to_its_last_entry(name: str, scratch: Path) -> N
     assert not measure(more).fits(layout)
     untouched = hole(scratch / "untouched", layout.size)
     with pytest.raises(PopulateFailed, match=f"take {layout.root_entries + 1} directory entries"):
-        populate(untouched, 0, layout, VOLUME, more)
+        fill(untouched, 0, layout, VOLUME, more)
     assert untouched.stat().st_blocks == 0
 
 
@@ -274,7 +274,7 @@ def test_full_to_the_last_cluster_and_one_byte_more(layout: FatGeometry, scratch
     assert free_clusters(image) == 0
     assert measure(full).fits(layout)
     with pytest.raises(PopulateFailed, match=f"take {layout.clusters + 1} clusters"):
-        populate(image, 0, layout, VOLUME, manifest(sparse(b"FULL", room + 1)))
+        fill(image, 0, layout, VOLUME, manifest(sparse(b"FULL", room + 1)))
 
 
 class Holes:
@@ -378,7 +378,7 @@ def test_progress_sums_and_cancel(scratch: Path) -> None:
     image = hole(scratch / "image", LAYOUTS["32"].size)
     reports: list[tuple[int, int]] = []
     seen: list[tuple[bytes, int]] = []
-    populate(
+    fill(
         image, 0, LAYOUTS["32"], VOLUME, contents,
         progress=lambda done, total: reports.append((done, total)),
         seen=lambda entry, offset, data: seen.append((entry.path, offset)),
@@ -386,7 +386,7 @@ def test_progress_sums_and_cancel(scratch: Path) -> None:
     assert reports == [(at * 5 * MIB, 15 * MIB) for at in (1, 2, 3)] + [(15 * MIB, 15 * MIB)]
     assert seen == [(b"A", 0), (b"B", 0), (b"C", 0)]
     with pytest.raises(Cancelled):
-        populate(image, 0, LAYOUTS["32"], VOLUME, contents, cancelled=lambda: len(seen) > 0)
+        fill(image, 0, LAYOUTS["32"], VOLUME, contents, cancelled=lambda: len(seen) > 0)
 
 
 def test_times_out_of_range_are_counted_and_clamped(scratch: Path) -> None:
@@ -407,7 +407,7 @@ def test_nothing_outside_its_bytes_is_touched(scratch: Path) -> None:
         file.seek(layout.size + MIB)
         file.write(b"\xee" * MIB)
     room = layout.data_bytes
-    populate(image, MIB, layout, VOLUME, manifest(sparse(b"FULL", room, data=room)))
+    fill(image, MIB, layout, VOLUME, manifest(sparse(b"FULL", room, data=room)))
     content = image.read_bytes()
     assert content[:MIB] == content[layout.size + MIB :] == b"\xee" * MIB
 

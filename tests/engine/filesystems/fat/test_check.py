@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.filesystems.driver import Request, Written
+from engine.filesystems.fat.check import differences
+from engine.filesystems.fat.driver import DRIVERS
 from engine.filesystems.fat.geometry import geometry
-from engine.filesystems.fat.writer import populate
+from engine.filesystems.fat.writer import fill
 from engine.manifest.entry import Entry
 from engine.manifest.memory import directory, file_of
-from engine.pipeline.fatfiles import differences
 from tests.support.fat import EPOCH, VOLUME, hole, manifest
 
 MIB = 1 << 20
@@ -29,9 +31,13 @@ def found(
     image: Path, entries: list[Entry], uuid: str = ID, label: str = "ESP", *, alone: bool = True
 ) -> list[str]:
     reports: list[tuple[int, int]] = []
+    request = Request(manifest=manifest(*entries), label=label, uuid=uuid)
     answer = differences(
-        image, uuid, label, manifest(*entries), lambda done, total: reports.append((done, total)),
-        lambda: False, alone=alone,
+        Written(
+            image=image, offset=0, title="ESP", alone=alone,
+            planned=DRIVERS["vfat"].fit(request, LAYOUT.size),
+            report=lambda done, total: reports.append((done, total)),
+        )
     )  # fmt: skip
     assert all(done <= total for done, total in reports)
     return answer
@@ -40,7 +46,7 @@ def found(
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = hole(tmp_path_factory.mktemp("fat") / "image", LAYOUT.size)
-    populate(made, 0, LAYOUT, VOLUME, manifest(one()))
+    fill(made, 0, LAYOUT, VOLUME, manifest(one()))
     return made
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
+from engine.filesystems.driver import Written
 from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container.disk import RawDisk
 from engine.image.reading import BadFilesystem, Node, Window
+from engine.image.whole import zeros
 from engine.manifest.entry import Entry
-from engine.manifest.manifest import Manifest
-from engine.pipeline.sparse import zeros
 
 _MOST = 5
 """Differences worth naming: the rest is of the same cause."""
@@ -34,41 +33,39 @@ def data_of(entry: Entry) -> Iterator[bytes | memoryview]:
     yield from zeros(origin.size - at)
 
 
-def differences(
-    image: Path,
-    uuid: str,
-    label: str,
-    manifest: Manifest,
-    report: Callable[[int, int], None],
-    cancelled: Callable[[], bool],
-    *,
-    alone: bool,
-) -> list[str]:
-    """Reads a FAT image by our own reader, every byte of it, and returns what is not as planned.
+def command(image: str, offset: int) -> tuple[str, ...]:
+    """See `engine.filesystems.driver.Check.command`."""
+    return ()
 
-    Args:
-        image: The file system alone.
-        uuid: The volume id, as 1234-ABCD.
-        label: The volume label.
-        manifest: What the file system must hold.
-        report: Takes bytes compared and in all.
-        cancelled: Asked before every file.
-        alone: Whether nobody else has written to it: there is nothing more, and times and
-            attributes are the manifest's.
+
+def verdict(written: Written, printed: str) -> tuple[list[str], str]:
+    """See `engine.filesystems.driver.Check.verdict`: every byte of it is read."""
+    note = f"volume id, label and files of the {written.title} are as planned"
+    return differences(written), note
+
+
+def differences(written: Written) -> list[str]:
+    """Reads it by our own reader and returns what is not as planned.
+
+    Where somebody else has written to it, too, what is there beside the manifest is not looked at,
+    and neither are times and attributes.
     """
+    planned, alone = written.planned, written.alone
+    manifest = planned.manifest
     total = sum((entry.link_to or entry).size for entry in manifest if entry.is_regular)
     done = 0
     found: list[str] = []
-    with RawDisk(image) as disk:
-        filesystem = FatFilesystem(Window(disk, 0, disk.size))
-        for what, seen, planned in (
-            ("volume id", filesystem.uuid, uuid), ("label", filesystem.label, label)
-        ):  # fmt: skip
-            if seen != planned:
-                found.append(f"its {what} is {seen}, planned {planned}")
+    with RawDisk(written.image) as disk:
+        filesystem = FatFilesystem(Window(disk, written.offset, planned.size))
+        for what, seen, wanted in (
+            ("volume id", filesystem.uuid, planned.uuid),
+            ("label", filesystem.label, planned.label),
+        ):
+            if seen != wanted:
+                found.append(f"its {what} is {seen}, planned {wanted}")
         nodes = _tree(filesystem)
         for entry in manifest:
-            if cancelled() or len(found) >= _MOST:
+            if written.cancelled() or len(found) >= _MOST:
                 return found
             node = nodes.pop(entry.path, None)
             trouble = "is missing" if node is None else _difference(filesystem, node, entry)
@@ -78,7 +75,7 @@ def differences(
                 found.append(f"/{_shown(entry.path)} {trouble}")
             if entry.is_regular:
                 done += (entry.link_to or entry).size
-                report(done, total)
+                written.report(done, total)
         if alone:
             found += [f"/{_shown(path)} is there unplanned" for path in nodes]
     return found[:_MOST]
