@@ -14,7 +14,7 @@ from engine.disk.volume import Volume
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.manifest import Manifest
 from engine.manifest.mounted import mounted
-from engine.plan import aligned, compat
+from engine.plan import aligned, parted
 from engine.plan.model import ReferenceSize, TableEntry
 from engine.plan.wanted import EMPTY, Wanted, wanted
 from engine.spec.formats import FORMATS
@@ -151,12 +151,12 @@ class Aligned:
         return aligned.entry(self._design.settings.scheme, volume, self._design.machine)
 
 
-class Reference:
-    """See `engine.plan.compat`."""
+class Parted:
+    """See `engine.plan.parted`."""
 
     def __init__(self, design: Design) -> None:
         self._design = design
-        self._size = compat.reference_size(design.settings, design.root)
+        self._size = parted.reference_size(design.settings, design.root)
 
     @property
     def reference(self) -> ReferenceSize | None:
@@ -169,7 +169,7 @@ class Reference:
 
     def places(self, disk: int) -> tuple[Place, ...]:
         """See `Placer.places`."""
-        return compat.place(self._design.settings, disk)
+        return parted.place(self._design.settings, disk)
 
     def fit(self, one: Wanted, size: int) -> FilesystemPlan:
         """See `Placer.fit`."""
@@ -178,11 +178,11 @@ class Reference:
 
     def entry(self, volume: Volume) -> TableEntry:
         """See `Placer.entry`."""
-        return compat.entry(self._design.settings, volume)
+        return parted.entry(self._design.settings, volume)
 
 
 PLACERS: Mapping[PlacerKey, Callable[[Design], Placer]] = MappingProxyType(
-    {"aligned": Aligned, "parted": Reference}
+    {"aligned": Aligned, "parted": Parted}
 )
 """By `engine.spec.rules.Rules.placer`."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.manifest.scan import Scanned, scan
-from engine.plan import compat
+from engine.plan import parted
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
 from engine.problem import errors
@@ -139,7 +139,7 @@ def test_usage_counts_as_find_and_du_do(tmp_path: Path) -> None:
             file(b"empty"),
         ]
     )
-    assert compat.disk_usage(ours) == int(said.stdout)
+    assert parted.disk_usage(ours) == int(said.stdout)
 
 
 @pytest.mark.parametrize("case", YOUNGER_CASES, ids=lambda case: case["id"])
