@@ -128,7 +128,7 @@ class Shortage:
 
     Attributes:
         resource: "names" are the entries of a root directory of fixed size; too few "clusters"
-            are no matter of the contents.
+            are a matter of the size alone.
         why: What makes it need so much, as the end of a sentence; "" if its contents do.
     """
 

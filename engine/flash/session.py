@@ -19,7 +19,7 @@ class Job:
     """An image and where it goes.
 
     Attributes:
-        warnings: What is no reason to refuse, and worth knowing.
+        warnings: What is worth knowing, but not a reason to refuse.
         notes: What else there is to know.
     """
 
