@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.scene import (
+    CLOUD,
     DELIVERY,
     GUEST,
     INSTALLER,
@@ -26,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 QUICK = ("populate-root", "convert", "prove")
 KIND_OF = {
     "loader-boot-code": LOADER, "efi-variables": LOADER, "prove": DELIVERY, "pack": DELIVERY,
-    "sign": DELIVERY, "nixos-loader": INSTALLER, "nixos-guest": GUEST,
+    "sign": DELIVERY, "wrap": CLOUD, "nixos-loader": INSTALLER, "nixos-guest": GUEST,
 }  # fmt: skip
 """Where a step is found that a plain build has not."""
 
