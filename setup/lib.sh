@@ -203,9 +203,25 @@ find_missing() {
     done)
 }
 
-# Prints column $1 (2 Debian, 3 Fedora, 4 Arch, 5 Nix) of `missing`, each package once.
+# Prints column $1 (2 Debian, 3 Fedora, 4 Arch, 5 Nix) of `missing`, each package once. Of several
+# between bars, which are of different releases, it is the first.
 package_names() {
+    columns "$1" | sed 's/|[^ ]*//g'
+}
+
+columns() {
     printf '%s\n' "$missing" | cut -d ' ' -f "$1" | sort -u | tr '\n' ' ' | sed 's/ $//'
+}
+
+# Prints packages, of several between bars the first that this release has, else the last.
+available() {
+    for names in "$@"; do
+        while [ "$names" != "${names#*|}" ] &&
+            ! apt-cache show "${names%%|*}" >/dev/null 2>&1; do
+            names=${names#*|}
+        done
+        printf '%s\n' "${names%%|*}"
+    done
 }
 
 ensure_packages() {
@@ -214,7 +230,7 @@ ensure_packages() {
     names=$(package_names 2)
     if command -v apt-get >/dev/null && become_root; then
         say "installing system packages: $names"
-        apt_install $names
+        apt_install $(columns 2)
         find_missing "$1"
         [ -z "$missing" ] && return
     fi
@@ -241,11 +257,11 @@ become_root() {
 # A first try without `apt-get update` spares the network where the lists are fresh.
 apt_install() {
     log=$(mktemp) || refuse "cannot create a temporary file"
-    if ! apt_get install "$@" >"$log" 2>&1; then
+    if ! apt_get install $(available "$@") >"$log" 2>&1; then
         {
             $as_root dpkg --configure -a
             apt_get update
-            apt_get install "$@"
+            apt_get install $(available "$@")
         } >"$log" 2>&1 </dev/null || {
             cat -- "$log" >&2
             say "apt-get could not install: $*"

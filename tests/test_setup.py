@@ -460,3 +460,16 @@ def test_pip_install_gives_the_same_command(tmp_path: Path) -> None:
     assert "usage: diskwright" in answer.stdout
     wanted = {path.relative_to(PROJECT) for path in (PROJECT / "tui").rglob("*.tcss")}
     assert {path.relative_to(installed) for path in (installed / "tui").rglob("*.tcss")} == wanted
+
+
+def test_a_package_of_another_release_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "apt-cache").write_text('#!/bin/sh\n[ "$2" = older ]\n')
+    (tmp_path / "apt-cache").chmod(0o755)
+    script = '. "$1/setup/lib.sh"; available "newer|older" plain "one|another"'
+
+    printed = subprocess.run(
+        ["sh", "-c", script, "sh", PROJECT],
+        env={"PATH": f"{tmp_path}:{BASE_PATH}"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+
+    assert printed.split() == ["older", "plain", "another"]
