@@ -194,5 +194,6 @@ def source_key(settings: Settings) -> Hashable:
         settings.contents,
         settings.nix,
         settings.identity,
+        settings.size.grow_to,
         fstab.possible(settings),  # which volumes grow depends on whether the disk's size is fixed
     )

@@ -127,6 +127,14 @@ _TABLE = (
         "many as the contents need and a reserve in proportion to the free space.",
     ),
     FieldSpec(
+        path="size.grow_to", step="size", label="Grows to", kind="size",
+        default=lambda settings: "as it is" if settings.size.grow_to is None
+        else format_exact(settings.size.grow_to),
+        help="Size of the disk that the image is written to",
+        guide="The last volume grows with the disk at the first boot. It gets inodes for the "
+        "larger size, and systemd is told to grow it. Left empty, nothing grows by itself.",
+    ),
+    FieldSpec(
         path="boot.kernel", step="boot", label="Kernel", kind="path",
         default=lambda settings: settings.boot.kernel or "found in the contents",
         help="Empty: the one found in the contents",

@@ -52,10 +52,10 @@ def text(
 
 def possible(settings: Settings) -> tuple[str, ...]:
     """Returns the lines that are written where the contents bring none; () if none ever are."""
-    # A preset's root alone needs no line.
+    # A preset's root alone needs no line, unless it grows.
     told = any(
-        volume.mount and (volume.path or (volume.takes_below and volume.mount != "/"))
-        for volume in settings.volumes
+        one.mount and (one.path or one.grown or (one.takes_below and one.mount != "/"))
+        for one in settings.volumes
     )
     if settings.layout.fstab == "keep" or not (told or settings.layout.fstab == "write"):
         return ()
@@ -95,7 +95,7 @@ def _options(volume: Volume) -> Iterator[str]:
     yield "ro" if read_only else row.options
     if row.compressed and volume.compression in row.compressions:
         yield row.compressed.format(volume.compression)
-    if (volume.grow or "grow-file-system" in volume.attributes) and not read_only:
+    if (volume.grow or volume.grown) and row.grows and not read_only:
         yield "x-systemd.growfs"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from engine.boot import fstab, references
+from engine.boot import fstab, references, repart
 from engine.boot.assemble import BootAssets, assemble, is_own
 from engine.boot.overlay import overlay
 from engine.manifest.entry import Entry
@@ -43,8 +43,8 @@ class LoaderCache:
 
     def __init__(self) -> None:
         self._known: tuple[Hashable, Contents, Installed] | None = None
-        self.mounted: tuple[Installed, str, Installed] | None = None
-        """What the last fstab was added to, its text, and the answer with it."""
+        self.mounted: tuple[Installed, Hashable, Installed] | None = None
+        """What /etc/fstab and its kind were added to last, which they were, and the answer."""
 
     def get(self, key: Hashable, contents: Contents) -> Installed | None:
         """Returns the answer for this key and these very manifests, if it was the last."""
@@ -81,7 +81,7 @@ def install(settings: Settings, contents: Contents, cache: LoaderCache | None = 
 def _mounted(
     settings: Settings, contents: Contents, known: Installed, cache: LoaderCache | None
 ) -> Installed:
-    """Adds /etc/fstab, where one is to be written, and what the contents name that is not there."""
+    """Adds what mounts and grows the volumes, and what the contents name that is not there."""
     if settings.root is None:
         return known
     tree = mounted(settings.volumes, contents)
@@ -91,17 +91,22 @@ def _mounted(
     problems = (*problems, *references.problems(settings, tree, contents, there, menu=menu))
     if problems:
         known = replace(known, boot=replace(known.boot, problems=(*known.boot.problems, *problems)))
-    if text is None:
+    made = [] if text is None else [fstab.entry(settings, tree, text)]
+    made += repart.files(settings, tree, known.boot.architecture)
+    if not made:
         return known
+    said = tuple((volume, entry.path, entry.stamp) for volume, entry in made)
     if cache is not None and cache.mounted is not None and not problems:
-        before, said, answer = cache.mounted
-        if before is known and said == text:
+        before, earlier, answer = cache.mounted
+        if before is known and earlier == said:
             return answer
-    volume, made = fstab.entry(settings, tree, text)
-    changed = overlay(known.volumes[volume], [made])
-    answer = replace(known, volumes={**known.volumes, volume: changed})
+    changed = dict(known.volumes)
+    for volume in {volume for volume, _ in made}:
+        files = [entry for home, entry in made if home == volume]
+        changed[volume] = overlay(changed[volume], files)
+    answer = replace(known, volumes=changed)
     if cache is not None:
-        cache.mounted = known, text, answer
+        cache.mounted = known, said, answer
     return answer
 
 

@@ -30,6 +30,7 @@ class Volume:
         free: What its contents need, and so much more.
         grow: Its share, by weight, of what a disk of fixed size has left.
         rest: It has what others leave, since nothing is said of its size.
+        grown: Bytes that a running system will grow it to, or 0.
         inodes: Free inodes, or None for what goes with the free space.
         least: It is never smaller.
         label: Of the file system.
@@ -56,6 +57,7 @@ class Volume:
     free: int | None = None
     grow: int = 0
     rest: bool = False
+    grown: int = 0
     inodes: int | None = None
     least: int = 0
     label: str = ""

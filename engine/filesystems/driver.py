@@ -79,6 +79,7 @@ class Request:
         free: Bytes to leave free, where the size follows from the contents.
         inodes: Free inodes to leave, or None for what goes with the free space.
         compression: Where the format knows it, else "".
+        grown: Bytes that it will be grown to by the system it is of, or 0.
         tool_defaults: As the format's own program makes it by default (make-disk-image's rules).
         below: What it goes with, where it is a layer.
     """
@@ -90,6 +91,7 @@ class Request:
     free: int = 0
     inodes: int | None = None
     compression: str = ""
+    grown: int = 0
     tool_defaults: bool = False
     below: Below | None = None
 

@@ -124,6 +124,7 @@ def _filesystem(
         free=volume.free or 0,
         inodes=volume.inodes,
         compression=volume.compression,
+        grown=volume.grown,
         tool_defaults=settings.rules.mke2fs_defaults,
     )
     return Formatted(driver, request)

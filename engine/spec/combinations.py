@@ -370,6 +370,14 @@ def _inodes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'take compat = "none" to say how many',
             edit("Leave it to mke2fs", ("size.inodes", None)),
         )
+    if settings.rules.mke2fs_defaults and spec.size.grow_to is not None:
+        yield error(
+            "compat-grow-to",
+            "size.grow_to",
+            f"is {show(spec.size.grow_to)}; make-disk-image has no such argument",
+            'take compat = "none" to have the image grow',
+            edit("Leave it out", ("size.grow_to", None)),
+        )
 
 
 def _numfmt_sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:

@@ -31,6 +31,7 @@ class Filesystem:
         serial: Whether its identifier is a serial number, XXXX-XXXX, and not a UUID.
         journal: Whether it is made with a journal.
         unjournaled: What follows where it is too small for its journal, for a sentence.
+        grows: Whether systemd-growfs(8) grows it while it is mounted.
         grub: GRUB's module that reads it; "" where none does.
         keeps: Metadata of the sources that it can hold.
         compressions: Values of `Volume.compression` that it knows.
@@ -56,6 +57,7 @@ class Filesystem:
     serial: bool = False
     journal: bool
     unjournaled: str = "a crash can then damage it"
+    grows: bool = False
     grub: str = ""
     keeps: tuple[str, ...]
     compressions: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ _TABLE = (
         folder="ext4",
         root=True,
         journal=True,
+        grows=True,
         grub="ext2",
         keeps=_UNIX,
     ),
@@ -90,6 +93,7 @@ _TABLE = (
         folder="ext4",
         root=True,
         journal=True,
+        grows=True,
         grub="ext2",
         keeps=_UNIX,
     ),
@@ -101,6 +105,7 @@ _TABLE = (
         folder="ext4",
         root=True,
         journal=False,
+        grows=True,
         grub="ext2",
         keeps=_UNIX,
     ),
@@ -186,6 +191,7 @@ _TABLE = (
         fillable=False,
         whole=True,
         journal=True,
+        grows=True,
         grub="xfs",
         keeps=_UNIX,
     ),
@@ -214,6 +220,7 @@ _TABLE = (
         compressions=("zstd", "zlib", "lzo"),
         compressed="compress={}",
         journal=False,
+        grows=True,
         grub="btrfs",
         keeps=_UNIX,
     ),

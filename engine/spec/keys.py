@@ -140,6 +140,14 @@ _TABLE = (
         "Inodes left free in the root file system, for the files that its user will add.",
     ),
     Key(
+        "size.grow_to",
+        "size; an integer is bytes",
+        "the disk is not grown",
+        "Size of the disk that the image will be grown to. The last volume (the root, or one with "
+        "the flag grow-file-system) grows with it at the first boot: it gets that flag, inodes for "
+        "the larger size and, on a GPT, /etc/repart.d unless the contents have definitions.",
+    ),
+    Key(
         "boot.loader",
         "text",
         '"none"',

@@ -32,6 +32,7 @@ class Size(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     additional: int | str | None = None
     boot: int | str | None = None
     inodes: int | None = None
+    grow_to: int | str | None = None
 
 
 class Boot(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -142,6 +142,7 @@ def _settings(
             additional=additional_bytes,
             additional_text=additional_text,
             inodes=spec.size.inodes,
+            grow_to=_size(spec.size.grow_to),
             boot=boot_bytes,
             boot_text=boot_text,
         ),

@@ -114,6 +114,7 @@ class SizeSettings:
         additional: Free space on the root.
         additional_text: The same as written, as the reference reads it.
         inodes: Free inodes on the root, or None for as many as come of themselves.
+        grow_to: What the disk will be grown to, or None.
         boot: Size of the ESP under Diskwright's own grammar (IEC).
         boot_text: The same as written; compat hands it to two different parsers, as the
             reference does.
@@ -123,6 +124,7 @@ class SizeSettings:
     additional: int
     additional_text: str
     inodes: int | None
+    grow_to: int | None = None
     boot: int
     boot_text: str
 

@@ -191,8 +191,11 @@ def _sizes(spec: ImageSpec) -> Iterator[Problem]:
     size = spec.size
     if size.disk is not None and size.disk != "auto":
         yield from _disk_size(size.disk)
-    for name, value in (("additional", size.additional), ("boot", size.boot)):
-        if value is None or (rules_of(spec).numfmt_sizes and isinstance(value, str)):
+    numfmt = rules_of(spec).numfmt_sizes
+    for name, value in (
+        ("additional", size.additional), ("boot", size.boot), ("grow_to", size.grow_to),
+    ):  # fmt: skip
+        if value is None or (numfmt and isinstance(value, str) and name != "grow_to"):
             continue
         try:
             number = parse_size(value)

@@ -15,7 +15,7 @@ from engine.spec.model import ImageSpec, VolumeEntry
 from engine.spec.refusals import bad_choice, edit, error
 from engine.spec.settings import Settings
 from engine.spec.shape import nearest, show
-from engine.units import GRAMMAR, parse_size
+from engine.units import GRAMMAR, format_exact, parse_size
 
 FLAGS = ("read-only", "no-auto", "grow-file-system", "legacy-boot")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -147,6 +147,7 @@ def check_together(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     yield from _contradictions(settings)
     yield from _growth(spec, settings)
     yield from verity_rules.check(spec, settings)
+    yield from _grown(settings)
 
 
 def _count(settings: Settings) -> Iterator[Problem]:
@@ -348,4 +349,43 @@ def _growth(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "is a share of what is left, and a disk of automatic size has nothing left to share",
             "give the disk a size, or this volume a size or free",
             _leave_out(f"volume[{index}].grow"),
+        )  # fmt: skip
+
+
+def _grown(settings: Settings) -> Iterator[Problem]:
+    """What keeps the disk from growing at the first boot."""
+    wanted = settings.size.grow_to
+    if wanted is None:
+        return
+    disk = settings.size.disk
+    if disk is not None and wanted < disk:
+        yield error(
+            "grow-to-small", "size.grow_to",
+            f"is {format_exact(wanted)}, and the disk has {format_exact(disk)} already",
+            "give a size above it", _leave_out("size.grow_to"),
+        )  # fmt: skip
+    there = [volume for volume in settings.volumes if volume.partitioned]
+    growing = next((volume for volume in there if volume.grown), None)
+    if growing is None:
+        yield error(
+            "nothing-grows", "size.grow_to", "there is no root, nor a volume with the flag "
+            "grow-file-system, to grow with the disk",
+            'give a volume flags = ["grow-file-system"]', _leave_out("size.grow_to"),
+        )  # fmt: skip
+        return
+    last = there[-1]
+    if not last.grown:
+        moved = edit(f"Move {growing.id} to the end", (f"{growing.path}.after", last.id))
+        yield error(
+            "grow-not-last", f"{growing.path}.after" if growing.path else "size.grow_to",
+            f"{growing.id} grows with the disk, and {last.id} comes after it and takes its room",
+            f'put {growing.id} behind it with after = "{last.id}"',
+            moved if growing.path else None,
+        )  # fmt: skip
+    elif not FILESYSTEMS[last.format].grows:
+        yield error(
+            "grow-format", f"{last.path}.format" if last.path else "layout.filesystem",
+            f"is {show(last.format)}, which a running system cannot grow",
+            "take ext4",
+            edit("Take ext4", (f"{last.path}.format", "ext4")) if last.path else None,
         )  # fmt: skip

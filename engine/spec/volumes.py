@@ -14,6 +14,11 @@ from engine.spec import identity
 from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS, RAW, has_serial
 from engine.units import MIB
 
+GROWS = "grow-file-system"
+"""The flag by which systemd grows a file system to its partition."""
+_GROWN = 64 << 30
+"""What a volume that grows is made for where nothing says how large it becomes."""
+
 if TYPE_CHECKING:
     from engine.spec.settings import Settings, VolumeSettings
 
@@ -34,7 +39,8 @@ def volumes(settings: Settings) -> tuple[Volume, ...]:
     for name, entry in entries.items():
         if name not in found:
             found[name] = _added(entry, settings, list(found.values()))
-    return _sealed(_shared_out([found[name] for name in order], settings))
+    shared = _shared_out([found[name] for name in order], settings)
+    return _sealed(_growing(shared, settings))
 
 
 def in_order(preset: Sequence[str], entries: Sequence[tuple[str, str]]) -> list[str]:
@@ -78,6 +84,24 @@ def _sealed(found: tuple[Volume, ...]) -> tuple[Volume, ...]:
         return replace(one, attributes=attributes, guid=guid)
 
     return tuple(map(sealed, found))
+
+
+def _growing(found: tuple[Volume, ...], settings: Settings) -> tuple[Volume, ...]:
+    """Marks what grows with the disk: what has the flag, else the root where the disk shall."""
+    wanted = settings.size.grow_to if settings.rules.own_volumes else None
+    flagged = {volume.id for volume in found if GROWS in volume.attributes}
+    if wanted is not None and not flagged:
+        flagged = {volume.id for volume in found if volume.role == "root"}
+    return tuple(
+        replace(
+            volume,
+            grown=wanted or _GROWN,
+            attributes=tuple(dict.fromkeys((*volume.attributes, GROWS))),
+        )
+        if volume.id in flagged
+        else volume
+        for volume in found
+    )
 
 
 def _of_preset(wanted: PresetVolume, settings: Settings, entry: VolumeSettings | None) -> Volume:

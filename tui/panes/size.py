@@ -50,6 +50,7 @@ class SizePane(Pane):
         yield self.field("size.additional")
         yield self.field("size.boot")
         yield self.field("size.inodes")
+        yield self.field("size.grow_to")
         yield Plain("Where the bytes go", classes="section", id="breakdown-title")
         yield BreakdownBar(self.glyphs, id="pane-breakdown")
 

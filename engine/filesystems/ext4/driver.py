@@ -52,6 +52,7 @@ class ExtDriver:
                 need,
                 additional_bytes=request.free,
                 additional_inodes=request.inodes,
+                grown=request.grown,
                 ext=self.ext,
             )
         except GeometryError as error:
@@ -62,7 +63,7 @@ class ExtDriver:
         """See `Driver.smallest`."""
         percent = REFERENCE_RESERVED_PERCENT if request.tool_defaults else None
         try:
-            return _smallest(self.need(request), self.ext, percent)
+            return _smallest(self.need(request), self.ext, percent, request.grown)
         except GeometryError as error:
             raise DoesNotFit(str(error)) from error
 
@@ -110,7 +111,9 @@ class ExtDriver:
         try:
             if request.tool_defaults:
                 return geometry(size, ext=self.ext, reserved_percent=REFERENCE_RESERVED_PERCENT)
-            return solve.fixed(need, size, additional_inodes=request.inodes, ext=self.ext)
+            return solve.fixed(
+                need, size, additional_inodes=request.inodes, grown=request.grown, ext=self.ext
+            )
         except GeometryError as error:
             most = MAX_BLOCKS * BLOCK_SIZE
             raise DoesNotFit(str(error), most if size > most else None) from error
@@ -136,9 +139,9 @@ class ExtDriver:
 
 
 @lru_cache(maxsize=16)
-def _smallest(need: Need, ext: ExtFormat, percent: int | None) -> int:
+def _smallest(need: Need, ext: ExtFormat, percent: int | None, grown: int) -> int:
     """Searches once for contents that do not change, as the wizard plans again at every key."""
-    return solve.smallest(need, ext=ext, reserved_percent=percent).size_bytes
+    return solve.smallest(need, grown=grown, ext=ext, reserved_percent=percent).size_bytes
 
 
 def _written(layout: Geometry, need: Need) -> int:

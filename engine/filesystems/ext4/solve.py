@@ -10,8 +10,10 @@ from engine.filesystems.ext4.format import BLOCK_SIZE, EXT4, FIRST_INODE, INODE_
 from engine.filesystems.ext4.geometry import (
     LAST_GROUP_SPARE,
     MAX_BLOCKS,
+    MAX_GROUP,
     Geometry,
     GeometryError,
+    default_inodes,
     geometry,
 )
 from engine.filesystems.ext4.measure import Need
@@ -82,11 +84,27 @@ def headroom(additional_bytes: int, additional_inodes: int | None = None) -> int
     return additional_bytes // BYTES_PER_INODE + SPARE_INODES
 
 
+def dense(size_bytes: int, grown: int) -> int:
+    """Returns the inodes by which a file system has enough of them when it has been grown.
+
+    Growing adds groups with as many inodes as the others have, so that their share of the bytes
+    stays what it was made with. It is the one that mke2fs gives to the larger file system.
+
+    Args:
+        size_bytes: What it is made with.
+        grown: What it will be grown to, or 0.
+    """
+    group = MAX_GROUP * BLOCK_SIZE
+    per_group = -(-default_inodes(grown) // -(-grown // group)) if grown else 0
+    return per_group * -(-size_bytes // group)
+
+
 def solve(
     need: Need,
     *,
     additional_bytes: int,
     additional_inodes: int | None = None,
+    grown: int = 0,
     alignment: int = MIB,
     ext: ExtFormat = EXT4,
 ) -> Solution:
@@ -100,6 +118,7 @@ def solve(
         additional_bytes: Free space left once they are in.
         additional_inodes: Free inodes left; by default one for each `BYTES_PER_INODE` of
             additional space, and `SPARE_INODES`.
+        grown: What the file system will be grown to, or 0.
         alignment: The size is a multiple of this (a multiple of 4096).
         ext: ext2, ext3 or ext4.
 
@@ -113,13 +132,14 @@ def solve(
         -(-additional_bytes // BLOCK_SIZE),
         spare,
         alignment,
-        lambda size: geometry(size, ext=ext, inodes=inodes),
+        lambda size: geometry(size, ext=ext, inodes=max(inodes, dense(size, grown))),
     )
 
 
 def smallest(
     need: Need,
     *,
+    grown: int = 0,
     alignment: int = MIB,
     ext: ExtFormat = EXT4,
     reserved_percent: int | None = None,
@@ -128,6 +148,7 @@ def smallest(
 
     Args:
         need: What the contents take.
+        grown: What the file system will be grown to, or 0.
         alignment: The size is a multiple of this.
         ext: ext2, ext3 or ext4.
         reserved_percent: None for a size of our own making (as `solve`); otherwise the file
@@ -138,7 +159,7 @@ def smallest(
         GeometryError: No file system of this format is large enough.
     """
     if reserved_percent is None:
-        return solve(need, additional_bytes=0, alignment=alignment, ext=ext)
+        return solve(need, additional_bytes=0, grown=grown, alignment=alignment, ext=ext)
     return _search(
         need,
         0,
@@ -153,18 +174,20 @@ def fixed(
     size_bytes: int,
     *,
     additional_inodes: int | None = None,
+    grown: int = 0,
     ext: ExtFormat = EXT4,
 ) -> Geometry:
     """Returns the geometry for contents in a space of fixed size; `fits` tells whether they do.
 
-    The inode count is mke2fs' ratio of one for 16 KiB, or what the contents and the headroom
-    take if that is more. Where the inode tables would crowd the contents out, it is what the
-    contents take and no more.
+    The inode count is mke2fs' ratio of one for 16 KiB, or if that is more what the contents and
+    the headroom take, or what fits the size that it will be grown to. Where the inode tables would
+    crowd the contents out, the ratio does not count.
 
     Raises:
         GeometryError: The space is too small for any file system.
     """
-    least = FIRST_INODE + need.inodes + headroom(0, additional_inodes)
+    wanted = FIRST_INODE + need.inodes + headroom(0, additional_inodes)
+    least = max(wanted, dense(size_bytes, grown))
     try:
         roomy = geometry(size_bytes, ext=ext, inodes=max(least, size_bytes // BYTES_PER_INODE))
         if fits(need, roomy) is None:

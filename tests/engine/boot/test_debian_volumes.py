@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from engine.boot.firmware import FirmwareKind
+from engine.pipeline.proof import boot
+from engine.plan.steps import virtual_machine
 from tests.engine.boot.conftest import PROJECT
 from tests.support.booting import Built, boots, build_spec, check_tools
 from tests.support.tools import run_tool
@@ -68,6 +72,46 @@ def booted(example: Path, folder: Path, name: str, loader: str, firmware: Firmwa
     said = [(kind, " ".join(text.split())) for kind, text in reports]
     assert sorted(said) == sorted(promised(built)), verdict.last_lines(60)
     return built
+
+
+GROWING = """\
+schema = 1
+name = "growing"
+[size]
+boot = "80MiB"
+additional = "32MiB"
+grow_to = "2GiB"
+"""
+SIZES = """\
+echo
+echo "REPORT partition $(lsblk --noheadings --bytes --output SIZE $(findmnt -n -o SOURCE /))"
+echo "REPORT bytes $(findmnt -n --bytes -o SIZE /)"
+echo "REPORT inodes $(df --output=itotal / | tail -n 1)"
+"""
+
+
+def test_the_root_grows_with_its_disk_at_the_first_boot(example: Path, tmp_path: Path) -> None:
+    system = SYSTEM.format(root=(example / "root.tar").resolve(), loader="uki")
+    (tmp_path / "spec.toml").write_text(GROWING + system)
+    (tmp_path / "report.service").write_text(SERVICE)
+    (tmp_path / "report").write_text(SIZES)
+    built = build_spec(tmp_path / "spec.toml", tmp_path / "out")
+    made = built.plan.volume("root").bytes
+    disk = 2 << 30
+    os.truncate(built.image, disk)
+    uefi = built.plan.boot.uefi
+    assert uefi is not None
+    started = virtual_machine(
+        built.plan, "uefi", image=str(built.image), accelerator="tcg",
+        variables=str(uefi.variables),
+    )  # fmt: skip
+    verdict = asyncio.run(boot(started, expect="login:", limit=LIMIT, on_text=lambda _: None))
+    assert verdict.seen, verdict.last_lines(30)
+    said = dict(re.findall(r"REPORT (\w+) +(\d+)", verdict.console))
+    assert int(said["partition"]) > made + (1 << 30)
+    assert int(said["bytes"]) > int(said["partition"]) * 9 // 10
+    # One for 16 KiB, as mke2fs has it for a file system of this size.
+    assert int(said["inodes"]) >= int(said["partition"]) // 16384
 
 
 def promised(built: Built) -> list[tuple[str, str]]:
