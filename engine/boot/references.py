@@ -13,7 +13,8 @@ from engine.boot.cmdline import mended, missing
 from engine.boot.devices import Devices, tagged
 from engine.boot.tree import children, read_text, regular
 from engine.disk.volume import Volume
-from engine.manifest.entry import Entry, SourceChanged
+from engine.manifest.entry import SourceChanged
+from engine.manifest.leave_out import leave_out
 from engine.manifest.manifest import Listing, Manifest
 from engine.manifest.mounted import Mounted
 from engine.problem import Fix, Problem
@@ -74,34 +75,17 @@ def _crypttab(
     lines = crypttab.missing(_text(tree, crypttab.PATH), there)
     if entry is None or not lines:
         return
-    content = _content(settings, tree, contents, entry)
-    path = f"contents[{content[0]}].exclude" if content else "contents"
+    where = tree.place(entry.path)
+    volume = next(one for one in settings.volumes if one.id == where.volume)
+    own = contents[volume.id].get(where.path) or entry
+    edit = leave_out(settings, volume, contents[volume.id], own)
     yield Problem(
-        "crypttab-unknown-device", "warning", path,
+        "crypttab-unknown-device", "warning", edit[0] if edit else "contents",
         f"/etc/crypttab of the contents names what this image does not have: {_listed(lines)}; "
         "a system that waits for it does not boot",
         "leave it out of the contents, or have it name the devices of the machine",
-        Fix("Leave /etc/crypttab out", (content[1],)) if content else None,
+        Fix("Leave /etc/crypttab out", (edit,)) if edit else None,
     )  # fmt: skip
-
-
-def _content(
-    settings: Settings, tree: Mounted, contents: Mapping[str, Manifest], entry: Entry
-) -> tuple[int, tuple[str, tuple[str, ...] | None]] | None:
-    """Returns which content entry brings a file, and the edit that leaves it out."""
-    where = tree.place(entry.path)
-    manifest = contents[where.volume]
-    own = manifest.get(where.path)
-    for content in settings.contents:
-        sources = manifest.origins.get(f"contents[{content.index}]", ())
-        if own is None or not any(own.source is source for source in sources):
-            continue
-        key, target = f"contents[{content.index}]", content.target.strip(b"/")
-        if entry.path == target:
-            return content.index, (key, None)
-        pattern = "/" + entry.path[len(target) :].lstrip(b"/").decode(errors="surrogateescape")
-        return content.index, (f"{key}.exclude", (*content.exclude, pattern))
-    return None
 
 
 def _cmdline(settings: Settings, there: Devices) -> Iterator[Problem]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from engine.disk.presets import MBR_SECTORS
 from engine.filesystems.driver import Drop
 from engine.manifest.entry import Entry
+from engine.manifest.leave_out import leave_out
 from engine.manifest.patterns import excluder
 from engine.plan import capacity, outdir
 from engine.plan.design import Design
@@ -36,7 +37,7 @@ def contents(plan: Plan, design: Design) -> list[Problem]:
             for volume in _root_first(plan)
             for one in capacity.full(design, plan.disk.bytes, volume)
         ),
-        *(one for volume in _root_first(plan) for one in _refused(volume)),
+        *(one for volume in _root_first(plan) for one in _refused(plan, volume)),
         *(one for volume in _root_first(plan) for one in capacity.tight(design, volume)),
         *capacity.overlaps(plan),
         *_table_limit(plan),
@@ -59,7 +60,7 @@ def unique(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple({(one.code, one.path, one.message): one for one in problems}.values())
 
 
-def _refused(volume: VolumePlan) -> Iterator[Problem]:
+def _refused(plan: Plan, volume: VolumePlan) -> Iterator[Problem]:
     """Yields entries that a file system cannot hold, and how many lose what it does not keep."""
     filesystem = volume.filesystem
     if filesystem is None:
@@ -69,7 +70,14 @@ def _refused(volume: VolumePlan) -> Iterator[Problem]:
     if not row.fillable and filesystem.filled:
         yield _empty_only(volume, row.title, len(filesystem.manifest) - 1)
     refused = [(one.entry, one.reason) for one in filesystem.refused]
-    yield from _each("entry-unwritable", where, refused)
+    wanted = next(one for one in plan.settings.volumes if one.id == volume.id)
+
+    def fix(entry: Entry) -> Fix | None:
+        edit = leave_out(plan.settings, wanted, filesystem.manifest, entry)
+        name = "/" + entry.path.decode(errors="backslashreplace")
+        return Fix(f"Leave {name} out", (edit,)) if edit else None
+
+    yield from _each("entry-unwritable", where, refused, fix)
     for drop in filesystem.drops:
         yield Problem(
             "drops-metadata",
@@ -109,12 +117,19 @@ def _first(drop: Drop) -> str:
     return f": {names}" + (f" and {more} more" if more else "")
 
 
-def _each(code: str, where: str, found: Sequence[tuple[Entry, str]]) -> Iterator[Problem]:
+def _each(
+    code: str, where: str, found: Sequence[tuple[Entry, str]], fix: Callable[[Entry], Fix | None]
+) -> Iterator[Problem]:
     for entry, reason in found[:_NAMED]:
         path = "/" + entry.path.decode(errors="backslashreplace")
         origin = f" (from {entry.source.describe(entry)})" if entry.source is not None else ""
         yield Problem(
-            code, "error", "contents", f"{path} {where}: {reason}{origin}", "exclude or rename it"
+            code,
+            "error",
+            "contents",
+            f"{path} {where}: {reason}{origin}",
+            "exclude or rename it",
+            fix(entry),
         )
     if len(found) > _NAMED:
         yield Problem(

@@ -132,12 +132,12 @@ def _depends(package: str, prefixes: tuple[str, ...]) -> Iterator[str]:
             yield name
 
 
-def make_initrd(kernel: Kernel, work: Path) -> bytes:
+def make_initrd(kernel: Kernel, work: Path, busybox: Path | None = None) -> bytes:
     """Returns an initrd that finds root= by UUID or label and starts init= there."""
     root = work / "initrd"
     for folder in ("bin", "proc", "sys", "dev", "root", "modules"):
         (root / folder).mkdir(parents=True)
-    _busybox(root)
+    _busybox(root, busybox)
     for module in _MODULES:
         found = kernel.module(module)
         if found is not None:
@@ -155,11 +155,18 @@ def make_initrd(kernel: Kernel, work: Path) -> bytes:
     return gzip.compress(archive, mtime=0)
 
 
-def make_root(kernel: Kernel, root: Path, work: Path) -> None:
-    """Fills `root` with the system; owners are left to the spec."""
+def make_root(kernel: Kernel, root: Path, work: Path, busybox: Path | None = None) -> None:
+    """Fills `root` with the system; owners are left to the spec.
+
+    Args:
+        kernel: What boots it.
+        root: A folder.
+        work: Another one.
+        busybox: The kernel's machine's, where that is not this one.
+    """
     for folder in ("bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "boot", "home/alice"):
         (root / folder).mkdir(parents=True)
-    _busybox(root)
+    _busybox(root, busybox)
     init = root / "init"
     init.write_text(_ROOT_INIT)
     init.chmod(0o755)
@@ -176,13 +183,13 @@ def make_root(kernel: Kernel, root: Path, work: Path) -> None:
     (root / "etc/os-release").write_text('ID=busybox\nPRETTY_NAME="Busybox [test] system"\n')
     (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
     shutil.copy(kernel.image, root / f"boot/vmlinuz-{kernel.release}")
-    (root / f"boot/initrd.img-{kernel.release}").write_bytes(make_initrd(kernel, work))
+    (root / f"boot/initrd.img-{kernel.release}").write_bytes(make_initrd(kernel, work, busybox))
 
 
-def _busybox(root: Path) -> None:
-    binary = shutil.which("busybox")
-    assert binary is not None, "busybox-static is not installed"
-    shutil.copy(binary, root / "bin/busybox")
+def _busybox(root: Path, binary: Path | None) -> None:
+    found = binary or shutil.which("busybox")
+    assert found is not None, "busybox-static is not installed"
+    shutil.copy(found, root / "bin/busybox")
     for applet in _APPLETS:
         (root / "bin" / applet).symlink_to("busybox")
 
