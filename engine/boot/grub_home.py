@@ -69,8 +69,8 @@ def unreadable(home: GrubHome, menu: Sequence[MenuEntry], targets: Sequence[str]
         for target in targets:
             if module and (find_grub(target) is None or find_grub(target, f"{module}.mod")):
                 continue
-            why = f"this machine's GRUB has no {module}.mod for {target}" if module else ""
-            return _unreadable(home.settings, volume, why or "GRUB has no reader for that")
+            why = f"this machine has no {module}.mod for {target}" if module else ""
+            return _unreadable(home.settings, volume, why or "it cannot")
     return None
 
 
@@ -90,7 +90,7 @@ def _volume(settings: Settings, name: str) -> Volume:
 
 def _unreadable(settings: Settings, volume: Volume, why: str) -> Problem:
     title = FILESYSTEMS[volume.format].title
-    message = f"GRUB has to read the volume {volume.id}, which is {title}: {why}"
+    message = f"GRUB has to read {title} on the volume {volume.id}, and {why}"
     if "bios" in settings.boots:
         fix = Fix(f"Make {volume.id} ext4", ((f"{volume.path}.format", "ext4"),))
         return Problem(

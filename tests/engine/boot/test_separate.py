@@ -229,3 +229,26 @@ def test_a_menu_of_the_contents_is_said_to_be_replaced() -> None:
         "GRUB/grub.cfg"
     ]
     assert b"menuentry" in content(done.volumes["boot"], "GRUB/grub.cfg")
+
+
+@pytest.mark.parametrize(
+    ("table", "home", "ours"),
+    [("efixbootldr", "ESP", "systemd-boot"), ("legacy+boot", "root", "grub")],
+)
+def test_a_systems_own_installer_does_not_see_the_boot_volume(
+    table: str, home: str, ours: str
+) -> None:
+    spec = loads(
+        f"schema = 1\nlayout.table = '{table}'\nboot.loader = 'nixos'\nnix.system = '/nix/store/s'"
+    )
+
+    def said() -> list[Problem]:
+        found = resolve(spec, Path("/"), {})[1]
+        return [problem for problem in found if problem.code == "boot-volume-unseen"]
+
+    (problem,) = said()
+    assert f"goes to the {home}" in problem.message
+    assert problem.fix is not None
+    spec = apply_fix(spec, problem.fix)
+    assert spec.boot.loader == ours
+    assert said() == []
