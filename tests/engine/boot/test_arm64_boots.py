@@ -50,7 +50,8 @@ def test_it_boots_with_the_loader_of_its_contents(
     packages: Path, tmp_path: Path, loader: str
 ) -> None:
     (modules,) = (packages / "lib/modules").iterdir()
-    kernel = Kernel(packages / f"boot/vmlinuz-{modules.name}", modules.name, modules)
+    image = packages / f"boot/vmlinuz-{modules.name}"
+    kernel = Kernel(image, modules.name, modules, packages)
     root = tmp_path / "root"
     root.mkdir()
     make_root(kernel, root, tmp_path, packages / "bin/busybox")
