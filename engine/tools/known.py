@@ -11,6 +11,8 @@ from itertools import zip_longest
 Version = tuple[int, ...]
 
 _E2FSPROGS: tuple[Version, Version] = ((1, 47, 0), (1, 47, 4))
+_XFSPROGS: tuple[Version, Version] = ((6, 1), (6, 13))
+_BTRFS: tuple[Version, Version] = ((6, 2), (6, 14))
 _QEMU: tuple[Version, Version] = ((7, 2), (11, 1))
 
 KNOWN: dict[str, tuple[Version, Version]] = {
@@ -18,6 +20,11 @@ KNOWN: dict[str, tuple[Version, Version]] = {
     "e2fsck": _E2FSPROGS,
     "sfdisk": ((2, 38), (2, 42)),
     "fsck.fat": ((4, 2), (4, 2)),
+    "mkfs.xfs": _XFSPROGS,
+    "xfs_repair": _XFSPROGS,
+    "mkfs.btrfs": _BTRFS,
+    "btrfs": _BTRFS,
+    "tar2sqfs": ((1, 2), (1, 3)),
     "qemu-img": _QEMU,
     "qemu-system-x86_64": _QEMU,
     "grub-mkimage": ((2, 6), (2, 14)),

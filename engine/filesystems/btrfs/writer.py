@@ -25,6 +25,8 @@ _FSID = slice(0x20, 0x30)
 _NODE_SIZE_AT, _DEVICE_UUID = 0x94, slice(0x10B, 0x11B)
 _CHUNK_UUID = slice(0x40, 0x50)
 _OWNER_AT, _COUNT_AT, _LEVEL_AT, _ITEMS_AT, _ITEM = 0x58, 0x60, 0x64, 0x65, 25
+_POINTER = 33
+"""Bytes of a pointer to a node below, with its key."""
 _FS_TREE, _TOP = 5, 256
 """Ids of the top subvolume's tree, and of the directory at its top."""
 _INODE, _ROOT, _SUBVOLUME = 1, 132, 251
@@ -96,6 +98,14 @@ def _items(node: bytes | bytearray) -> Iterator[tuple[int, int, int, int]]:
         yield at, number, kind, _ITEMS_AT + place
 
 
+def _gap(node: bytes | bytearray) -> tuple[int, int]:
+    """Returns the bytes of a node that nothing uses, where mkfs.btrfs may leave what was there."""
+    (count,) = struct.unpack_from("<I", node, _COUNT_AT)
+    if node[_LEVEL_AT]:
+        return _ITEMS_AT + count * _POINTER, len(node)
+    return _ITEMS_AT + count * _ITEM, min((at for *_, at in _items(node)), default=len(node))
+
+
 def _drawn(head: bytes, nodes: Mapping[int, bytes]) -> Mapping[str, bytes]:
     """Returns the random UUIDs by what they are of."""
     chunks = {node[_CHUNK_UUID] for node in nodes.values()}
@@ -135,6 +145,8 @@ class _Settled:
                 self._stamp(changed, at, _INODE_TIMES)
                 if (owner, number, kind) == (_FS_TREE, _TOP, _INODE):
                     self._own(changed, at)
+        first, end = _gap(changed)
+        changed[first:end] = bytes(end - first)
         return _sealed(changed)
 
     def _renamed(self, block: bytes) -> bytes:

@@ -23,7 +23,7 @@ _TREES = 5
 """Blocks with the roots of a group's trees: free space twice, inodes twice, shared blocks."""
 _HEADERS = 4
 """Sectors with the headers of a group."""
-_INODE_SIZE, _INODES = 512, 64
+_INODE_SIZE, INODES = 512, 64
 """Bytes of an inode, and how many are made at once; three of the first are taken."""
 _TAKEN = 3
 
@@ -70,11 +70,11 @@ class XfsDriver:
             size=taken,
             block_size=BLOCK_SIZE,
             blocks=blocks,
-            inodes=_INODES,
+            inodes=INODES,
             manifest=request.manifest,
             data_bytes=0,
             free_bytes=taken - structures,
-            free_inodes=_INODES - _TAKEN,
+            free_inodes=INODES - _TAKEN,
             written_bytes=metadata,
             parts=(("journal", _LOG), ("metadata", metadata), ("free", taken - structures)),
             layout=request.sector_size,
@@ -102,7 +102,7 @@ def _structures(size: int, request: Request) -> int:
     """Returns the bytes of the journal and all other structures of an empty file system."""
     headers = -(-_HEADERS * request.sector_size // BLOCK_SIZE)
     blocks = _groups(size) * (headers + _TREES)
-    return _LOG + blocks * BLOCK_SIZE + _INODES * _INODE_SIZE
+    return _LOG + blocks * BLOCK_SIZE + INODES * _INODE_SIZE
 
 
 DRIVERS = {"xfs": XfsDriver()}

@@ -1,4 +1,7 @@
-"""Sets what mkfs.xfs takes from the clock, and the root directory's owner, mode and time.
+"""Sets what mkfs.xfs takes from the clock or at random, and the root directory's owner and mode.
+
+Random are, from xfsprogs 6.13 on, the generations of inodes, which tell them from those of a file
+system that was there before: what derives from the UUID does so too.
 
 Source: struct xfs_dsb and xfs_dinode in fs/xfs/libxfs/xfs_format.h of the Linux kernel; all numbers
 are big endian but the checksums.
@@ -9,10 +12,12 @@ from __future__ import annotations
 import os
 import stat
 import struct
+import uuid
 from pathlib import Path
 
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.populate import PopulateFailed
+from engine.filesystems.xfs.driver import INODES
 from engine.image.crc32c import crc32c
 from engine.image.whole import write_whole
 
@@ -21,9 +26,9 @@ _SECOND_NS = 1_000_000_000
 _EPOCH_S = 1 << 31
 """Seconds that times of the long form begin before 1970."""
 _BIGTIME = 1 << 3
-_MODE_AT, _UID_AT, _MTIME_AT, _CTIME_AT, _CRC_AT, _FLAGS2_AT, _CRTIME_AT = (
-    2, 8, 40, 48, 100, 120, 144,
-)  # fmt: skip
+_MODE_AT, _UID_AT, _MTIME_AT, _GENERATION_AT, _CRC_AT, _FLAGS2_AT = 2, 8, 40, 92, 100, 120
+_TIMES_AT = (32, _MTIME_AT, 48, 144)
+"""Of access, modification, change and birth."""
 
 
 def settle(file: Path, planned: FilesystemPlan, epoch: int) -> None:
@@ -41,13 +46,17 @@ def settle(file: Path, planned: FilesystemPlan, epoch: int) -> None:
     descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     try:
         head = os.pread(descriptor, 264, 0)
-        root, bitmap, summary = struct.unpack_from(">QQQ", head, 56)
         if not head.startswith(_MAGIC):
             raise PopulateFailed("mkfs.xfs left no superblock")
-        for number in (root, bitmap, summary):
+        (root,) = struct.unpack_from(">Q", head, 56)
+        (count,) = struct.unpack_from(">Q", head, 128)
+        if count != INODES:
+            raise PopulateFailed(f"mkfs.xfs left {count} inodes, not {INODES}")
+        generation = uuid.UUID(planned.uuid).int & 0xFFFFFFFF
+        for number in range(root, root + INODES):
             place, size = _place(head, number)
             inode = bytearray(os.pread(descriptor, size, place))
-            _settle(inode, epoch * _SECOND_NS)
+            _settle(inode, epoch * _SECOND_NS, generation)
             if number == root:
                 _own(inode, planned)
             inode[_CRC_AT : _CRC_AT + 4] = bytes(4)
@@ -68,11 +77,14 @@ def _place(head: bytes, number: int) -> tuple[int, int]:
     return (group * group_blocks + within) * block_size + index * size, size
 
 
-def _settle(inode: bytearray, time_ns: int) -> None:
+def _settle(inode: bytearray, time_ns: int, generation: int) -> None:
+    """Sets times and generation of an inode; one that is free has the latter alone."""
+    (mode,) = struct.unpack_from(">H", inode, _MODE_AT)
     (flags,) = struct.unpack_from(">Q", inode, _FLAGS2_AT)
-    if inode[:2] != _INODE_MAGIC or not flags & _BIGTIME:
+    if inode[:2] != _INODE_MAGIC or (mode and not flags & _BIGTIME):
         raise PopulateFailed("mkfs.xfs left an inode of another form than it is known to")
-    for at in (_MTIME_AT, _CTIME_AT, _CRTIME_AT):
+    struct.pack_into(">I", inode, _GENERATION_AT, generation)
+    for at in _TIMES_AT if mode else ():
         struct.pack_into(">Q", inode, at, time_ns + _EPOCH_S * _SECOND_NS)
 
 
