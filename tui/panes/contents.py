@@ -21,6 +21,7 @@ from tui.panes.base import Pane
 from tui.preview import Preview
 from tui.screens.closure import ClosureScreen
 from tui.screens.entry import EntryScreen
+from tui.screens.filing import FilingScreen
 from tui.screens.usage import UsageScreen
 from tui.text import counted
 from tui.volumes import holds_files
@@ -59,6 +60,8 @@ sources are read when the image is built, and the build stops if they changed me
     TITLE = "Contents"
     LEAD = "What is copied into the image, and as whom."
 
+    _panes: FilingScreen | None = None
+
     @staticmethod
     def choice(preview: Preview, settings: Settings) -> str:
         """How many files there are."""
@@ -79,6 +82,7 @@ sources are read when the image is built, and the build stops if they changed me
             yield Button("Edit (e)", id="entry-edit", compact=True)
             yield Button("Remove (x)", id="entry-remove", compact=True)
             yield Button("Largest (u)", id="entry-usage", compact=True)
+            yield Button("Panes (p)", id="entry-panes", compact=True)
         yield Plain("", id="contents-sum")
         yield Plain("NixOS", classes="section")
         yield Plain("", id="nix-closure")
@@ -86,6 +90,29 @@ sources are read when the image is built, and the build stops if they changed me
             yield Button("Closure (c)", id="entry-closure", compact=True)
         for path in NIX_FIELDS:
             yield self.field(path, suggester=PathSuggester(self.base))
+
+    def watch_preview(self, preview: Preview) -> None:
+        """Hands it on to the panes, while they are open."""
+        super().watch_preview(preview)
+        if self._panes is not None:
+            self._panes.preview = preview
+
+    @on(Button.Pressed, "#entry-panes")
+    def action_panes(self) -> None:
+        """Shows source and image side by side."""
+
+        def add(entry: Entry) -> None:
+            self._edited([*self.entries, entry], "copy")
+
+        def undo() -> None:
+            self.call_later(self.screen.run_action, "undo")
+
+        def closed(_: None) -> None:
+            self._panes = None
+            self.show(self.preview)
+
+        self._panes = FilingScreen(self.base, self.preview, self.glyphs, add=add, undo=undo)
+        self.app.push_screen(self._panes, closed)
 
     @property
     def entries(self) -> tuple[Entry, ...]:

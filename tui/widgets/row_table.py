@@ -54,6 +54,9 @@ class RowTable(ScrollView, can_focus=True):
             super().__init__()
             self.row = row
 
+    class Opened(Message):
+        """A row was clicked twice."""
+
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
@@ -119,6 +122,8 @@ class RowTable(ScrollView, can_focus=True):
         at = int(self.scroll_y) + event.y - 1
         if event.y > 0 and at < len(self._kept):
             self.go(at)
+            if event.chain == 2:
+                self.post_message(self.Opened())
 
     def render_line(self, y: int) -> Strip:
         """Draws the head, or one row."""
