@@ -130,6 +130,12 @@ async def tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> AsyncIter
         await pilot.press(f"alt+{number}")
         await _planned(app, pilot)
         yield step
+        if step == "contents":
+            await pilot.press("p")
+            await quiet(pilot)
+            yield "panes"
+            await pilot.press("escape")
+            await quiet(pilot)
     async for name in volume_tour(app, pilot):
         yield name
     async for name in image_tour(app, pilot, folder):
@@ -149,6 +155,10 @@ async def volume_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[st
         await pilot.press("ctrl+s")
         await _planned(app, pilot)
     yield "volumes"
+    await pilot.press("ctrl+l")
+    await quiet(pilot)
+    yield "spec"
+    await pilot.press("escape")
     await pilot.press("ctrl+z", "ctrl+z", "ctrl+z")
     await _planned(app, pilot)
 

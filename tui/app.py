@@ -59,6 +59,9 @@ CRASHED = 70
 """Exit status of a fault of our own (EX_SOFTWARE of sysexits.h)."""
 CANCELLED = 130
 
+_SPELT = {"⏎": "enter", "⌫": "bksp"}
+"""Keys whose glyphs not every terminal has."""
+
 COLUMNS: list[tuple[int, str]] = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (120, "-wide")]
 ROWS: list[tuple[int, str]] = [(0, "-short"), (18, "-low"), (24, "-medium"), (34, "-tall")]
 """Sizes of the terminal from which the style sheet has rules of their own."""
@@ -179,8 +182,8 @@ class DiskwrightApp(BuildingApp):
     def get_key_display(self, binding: Binding) -> str:
         """Writes function keys as they stand on the keyboard."""
         shown = super().get_key_display(binding)
-        if shown == "⏎":  # a glyph that not every terminal has
-            return "enter"
+        if shown in _SPELT:
+            return _SPELT[shown]
         return shown.upper() if shown[1:].isdigit() else shown
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from engine.cli import exits
 from engine.cli.narration import Plain as Narration
 from engine.cli.signals import cancellable
-from engine.disk.presets import PRESETS
 from engine.events import AnyEvent
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
@@ -24,16 +22,17 @@ from engine.plan.model import Plan
 from engine.plan.outdir import asked_about, conflicts, look
 from engine.plan.render import to_text
 from engine.planning import plan_spec
-from engine.problem import Refused, errors
+from engine.problem import Problem, Refused, errors
 from engine.spec.edit import append_content, apply, apply_fix, remove_content
-from engine.spec.formats import FORMATS
-from engine.spec.loaders import LOADERS
 from engine.spec.model import Content, ImageSpec
 from engine.spec.resolve import resolve
+from engine.spec.settings import Settings
 from engine.spec.starters import STARTERS
 from tui.document import Document
 from tui.fields import DEFAULT_OUTDIR, FIELDS, OUTDIR
 from tui.opening import Importable, import_document, opened
+from tui.plain_questions import CONTENTS_HELP, QUESTIONS, Choice, Question
+from tui.plain_volumes import ask_volumes
 from tui.text import visible
 
 INTRODUCTION = (
@@ -42,91 +41,12 @@ INTRODUCTION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of several answers: what it stands for and how it is read out."""
-
-    value: str
-    title: str
-    summary: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One question about one key path.
-
-    Attributes:
-        help: What `?` says.
-        choices: The answers there are; any text if none.
-        wanted: Whether it makes sense for a spec.
-    """
-
-    path: str
-    title: str
-    help: str
-    choices: Callable[[ImageSpec], Sequence[Choice]] = lambda spec: ()
-    wanted: Callable[[ImageSpec], bool] = lambda spec: True
-
-
 class Back(Exception):
     """The question before is wanted."""
 
 
 class End(Exception):
     """There are no more answers."""
-
-
-def _layouts(_spec: ImageSpec) -> Sequence[Choice]:
-    return [Choice(item.key, item.title, item.summary) for item in PRESETS.values()]
-
-
-def _loaders(spec: ImageSpec) -> Sequence[Choice]:
-    boots = resolve(spec, Path(), {})[0].boots
-    return [
-        Choice(item.key, item.title, item.summary)
-        for item in LOADERS.values()
-        if item.fits(boots) and (item.key != "nixos" or spec.nix.system)
-    ]
-
-
-def _formats(_spec: ImageSpec) -> Sequence[Choice]:
-    return [Choice(item.key, item.title, item.summary) for item in FORMATS.values()]
-
-
-def _field(path: str, wanted: Callable[[ImageSpec], bool] = lambda spec: True) -> Question:
-    field = FIELDS[path]
-    return Question(path, field.label, f"{field.help}. {field.guide}", wanted=wanted)
-
-
-def _has_esp(spec: ImageSpec) -> bool:
-    return resolve(spec, Path(), {})[0].has("esp")
-
-
-_LAYOUT_HELP = "How the disk is divided. It decides which firmware can boot it.\n" + "\n".join(
-    f"{one.title}: {one.why} {one.beware}".strip() for one in PRESETS.values()
-)
-_LOADER_HELP = "What the firmware starts, and what starts the kernel.\n" + "\n".join(
-    f"{one.title}: {one.why or one.summary}" for one in LOADERS.values()
-)
-_FORMAT_HELP = "The kind of image file.\n" + "\n".join(
-    f"{one.title}: {one.summary}. {one.note}".strip() for one in FORMATS.values()
-)
-_CONTENTS_HELP = (
-    "Folders, files and archives, copied in this order. `rootfs/` means what is in the folder, "
-    "`rootfs` the folder itself. Nothing is copied before the image is built."
-)
-
-QUESTIONS: tuple[Question, ...] = (
-    Question("layout.table", "Layout", _LAYOUT_HELP, _layouts),
-    _field("size.disk"),
-    _field("size.additional", lambda spec: not spec.size.disk or spec.size.disk == "auto"),
-    _field("size.boot", _has_esp),
-    Question("boot.loader", "Boot loader", _LOADER_HELP, _loaders),
-    Question("contents", "Contents", _CONTENTS_HELP),
-    _field("name"),
-    Question("output.format", "Format", _FORMAT_HELP, _formats),
-    Question(OUTDIR, "Output folder", "Where the finished image goes."),
-)
 
 
 class Interview:
@@ -235,6 +155,9 @@ class Interview:
         if question.path == "contents":
             self._contents()
             return
+        if question.path == "volume":
+            ask_volumes(self)
+            return
         if question.path == OUTDIR:
             self._outdir = self.ask("Folder", self._outdir, question.help)
             return
@@ -256,9 +179,13 @@ class Interview:
             else:
                 return
 
+    def settings(self) -> Settings:
+        """Returns the spec with every default filled in."""
+        return resolve(self.spec, self._folder, self._environment)[0]
+
     def _value(self, path: str) -> str:
         """Returns what holds now, as text."""
-        settings, _problems = resolve(self.spec, self._folder, self._environment)
+        settings = self.settings()
         if path in FIELDS:
             field = FIELDS[path]
             section, _, name = path.rpartition(".")
@@ -279,7 +206,7 @@ class Interview:
             source = self.ask(
                 "Add a source, -N to remove entry N, or Enter to go on",
                 help=f"A folder, a file, a pattern with *, or an archive, relative to "
-                f"{self._folder}. {_CONTENTS_HELP}",
+                f"{self._folder}. {CONTENTS_HELP}",
             )
             if not source:
                 return
@@ -295,7 +222,11 @@ class Interview:
                 self._tell(refused)
 
     def _tell(self, refused: Refused) -> None:
-        for problem in refused.problems:
+        self.tell(*refused.problems)
+
+    def tell(self, *problems: Problem) -> None:
+        """Writes a line for each problem."""
+        for problem in problems:
             self.say(f"{problem.severity}: {visible(problem.line())}")
 
     # ------------------------------------------------------------------ review and build
@@ -311,8 +242,7 @@ class Interview:
             self.say()
             plan = self.plan()
             self.say(to_text(plan, 76))
-            for problem in plan.problems:
-                self.say(f"{problem.severity}: {visible(problem.line())}")
+            self.tell(*plan.problems)
             fixable = next((p for p in errors(plan.problems) if p.fix is not None), None)
             if fixable is not None and fixable.fix is not None:
                 if self.confirm(f"Fix it: {visible(fixable.fix.label)}", default=True):

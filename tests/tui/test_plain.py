@@ -14,11 +14,12 @@ import msgspec
 import pytest
 
 from engine.cli import exits
-from engine.spec.model import ImageSpec, Layout, Nix, Size
+from engine.spec.model import ImageSpec, Layout, Nix, Size, VolumeEntry
 from tests.e2e.terminal import Terminal
 from tui.document import Document
 from tui.fields import OUTDIR
-from tui.plain import QUESTIONS, Interview
+from tui.plain import Interview
+from tui.plain_questions import QUESTIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +49,7 @@ def test_all_defaults_build_an_image(home: Path) -> None:
 
 def test_answers_shape_the_spec(home: Path) -> None:
     status, said, interview = answer(
-        home, "Hybrid stick", "efi", "128MiB", "64MiB", "none",
+        home, "Hybrid stick", "efi", "", "128MiB", "64MiB", "none",
         "rootfs/", "/srv", "gone", "", "-2", "", "box", "qcow2", "images", "box.toml", "n",
     )  # fmt: skip
     assert status == exits.DONE, said
@@ -59,6 +60,30 @@ def test_answers_shape_the_spec(home: Path) -> None:
     assert tomllib.loads((home / "box.toml").read_text())["layout"]["table"] == "efi"
     assert not (home / "images").exists()
     assert "Nothing was built" in said
+
+
+def test_volumes_are_added_and_removed(home: Path) -> None:
+    """A home with free space, swap by number, a share, a raw blob; one wrong answer each."""
+    (home / "u-boot.img").write_bytes(b"u" * 3000)
+    _, said, interview = answer(
+        home, "1", "efi",
+        "fridge",
+        "home", "", "", "+ 64MiB",
+        "swap", "", "2MiB",
+        "data", "home", "", "",  # an id that is taken
+        "vault", "/vault", "a lot",
+        "", "", "share 2",
+        "raw", "", "u-boot.img", "",
+        "-9", "-4", "",
+    )  # fmt: skip
+    assert interview.spec.volume == (
+        VolumeEntry(id="home", free="64MiB"),
+        VolumeEntry(id="vault", mount="/vault", grow=2),
+        VolumeEntry(id="blob", role="raw", source="u-boot.img", offset="8KiB"),
+    )
+    for told in ("Not one of these: fridge", "second-root: ", "error: id is another volume's",
+                 '"a lot" is not a size', "There is no volume 9"):  # fmt: skip
+        assert told in said
 
 
 def test_a_wrong_answer_is_explained_and_asked_again(home: Path) -> None:

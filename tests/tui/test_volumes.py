@@ -135,7 +135,7 @@ async def test_a_board(make_app: MakeApp, home: Path) -> None:
         form.query_one("#volume-format").focus()
         await pilot.press("right", "right", "right", "space")  # ext4, ext3, ext2, FAT
         assert isinstance(form, VolumeScreen)
-        assert form.format == "vfat"
+        assert form.form.format == "vfat"
         await write(pilot, "amount", "36MiB")
         await pilot.press("enter")
         screen = await settled(pilot)
@@ -200,7 +200,7 @@ async def test_an_edit_of_a_preset_volume_is_an_entry(make_app: MakeApp) -> None
         form = app.screen
         assert isinstance(form, VolumeScreen)
         assert form.query_one("#volume-id", Input).disabled
-        assert form.made() == VolumeEntry(id="esp")
+        assert form.form.made() == VolumeEntry(id="esp")
         form.query_one("#volume-rule").focus()
         await pilot.press("right", "space")
         await write(pilot, "amount", "300MiB")

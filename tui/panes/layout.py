@@ -25,6 +25,7 @@ from tui.preview import Preview
 from tui.screens.kind import KindScreen
 from tui.screens.volume import VolumeScreen
 from tui.text import visible
+from tui.volume_form import VolumeForm
 from tui.volumes import Kind, kinds, outcome, sentence
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.drawing import draw
@@ -192,18 +193,15 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
                 self.table.focus()
 
         own = {one.role for one in PRESETS[settings.layout.table].volumes}
+        form = VolumeForm(
+            entry,
+            volume,
+            others=tuple(one.id for one in settings.volumes if one is not volume),
+            fixed_id=volume is not None and volume.id in own,
+            gpt=settings.scheme == "gpt",
+        )
         self.app.push_screen(
-            VolumeScreen(
-                entry,
-                volume,
-                taken=frozenset(one.id for one in settings.volumes if one is not volume),
-                gives=gives,
-                base=self.base,
-                fixed_id=volume is not None and volume.id in own,
-                gpt=settings.scheme == "gpt",
-                glyphs=self.glyphs,
-            ),
-            take,
+            VolumeScreen(form, gives=gives, base=self.base, glyphs=self.glyphs), take
         )
 
     @on(Button.Pressed, "#volume-remove")

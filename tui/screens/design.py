@@ -401,6 +401,7 @@ class DesignScreen(Screen[None]):
         elif what == "-spec":
             self.query_one(SpecView).focus()
             self._list_spec()
+            self.call_after_refresh(self.query_one(SpecView).go_to_edit)
         else:
             self._enter()
 

@@ -123,9 +123,16 @@ volume in its place, a volume that is mounted nowhere in brackets.
 
     def _head(self) -> None:
         width = max(self.size.width // 2 - 4, 8)
-        for name, text in (("place", visible(str(self.place))), ("spot", self.spot.text)):
+        for name, text in (("place", self._named(self.place)), ("spot", self.spot.text)):
             shown = cut_left(text, width, self.glyphs.ellipsis)
             self.query_one(f"#filing-{name}", Plain).show(shown)
+
+    def _named(self, place: Path) -> str:
+        """Returns a folder as a spec would name it."""
+        if place == self.base:
+            return "The spec's folder"
+        inside = place.is_relative_to(self.base)
+        return visible(str(place.relative_to(self.base) if inside else place))
 
     def _show_place(self, place: Path, cursor: bytes = b"") -> None:
         try:

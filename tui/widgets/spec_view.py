@@ -49,11 +49,15 @@ Up, Down, Page up, Page down and the sideways arrows scroll; Escape goes back to
         self._texts = [visible(line.expandtabs(4)) for line in listing.lines]
         widest = max(map(cell_len, self._texts), default=0)
         self.virtual_size = Size(widest + _MARGIN, len(self._texts))
-        first = listing.first
+        self.call_after_refresh(self.go_to_edit)
+        self.refresh()
+
+    def go_to_edit(self) -> None:
+        """Brings what the last edit changed into sight."""
+        first = self.listing.first
         if first is not None:
             above = self.scrollable_content_region.height // 3
             self.scroll_to(y=max(first - above, 0), animate=False)
-        self.refresh()
 
     def action_scroll_by(self, columns: int, rows: int) -> None:
         """Scrolls by so many cells."""
