@@ -170,7 +170,7 @@ async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str
         ("built", read_record(BUILT)),
         ("failed", read_record(FAILED)),
     ):
-        await app.show_job(Held(events), clock=lambda: 0.0)
+        await app.builds.show(Held(events), clock=lambda: 0.0)
         screen = app.screen
         assert isinstance(screen, BuildScreen)
         async with asyncio.timeout(PATIENCE):
@@ -183,7 +183,7 @@ async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str
             screen.query_one(LogPane).view.needle = ""
         await quiet(pilot)
         yield name
-        await app.end_build()
+        await app.builds.end()
 
 
 async def _planned(app: DiskwrightApp, pilot: Pilot[int]) -> None:

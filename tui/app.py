@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from rich.text import Text
 from textual import on, work
@@ -18,26 +15,26 @@ from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
-from textual.timer import Timer
 
-from engine.events import AnyEvent
-from engine.planning import Planner
-from engine.problem import Refused
+from engine.flash.machine import Machine
 from tui.bridge import Job
-from tui.building import BuildingApp
+from tui.building import Builds
 from tui.commands import WizardCommands
 from tui.config import Config, load_config, moves
-from tui.document import ChangedOnDisk, Document, differing_lines, open_document
+from tui.document import Document
+from tui.documents import Documents
 from tui.fields import DEFAULT_OUTDIR
 from tui.glyphs import ASCII, UNICODE
 from tui.help import help_for
 from tui.keys import KEYS, bindings
-from tui.opening import Importable, opened
-from tui.replay import ReplayJob
+from tui.looking import compare_two, import_subject, is_flashing, look_into, write_to_disk
+from tui.opening import Importable
 from tui.report import write_report
+from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
-from tui.screens.dialogs import AskScreen, ConfirmScreen, DifferencesScreen, HelpScreen
+from tui.screens.dialogs import ConfirmScreen, HelpScreen
 from tui.screens.messages import (
+    BuildRequested,
     ComparisonRequested,
     DocumentChanged,
     DocumentChosen,
@@ -48,13 +45,11 @@ from tui.screens.messages import (
     StartRequested,
 )
 from tui.screens.start import StartScreen
-from tui.session import Session, UnfinishedSession, discard, resume
+from tui.session import Session
 from tui.terminal import read_alt_digits
+from tui.text import visible
 from tui.theme import DARK, LIGHT, preferred, volume_variables
-from tui.typed import typed_path
 
-AUTOSAVE_DELAY = 1.0
-"""Seconds from an edit to its being kept."""
 CRASHED = 70
 """Exit status of a fault of our own (EX_SOFTWARE of sysexits.h)."""
 CANCELLED = 130
@@ -78,8 +73,11 @@ ScrollBar.renderer = _BlockScrollBar
 read_alt_digits()
 
 
-class DiskwrightApp(BuildingApp):
-    """Start, design and build are modes: a build runs on while the design is looked at."""
+class DiskwrightApp(App[int]):
+    """Start, design and build are modes: a build runs on while the design is looked at.
+
+    Messages go to what does the work: `documents`, `builds`, and `tui.looking`.
+    """
 
     TITLE = "Diskwright"
     CSS_PATH = "diskwright.tcss"
@@ -91,6 +89,9 @@ class DiskwrightApp(BuildingApp):
     }
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
     COMMAND_PALETTE_BINDING = "ctrl+p"
+
+    machine = Machine()
+    """Whose disks are offered; another one in tests and pictures."""
 
     def __init__(
         self,
@@ -130,9 +131,20 @@ class DiskwrightApp(BuildingApp):
         self._job = job
         self._subject = subject
         self._warnings = [*self.config.warnings, *warnings]
-        self._autosave: Timer | None = None
+        self.documents = Documents(
+            self,
+            config=self.config,
+            session=self.session,
+            environment=self.environment,
+            glyphs=self.glyphs,
+            outdir=self.outdir,
+        )
+        self.builds = Builds(self, self.glyphs, self._saved_as)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
+
+    def _saved_as(self) -> Path | None:
+        return None if self.designing is None else self.designing.document.path
 
     # ------------------------------------------------------------------ looks
 
@@ -149,7 +161,7 @@ class DiskwrightApp(BuildingApp):
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.add_mode("start", self._start_screen)
         if self._job is not None:
-            self.call_later(self.show_job, self._job)
+            self.call_later(self.builds.show, self._job)
         elif self._document is None:
             self.switch_mode("start")
             if self._subject is not None:
@@ -221,183 +233,86 @@ class DiskwrightApp(BuildingApp):
     @property
     def designing(self) -> DesignScreen | None:
         """The design screen, if there is one."""
-        for stack in self._screen_stacks.values():
-            for screen in stack:
-                if isinstance(screen, DesignScreen):
-                    return screen
-        return None
+        return self.documents.screen
 
     @on(DocumentChosen)
-    @work(group="dialog", exclusive=True)
-    async def _document_chosen(self, message: DocumentChosen) -> None:
-        if message.asks and not await self._is_safe("Design another image?"):
-            return
-        found = await self._resumed(message.document)
-        if found is None:
-            self.design(message.document, message.step, message.outdir)
-            return
-        try:
-            self.design(resume(found), found.saved.step, Path(found.saved.outdir))
-        except OSError as error:
-            self.notify(str(error), severity="warning", markup=False)
-            self.design(message.document, message.step, message.outdir)
-
-    async def _resumed(self, document: Document) -> UnfinishedSession | None:
-        """Offers changes of the file that a session left unsaved. Must run in a worker."""
-        for found in self.session.unfinished_of(document):
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.saved.time))
-            title = f"Unsaved changes from {when}"
-            answer = "compare"
-            while answer == "compare":
-                answer = await self.push_screen_wait(
-                    ConfirmScreen(
-                        title,
-                        f"The wizard ended without saving {document.name}.",
-                        (("resume", "Resume"), ("compare", "Differences"), ("discard", "Discard")),
-                    )
-                )
-                if answer == "compare":
-                    names = ("the file", "unsaved")
-                    lines = differing_lines(document.text or "", found.saved.spec, names)
-                    await self.push_screen_wait(DifferencesScreen(title, lines))
-            if answer == "resume":
-                return found
-            discard(found)
-        return None
+    def _document_chosen(self, message: DocumentChosen) -> None:
+        self._in_dialog(self.documents.choose, message)
 
     @work(group="modes", exclusive=True)
     async def design(
         self, document: Document, step: str = "layout", outdir: Path | None = None
     ) -> None:
         """Shows the design screen of a document; what was designed before must be safe."""
-        if "design" in self._modes:
-            if self.current_mode == "design":
-                await self.switch_mode("start")
-            await self.remove_mode("design")
-        if document.path is not None:
-            self.config.remember(document.path)
-        planner = Planner(document.base, self.environment)
-        screen = partial(
-            DesignScreen,
-            document,
-            planner,
-            outdir=outdir or self.outdir,
-            glyphs=self.glyphs,
-            step=step,
-        )
-        self.add_mode("design", screen)
-        await self.switch_mode("design")
+        await self.documents.design(document, step, outdir)
 
     @on(StartRequested)
-    @work(group="dialog", exclusive=True)
-    async def start_requested(self) -> None:
-        """Shows the start page anew, once what is designed is safe."""
-        if await self._is_safe("Go to the start page?"):
-            self.session.end()
-            await self.switch_mode("start")
+    @on(BuildScreen.StartWanted)
+    def _start_requested(self) -> None:
+        self._in_dialog(self.documents.start)
 
     @on(SaveRequested)
-    @work(group="dialog", exclusive=True)
-    async def save_requested(self, message: SaveRequested) -> None:
-        """Saves the document."""
-        await self._save(ask=message.ask)
-
-    async def _save(self, *, ask: bool) -> bool:
-        """Saves; whether that worked. Must run in a worker."""
-        screen = self.designing
-        if screen is None:
-            return False
-        document = screen.document
-        path = document.path
-        if ask or path is None:
-            default = str(path) if path else f"{screen.spec.name or 'disk'}.toml"
-            answer = await self.push_screen_wait(
-                AskScreen("Save the spec", "As a TOML file:", default, "Save")
-            )
-            if not answer:
-                return False
-            path = typed_path(document.base, answer)
-            if path.exists() and path != document.path:
-                question = ConfirmScreen(
-                    "Replace the file?", f"{path} exists.", (("no", "Keep it"), ("yes", "Replace"))
-                )
-                if await self.push_screen_wait(question) != "yes":
-                    return False
-        try:
-            try:
-                screen.save_to(path)
-            except ChangedOnDisk:
-                if not await self._overwrites(screen, path):
-                    return False
-                screen.save_to(path, overwrite=True)
-        except OSError as error:
-            screen.say(f"Not saved: {error.strerror}: {path}")
-            self.bell()
-            return False
-        self.config.remember(path)
-        screen.say(f"Saved {path}")
-        screen.watch_preview(screen.preview)
-        return True
-
-    async def _overwrites(self, screen: DesignScreen, path: Path) -> bool:
-        """Asks what to do about a file that others changed; whether to overwrite it."""
-        answer = "compare"
-        while answer == "compare":
-            answer = await self.push_screen_wait(
-                ConfirmScreen(
-                    "The file changed on disk",
-                    f"Others changed {path} since it was opened here. Overwrite it with what is "
-                    "here, or reload it and lose what is not saved? F12 saves under another name.",
-                    (
-                        ("stay", "Stay"),
-                        ("compare", "Differences"),
-                        ("reload", "Reload"),
-                        ("overwrite", "Overwrite"),
-                    ),
-                )
-            )
-            if answer == "compare":
-                before = await asyncio.to_thread(path.read_text, "utf-8", "replace")
-                lines = differing_lines(before, screen.spec, ("the file", "here"))
-                await self.push_screen_wait(DifferencesScreen(str(path), lines))
-        if answer == "reload":
-            try:
-                self.design(open_document(path), screen.step, Path(screen.outdir))
-            except Refused as refused:
-                screen.say(f"Not reloaded: {refused.problems[0].line()}")
-                self.bell()
-        return answer == "overwrite"
-
-    async def _is_safe(self, title: str) -> bool:
-        """Asks about unsaved work; whether to go on. Must run in a worker."""
-        screen = self.designing
-        if screen is None or screen.is_saved:
-            return True
-        answer = await self.push_screen_wait(
-            ConfirmScreen(
-                title,
-                f"{screen.document.name} has changes that are not saved.",
-                (("stay", "Stay"), ("save", "Save"), ("discard", "Discard")),
-            )
-        )
-        if answer == "save":
-            return await self._save(ask=False)
-        return answer == "discard"
+    def _save_requested(self, message: SaveRequested) -> None:
+        self._in_dialog(partial(self.documents.save, ask=message.ask))
 
     @on(DocumentChanged)
     def _document_changed(self) -> None:
-        if self._autosave is not None:
-            self._autosave.stop()
-        self._autosave = self.set_timer(AUTOSAVE_DELAY, self._keep)
+        self.documents.changed()
 
-    def _keep(self) -> None:
-        screen = self.designing
-        if screen is None:
-            return
-        if screen.is_saved:
-            self.session.end()
-        else:
-            self.session.keep(screen.document, screen.spec, screen.step, screen.outdir)
+    def _in_dialog(self, work: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Runs what waits for answers; a later question takes the place of an earlier one."""
+        self._work("dialog", work, *args)
+
+    def _work(self, group: str, work: Callable[..., Awaitable[object]], *args: object) -> None:
+        # Called when it starts: what a later one overtakes before that is never made. mypy cannot
+        # tell a function that returns a coroutine from one that returns anything.
+        self.run_worker(cast("Any", partial(work, *args)), group=group, exclusive=True)
+
+    # ------------------------------------------------------------------ looking
+
+    @on(ImageRequested)
+    def _image_requested(self, message: ImageRequested) -> None:
+        self._work("looking", look_into, self, self.glyphs, message.path)
+
+    @on(FlashRequested)
+    def _flash_requested(self, message: FlashRequested) -> None:
+        self._work("looking", write_to_disk, self, self.glyphs, message.path, self.machine)
+
+    @on(ImportRequested)
+    def _import_requested(self, message: ImportRequested) -> None:
+        self._work("looking", import_subject, self, self.glyphs, message.subject)
+
+    @on(ComparisonRequested)
+    def _comparison_requested(self) -> None:
+        self._work("looking", compare_two, self, self.glyphs)
+
+    # ------------------------------------------------------------------ builds
+
+    @on(BuildRequested)
+    def _build_requested(self, message: BuildRequested) -> None:
+        self._in_dialog(self.builds.request, message)
+
+    @on(BuildScreen.VerbWanted)
+    def _verb_wanted(self, message: BuildScreen.VerbWanted) -> None:
+        self._in_dialog(self.builds.verb, message)
+
+    @on(BuildScreen.Retry)
+    def _retry(self) -> None:
+        if self.designing is not None:
+            self.switch_mode("design")
+            self.designing.build()
+
+    @on(BuildScreen.FieldWanted)
+    async def _field_wanted(self, message: BuildScreen.FieldWanted) -> None:
+        if self.designing is not None:
+            await self.switch_mode("design")
+            self.designing.go_to(message.path)
+
+    @on(BuildScreen.TitleChanged)
+    def _title_changed(self, message: BuildScreen.TitleChanged) -> None:
+        """Sets the title of the terminal's window (xterm's OSC 0)."""
+        if self._driver is not None and not self.is_headless and not self.is_web:
+            self._driver.write(f"\x1b]0;{visible(message.title)}\x07")
 
     # ------------------------------------------------------------------ help
 
@@ -415,7 +330,7 @@ class DiskwrightApp(BuildingApp):
 
     @work(group="dialog", exclusive=True)
     async def _quit_flow(self) -> None:
-        building = self.is_building
+        building = self.builds.is_running
         if building:
             answer = await self.push_screen_wait(
                 ConfirmScreen(
@@ -426,7 +341,7 @@ class DiskwrightApp(BuildingApp):
             )
             if answer != "quit":
                 return
-        if self.is_flashing:
+        if is_flashing(self):
             question = ConfirmScreen(
                 "A disk is being written",
                 "Quitting stops it; the disk is then incomplete and has no partition table.",
@@ -434,23 +349,11 @@ class DiskwrightApp(BuildingApp):
             )
             if await self.push_screen_wait(question) != "quit":
                 return
-        if not await self._is_safe("Quit?"):
+        if not await self.documents.is_safe("Quit?"):
             return
-        await self.end_build()
+        await self.builds.end()
         self.session.end()
         self.exit(CANCELLED if building else 0, return_code=CANCELLED if building else 0)
-
-    def watch_signals(self) -> None:
-        """Ends as asked when the terminal closes or somebody sends SIGTERM."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._terminated, number)
-
-    @work(group="terminate", exclusive=True)
-    async def _terminated(self, number: int) -> None:
-        self._keep()
-        await self.end_build()
-        self.exit(CANCELLED, return_code=CANCELLED)
 
     def _handle_exception(self, error: Exception) -> None:
         """Keeps the work and reports calmly instead of showing a traceback."""
@@ -461,7 +364,7 @@ class DiskwrightApp(BuildingApp):
             return
         self._exception = error
         self._exception_event.set()
-        self._keep()
+        self.documents.keep()
         report = write_report(self.session.folder, error)
         self.panic(
             Text(
@@ -471,50 +374,3 @@ class DiskwrightApp(BuildingApp):
             )
         )
         self._return_code = CRASHED
-
-
-def run(spec_path: Path | None = None, *, ascii_only: bool = False) -> int:
-    """Opens the wizard.
-
-    Args:
-        spec_path: A spec, an image or a file to import; the start page otherwise.
-        ascii_only: Draw with ASCII alone.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        Refused: It cannot be opened.
-    """
-    found = None if spec_path is None else opened(spec_path)
-    document = found if isinstance(found, Document) else None
-    subject = found if isinstance(found, Importable) else None
-    app = _Terminal(document, subject=subject, ascii_only=ascii_only)
-    app.run()
-    return app.return_code or 0
-
-
-def replay(events: Sequence[AnyEvent], *, pace: float = 1.0) -> int:
-    """Shows a recorded build on the build screen.
-
-    Args:
-        events: From `engine.pipeline.replay.read_record`.
-        pace: How many times as fast; 0 without pauses.
-
-    Returns:
-        The exit status.
-    """
-    app = _Terminal(job=ReplayJob(events, pace=pace, title="the record"))
-    app.run()
-    return app.return_code or 0
-
-
-class _Terminal(DiskwrightApp):
-    """The wizard on a real terminal, which can be closed."""
-
-    def on_ready(self) -> None:
-        """Listens to signals once the loop runs."""
-        self.watch_signals()
-
-
-__all__ = ["DiskwrightApp", "Refused", "run"]

@@ -1,4 +1,4 @@
-"""The half of the application that builds: jobs, their screen, and what comes after."""
+"""Builds of the wizard: their jobs, their screen, and what comes after."""
 
 from __future__ import annotations
 
@@ -8,43 +8,48 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
-from textual import on, work
+from textual.app import App
 from textual.worker import Worker, WorkerError
 
 from engine.plan.model import Plan
 from engine.plan.outdir import Occupied, asked_about, look
 from tui.bridge import EngineJob, Job
-from tui.looking import LookingApp
+from tui.glyphs import Glyphs
 from tui.screens.build import BuildScreen
-from tui.screens.design import DesignScreen
 from tui.screens.dialogs import ConfirmScreen
-from tui.screens.messages import BuildRequested, StartRequested
+from tui.screens.messages import BuildRequested
 from tui.screens.verb import VerbScreen
-from tui.text import visible
 
 
-class BuildingApp(LookingApp):
-    """Owns the worker of a build, so that the build runs on whatever is looked at."""
+class Builds:
+    """Owns the worker of a build, so that the build runs on whatever is looked at.
 
-    _build: Worker[None] | None = None
+    Where it says so, a method must run in a worker of the app, for it waits for answers.
+    """
+
+    def __init__(self, app: App[int], glyphs: Glyphs, spec: Callable[[], Path | None]) -> None:
+        """Prepares it.
+
+        Args:
+            app: Whose modes, screens and workers are used.
+            glyphs: What to draw with.
+            spec: Answers where the spec that is designed is saved, if it is.
+        """
+        self._app, self._glyphs, self._spec = app, glyphs, spec
+        self._build: Worker[None] | None = None
 
     @property
-    def designing(self) -> DesignScreen | None:
-        """The design screen, if there is one; for the class that has the modes."""
-        raise NotImplementedError
-
-    @property
-    def is_building(self) -> bool:
+    def is_running(self) -> bool:
         """Whether a build runs now."""
         return self._build is not None and self._build.is_running
 
-    @on(BuildRequested)
-    @work(group="dialog", exclusive=True)
-    async def build_requested(self, message: BuildRequested) -> None:
-        """Builds a plan, once the user agreed to what is replaced."""
-        if self.is_building:
-            self.switch_mode("build")
+    async def request(self, message: BuildRequested) -> None:
+        """Builds a plan, once the user agreed to what is replaced. Must run in a worker."""
+        app = self._app
+        if self.is_running:
+            app.switch_mode("build")
             return
         plan = message.plan
         found = await asyncio.to_thread(look, message.outdir, plan.writes)
@@ -55,78 +60,56 @@ class BuildingApp(LookingApp):
                 _replaced(message, found, there),
                 (("no", "Keep them"), ("yes", "Replace and build")),
             )
-            if await self.push_screen_wait(question) != "yes":
+            if await app.push_screen_wait(question) != "yes":
                 return
         force = bool(there)
         replan = partial(_planned, message, force=force)
-        await self.show_job(EngineJob(message.plan, message.outdir, force=force, replan=replan))
+        await self.show(EngineJob(message.plan, message.outdir, force=force, replan=replan))
 
-    async def show_job(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
+    async def show(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Shows the build screen of a job and runs the job."""
-        if "build" in self._modes:
-            if self.current_mode == "build":
-                await self.switch_mode("start")
-            await self.remove_mode("build")
-        designing = self.designing
-        spec = designing.document.path if designing is not None else None
-        self.add_mode("build", partial(BuildScreen, job, self.glyphs, spec=spec, clock=clock))
-        await self.switch_mode("build")
-        screen = self.screen
-        assert isinstance(screen, BuildScreen)
+        app = self._app
+        if "build" in app._modes:
+            if app.current_mode == "build":
+                await app.switch_mode("start")
+            await app.remove_mode("build")
+        screen = partial(BuildScreen, job, self._glyphs, spec=self._spec(), clock=clock)
+        app.add_mode("build", screen)
+        await app.switch_mode("build")
+        shown = app.screen
+        assert isinstance(shown, BuildScreen)
         # What lives by now lives on: left out of the collector's walks, it stalls no key.
         gc.freeze()
         # The app, not the screen, owns the worker: leaving a screen cancels its workers.
-        self._build = self.run_worker(screen.run_build(), group="build", exit_on_error=False)
+        self._build = app.run_worker(shown.run_build(), group="build", exit_on_error=False)
 
-    @on(BuildScreen.Retry)
-    def _retry(self) -> None:
-        if self.designing is not None:
-            self.switch_mode("design")
-            self.designing.build()
+    async def verb(self, message: BuildScreen.VerbWanted) -> None:
+        """Runs a verb; an image known not to boot is booted only for those who insist.
 
-    @on(BuildScreen.FieldWanted)
-    async def _field_wanted(self, message: BuildScreen.FieldWanted) -> None:
-        if self.designing is not None:
-            await self.switch_mode("design")
-            self.designing.go_to(message.path)
-
-    @on(BuildScreen.VerbWanted)
-    @work(group="dialog", exclusive=True)
-    async def _verb_wanted(self, message: BuildScreen.VerbWanted) -> None:
-        """Runs a verb; an image that is known not to boot is booted only for those who insist."""
+        Must run in a worker.
+        """
+        app = self._app
         if message.verb == "boot" and message.notes:
             question = ConfirmScreen(
                 "Boot it all the same?",
                 f"{'. '.join(message.notes)}. The virtual machine would stay in its firmware.",
                 (("no", "Leave it"), ("yes", "Boot it")),
             )
-            if await self.push_screen_wait(question) != "yes":
+            if await app.push_screen_wait(question) != "yes":
                 return
-        screen = VerbScreen(message.verb, message.subject, self.glyphs)
-        self.push_screen(screen)
-        self.run_worker(screen.work(), group="verb", exclusive=True, exit_on_error=False)
+        screen = VerbScreen(message.verb, message.subject, self._glyphs)
+        app.push_screen(screen)
+        app.run_worker(screen.work(), group="verb", exclusive=True, exit_on_error=False)
 
-    @on(BuildScreen.StartWanted)
-    def _start_wanted(self) -> None:
-        self.post_message(StartRequested())
-
-    @on(BuildScreen.TitleChanged)
-    def _title_changed(self, message: BuildScreen.TitleChanged) -> None:
-        self.name_terminal(message.title)
-
-    def name_terminal(self, title: str) -> None:
-        """Sets the title of the terminal's window (xterm's OSC 0)."""
-        if self._driver is not None and not self.is_headless and not self.is_web:
-            self._driver.write(f"\x1b]0;{visible(title)}\x07")
-
-    def cancel_build(self) -> None:
+    def cancel(self) -> None:
         """Stops the running build, if any."""
         if self._build is not None:
             self._build.cancel()
 
-    async def end_build(self) -> None:
-        """Cancels the build and waits until nothing of it is left."""
-        running = [w for w in self.workers if w.group in {"build", "verb"} and w.is_running]
+    async def end(self) -> None:
+        """Cancels build and verb, and waits until nothing of them is left."""
+        groups = {"build", "verb"}
+        running = [one for one in self._app.workers if one.group in groups and one.is_running]
         for worker in running:
             worker.cancel()
         for worker in running:

@@ -95,7 +95,7 @@ def _wizard(words: list[str]) -> int:
     if os.environ.get("TERM") == "dumb":
         return int(importlib.import_module("tui.plain").run(spec))
     # By name: the engine imports no terminal UI, the command merely starts it.
-    return int(importlib.import_module("tui.app").run(spec, ascii_only="--ascii" in options))
+    return int(importlib.import_module("tui.launch").run(spec, ascii_only="--ascii" in options))
 
 
 def _known(spec: Path | None) -> bool:

@@ -42,4 +42,4 @@ def run(args: argparse.Namespace) -> int:
                 narration(event)
         return exits.DONE
     # By name: the engine imports no terminal UI, the command merely starts it.
-    return int(importlib.import_module("tui.app").replay(events, pace=args.speed))
+    return int(importlib.import_module("tui.launch").replay(events, pace=args.speed))

@@ -269,7 +269,7 @@ async def test_the_design_is_there_while_a_build_runs(make_app: MakeApp) -> None
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         job = Stuck(events)
-        await app.show_job(job)
+        await app.builds.show(job)
         screen = await screen_of(app, pilot)
         await pilot.press("escape")
         await pilot.pause()
@@ -301,13 +301,13 @@ async def test_a_silent_tool_is_said_to_run_still(make_app: MakeApp) -> None:
     ))  # fmt: skip
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await app.show_job(job, clock=lambda: now[0])
+        await app.builds.show(job, clock=lambda: now[0])
         screen = await screen_of(app, pilot)
         await eventually(pilot, lambda: screen.state.current)
         assert "still running" not in shown(app)
         now[0] = 5.0
         await eventually(pilot, lambda: "still running mke2fs, silent for 0:05" in shown(app))
-        await app.end_build()
+        await app.builds.end()
 
 
 async def test_a_fault_in_a_build_ends_on_its_page(
@@ -320,7 +320,7 @@ async def test_a_fault_in_a_build_ends_on_its_page(
     monkeypatch.setattr("tui.screens.build.state_folder", lambda: tmp_path / "state")
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await app.show_job(Broken(()))
+        await app.builds.show(Broken(()))
         screen = await screen_of(app, pilot)
         await until(pilot, screen, "failed")
         assert "[/not markup]" in shown(app)
@@ -372,4 +372,4 @@ async def test_the_running_step_is_in_sight(make_app: MakeApp, size: tuple[int, 
         # Twice: in the list, and as the head of its lines in the log.
         rows = [row for row in shown(app).splitlines() if "Step 11" in row]
         assert len(rows) == 2, shown(app)
-        await app.end_build()
+        await app.builds.end()

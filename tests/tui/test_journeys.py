@@ -333,7 +333,7 @@ async def test_cancelled_build_leaves_nothing(make_app: MakeApp, home: Path) -> 
         )
         screen = app.screen
         assert isinstance(screen, BuildScreen)
-        app.cancel_build()
+        app.builds.cancel()
         await eventually(pilot, lambda: screen.status != "running")
         assert screen.status == "cancelled"
     left = {path.name for path in (home / "out").iterdir()}

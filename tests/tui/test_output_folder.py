@@ -59,7 +59,7 @@ async def test_a_file_that_is_not_ours_is_listed_and_asked_about(
         assert "No build is known to have made" in said
         await pilot.press("escape")
         await pilot.pause()
-        assert not app.is_building
+        assert not app.builds.is_running
     assert contents_of(home / "out") == before
 
 
@@ -80,7 +80,7 @@ async def test_every_file_is_listed_and_a_failed_builds_record_needs_no_question
 
         await pilot.press("f5")
         await until(pilot, BuildScreen)
-        await eventually(pilot, lambda: not app.is_building)
+        await eventually(pilot, lambda: not app.builds.is_running)
     assert (home / "out" / "demo.img").exists()
     assert main(["verify", str(home / "out")]) == 0
 
