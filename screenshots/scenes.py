@@ -174,7 +174,7 @@ async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str
         screen = app.screen
         assert isinstance(screen, BuildScreen)
         async with asyncio.timeout(PATIENCE):
-            while screen.state.time < events[-1].time:
+            while screen.build.state.time < events[-1].time:
                 await pilot.pause(0.02)
         if name == "build":
             await pilot.press("home", "slash", *"pass")

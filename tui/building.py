@@ -81,7 +81,7 @@ class Builds:
         # What lives by now lives on: left out of the collector's walks, it stalls no key.
         gc.freeze()
         # The app, not the screen, owns the worker: leaving a screen cancels its workers.
-        self._build = app.run_worker(shown.run_build(), group="build", exit_on_error=False)
+        self._build = app.run_worker(shown.build.run(), group="build", exit_on_error=False)
 
     async def verb(self, message: BuildScreen.VerbWanted) -> None:
         """Runs a verb; an image known not to boot is booted only for those who insist.
@@ -99,7 +99,7 @@ class Builds:
                 return
         screen = VerbScreen(message.verb, message.subject, self._glyphs)
         app.push_screen(screen)
-        app.run_worker(screen.work(), group="verb", exclusive=True, exit_on_error=False)
+        app.run_worker(screen.work.run(), group="verb", exclusive=True, exit_on_error=False)
 
     def cancel(self) -> None:
         """Stops the running build, if any."""

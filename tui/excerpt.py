@@ -4,11 +4,45 @@ from __future__ import annotations
 
 import codecs
 
+from engine.units import human
+
 MOST_BYTES = 64 * 1024
 MOST_LINES = 20_000
 _PER_ROW = 16
 _CONTROLS = bytes(set(range(0x20)) - {*b"\t\n\r\f\x1b"}) + b"\x7f"
 """What texts do not hold; escape sequences do stand in some."""
+
+
+class Excerpt:
+    """The beginning of a file, as text or as bytes.
+
+    Attributes:
+        as_text: Which of the two; text where it is text.
+    """
+
+    def __init__(self, data: bytes, size: int) -> None:
+        """Takes a file's first bytes.
+
+        Args:
+            data: They.
+            size: How many the file has.
+        """
+        self._data, self.size = data, size
+        self.as_text = is_text(data)
+
+    def lines(self) -> list[str]:
+        """Returns what there is to see."""
+        return text_lines(self._data) if self.as_text else byte_lines(self._data)
+
+    def note(self, lines: int) -> str:
+        """Returns what of the file is not to be seen in so many lines, or ""."""
+        if not self.size:
+            return "The file is empty."
+        if lines == MOST_LINES and self.as_text:
+            return f"Only the first {MOST_LINES:,} lines are shown."
+        if self.size > len(self._data):
+            return f"Only the first {human(MOST_BYTES)} are shown; extract the file to have all."
+        return ""
 
 
 def is_text(data: bytes) -> bool:

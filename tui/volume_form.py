@@ -14,24 +14,23 @@ import msgspec
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.problem import Problem
-from engine.spec.filesystems import RAW
+from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.keys import KEYS, VOLUME_COMPRESSIONS
 from engine.spec.model import ImageSpec, VolumeEntry
 from engine.spec.volume_rules import FLAGS, check_values
 from tui.text import visible
 from tui.typed import pasted
 from tui.volumes import FORMATS, OFFERED, holds_files
-from tui.widgets.choices import Choice
 
 NOWHERE = "-"
 """What stands for "mounted nowhere", which is not the same as nothing said."""
 USUAL = "usual"
 """The rule of a volume of which the spec says no size."""
 RULES = (
-    Choice(USUAL, "as usual"),
-    Choice("size", "fixed"),
-    Choice("free", "contents + free"),
-    Choice("grow", "a share of the rest"),
+    (USUAL, "as usual"),
+    ("size", "fixed"),
+    ("free", "contents + free"),
+    ("grow", "a share of the rest"),
 )
 AMOUNTS = {
     "size": ("Size", "As 8GiB; K, M, G, T are powers of 1024"),
@@ -40,8 +39,6 @@ AMOUNTS = {
 }
 _FIRST = {"size": "1GiB", "free": "256MiB", "grow": "1"}
 """What an amount begins with."""
-_COMPRESSED = frozenset({"squashfs", "erofs", "btrfs"})
-"""Formats that know compression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +147,7 @@ class VolumeForm:
             "rule": not loose,
             "amount": not loose and self.rule != USUAL,
             "min": not loose and self.rule in {"free", "grow"},
-            "compression": self.format in _COMPRESSED or bool(self.compression),
+            "compression": bool(self._compressions or self.compression),
             "verity": self.is_tree,
             "label": not raw,
             "flags": not loose,
@@ -174,22 +171,28 @@ class VolumeForm:
         """Whether it is a hash tree, or the signature of one."""
         return "-verity" in self.role
 
-    def choices(self, key: str) -> tuple[Choice, ...]:
-        """Returns what can be chosen in a row."""
+    def choices(self, key: str) -> tuple[tuple[str, str], ...]:
+        """Returns what can be chosen in a row, each with its title."""
         if key == "role":
             roles = OFFERED if self.role in OFFERED else (*OFFERED, self.role)
-            return tuple(Choice(one, one) for one in roles)
+            return tuple((one, one) for one in roles)
         if key == "format":  # what holds files, or nothing, or what it has now
             return tuple(
-                Choice(one, title)
+                (one, title)
                 for one, title in FORMATS
                 if holds_files(one) or one in {RAW, self.format}
             )
         if key == "compression":
-            return tuple(Choice(one, one or "the format's") for one in VOLUME_COMPRESSIONS)
+            known = self._compressions or VOLUME_COMPRESSIONS
+            return tuple((one, one or "the format's") for one in dict.fromkeys(("", *known)))
         # Only what holds something can follow it in size.
         holds = self.shows("mount") or self.shows("source")
-        return tuple(one for one in RULES if holds or one.value not in {"free"} - {self.rule})
+        return tuple(one for one in RULES if holds or one[0] not in {"free"} - {self.rule})
+
+    @property
+    def _compressions(self) -> tuple[str, ...]:
+        known = FILESYSTEMS.get(self.format)
+        return known.compressions if known else ()
 
     def choose(self, key: str, value: str) -> None:
         """Takes a choice; a role brings its format, a rule its amount."""

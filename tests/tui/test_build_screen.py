@@ -31,11 +31,12 @@ from tui.app import DiskwrightApp
 from tui.bridge import EventQueue
 from tui.progress import WHOLE, BuildState
 from tui.replay import ReplayJob
-from tui.screens.build import BuildScreen, report_text
+from tui.screens.build import BuildScreen
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.image import ImageScreen
 from tui.screens.verb import VerbScreen
 from tui.throughput import MOST_SAMPLES, History
+from tui.watching import report_text
 
 RECORDS = Path(__file__).parents[2] / "screenshots"
 BUILT, FAILED = RECORDS / "build.jsonl", RECORDS / "failed.jsonl"
@@ -236,7 +237,7 @@ async def test_a_failure_tells_where_why_and_what_was_printed(
         assert "nginx.conf test failed" in text
         # The log stands at the failing step alone.
         assert "Pass 1" not in text
-        assert "command: bash" in report_text(screen.state)
+        assert "command: bash" in report_text(screen.build.state)
 
 
 async def test_failure_to_field_to_retry(make_app: MakeApp, home: Path) -> None:
@@ -303,7 +304,7 @@ async def test_a_silent_tool_is_said_to_run_still(make_app: MakeApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await app.builds.show(job, clock=lambda: now[0])
         screen = await screen_of(app, pilot)
-        await eventually(pilot, lambda: screen.state.current)
+        await eventually(pilot, lambda: screen.build.state.current)
         assert "still running" not in shown(app)
         now[0] = 5.0
         await eventually(pilot, lambda: "still running mke2fs, silent for 0:05" in shown(app))
@@ -344,9 +345,11 @@ async def test_what_was_built_can_be_looked_into_and_verified(make_app: MakeApp)
         await pilot.pause()
         assert isinstance(app.screen, BuildScreen)
         await pilot.press("v")
-        await eventually(pilot, lambda: isinstance(app.screen, VerbScreen) and app.screen.ended)
+        await eventually(
+            pilot, lambda: isinstance(app.screen, VerbScreen) and app.screen.work.ended
+        )
         assert isinstance(app.screen, VerbScreen)
-        assert app.screen.ended == "done"
+        assert app.screen.work.ended == "done"
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, BuildScreen)

@@ -27,8 +27,13 @@ def planned(design: DesignSession) -> None:
     design.took(resolved, plan, scanning=False)
 
 
-def test_it_needs_no_screen() -> None:
-    code = "import sys, tui.designing; sys.exit('textual' in sys.modules)"
+SESSIONS = ("designing", "viewing", "watching", "verbs", "comparing", "excerpt", "filing",
+            "volume_form", "borders", "listing")  # fmt: skip
+
+
+def test_sessions_need_no_screen() -> None:
+    modules = ", ".join(f"tui.{name}" for name in SESSIONS)
+    code = f"import sys, {modules}; sys.exit('textual' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -7,9 +7,10 @@ from textual.app import App, ComposeResult
 from textual.widgets import Input
 
 from tests.tui.conftest import shown_on
+from tui.loglines import LogLine, Stream
 from tui.screens.line import LineScreen
 from tui.widgets.log_pane import LogPane
-from tui.widgets.log_view import MOST_LINES, LogLine, LogView, Stream
+from tui.widgets.log_view import MOST_LINES, LogView
 
 
 class LogApp(App[None]):

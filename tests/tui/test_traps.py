@@ -263,7 +263,7 @@ async def test_a_disk_that_nothing_boots_from_is_noted_and_asked_about(make_app:
         await until(pilot, lambda: isinstance(app.screen, BuildScreen))
         screen = app.screen
         assert isinstance(screen, BuildScreen)
-        await until(pilot, lambda: screen.state.status == "ok")
+        await until(pilot, lambda: screen.build.state.status == "ok")
         await pilot.pause()
         screen.action_verb("boot")
         await until(pilot, lambda: asked(app))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,12 +15,11 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from engine.compare.diff import Comparison, compare
-from engine.compare.ranges import Reached
-from engine.image.container import BadImage
-from tui.differences import Differences, told_apart
+from tui.comparing import Compare, ComparisonSession, Left, NotComparable, summary
+from tui.differences import Differences
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.text import counted, cut_left, reason, visible
+from tui.text import cut_left, visible
 from tui.widgets.bars import KeyBar, TitleBar, aligned
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
@@ -33,10 +31,6 @@ _PAUSE = 0.12
 """Seconds without a further letter from which it is worth searching."""
 _TOLD_EVERY = 0.5
 """Seconds between two words on how far it is."""
-
-
-class _Left(Exception):
-    """The page was left while its images were compared."""
 
 
 class CompareScreen(Screen[None]):
@@ -62,17 +56,16 @@ Nothing is changed in either image. Escape goes back.
         second: Path,
         glyphs: Glyphs = UNICODE,
         *,
-        comparing: Callable[[Path, Path, Reached], Comparison] = compare,
+        comparing: Compare = compare,
     ) -> None:
         super().__init__()
-        self.first, self.second = first, second
+        self.comparison = ComparisonSession(first, second, comparing)
         self.glyphs = glyphs
-        self.rows: Differences | None = None
-        self._comparing = comparing
-        self._share = 0
-        self._is_left = False
-        here, there = told_apart(first, second)
-        self.names = visible(here), visible(there)
+
+    @property
+    def rows(self) -> Differences | None:
+        """What differs, once that is known."""
+        return self.comparison.rows
 
     def compose(self) -> ComposeResult:
         """Title, verdict, table, the row in full, the filter."""
@@ -88,54 +81,40 @@ Nothing is changed in either image. Escape goes back.
 
     def on_mount(self) -> None:
         """Compares aside."""
-        self.query_one(TitleBar).file = " | ".join(self.names)
+        self.query_one(TitleBar).file = " | ".join(self.comparison.names)
         self.query_one(RowTable).focus()
         self.set_interval(_TOLD_EVERY, self._tell)
         self._compare()
 
     def on_unmount(self) -> None:
         """Lets the thread end."""
-        self._is_left = True
+        self.comparison.leave()
 
     @work(exclusive=True, group="compare")
     async def _compare(self) -> None:
         verdict = self.query_one("#compare-verdict", Plain)
         try:
-            found = await asyncio.to_thread(self._comparing, self.first, self.second, self._reached)
-        except _Left:
+            found = await asyncio.to_thread(self.comparison.run)
+        except Left:
             return
-        except (BadImage, OSError) as error:
-            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
-            verdict.show(visible(f"{self.glyphs.error} Error: {where}{reason(error)}"))
+        except NotComparable as why:
+            verdict.show(visible(f"{self.glyphs.error} Error: {why}"))
             return
         verdict.show(self._verdict(found))
-        self.rows = await asyncio.to_thread(Differences, found, self.names)
-        if len(self.rows):
+        if self.rows:
             self.query_one(RowTable).show(self.rows)
         self.refresh_bindings()
 
-    def _reached(self, done: int, total: int) -> None:
-        """Takes note of how far the thread is; ends it where nobody waits for it any more."""
-        if self._is_left:
-            raise _Left
-        self._share = done * 100 // total
-
     def _tell(self) -> None:
-        if self.rows is None and self._share:
-            self.query_one("#compare-verdict", Plain).show(f"Comparing, {self._share} % done")
+        percent = self.comparison.percent
+        if self.rows is None and percent:
+            self.query_one("#compare-verdict", Plain).show(f"Comparing, {percent} % done")
 
     def _verdict(self, found: Comparison) -> Content:
         if found.identical:
             return Content.styled(f"{self.glyphs.done} Identical, bit for bit", "$state-done")
-        parts = []
-        if found.fields:
-            parts.append(counted(len(found.fields), "named field"))
-        if found.ranges:
-            ranges = counted(len(found.ranges), "range")
-            parts.append(f"{counted(found.bytes, 'byte')} in {ranges}")
-        more = f", and {counted(found.cut, 'range')} beyond that" if found.cut else ""
         return Content.assemble(
-            (f"{self.glyphs.error} They differ: ", "bold $state-error"), f"{', '.join(parts)}{more}"
+            (f"{self.glyphs.error} They differ: ", "bold $state-error"), summary(found)
         )
 
     @on(RowTable.Moved)
@@ -145,7 +124,9 @@ Nothing is changed in either image. Escape goes back.
             line.show("")
             return
         where, here, there = self.rows.details(event.row)
-        names = (cut_left(name, _LONGEST_NAME, self.glyphs.ellipsis) for name in self.names)
+        names = (
+            cut_left(name, _LONGEST_NAME, self.glyphs.ellipsis) for name in self.comparison.names
+        )
         line.show(Content(f"{where}\n") + aligned(list(zip(names, (here, there), strict=True))))
 
     # ------------------------------------------------------------------ the filter
@@ -162,7 +143,7 @@ Nothing is changed in either image. Escape goes back.
         await asyncio.sleep(_PAUSE)  # a later letter ends this one's search before it began
         if self.rows is None:
             return
-        kept = await asyncio.to_thread(self.rows.having, event.value) if event.value else None
+        kept = await asyncio.to_thread(self.comparison.having, event.value)
         self.query_one(RowTable).show(self.rows, kept)
 
     @on(Input.Submitted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -11,16 +10,16 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from engine.units import human
-from tui.excerpt import MOST_BYTES, MOST_LINES, byte_lines, is_text, text_lines
+from tui.excerpt import Excerpt
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.loglines import LogLine
 from tui.screens.line import LineScreen
 from tui.text import visible
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
-from tui.widgets.log_view import LogLine, LogView
+from tui.widgets.log_view import LogView
 
 
 class FileView(LogView):
@@ -52,9 +51,8 @@ class ViewScreen(Screen[None]):
             glyphs: What to draw with.
         """
         super().__init__()
-        self.file, self.data, self.bytes = name, data, size
+        self.file, self.excerpt = name, Excerpt(data, size)
         self.glyphs = glyphs
-        self.as_text = is_text(data)
 
     def compose(self) -> ComposeResult:
         """Title, lines, search, what is not shown."""
@@ -69,7 +67,7 @@ class ViewScreen(Screen[None]):
     def on_mount(self) -> None:
         """Shows it as what it is."""
         title = self.query_one(TitleBar)
-        title.file, title.figure = self.file, f"{self.bytes:,} bytes, read only"
+        title.file, title.figure = self.file, f"{self.excerpt.size:,} bytes, read only"
         self._show()
         self._view.focus()
 
@@ -78,22 +76,13 @@ class ViewScreen(Screen[None]):
         return self.query_one(FileView)
 
     def _show(self) -> None:
-        lines = text_lines(self.data) if self.as_text else byte_lines(self.data)
+        lines = self.excerpt.lines()
         self._view.replace([LogLine(0, "", "stdout", line) for line in lines])
-        self.query_one("#view-note", Plain).show(self._note(lines))
-
-    def _note(self, lines: Sequence[str]) -> str:
-        if not self.bytes:
-            return "The file is empty."
-        if len(lines) == MOST_LINES and self.as_text:
-            return f"Only the first {MOST_LINES:,} lines are shown."
-        if self.bytes > len(self.data):
-            return f"Only the first {human(MOST_BYTES)} are shown; extract the file to have all."
-        return ""
+        self.query_one("#view-note", Plain).show(self.excerpt.note(len(lines)))
 
     def action_bytes(self) -> None:
         """Shows the bytes instead of the text, or the text again."""
-        self.as_text = not self.as_text
+        self.excerpt.as_text = not self.excerpt.as_text
         self._show()
 
     def action_find(self) -> None:

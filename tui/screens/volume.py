@@ -22,7 +22,7 @@ from tui.keys import bindings
 from tui.screens.picker import PickerScreen
 from tui.text import visible
 from tui.volume_form import AMOUNTS, ROWS, Row, VolumeForm
-from tui.widgets.choices import Choices
+from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
 from tui.widgets.suggest import PathSuggester
@@ -84,8 +84,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
     def _control(self, row: Row) -> Widget:
         name = f"volume-{row.key}"
         if row.choices:
-            options = self.form.choices(row.key)
-            return Choices(options, glyphs=self.glyphs, inline=True, id=name)
+            return Choices(self._options(row), glyphs=self.glyphs, inline=True, id=name)
         return SafeInput(
             self.form.texts[row.key],
             compact=True,
@@ -93,6 +92,9 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
             disabled=row.key == "id" and self.form.fixed_id,
             suggester=PathSuggester(self.base) if row.key == "source" else None,
         )
+
+    def _options(self, row: Row) -> tuple[Choice, ...]:
+        return tuple(Choice(value, title) for value, title in self.form.choices(row.key))
 
     def on_mount(self) -> None:
         """Shows the choices, and what they leave to be said."""
@@ -108,7 +110,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
             self.query_one(f"#row-{row.key}").display = self.form.shows(row.key)
             if row.choices:
                 choices = self.query_one(f"#volume-{row.key}", Choices)
-                choices.options = self.form.choices(row.key)
+                choices.options = self._options(row)
                 choices.chosen = self.form.chosen(row.key)
             else:
                 field = self.query_one(f"#volume-{row.key}", Input)

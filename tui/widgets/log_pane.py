@@ -15,10 +15,11 @@ from textual.widgets import Input
 
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.loglines import LogLine
 from tui.text import cut, visible
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
-from tui.widgets.log_view import LogLine, LogView
+from tui.widgets.log_view import LogView
 
 STREAMS = ("", "stdout", "stderr", "command", "note")
 _STREAM_NAMES = {

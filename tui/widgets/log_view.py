@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -19,24 +19,14 @@ from textual.strip import Strip
 
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.loglines import LogLine, Stream
 from tui.text import cut, visible
-
-Stream = Literal["step", "command", "note", "stdout", "stderr"]
 
 MOST_LINES = 50_000
 """Lines kept; the record on disk has them all."""
 _PRUNED = MOST_LINES // 10
 _WIDEST = 400
 _TIME_CELLS = 8
-
-
-class LogLine(NamedTuple):
-    """One line: when, of which step, from where, and its text as it came."""
-
-    time: float
-    step: str
-    stream: Stream
-    text: str
 
 
 class LogView(ScrollView, can_focus=True):
