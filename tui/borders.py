@@ -66,8 +66,8 @@ class Border:
         name = self.volume or "disk"
         limit = "or more" if self.most >= _FARTHEST else f"to {human(self.most)}"
         return (
-            f"{name}: {human(self.bytes)}, then {human(size)} "
-            f"({human(self.least)} {limit}). Enter takes it"
+            f"{name}: {human(size)} instead of {human(self.bytes)}, Enter takes it "
+            f"({human(self.least)} {limit})"
         )
 
 

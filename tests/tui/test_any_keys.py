@@ -23,6 +23,7 @@ from engine.plan.regions import view
 from engine.plan.render import to_json
 from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Size
+from engine.spec.save import dumps
 from engine.units import human
 from screenshots.scenes import make_app
 from tests.tui.conftest import PATIENCE, settled
@@ -33,16 +34,18 @@ from tui.widgets.bars import TitleBar
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.partition_map import PartitionMap
 from tui.widgets.partition_table import PartitionTable
+from tui.widgets.spec_view import SpecView
 from tui.widgets.volume_table import VolumeTable
 
 KEYS = (
     "tab", "shift+tab", "up", "down", "left", "right", "enter", "space", "escape", "home", "end",
     "f1", "f2", "f4", "f6", "shift+f6", "f7", "f8", "f9", "ctrl+z", "ctrl+y", "ctrl+t", "ctrl+b",
-    "ctrl+o", "ctrl+u", "backspace", "delete", "pageup", "pagedown",
+    "ctrl+o", "ctrl+l", "less_than_sign", "greater_than_sign", "p", "c", "tab",
+    "ctrl+u", "backspace", "delete", "pageup", "pagedown",
     "1", "4", "8", "M", "G", "a", "e", "r", "x", "u", "j", "k", "left_square_bracket", "slash",
     *(f"alt+{number}" for number in range(1, 7)),
 )  # fmt: skip
-SIZES = [(120, 40), (80, 24), (60, 20), (40, 12), (20, 5)]
+SIZES = [(120, 40), (170, 45), (80, 24), (60, 20), (40, 12), (20, 5)]
 
 
 def figures(plan: Plan) -> dict[str, Any]:
@@ -123,6 +126,25 @@ class Wizard(RuleBasedStateMachine):
 
         self.do(add)
 
+    @rule(start=st.integers(0, 200), by=st.integers(-60, 60), step=st.sampled_from(["f4", ""]))
+    def drag(self, start: int, by: int, step: str) -> None:
+        """Drags from anywhere on the map to anywhere, as a mouse can."""
+
+        async def drag(pilot: Pilot[int]) -> None:
+            screen = pilot.app.screen
+            if not isinstance(screen, DesignScreen):
+                return
+            await pilot.press(*[step] if step else [])
+            shown_map = screen.query_one(PartitionMap)
+            width = screen.region.intersection(shown_map.region).width
+            if width > 0:
+                at, goal = start % width, min(max(start % width + by, 0), width - 1)
+                await pilot.mouse_down(shown_map, offset=(at, 0))
+                await pilot.hover(shown_map, offset=(goal, 0))
+                await pilot.mouse_up(shown_map, offset=(goal, 0))
+
+        self.do(drag)
+
     @rule(size=st.sampled_from(SIZES))
     def resize(self, size: tuple[int, int]) -> None:
         async def resize(pilot: Pilot[int]) -> None:
@@ -153,6 +175,12 @@ class Wizard(RuleBasedStateMachine):
         assert shown_map.regions == regions(view(planned))
         drawn = [region for part in shown_map.drawn() for region in part.regions]
         assert not drawn or drawn == list(shown_map.regions)
+        if shown_map.ghost is not None:
+            ghost = shown_map.ghost
+            assert ghost.border.least <= ghost.size <= ghost.border.most
+        if screen.query_one(SpecView).display:
+            listed = "\n".join(screen.query_one(SpecView).listing.lines)
+            assert listed == dumps(screen.spec, screen.document.text).rstrip("\n")
         assert screen.preview.settings is not None
         rows = screen.query_one(VolumeTable).row_count
         assert screen.step != "layout" or rows == len(screen.preview.settings.volumes)

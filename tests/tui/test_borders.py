@@ -152,7 +152,8 @@ async def test_a_border_is_moved_by_keys_and_by_the_mouse(make_app: MakeApp) -> 
         await pilot.press("greater_than_sign", "greater_than_sign")
         assert shown_map.ghost is not None
         assert shown_map.ghost.size == 60 * MIB
-        assert "then 60.0 MiB" in shown(app)
+        assert "home: 60.0 MiB instead of 64.0 MiB" in shown(app)
+        assert " 60.0 MiB " in shown_map.render().plain
         await pilot.press("escape")
         assert (await settled(pilot)).spec == SPECS["root has the rest"]
         assert shown_map.has_focus

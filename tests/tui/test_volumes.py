@@ -154,6 +154,30 @@ async def test_a_board(make_app: MakeApp, home: Path) -> None:
         assert drawn[0].start == 8 * KIB
 
 
+async def test_an_appliance_behind_an_xbootldr(make_app: MakeApp) -> None:
+    """The disks of two examples in one: another layout, then a home and swap."""
+    app = make_app(ImageSpec(layout=Layout(table="efi"), size=SMALL, contents=CONTENTS))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("down", "down", "down", "down", "space")
+        screen = await settled(pilot)
+        assert screen.spec.layout.table == "efixbootldr"
+        for key in ("home", "swap"):
+            await add(pilot, key)
+            await pilot.press("ctrl+s")
+            screen = await settled(pilot)
+        assert screen.preview.errors == ()
+        plan = screen.preview.plan
+        assert plan is not None
+        assert [(one.id, one.mount) for one in plan.volumes] == [
+            ("esp", "/efi"), ("xbootldr", "/boot"), ("root", "/"), ("home", "/home"),
+            ("swap", None),
+        ]  # fmt: skip
+        drawn = screen.query_one(PartitionMap)
+        assert [region.id for region in drawn.regions] == [one.id for one in plan.volumes]
+        assert len(set(grounds([region.role for region in drawn.regions]))) == 5
+
+
 async def test_removing_a_volume_of_the_preset_lists_the_others(make_app: MakeApp) -> None:
     app = make_app(ImageSpec(layout=Layout(table="efi"), size=SMALL, contents=CONTENTS))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -148,7 +148,7 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         between = " " if self.size.width > 2 * len(drawn) else ""
         lines = [Content(between).join([row(part) for part in drawn]) for row in rows]
         lines = [
-            self._haunted(line, row is self._sizes) for line, row in zip(lines, rows, strict=True)
+            self._haunted(line, row == self._sizes) for line, row in zip(lines, rows, strict=True)
         ]
         content = Content("\n").join(lines)
         return content.stylize("dim") if self.dimmed else content
