@@ -49,7 +49,7 @@ class Name:
 class Names:
     """Rows of a folder, for a table."""
 
-    titles: tuple[str, ...] = ("Name", "Size")
+    titles: tuple[str, ...] = ("Name", f"{'Size':>10}")
 
     def __init__(self, names: Sequence[Name]) -> None:
         self._names = names

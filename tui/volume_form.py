@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from engine.disk import verity
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.problem import Problem
@@ -32,6 +33,8 @@ RULES = (
     ("free", "contents + free"),
     ("grow", "a share of the rest"),
 )
+PATHS = frozenset({"source", "key", "certificate"})
+"""Rows that name a file of this machine."""
 AMOUNTS = {
     "size": ("Size", "As 8GiB; K, M, G, T are powers of 1024"),
     "free": ("Free", "What its contents need and this much more"),
@@ -56,13 +59,15 @@ _ROWS = (
     Row("role", "Role", "", choices=True),
     Row("format", "Format", "Only what a build can make", choices=True),
     Row("source", "Source", "File whose bytes it holds; Right completes, F2 browses"),
+    Row("verity", "Hash of", "Id of the volume whose hash tree, or the signature of it, this is"),
+    Row("key", "Key", "PEM file without a passphrase that signs the root hash"),
+    Row("certificate", "Certificate", "PEM file of the certificate that goes with the key"),
     Row("offset", "At byte", "Outside of all partitions, as 8KiB; empty: in a partition"),
     Row("mount", "Mount", "Contents below it go here; empty: the role's own, - for nowhere"),
     Row("rule", "Size", "What its size follows from", choices=True),
     Row("amount", "", ""),
     Row("min", "At least", "It is never smaller than this"),
     Row("compression", "Compressed", "Where the format knows it", choices=True),
-    Row("verity", "Tree of", "Id of the volume whose hash tree it holds"),
     Row("label", "Label", "Of the file system"),
     Row("flags", "Flags", f"Between commas: {', '.join(FLAGS)}"),
     Row("after", "After", "Id of the volume that it follows on the disk"),
@@ -140,24 +145,24 @@ class VolumeForm:
         raw, loose = self.format == RAW, self.is_loose
         rules = {
             "role": not self.fixed_id,
-            "format": self.role not in {"raw", "bios-boot", "swap"},
+            "format": self.role not in {"raw", "bios-boot", "swap"} and not self.is_tree,
             "mount": holds_files(self.format),
-            "source": raw and self.role != "bios-boot" and not self.is_tree,
+            "source": raw and self.role != "bios-boot" and not self.texts["verity"],
             "offset": self.role == "raw",
             "rule": not loose,
             "amount": not loose and self.rule != USUAL,
             "min": not loose and self.rule in {"free", "grow"},
             "compression": bool(self._compressions or self.compression),
             "verity": self.is_tree,
-            "label": not raw,
+            "label": not raw and not self.is_tree,
             "flags": not loose,
             "after": not loose and bool(self.others),
             "name": not loose and self.gpt,
             "type": not loose,
             "guid": not loose and self.gpt,
-            "uuid": not raw,
-            "key": self.role.endswith("-sig"),
-            "certificate": self.role.endswith("-sig"),
+            "uuid": not raw and self.role not in verity.SIGNATURES,
+            "key": self.role in verity.SIGNATURES,
+            "certificate": self.role in verity.SIGNATURES,
         }
         return rules.get(key, True)
 
@@ -169,7 +174,7 @@ class VolumeForm:
     @property
     def is_tree(self) -> bool:
         """Whether it is a hash tree, or the signature of one."""
-        return "-verity" in self.role
+        return self.role in verity.FORMATS
 
     def choices(self, key: str) -> tuple[tuple[str, str], ...]:
         """Returns what can be chosen in a row, each with its title."""
@@ -253,7 +258,7 @@ class VolumeForm:
             self.entry,
             id=name,
             role=self._role(name),
-            format=kept if self.format == usual else self.format,
+            format=kept if self.format == usual or self.is_tree else self.format,
             mount="" if texts["mount"] == NOWHERE else texts["mount"] or None,
             size=_kept(self.entry.size, amount) if self.rule == "size" else None,
             free=_kept(self.entry.free, amount) if self.rule == "free" else None,
@@ -265,6 +270,8 @@ class VolumeForm:
             flags=tuple(part.strip() for part in texts["flags"].split(",") if part.strip()),
             compression=(self.compression or None) if self.shows("compression") else None,
             verity=texts["verity"] or None,
+            key=pasted(texts["key"]) or None,
+            certificate=pasted(texts["certificate"]) or None,
             after=texts["after"] or None,
             name=texts["name"] or None,
             type=texts["type"] or None,
@@ -299,6 +306,8 @@ class VolumeForm:
     def start(self) -> str:
         """Returns the row to begin with."""
         if self.volume is None:
+            if self.shows("verity"):
+                return "verity"
             if self.shows("source") and not self.entry.source:
                 return "source"
             if self.shows("amount"):

@@ -318,7 +318,7 @@ async def test_a_fault_in_a_build_ends_on_its_page(
         async def run(self, emit: Emit) -> None:
             raise LookupError("[/not markup]")
 
-    monkeypatch.setattr("tui.screens.build.state_folder", lambda: tmp_path / "state")
+    monkeypatch.setattr("tui.watching.state_folder", lambda: tmp_path / "state")
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.builds.show(Broken(()))

@@ -9,7 +9,7 @@ from textual.widgets import Button, Input
 
 from engine.nix.closure import Closure, StorePath
 from engine.spec.keys import KEYS
-from engine.spec.model import Content, ImageSpec, Layout, Nix
+from engine.spec.model import Content, ImageSpec, Layout, Nix, VolumeEntry
 from tests.support.containers import Made, archived, layer, layout, member
 from tests.tui.conftest import MakeApp, settled, shown, type_text
 from tui.fields import FIELDS, OUTDIR
@@ -17,6 +17,7 @@ from tui.screens.closure import ClosureScreen
 from tui.screens.entry import EntryScreen
 from tui.screens.volume import VolumeScreen
 from tui.typed import pasted
+from tui.volume_form import AMOUNTS
 from tui.widgets.choices import Choices
 from tui.widgets.entry_table import EntryTable, sentence, shares
 
@@ -25,8 +26,6 @@ ELSEWHERE = {
     "layout.table": "the layouts of the Layout pane",
     "boot.loader": "the loaders of the Boot pane",
     "output.format": "the formats of the Output pane",
-    "volume[].after": "the order of the table of volumes",
-    "volume[].compression": "kept as written; the form has no field yet",
 }
 ENTRY = {
     "contents[].source": "#entry-source",
@@ -44,18 +43,9 @@ ENTRY = {
     "contents[].service": "#entry-service",
 }
 VOLUME = {
-    f"volume[].{key}": f"#volume-{field}"
-    for key, field in {
-        **{
-            key: key
-            for key in (
-                "id", "role", "format", "mount", "min", "label", "uuid", "guid", "name", "type",
-                "flags", "source", "offset", "verity", "key", "certificate",
-            )
-        },
-        **dict.fromkeys(("size", "free", "grow"), "amount"),
-    }.items()
-}  # fmt: skip
+    f"volume[].{key}": "#volume-amount" if key in AMOUNTS else f"#volume-{key}"
+    for key in VolumeEntry.__struct_fields__
+}
 
 
 def test_every_key_of_a_spec_has_a_field() -> None:

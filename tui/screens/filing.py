@@ -77,7 +77,7 @@ volume in its place, a volume that is mounted nowhere in brackets.
             with Vertical(classes="filing-pane"):
                 yield Plain("", id="filing-place", classes="section")
                 yield RowTable(self.glyphs, id="filing-source")
-            with Vertical(classes="filing-pane"):
+            with Vertical(classes="filing-pane -image"):
                 yield Plain("", id="filing-spot", classes="section")
                 yield RowTable(self.glyphs, id="filing-image")
         yield Plain("", id="filing-note")

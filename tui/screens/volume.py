@@ -21,7 +21,7 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.screens.picker import PickerScreen
 from tui.text import visible
-from tui.volume_form import AMOUNTS, ROWS, Row, VolumeForm
+from tui.volume_form import AMOUNTS, PATHS, ROWS, Row, VolumeForm
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
@@ -39,6 +39,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
 - **Mount**: contents below it go to this volume without being told.
 - **Size**: *fixed*; *contents + free*, what is put there and some room; or *a share* of what a
   disk of fixed size has left. *As usual*: what the layout and the step Size say.
+- **Hash of**: the volume whose hash tree this is, for dm-verity. That volume can then only be read.
 - **At byte**: raw bytes outside of all partitions, where a board looks for its boot loader.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("entry")
@@ -90,7 +91,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
             compact=True,
             id=name,
             disabled=row.key == "id" and self.form.fixed_id,
-            suggester=PathSuggester(self.base) if row.key == "source" else None,
+            suggester=PathSuggester(self.base) if row.key in PATHS else None,
         )
 
     def _options(self, row: Row) -> tuple[Choice, ...]:
@@ -136,7 +137,7 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
         event.stop()
         key = (event.input.id or "").removeprefix("volume-")
         self.form.texts[key] = event.value
-        if key == "offset":
+        if key in {"offset", "verity"}:
             self._show()
         self._tell()
 
