@@ -31,9 +31,7 @@ async def look_into(app: App[int], glyphs: Glyphs, path: Path | None) -> None:
         await app.push_screen(ImageScreen(path, glyphs))
 
 
-async def write_to_disk(
-    app: App[int], glyphs: Glyphs, path: Path | None, machine: Machine
-) -> None:
+async def write_to_disk(app: App[int], glyphs: Glyphs, path: Path | None, machine: Machine) -> None:
     """Shows the disks that an image could go to; asks which image where none is named."""
     path = path or await _ask(app, "Write an image to a disk")
     if path is not None:

@@ -16,6 +16,7 @@ from engine.units import MIB
 from tests.support.disks import FakeMachine, gpt_disk
 from tests.tui.conftest import SIZES, MakeApp, eventually, shown
 from tui.app import DiskwrightApp
+from tui.looking import is_flashing
 from tui.screens.dialogs import AskScreen, ConfirmScreen
 from tui.screens.flash import FlashScreen
 from tui.screens.image import ImageScreen
@@ -139,14 +140,14 @@ async def test_it_is_stopped_on_request_and_says_what_is_left(
         await pilot.press("enter")
         await named(app, pilot, "sdb")
         await eventually(pilot, lambda: screen.is_writing)
-        assert app.is_flashing
+        assert is_flashing(app)
         await pilot.press("escape")
         await eventually(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         await pilot.press("tab", "enter")
         await eventually(pilot, lambda: screen.flashing.stopped)
         slow.set()
         await eventually(pilot, lambda: "has no partition table" in shown(app))
-        assert not app.is_flashing
+        assert not is_flashing(app)
 
 
 async def test_quitting_asks_while_a_disk_is_written(
