@@ -29,7 +29,7 @@ _EXTENTS_FEATURE, _WIDE, _JOURNAL_DEVICE = 0x40, 0x80, 0x8
 _HAS_JOURNAL, _NEEDS_JOURNAL = 0x4, 0x4
 _DESCRIPTOR_SUMS, _SHARED_BLOCKS = 0x10, 0x4000
 _FILE_TYPES = 0x2
-_ATTRIBUTE_FLAG = 0x200000
+_ATTRIBUTE_FLAG, _ENCRYPTED_FLAG = 0x200000, 0x800
 _DIRECTORY, _LINK, _REGULAR = 0o040000, 0o120000, 0o100000
 _CHARACTER, _BLOCK = 0o020000, 0o060000
 _MAX_DIRECTORY = 1 << 30
@@ -195,6 +195,8 @@ class ExtFilesystem(Numbered):
         target = b""
         extents: tuple[tuple[int, int, int], ...] = ()
         inside = tuple(extattr.in_inode(raw, 128 + extra_size))
+        if kind == _LINK and flags & _ENCRYPTED_FLAG:
+            raise BadFilesystem("a link whose target is encrypted; it takes the key to read it")
         if kind == _LINK and size < 60 and not flags & EXTENTS_FLAG:
             target = area[:size]
         elif kind in {_REGULAR, _DIRECTORY, _LINK}:
@@ -260,6 +262,17 @@ class ExtFilesystem(Numbered):
         """See `Described.unused`."""
         return reader_map.unused(self)
 
+    def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
+        """See `Filesystem.data`.
+
+        Raises:
+            BadFilesystem: It is encrypted.
+        """
+        (flags,) = struct.unpack_from("<I", self.raw_inode(node.inode), 32)
+        if flags & _ENCRYPTED_FLAG and node.size:
+            raise BadFilesystem("it is encrypted; it takes the key to read it")
+        yield from super().data(node)
+
     def _gather(self, extents: tuple[tuple[int, int, int], ...], size: int) -> bytes:
         data = bytearray(size)
         for offset, place, length in extents:
@@ -284,7 +297,8 @@ class ExtFilesystem(Numbered):
             raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")
         names = 0
         raw = self.raw_inode(node.inode)
-        inline = struct.unpack_from("<I", raw, 32)[0] & INLINE_FLAG
+        (flags,) = struct.unpack_from("<I", raw, 32)
+        inline = flags & INLINE_FLAG
         for offset, place, length in node.extents:
             for start in range(0, min(length, node.size - offset), self.block_size):
                 size = min(length - start, self.block_size)
@@ -294,13 +308,17 @@ class ExtFilesystem(Numbered):
                     raise BadFilesystem(
                         f"directory {node.path!r}: block {number} does not match its checksum"
                     )
-                for name, inode, kind in self._in_block(node, block):
+                for name, inode, kind in self._in_block(
+                    node, block, plain=not flags & _ENCRYPTED_FLAG
+                ):
                     names += 1
                     if names > _MAX_NAMES:
                         raise BadFilesystem(f"directory {node.path!r}: over {names - 1} names")
                     yield name, inode, kind
 
-    def _in_block(self, node: Node, block: bytes) -> Iterator[tuple[bytes, int, int]]:
+    def _in_block(
+        self, node: Node, block: bytes, *, plain: bool
+    ) -> Iterator[tuple[bytes, int, int]]:
         typed = self._incompatible & _FILE_TYPES
         at = 0
         while at + 8 <= len(block):
@@ -310,6 +328,11 @@ class ExtFilesystem(Numbered):
                 raise BadFilesystem(f"directory {node.path!r}: record of {span} bytes")
             name = block[at + 8 : at + 8 + length]
             if inode and name:
+                if not plain and name not in {b".", b".."}:
+                    raise BadFilesystem(
+                        f"directory {node.path!r}: its names are encrypted; it takes the key to "
+                        "read them"
+                    )
                 if b"/" in name or b"\0" in name:
                     raise BadFilesystem(f"directory {node.path!r}: name {name!r}")
                 yield name, inode, kind if typed else 0

@@ -219,3 +219,28 @@ def test_a_fat_cut_off_gives_what_is_there(
     shown = capsys.readouterr().out
     assert "vfat" in shown
     assert "is cut off at byte" in shown
+
+
+def test_what_is_encrypted_is_told_and_not_taken_for_its_contents(
+    tmp_path: Path, tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tree / "secret").mkdir()
+    (tree / "secret" / "h").write_text("h")
+    image = tmp_path / "encrypted.img"
+    run_tool(
+        ["mke2fs", "-q", "-F", "-t", "ext4", "-O", "encrypt", "-d", tree, image, "4M"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    debugfs(image, "set_inode_field f flags 0x80800", "set_inode_field secret flags 0x80800")
+    assert main(["inspect", str(image), "--cat", "/f"]) == 1
+    shown = capsys.readouterr()
+    assert "A" not in shown.out
+    assert "it is encrypted" in shown.err
+    assert main(["inspect", str(image), "/secret"]) == 1
+    assert "its names are encrypted" in capsys.readouterr().err
+    out = tmp_path / "out"
+    assert main(["inspect", str(image), "--extract", str(out)]) == 1
+    assert "encrypted" in capsys.readouterr().err
+    assert (out / "g").read_bytes() == b"G" * 3_000
+    assert main(["inspect", str(image)]) == 0
+    assert "/secret" in capsys.readouterr().out.replace("b'secret'", "/secret")
