@@ -19,6 +19,11 @@ TYPES = {
 HARD_LINK, VOLUME_LABEL = b"1", b"V"
 
 
+def has_owner(uid: int, gid: int) -> bool:
+    """Whether a file can have these owners: 2^32 - 1 means nobody to chown(2)."""
+    return 0 <= uid <= MAX_ID and 0 <= gid <= MAX_ID
+
+
 class EntryMaker:
     """Makes entries by a walk's rules; what a member lacks is found in the walk.
 
@@ -53,10 +58,10 @@ class EntryMaker:
             self.odd(member, f"is of an unknown type ({shown(member.kind)!r})")
             return None
         rules = self.walk.rules
-        if not (0 <= member.uid <= MAX_ID and 0 <= member.gid <= MAX_ID):
-            self.odd(member, f"has an owner out of range ({member.uid}:{member.gid})")
-            return None
         uid, gid = rules.owner or (member.uid, member.gid)
+        if not has_owner(uid, gid):
+            self.odd(member, f"has an owner out of range ({uid}:{gid})")
+            return None
         entry = Entry(
             path, kind | member.mode, uid=uid, gid=gid,
             mtime_ns=min(member.mtime_ns, rules.newest_ns), source=self._source,

@@ -14,7 +14,7 @@ from engine.manifest.findings import shown
 from engine.manifest.folder import stamp_of
 from engine.manifest.links import relink
 from engine.manifest.lookup import LeadsNowhere, resolve
-from engine.manifest.member import HARD_LINK, VOLUME_LABEL, EntryMaker
+from engine.manifest.member import HARD_LINK, VOLUME_LABEL, EntryMaker, has_owner
 from engine.manifest.memory import copy
 from engine.manifest.oci import recognise
 from engine.manifest.part import with_parents
@@ -101,7 +101,8 @@ class _Unpacking:
             return
         path = self._place(name)
         if self._leaves_out(name, member.kind in {b"5", b"D"}):
-            if member.kind == b"0":  # another name of it may stay
+            # Another name of it may stay.
+            if member.kind == b"0" and has_owner(member.uid, member.gid):
                 entry = self._make.entry(path, member, member.data)
                 if entry is not None:
                     self._excluded[path] = entry

@@ -262,3 +262,15 @@ def test_any_bytes_are_members_or_refused(noise: bytes, where: int) -> None:
     except BadArchive:
         return
     assert all(member.size >= 0 for member in found)
+
+
+def test_an_owner_out_of_range_does_not_matter_where_it_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "odd.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name, uid in (("bad", 2**32 - 1), ("good", 5)):
+            member = tarfile.TarInfo(name)
+            member.uid = uid
+            archive.addfile(member)
+    assert codes(scanned(content(path, extract=True))) == ["archive-member-refused"]
+    assert codes(scanned(content(path, extract=True, exclude=("bad",)))) == []
+    assert codes(scanned(content(path, extract=True, user="0", group="0"))) == []
