@@ -64,6 +64,10 @@ def specs(draw: st.DrawFn) -> str:
             lines += ['format = "swap"', draw(SIZES)]
         else:
             lines += [f'format = "{format_}"', draw(SIZES), f'mount = "/m/v{number}"']
+    if table in {"gpt", "efi"} and draw(st.booleans()):
+        format_ = draw(st.sampled_from(["erofs", "squashfs", 'ext4"\nsize = "24MiB']))
+        lines += ["[[volume]]", 'id = "usr"', f'format = "{format_}"']
+        lines += ["[[volume]]", 'id = "usr-verity"', 'verity = "usr"']
     return "\n".join([*lines, "[[contents]]", 'source = "tree"', 'target = "/"', ""])
 
 
@@ -157,12 +161,26 @@ def held(image: Path, type_: str, name: str) -> bytes:
     return done.stdout
 
 
+def check_tree(outdir: Path, image: Path, plan: Plan) -> None:
+    """Has veritysetup hold what is hashed against its tree."""
+    recorded = json.loads((outdir / "manifest.json").read_text())["plan"]["partitions"]
+    for tree in plan.hash_trees:
+        told = next(one["verity"] for one in recorded if one["id"] == tree.id)
+        alone = [
+            part(image, plan, volume, outdir.with_name(f"alone-{volume.id}"))
+            for volume in (plan.volume(tree.verity), tree)
+        ]
+        command = ("veritysetup", "verify", *alone, told["root_hash"])
+        run_tool(command, capture_output=True, check=True)
+
+
 async def _holds(spec: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     base = folder(tmp_path_factory.mktemp("any"))
     plan = planned(base, spec)
     assume(not errors(plan.problems))
     image = await built(plan, base / "out")
     check(image, plan, base / "part")
+    check_tree(base / "out", image, plan)
     again = await built(plan, base / "again")
     assert filecmp.cmp(image, again, shallow=False)
     for each in (image, again):
