@@ -13,6 +13,8 @@ from engine.spec.formats import FORMATS
 
 _READABLE = tuple(f".{format_.extension}" for format_ in FORMATS.values() if format_.readable)
 
+_PACKED = tuple(f"{ending}.{kind}" for ending in _READABLE for kind in ("zst", "xz", "gz"))
+
 Subject = Literal["image", "spec", "outdir"]
 
 
@@ -52,6 +54,12 @@ def image_of(artifacts: list[Artifact]) -> Path | None:
         if path.name.endswith(_READABLE) and path.is_file():
             return path
     return None
+
+
+def flashable_of(artifacts: list[Artifact]) -> Path | None:
+    """Returns the image, or a compressed one where that alone was kept."""
+    packed = (Path(one.path) for one in artifacts if one.path.endswith(_PACKED))
+    return image_of(artifacts) or next((path for path in packed if path.is_file()), None)
 
 
 FAILURE_PATHS = {

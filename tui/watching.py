@@ -127,6 +127,11 @@ class BuildSession:
         return {key: path for key, path in found.items() if path is not None}
 
     @property
+    def flashable(self) -> Path | None:
+        """The image to write to a disk, as it is or compressed."""
+        return afterwards.flashable_of(self.state.artifacts)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the plan said of what was built."""
         return tuple(self.state.plan.get("notes", ()))
@@ -146,7 +151,7 @@ class BuildSession:
             return [
                 *([("look", "Look inside")] if "image" in self.subjects() else []),
                 *((f"verb('{item.verb}')", item.label) for item in verbs),
-                *([("flash", "Write")] if "image" in self.subjects() else []),
+                *([("flash", "Write")] if self.flashable is not None else []),
                 ("start", "Another image"),
                 ("copy_report", "Copy digests"),
             ]
@@ -168,7 +173,9 @@ class BuildSession:
                 return status not in {"running", "ok"} and self.job.outdir is not None
             case "field":
                 return status == "failed" and bool(self.failure_path)
-            case "look" | "flash":
+            case "flash":
+                return status == "ok" and self.flashable is not None
+            case "look":
                 return status == "ok" and "image" in self.subjects()
             case "verb":
                 offered = afterwards.offered(self.subjects())

@@ -14,6 +14,7 @@ from textual.widgets import Button
 
 from engine.events import (
     AnyEvent,
+    Artifact,
     BuildFinished,
     BuildStarted,
     Emit,
@@ -168,6 +169,26 @@ def test_only_verbs_that_exist_are_offered(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(afterwards, "VERBS", {"boot": None})
     assert [item.verb for item in afterwards.offered(["image", "spec"])] == ["boot"]
     assert afterwards.offered(["spec", "outdir"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "flashed", "looked"),
+    [
+        (["a.img", "a.img.zst", "SHA256SUMS"], "a.img", "a.img"),
+        (["a.img.zst", "a.img.bmap"], "a.img.zst", None),
+        (["a.qcow2"], "a.qcow2", "a.qcow2"),
+        (["SHA256SUMS"], None, None),
+    ],
+)
+def test_what_can_be_written_to_a_disk(
+    tmp_path: Path, names: list[str], flashed: str | None, looked: str | None
+) -> None:
+    made = []
+    for name in names:
+        (tmp_path / name).touch()
+        made.append(Artifact(path=str(tmp_path / name), bytes=0, sha256=""))
+    found = [afterwards.flashable_of(made), afterwards.image_of(made)]
+    assert [path and path.name for path in found] == [flashed, looked]
 
 
 # ---------------------------------------------------------------------- the screen

@@ -249,7 +249,7 @@ to the design while the build runs on. Cancelling ends every process and leaves 
 
     def action_flash(self) -> None:
         """Writes the image to a disk."""
-        self.app.post_message(FlashRequested(self.build.subjects()["image"]))
+        self.app.post_message(FlashRequested(self.build.flashable))
 
     def action_copy_report(self) -> None:
         """Copies how it ended."""

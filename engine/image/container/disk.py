@@ -222,7 +222,10 @@ def open_file(path: Path) -> int:
     kind = os.fstat(handle).st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
         os.close(handle)
-        raise BadImage(f"{path.name} is neither a file nor a disk")
+        what = "a folder" if stat.S_ISDIR(kind) else "neither a file nor a disk"
+        raise BadImage(
+            f"{path.name or path} is {what}" + (", not an image" if stat.S_ISDIR(kind) else "")
+        )
     return handle
 
 

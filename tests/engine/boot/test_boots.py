@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.boot.firmware import FirmwareKind
+from engine.cli import exits
+from engine.cli.main import main
 from engine.spec.formats import FORMATS
 from tests.engine.boot.conftest import OLD
 from tests.support.booting import (
@@ -110,6 +112,15 @@ def test_every_layout_boots_with_every_loader(
         verdict = boots(built, firmware)
         if compat == "none":
             check_report(verdict)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("table", "loader"), LOADERS)
+def test_a_grown_image_boots(system: Path, tmp_path: Path, table: str, loader: str) -> None:
+    built = made(system, tmp_path, table, loader)
+    assert main(["grow", str(built.image), "--to", "+700MiB"]) == exits.DONE
+    for firmware in FIRMWARE[table]:
+        check_report(boots(built, firmware))
 
 
 @pytest.mark.slow

@@ -237,6 +237,13 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path, stick: Path, fake: Fa
     assert codes == {"flash-in-use", "flash-too-small"}
 
 
+def test_a_folder_for_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    codes, text = refusal(Path(), tmp_path / "new", Machine())
+    assert codes == {"bad-image"}
+    assert ". is a folder, not an image" in text
+
+
 def test_an_image_that_cannot_be_read(tmp_path: Path, stick: Path, fake: FakeMachine) -> None:
     assert refusal(tmp_path / "none.img", stick, fake.machine)[0] == {"unreadable-image"}
     empty = tmp_path / "empty.img"
