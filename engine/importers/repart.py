@@ -321,13 +321,23 @@ def _compression(one: Definition, format_: str, draft: Draft) -> str | None:
 
 
 def _verity(index: int, one: Definition, keys: Mapping[str, str], draft: Draft) -> None:
-    """Names the volume that a hash tree or a signature is of."""
+    """Names the volume that a hash tree is of; keeps a place for a signature."""
     kind, match = one.last("Verity"), one.last("VerityMatchKey")
-    if kind is None or kind.value in {"off", "data"}:
+    if kind is None or kind.value == "off":
         return
     entry = draft.volumes[index]
     of = keys.get(match.value) if match is not None else None
-    if of is None:
+    if kind.value == "data":
+        # What is hashed does not grow, whatever the type says of it.
+        flags = tuple(flag for flag in entry.flags if flag != "grow-file-system")
+        draft.volumes[index] = msgspec.structs.replace(entry, flags=flags)
+    elif kind.value == "signature":
+        draft.note(kind.where, "Verity=signature", "the key that signs is in no definition; give "
+                   "the volume verity, key and certificate")  # fmt: skip
+        draft.volumes[index] = msgspec.structs.replace(
+            entry, size=entry.size or entry.min, min=None if entry.size is None else entry.min
+        )
+    elif of is None:
         draft.note(kind.where, f"Verity={kind.value}", "no partition has Verity=data and its key")
     elif kind.value == "hash":
         draft.volumes[index] = msgspec.structs.replace(entry, verity=of)
