@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
@@ -13,18 +13,15 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
-from textual.worker import get_current_worker
 
 from engine.planning import Planner
 from engine.problem import Fix, Refused
 from engine.spec.model import ImageSpec
-from engine.units import human
 from tui.designing import DesignSession
 from tui.document import Document
 from tui.fields import OUTDIR
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.listing import Listing
 from tui.panes.base import Pane, rail_steps
 from tui.panes.boot import BootPane
 from tui.panes.contents import ContentsPane
@@ -317,16 +314,7 @@ class DesignScreen(Screen[None]):
         """Shows what does not belong to a pane."""
         if not self.is_mounted:
             return
-        title = self.query_one(TitleBar)
-        title.file = self.document.name
-        title.unsaved = not self.is_saved
-        plan = preview.plan
-        title.figure = f"{human(plan.disk.bytes)} {plan.disk.table}" if plan else ""
-        title.activity = (
-            f"scanning {preview.entries:,} entries, {human(preview.bytes)}"
-            if preview.scanning
-            else ""
-        )
+        self.query_one(TitleBar).tell(preview, self.document.name, saved=self.is_saved)
         self._list_spec()
         self.query_one(ProblemLine).problems = preview.problems
         self.query_one(ProblemLine).scanning = preview.waits_for_scan
@@ -406,23 +394,9 @@ class DesignScreen(Screen[None]):
             self._enter()
 
     def _list_spec(self) -> None:
-        """Lists the spec where it can be seen, on a thread where that takes a while."""
-        seen = self.has_class("-spec") or self.has_class("-broad")
-        if seen and self.design.lists_quickly:
-            self.query_one(SpecView).show(self.design.listing())
-        elif seen:
-            self._list_aside()
-
-    @work(thread=True, exclusive=True, group="listing")
-    def _list_aside(self) -> None:
-        worker = get_current_worker()
-        listing = self.design.listing()
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._took_listing, listing)
-
-    def _took_listing(self, listing: Listing) -> None:
-        if self._has_widgets:
-            self.query_one(SpecView).show(listing)
+        """Lists the spec where it can be seen."""
+        if self.has_class("-spec") or self.has_class("-broad"):
+            self.query_one(SpecView).follow(self.design)
 
     def on_resize(self, event: events.Resize) -> None:
         """Lists the spec once there is room beside the form."""

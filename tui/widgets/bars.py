@@ -16,6 +16,7 @@ from engine.problem import Problem
 from engine.units import human
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import footer_order
+from tui.preview import Preview
 from tui.text import counted, cut, cut_left, pad, visible
 from tui.widgets.map_parts import name_of
 
@@ -34,6 +35,14 @@ class TitleBar(Widget):
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.glyphs = glyphs
+
+    def tell(self, preview: Preview, file: str, *, saved: bool) -> None:
+        """Tells of a design: its file, its size, and what is being read for it."""
+        plan = preview.plan
+        self.file, self.unsaved = file, not saved
+        self.figure = f"{human(plan.disk.bytes)} {plan.disk.table}" if plan else ""
+        amount = f"scanning {preview.entries:,} entries, {human(preview.bytes)}"
+        self.activity = amount if preview.scanning else ""
 
     def render(self) -> Content:
         """Draws name and state at the left, activity or size at the right."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -11,7 +12,9 @@ from textual.binding import BindingType
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.worker import get_current_worker
 
+from tui.designing import DesignSession
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.listing import Listing
@@ -40,6 +43,21 @@ Up, Down, Page up, Page down and the sideways arrows scroll; Escape goes back to
         self.glyphs = glyphs
         self.listing = Listing()
         self._texts: list[str] = []
+
+    def follow(self, design: DesignSession) -> None:
+        """Shows what a design has become; on a thread where listing it takes a while."""
+        if design.lists_quickly:
+            self.show(design.listing())
+        else:
+            self.run_worker(
+                partial(self._list, design), thread=True, exclusive=True, group="listing"
+            )
+
+    def _list(self, design: DesignSession) -> None:
+        worker = get_current_worker()
+        listing = design.listing()
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self.show, listing)
 
     def show(self, listing: Listing) -> None:
         """Shows a spec; what is new in it comes into sight."""
