@@ -79,11 +79,11 @@ def make_app(folder: Path, *, theme: str, ascii_only: bool = False) -> Diskwrigh
     app = DiskwrightApp(
         outdir=Path("images"),
         config=Config(folder / "wizard.toml", theme=theme),
-        session=Session(folder / "state", pid=1),
+        session=Session(folder / "images" / "state", pid=1),
         environment=ENVIRONMENT,
         ascii_only=ascii_only,
     )
-    app.machine = make_machine(folder / "state" / "machine")
+    app.machine = make_machine(folder / "images" / "state" / "machine")
     return app
 
 
