@@ -24,6 +24,7 @@ from engine.image.container import BadImage
 from engine.image.reading import Content, Examination, Window
 from engine.manifest.manifest import Manifest
 from engine.spec.filesystems import FILESYSTEMS
+from engine.units import MIB
 
 _NOTHING = Manifest(())
 _LEAST = 4096
@@ -68,7 +69,12 @@ def settle(file: Path, planned: FilesystemPlan, epoch: int) -> None:
 
 
 def least(key: str, sector_size: int) -> int:
-    """Returns the bytes of the smallest volume of a format with nothing in it, in whole MiB."""
+    """Returns the bytes of the smallest volume of a format with nothing in it, in whole MiB.
+
+    What a layer takes depends on what it goes with; there is nothing smaller than 1 MiB.
+    """
+    if FILESYSTEMS[key].layer:
+        return MIB
     return DRIVERS[key].smallest(Request(manifest=_NOTHING, sector_size=sector_size))
 
 
