@@ -153,7 +153,6 @@ class DiskwrightApp(App[int]):
         return volume_variables(self.available_themes.get(self.theme))
 
     def on_mount(self) -> None:
-        """Sets theme and keys, and shows the first screen."""
         wanted = preferred(self.environment, self.config.theme)
         self.theme = wanted if wanted in self.available_themes else DARK.name
         self.set_class(self.glyphs is ASCII, "-ascii")

@@ -56,7 +56,6 @@ class _Terminal(DiskwrightApp):
     """The wizard on a real terminal, which can be closed."""
 
     def on_ready(self) -> None:
-        """Ends as asked when the terminal closes or somebody sends SIGTERM."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._terminated, number)

@@ -15,8 +15,9 @@ from engine.disk import verity
 from engine.disk.roles import ROLES
 from engine.disk.volume import Volume
 from engine.problem import Problem
+from engine.spec.choices import VOLUME_COMPRESSIONS
 from engine.spec.filesystems import FILESYSTEMS, RAW
-from engine.spec.keys import KEYS, VOLUME_COMPRESSIONS
+from engine.spec.keys import KEYS
 from engine.spec.model import ImageSpec, VolumeEntry
 from engine.spec.volume_rules import FLAGS, check_values
 from tui.text import visible

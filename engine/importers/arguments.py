@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from engine.importers.model import Imported
 from engine.nix.values import TOPLEVEL, Buildable, Import, Opaque, Path, Value, show
 from engine.problem import Problem, Refused
+from engine.spec.choices import COMPATS
 from engine.spec.edit import append_content, apply
-from engine.spec.keys import COMPATS, KEYS
+from engine.spec.keys import KEYS
 from engine.spec.model import Content, ImageSpec
 from engine.spec.shape import nearest
 

@@ -16,8 +16,8 @@ from engine.disk.roles import ROLES
 from engine.importers.draft import Draft, size_text
 from engine.importers.model import Candidate, Imported
 from engine.importers.repart_files import Definition, Option, definition, files
+from engine.spec.choices import VOLUME_FORMATS
 from engine.spec.identity import is_uuid
-from engine.spec.keys import VOLUME_FORMATS
 from engine.spec.model import Content, ImageSpec, Layout, VolumeEntry
 from engine.units import KIB, MIB, ceil_to
 

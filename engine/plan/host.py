@@ -15,7 +15,7 @@ from engine.boot.firmware import Firmware, find_firmware
 from engine.plan.outdir import VACANT, Occupied, look, refusals, wants_products
 from engine.plan.outputs import writes
 from engine.problem import Problem
-from engine.spec.keys import SUMS
+from engine.spec.choices import SUMS
 from engine.spec.settings import Settings
 from engine.tools.distribution import distribution
 from engine.tools.extras import EXTRAS, find_program

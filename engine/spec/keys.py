@@ -10,21 +10,19 @@ from dataclasses import dataclass
 
 from engine.disk.presets import PRESETS
 from engine.disk.roles import ROLES
-from engine.spec.filesystems import FILESYSTEMS, ROOT_FILESYSTEMS
+from engine.spec.choices import (
+    COMPATS,
+    COMPRESSIONS,
+    CONTENT_PARTITIONS,
+    FSTABS,
+    SECTOR_SIZES,
+    SUMS,
+    VOLUME_COMPRESSIONS,
+    VOLUME_FORMATS,
+)
+from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.loaders import LOADERS
-from engine.spec.rules import RULES
-
-COMPATS = tuple(RULES)
-FSTABS = ("auto", "write", "keep")
-VOLUME_FORMATS = tuple(row.key for row in FILESYSTEMS.values() if not row.layer)
-VOLUME_COMPRESSIONS = (
-    "", "none", *dict.fromkeys(each for row in FILESYSTEMS.values() for each in row.compressions),
-)  # fmt: skip
-SECTOR_SIZES = (512, 4096)
-CONTENT_PARTITIONS = ("root", "esp")
-COMPRESSIONS = ("none", "zst", "xz", "gz")
-SUMS = ("auto", "sha256", "fsverity", "none")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from engine.problem import Problem
 from engine.spec import installable, volume_rules
+from engine.spec.choices import SUMS
 from engine.spec.filesystems import FILESYSTEMS, ROOT_FILESYSTEMS
 from engine.spec.identity import is_uuid
-from engine.spec.keys import KEYS, SUMS
+from engine.spec.keys import KEYS
 from engine.spec.model import Content, ImageSpec, Section
 from engine.spec.modes import EXAMPLES, parse_mode
 from engine.spec.paths import parse_path, value_at

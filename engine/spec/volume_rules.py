@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from engine.disk.roles import ROLES
 from engine.problem import Fix, Problem
 from engine.spec import verity_rules
+from engine.spec.choices import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.filesystems import FILESYSTEMS, Filesystem, has_serial
 from engine.spec.identity import is_uuid
-from engine.spec.keys import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.model import ImageSpec, VolumeEntry
 from engine.spec.refusals import bad_choice, edit, error
 from engine.spec.settings import Settings

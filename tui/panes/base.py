@@ -56,16 +56,13 @@ class Pane(VerticalScroll, can_focus=False):
         return ""
 
     def on_mount(self) -> None:
-        """Shows what there is."""
         self.show(self.preview)
 
     def watch_preview(self, preview: Preview) -> None:
-        """Shows the new preview; a pane out of sight waits until it is entered."""
         if self.is_mounted and self.display:
             self.show(preview)
 
     def watch_outdir(self) -> None:
-        """The folder is a field of the output pane only."""
         if self.is_mounted:
             self.show(self.preview)
 
@@ -99,7 +96,6 @@ class Pane(VerticalScroll, can_focus=False):
         return False
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes to the next field, and from the last one to the next step."""
         event.stop()
         order = [widget for widget in self.query("Input, Choices, DataTable") if widget.focusable]
         position = order.index(event.input) if event.input in order else len(order)
@@ -109,7 +105,6 @@ class Pane(VerticalScroll, can_focus=False):
             self.post_message(StepWanted("+", enter=True))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Keeps the whole field in sight, and the terminal's cursor with it."""
         field = event.widget.parent
         while field is not None and not isinstance(field, (Field, Pane)):
             field = field.parent

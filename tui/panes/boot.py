@@ -34,7 +34,6 @@ class BootPane(Pane):
         return f"{title}, tested" if settings.boot.prove else title
 
     def compose(self) -> ComposeResult:
-        """The loaders, what they start, and the test."""
         paths = PathSuggester(self.base)
         yield Plain("Boot loader", classes="section")
         yield Choices((), glyphs=self.glyphs, id="loader", help_text=_guide())

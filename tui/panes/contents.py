@@ -73,7 +73,6 @@ sources are read when the image is built, and the build stops if they changed me
         return counted(files, "file") if files else "empty"
 
     def compose(self) -> ComposeResult:
-        """The table, its actions, and what a Nix system adds."""
         yield EntryTable(self.glyphs, id="entries")
         yield Plain("", id="entry-line")
         yield Plain("", id="entries-empty")
@@ -92,7 +91,6 @@ sources are read when the image is built, and the build stops if they changed me
             yield self.field(path, suggester=PathSuggester(self.base))
 
     def watch_preview(self, preview: Preview) -> None:
-        """Hands it on to the panes, while they are open."""
         super().watch_preview(preview)
         if self._panes is not None:
             self._panes.preview = preview

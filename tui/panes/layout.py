@@ -71,7 +71,6 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
         return f"{title}{joint}{more}" if more else title
 
     def compose(self) -> ComposeResult:
-        """The layouts, the words on one of them, the volumes, and the root file system."""
         yield Choices(
             tuple(
                 Choice(key, layout.title, detail=_boots(layout), drawing=draw(layout, 20))
@@ -131,7 +130,6 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
             self.post_message(VolumeLookedAt(self.table.chosen))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Keeps what is said of a volume in sight with it."""
         super().on_descendant_focus(event)
         if event.widget is self.table:
             self._keep_in_sight()
@@ -140,7 +138,6 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
         self.query_one("#volume-actions").scroll_visible(animate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Acts on a volume only while the cursor is seen there."""
         if action in {"edit", "remove", "move"}:
             return self.table.has_focus
         return super().check_action(action, parameters)

@@ -43,7 +43,6 @@ class OutputPane(Pane):
         return visible(f"{title}{packed}")
 
     def compose(self) -> ComposeResult:
-        """Name and folder, format, identity, rules."""
         yield self.field("name")
         yield self.field("output.name")
         yield self.field("outdir", suggester=PathSuggester(self.base))

@@ -59,7 +59,6 @@ class ReviewPane(Pane):
         return counted(len(preview.errors), "error") if preview.errors else "not yet"
 
     def compose(self) -> ComposeResult:
-        """Actions first, then every fact."""
         with Horizontal(id="review-actions"):
             yield Button("Build (F5)", id="review-build", compact=True, variant="primary")
             yield Button("Save the spec (Ctrl+S)", id="review-save", compact=True)
@@ -128,12 +127,10 @@ class ReviewPane(Pane):
         self.run_worker(ask, thread=True, exclusive=True, group="differences")
 
     def watch_building_waits(self) -> None:
-        """Says whether a build starts once the sources are read."""
         if self.is_mounted:
             self.show(self.preview)
 
     def watch_differences(self, lines: tuple[str, ...]) -> None:
-        """Shows what the other rules would do."""
         for shown in self.query("#review-differences").results(Plain):  # none while all closes
             text = "\n".join(f"{self.glyphs.dot} {visible(line)}" for line in lines)
             shown.show(text or "No difference.")

@@ -36,7 +36,6 @@ class SizePane(Pane):
         return human(preview.plan.disk.bytes) if preview.plan else "as needed"
 
     def compose(self) -> ComposeResult:
-        """Mode, the fields it needs, and the figures."""
         yield Plain("The disk is", classes="section")
         yield Choices(
             _MODES,

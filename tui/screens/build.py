@@ -112,7 +112,6 @@ to the design while the build runs on. Cancelling ends every process and leaves 
     # ------------------------------------------------------------------ what is on it
 
     def compose(self) -> ComposeResult:
-        """Title and total, steps beside figures, the outcome, the log."""
         yield TitleBar(self.glyphs, id="title")
         yield TotalBar(self.glyphs, id="build-total")
         with Vertical(id="build-body"):
@@ -125,7 +124,6 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Looks at the queue from now on."""
         self.query_one(LogView).focus()
         self.set_interval(DRAIN_SECONDS, self._drain)
         self._show()
@@ -257,6 +255,5 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         self.say("Copied")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hides what makes no sense now."""
         of = parameters[0] if parameters else None
         return self.build.allows(action, of) and super().check_action(action, parameters)

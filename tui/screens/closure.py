@@ -70,7 +70,6 @@ Below stands why the path is in the image: the shortest chain of references to i
         self.summary = Summary(closure)
 
     def compose(self) -> ComposeResult:
-        """Totals, heads, the tree, and why a path is there."""
         with Vertical(classes="dialog closure"):
             yield Plain("Closure", classes="dialog-title")
             yield Plain("Adding up...", id="closure-total")
@@ -80,7 +79,6 @@ Below stands why the path is in the image: the shortest chain of references to i
             yield Plain(_KEYS, id="closure-keys", classes="field-note")
 
     def on_mount(self) -> None:
-        """Adds up aside: what each path needs takes a walk over all of them."""
         tree = self.query_one(Tree)
         tree.focus()
         self.watch(tree, "show_vertical_scrollbar", self._scrollbar_changed, init=False)
@@ -90,7 +88,6 @@ Below stands why the path is in the image: the shortest chain of references to i
         self.call_after_refresh(self.on_resize)
 
     def on_resize(self) -> None:
-        """Keeps the heads over their columns."""
         heads = " ".join(pad(title, _FIGURE, right=True) for title in ("with needs", "alone"))
         width = self.query_one(ClosureTree).scrollable_content_region.width
         self.query_one("#closure-head", Plain).show(

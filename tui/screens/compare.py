@@ -68,7 +68,6 @@ Nothing is changed in either image. Escape goes back.
         return self.comparison.rows
 
     def compose(self) -> ComposeResult:
-        """Title, verdict, table, the row in full, the filter."""
         yield TitleBar(self.glyphs, id="title")
         with Vertical(id="compare-body"):
             yield Plain("Comparing...", id="compare-verdict")
@@ -80,14 +79,12 @@ Nothing is changed in either image. Escape goes back.
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Compares aside."""
         self.query_one(TitleBar).file = " | ".join(self.comparison.names)
         self.query_one(RowTable).focus()
         self.set_interval(_TOLD_EVERY, self._tell)
         self._compare()
 
     def on_unmount(self) -> None:
-        """Lets the thread end."""
         self.comparison.leave()
 
     @work(exclusive=True, group="compare")
@@ -151,7 +148,6 @@ Nothing is changed in either image. Escape goes back.
         self.query_one(RowTable).focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing can be kept where there is nothing."""
         if action == "keep":
             return bool(self.rows)
         return super().check_action(action, parameters)

@@ -94,7 +94,6 @@ class DesignScreen(Screen[None]):
     # ------------------------------------------------------------------ what is on it
 
     def compose(self) -> ComposeResult:
-        """Title, rail, preview, the panes, and the lines below."""
         yield TitleBar(self.glyphs, id="title")
         with Container(id="body"):
             yield StepRail(self.glyphs, id="rail").data_bind(current=DesignScreen.step)
@@ -111,7 +110,6 @@ class DesignScreen(Screen[None]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Plans what was opened."""
         self.query_one(LayoutPane).trial = self.design.trial
         self.query_one(ReviewPane).compare = self.design.differences
         self._show_step(self.step)
@@ -132,7 +130,6 @@ class DesignScreen(Screen[None]):
         self.pane.show(self.preview)
 
     def watch_step(self, step: str) -> None:
-        """Shows the pane of the step."""
         if self.is_mounted:
             self._show_step(step)
 
@@ -242,14 +239,12 @@ class DesignScreen(Screen[None]):
             self._show_design()
 
     def watch_spec(self) -> None:
-        """Plans the new spec; a build that waited was of another."""
         if self.is_mounted:
             self._build_waits(False)
             self.replan()
             self.post_message(DocumentChanged())
 
     def watch_outdir(self) -> None:
-        """Plans for the new folder: what is there, and how much room."""
         self.watch_spec()
 
     @property
@@ -311,7 +306,6 @@ class DesignScreen(Screen[None]):
             self.preview = self.design.preview
 
     def watch_preview(self, preview: Preview) -> None:
-        """Shows what does not belong to a pane."""
         if not self.is_mounted:
             return
         self.query_one(TitleBar).tell(preview, self.document.name, saved=self.is_saved)
@@ -399,7 +393,6 @@ class DesignScreen(Screen[None]):
             self.query_one(SpecView).follow(self.design)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Lists the spec once there is room beside the form."""
         self.set_class(event.size.width >= ROOM_FOR_SPEC, "-broad")
         self.call_after_refresh(self._list_spec)
 
@@ -475,7 +468,6 @@ class DesignScreen(Screen[None]):
         self.query_one(ReviewPane).building_waits = waits
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dims what cannot be done now; the reason stands in Review and the problem line."""
         if action == "undo":
             return True if self.design.history.undoable else None
         if action == "redo":

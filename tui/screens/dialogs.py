@@ -36,7 +36,6 @@ class ConfirmScreen(ModalScreen[str]):
         self._title, self._text, self._answers = title, text, answers
 
     def compose(self) -> ComposeResult:
-        """Question, consequence, answers."""
         with Vertical(classes="dialog"):
             yield Plain(self._title, classes="dialog-title")
             yield Plain(visible(self._text), classes="dialog-text")
@@ -45,7 +44,6 @@ class ConfirmScreen(ModalScreen[str]):
                     yield Button(label, id=f"answer-{key}", compact=True)
 
     def on_mount(self) -> None:
-        """Focuses the safe answer."""
         self.query(Button).first().focus()
 
     @on(Button.Pressed)
@@ -67,7 +65,6 @@ class AskScreen(ModalScreen[str]):
         self._title, self._text, self._value, self._button = title, text, value, button
 
     def compose(self) -> ComposeResult:
-        """Question, input, buttons."""
         with Vertical(classes="dialog"):
             yield Plain(self._title, classes="dialog-title")
             yield Plain(visible(self._text), classes="dialog-text")
@@ -100,7 +97,6 @@ class DifferencesScreen(ModalScreen[None]):
         self._title, self._lines = title, lines
 
     def compose(self) -> ComposeResult:
-        """What is compared, then the lines."""
         styles = {"+": "$state-done", "-": "$state-error", "@": "$muted"}
         with VerticalScroll(classes="dialog", id="differences-body"):
             yield Plain(visible(self._title), classes="dialog-title")
@@ -113,7 +109,6 @@ class DifferencesScreen(ModalScreen[None]):
             )
 
     def on_mount(self) -> None:
-        """Lets the arrows scroll."""
         self.query_one("#differences-body").focus()
 
     def action_close(self) -> None:
@@ -131,7 +126,6 @@ class HelpScreen(ModalScreen[None]):
         self._text, self._keys = text, keys
 
     def compose(self) -> ComposeResult:
-        """The text, then the keys as a table."""
         # Here, because its parser would take a tenth of a second from the first paint.
         from textual.widgets import Markdown
 
@@ -142,7 +136,6 @@ class HelpScreen(ModalScreen[None]):
             yield Markdown(f"## Keys here\n\n| Key | What it does |\n|---|---|\n{rows}\n")
 
     def on_mount(self) -> None:
-        """Lets the arrows scroll."""
         self.query_one("#help-body").focus()
 
     def action_close(self) -> None:

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from engine.manifest.oci.recognise import is_image_archive, is_image_folder
-from engine.spec.keys import CONTENT_PARTITIONS
+from engine.spec.choices import CONTENT_PARTITIONS
 from engine.spec.model import Content as Entry
 from engine.spec.modes import EXAMPLES
 from tui.glyphs import UNICODE, Glyphs
@@ -91,7 +91,6 @@ class EntryScreen(ModalScreen[Entry | None]):
         self._told = ""
 
     def compose(self) -> ComposeResult:
-        """One row for each value."""
         values = {
             "source": self.entry.source,
             "target": self.entry.target,
@@ -157,7 +156,6 @@ class EntryScreen(ModalScreen[Entry | None]):
                 yield Button("Cancel", id="entry-cancel", compact=True)
 
     def on_mount(self) -> None:
-        """Shows whether it is an archive, and where it goes."""
         extract = "oci" if self.entry.extract == "oci" else "yes" if self.entry.extract else "no"
         self._unpack(extract)
         self.query_one("#entry-replace", Choices).chosen = "yes" if self.entry.replace else "no"
@@ -165,7 +163,6 @@ class EntryScreen(ModalScreen[Entry | None]):
         self.query_one("#entry-source").focus()
 
     def on_descendant_focus(self) -> None:
-        """Shows the help of the focused value; what was just told of it stands instead."""
         if self._told:
             self.query_one("#entry-note", Plain).show(self._told)
             self._told = ""

@@ -61,7 +61,6 @@ class ExtractScreen(ModalScreen[Extracted | None]):
         self._result: Extracted | None = None
 
     def compose(self) -> ComposeResult:
-        """What and where to, how far, a button."""
         with Vertical(classes="dialog"):
             yield Plain(f"Extract {self._what}", classes="dialog-title")
             dest = cut_left(visible(str(self._dest)), _LONGEST, self.glyphs.ellipsis)
@@ -72,12 +71,10 @@ class ExtractScreen(ModalScreen[Extracted | None]):
                 yield Button("Cancel", id="extract-close", compact=True)
 
     def on_mount(self) -> None:
-        """Begins."""
         self.set_interval(_TOLD_EVERY, self._tell)
         self._extract()
 
     def on_unmount(self) -> None:
-        """Stops what still runs when the wizard ends."""
         self._stopped = True
 
     def _progress(self, entries: int, size: int) -> None:

@@ -71,7 +71,6 @@ volume in its place, a volume that is mounted nowhere in brackets.
         self.set_reactive(FilingScreen.preview, preview)
 
     def compose(self) -> ComposeResult:
-        """Two panes, what is wrong, the keys."""
         yield TitleBar(self.glyphs, id="title")
         with Horizontal(id="filing"):
             with Vertical(classes="filing-pane"):
@@ -85,14 +84,12 @@ volume in its place, a volume that is mounted nowhere in brackets.
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Shows both sides."""
         self.query_one(TitleBar).file = "Source and image"
         self._show_place(self.place)
         self._show()
         self._source.focus()
 
     def on_resize(self) -> None:
-        """Cuts the paths to what there is."""
         self._head()
 
     @property
@@ -104,7 +101,6 @@ volume in its place, a volume that is mounted nowhere in brackets.
         return self.query_one("#filing-image", RowTable)
 
     def watch_preview(self) -> None:
-        """Shows the image as it would become now."""
         if self.is_mounted:
             self._show()
 

@@ -63,7 +63,6 @@ Brings the image to a stick, a card or a disk, and reads it back while it does.
         self.doing = ""
 
     def compose(self) -> ComposeResult:
-        """Title, the disks, the one under the cursor, how far, the verdict."""
         yield TitleBar(self.glyphs, id="title")
         with Vertical(id="flash-body"):
             yield Plain("Looking at the image", id="flash-state")
@@ -73,14 +72,12 @@ Brings the image to a stick, a card or a disk, and reads it back while it does.
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Looks at the image and for disks, aside."""
         self.query_one(TitleBar).file = f"Write {self.image.name} to a disk"
         self.query_one(RowTable).focus()
         self.set_interval(_TOLD_EVERY, self._tell)
         self._look()
 
     def on_unmount(self) -> None:
-        """Stops what still runs when the wizard ends."""
         self.flashing.stopped = True
 
     @property
@@ -192,7 +189,6 @@ Brings the image to a stick, a card or a disk, and reads it back while it does.
             self._say("Copied.")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hides what makes no sense now."""
         offer = self._offer if self.is_mounted else None
         if action == "write":
             return not self.doing and offer is not None and offer.job is not None

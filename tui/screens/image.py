@@ -83,7 +83,6 @@ What is in an existing image, read without mounting it and without changing it.
         return self.image.summary
 
     def compose(self) -> ComposeResult:
-        """Title, map, figures at the left, files at the right."""
         yield TitleBar(self.glyphs, id="title")
         with Vertical(id="image-map"):
             yield PartitionMap(self.glyphs, id="map")
@@ -102,7 +101,6 @@ What is in an existing image, read without mounting it and without changing it.
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Reads it aside."""
         self.query_one(TitleBar).file = str(self.image.path)
         self.query_one(FileTree).focus()
         self._open()
@@ -144,7 +142,6 @@ What is in an existing image, read without mounting it and without changing it.
         tree.root.expand()
 
     def on_unmount(self) -> None:
-        """Lets go of the file."""
         self.image.close()
 
     # ------------------------------------------------------------------ files
@@ -266,7 +263,6 @@ What is in an existing image, read without mounting it and without changing it.
         self.dismiss(None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing can be done with an image that is not read."""
         if action in {"spec", "flash"}:
             return self.summary is not None
         if action == "extract":

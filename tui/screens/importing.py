@@ -35,7 +35,6 @@ itself stays as it is.
         self._subject, self._found, self.glyphs = subject, found, glyphs
 
     def compose(self) -> ComposeResult:
-        """What it is, what is left, the answers."""
         with Vertical(classes="dialog"):
             yield Plain(f"Import {visible(self._subject.path.name)}", classes="dialog-title")
             with VerticalScroll(classes="dialog-form", id="import-left"):
@@ -53,7 +52,6 @@ itself stays as it is.
         return Content("\n").join(lines)
 
     def on_mount(self) -> None:
-        """Focuses the way on: nothing is lost by it."""
         self.query_one("#import-ok").focus()
 
     @on(Button.Pressed)

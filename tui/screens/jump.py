@@ -25,21 +25,18 @@ class JumpScreen(ModalScreen[Widget | None]):
         self.targets = dict(zip(ascii_lowercase, targets, strict=False))
 
     def compose(self) -> ComposeResult:
-        """One letter at the upper left corner of each target."""
         for letter, target in self.targets.items():
             label = Plain(f" {letter} ", classes="jump-letter")
             label.styles.offset = target.region.offset
             yield label
 
     def on_key(self, event: events.Key) -> None:
-        """Takes the letter."""
         target = self.targets.get(event.key)
         if target is not None:
             event.stop()
             self.dismiss(target)
 
     def on_click(self) -> None:
-        """A click elsewhere ends it."""
         self.dismiss(None)
 
     def action_close(self) -> None:

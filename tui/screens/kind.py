@@ -37,7 +37,6 @@ volumes come last on the disk: Shift+Up moves them.
         self.kinds = kinds
 
     def compose(self) -> ComposeResult:
-        """The list."""
         with Vertical(classes="dialog problems"):
             yield Plain("Add a volume", classes="dialog-title")
             yield OptionList(
@@ -51,7 +50,6 @@ volumes come last on the disk: Shift+Up moves them.
             yield Plain("Enter takes it, Esc closes", classes="field-note")
 
     def on_mount(self) -> None:
-        """Starts with the first."""
         listed = self.query_one(OptionList)
         listed.highlighted = 0 if self.kinds else None
         listed.focus()

@@ -26,7 +26,6 @@ class LineScreen(ModalScreen[None]):
         self._title, self._line = title, line
 
     def compose(self) -> ComposeResult:
-        """Where it is from, then the line."""
         with VerticalScroll(classes="dialog line", id="line-body"):
             yield Plain(visible(self._title), classes="dialog-title")
             text = visible(self._line[:_MOST])
@@ -34,7 +33,6 @@ class LineScreen(ModalScreen[None]):
             yield Plain(text + (f" [{more:,} more]" if more > 0 else ""), id="line-text")
 
     def on_mount(self) -> None:
-        """Lets the arrows scroll."""
         self.query_one("#line-body").focus()
 
     def action_close(self) -> None:

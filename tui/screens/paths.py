@@ -34,7 +34,6 @@ class PathScreen(ModalScreen[Path | None]):
         self._base = base
 
     def compose(self) -> ComposeResult:
-        """Question, input, buttons."""
         with Vertical(classes="dialog"):
             yield Plain(visible(self._title), classes="dialog-title")
             yield Plain(visible(self._text), classes="dialog-text")

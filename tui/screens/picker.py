@@ -51,7 +51,6 @@ class PickerScreen(ModalScreen[str]):
         self.place = place
 
     def compose(self) -> ComposeResult:
-        """The tree and how to use it."""
         with Vertical(classes="dialog picker"):
             yield Plain("Choose a file or folder", classes="dialog-title")
             yield Plain(cut_left(visible(str(self.place)), 60), id="picker-place")
@@ -62,7 +61,6 @@ class PickerScreen(ModalScreen[str]):
             )
 
     def on_mount(self) -> None:
-        """Lets the arrows move at once."""
         self.query_one(SafeTree).focus()
 
     @on(DirectoryTree.FileSelected)

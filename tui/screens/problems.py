@@ -39,7 +39,6 @@ a problem offers, which Ctrl+Z takes back.
         self.glyphs = glyphs
 
     def compose(self) -> ComposeResult:
-        """The list, or that there is none."""
         with Vertical(classes="dialog problems"):
             yield Plain("Problems", classes="dialog-title")
             if self.problems:
@@ -70,7 +69,6 @@ a problem offers, which Ctrl+Z takes back.
         return Content("\n").join(lines)
 
     def on_mount(self) -> None:
-        """Lets the arrows move at once."""
         if self.problems:
             self.query_one(OptionList).focus()
 

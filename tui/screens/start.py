@@ -73,7 +73,6 @@ nothing is written before you press build.
         self.offers: list[Offer] = []
 
     def compose(self) -> ComposeResult:
-        """Name, offers, words on the offer under the cursor."""
         with Vertical(id="start"):
             yield Plain(Content.assemble(("Diskwright", "bold $accent")), id="brand")
             yield Plain(
@@ -87,7 +86,6 @@ nothing is written before you press build.
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Lets the arrows move at once, on the first offer."""
         offers = self.query_one(OptionList)
         offers.focus()
         offers.highlighted = next(

@@ -48,7 +48,6 @@ then stays behind is listed.
         self._base = Path.cwd()
 
     def compose(self) -> ComposeResult:
-        """The question, where the files go, what is left."""
         options = (Choice("yes", f"copy {_what(self._found)}"), Choice("no", "no files"))
         with Vertical(classes="dialog"):
             yield Plain(f"A spec from {visible(self._image.name)}", classes="dialog-title")
@@ -71,7 +70,6 @@ then stays behind is listed.
                 yield Button("Cancel", id="take-cancel", compact=True)
 
     def on_mount(self) -> None:
-        """Offers to take the files."""
         self.query_one(Choices).chosen = "yes"
         self._show()
         self.query_one("#take-ok").focus()

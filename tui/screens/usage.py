@@ -50,7 +50,6 @@ Enter or Right goes into a folder, Left or Backspace out of it, Escape closes.
         self.items: tuple[Item, ...] = ()
 
     def compose(self) -> ComposeResult:
-        """Where one is, the list, how to move."""
         with Vertical(classes="dialog usage"):
             yield Plain("What is large", classes="dialog-title")
             yield Plain("Counting...", id="usage-place")
@@ -58,7 +57,6 @@ Enter or Right goes into a folder, Left or Backspace out of it, Escape closes.
             yield Plain("Enter goes in, Left goes up, Esc closes", classes="field-note")
 
     def on_mount(self) -> None:
-        """Counts aside."""
         self.query_one(OptionList).focus()
         self._count()
 

@@ -35,13 +35,11 @@ The same verb as on the command line, working on the image. Escape ends it and g
         self.glyphs = glyphs
 
     def compose(self) -> ComposeResult:
-        """Title, output, keys."""
         yield TitleBar(self.glyphs, id="title")
         yield LogPane(self.glyphs, timed=False, id="log-pane")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Looks at the output from now on."""
         pane = self.query_one(LogPane)
         pane.view.focus()
         if not self.work.follows:

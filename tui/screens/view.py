@@ -55,7 +55,6 @@ class ViewScreen(Screen[None]):
         self.glyphs = glyphs
 
     def compose(self) -> ComposeResult:
-        """Title, lines, search, what is not shown."""
         yield TitleBar(self.glyphs, id="title")
         yield FileView(self.glyphs, timed=False, id="log")
         search = SafeInput(placeholder="Find", compact=True, id="log-search")
@@ -65,7 +64,6 @@ class ViewScreen(Screen[None]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Shows it as what it is."""
         title = self.query_one(TitleBar)
         title.file, title.figure = self.file, f"{self.excerpt.size:,} bytes, read only"
         self._show()

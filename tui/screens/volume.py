@@ -66,7 +66,6 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
     # ------------------------------------------------------------------ what is on it
 
     def compose(self) -> ComposeResult:
-        """One row for each value."""
         title = "Edit the volume" if self.form.volume else "Add a volume"
         with Vertical(classes="dialog volume"):
             yield Plain(title, classes="dialog-title")
@@ -98,7 +97,6 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
         return tuple(Choice(value, title) for value, title in self.form.choices(row.key))
 
     def on_mount(self) -> None:
-        """Shows the choices, and what they leave to be said."""
         self._show()
         start = self.form.start()
         goal = self.query_one(f"#volume-{start}")
@@ -142,7 +140,6 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
         self._tell()
 
     def on_descendant_focus(self) -> None:
-        """Shows the help of the focused value."""
         key = (self.focused.id or "").removeprefix("volume-") if self.focused else ""
         found = [self.form.help(row) for row in ROWS if row.key == key]
         self.query_one("#volume-note", Plain).show(found[0] if found else "")

@@ -45,7 +45,6 @@ class TitleBar(Widget):
         self.activity = amount if preview.scanning else ""
 
     def render(self) -> Content:
-        """Draws name and state at the left, activity or size at the right."""
         width = self.size.width
         right = self.activity or self.figure
         mark = f" {self.glyphs.unsaved} not saved" if self.unsaved else ""
@@ -76,7 +75,6 @@ class ProblemLine(Widget):
         self.glyphs = glyphs
 
     def render(self) -> Content:
-        """Draws the counts and the first message."""
         if not self.problems and self.scanning:
             return Content.styled(" No problems so far", "$muted")
         if not self.problems:
@@ -99,7 +97,6 @@ class ProblemLine(Widget):
         )
 
     def on_click(self) -> None:
-        """Asks for the list."""
         self.post_message(self.Wanted())
 
 
@@ -125,7 +122,6 @@ class ChangeLine(Widget):
         self._silence = self.set_timer(NOTE_SECONDS, lambda: setattr(self, "note", ""))
 
     def render(self) -> Content:
-        """Draws one term for each change, as many as fit."""
         width = self.size.width
         if self.moving:
             return Content.styled(cut(f" {self.moving}", width, self.glyphs.ellipsis), "bold")
@@ -157,14 +153,12 @@ class KeyBar(Widget):
         self._places: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
-        """Follows the bindings of whatever has the focus."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
 
     def _changed(self, _screen: Screen[object]) -> None:
         self.refresh()
 
     def render(self) -> Content:
-        """Draws the keys."""
         order = footer_order()
         shown = [
             (active.binding, active.enabled)
@@ -194,7 +188,6 @@ class KeyBar(Widget):
         return content
 
     def on_click(self, event: events.Click) -> None:
-        """Presses the key under the pointer."""
         for start, end, key in self._places:
             if start <= event.x < end:
                 self.app.simulate_key(key)

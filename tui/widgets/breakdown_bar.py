@@ -106,7 +106,6 @@ choose one, Enter shows its parts, Left hides them. Ctrl+B shows every figure in
         self._open: set[str] = set()
 
     def watch_view(self) -> None:
-        """Lays the screen out anew only where the height changes."""
         self.can_focus = self.by_volume
         self.cursor = min(self.cursor, max(len(self.lines()) - 1, 0))
         self._fit()
@@ -161,7 +160,6 @@ choose one, Enter shows its parts, Left hides them. Ctrl+B shows every figure in
         return text[:1].upper() + text[1:]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """The bar, its lines, and the sum."""
         return 2 + len(self.lines())
 
     # ------------------------------------------------------------------ keys
@@ -192,18 +190,15 @@ choose one, Enter shows its parts, Left hides them. Ctrl+B shows every figure in
             self._fit()
 
     def on_click(self, event: events.Click) -> None:
-        """Opens or closes the volume under the pointer."""
         if self.by_volume and 1 <= event.y <= len(self.lines()):
             self.cursor = event.y - 1
             self._toggle(self.cursor)
 
     def on_focus(self) -> None:
-        """Draws the cursor."""
         self._keep_in_sight()
         self.refresh()
 
     def on_blur(self) -> None:
-        """Hides the cursor."""
         self.refresh()
 
     def _keep_in_sight(self) -> None:
@@ -217,7 +212,6 @@ choose one, Enter shows its parts, Left hides them. Ctrl+B shows every figure in
     # ------------------------------------------------------------------ drawing
 
     def render(self) -> Content:
-        """Draws bar and figures."""
         lines = self.lines()
         width = self.size.width
         if self.view is None or not lines or width <= 0:

@@ -94,18 +94,15 @@ class Choices(Widget, can_focus=True):
         self.help_text = help_text
 
     def watch_chosen(self, value: str) -> None:
-        """The cursor follows the choice made elsewhere."""
         for index, choice in enumerate(self.options):
             if choice.value == value:
                 self.cursor = index
 
     def watch_options(self) -> None:
-        """Keeps the cursor inside."""
         self.cursor = min(self.cursor, max(len(self.options) - 1, 0))
         self.watch_chosen(self.chosen)
 
     def watch_cursor(self, index: int) -> None:
-        """Tells which choice is looked at, and lets the terminal's cursor follow it."""
         if index < len(self.options):
             self.post_message(self.Highlighted(self, self.options[index].value))
         self._follow()
@@ -127,12 +124,10 @@ class Choices(Widget, can_focus=True):
                 return
 
     def on_focus(self) -> None:
-        """Lets screen readers follow."""
         self._follow()
         self.refresh()
 
     def on_blur(self) -> None:
-        """Shows the cursor no more."""
         self.refresh()
 
     def action_move(self, by: int) -> None:
@@ -151,7 +146,6 @@ class Choices(Widget, can_focus=True):
         self.post_message(self.Chosen(self, choice.value))
 
     def on_click(self, event: events.Click) -> None:
-        """Takes the choice under the pointer."""
         details = self._details(self.size.width)
         for index, (column, row) in enumerate(self._places()):
             width = self._width(self.options[index]) if self.inline else self.size.width
@@ -179,7 +173,6 @@ class Choices(Widget, can_focus=True):
         return places
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many rows as the choices and their details take."""
         if not self.inline:
             return max(sum(map(len, self._details(width))), 1)
         row, column = 1, 0
@@ -190,7 +183,6 @@ class Choices(Widget, can_focus=True):
         return row
 
     def render(self) -> Content:
-        """Draws the choices."""
         if self.inline:
             return self._row()
         details = self._details(self.size.width)

@@ -58,7 +58,6 @@ class EntryTable(DataTable[Text]):
         self._preview = Preview()
 
     def on_resize(self) -> None:
-        """Shares the new width out."""
         self.fill(self._preview)
 
     def fill(self, preview: Preview) -> None:

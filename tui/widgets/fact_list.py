@@ -28,11 +28,9 @@ class FactList(Widget):
         self.glyphs = glyphs
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One row for each line of a sentence."""
         return len(self._lines(width))
 
     def render(self) -> Content:
-        """Draws the facts."""
         return Content("\n").join(self._lines(self.size.width))
 
     def _lines(self, width: int) -> list[Content]:

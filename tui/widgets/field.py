@@ -39,7 +39,6 @@ class FieldInput(SafeInput):
         self.typed: list[str] = []
 
     def watch_value(self, value: str) -> None:
-        """Remembers what was typed until the spec has it; the keys run ahead of it."""
         super().watch_value(value)
         self.typed.append(value)
 
@@ -76,7 +75,6 @@ class Field(Vertical):
         self._entered = ""
 
     def compose(self) -> ComposeResult:
-        """Label and control in one row, the note below."""
         with Horizontal(classes="field-row"):
             yield Plain(self.spec.label, classes="field-label")
             if self.spec.kind in {"choice", "switch"}:
@@ -180,7 +178,6 @@ class Field(Vertical):
         self.post_message(SpecEdited(self.spec.path, value, self.spec.label))
 
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
-        """Marks the label, so that the focus shows twice."""
         self.add_class("-focused")
         control = self.control
         self._entered = (
@@ -188,7 +185,6 @@ class Field(Vertical):
         )
 
     def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
-        """What was typed counts now."""
         self.remove_class("-focused")
         self._typing = False
         control = self.control

@@ -39,15 +39,12 @@ class SafeInput(Input):
         return visible(value)
 
     def watch_value(self, value: str) -> None:
-        """Shows the beginning of what was put in by others."""
         self._show_beginning()
 
     def on_resize(self) -> None:
-        """Shows the beginning again: while it had no width it was scrolled out of sight."""
         self._show_beginning()
 
     def on_blur(self) -> None:
-        """Shows the beginning: the end mattered only while typing."""
         self.scroll_to(0, animate=False, immediate=True, force=True)
 
     def _show_beginning(self) -> None:

@@ -42,6 +42,5 @@ class Toggle(Plain):
         self._action = action
 
     async def on_click(self, event: events.Click) -> None:
-        """Runs the action of the screen."""
         event.stop()
         await self.screen.run_action(self._action)

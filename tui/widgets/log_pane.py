@@ -60,7 +60,6 @@ class LogPane(Vertical):
         self.stream = ""
 
     def compose(self) -> ComposeResult:
-        """Head, lines, and the search that `/` opens."""
         yield Plain("", id="log-head")
         yield LogView(self.glyphs, timed=self.timed, id="log")
         search = SafeInput(placeholder="Search the log", compact=True, id="log-search")
@@ -68,7 +67,6 @@ class LogPane(Vertical):
         yield search
 
     def on_mount(self) -> None:
-        """Draws the head."""
         self._show_head()
 
     @property
@@ -149,7 +147,6 @@ class LogPane(Vertical):
         self.view.refresh()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape belongs to the search while it is open."""
         if action == "leave":
             return self.query_one(Input).display
         return super().check_action(action, parameters)
@@ -160,7 +157,6 @@ class LogPane(Vertical):
         self._show_head()
 
     def on_resize(self) -> None:
-        """Draws the head to the new width."""
         self._show_head()
 
     def _show_head(self) -> None:

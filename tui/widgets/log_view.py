@@ -240,17 +240,14 @@ Enter shows a long line in full, `c` copies the line.
         return False
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Looks back."""
         event.stop()
         self._go(min(self.cursor, int(self.scroll_y) + self.size.height - 1) - 3)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Goes on, and follows from the end on."""
         event.stop()
         self._go(self.cursor + 3)
 
     def on_click(self, event: events.Click) -> None:
-        """Puts the cursor on a line."""
         at = int(self.scroll_y) + event.y
         if at < len(self._shown):
             again = at == self.cursor and event.chain > 1
@@ -277,7 +274,6 @@ Enter shows a long line in full, `c` copies the line.
         return f"{line.time:{_TIME_CELLS - 1}.2f} {self._glyph(line.stream)} {shown}"
 
     def render_line(self, y: int) -> Strip:
-        """Draws one row."""
         left, top = self.scroll_offset
         width = self.size.width
         at = top + y
@@ -326,14 +322,11 @@ Enter shows a long line in full, `c` copies the line.
         self.refresh()
 
     def on_resize(self) -> None:
-        """Stays at the end while following."""
         if self.following:
             self._resize()
 
     def on_focus(self) -> None:
-        """Draws the cursor."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """Hides the cursor."""
         self.refresh()

@@ -37,7 +37,6 @@ class Outcome(Vertical):
         self._answers: Answers = ()
 
     def compose(self) -> ComposeResult:
-        """Words, then buttons."""
         yield Plain("", id="outcome-words")
         yield Horizontal(id="outcome-buttons")
 

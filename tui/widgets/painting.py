@@ -16,7 +16,6 @@ class Painting(Widget):
         raise NotImplementedError
 
     def render(self) -> Content:
-        """Draws."""
         self._painted = self.paint()
         return self._painted
 

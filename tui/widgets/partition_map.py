@@ -98,7 +98,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         self._dragged = False
 
     def watch_view(self, view: DiskView | None) -> None:
-        """Takes the regions of the new disk; the selection stays on its volume."""
         before = self._widths()
         name = self.regions[self.selected].id if self.selected < len(self.regions) else "root"
         self.regions = () if view is None else regions(view)
@@ -117,7 +116,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         self.selected = names.index(name) if name in names else max(len(names) - 1, 0)
 
     def watch_selected(self, index: int) -> None:
-        """Tells the table; a border on the move is where it was left."""
         self._take()
         self.post_message(self.Selected(index))
 
@@ -138,7 +136,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         )
 
     def render(self) -> Content:
-        """Draws the three rows."""
         drawn = self.drawn()
         if not drawn:
             return Content.styled("No partition map yet", "$muted")
@@ -210,7 +207,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
     # ------------------------------------------------------------------ moving a border
 
     def watch_ghost(self, ghost: Ghost | None) -> None:
-        """Tells what the border's volume would become."""
         self.post_message(self.Moving(ghost))
 
     def action_nudge(self, by: int) -> None:
@@ -242,7 +238,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
             self.post_message(self.Resized(ghost.border, ghost.size))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is something to take or to leave only while a border moves."""
         if action in {"take", "leave"}:
             return self.ghost is not None
         return super().check_action(action, parameters)
@@ -296,7 +291,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         return line
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Takes hold of the border under the pointer."""
         for part in self.drawn():
             last = part.index + len(part.regions) - 1
             if part.end - 1 <= event.x <= part.end and self._border(last) is not None:
@@ -305,7 +299,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
                 return
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
-        """Lets go of the border: that is one edit."""
         if self._held is not None:
             self._held = None
             self.release_mouse()
@@ -325,7 +318,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
         self.ghost = Ghost(index, border, border.snapped(border.bytes + more))
 
     def on_click(self, event: events.Click) -> None:
-        """Chooses the region under the pointer."""
         if self._dragged:
             self._dragged = False
             return
@@ -335,7 +327,6 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
                 self.selected = part.index + within
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Moves the border that is held; else names the region under the pointer, exactly."""
         if self._held is not None:
             self._drag(event.x)
             return
@@ -345,16 +336,13 @@ more volumes than can be read, neighbours are drawn as one, with a `+` and how m
                 return
 
     def on_focus(self) -> None:
-        """Draws the selection as focused."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """Draws the selection as not focused; what was moved counts."""
         self._take()
         self.refresh()
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        """Takes what there is."""
         return container.width
 
 

@@ -97,7 +97,6 @@ figure of the chosen row, exact.
         self.glyphs = glyphs
 
     def watch_view(self) -> None:
-        """Lays the screen out anew only where the height changes."""
         size = self.size
         if self.get_content_height(size, size, size.width) != size.height:
             self.refresh(layout=True)
@@ -109,19 +108,16 @@ figure of the chosen row, exact.
         self.post_message(self.Selected(self.selected))
 
     def on_click(self, event: events.Click) -> None:
-        """Chooses the row under the pointer."""
         if self.view and 1 <= event.y <= len(regions(self.view)):
             self.selected = event.y - 1
             self.post_message(self.Selected(self.selected))
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One row for the head, one for each region, and the details."""
         if self.view is None:
             return 1
         return 2 + len(regions(self.view)) + len(self._details(width))
 
     def render(self) -> Content:
-        """Draws head, rows and details."""
         if self.view is None:
             return Content.styled("No plan yet", "$muted")
         width = self.size.width
@@ -171,11 +167,9 @@ figure of the chosen row, exact.
         return lines
 
     def on_focus(self) -> None:
-        """Draws the selection as focused."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """Draws the selection as not focused."""
         self.refresh()
 
 

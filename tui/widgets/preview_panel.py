@@ -31,7 +31,6 @@ class PreviewPanel(Vertical):
         self.glyphs = glyphs
 
     def compose(self) -> ComposeResult:
-        """Map above, figures below."""
         yield PartitionMap(self.glyphs, id="map")
         with Horizontal(id="map-line"):
             yield ChangeLine(self.glyphs, id="change")
@@ -43,7 +42,6 @@ class PreviewPanel(Vertical):
             yield BreakdownBar(self.glyphs, id="breakdown")
 
     def watch_preview(self, preview: Preview) -> None:
-        """Hands the disk on; one that belongs to an earlier spec is dimmed."""
         if not self.is_mounted or not self.query(PartitionMap):
             return
         shown = self.query_one(PartitionMap)

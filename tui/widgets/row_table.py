@@ -88,7 +88,6 @@ class RowTable(ScrollView, can_focus=True):
             self._widths = [first, *fitted(others, room - first)]
 
     def on_resize(self) -> None:
-        """Shares the new width out."""
         self._share_out()
         self.refresh()
 
@@ -118,7 +117,6 @@ class RowTable(ScrollView, can_focus=True):
         self.go(len(self._kept) - 1)
 
     def on_click(self, event: events.Click) -> None:
-        """Chooses the row under the pointer."""
         at = int(self.scroll_y) + event.y - 1
         if event.y > 0 and at < len(self._kept):
             self.go(at)
@@ -126,7 +124,6 @@ class RowTable(ScrollView, can_focus=True):
                 self.post_message(self.Opened())
 
     def render_line(self, y: int) -> Strip:
-        """Draws the head, or one row."""
         width, ground = self.size.width, self.rich_style
         if self._rows is None:
             return Strip.blank(width, ground)
@@ -152,9 +149,7 @@ class RowTable(ScrollView, can_focus=True):
         return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, style)
 
     def on_focus(self) -> None:
-        """Draws the cursor."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """Hides the cursor."""
         self.refresh()

@@ -90,7 +90,6 @@ Up, Down, Page up, Page down and the sideways arrows scroll; Escape goes back to
         self.scroll_to(x=0, y=self.max_scroll_y if last else 0, animate=False)
 
     def render_line(self, y: int) -> Strip:
-        """Draws a line."""
         left, top = self.scroll_offset
         at, width = top + y, self.size.width
         ground = self.rich_style

@@ -61,7 +61,6 @@ log, and all of them again.
             self.repaint()
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """A row for each step."""
         return max(len(self.state.steps), 1)
 
     # ------------------------------------------------------------------ choosing
@@ -91,7 +90,6 @@ log, and all of them again.
             self.post_message(self.Chosen(steps[self.selected].id))
 
     def on_click(self, event: events.Click) -> None:
-        """Chooses the step under the pointer and asks for its log."""
         at = self._top() + event.y
         if at < len(self.state.steps):
             self.selected = at
@@ -99,12 +97,10 @@ log, and all of them again.
             self.refresh()
 
     def on_focus(self) -> None:
-        """Draws the selection."""
         self.selected = self._focal() if self.selected is None else self.selected
         self.refresh()
 
     def on_blur(self) -> None:
-        """Hides the selection."""
         self.refresh()
 
     # ------------------------------------------------------------------ drawing

@@ -81,11 +81,9 @@ Every step can be visited at any time, in any order; nothing is asked twice.
         self.post_message(StepWanted(self.current, enter=True))
 
     def on_focus(self) -> None:
-        """Shows the cursor."""
         self.refresh()
 
     def on_blur(self) -> None:
-        """Shows the cursor no more."""
         self.refresh()
 
     @property
@@ -94,7 +92,6 @@ Every step can be visited at any time, in any order; nothing is asked twice.
         return self.size.height > 1
 
     def render(self) -> Content:
-        """Draws the column or the line."""
         if not self.steps or self.size.width <= 0:
             return Content("")
         return self._column() if self.upright else self._line()
@@ -175,7 +172,6 @@ Every step can be visited at any time, in any order; nothing is asked twice.
         return None
 
     def on_click(self, event: events.Click) -> None:
-        """Shows the step under the pointer."""
         if not self.steps:
             return
         if self.upright:

@@ -35,7 +35,6 @@ class Throughput(Painting):
         self.repaint()
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Five figures, a space, the graph."""
         return 9
 
     def pairs(self) -> list[tuple[str, str]]:

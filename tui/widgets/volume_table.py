@@ -41,7 +41,6 @@ class VolumeTable(DataTable[Text]):
         return self._names[self.cursor_row] if 0 <= self.cursor_row < len(self._names) else ""
 
     def on_resize(self) -> None:
-        """Shares the new width out."""
         self.fill(self._preview)
 
     def want(self, name: str) -> None:
