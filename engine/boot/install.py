@@ -82,9 +82,9 @@ def _mounted(
     settings: Settings, contents: Contents, known: Installed, cache: LoaderCache | None
 ) -> Installed:
     """Adds what mounts and grows the volumes, and what the contents name that is not there."""
-    if settings.root is None:
-        return known
     tree = mounted(settings.volumes, contents)
+    if settings.root is None or not tree.place(b"etc").volume:  # no volume is mounted at /
+        return known
     there = references.devices(settings, tree)
     text, problems = fstab.text(settings, tree, there)
     menu = is_own(settings)

@@ -118,3 +118,15 @@ def test_planning_again_keeps_the_manifest(tmp_path: Path) -> None:
     resolved = planner.resolve(loads(VOLUMES))
     first = planner.read(resolved.settings).installed.volumes["root"]
     assert planner.read(resolved.settings).installed.volumes["root"] is first
+
+
+def test_a_root_that_is_not_mounted_has_no_table(tmp_path: Path) -> None:
+    spec = VOLUMES.replace("[[contents]]", '[[volume]]\nid = "root"\nmount = ""\n[[contents]]')
+
+    plan = planned(tmp_path, spec)
+
+    assert all(
+        volume.filesystem.manifest.get(b"etc/fstab") is None
+        for volume in plan.volumes
+        if volume.filesystem is not None
+    )

@@ -157,8 +157,8 @@ verity = "root"
 
     files = repart.export(spec, resolve(spec, Path("/"), {})[0]).files
 
-    assert files["10-root.conf"].endswith("Verity=data\nVerityMatchKey=root\nGrowFileSystem=no\n")
-    assert "Verity=hash\nVerityMatchKey=root\nReadOnly=no\n" in files["20-hash.conf"]
+    assert "Verity=data\nVerityMatchKey=root\nGrowFileSystem=no\n" in files["10-root.conf"]
+    assert "Verity=hash\nVerityMatchKey=root\nReadOnly=yes\n" in files["20-hash.conf"]
     assert "Format" not in files["20-hash.conf"]
 
 
