@@ -94,5 +94,5 @@ def test_files_in_swap_are_refused_before_anything_is_written(
     more = '\n[[contents]]\nsource = "tree"\ntarget = "/"\nvolume = "swap"\n'
     spec.write_text(SPEC + more)
     assert main.main(["build", str(spec), "-o", str(tmp_path / "out")]) == 2
-    assert "/link swap cannot hold it: swap space holds no files" in capsys.readouterr().err
+    assert "/link cannot be on the swap: swap space holds no files" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ table.FORMATS["qed"] = table.Format(
 from engine.cli.main import main
 from engine.spec import manual, schema
 from tui.panes.output import choices
-from tui.plain import _formats
+from tui.plain_questions import _formats
 from engine.spec.model import ImageSpec
 spec, out = sys.argv[1:]
 told = {
