@@ -252,6 +252,7 @@ def test_somebody_elses_environment_is_left_alone(copy: Copy) -> None:
     assert elsewhere.stdout.splitlines()[1] == str(copy.home / "env")
 
 
+@pytest.mark.slow
 def test_a_failing_install_is_shown_and_retried(copy: Copy) -> None:
     (copy.root / "requirements.lock").write_text("no such requirement\n")
 

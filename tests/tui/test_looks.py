@@ -24,7 +24,14 @@ SPEC = ImageSpec(
 NAMES = [f"{width}x{height}" for width, height in SIZES]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=NAMES)
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(size, marks=() if size in {(80, 24), (40, 12)} else pytest.mark.slow)
+        for size in SIZES
+    ],
+    ids=NAMES,
+)
 async def test_every_control_can_be_reached_and_seen(
     make_app: MakeApp, size: tuple[int, int]
 ) -> None:

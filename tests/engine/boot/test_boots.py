@@ -48,6 +48,7 @@ def test_a_bios_starts_grub_from_the_gap_behind_the_mbr(system: Path, tmp_path: 
     assert OLD not in said["cmdline"][0]
 
 
+@pytest.mark.slow
 def test_both_firmwares_start_a_hybrid_disk_and_the_build_proves_it(
     system: Path, tmp_path: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_both_firmwares_start_a_hybrid_disk_and_the_build_proves_it(
     assert f"\\busybox\\{release}\\initrd" in proofs[1]["console"]
 
 
+@pytest.mark.slow
 def test_boot_variables_start_the_image_without_the_fallback(system: Path, tmp_path: Path) -> None:
     built = made(system, tmp_path, "efi", "uki", "boot.efi_variables=true")
     check_tools(built)
