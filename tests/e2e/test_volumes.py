@@ -197,8 +197,9 @@ async def test_any_volumes(spec: str, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @given(spec=specs())
-@examples(max_examples=60, suppress_health_check=_QUIET)
+@examples(max_examples=30, suppress_health_check=_QUIET)
 async def test_many_more_volumes(spec: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     await _holds(spec, tmp_path_factory)
 
