@@ -92,6 +92,13 @@ _TABLE = (
         "`/etc/fstab`. Written: one line for each volume that is mounted.",
     ),
     FieldSpec(
+        path="layout.pmbr_boot", step="layout", label="Active MBR", kind="switch",
+        choices=_SWITCH, default=lambda settings: _yes(settings.layout.pmbr_boot),
+        help="For a BIOS that boots a GPT only with an active entry in its MBR",
+        guide="Marks the entry of the protective MBR active (parted's `pmbr_boot`). Some old "
+        "BIOSes skip a disk without it. UEFI asks for an entry that is not active.",
+    ),
+    FieldSpec(
         path="size.disk", step="size", label="Disk size", kind="size",
         default=lambda settings: "auto" if settings.size.disk is None
         else format_exact(settings.size.disk),

@@ -110,7 +110,8 @@ _TABLE = (
         volumes=(_BIOS_BOOT, _ROOT),
         why="BIOS machines with a modern table: GRUB has a partition of its own, disks may pass "
         "2 TiB.",
-        beware="Has no EFI system partition, so UEFI needs its compatibility module.",
+        beware="Has no EFI system partition, so UEFI needs its compatibility module. A BIOS that "
+        "skips the disk may want layout.pmbr_boot.",
     ),
     Preset(
         key="legacy",

@@ -45,6 +45,7 @@ _WHY = {
     "identity.disk_guid": "systemd-repart derives it from its --seed=",
     "identity.source_date_epoch": "SOURCE_DATE_EPOCH says it in the environment",
     "layout.sector_size": "systemd-repart has --sector-size= for it",
+    "layout.pmbr_boot": "systemd-repart leaves the protective entry inactive",
     "size.disk": "systemd-repart has --size= for it",
     "size.additional": "a partition has a least size, but not room beyond its files",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 from zlib import crc32
@@ -70,6 +70,7 @@ class Table:
     Attributes:
         guid: The disk GUID of a GPT, upper case.
         signature: The disk signature of an MBR ("0x1234abcd").
+        pmbr_boot: Whether a GPT's protective MBR has its entry active.
         findings: What is wrong with it, in sentences.
     """
 
@@ -81,6 +82,7 @@ class Table:
     last_usable: int = 0
     partitions: tuple[Partition, ...] = ()
     findings: tuple[str, ...] = ()
+    pmbr_boot: bool = False
 
 
 def read_table(disk: Disk) -> Table:
@@ -97,7 +99,8 @@ def read_table(disk: Disk) -> Table:
             continue
         if is_mbr and not protects:
             return _mbr(disk, mbr, entries, _UNPROTECTED)
-        return _gpt(disk, sector, protected=protects)
+        active = any(flag == 0x80 and kind == _PROTECTIVE for flag, kind, _, _ in entries)
+        return replace(_gpt(disk, sector, protected=protects), pmbr_boot=active)
     if protects:
         return _backup_of_lost_primary(disk) or _mbr(disk, mbr, entries, _LOST)
     return _mbr(disk, mbr, entries) if is_mbr else Table(kind="none")

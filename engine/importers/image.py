@@ -127,6 +127,16 @@ def _opened(path: Path) -> Image:
     return image
 
 
+def is_disk(path: Path) -> bool:
+    """Whether a file holds a table or a file system, be it one that is not read here."""
+    try:
+        image = open_image(path)
+    except (BadImage, struct.error, OSError):
+        return False
+    with closing(image.disk):
+        return not is_unknown(image) or any(part.foreign is not None for part in image.parts)
+
+
 def is_unknown(image: Image) -> bool:
     """Whether an image holds neither a table nor a file system, known or damaged."""
     parts = image.parts
@@ -266,6 +276,7 @@ def _spec(image: Image, report: dict[str, Any], disk: Disk) -> ImageSpec:
             table=disk.table,
             sector_size=4096 if found["sector_size"] == 4096 else None,
             fstab="keep" if volumes else None,
+            pmbr_boot=image.table.pmbr_boot or None,
         ),
         size=Size(
             disk=format_exact(found["bytes"]) if disk.fits else None,

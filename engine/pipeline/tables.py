@@ -80,7 +80,7 @@ def _identify_mbr(image: Path, plan: Plan) -> None:
 
 
 def _identify_gpt(image: Path, plan: Plan) -> None:
-    """Sets disk GUID, partition types, GUIDs and attributes in both copies.
+    """Sets disk GUID, partition types, GUIDs and attributes in both copies, and the MBR's flag.
 
     Raises:
         StepFailed: There is no table, or its partitions are not where the plan has them.
@@ -91,6 +91,9 @@ def _identify_gpt(image: Path, plan: Plan) -> None:
         (backup,) = struct.unpack_from("<Q", header, _BACKUP_AT)
         for at in (sector, backup * sector):
             _rewrite(file, at, sector, plan)
+        # libparted makes the first entry the protective one.
+        file.seek(_ENTRIES_AT)
+        file.write(bytes([_ACTIVE if plan.disk.pmbr_boot else 0]))
 
 
 def _rewrite(file: BinaryIO, at: int, sector: int, plan: Plan) -> None:

@@ -94,6 +94,7 @@ class DiskPlan:
         signature: Of an MBR.
         boots: Firmware that it has a place for a loader of.
         extended: Start and sectors of an MBR's extended partition, where it has one.
+        pmbr_boot: Whether the entry of a GPT's protective MBR is active.
     """
 
     bytes: int
@@ -103,6 +104,7 @@ class DiskPlan:
     signature: str | None
     boots: tuple[FirmwareKind, ...] = ()
     extended: tuple[int, int] | None = None
+    pmbr_boot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

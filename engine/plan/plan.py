@@ -78,6 +78,7 @@ class _Planner:
             extended=placement.extended(tuple(places.values()), sector)
             if settings.scheme == "mbr"
             else None,
+            pmbr_boot=settings.layout.pmbr_boot,
         )
         parts = breakdown(disk, volumes)
         plan = Plan(

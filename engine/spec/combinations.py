@@ -38,6 +38,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         _sizes,
         _rounded,
         _format,
+        _pmbr,
         _seed,
         _packed,
         _containers,
@@ -303,6 +304,19 @@ def _format(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
     boots = () if settings.boot.loader == "none" else settings.boots
     yield from format_rules.sectors(format_, settings.layout.sector_size)
     yield from format_rules.firmware(format_, boots)
+
+
+def _pmbr(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
+    """Refuses an active protective entry where there is none."""
+    if settings.layout.pmbr_boot and settings.scheme != "gpt":
+        yield error(
+            "pmbr-without-gpt",
+            "layout.pmbr_boot",
+            f"is true, but layout {show(settings.layout.table)} has no GPT, and so no protective "
+            "MBR",
+            'take layout.table = "legacy+gpt" or another with a GPT, or remove the key',
+            edit("Remove pmbr_boot", ("layout.pmbr_boot", None)),
+        )
 
 
 def _seed(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:

@@ -108,6 +108,13 @@ _TABLE = (
         choices=FSTABS,
     ),
     Key(
+        "layout.pmbr_boot",
+        "boolean",
+        "false",
+        "Whether the protective MBR of a GPT marks its entry active, which some BIOSes demand "
+        "before they boot a disk. UEFI asks for an entry that is not active.",
+    ),
+    Key(
         "size.disk",
         "size; an integer is MiB",
         '"auto"',

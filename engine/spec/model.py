@@ -23,6 +23,7 @@ class Layout(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     label: str | None = None
     sector_size: int | None = None
     fstab: str | None = None
+    pmbr_boot: bool | None = None
 
 
 class Size(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

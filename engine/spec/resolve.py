@@ -136,6 +136,7 @@ def _settings(
             label=values.shorten(label, FILESYSTEMS[filesystem].label_bytes),
             sector_size=layout.sector_size or 512,
             fstab=layout.fstab or "auto",
+            pmbr_boot=bool(layout.pmbr_boot),
         ),
         size=SizeSettings(
             disk=_disk_size(disk, layout.sector_size or 512, rules),

@@ -96,6 +96,7 @@ class LayoutSettings:
         label: Of the root file system.
         sector_size: Bytes.
         fstab: Whether /etc/fstab is written: "auto", "write" or "keep".
+        pmbr_boot: Whether the entry of a GPT's protective MBR is active.
     """
 
     table: str
@@ -103,6 +104,7 @@ class LayoutSettings:
     label: str
     sector_size: int
     fstab: str = "auto"
+    pmbr_boot: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,7 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
         yield self.field("layout.label")
         yield self.field("layout.sector_size")
         yield self.field("layout.fstab")
+        yield self.field("layout.pmbr_boot")
 
     def show(self, preview: Preview) -> None:
         """Shows the layout taken, and what is wrong with it."""

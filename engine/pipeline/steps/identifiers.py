@@ -27,6 +27,11 @@ async def identify(work: Work) -> None:
     await work.thread(lambda report: set_identifiers(work.image, work.plan))
     found = await _read_by_sfdisk(work) if work.step.argv else _read_back(work.image)
     differences = compare(work.plan, found)
+    if work.plan.disk.table == "gpt":
+        with RawDisk(work.image) as disk:  # sfdisk does not print it
+            active = read_table(disk).pmbr_boot
+        if active != work.plan.disk.pmbr_boot:
+            differences.append(f"pmbr_boot is {active}, planned {work.plan.disk.pmbr_boot}")
     if differences:
         raise StepFailed(
             "the partition table is not as planned: " + "; ".join(differences),

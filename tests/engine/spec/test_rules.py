@@ -119,6 +119,8 @@ ERRORS = [
      "filesystem-needs-no-table", "layout.filesystem", '"ext3"', True),
     (COMPAT + "[layout]\nsector_size = 4096",
      "compat-sector-size", "layout.sector_size", "4096", True),
+    ("[layout]\ntable = 'legacy'\npmbr_boot = true",
+     "pmbr-without-gpt", "layout.pmbr_boot", '"legacy"', True),
     (COMPAT + "[size]\ninodes = 5", "compat-inodes", "size.inodes", "5", True),
     (COMPAT + "[size]\nadditional = '64 parsecs'",
      "compat-size", "size.additional", '"64 parsecs"', False),
