@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments
+from engine.cli.planning import add_spec_arguments, load_spec
 from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:
@@ -65,11 +65,10 @@ def _request(args: argparse.Namespace) -> Request:
     import os
 
     from engine.problem import Problem, Refused
-    from engine.spec.load import load
     from engine.spec.resolve import resolve
     from engine.trust.check import Request
 
-    loaded = load(args.spec, args.set, args.contents)
+    loaded = load_spec(args.spec, args.set, args.contents)
     settings, _ = resolve(loaded.spec, loaded.base, os.environ)
     problems = []
     if not settings.identity.deterministic:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
+from engine.cli.planning import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,8 +19,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `export`."""
     parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec, a TOML file")
     parser.add_argument(
-        "--format", choices=("nix", "repart"), required=True,
-        help="what to write: a call of make-disk-image, or a folder of partition definitions",
+        "--format", choices=("nix", "repart"), default="nix",
+        help="what to write: a call of make-disk-image (nix, the default), or a folder of "
+        "partition definitions (repart)",
     )  # fmt: skip
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE",
@@ -33,10 +35,9 @@ def run(args: argparse.Namespace) -> int:
     import os
 
     from engine.problem import Refused, errors
-    from engine.spec.load import load
     from engine.spec.resolve import resolve
 
-    loaded = load(args.spec, args.set)
+    loaded = load_spec(args.spec, args.set)
     settings, problems = resolve(loaded.spec, loaded.base, os.environ)
     if errors(problems):
         raise Refused(loaded.locate(errors(problems)))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.plan.model import Plan
-    from engine.problem import Problem
+    from engine.problem import Problem, Refused
     from engine.spec.load import LoadedSpec
+
+_NOT_TOML = {"spec-not-utf8", "spec-too-large", "toml-syntax", "spec-not-found"}
+"""Codes of problems with a file that may be something else than a spec."""
 
 
 def add_spec_arguments(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
@@ -48,15 +52,58 @@ def loaded_for(args: argparse.Namespace) -> LoadedSpec:
         Refused: It cannot be read as one, or there is neither.
     """
     from engine.problem import Problem, Refused
-    from engine.spec.load import around, load
+    from engine.spec.load import around
 
     if args.spec is not None:
-        return load(args.spec, args.set, args.contents)
+        return load_spec(args.spec, args.set, args.contents)
     if not args.contents:
         message = "neither a spec nor --contents is given"
         hint = "name a SPEC, or a folder with --contents DIR; `diskwright new` writes a spec"
         raise Refused([Problem("no-spec", "error", "", message, hint)])
     return around(args.contents, args.set)
+
+
+def load_spec(
+    path: Path, overrides: Sequence[str] = (), contents: Sequence[Path] = ()
+) -> LoadedSpec:
+    """Reads a spec; of a disk image and whatever else can be imported, says so.
+
+    Raises:
+        Refused: It cannot be read as one.
+    """
+    from engine.problem import Refused
+    from engine.spec.load import load
+
+    try:
+        return load(path, overrides, contents)
+    except Refused as refused:
+        raise _something_else(path, refused) or refused from None
+
+
+def _something_else(path: Path, refused: Refused) -> Refused | None:
+    """Returns what is said of a file that is not a spec, or None for one that was meant as one."""
+    from engine.importers.image import is_disk
+    from engine.importers.model import Candidate
+    from engine.importers.table import find
+    from engine.problem import Problem, Refused
+
+    if not path.exists() or not any(one.code in _NOT_TOML for one in refused.problems):
+        return None
+    try:
+        importer = find(Candidate(path))
+    except Refused:
+        return None
+    if importer is None:
+        return None
+    is_image = importer.key == "image"
+    if is_image and not is_disk(path):
+        return None  # any bytes that are not text: perhaps a spec in another encoding
+    name = shlex.quote(str(path))
+    hint = f"`diskwright import {name} -o SPEC.toml` makes a spec of it"
+    if is_image:
+        hint = f"`diskwright inspect {name}` shows what it holds; {hint}"
+    message = f"is {importer.title}, not a spec"
+    return Refused([Problem("not-a-spec", "error", "", message, hint, file=str(path))])
 
 
 def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: bool = False) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -233,3 +234,65 @@ def test_on_a_terminal_each_step_is_one_repainted_line(tmp_path: Path) -> None:
     assert ran.returncode == exits.DONE
     assert "\r\x1b[K✓ Fill the root file system  " in screen
     assert screen.rstrip().splitlines()[-1].startswith("done in ")
+
+
+NIX = "import <nixpkgs/nixos/lib/make-disk-image.nix> { inherit pkgs lib config; }\n"
+
+
+@pytest.mark.parametrize("size", [1 << 20, 20 << 20], ids=["small", "large"])
+@pytest.mark.parametrize("verb", ["plan", "build", "check", "export"])
+def test_an_image_given_as_a_spec_is_called_one_with_what_reads_it(
+    tmp_path: Path, verb: str, size: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "my disk.img"
+    entry = struct.pack("<BxxxBxxxII", 0x80, 0x83, 1, size // 512 - 1)
+    image.write_bytes((bytes(446) + entry).ljust(510, b"\0") + b"\x55\xaa")
+    os.truncate(image, size)
+
+    output = ["-o", str(tmp_path / "out")] if verb == "build" else []
+    assert main.main([verb, str(image), *output]) == exits.REFUSED
+
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"{image}: is a disk image, not a spec" in told.err
+    assert f"diskwright inspect '{image}'" in told.err
+    assert f"diskwright import '{image}'" in told.err
+    assert tree_of(tmp_path) == [str(image)]
+
+
+def test_a_nix_file_given_as_a_spec_is_called_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "image.nix"
+    file.write_text(NIX)
+
+    assert main.main(["plan", str(file)]) == exits.REFUSED
+
+    told = capsys.readouterr().err
+    assert "is a Nix file" in told
+    assert f"diskwright import {file}" in told
+    assert "inspect" not in told
+
+
+@pytest.mark.parametrize(
+    "data", [b"name = 1 2\n", 'name = "x"\n'.encode("utf-16"), b""], ids=["toml", "utf16", "empty"]
+)
+def test_what_nothing_reads_stays_a_spec_with_problems(
+    tmp_path: Path, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "odd.toml"
+    file.write_bytes(data)
+
+    main.main(["plan", str(file)])
+
+    assert "not a spec" not in capsys.readouterr().err
+
+
+def test_export_writes_a_nix_call_where_no_format_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = write_spec(tmp_path)
+
+    assert main.main(["export", str(spec)]) == exits.DONE
+
+    assert "make-disk-image" in capsys.readouterr().out
