@@ -66,6 +66,8 @@ def parse_size(text: int | str, *, bare: int = 1) -> int:
     if match is None:
         if stripped.startswith("-"):
             raise ValueError(f"{quote(text)} is negative; a size is 0 or more")
+        if stripped.startswith("+"):
+            raise ValueError(f"{quote(text)} is not a size but an addition; write the whole size")
         raise ValueError(f"{quote(text)} is not a size; write {GRAMMAR}")
     unit = match["unit"].lower()
     if unit and unit not in _UNITS:

@@ -20,6 +20,7 @@ from tui.typed import pasted
 from tui.volume_form import AMOUNTS
 from tui.widgets.choices import Choices
 from tui.widgets.entry_table import EntryTable, sentence, shares
+from tui.widgets.labels import Plain
 
 ELSEWHERE = {
     "schema": "always the one this program writes",
@@ -205,6 +206,25 @@ async def test_the_table_of_contents_fits(make_app: MakeApp, size: tuple[int, in
         for button in screen.query("#entry-actions Button").results(Button):
             assert screen.region.contains_region(button.region)
             assert button.region.right <= screen.query_one("#form").region.right
+
+
+@pytest.mark.parametrize(("size", "least"), [((120, 40), 17), ((80, 50), 22), ((80, 24), 11)])
+async def test_many_entries_take_half_of_a_tall_terminal_and_say_where_one_is(
+    make_app: MakeApp, size: tuple[int, int], least: int
+) -> None:
+    entries = tuple(Content(source="rootfs/", target=f"/{number}") for number in range(60))
+    app = make_app(ImageSpec(contents=entries))
+    async with app.run_test(size=size) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("alt+4")
+        await pilot.pause()
+        table = screen.query_one(EntryTable)
+        assert table.size.height > least
+        table.focus()
+        table.move_cursor(row=59)
+        await settled(pilot)
+        line = screen.query_one("#entry-line", Plain)
+        assert str(line.render()).startswith("60 of 60. Fine: ")
 
 
 @pytest.mark.parametrize(

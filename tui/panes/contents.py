@@ -42,6 +42,10 @@ NIX_FIELDS = (
 """In the order of the form; all but the first stand there once one of them is used."""
 
 
+_MANY = 10
+"""Entries from which on the line below the table says where in them one is."""
+
+
 class ContentsPane(Pane):
     """Decides what is in the image; its keys act on the row under the cursor."""
 
@@ -148,7 +152,9 @@ sources are read when the image is built, and the build stops if they changed me
     def _tell_row(self) -> None:
         line = self.query_one("#entry-line", Plain)
         line.display = bool(self.entries)
-        line.show(sentence(self.preview, self.row))
+        told = sentence(self.preview, self.row)
+        many = len(self.entries) >= _MANY
+        line.show(f"{self.row + 1} of {len(self.entries)}. {told}" if many else told)
 
     def _sum(self, preview: Preview) -> str:
         if preview.scanning:

@@ -16,7 +16,7 @@ from tui.preview import Preview
 from tui.text import cut, cut_left, visible
 from tui.widgets.map_parts import name_of
 
-_TITLES = ("Source", "Target", "Files", "Bytes", "Mode", "Owner")
+_TITLES = ("Source", "Target", "Entries", "Bytes", "Mode", "Owner")
 _PADDING = 2
 """Cells beside each column's text."""
 _SHORTEST = 8
@@ -77,7 +77,7 @@ class EntryTable(DataTable[Text]):
             self.move_cursor(row=min(max(at, 0), len(rows) - 1))
 
     def _cells(self, row: Row, widths: tuple[int, ...]) -> tuple[Text, ...]:
-        source, target, _files, _bytes, mode, owner = widths
+        source, target, _entries, _bytes, mode, owner = widths
         ellipsis = self.glyphs.ellipsis
         return (
             Text(f"{row.mark} {cut_left(row.source, source - 2, ellipsis)}"),
@@ -103,13 +103,13 @@ class EntryTable(DataTable[Text]):
 
     def _widths(self, rows: list[Row]) -> tuple[int, ...]:
         """Returns the columns' widths: figures as wide as they are, the paths get the rest."""
-        files = max([5, *(len(row.entries) for row in rows)])
+        entries = max([7, *(len(row.entries) for row in rows)])
         size = max([5, *(len(row.bytes) for row in rows)])
         mode = min(max([4, *(cell_len(row.mode) for row in rows)]), 9)
         who = min(max([5, *(cell_len(row.owner) for row in rows)]), 9)
         source = max([8, *(cell_len(row.source) + 2 for row in rows)])
         target = max([6, *(cell_len(row.target) for row in rows)])
-        figures = {"Files": files, "Owner": who, "Mode": mode, "Bytes": size}
+        figures = {"Entries": entries, "Owner": who, "Mode": mode, "Bytes": size}
         for name in tuple(figures):
             room = self.size.width - sum(figures.values()) - (2 + len(figures)) * _PADDING
             if room >= 2 * _SHORTEST:

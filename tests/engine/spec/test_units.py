@@ -57,7 +57,7 @@ def test_reads(text: int | str, size: int) -> None:
         ("0x10", "not a size"),
         ("12 foo", "not a unit"),
         ("1.5.2G", "not a size"),
-        ("+64M", "not a size"),
+        ("+64M", "write the whole size"),
         ("64 M B", "not a size"),
         ("\uff15M", "not a size"),
         ("auto", "not a size"),
