@@ -34,7 +34,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events", metavar="FILE", help="write every event as a line of JSON; - for stdout"
     )
-    parser.add_argument("--quiet", action="store_true", help="say nothing unless it fails")
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="say nothing but the SHA-256 of each output, unless it fails",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -28,12 +28,16 @@ class ByteRange:
     b: str
 
 
+_BOOKKEEPING = {"superblock", "descriptor", "boot-sector"}
+"""Kinds that follow from others: a changed file changes thirty fields of these."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Everything that differs.
 
     Attributes:
-        fields: What has a name.
+        fields: What has a name; bookkeeping of file systems behind what people change.
         ranges: What differs byte for byte, attributed.
         bytes: How many bytes all differing ranges span.
         cut: How many ranges there are beyond those listed.
@@ -84,7 +88,7 @@ def _compare(a: Image, b: Image, reached: Reached) -> Comparison:
             cut += 1
     if not ranges and a.disk.size == b.disk.size:
         return Comparison((), (), 0)
-    fields = tuple(_fields(a, b))
+    fields = tuple(sorted(_fields(a, b), key=lambda found: found.kind in _BOOKKEEPING))
     return Comparison(fields, tuple(_attributed(a, b, ranges)), span, cut)
 
 

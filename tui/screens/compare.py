@@ -39,7 +39,7 @@ class CompareScreen(Screen[None]):
     HELP = """
 # Two images
 
-First what has a name: fields of the table, of file systems, of files by path. Then every range
+First what has a name: fields of the table, files by path, fields of file systems. Then every range
 of bytes that differs, with the structure it lies in; where that is the same in both images, it
 stands there once.
 
