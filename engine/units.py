@@ -114,6 +114,11 @@ def human(size: int) -> str:
     return text.replace(" Bytes", " B").replace(" Byte", " B")
 
 
+def sized(size: int) -> str:
+    """Returns a size for a sentence: rounded for the eye, and exact."""
+    return f"{human(size)} ({size} bytes)"
+
+
 def ceil_to(size: int, unit: int) -> int:
     """Returns the smallest multiple of `unit` that is not below `size`."""
     return -(-size // unit) * unit

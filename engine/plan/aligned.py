@@ -18,7 +18,7 @@ from engine.disk.volume import Scheme, Volume
 from engine.filesystems.driver import DoesNotFit, FilesystemPlan
 from engine.plan.model import TableEntry
 from engine.plan.wanted import Wanted
-from engine.units import MIB, ceil_to
+from engine.units import MIB, ceil_to, sized
 
 
 class PlacementError(Exception):
@@ -72,11 +72,11 @@ def sizes(volumes: Sequence[Wanted]) -> Sizes:
             continue
         try:
             found[volume.id] = one.bytes
-            sized = one.sized
+            least = one.sized
         except DoesNotFit as error:
             raise Unsolvable(volume, error) from error
-        if sized is not None and sized.bytes >= volume.least:
-            solved[volume.id] = sized.filesystem
+        if least is not None and least.bytes >= volume.least:
+            solved[volume.id] = least.filesystem
     return Sizes(found, solved)
 
 
@@ -175,11 +175,11 @@ def _too_small(
     if len(growing) == 1 and growing[0].id == names[-1]:
         begin = placement.begin(scheme, [least[name] for name in names[:-1]])
         return (
-            f"a disk of {disk} bytes is too small: what comes before the {growing[0].id} "
-            f"partition takes {begin} bytes"
+            f"a disk of {sized(disk)} is too small: what comes before the {growing[0].id} "
+            f"partition takes {sized(begin)}"
         )
     taken = placement.span(scheme, list(least.values())) + placement.tail(scheme)
-    return f"the partitions take {taken} bytes at least, and the disk has {disk}"
+    return f"the partitions take {sized(taken)} at least, and the disk has {sized(disk)}"
 
 
 def entry(scheme: Scheme, volume: Volume, machine: str) -> TableEntry:

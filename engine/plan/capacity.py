@@ -15,7 +15,7 @@ from engine.plan.wanted import Wanted
 from engine.problem import Fix, Problem, Scalar
 from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.formats import FORMATS
-from engine.units import MIB, TIB, ceil_to, format_exact, human
+from engine.units import MIB, TIB, ceil_to, format_exact, sized
 
 _LARGEST_DISK = 16 * TIB
 _HEADROOM = 16 * MIB
@@ -395,8 +395,3 @@ def overlaps(plan: Plan) -> Iterator[Problem]:
                     f"{end - 1}",
                     "move it, or make it smaller",
                 )  # fmt: skip
-
-
-def sized(size: int) -> str:
-    """Returns a size for a sentence: rounded for the eye, and exact."""
-    return f"{human(size)} ({size} bytes)"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from engine.disk.parted_units import PartedError
 from engine.plan.aligned import PlacementError, Unsolvable
-from engine.plan.capacity import grow_disk, sized
+from engine.plan.capacity import grow_disk
 from engine.plan.design import Design
 from engine.problem import Problem
+from engine.units import sized
 
 
 def unsolvable(error: Unsolvable) -> Problem:
