@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -180,5 +181,6 @@ def test_a_directory_that_cannot_be_read_is_a_finding_and_the_rest_is_told(tmp_p
     opened = open_image(image)
     with opened.disk:
         report = image_report(opened)
-    assert report["findings"] == ["disk: directory b'boot': block 2065 does not match its checksum"]
+    (finding,) = report["findings"]
+    assert re.fullmatch(r"disk: directory b'boot': block \d+ does not match its checksum", finding)
     assert [system["id"] for system in report["system"]] == ["some"]
