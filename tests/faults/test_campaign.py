@@ -73,7 +73,8 @@ def campaign(folder: Path, *requests: str) -> list[dict[str, object]]:
 
 def check(reports: list[dict[str, object]]) -> None:
     assert reports
-    assert [report for report in reports if report["wrong"]] == []
+    wrong = [report for report in reports if report["wrong"]]
+    assert not wrong, json.dumps(wrong, indent=1)
 
 
 def test_every_fault_has_its_quick_steps() -> None:

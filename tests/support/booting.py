@@ -128,12 +128,16 @@ def _check_foretold(built: Built, firmware: FirmwareKind, verdict: Verdict) -> N
         assert foretold["entry"]["options"] in cmdline
 
 
+_KERNEL = re.compile(r"\[ *\d+\.\d{6}\] .*")
+"""What the kernel says, with its time in front."""
+
+
 def report(verdict: Verdict) -> dict[str, list[str]]:
     """Returns what the busybox system said of itself, by topic."""
     found: dict[str, list[str]] = {}
-    # Firmware may leave the cursor in the middle of a line.
+    # Firmware may leave the cursor in the middle of a line, and the kernel speaks at any time.
     for topic, text in re.findall(r"REPORT (\S+) (.*)", verdict.console):
-        found.setdefault(topic, []).append(text.strip())
+        found.setdefault(topic, []).append(_KERNEL.sub("", text).strip())
     return found
 
 
