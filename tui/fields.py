@@ -94,7 +94,7 @@ _TABLE = (
     FieldSpec(
         path="layout.pmbr_boot", step="layout", label="Active MBR", kind="switch",
         choices=_SWITCH, default=lambda settings: _yes(settings.layout.pmbr_boot),
-        help="For a BIOS that boots a GPT only with an active entry in its MBR",
+        help="For a BIOS that skips a disk without an active entry",
         guide="Marks the entry of the protective MBR active (parted's `pmbr_boot`). Some old "
         "BIOSes skip a disk without it. UEFI asks for an entry that is not active.",
     ),
