@@ -67,10 +67,10 @@ async def test_likely_disks_come_first_and_the_systems_own_is_not_there(
             "sdb", "sdc", "sdd", "sda",
         ]  # fmt: skip
         assert [offer.state for offer in screen.flashing.offers] == ["", "too small", "in use", ""]
+        await eventually(pilot, lambda: "By hand: sudo dd if=" in shown(app))
         text = shown(app)
         assert "SanDisk Ultra Fit" in text
         assert "System" not in text
-        assert "By hand: sudo dd if=" in text
         command = screen.flashing.offers[0].command
         assert command.startswith(f"sudo dd if={image} of=/dev/sdb bs=4M")
         await pilot.press("down")
