@@ -11,7 +11,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,9 +135,15 @@ class _Copier:
         os.utime(target, ns=times, follow_symlinks=False)
 
 
+def _below(folder: Path) -> Iterator[Path]:
+    """Yields all that is in a folder; pathlib of Python 3.11.2 stumbles over a long link."""
+    for at, folders, files in os.walk(folder):
+        yield from (Path(at, name) for name in (*folders, *files))
+
+
 def hand_over(folder: Path, owner: int) -> None:
     """Gives a folder and all that is in it to another user and group; modes stay."""
-    for path in (folder, *folder.rglob("*")):
+    for path in (folder, *_below(folder)):
         mode = path.lstat().st_mode
         os.chown(path, owner, owner, follow_symlinks=False)
         if mode & (stat.S_ISUID | stat.S_ISGID) and not stat.S_ISLNK(mode):

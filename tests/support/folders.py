@@ -10,13 +10,20 @@ from pathlib import Path
 _READ = 1 << 24
 
 
+def below(folder: Path) -> list[Path]:
+    """Returns all that is in a folder; pathlib of Python 3.11.2 stumbles over a long link."""
+    return sorted(
+        Path(at, name) for at, folders, files in os.walk(folder) for name in (*folders, *files)
+    )
+
+
 def contents_of(folder: Path) -> dict[str, tuple[int, int, int, str]]:
     """Returns mode, size, time and a digest of everything below a folder, by path.
 
     The digest is of a link's target or a file's first 16 MiB; reading moves no time but atime.
     """
     found = {}
-    for path in [folder, *sorted(folder.rglob("*"))]:
+    for path in [folder, *sorted(below(folder))]:
         status = path.lstat()
         digest = ""
         if stat.S_ISLNK(status.st_mode):

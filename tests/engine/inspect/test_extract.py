@@ -24,6 +24,7 @@ from engine.inspect.image import open_image
 from engine.inspect.unpublished import remove
 from engine.manifest.progress import ScanCancelled
 from engine.problem import Refused
+from tests.support.folders import below
 from tests.support.ordinary import as_nobody
 from tests.support.tools import run_tool
 
@@ -65,7 +66,7 @@ def seen(top: Path, *, shown: int = 0o7777, owner: int = 0) -> dict[str, tuple[o
         owner: Bits of a mode that its owner has anyhow.
     """
     found: dict[str, tuple[object, ...]] = {}
-    for path in (top, *sorted(top.rglob("*"))):
+    for path in (top, *sorted(below(top))):
         status = path.lstat()
         name = os.fspath(path.relative_to(top))
         if name == "lost+found":
@@ -115,7 +116,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (top / "read-only").chmod(0o555)
     (top / "tmp").mkdir()
     (top / "tmp").chmod(0o1777)
-    for path in [*top.rglob("*"), top]:
+    for path in [*below(top), top]:
         os.utime(path, ns=(OLD_NS, OLD_NS), follow_symlinks=False)
     return top
 
@@ -152,8 +153,8 @@ def test_debugfs_reads_the_same(image: Path, tmp_path: Path) -> None:
 
     copied(image, dest)
 
-    ours = {path.relative_to(dest): path for path in dest.rglob("*")}
-    theirs = {path.relative_to(other): path for path in other.rglob("*")}
+    ours = {path.relative_to(dest): path for path in below(dest)}
+    theirs = {path.relative_to(other): path for path in below(other)}
     assert sorted(ours) == sorted(theirs)
     for name, path in theirs.items():
         if path.is_symlink():
@@ -179,7 +180,7 @@ def test_a_fat_file_system(tmp_path: Path, bits: int, size: str) -> None:
     (tree / "EFI" / "BOOT" / "BOOTX64.EFI").write_bytes(os.urandom(300_000))
     (tree / "Ünïcode, a long name.conf").write_bytes(b"u" * 5000)
     (tree / "empty").touch()
-    for path in tree.rglob("*"):
+    for path in below(tree):
         os.utime(path, ns=(OLD_NS, OLD_NS))
     subprocess.run(("truncate", "-s", size, image), check=True)
     run_tool(("mkfs.fat", "-F", str(bits), image), check=True, capture_output=True)
@@ -187,11 +188,11 @@ def test_a_fat_file_system(tmp_path: Path, bits: int, size: str) -> None:
 
     copied(image, dest)
 
-    for path in tree.rglob("*"):
+    for path in below(tree):
         copy = dest / path.relative_to(tree)
         assert path.is_dir() or copy.read_bytes() == path.read_bytes()
         assert path.is_dir() or copy.lstat().st_mtime_ns == OLD_NS
-    assert len(list(dest.rglob("*"))) == len(list(tree.rglob("*")))
+    assert len(list(below(dest))) == len(list(below(tree)))
 
 
 # What a rootless copy would lose, as an archive that any user can make.
@@ -650,7 +651,7 @@ def test_a_destination_that_knows_less_still_gets_the_data(
 
     assert done.failed == 0
     assert any("destination" in note for note in done.notes)
-    for path in tree.rglob("*"):
+    for path in below(tree):
         if stat.S_ISREG(path.lstat().st_mode):
             assert (tmp_path / "dest" / path.relative_to(tree)).read_bytes() == path.read_bytes()
 
