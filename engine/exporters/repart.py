@@ -13,9 +13,10 @@ from engine.disk.discoverable import name_of, role_of_type
 from engine.disk.volume import Volume
 from engine.problem import Problem, Refused
 from engine.spec.filesystems import FILESYSTEMS
-from engine.spec.model import ImageSpec, Section
+from engine.spec.given import general, given
+from engine.spec.model import ImageSpec
 from engine.spec.settings import ContentSettings, Settings
-from engine.spec.shape import fields_of, show
+from engine.spec.shape import show
 from engine.units import MIB, format_exact
 
 HEAD = "# Written by diskwright export."
@@ -99,8 +100,8 @@ def export(spec: ImageSpec, settings: Settings) -> Exported:
         lines += _attributes(volume)
         name = f"{10 * number:0{width}}-{volume.id}.conf"
         exported.files[name] = "".join(f"{line}\n" for line in lines)
-    for path, value in _given(spec, ""):
-        key = _general(path)
+    for path, value in given(spec, ""):
+        key = general(path)
         if key not in _CARRIED:
             exported.note(path, f"is {show(value)}", _WHY.get(key, _OTHERWISE))
     return exported
@@ -256,23 +257,3 @@ def _escaped(text: str) -> str:
 
 def _colons(path: str) -> str:
     return _escaped(path).replace("\\", "\\\\").replace(":", "\\:")
-
-
-def _general(path: str) -> str:
-    """Returns the path that the table of keys has: contents[2].mode is contents[].mode."""
-    head, bracket, rest = path.partition("[")
-    return f"{head}[]{rest.partition(']')[2]}" if bracket else path
-
-
-def _given(section: Section, path: str) -> Iterator[tuple[str, object]]:
-    """Yields key paths and values of all that was said."""
-    for name in fields_of(type(section)):
-        value = getattr(section, name)
-        where = f"{path}.{name}" if path else name
-        if isinstance(value, Section):
-            yield from _given(value, where)
-        elif isinstance(value, tuple) and value and isinstance(value[0], Section):
-            for index, entry in enumerate(value):
-                yield from _given(entry, f"{where}[{index}]")
-        elif value is not None and value != () and value is not False:
-            yield where, value

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from engine.nix.values import TOPLEVEL, Buildable, Import, Opaque, Path, Value, show
 from engine.problem import Problem
 from engine.spec.formats import FORMATS
+from engine.spec.given import general, given
 from engine.spec.installable import Flake, parse
 from engine.spec.keys import KEYS
-from engine.spec.model import ImageSpec, Section
+from engine.spec.model import ImageSpec
 from engine.spec.settings import ContentSettings, Settings
-from engine.spec.shape import fields_of
 from engine.spec.shape import show as show_toml
 from engine.units import MIB, ceil_to
 
@@ -183,8 +183,8 @@ def _notes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "output.format", f'is "{settings.output.format}"',
             "make-disk-image does not make that; it will be raw",
         )  # fmt: skip
-    for path, value in _given(spec, ""):
-        known = KEYS.get(_general(path))
+    for path, value in given(spec, ""):
+        known = KEYS.get(general(path))
         if path in _SILENT or known is None or known.argument:
             continue
         if path == "boot.loader" and value not in _OTHER_LOADERS:
@@ -197,23 +197,3 @@ def _notes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 
 def _note(path: str, what: str, why: str) -> Problem:
     return Problem("not-carried-over", "warning", path, what, why)
-
-
-def _general(path: str) -> str:
-    """Returns the path that the table of keys has: contents[2].mode is contents[].mode."""
-    head, bracket, rest = path.partition("[")
-    return f"{head}[]{rest.partition(']')[2]}" if bracket else path
-
-
-def _given(section: Section, path: str) -> Iterator[tuple[str, object]]:
-    """Yields key paths and values of all that was said."""
-    for name in fields_of(type(section)):
-        value = getattr(section, name)
-        where = f"{path}.{name}" if path else name
-        if isinstance(value, Section):
-            yield from _given(value, where)
-        elif isinstance(value, tuple) and value and isinstance(value[0], Section):
-            for index, entry in enumerate(value):
-                yield from _given(entry, f"{where}[{index}]")
-        elif value is not None and value != () and value is not False:
-            yield where, value
