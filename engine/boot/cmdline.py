@@ -35,7 +35,7 @@ class Word:
 
     Attributes:
         text: As it is there.
-        better: What names the volume that is meant; "" where the image has none such.
+        better: What names the volume that is meant; "" where the image does not have it.
     """
 
     text: str
@@ -99,7 +99,7 @@ def missing(text: str, devices: Devices) -> Iterator[Word]:
 
 
 def _names_missing(key: str, value: str, devices: Devices) -> bool:
-    """Whether a word is about a device of which the image has none such."""
+    """Whether a word is about a device that the image does not have."""
     if key in _LUKS:
         return devices.lacks("UUID=" + value.removeprefix("luks-").partition("=")[0])
     if key in _GROUPS:

@@ -72,7 +72,7 @@ def entry(settings: Settings, tree: Mounted, text: str) -> tuple[str, Entry]:
 def lines(settings: Settings) -> Iterator[str]:
     """Yields a line for every volume that is mounted, parents first, and for every swap.
 
-    What is hashed is left out: the initrd mounts it, by the device that verifies it.
+    What is hashed has no line: the initrd mounts it, by the device that verifies it.
     """
     hashed = verity.hashed(settings.volumes)
     there = (one for one in settings.volumes if one.mount and FILESYSTEMS[one.format].files)
