@@ -131,14 +131,12 @@ class _Reader:
             length -= len(self.take(min(length, _PIECE)))
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """See `Stream.readinto`."""
         given = self._ahead[: len(buffer)] or self._more(len(buffer))
         self._ahead = self._ahead[len(given) :]
         buffer[: len(given)] = given
         return len(given)
 
     def close(self) -> None:
-        """Ends reading."""
         self._stream.close()
 
     def _more(self, length: int) -> bytes:

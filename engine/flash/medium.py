@@ -52,7 +52,6 @@ class Medium:
         self._buffer = mmap.mmap(-1, READ + 2 * _ALIGNMENT)
 
     def close(self) -> None:
-        """Closes it."""
         self._buffer.close()
         os.close(self._reader)
         if self._writer is not None:

@@ -274,7 +274,6 @@ class Numbered(ABC):
         """
 
     def lookup(self, path: bytes) -> Node | None:
-        """See `Filesystem.lookup`."""
         node = self.node(self.root, b"")
         at = b""
         for part in (part for part in path.split(b"/") if part):
@@ -302,16 +301,13 @@ class Numbered(ABC):
             yield self.node(number, prefix + name)
 
     def stored_names(self, node: Node) -> Iterator[bytes]:
-        """See `Filesystem.stored_names`."""
         return (name for name, _ in self.names(node))
 
     def blocks_of(self, node: Node) -> Iterator[int]:
-        """See `Filesystem.blocks_of`."""
         for _, place, length in node.extents:
             yield from range(place, place + length, self.block_size)
 
     def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
-        """See `Filesystem.data`."""
         for offset, place, length in node.extents:
             for at in range(0, min(length, node.size - offset), _PIECE):
                 take = min(_PIECE, length - at, node.size - offset - at)

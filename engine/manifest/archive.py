@@ -123,7 +123,6 @@ class Reader:
         return kept
 
     def close(self) -> None:
-        """Ends reading."""
         self._stream.close()
 
 

@@ -288,5 +288,4 @@ class Descriptor:
         return os.readv(self.fd, (buffer,))
 
     def close(self) -> None:
-        """Closes the file."""
         os.close(self.fd)

@@ -126,13 +126,11 @@ class Aligned:
         return FORMATS[self._design.settings.output.format].size.multiple
 
     def disk(self) -> int:
-        """See `Placer.disk`."""
         design = self._design
         needed = aligned.disk_bytes(design.settings.scheme, design.wanted, self._known)
         return ceil_to(needed, self._multiple)
 
     def places(self, disk: int) -> tuple[Place, ...]:
-        """See `Placer.places`."""
         design = self._design
         return aligned.place(
             design.settings.scheme, design.sector_size, disk, design.wanted, self._known
@@ -147,7 +145,6 @@ class Aligned:
         return one.filesystem.driver.fit(one.filesystem.request, size)
 
     def entry(self, volume: Volume) -> TableEntry:
-        """See `Placer.entry`."""
         return aligned.entry(self._design.settings.scheme, volume, self._design.machine)
 
 
@@ -160,24 +157,19 @@ class Parted:
 
     @property
     def reference(self) -> ReferenceSize | None:
-        """See `Placer.reference`."""
         return self._size
 
     def disk(self) -> int:
-        """See `Placer.disk`."""
         return self._size.diskSize
 
     def places(self, disk: int) -> tuple[Place, ...]:
-        """See `Placer.places`."""
         return parted.place(self._design.settings, disk)
 
     def fit(self, one: Wanted, size: int) -> FilesystemPlan:
-        """See `Placer.fit`."""
         assert one.filesystem is not None
         return one.filesystem.driver.fit(one.filesystem.request, size)
 
     def entry(self, volume: Volume) -> TableEntry:
-        """See `Placer.entry`."""
         return parted.entry(self._design.settings, volume)
 
 

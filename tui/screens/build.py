@@ -228,7 +228,6 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         )
 
     def action_retry(self) -> None:
-        """Builds once more."""
         self.post_message(self.Retry())
 
     def action_field(self) -> None:

@@ -154,5 +154,4 @@ Below stands why the path is in the image: the shortest chain of references to i
         )
 
     def action_close(self) -> None:
-        """Closes."""
         self.dismiss(None)

@@ -112,7 +112,6 @@ class DifferencesScreen(ModalScreen[None]):
         self.query_one("#differences-body").focus()
 
     def action_close(self) -> None:
-        """Closes."""
         self.dismiss(None)
 
 
@@ -139,5 +138,4 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help-body").focus()
 
     def action_close(self) -> None:
-        """Closes."""
         self.dismiss(None)

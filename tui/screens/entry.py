@@ -246,7 +246,6 @@ class EntryScreen(ModalScreen[Entry | None]):
 
     @on(Button.Pressed, "#entry-cancel")
     def action_cancel(self) -> None:
-        """Changes nothing."""
         self.dismiss(None)
 
     @on(Button.Pressed, "#entry-browse")

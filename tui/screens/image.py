@@ -275,5 +275,4 @@ What is in an existing image, read without mounting it and without changing it.
         self.app.post_message(FlashRequested(self.image.path))
 
     def action_back(self) -> None:
-        """Goes back."""
         self.dismiss(None)

@@ -59,5 +59,4 @@ itself stays as it is.
         self.dismiss(event.button.id == "import-ok")
 
     def action_close(self) -> None:
-        """Does nothing."""
         self.dismiss(False)

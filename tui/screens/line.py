@@ -36,5 +36,4 @@ class LineScreen(ModalScreen[None]):
         self.query_one("#line-body").focus()
 
     def action_close(self) -> None:
-        """Closes."""
         self.dismiss(None)

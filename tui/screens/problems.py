@@ -87,5 +87,4 @@ a problem offers, which Ctrl+Z takes back.
         self.dismiss(("fix", problem))
 
     def action_close(self) -> None:
-        """Changes nothing."""
         self.dismiss(None)

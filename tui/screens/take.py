@@ -108,7 +108,6 @@ then stays behind is listed.
 
     @on(Button.Pressed, "#take-cancel")
     def action_close(self) -> None:
-        """Does nothing."""
         self.dismiss(None)
 
 

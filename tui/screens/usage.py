@@ -115,5 +115,4 @@ Enter or Right goes into a folder, Left or Backspace out of it, Escape closes.
             self._show(self.path.rpartition(b"/")[0], self.path)
 
     def action_close(self) -> None:
-        """Closes."""
         self.dismiss(None)

@@ -177,7 +177,6 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
 
     @on(Button.Pressed, "#volume-cancel")
     def action_cancel(self) -> None:
-        """Changes nothing."""
         self.dismiss(None)
 
     @on(Button.Pressed, "#volume-browse")

@@ -21,20 +21,16 @@ class BtrfsDriver:
     """Btrfs on one device, without contents."""
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:
-        """See `Driver.least`."""
         size = ceil_to(max(SMALLEST, request.free + _taken()), MIB)
         return Sized(size, self.fit(request, size))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         return SMALLEST
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        """See `Driver.fit`."""
         if size < SMALLEST:
             raise DoesNotFit(f"{size} bytes are too few for Btrfs, which has {SMALLEST} at least")
         if size > _LARGEST:
@@ -67,7 +63,6 @@ class BtrfsDriver:
         )  # fmt: skip
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        """See `Driver.check`."""
         return (("btrfs", "check", "--readonly", copy),)
 
 

@@ -57,11 +57,9 @@ class Btrfs:
         return int(self.size - self.used)
 
     def figures(self) -> Mapping[str, int | str]:
-        """See `Described.figures`."""
         return {"blocks": int(self.size // self.block_size)}
 
     def header(self) -> Mapping[str, object]:
-        """See `Described.header`."""
         return {
             "size": self.size, "bytes used": self.used, "devices": self.devices,
             "block size": self.block_size, "node size": self.node_size,
@@ -72,7 +70,6 @@ class Btrfs:
         }  # fmt: skip
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """See `Described.structures`."""
         for at in (_AT, *_COPIES):
             if at + _SIZE <= self.room:
                 yield at, _SIZE, "superblock" if at == _AT else "copy of the superblock"

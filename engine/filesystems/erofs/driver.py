@@ -21,7 +21,6 @@ class ErofsDriver:
     """EROFS without compression."""
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:
@@ -30,7 +29,6 @@ class ErofsDriver:
         return Sized(size, self.fit(request, size))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         return ceil_to(_checked(layout(request.manifest)).size, MIB)
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
@@ -57,7 +55,6 @@ class ErofsDriver:
         )
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        """See `Driver.make`."""
         return ()
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:

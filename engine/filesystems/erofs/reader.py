@@ -104,11 +104,9 @@ class ErofsFilesystem(Numbered):
         yield from super().data(node)
 
     def figures(self) -> Mapping[str, int]:
-        """See `Described.figures`."""
         return {"blocks": self.blocks, "inodes": self.inodes, "free_inodes": 0}
 
     def header(self) -> Mapping[str, object]:
-        """See `Described.header`."""
         return {
             "block size": self.block_size, "blocks": self.blocks, "inodes": self.inodes,
             "root inode": self.root, "first block of inodes": self._meta // self.block_size,
@@ -121,7 +119,6 @@ class ErofsFilesystem(Numbered):
         }  # fmt: skip
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """See `Described.structures`."""
         yield 0, _AT, "boot block"
         yield _AT, self._superblock_end - _AT, "superblock"
         named: set[int] = set()
@@ -259,7 +256,6 @@ class ErofsFilesystem(Numbered):
         return at
 
     def names(self, node: Node) -> Iterator[tuple[bytes, int]]:
-        """See `Numbered.names`."""
         if node.size > _MAX_DIRECTORY:
             raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")
         if node.size and not node.extents:

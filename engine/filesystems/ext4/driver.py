@@ -41,7 +41,6 @@ class ExtDriver:
         self.ext = ext
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:
@@ -60,7 +59,6 @@ class ExtDriver:
         return Sized(solved.size_bytes, self._planned(request, need, solved.geometry))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         percent = REFERENCE_RESERVED_PERCENT if request.tool_defaults else None
         try:
             return _smallest(self.need(request), self.ext, percent, request.grown)
@@ -72,7 +70,6 @@ class ExtDriver:
         return measure(request.manifest, self.ext)
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        """See `Driver.fit`."""
         need = self.need(request)
         return self._planned(request, need, self._geometry(request, need, size))
 
@@ -119,7 +116,6 @@ class ExtDriver:
             raise DoesNotFit(str(error), most if size > most else None) from error
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        """See `Driver.make`."""
         layout: ExtLayout = planned.layout
         return (
             mke2fs_argv(
@@ -133,7 +129,6 @@ class ExtDriver:
         )
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        """See `Driver.check`."""
         target = f"{image}?offset={offset}" if offset else image
         return (("e2fsck", "-f", "-n", target),)
 

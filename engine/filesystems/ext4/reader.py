@@ -235,7 +235,6 @@ class ExtFilesystem(Numbered):
         yield from self.map.blocks(number, raw)
 
     def figures(self) -> Mapping[str, int]:
-        """See `Described.figures`."""
         return {"blocks": self.blocks, "inodes": self.inodes, "free_inodes": self.free_inodes}
 
     def header(self) -> Mapping[str, object]:
@@ -243,23 +242,19 @@ class ExtFilesystem(Numbered):
         return {}
 
     def records(self) -> Iterator[Record]:
-        """See `Recorded.records`."""
         yield Record("superblock", "superblock", self.superblock, fields.SUPERBLOCK)
         for group in range(self.groups):
             where = f"descriptor of group {group}"
             yield Record("descriptor", where, self.descriptor(group), fields.DESCRIPTOR)
 
     def inode_record(self, node: Node) -> Record:
-        """See `Recorded.inode_record`."""
         raw = self.raw_inode(node.inode)
         return Record("path", "", raw, fields.INODE, fields.inode_times(raw))
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """See `Described.structures`."""
         return reader_map.structures(self)
 
     def unused(self) -> Iterator[tuple[int, int]]:
-        """See `Described.unused`."""
         return reader_map.unused(self)
 
     def data(self, node: Node) -> Iterator[tuple[int, bytes]]:

@@ -225,7 +225,6 @@ class Through(Window):
     journal: ReadBlock
 
     def read(self, offset: int, length: int) -> bytes:
-        """See `Window.read`."""
         data = Window.read(self, offset, length)
         size = self.block_size
         newer = [

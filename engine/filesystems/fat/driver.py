@@ -44,12 +44,10 @@ class FatDriver:
         return max(sector_size, KIB)
 
     def least(self, request: Request) -> Sized:
-        """See `Driver.least`."""
         size = self._search(request, request.free)
         return Sized(size, self.fit(request, size))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         return self._search(request, 0)
 
     def _search(self, request: Request, free: int) -> int:
@@ -69,7 +67,6 @@ class FatDriver:
         return low * MIB
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        """See `Driver.fit`."""
         need = measure(request.manifest)
         try:
             layout = geometry(
@@ -107,11 +104,9 @@ class FatDriver:
         )  # fmt: skip
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        """See `Driver.make`."""
         return ()
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        """See `Driver.check`."""
         return (("fsck.fat", "-n", copy),)
 
 

@@ -126,29 +126,24 @@ class FatFilesystem:
         return (cluster for cluster, entry in enumerate(self._entries(), 2) if entry == 0)
 
     def figures(self) -> Mapping[str, int]:
-        """See `Described.figures`."""
         return {"blocks": self.clusters, "fat_bits": self.bits}
 
     def header(self) -> Mapping[str, object]:
-        """See `Described.header`."""
         return {
             "bits": self.bits, "label": self.label, "volume id": self.uuid, "bytes": self.size,
             "cluster size": self.block_size, "tables": self.tables, "clusters": self.clusters,
         }  # fmt: skip
 
     def records(self) -> Iterator[Record]:
-        """See `Recorded.records`."""
         yield Record("boot-sector", "FAT boot sector", self.boot_sector, boot_sector(self.bits))
 
     def inode_record(self, node: Node) -> None:
         """See `Recorded.inode_record`; FAT has no inodes."""
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """See `Described.structures`."""
         return reader_map.structures(self)
 
     def unused(self) -> Iterator[tuple[int, int]]:
-        """See `Described.unused`."""
         return reader_map.unused(self)
 
     def lookup(self, path: bytes) -> Node | None:

@@ -18,20 +18,16 @@ class RawDriver:
     """A file's bytes; what the volume has beyond them stays a hole."""
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:
-        """See `Driver.least`."""
         size = max(MIB, ceil_to(_length(request) + request.free, MIB))
         return Sized(size, self.fit(request, size))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         return max(MIB, ceil_to(_length(request), MIB))
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        """See `Driver.fit`."""
         length = _length(request)
         free = max(0, size - length)
         return FilesystemPlan(

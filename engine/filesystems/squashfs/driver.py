@@ -60,7 +60,6 @@ class SquashfsDriver:
     """squashfs, by tar2sqfs of squashfs-tools-ng."""
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:

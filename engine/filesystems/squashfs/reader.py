@@ -132,14 +132,12 @@ class SquashFilesystem(Numbered):
             yield inode.size - tail, data
 
     def figures(self) -> Mapping[str, int | str]:
-        """See `Described.figures`."""
         return {
             "blocks": -(-self.size // self.block_size), "inodes": self.inodes, "free_inodes": 0,
             "compression": self.compression,
         }  # fmt: skip
 
     def header(self) -> Mapping[str, object]:
-        """See `Described.header`."""
         return {
             "block size": self.block_size, "inodes": self.inodes, "fragments": self.fragments,
             "compression": self.compression, "time": self.seconds, "flags": f"{self.flags:#x}",

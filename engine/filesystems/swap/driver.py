@@ -39,20 +39,16 @@ class SwapDriver:
     """Linux' swap space, version 1."""
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:
-        """See `Driver.least`."""
         size = ceil_to(max(request.free + PAGE_SIZE, _LEAST_PAGES * PAGE_SIZE), MIB)
         return Sized(size, self.fit(request, size))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         return MIB
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        """See `Driver.fit`."""
         pages = size // PAGE_SIZE
         if pages < _LEAST_PAGES:
             least = _LEAST_PAGES * PAGE_SIZE
@@ -84,7 +80,6 @@ class SwapDriver:
         )
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        """See `Driver.make`."""
         return ()
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:

@@ -49,18 +49,15 @@ class SwapSpace:
         return int(max(0, self.pages - 1 - self.bad_pages) * self.block_size)
 
     def figures(self) -> Mapping[str, int]:
-        """See `Described.figures`."""
         return {"blocks": self.pages}
 
     def header(self) -> Mapping[str, object]:
-        """See `Described.header`."""
         return {
             "page size": self.block_size, "byte order": self.byte_order, "pages": self.pages,
             "bad pages": self.bad_pages, "uuid": self.uuid, "label": self.label,
         }  # fmt: skip
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """See `Described.structures`."""
         yield 0, _HEADER_AT, "room for a boot block in front of the swap header"
         yield _HEADER_AT, self.block_size - _HEADER_AT, "swap header"
 

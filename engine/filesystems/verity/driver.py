@@ -36,7 +36,6 @@ class TreeDriver:
     """The hash tree of a volume."""
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:
@@ -45,7 +44,6 @@ class TreeDriver:
         return Sized(size, self.fit(request, size))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         return ceil_to(_tree_size(_below(request)), MIB)
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
@@ -84,19 +82,15 @@ class SignatureDriver:
     """The signature of a root hash, in the form of the Discoverable Partitions Specification."""
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:
-        """See `Driver.least`."""
         return Sized(MIB, self.fit(request, MIB))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         return MIB
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        """See `Driver.fit`."""
         return FilesystemPlan(
             type=SIGNATURE_TYPE,
             label="",

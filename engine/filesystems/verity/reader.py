@@ -150,14 +150,12 @@ class HashTree:
         return hashlib.new(self.algorithm, b"".join(parts)).digest()
 
     def figures(self) -> Mapping[str, int]:
-        """See `Described.figures`."""
         return {
             "blocks": self.size // self.block_size, "data_blocks": self.data_blocks,
             "data_block_size": self.data_block_size,
         }  # fmt: skip
 
     def header(self) -> Mapping[str, object]:
-        """See `Described.header`."""
         return {
             "uuid": self.uuid, "algorithm": self.algorithm, "salt": self.salt.hex(),
             "block size": self.block_size, "data block size": self.data_block_size,
@@ -166,13 +164,11 @@ class HashTree:
         }  # fmt: skip
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """See `Described.structures`."""
         yield 0, self.block_size, "superblock of the hash tree"
         for number, (at, count) in enumerate(self.levels):
             yield at, count * self.block_size, f"level {number} of the hash tree"
 
     def unused(self) -> Iterator[tuple[int, int]]:
-        """See `Described.unused`."""
         if self._window.size > self.size:
             yield self.size, self._window.size - self.size
 
@@ -208,22 +204,18 @@ class Signature:
             raise BadFilesystem("verity signature: something follows it")
 
     def figures(self) -> Mapping[str, int]:
-        """See `Described.figures`."""
         return {"blocks": -(-self.size // self.block_size)}
 
     def header(self) -> Mapping[str, object]:
-        """See `Described.header`."""
         return {
             "root hash": self.root_hash, "certificate": self.fingerprint,
             "signature": self.signature.hex(),
         }  # fmt: skip
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """See `Described.structures`."""
         yield 0, self._used, "signature of the root hash"
 
     def unused(self) -> Iterator[tuple[int, int]]:
-        """See `Described.unused`."""
         yield self._used, self._window.size - self._used
 
 

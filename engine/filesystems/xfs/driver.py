@@ -39,22 +39,18 @@ class XfsDriver:
     """XFS without contents."""
 
     def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`."""
         return sector_size
 
     def least(self, request: Request) -> Sized:
-        """See `Driver.least`."""
         size = ceil_to(max(SMALLEST, request.free + _structures(SMALLEST, request)), MIB)
         while self.fit(request, size).free_bytes < request.free:  # more groups
             size += MIB
         return Sized(size, self.fit(request, size))
 
     def smallest(self, request: Request) -> int:
-        """See `Driver.smallest`."""
         return SMALLEST
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        """See `Driver.fit`."""
         if size < SMALLEST:
             raise DoesNotFit(f"{size} bytes are too few for XFS, which has {SMALLEST} at least")
         if size > _LARGEST:
@@ -90,7 +86,6 @@ class XfsDriver:
         )  # fmt: skip
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        """See `Driver.check`."""
         return (("xfs_repair", "-n", "-f", copy),)
 
 

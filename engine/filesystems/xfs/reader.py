@@ -66,13 +66,11 @@ class Xfs:
         return int(self.free_blocks * self.block_size)
 
     def figures(self) -> Mapping[str, int | str]:
-        """See `Described.figures`."""
         return {
             "blocks": self.blocks, "inodes": self.inodes, "free_inodes": self.free_inodes,
         }  # fmt: skip
 
     def header(self) -> Mapping[str, object]:
-        """See `Described.header`."""
         return {
             "version": self.version & 15, "block size": self.block_size, "blocks": self.blocks,
             "allocation groups": self.groups, "blocks of a group": self.group_blocks,
@@ -84,7 +82,6 @@ class Xfs:
         }  # fmt: skip
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        """See `Described.structures`."""
         yield 0, self.sector_size, "superblock"
 
     def unused(self) -> Iterator[tuple[int, int]]:

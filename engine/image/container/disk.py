@@ -43,7 +43,6 @@ class Disk(ABC):
         self._left: int | None = None
 
     def close(self) -> None:
-        """Closes the file."""
         os.close(self._fd)
 
     def __enter__(self) -> Self:

@@ -276,7 +276,6 @@ class Summed:
         return self._hash.hexdigest()
 
     def close(self) -> None:
-        """Ends reading."""
         self._stream.close()
 
 
