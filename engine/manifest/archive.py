@@ -19,9 +19,14 @@ _PLAIN_BUFFER = 1 << 16
 class ArchiveSource:
     """Members' data; entries carry its offset in the unpacked archive as stamp."""
 
-    def __init__(self, path: bytes, stamp: int) -> None:
+    def __init__(self, path: bytes, stamp: int, *, recent: bool = False) -> None:
         self.path = path
         self.stamp = stamp
+        self._recent = recent
+
+    def identity(self, entry: Entry) -> int | None:
+        """Returns what tells a member, unless the archive may have changed without a trace."""
+        return None if self._recent else hash((self.stamp, entry.stamp))
 
     def describe(self, entry: Entry) -> str:
         """Returns the archive's path and the entry's in the image."""

@@ -32,6 +32,31 @@ class Source(Protocol):
         ...
 
 
+class Identified(Source, Protocol):
+    """A source that can say without reading whether data is what it was in an earlier build."""
+
+    def identity(self, entry: Entry) -> int | None:
+        """Returns a number of 64 bits that another file, or the same after a change, never has.
+
+        None where nothing but reading tells.
+        """
+        ...
+
+
+def identity(entry: Entry) -> int | None:
+    """Returns what tells the data of a regular file from any other's, by the host's metadata.
+
+    Device, inode, size, mtime and ctime go into it (`engine.manifest.folder.stamp_of`), of a
+    file with holes also where they lie.
+
+    Returns:
+        A signed number of 64 bits, the same in every process, or None: read it to know.
+    """
+    asked = getattr(entry.source, "identity", None)
+    found: int | None = asked(entry) if asked is not None else None
+    return found if found is None or entry.extents is None else hash((found, entry.extents))
+
+
 class Entry:
     """One name in the image.
 

@@ -22,6 +22,29 @@ _REPLACED = {
 """Errors that only a file gives that is gone, or is of another type now."""
 
 
+GRAIN_NS = 20_000_000
+"""Nanoseconds within which two changes of a file may get the same time: Linux takes the time of the
+last tick of its clock, of which there are 100 a second or more."""
+
+COARSE_NS = 2_000_000_000
+"""The same where times are kept in whole seconds, or in two of them (FAT, ext3, some servers)."""
+
+_SECOND_NS = 1_000_000_000
+
+
+def is_recent(ctime_ns: int, now_ns: int) -> bool:
+    """Whether a file changed so shortly before that one more change may not show in its times.
+
+    git calls such a file "racily clean" (its Documentation/technical/racy-git.txt).
+
+    Args:
+        ctime_ns: Of the file.
+        now_ns: When it was looked at, nanoseconds since 1970.
+    """
+    grain = COARSE_NS if not ctime_ns % _SECOND_NS else GRAIN_NS
+    return ctime_ns >= now_ns - grain
+
+
 def stamp_of(status: os.stat_result) -> int:
     """Returns what tells a file from any other and from itself after a change.
 
@@ -41,6 +64,9 @@ class FolderSource:
         target: Path in the image that the folder stands for: an entry's path with this taken
             off is its path in the folder.
         names: Paths in the folder of those entries to which that does not apply.
+
+    Attributes:
+        recent: Stamps of files that had changed just before they were looked at.
     """
 
     def __init__(
@@ -49,10 +75,16 @@ class FolderSource:
         self.folder = folder
         self._skip = len(target) + 1 if target else 0
         self._names = names or {}
+        self.recent: set[int] = set()
 
     def origin(self, entry: Entry) -> bytes:
         """Returns the entry's path below the folder."""
         return self._names.get(entry.path) or entry.path[self._skip :]
+
+    def identity(self, entry: Entry) -> int | None:
+        """Returns the stamp of a file, unless it may have changed since without a trace."""
+        stamp = entry.stamp
+        return stamp if isinstance(stamp, int) and stamp not in self.recent else None
 
     def describe(self, entry: Entry) -> str:
         """Returns the file's path on the host."""

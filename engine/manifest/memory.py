@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 
-from engine.manifest.entry import Entry
-from engine.manifest.folder import FolderSource, stamp_of
+from engine.manifest.entry import Entry, identity
+from engine.manifest.folder import FolderSource, is_recent, stamp_of
 
 
 class _Memory:
@@ -26,6 +27,12 @@ class _Memory:
 
 class Elsewhere:
     """A source whose entries carry another entry as stamp: its bytes at another path."""
+
+    def identity(self, entry: Entry) -> int | None:
+        """Returns that of the entry whose bytes these are."""
+        original = entry.stamp
+        assert isinstance(original, Entry)
+        return identity(original)
 
     def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
         """Yields the data of the originals, as that of these entries."""
@@ -100,9 +107,12 @@ def host_file(path: bytes, origin: bytes, *, mtime_ns: int, mode: int = 0o644) -
     if not stat.S_ISREG(status.st_mode):
         raise OSError(f"{os.fsdecode(origin)} is not a regular file")
     above, name = os.path.split(origin)
+    source, stamp = FolderSource(above, names={path: name}), stamp_of(status)
+    if is_recent(status.st_ctime_ns, time.time_ns()):
+        source.recent.add(stamp)
     return Entry(
         path, stat.S_IFREG | mode, size=status.st_size, mtime_ns=mtime_ns,
-        source=FolderSource(above, names={path: name}), stamp=stamp_of(status),
+        source=source, stamp=stamp,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Hashable
 
 from engine.manifest import whiteouts
@@ -11,7 +12,7 @@ from engine.manifest.archive import ArchiveSource, Reader, open_archive
 from engine.manifest.compressed import CORRUPT
 from engine.manifest.entry import Entry
 from engine.manifest.findings import shown
-from engine.manifest.folder import stamp_of
+from engine.manifest.folder import is_recent, stamp_of
 from engine.manifest.links import relink
 from engine.manifest.lookup import LeadsNowhere, resolve
 from engine.manifest.member import HARD_LINK, VOLUME_LABEL, EntryMaker, has_owner
@@ -42,7 +43,10 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
         else:
             add("archive-no-file", f"{shown(path)} is not a regular file", "name a tar archive")
         return
-    unpacking = _Unpacking(path, target, walk, ArchiveSource(path, stamp_of(status)))
+    recent = is_recent(status.st_ctime_ns, time.time_ns())
+    unpacking = _Unpacking(
+        path, target, walk, ArchiveSource(path, stamp_of(status), recent=recent)
+    )  # fmt: skip
     try:
         source = open_archive(fd, lambda: walk.ticker.add(0, 0))
         try:

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import sys
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from engine.manifest.acl import chmod_acls
 from engine.manifest.descent import Descent
 from engine.manifest.entry import Entry, order
 from engine.manifest.findings import Findings, shown
-from engine.manifest.folder import FolderSource
+from engine.manifest.folder import COARSE_NS, FolderSource, is_recent
 from engine.manifest.patterns import Excluded
 from engine.manifest.progress import Ticker
 from engine.spec.modes import ModeRule
@@ -88,6 +89,7 @@ class Walk:
     heads: dict[Hashable, Entry] = field(default_factory=dict)
     _shared: dict[tuple[int, int], list[Entry]] = field(default_factory=dict)
     _unsupported: set[int] = field(default_factory=set)
+    _begun_ns: int = field(default_factory=time.time_ns)
 
     def folder(self, folder: bytes, target: bytes) -> None:
         """Walks a folder, itself included, to `target` in the image; links in it stay links."""
@@ -160,6 +162,8 @@ class Walk:
         uid, gid = rules.owner or _ROOT
         lstat, listxattr, new, make = os.lstat, os.listxattr, Entry.__new__, Entry
         below, image, hint = place.below, place.image, place.path + b"/"
+        begun_ns = self._begun_ns
+        doubtful_ns = begun_ns - COARSE_NS
         found: list[Entry] = []
         for name in names:
             try:
@@ -187,7 +191,10 @@ class Walk:
                 if kind == _REGULAR:
                     entry.size = size
                     # As stamp_of has it, without the call.
-                    entry.stamp = hash((device, inode, size, mtime_ns, status.st_ctime_ns))
+                    ctime_ns = status.st_ctime_ns
+                    entry.stamp = stamp = hash((device, inode, size, mtime_ns, ctime_ns))
+                    if ctime_ns >= doubtful_ns and is_recent(ctime_ns, begun_ns):
+                        source.recent.add(stamp)
                     if status.st_blocks * _ST_BLOCK < size:
                         entry.extents = _extents(fd, name, size)
                     if mode & _READ_BY_ALL != _READ_BY_ALL:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine.events import AnyEvent
 from engine.pipeline.work import Work
 from engine.tools import runner
@@ -16,22 +18,33 @@ _ANY_STATUS = frozenset(range(256))
 async def versions(work: Work) -> dict[str, str]:
     """Returns the version of each tool that the plan's commands name, by name."""
     names = {argv[0] for step in work.plan.steps for argv in step.argv} & TOOLS.keys()
+    return await versions_of(names, work.plan.identity.epoch, step=work.step.id)
+
+
+async def versions_of(names: Iterable[str], epoch: int, *, step: str = "") -> dict[str, str]:
+    """Returns the version of each tool by name, without those that do not say.
+
+    Args:
+        names: Of `engine.tools.table.TOOLS`.
+        epoch: As for `tool_environment`.
+        step: Id of the step that asks.
+    """
     found = {}
     for name in sorted(names):
-        version = await _version(work, name)
+        version = await _version(name, epoch, step)
         if version:
             found[name] = version
     return found
 
 
-async def _version(work: Work, name: str) -> str:
+async def _version(name: str, epoch: int, step: str) -> str:
     said: list[AnyEvent] = []
     try:
         result = await runner.run(
             (name, *TOOLS[name].version),
-            step=work.step.id,
+            step=step,
             emit=said.append,
-            env=tool_environment(work.plan.identity.epoch),
+            env=tool_environment(epoch),
             accept=_ANY_STATUS,
         )
     except StepFailed:

@@ -39,6 +39,7 @@ class Filesystem:
             when it is made.
         identifier: Whether it has a UUID; one without is found by its partition.
         whole: Whether it is made with its contents, so that no step fills it.
+        placed: Whether it records where on the disk it lies.
     """
 
     key: str
@@ -64,6 +65,7 @@ class Filesystem:
     compressed: str = ""
     identifier: bool = True
     whole: bool = False
+    placed: bool = False
 
 
 RAW = "none"
@@ -121,6 +123,7 @@ _TABLE = (
         journal=False,
         grub="fat",
         keeps=(),
+        placed=True,
     ),
     Filesystem(
         key="erofs",

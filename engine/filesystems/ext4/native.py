@@ -87,6 +87,7 @@ _SLOW: tuple[tuple[str, object, tuple[object, ...]], ...] = (
     ("ext2fs_read_bitmaps", c_long, (_HANDLE,)),
     ("ext2fs_close2", c_long, (_HANDLE, c_int)),
     ("ext2fs_free", None, (_HANDLE,)),
+    ("ext2fs_get_library_version", c_int, (POINTER(c_char_p), POINTER(c_char_p))),
 )
 
 
@@ -142,6 +143,16 @@ def checksum_of(seed: int, buffer: bytearray) -> Callable[[], int]:
     fixed = (ctypes.c_char * len(buffer)).from_buffer(buffer)
     arguments = ctypes.c_uint32(seed), fixed, ctypes.c_size_t(len(buffer))
     return lambda: int(function(*arguments))
+
+
+def library_version() -> str:
+    """Returns the version of libext2fs, such as "1.47.0"; "" where it is missing."""
+    version = c_char_p()
+    try:
+        _library().slow.ext2fs_get_library_version(byref(version), None)
+    except LibraryError:
+        return ""
+    return (version.value or b"").decode(errors="replace")
 
 
 def name_hash(version: int, seed: bytes) -> Callable[[bytes], int]:

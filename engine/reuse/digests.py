@@ -1,0 +1,101 @@
+"""Digests of files' data by their identity, so that a file that stayed as it is is not read again.
+
+As git's index does it: a file whose device, inode, size, mtime and ctime are those of a file that
+was hashed has its contents. The kernel moves ctime with every change, and nobody can set it; and no
+file is kept that changed within a grain of time of being looked at
+(`engine.manifest.folder.is_recent`).
+
+A file of them holds a header, the identities, and the digests in the same order.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
+
+from engine.manifest.entry import Entry, identity
+from engine.manifest.manifest import Manifest
+from engine.provenance.inputs import DataSums
+
+_SIZE = 32
+_MAGIC = b"diskwright digests 1\n"
+_WORD = 8
+
+
+class BadDigests(ValueError):
+    """The bytes are not digests of this program's, or of another Python's."""
+
+
+class Digests:
+    """SHA-256 by identity, of the data as `engine.provenance.inputs.DataSums` takes it."""
+
+    def __init__(self, known: Mapping[int, bytes] | None = None) -> None:
+        self._known = dict(known or {})
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, entry: Entry) -> bytes | None:
+        """Returns the digest of a regular file's data, or None where it has to be read."""
+        number = identity(entry)
+        return None if number is None else self._known.get(number)
+
+    def learn(self, entries: Iterable[Entry], sums: Mapping[int, bytes]) -> None:
+        """Takes digests that were just computed.
+
+        Args:
+            entries: Regular files among them are taken, unless they changed shortly before.
+            sums: By `id` of the entry, as `DataSums.of` gives them.
+        """
+        for entry in entries:
+            digest = sums.get(id(entry))
+            if digest is not None and entry.size:
+                number = identity(entry)
+                if number is not None:
+                    self._known[number] = digest
+
+    def known(self, manifest: Manifest) -> tuple[DataSums, list[Entry]]:
+        """Returns the digests of a manifest's files, and the files that have to be read for theirs.
+
+        The digests can take what is read: `DataSums.take`.
+        """
+        sums, missing = DataSums(), []
+        for entry in manifest:
+            if entry.is_regular and entry.link_to is None and entry.size:
+                digest = self.of(entry)
+                if digest is None:
+                    missing.append(entry)
+                else:
+                    sums.adopt(entry, digest)
+        return sums, missing
+
+    def dumps(self) -> bytes:
+        """Returns them for a file: 40 bytes each."""
+        return b"".join(
+            (_header(), array("q", self._known).tobytes(), b"".join(self._known.values()))
+        )
+
+    @classmethod
+    def loads(cls, data: bytes) -> Digests:
+        """Returns what `dumps` made bytes of.
+
+        Raises:
+            BadDigests: They are something else, cut short, or of another kind of machine.
+        """
+        header = _header()
+        if not data.startswith(header):
+            raise BadDigests("these are not digests of this program on this machine")
+        count, rest = divmod(len(data) - len(header), _WORD + _SIZE)
+        if rest:
+            raise BadDigests("the digests are cut short")
+        numbers = array("q")
+        start = len(header) + count * _WORD
+        numbers.frombytes(data[len(header) : start])
+        digests = (data[at : at + _SIZE] for at in range(start, len(data), _SIZE))
+        return cls(dict(zip(numbers, digests, strict=True)))
+
+
+def _header() -> bytes:
+    """Identities are this Python's hashes of numbers, in this machine's order of bytes."""
+    return _MAGIC + b"%d %s\n" % (hash((1, 2, 3)), sys.byteorder.encode())

@@ -1,0 +1,100 @@
+"""The key of a volume: a digest of all that its bytes follow from, known before they are made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from engine.filesystems.driver import FilesystemPlan
+from engine.filesystems.table import DRIVERS
+from engine.manifest.manifest import Manifest
+from engine.plan.model import Plan, VolumePlan
+from engine.plan.steps import IMAGE, VOLUME
+from engine.provenance.inputs import of_filesystem
+from engine.reuse import maker
+from engine.spec.filesystems import FILESYSTEMS
+
+_SCHEMA = 1
+
+
+def volume_key(
+    plan: Plan, volume: VolumePlan, sums: Mapping[int, bytes], versions: Mapping[str, str]
+) -> str | None:
+    """Returns the key of a volume of a plan, 64 hexadecimal digits.
+
+    Two volumes of one key have the same bytes. It covers the plan of the file system, every
+    entry with its metadata and the digest of its data, and what makes the bytes of them: this
+    program's code and the versions of tools. Where a volume lies counts only for a format that
+    records it.
+
+    Args:
+        plan: Without errors.
+        volume: One of its.
+        sums: SHA-256 of its files' data by `id` of the entry, of all of them (`DataSums.of`).
+        versions: Of the programs that make it, by name (`maker.tools` says which).
+
+    Returns:
+        None for a volume whose bytes follow from more than that: one without a file system of
+        ours, one that a system's own installer writes to, a hash tree or a signature, one that
+        has files which name the root hash of another.
+    """
+    planned = volume.filesystem
+    if planned is None or FILESYSTEMS[planned.type].layer or not _ours_alone(plan, volume):
+        return None
+    names = maker.tools(plan, volume)
+    if not all(versions.get(name) for name in names):
+        return None
+    filled = of_filesystem(planned.manifest, sums)
+    described: dict[str, Any] = {
+        "schema": _SCHEMA,
+        "program": maker.program(),
+        "tools": {name: versions[name] for name in names},
+        "compat": plan.settings.compat,
+        "epoch": plan.identity.epoch,
+        "sector": plan.disk.sector_size,
+        "bytes": volume.bytes,
+        "start": volume.start if FILESYSTEMS[planned.type].placed else 0,
+        "filesystem": _figures(planned),
+        "wanted": _wanted(plan, volume),
+        "make": DRIVERS[planned.type].make(planned, IMAGE, 0, VOLUME),
+        "contents": filled.sha256,
+        "holes": _holes(planned.manifest),
+    }
+    return hashlib.sha256(msgspec.json.encode(described, order="sorted")).hexdigest()
+
+
+def _ours_alone(plan: Plan, volume: VolumePlan) -> bool:
+    """Whether nobody but our own steps writes to a volume, from nothing but its manifest."""
+    installed = plan.boot.guest is not None or plan.boot.loader == "nixos"
+    hashed = bool(plan.hash_trees) and volume.role in ("esp", "xbootldr", "boot")
+    return not (installed and volume.role in ("root", "esp")) and not hashed
+
+
+def _figures(planned: FilesystemPlan) -> dict[str, Any]:
+    return {
+        name: getattr(planned, name)
+        for name in (
+            "type", "label", "uuid", "size", "block_size", "blocks", "inodes", "data_bytes",
+            "free_bytes", "free_inodes", "parts", "most_bytes",
+        )
+    }  # fmt: skip
+
+
+def _wanted(plan: Plan, volume: VolumePlan) -> dict[str, Any]:
+    """Returns what the spec says of a volume that its driver reads."""
+    for one in plan.settings.volumes:
+        if one.id == volume.id:
+            return {"compression": one.compression, "grown": one.grown, "inodes": one.inodes}
+    return {}
+
+
+def _holes(manifest: Manifest) -> str:
+    """Returns a digest of where the holes of files are, which their data's do not tell of all."""
+    digest = hashlib.sha256()
+    for entry in manifest:
+        if entry.extents is not None:
+            digest.update(b"%d:%s %r\n" % (len(entry.path), entry.path, entry.extents))
+    return digest.hexdigest()
