@@ -42,7 +42,8 @@ class EntryMaker:
         """Returns a name below the archive's root, without empty parts, or None (reported)."""
         parts = [part for part in name.split(b"/") if part not in {b"", b"."}]
         if b".." in parts:
-            self.odd(member, f"{complaint} ({shown(name)})")
+            where = "" if name is member.name else f" ({shown(name)})"
+            self.odd(member, complaint + where)
             return None
         return b"/".join(parts)
 
@@ -102,6 +103,6 @@ class EntryMaker:
         """Reports a member that cannot be taken."""
         self.walk.findings.add(
             "archive-member-refused",
-            f"{self.origin}: member {shown(member.name)} {what}",
+            f"{self.origin}: member {shown(member.name) or 'without a name'} {what}",
             "exclude it, or make the archive without it",
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
-from engine.manifest.compressed import OTHERS, form_of
+from engine.manifest.foreign import foreign
 
 BLOCK = 512
 
@@ -28,20 +28,6 @@ _MAX_NAME = 64 << 10
 _MAX_RANGES = 1 << 20
 """Data ranges of one sparse file."""
 
-_FOREIGN = (
-    (b"PK\3\4", "a zip archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-    (b"Rar!", "a rar archive"),
-    (b"070701", "a cpio archive"),
-    (b"070702", "a cpio archive"),
-    (b"070707", "a cpio archive"),
-    (b"\xc7\x71", "a cpio archive"),
-    (b"!<arch>\n", "an ar archive, such as a Debian package; unpack it with `ar x` first"),
-    (b"\xed\xab\xee\xdb", "an RPM package; make a tar archive of it with `rpm2archive` first"),
-    (b"hsqs", "a squashfs file system; unpack it with `unsquashfs` first"),
-    (b"QFI\xfb", "a qcow2 image"),
-)
-"""How files begin that are taken for tar archives."""
 _DEVICES = (b"3", b"4")
 _REGULAR = (b"0", b"\0", b"7", b"S")
 _WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")
@@ -54,6 +40,18 @@ Records = list[tuple[bytes, bytes]]
 
 class BadArchive(Exception):
     """The bytes are not a tar archive, or it is damaged; the message says where and how."""
+
+
+class ForeignArchive(BadArchive):
+    """It is another kind of file.
+
+    Attributes:
+        remedy: What makes a tar archive of it.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"it is {what}, not a tar archive")
+        self.remedy = remedy
 
 
 class Input(Protocol):
@@ -108,7 +106,8 @@ def members(source: Input) -> Iterator[Member]:
     """Yields the members of an archive in its own order.
 
     Raises:
-        BadArchive: It is not one, or damaged.
+        ForeignArchive: It is not one.
+        BadArchive: It is damaged.
     """
     everywhere: dict[bytes, bytes] = {}
     ahead = _Ahead()
@@ -121,8 +120,8 @@ def members(source: Input) -> Iterator[Member]:
                 raise BadArchive(f"it ends at byte {at} in the middle of a member")
             return
         if len(header) < BLOCK or not is_header(header):
-            if not at and (other := _other(header)):
-                raise BadArchive(other)
+            if not at and (other := foreign(header)):
+                raise ForeignArchive(*other)
             what = "is cut short" if len(header) < BLOCK else "has a wrong checksum"
             raise BadArchive(f"the header at byte {at} {what}")
         kind = header[156:157]
@@ -353,17 +352,6 @@ def _records(body: bytes, at: int) -> Records:
         records.append((key, value[:-1]))
         start += length
     return records
-
-
-def _other(header: bytes) -> str:
-    """Returns what a file is that begins otherwise than an archive, or "" for the unknown."""
-    for magic, what, tool in OTHERS:
-        if header.startswith(magic):
-            return f"it is {what}; unpack it with `{tool}` first"
-    form = form_of(header)
-    if form:
-        return f"what is in it is compressed again ({form}); unpack it once"
-    return next((f"it is {what}" for magic, what in _FOREIGN if header.startswith(magic)), "")
 
 
 def is_header(header: bytes) -> bool:

@@ -19,7 +19,7 @@ from engine.manifest.member import HARD_LINK, VOLUME_LABEL, EntryMaker, has_owne
 from engine.manifest.memory import copy
 from engine.manifest.oci import recognise
 from engine.manifest.part import with_parents
-from engine.manifest.tar import BLOCK, BadArchive, Member, is_header, members
+from engine.manifest.tar import BLOCK, BadArchive, ForeignArchive, Member, is_header, members
 from engine.manifest.walk import Walk
 
 _HINT = "make the archive again, or check that it was copied whole"
@@ -53,6 +53,8 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
             unpacking.read(source)
         finally:
             source.close()
+    except ForeignArchive as error:
+        add("archive-foreign", f"{shown(path)}: {error}", error.remedy)
     except (BadArchive, *CORRUPT) as error:
         add("archive-damaged", f"{shown(path)} is not a tar archive, or is damaged: {error}", _HINT)
     except OSError as error:
@@ -77,10 +79,18 @@ class _Unpacking:
 
     def read(self, source: Reader) -> None:
         """Takes all members, and reads on to the end, where packed data has its checksum."""
+        member = None
         for member in members(source):
             self._take(member)
             self._walk.ticker.add(1, member.size)
             self._recogniser.look(member, source)
+        if member is None:
+            self._walk.findings.add(
+                "archive-empty",
+                f"{shown(self._archive)} has nothing in it",
+                "check that it was copied whole",
+                severity="warning",
+            )
         self._look_behind(source)
 
     def _look_behind(self, source: Reader) -> None:

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import tarfile
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from engine.manifest.compressed import CORRUPT, unpacked
 from engine.manifest.manifest import Manifest
+from engine.problem import Problem
 from tests.engine.manifest.support import codes, content, data, manifest, paths, scanned
 from tests.support.containers import hard_link, layer, member
 
@@ -70,6 +71,12 @@ def _refused(tmp_path: Path, body: bytes) -> str:
     found = scanned(content(path, extract=True))
     assert codes(found) == ["archive-damaged"]
     return found.problems[0].message
+
+
+def _problems(tmp_path: Path, body: bytes) -> Sequence[Problem]:
+    path = tmp_path / "made.tar"
+    path.write_bytes(body)
+    return scanned(content(path, extract=True)).problems
 
 
 @pytest.mark.parametrize("form", PACKERS)
@@ -147,13 +154,24 @@ def test_a_wrong_checksum_behind_the_archives_end_is_found(tmp_path: Path) -> No
         (b"!<arch>\n" + bytes(600), "ar x"),
         (b"\xed\xab\xee\xdb" + bytes(600), "rpm2archive"),
         (b"\x04\x22\x4d\x18" + bytes(600), "lz4 -d"),
-        (SKIPPED + b"\x04\x22\x4d\x18" + bytes(600), "no zstd data"),
         (b"LZIP\1" + bytes(600), "lzip -d"),
-        (gzip.compress(lzma.compress(FILES)), "compressed again (xz)"),
+        (gzip.compress(lzma.compress(FILES)), "compressed twice (xz inside)"),
     ],
 )
-def test_what_is_no_tar_archive_is_named(tmp_path: Path, body: bytes, word: str) -> None:
-    assert word in _refused(tmp_path, body)
+def test_what_is_not_a_tar_archive_is_named(tmp_path: Path, body: bytes, word: str) -> None:
+    (problem,) = _problems(tmp_path, body)
+    assert (problem.code, problem.severity) == ("archive-foreign", "error")
+    assert word in f"{problem.message} {problem.hint}"
+
+
+def test_what_is_not_packed_in_the_form_it_claims_is_damaged(tmp_path: Path) -> None:
+    assert "no zstd data" in _refused(tmp_path, SKIPPED + b"\x04\x22\x4d\x18" + bytes(600))
+
+
+@pytest.mark.parametrize("body", [b"", bytes(10240), bytes(1024) + FILES, gzip.compress(b"")])
+def test_an_archive_without_members_is_warned_of(tmp_path: Path, body: bytes) -> None:
+    problems = _problems(tmp_path, body)
+    assert ("archive-empty", "warning") in [(found.code, found.severity) for found in problems]
 
 
 def test_archives_one_behind_the_other_are_warned_of(tmp_path: Path) -> None:
