@@ -46,11 +46,13 @@ class ForeignArchive(BadArchive):
     """It is another kind of file.
 
     Attributes:
+        what: What it is, as in "a zip archive".
         remedy: What makes a tar archive of it.
     """
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"it is {what}, not a tar archive")
+        self.what = what
         self.remedy = remedy
 
 

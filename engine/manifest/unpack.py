@@ -54,7 +54,7 @@ def unpack(path: bytes, target: bytes, walk: Walk) -> None:
         finally:
             source.close()
     except ForeignArchive as error:
-        add("archive-foreign", f"{shown(path)}: {error}", error.remedy)
+        add("archive-foreign", f"{shown(path)} is {error.what}, not a tar archive", error.remedy)
     except (BadArchive, *CORRUPT) as error:
         add("archive-damaged", f"{shown(path)} is not a tar archive, or is damaged: {error}", _HINT)
     except OSError as error:

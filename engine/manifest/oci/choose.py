@@ -20,7 +20,7 @@ from engine.manifest.oci.image import (
     Platform,
     Process,
 )
-from engine.manifest.oci.recognise import INDEX, LAYOUT, SAVED
+from engine.manifest.oci.recognise import INDEX, LAYOUT, OLD_SAVED, SAVED
 from engine.manifest.oci.store import Store
 from engine.problem import quote
 
@@ -150,7 +150,7 @@ def _candidates(store: Store) -> list[_Candidate]:
             config = _config(store, saved.config)
             found.append(_Candidate(tuple(saved.repo_tags or ()), _platform(config), saved=saved))
     else:
-        old = store.has(b"repositories")
+        old = store.has(OLD_SAVED)
         raise BadImage(
             "is a `docker save` of before Docker 1.10, whose format has no sums"
             if old

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import lzma
 import os
 import re
@@ -15,9 +16,13 @@ from engine.manifest.tar import Member
 from engine.problem import Severity
 
 LAYOUT, INDEX, SAVED = b"oci-layout", b"index.json", b"manifest.json"
+OLD_SAVED = b"repositories"
+"""What `docker save` of before Docker 1.10 has in the place of a manifest."""
 FIX = Edit("Apply the image's layers", "extract", "oci")
 
-_LAYERS = b'"Layers"'
+_LAYERS = (b'"Layers"', b'"application/vnd.docker.distribution.', b'"application/vnd.oci.image.')
+"""What a manifest.json has that is one: of `docker save`, or of the `dir:` transport."""
+_LAYER = b"*/layer.tar"
 _FEW = 8
 _MEMBER = re.compile(
     r"(\./)?(blobs/sha(256|512)/[0-9a-f]{64}|oci-layout$|[0-9a-f]{64}(/layer\.tar|/VERSION|\.json|\.tar)$)"
@@ -28,16 +33,18 @@ _MOST = 1 << 20
 
 
 def is_image_folder(path: bytes) -> bool:
-    """Whether a folder is an OCI image layout, or an unpacked archive of `docker save`."""
+    """Whether a folder is an OCI layout, an unpacked `docker save`, or one of `dir:`."""
     if all(os.path.isfile(os.path.join(path, name)) for name in (LAYOUT, INDEX)):
         return True
     saved = os.path.join(path, SAVED)
     if not os.path.isfile(saved):
-        return False
+        return os.path.isfile(os.path.join(path, OLD_SAVED)) and bool(
+            glob.glob(os.path.join(glob.escape(path), b"*", b"layer.tar"))
+        )
     try:
         fd = os.open(saved, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            return _LAYERS in os.pread(fd, _MOST, 0)
+            return _is_manifest(os.pread(fd, _MOST, 0))
         finally:
             os.close(fd)
     except OSError:
@@ -66,11 +73,18 @@ class Recogniser:
     def look(self, member: Member, source: Reader) -> None:
         """Takes one member; `source` stands where its data begins."""
         name = member.name.removeprefix(b"./")
-        if member.kind != b"0" or name not in {LAYOUT, INDEX, SAVED}:
+        if name.endswith(b"/layer.tar") and name.count(b"/") == 1:
+            name = _LAYER
+        if member.kind != b"0" or name not in {LAYOUT, INDEX, SAVED, OLD_SAVED, _LAYER}:
             return
         self._seen.add(name)
-        saved = name == SAVED and _LAYERS in source.read(min(member.size, _MOST))
-        self.found = self.found or saved or {LAYOUT, INDEX} <= self._seen
+        saved = name == SAVED and _is_manifest(source.read(min(member.size, _MOST)))
+        whole = {LAYOUT, INDEX} <= self._seen or {OLD_SAVED, _LAYER} <= self._seen
+        self.found = self.found or saved or whole
+
+
+def _is_manifest(document: bytes) -> bool:
+    return any(word in document for word in _LAYERS)
 
 
 def report(path: bytes, findings: Findings, severity: Severity = "error") -> None:

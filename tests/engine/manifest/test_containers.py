@@ -95,6 +95,34 @@ def test_skopeo_s_archives_are_read(tmp_path: Path) -> None:
         assert {os.fsdecode(k): v for k, v in found.items()} == RESULT, target
 
 
+def test_skopeo_s_folders_are_read(tmp_path: Path) -> None:
+    """The `dir:` transport's, which podman has too, for one platform and for all of them."""
+    arm = Made([layer(member("arm", data=b"1"))], architecture="arm64")
+    one = layout(tmp_path / "one", ("v1", Made([layer(*BASE), layer(*TOP)])))
+    two = layout(tmp_path / "two", ("v1", Made([layer(*BASE), layer(*TOP)])), ("v1", arm))
+    for image in (one, two):
+        folder = tmp_path / f"{image.name}.dir"
+        copy = ("skopeo", "copy", "--insecure-policy", "--all")
+        _run(*copy, f"oci:{image}:v1", f"dir:{folder}", cwd=tmp_path)
+        found = data(manifest(content(folder, extract="oci")))
+        assert {os.fsdecode(k): v for k, v in found.items()} == RESULT
+        for source in (content(folder), content(archived(folder), extract=True)):
+            assert codes(scanned(source)) == ["is-container-image"]
+    only = manifest(content(tmp_path / "two.dir", extract="oci", platform="linux/arm64"))
+    assert paths(only) == ["arm"]
+
+
+def test_a_save_of_an_old_docker_is_not_taken_for_files(tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    (folder / "0123abcd").mkdir(parents=True)
+    (folder / "0123abcd" / "layer.tar").write_bytes(layer(*BASE))
+    (folder / "repositories").write_text('{"web": {"latest": "0123abcd"}}')
+    for source in (content(folder), content(archived(folder), extract=True)):
+        assert codes(scanned(source)) == ["is-container-image"]
+    (problem,) = scanned(content(folder, extract="oci")).problems
+    assert "before Docker 1.10" in problem.message
+
+
 def test_a_target_below_the_top_and_patterns(tmp_path: Path) -> None:
     made = Made([layer(*BASE), layer(symlink("lib", "/usr/lib"), member("lib/x", data=b"x"))])
     image = layout(tmp_path / "image", ("", made))
