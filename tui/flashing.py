@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.flash.destination import Destination, by_hand
-from engine.flash.flash import Outcome, write
+from engine.flash.flash import write
 from engine.flash.machine import BlockDevice, Machine
+from engine.flash.outcome import Outcome
 from engine.flash.payload import Payload, open_payload
 from engine.flash.session import Job, judge
 from engine.flash.verdict import verdict

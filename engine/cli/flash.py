@@ -11,8 +11,8 @@ from engine.cli import exits
 from engine.cli.planning import named_path
 
 if TYPE_CHECKING:
-    from engine.flash.flash import Outcome
     from engine.flash.machine import BlockDevice
+    from engine.flash.outcome import Outcome
     from engine.flash.session import Job
     from engine.problem import Problem
 
@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _work(args: argparse.Namespace, job: Job, *, writing: bool) -> int:
     from engine.cli.signals import stoppable
-    from engine.flash.flash import compare, write
+    from engine.flash.compare import compare
+    from engine.flash.flash import write
 
     outcome: Outcome | None = None
     with stoppable() as cancelled:

@@ -8,29 +8,26 @@ than those of an image that is not all there.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from engine.disk.gpt import SECTOR_SIZES
-from engine.disk.gpt_move import read_gpt
+from engine.flash.compare import Progress, compare_run, placed, runs
 from engine.flash.destination import Destination
 from engine.flash.medium import READ, Medium
+from engine.flash.outcome import Outcome, conclude, failed
 from engine.flash.payload import CHUNK, Cancelled, Payload, Report, is_zero
 from engine.image.container import BadImage
 from engine.pipeline.staging import place
-from engine.units import MIB, human
+from engine.units import MIB
 
 SAMPLES = 64
 """Chunks read again at the end: a stick that has less than it says wraps around, and then the
 later ones lie where the earlier ones were."""
-_REPORT_SECONDS = 0.05
 _TRAILER = MIB
 """Bytes at the end of a disk in which a former table's backup lies."""
 _DIGEST = 16
@@ -38,83 +35,9 @@ _TABLE = 4096
 """Bytes at the beginning without which there is no table and no file system: MBR, GPT header,
 boot sector, superblock. They are a sector, or sectors one after the other."""
 
-Status = Literal["ok", "different", "failed", "cancelled"]
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """How it went.
-
-    Attributes:
-        bytes: Of the disk that the image holds.
-        written: Bytes written, zeros not counted.
-        zeroed: Bytes that were made zeros.
-        skipped: Bytes that were zeros already.
-        compared: Bytes read back.
-        different: Chunks that are not as they should be.
-        at: First byte that differs, or that could not be written or read.
-        direct: Whether what was read came from the medium past the page cache.
-        message: What went wrong, a sentence.
-    """
-
-    status: Status = "ok"
-    bytes: int = 0
-    written: int = 0
-    zeroed: int = 0
-    skipped: int = 0
-    compared: int = 0
-    different: int = 0
-    at: int | None = None
-    direct: bool = True
-    seconds: float = 0.0
-    message: str = ""
-    hint: str = ""
-
-    def after(self, writing: Outcome) -> Outcome:
-        """Returns how comparing went, with what was written before."""
-        return replace(
-            self,
-            written=writing.written,
-            zeroed=writing.zeroed,
-            skipped=writing.skipped,
-            seconds=writing.seconds + self.seconds,
-        )
-
 
 class _Stopped(Exception):
     """The writing ended early; how is in the outcome."""
-
-
-def fitted(payload: Payload, destination: Destination) -> Payload:
-    """Returns an image whose GPT is fitted to the destination: the backup at the very end.
-
-    Raises:
-        BadImage: It has no GPT, or a damaged one.
-    """
-    sector = payload.table.sector_size
-    try:
-        pieces = read_gpt(payload.head, sector).fitted(destination.bytes // sector)
-    except ValueError as error:
-        raise BadImage(f"{payload.path.name}: the backup GPT cannot be moved: {error}") from error
-    inside = tuple(piece for piece in pieces if piece[0] < payload.size)
-    tail = tuple(piece for piece in pieces if piece[0] >= payload.size)
-    return replace(payload, pieces=lambda: _overlaid(payload, inside), tail=tail)
-
-
-def _overlaid(payload: Payload, over: Sequence[tuple[int, bytes]]) -> Iterator[bytes | None]:
-    """Yields an image's chunks with some bytes replaced."""
-    for number, given in enumerate(payload.pieces()):
-        at = number * CHUNK
-        length = min(CHUNK, payload.size - at)
-        touched = [(o, data) for o, data in over if o < at + length and o + len(data) > at]
-        if not touched:
-            yield given
-            continue
-        piece = bytearray(bytes(length) if given is None else given)
-        for offset, data in touched:
-            first, last = max(offset, at), min(offset + len(data), at + length)
-            piece[first - at : last - at] = data[first - offset : last - offset]
-        yield bytes(piece)
 
 
 def write(
@@ -132,106 +55,10 @@ def write(
     except _Stopped:
         pass
     except (OSError, BadImage) as error:
-        _failed(outcome, error, destination)
+        failed(outcome, error, destination)
     outcome.seconds = time.monotonic() - begun
-    _conclude(outcome, destination)
+    conclude(outcome, destination)
     return outcome
-
-
-def compare(
-    payload: Payload, destination: Destination, report: Report, cancelled: Cancelled
-) -> Outcome:
-    """Compares a disk with an image, to the end; writes nothing."""
-    outcome = Outcome(bytes=payload.size)
-    begun = time.monotonic()
-    progress = _Progress(report, payload.size)
-    try:
-        with Medium(destination.real, writing=False, exclusive=False) as medium:
-            for at, pieces in _runs(_placed(payload)):
-                if cancelled():
-                    outcome.status = "cancelled"
-                    outcome.message = f"cancelled after {human(at)} of {human(payload.size)}"
-                    break
-                _compare_run(outcome, medium, at, pieces)
-                progress.to(min(at + sum(map(len, pieces)), payload.size))
-            outcome.direct = medium.direct
-    except (OSError, BadImage) as error:
-        _failed(outcome, error, destination)
-    outcome.seconds = time.monotonic() - begun
-    if outcome.status == "ok" and outcome.different:
-        outcome.status = "different"
-        outcome.message = (
-            f"{destination.path} differs from the image from byte {outcome.at} on, in "
-            f"{outcome.different} of {-(-payload.size // CHUNK)} MiB"
-        )
-    return outcome
-
-
-def _placed(payload: Payload) -> Iterator[tuple[int, int, bytes | None]]:
-    """Yields chunks with where they go and how long they are, zeros as None.
-
-    Raises:
-        BadImage: There are more or fewer than before.
-    """
-    count = 0
-    for piece in payload.pieces():
-        at = count * CHUNK
-        length = min(CHUNK, payload.size - at)
-        if length <= 0 or (piece is not None and len(piece) != length):
-            raise BadImage(f"{payload.path.name} changed while it was read")
-        yield at, length, piece
-        count += 1
-    if count * CHUNK < payload.size:
-        raise BadImage(f"{payload.path.name} changed while it was read")
-    for at, piece in payload.tail:
-        yield at, len(piece), piece
-
-
-def _runs(placed: Iterator[tuple[int, int, bytes | None]]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yields chunks that follow one another, as many as are read at once."""
-    start, pieces, length = 0, list[bytes](), 0
-    for at, count, piece in placed:
-        if pieces and (at != start + length or length + count > READ):
-            yield start, pieces
-            pieces, length = [], 0
-        if not pieces:
-            start = at
-        pieces.append(bytes(count) if piece is None else piece)
-        length += count
-    if pieces:
-        yield start, pieces
-
-
-def _compare_run(outcome: Outcome, medium: Medium, at: int, pieces: Sequence[bytes]) -> None:
-    """Compares chunks that follow one another with what a medium has, in one reading."""
-    found = memoryview(medium.read(at, sum(map(len, pieces))))
-    done = 0
-    for piece in pieces:
-        _compare(outcome, at + done, piece, bytes(found[done : done + len(piece)]))
-        done += len(piece)
-
-
-def _compare(outcome: Outcome, at: int, wanted: bytes, found: bytes) -> None:
-    outcome.compared += len(wanted)
-    if wanted == found:
-        return
-    outcome.different += 1
-    if outcome.at is None:
-        pairs = enumerate(zip(wanted, found, strict=False))
-        outcome.at = at + next((n for n, (a, b) in pairs if a != b), len(found))
-
-
-class _Progress:
-    """Reports at most twenty times a second, and the end."""
-
-    def __init__(self, report: Report, total: int) -> None:
-        self._report, self._total, self._said = report, total, 0.0
-
-    def to(self, done: int) -> None:
-        now = time.monotonic()
-        if done >= self._total or now - self._said >= _REPORT_SECONDS:
-            self._said = now
-            self._report(done, self._total)
 
 
 class _Writing:
@@ -249,7 +76,7 @@ class _Writing:
         self._payload, self._medium, self._outcome = payload, medium, outcome
         self._destination, self._cancelled = destination, cancelled
         self._blank = destination.kind == "new"
-        self._progress = _Progress(report, payload.size)
+        self._progress = Progress(report, payload.size)
         self._pending: list[tuple[int, bytes]] = []
         self._waiting = 0
         self._hole = 0, 0
@@ -266,7 +93,7 @@ class _Writing:
         if not self._blank:
             self._forget()
         first: tuple[int, int, bytes | None] | None = None
-        for at, length, piece in _placed(self._payload):
+        for at, length, piece in placed(self._payload):
             self._check()
             if first is None:
                 first = at, length, piece
@@ -368,8 +195,8 @@ class _Writing:
             return
         self._medium.flush()
         pending = ((at, len(piece), piece) for at, piece in self._pending)
-        for begun, pieces in _runs(pending):
-            _compare_run(self._outcome, self._medium, begun, pieces)
+        for begun, pieces in runs(pending):
+            compare_run(self._outcome, self._medium, begun, pieces)
             self._confirm()
         for at, piece in self._pending:
             self._digests[at] = len(piece), _digest(piece)
@@ -448,35 +275,3 @@ def _name(part: Path, final: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _failed(outcome: Outcome, error: OSError | BadImage, destination: Destination) -> None:
-    outcome.status = "failed"
-    if isinstance(error, BadImage):
-        outcome.message = str(error)
-        return
-    outcome.message = f"{destination.path}: {error.strerror or error}"
-    if error.errno == errno.EBUSY:
-        outcome.message = f"{destination.path} is in use by something that keeps it to itself"
-        outcome.hint = "unmount what is on it, in other containers, too"
-    elif error.errno == errno.ENOSPC:
-        outcome.hint = f"the image needs {human(outcome.bytes)} there at most"
-    elif error.errno in {errno.EACCES, errno.EPERM}:
-        outcome.hint = "run it with sudo" if destination.device is not None else ""
-    elif error.errno in {errno.EIO, errno.ENODEV, errno.ENXIO}:
-        outcome.hint = "it was pulled out, or is defective"
-
-
-def _conclude(outcome: Outcome, destination: Destination) -> None:
-    """Says what is left on a destination that is not complete."""
-    if outcome.status == "ok":
-        return
-    if outcome.status == "cancelled":
-        outcome.message = f"cancelled after {human(outcome.written)} were written"
-    if destination.kind == "new":
-        left = f"{destination.path} was not made"
-    elif outcome.written or outcome.zeroed or outcome.status != "failed":
-        left = f"{destination.path} is incomplete and has no partition table: write it once more"
-    else:
-        return
-    outcome.message = f"{outcome.message}. {left}"

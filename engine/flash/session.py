@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.flash.destination import Destination, find_destination, objections
-from engine.flash.flash import fitted
+from engine.flash.fit import fitted
 from engine.flash.machine import Machine
 from engine.flash.payload import Cancelled, Payload, Report, open_payload
 from engine.image.container import BadImage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.flash.destination import Destination
-from engine.flash.flash import Outcome
+from engine.flash.outcome import Outcome
 from engine.units import human
 
 

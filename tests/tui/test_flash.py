@@ -130,16 +130,22 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go_on.set()
 
 
+async def begun(app: DiskwrightApp, pilot: Pilot[int], image: Path) -> FlashScreen:
+    """Goes to the page and has the image written to sdb."""
+    screen = await opened(app, pilot, image)
+    await pilot.press("enter")
+    await named(app, pilot, "sdb")
+    await eventually(pilot, lambda: screen.is_writing)
+    return screen
+
+
 async def test_it_is_stopped_on_request_and_says_what_is_left(
     make_app: MakeApp, image: Path, fake: FakeMachine, slow: threading.Event
 ) -> None:
     app = make_app()
     app.machine = fake.machine
     async with app.run_test(size=(120, 36)) as pilot:
-        screen = await opened(app, pilot, image)
-        await pilot.press("enter")
-        await named(app, pilot, "sdb")
-        await eventually(pilot, lambda: screen.is_writing)
+        screen = await begun(app, pilot, image)
         assert is_flashing(app)
         await pilot.press("escape")
         await eventually(pilot, lambda: isinstance(app.screen, ConfirmScreen))
@@ -156,10 +162,7 @@ async def test_quitting_asks_while_a_disk_is_written(
     app = make_app()
     app.machine = fake.machine
     async with app.run_test(size=(120, 36)) as pilot:
-        screen = await opened(app, pilot, image)
-        await pilot.press("enter")
-        await named(app, pilot, "sdb")
-        await eventually(pilot, lambda: screen.is_writing)
+        screen = await begun(app, pilot, image)
         await pilot.press("ctrl+q")
         await eventually(pilot, lambda: "A disk is being written" in shown(app))
         await pilot.press("escape")

@@ -24,9 +24,11 @@ from hypothesis import strategies as st
 from engine.cli import exits
 from engine.cli.main import main
 from engine.flash import flash as flashing
-from engine.flash.flash import Outcome, compare, write
+from engine.flash.compare import compare
+from engine.flash.flash import write
 from engine.flash.machine import Machine
 from engine.flash.medium import Medium
+from engine.flash.outcome import Outcome
 from engine.flash.session import Job, prepare
 from engine.image.container import open_disk
 from engine.image.table import read_table
@@ -232,7 +234,7 @@ def test_progress_counts_what_is_on_the_medium(
     image: Path, used: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flashing, "Medium", Watched)
-    monkeypatch.setattr(flashing, "_REPORT_SECONDS", 0)
+    monkeypatch.setattr("engine.flash.compare._REPORT_SECONDS", 0)
     seen: list[int] = []
 
     def report(done: int, total: int) -> None:
