@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.disk.presets import MBR_SECTORS, PRESETS
+from engine.disk.presets import PRESETS
 from engine.problem import Problem
-from engine.spec import format_rules, volume_rules
+from engine.spec import format_rules, size_rules, volume_rules
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.loaders import LOADERS, loaders_for
@@ -16,7 +16,6 @@ from engine.spec.rules import RULES
 from engine.spec.settings import Settings
 from engine.spec.shape import show
 from engine.spec.values import shorten
-from engine.units import MIB, format_exact, numfmt_iec, parse_size
 
 
 def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
@@ -35,8 +34,8 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
         _loader,
         _esp,
         volume_rules.check_together,
-        _sizes,
-        _rounded,
+        size_rules.used,
+        size_rules.rounded,
         _format,
         _pmbr,
         _seed,
@@ -45,7 +44,7 @@ def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
     ]
     if settings.nix.only_store:
         rules.append(_only_store)
-    rules += [_layout, _one_sector_size, _inodes, _numfmt_sizes]
+    rules += [_layout, _one_sector_size, size_rules.inodes, size_rules.in_numfmt]
     return tuple(problem for rule in rules for problem in rule(spec, settings))
 
 
@@ -250,55 +249,6 @@ def _esp(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         )
 
 
-def _sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    disk = settings.size.disk
-    if disk is None:
-        return
-    if spec.size.additional is not None:
-        yield warning(
-            "size-unused",
-            "size.additional",
-            "is not used: size.disk is fixed, and the root takes what is left",
-        )
-    limit = MBR_SECTORS * settings.layout.sector_size
-    if settings.scheme == "mbr" and disk > limit:
-        yield error(
-            "disk-too-large-for-mbr",
-            "size.disk",
-            f"is {format_exact(disk)}; an MBR reaches only {format_exact(limit)}",
-            'layout.table = "legacy+gpt" has no such limit',
-            edit("Use a GPT", ("layout.table", "legacy+gpt")),
-        )
-    yield from format_rules.size(FORMATS[settings.output.format], disk)
-
-
-def _rounded(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    """Says what became of sizes that no disk or partition can have."""
-    pairs = (
-        ("disk", spec.size.disk, MIB, settings.size.disk),
-        ("boot", spec.size.boot, 1, settings.size.boot if settings.has("esp") else None),
-    )
-    for name, written, bare, taken in pairs:
-        asked = None if written is None else _bytes(written, bare)
-        if asked is None or taken is None or asked == taken:
-            continue
-        better = format_exact(taken)
-        yield Problem(
-            "size-rounded", "warning", f"size.{name}",
-            f"{show(written)} is {asked} bytes, not a whole number of sectors; rounded up to "
-            f"{better}",
-            "", edit(f"Write {better}", (f"size.{name}", better)),
-        )  # fmt: skip
-
-
-def _bytes(written: int | str, bare: int) -> int | None:
-    """Returns a size in bytes; None for one that is none or was found wrong before."""
-    try:
-        return parse_size(written, bare=bare)
-    except ValueError:
-        return None
-
-
 def _format(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
     format_ = FORMATS[settings.output.format]
     boots = () if settings.boot.loader == "none" else settings.boots
@@ -389,56 +339,6 @@ def _one_sector_size(_: ImageSpec, settings: Settings) -> Iterator[Problem]:
             'take compat = "none" for other sectors',
             edit("Use 512", ("layout.sector_size", 512)),
         )
-
-
-def _inodes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if settings.rules.mke2fs_defaults and spec.size.inodes is not None:
-        yield error(
-            "compat-inodes",
-            "size.inodes",
-            f"is {spec.size.inodes}; make-disk-image leaves the inodes to mke2fs",
-            'take compat = "none" to say how many',
-            edit("Leave it to mke2fs", ("size.inodes", None)),
-        )
-    if settings.rules.mke2fs_defaults and spec.size.grow_to is not None:
-        yield error(
-            "compat-grow-to",
-            "size.grow_to",
-            f"is {show(spec.size.grow_to)}; make-disk-image has no such argument",
-            'take compat = "none" to have the image grow',
-            edit("Leave it out", ("size.grow_to", None)),
-        )
-
-
-def _numfmt_sizes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    if settings.size.disk is not None or not settings.rules.numfmt_sizes:
-        return
-    yield from _numfmt("size.additional", spec.size.additional)
-    if settings.uses_boot_size:
-        yield from _numfmt("size.boot", spec.size.boot)
-
-
-def _numfmt(path: str, value: int | str | None) -> Iterator[Problem]:
-    """Warns of what only numfmt refuses, which here means what it means elsewhere."""
-    if value is None or (isinstance(value, int) and path == "size.additional"):
-        return
-    try:
-        if isinstance(value, int):
-            raise ValueError(f"make-disk-image takes text here, not the integer {value}")
-        numfmt_iec(value)
-    except ValueError as refusal:
-        try:
-            size = parse_size(value)
-        except ValueError:
-            hint = 'with an automatic size, write digits and one of K M G T, as in "512M"'
-            yield error("compat-size", path, str(refusal), hint)
-        else:
-            yield warning(
-                "compat-size",
-                path,
-                f"{refusal}; taken as {format_exact(size)}, where make-disk-image would fail",
-                "write digits and one of K M G T for both to read it",
-            )
 
 
 def _containers(spec: ImageSpec, _: Settings) -> Iterator[Problem]:
