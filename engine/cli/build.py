@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine.cli import exits
 from engine.cli.planning import add_spec_arguments, named_path, plan_for, show_problems
@@ -45,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     """Builds; prints the SHA-256 and path of each output."""
     from contextlib import ExitStack
 
+    from engine.cli.eventsfile import lines_to
     from engine.cli.narration import narration
+    from engine.events import encode
     from engine.pipeline import realise
 
     plan = plan_for(args, outdir=args.output, force=args.force)
@@ -53,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
     if not realising and _refused(plan, quiet=args.quiet):
         return exits.REFUSED
     with ExitStack() as stack:
-        sinks: list[Emit] = [stack.enter_context(_events_to(args.events))] if args.events else []
+        sinks: list[Emit] = []
+        if args.events:
+            line = stack.enter_context(lines_to(args.events))
+            sinks.append(lambda event: line(encode(event)))
         view: Narration = stack.enter_context(narration(plan, quiet=args.quiet))
         sinks.append(view)
         before: list[AnyEvent] = []
@@ -95,37 +96,3 @@ def _build(args: argparse.Namespace, plan: Plan, emit: Emit, before: Sequence[An
         for artifact in result.artifacts:
             print(artifact.line)
     return exits.DONE
-
-
-@contextmanager
-def _events_to(target: str) -> Iterator[Emit]:
-    """Opens where events go, and yields what writes one there as a line."""
-    from engine.events import encode
-
-    stream = sys.stdout.buffer if target == "-" else _opened(Path(target))
-
-    def write(event: AnyEvent) -> None:
-        try:
-            stream.write(encode(event) + b"\n")
-            stream.flush()
-        except OSError as error:
-            print(f"warning: --events {target}: {error.strerror}; it gets no more", file=sys.stderr)
-            # What is still in the buffer, and what follows, then has somewhere to go.
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), stream.fileno())
-
-    try:
-        yield write
-    finally:
-        if target != "-":
-            stream.close()
-
-
-def _opened(path: Path) -> BinaryIO:
-    from engine.problem import Problem, Refused
-
-    try:
-        return path.open("wb")
-    except OSError as error:
-        message = f"--events {path}: {error.strerror}"
-        raise Refused([Problem("events-file", "error", "", message)]) from None

@@ -22,7 +22,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the plan."""
+    """Prints the plan, of a spec or of a whole fleet."""
+    from engine.fleet.read import is_fleet
+
+    if args.spec is not None and is_fleet(args.spec):
+        from engine.cli.fleet import show_plan
+
+        return show_plan(args)
     return _as_json(args) if args.json else _as_text(args)
 
 

@@ -71,12 +71,19 @@ def load_spec(
     Raises:
         Refused: It cannot be read as one.
     """
-    from engine.problem import Refused
+    from engine.problem import Problem, Refused
     from engine.spec.load import load
 
     try:
         return load(path, overrides, contents)
     except Refused as refused:
+        from engine.fleet.read import is_fleet
+
+        if is_fleet(path):
+            hint = f"`diskwright fleet {shlex.quote(str(path))} -o OUTDIR` builds its images"
+            message = "describes a fleet, not one image"
+            found = Problem("is-a-fleet", "error", "", message, hint, file=str(path))
+            raise Refused([found]) from None
         raise _something_else(path, refused) or refused from None
 
 

@@ -1,4 +1,4 @@
-"""`diskwright replay`: shows a recorded build again, in the wizard or as plain lines."""
+"""`diskwright replay`: shows a recorded build or fleet again, in the wizard or as plain lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from engine.cli import exits
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `replay`."""
-    parser.add_argument("record", type=Path, metavar="FILE", help="the build.jsonl of a build")
+    parser.add_argument(
+        "record", type=Path, metavar="FILE",
+        help="the build.jsonl of a build, or the fleet.jsonl of a fleet",
+    )  # fmt: skip
     parser.add_argument(
         "--speed", type=_speed, default=1.0, metavar="N", help="N times as fast; 0 without pauses"
     )
@@ -33,8 +36,11 @@ def run(args: argparse.Namespace) -> int:
     import importlib
 
     from engine.cli.narration import Plain
+    from engine.fleet.replay import is_fleet_record
     from engine.pipeline.replay import read_record
 
+    if is_fleet_record(args.record):
+        return _fleet(args)
     events = read_record(args.record)
     if args.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
         with Plain(sys.stdout) as narration:
@@ -43,3 +49,14 @@ def run(args: argparse.Namespace) -> int:
         return exits.DONE
     # By name: the engine imports no terminal UI, the command merely starts it.
     return int(importlib.import_module("tui.launch").replay(events, pace=args.speed))
+
+
+def _fleet(args: argparse.Namespace) -> int:
+    from engine.fleet.narration import FleetNarration
+    from engine.fleet.replay import read_fleet_record
+
+    events = read_fleet_record(args.record)
+    narration = FleetNarration(sys.stdout)
+    for event in events:
+        narration(event)
+    return exits.DONE

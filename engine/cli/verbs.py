@@ -44,6 +44,7 @@ _TABLE = (
     Verb("new", "write a commented starter spec", "engine.cli.new"),
     Verb("plan", "show the partition map and the size breakdown; write nothing", "engine.cli.plan"),
     Verb("build", "build the image", "engine.cli.build"),
+    Verb("fleet", "build many images of one description", "engine.cli.fleet"),
     Verb("boot", "boot an image in QEMU, on the serial console", "engine.cli.boot"),
     Verb("inspect", "show what an image holds: table, file systems, files", "engine.cli.inspect"),
     Verb("diff", "show what differs between two images", "engine.cli.diff"),
@@ -61,7 +62,7 @@ _TABLE = (
 
 VERBS = {verb.name: verb for verb in _TABLE}
 
-OVERRIDING = frozenset({"plan", "build", "check", "import", "export"})
+OVERRIDING = frozenset({"plan", "build", "fleet", "check", "import", "export"})
 """The verbs with a spec that `--set` can change; the others take it too, and say so."""
 
 _OVERRIDES = "override a key of the spec; may be given again"

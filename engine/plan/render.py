@@ -291,7 +291,7 @@ def _region_text(region: Region, width: int) -> str:
 
 def _partition_table(plan: Plan) -> list[str]:
     if plan.filesystem is not None:
-        return _columns([("Type", "Size", "Label", "UUID"), _described(plan.filesystem)])
+        return columns([("Type", "Size", "Label", "UUID"), _described(plan.filesystem)])
     if not plan.partitions:
         return []
     rows: list[tuple[str, ...]] = [
@@ -311,7 +311,7 @@ def _partition_table(plan: Plan) -> list[str]:
         )
         for partition in plan.partitions
     ]
-    return _columns(rows)
+    return columns(rows)
 
 
 def _described(filesystem: FilesystemPlan) -> tuple[str, ...]:
@@ -330,7 +330,7 @@ def _breakdown(plan: Plan) -> list[str]:
         for share in plan.breakdown
     ]
     rows.append(("Total", human(plan.disk.bytes), str(plan.disk.bytes), ""))
-    lines = _columns(rows, right={1, 2})
+    lines = columns(rows, right={1, 2})
     if plan.has_root:
         root = plan.root
         lines.append(
@@ -380,7 +380,7 @@ def _figures(plan: Plan) -> list[str]:
     ]
 
 
-def _columns(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
+def columns(rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
     """Returns rows with their columns lined up, those of `right` to the right."""
     table = [tuple(row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]

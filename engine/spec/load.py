@@ -67,7 +67,7 @@ def load(path: Path, overrides: Sequence[str] = (), contents: Sequence[Path] = (
     Raises:
         Refused: With every problem of the file and the overrides.
     """
-    text = _read(path)
+    text = read_text(path)
     spec, set_paths = _load(text, str(path), overrides)
     return LoadedSpec(with_contents(spec, contents), path, path.absolute().parent, text, set_paths)
 
@@ -101,18 +101,31 @@ def loads(text: str, *, file: str | None = None, overrides: Sequence[str] = ()) 
 def _load(
     text: str, file: str | None, overrides: Sequence[str]
 ) -> tuple[ImageSpec, tuple[str, ...]]:
-    table = _parse(text, file)
+    table = parse(text, file)
     set_paths, problems = apply_overrides(table, overrides)
-    _check_schema(table, file)
-    shape = list(check_section(table, ImageSpec))
-    spec = msgspec.convert(sound_part(table, ImageSpec), ImageSpec)
-    problems += shape
+    check_schema(table, file)
+    spec, wrong = converted(table, thorough=bool(problems))
+    problems += wrong
     if problems:
-        found = errors(values.check(spec))
-        problems += (problem for problem in found if not _inside(problem.path, shape))
         lines = key_lines(text)
         raise Refused([_located(problem, file, set_paths, lines) for problem in problems])
     return spec, set_paths
+
+
+def converted(
+    table: Mapping[str, object], *, thorough: bool = False
+) -> tuple[ImageSpec, list[Problem]]:
+    """Returns the spec that a parsed file holds, as far as it can be read, and what is wrong.
+
+    Args:
+        table: The file.
+        thorough: Look at values, too, where nothing has the wrong shape; they are looked at
+            along with what has.
+    """
+    shape = list(check_section(table, ImageSpec))
+    spec = msgspec.convert(sound_part(table, ImageSpec), ImageSpec)
+    found = errors(values.check(spec)) if shape or thorough else ()
+    return spec, [*shape, *(problem for problem in found if not _inside(problem.path, shape))]
 
 
 def with_contents(spec: ImageSpec, folders: Sequence[Path]) -> ImageSpec:
@@ -121,7 +134,12 @@ def with_contents(spec: ImageSpec, folders: Sequence[Path]) -> ImageSpec:
     return msgspec.structs.replace(spec, contents=spec.contents + added)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Returns the text of a file that describes something.
+
+    Raises:
+        Refused: There is none, it cannot be read, is too large or not UTF-8.
+    """
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
@@ -150,7 +168,12 @@ def _refuse(code: str, path: Path, message: str) -> Refused:
     return Refused([Problem(code, "error", "", message, file=str(path))])
 
 
-def _parse(text: str, file: str | None) -> dict[str, object]:
+def parse(text: str, file: str | None) -> dict[str, object]:
+    """Returns what a TOML text holds.
+
+    Raises:
+        Refused: It is not TOML.
+    """
     hint = 'write TOML: key = value, text in "quotes", sections as [name]'
     try:
         return tomllib.loads(text)
@@ -168,7 +191,8 @@ def _parse(text: str, file: str | None) -> dict[str, object]:
     raise Refused([Problem("toml-syntax", "error", "", message, hint, file=file)])
 
 
-def _check_schema(table: dict[str, object], file: str | None) -> None:
+def check_schema(table: Mapping[str, object], file: str | None) -> None:
+    """Raises Refused where a file is written for another version of Diskwright."""
     schema = table.get("schema", SCHEMA)
     if type(schema) is int and schema != SCHEMA:
         message = f"is {show(schema)}; this version of Diskwright reads schema {SCHEMA}"

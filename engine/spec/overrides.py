@@ -65,6 +65,23 @@ def _put(table: dict[str, object], steps: Sequence[Step], value: object) -> str:
     return ""
 
 
+def set_value(table: dict[str, object], path: str, value: object, *, read: bool) -> str:
+    """Stores one value in a parsed spec, in place; returns why it cannot be, or "".
+
+    Args:
+        table: The spec.
+        path: A key path.
+        value: What goes there.
+        read: A text is read as those of `--set` are; otherwise it stays a text.
+    """
+    steps = parse_path(path)
+    if steps is None:
+        return "is not a key path"
+    if read and isinstance(value, str):
+        value = _value(value.strip(), declared_at(steps))
+    return _put(table, steps, value)
+
+
 def apply_overrides(
     table: dict[str, object], overrides: Iterable[str]
 ) -> tuple[tuple[str, ...], list[Problem]]:

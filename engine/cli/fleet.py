@@ -1,0 +1,159 @@
+"""`diskwright fleet`: builds many images of one description."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from engine.cli import exits
+from engine.cli.planning import named_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.fleet.events import FleetEmit, FleetEvent
+    from engine.fleet.plan import FleetPlan, Planners
+    from engine.fleet.read import Wrong
+    from engine.fleet.run import FleetResult, Prepared
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declares the arguments of `fleet`."""
+    parser.add_argument("fleet", type=named_path, metavar="FLEET", help="the fleet, a TOML file")
+    parser.add_argument(
+        "-o", "--output", type=named_path, required=True, metavar="OUTDIR",
+        help="the output folder; each image gets a folder of its name there",
+    )  # fmt: skip
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a fleet that did not finish: images that are done stay as they are",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace files that exist, whoever made them"
+    )
+    parser.add_argument(
+        "--events", metavar="FILE", help="write every event as a line of JSON; - for stdout"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="say nothing but the digest of each output, and errors"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds what has to be built; prints the digest and path of each output."""
+    from contextlib import ExitStack
+
+    from engine.cli.eventsfile import lines_to
+    from engine.cli.signals import cancellable
+    from engine.fleet.events import encode
+    from engine.fleet.job import InProcess
+    from engine.fleet.narration import FleetNarration
+    from engine.fleet.plan import Planners
+    from engine.fleet.run import Run
+
+    planners = Planners()
+    prepared = _prepared(args, planners)
+    show_wrong(prepared.errors if args.quiet else prepared.plan.wrong)
+    if prepared.errors:
+        return exits.REFUSED
+    for name in prepared.gone:
+        print(f"note: {name} is not in the fleet any more; its folder stays", file=sys.stderr)
+    with ExitStack() as stack:
+        sinks: list[FleetEmit] = [FleetNarration(sys.stderr, quiet=args.quiet)]
+        if args.events:
+            line = stack.enter_context(lines_to(args.events))
+            sinks.append(lambda event: line(encode(event)))
+
+        def emit(event: FleetEvent) -> None:
+            for sink in sinks:
+                sink(event)
+
+        result = cancellable(Run(prepared, InProcess(planners), emit).run())
+    return _answer(args, result)
+
+
+def _prepared(args: argparse.Namespace, planners: Planners) -> Prepared:
+    from engine.fleet.read import read_fleet
+    from engine.fleet.run import prepare
+
+    return prepare(
+        read_fleet(args.fleet, args.set), args.output, force=args.force, resume=args.resume,
+        planners=planners, progress=_counter(),
+    )  # fmt: skip
+
+
+def _counter() -> Callable[[int, int], None]:
+    """Returns what counts planned rows in a line of the terminal."""
+
+    def count(done: int, total: int) -> None:
+        if sys.stderr.isatty() and total > 1:
+            text = f"planning: {done} of {total}" if done < total else ""
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+    return count
+
+
+def _answer(args: argparse.Namespace, result: FleetResult | None) -> int:
+    """Prints the outputs; returns the exit code."""
+    if result is None:
+        return exits.CANCELLED
+    if result.trouble:
+        print(f"error: {result.trouble}", file=sys.stderr)
+    if args.events != "-":
+        for row in result.rows:
+            for made in row.outputs:
+                print(made.line(args.output / row.image))
+    return exits.DONE if result.status == "ok" and not result.trouble else exits.FAILED
+
+
+def show_plan(args: argparse.Namespace) -> int:
+    """Prints the plan of a fleet: a table, or JSON."""
+    from engine.fleet.read import Wrong
+    from engine.fleet.render import SCHEMA, to_json, to_text, wrong_to_json
+    from engine.problem import Refused
+
+    try:
+        plan = _plan(args)
+    except Refused as refused:
+        if not args.json:
+            raise
+        wrong = tuple(Wrong(problem) for problem in refused.problems)
+        _print_json({"schema": SCHEMA, "problems": wrong_to_json(wrong)})
+        show_wrong(wrong)
+        return exits.REFUSED
+    if args.json:
+        _print_json(to_json(plan))
+        show_wrong(plan.errors)
+    else:
+        print(to_text(plan))
+        show_wrong(plan.wrong)
+    return exits.REFUSED if plan.errors else exits.DONE
+
+
+def _plan(args: argparse.Namespace) -> FleetPlan:
+    from engine.fleet.plan import plan_fleet
+    from engine.fleet.read import read_fleet
+    from engine.fleet.run import prepare
+    from engine.problem import Problem, Refused
+
+    if args.contents:
+        message = "--contents adds to one spec, and this is a fleet"
+        hint = "add a [[contents]] entry to the base spec"
+        raise Refused([Problem("fleet-contents", "error", "", message, hint)])
+    fleet = read_fleet(args.spec, args.set)
+    return plan_fleet(fleet) if args.output is None else prepare(fleet, args.output).plan
+
+
+def _print_json(answer: object) -> None:
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(answer), indent=1).decode())
+
+
+def show_wrong(wrong: Iterable[Wrong]) -> None:
+    """Prints problems on standard error, a line each, with the rows that have them."""
+    for one in wrong:
+        print(f"{one.problem.severity}: {one.line()}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Many images of one description: read, planned, built side by side, built again."""

@@ -1,0 +1,390 @@
+"""Builds a fleet: which rows there is anything to do for, and those, by whatever executor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.events import AnyEvent
+from engine.fleet import record
+from engine.fleet.events import (
+    DONE,
+    FleetEmit,
+    FleetEvent,
+    FleetFinished,
+    FleetStarted,
+    RowFinished,
+    RowOutline,
+    RowStarted,
+    Said,
+    State,
+    at,
+    encode,
+)
+from engine.fleet.identity import Identities
+from engine.fleet.job import Executor, Job, Outcome
+from engine.fleet.plan import FleetPlan, Planners, RowPlan, plan_fleet, total_space
+from engine.fleet.read import Fleet, Gathered, Row, Wrong
+from engine.fleet.record import RowRecord
+from engine.manifest.progress import IsCancelled
+from engine.pipeline.staging import locked
+from engine.plan.outdir import refusals
+from engine.problem import Problem, Refused
+from engine.units import sized
+
+_SAVE_SECONDS = 1.0
+"""Least time between two moves of fleet.json; the journal has every row at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What there is to do.
+
+    Attributes:
+        fleet: What was asked for.
+        outdir: Where it goes.
+        plan: Of the rows that have to be built.
+        kept: Rows of which nothing changed, or that `resume` leaves as they are.
+        inputs: Digest of what each row comes from, by image; "" where only building tells.
+        replaceable: Images whose outputs are there and may be replaced.
+        files: What the fleet before left of the rows that have to be built, by image.
+        gone: Images of the fleet before that it does not have any more.
+    """
+
+    fleet: Fleet
+    outdir: Path
+    plan: FleetPlan
+    kept: Mapping[str, RowRecord]
+    inputs: Mapping[str, str]
+    replaceable: frozenset[str]
+    files: Mapping[str, Mapping[str, str]]
+    gone: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> tuple[Wrong, ...]:
+        """What keeps the fleet from being built at all."""
+        return self.plan.errors
+
+
+@dataclass(frozen=True, slots=True)
+class FleetResult:
+    """How a fleet ended.
+
+    Attributes:
+        rows: All of them, in order.
+        trouble: Why the record could not be written, or "".
+    """
+
+    status: Literal["ok", "failed"]
+    seconds: float
+    rows: tuple[RowRecord, ...]
+    trouble: str = ""
+
+
+def prepare(
+    fleet: Fleet,
+    outdir: Path,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    planners: Planners | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    cancelled: IsCancelled | None = None,
+) -> Prepared:
+    """Finds out which rows have to be built, and plans those; writes nothing.
+
+    Args:
+        fleet: From `read_fleet`.
+        outdir: Where it goes.
+        force: Files that exist may be replaced, whoever made them.
+        resume: Rows that are done stay as they are, even where their sources have changed.
+        planners: What reads sources, which may go on to build from what it has read.
+        progress: Called with rows planned and in all.
+        cancelled: Asked now and then whether to stop.
+
+    Raises:
+        Refused: The folder cannot be the output folder, or holds what is no fleet's.
+        engine.manifest.scan.ScanCancelled: It was asked to stop.
+    """
+    problems = refusals(outdir, os.environ)
+    if problems:
+        raise Refused(problems)
+    before = record.load(outdir, force=force)
+    identities = Identities()
+    inputs: dict[str, str] = {}
+    kept: dict[str, RowRecord] = {}
+    files: dict[str, Mapping[str, str]] = {}
+    for row in fleet.rows:
+        known = before.get(row.name, RowRecord(image=row.name))
+        there = record.intact(outdir / row.name, known)
+        # Of a row whose build was ended from outside, some files may be new already.
+        if there or (known.files and known.state not in DONE):
+            files[row.name] = known.files
+        done = there and known.state in DONE
+        if done and resume:
+            inputs[row.name], kept[row.name] = known.inputs, known
+            continue
+        inputs[row.name] = identities.of(row)
+        if done and inputs[row.name] and known.inputs == inputs[row.name]:
+            kept[row.name] = known
+    replaceable = {row.name for row in fleet.rows} if force else set(files)
+    plan = plan_fleet(
+        fleet, outdir=outdir, replaceable=replaceable.__contains__,
+        wanted=lambda name: name not in kept, planners=planners, progress=progress,
+        cancelled=cancelled,
+    )  # fmt: skip
+    plan = _with_space(plan, outdir)
+    names = {row.name for row in fleet.rows}
+    gone = tuple(name for name in before if name not in names)
+    return Prepared(fleet, outdir, plan, kept, inputs, frozenset(replaceable), files, gone)
+
+
+def _with_space(plan: FleetPlan, outdir: Path) -> FleetPlan:
+    """Adds the problem of an output folder that has no room for all rows."""
+    there = next(path for path in (outdir.absolute(), *outdir.absolute().parents) if path.exists())
+    status = os.statvfs(there)
+    free, needed = status.f_bavail * status.f_frsize, total_space(plan.rows)
+    if needed <= free or not plan.rows:
+        return plan
+    found = Gathered()
+    for wrong in plan.wrong:
+        found.note(wrong)
+    found.add(
+        Problem(
+            "fleet-space",
+            "error",
+            "",
+            f"{len(plan.rows)} images need about {sized(needed)} in {outdir}, "
+            f"and {sized(free)} are free",
+            "free some space, or give another output folder",
+        )
+    )
+    return _with_problems(plan, found.all)
+
+
+def _with_problems(plan: FleetPlan, wrong: tuple[Wrong, ...]) -> FleetPlan:
+    """Returns the plan with other problems."""
+    return FleetPlan(plan.path, plan.rows, wrong, plan.shares, plan.notes)
+
+
+class Run:
+    """One run of a fleet: hands rows to an executor, and keeps record and journal."""
+
+    def __init__(self, prepared: Prepared, executor: Executor, emit: FleetEmit) -> None:
+        """Prepares it.
+
+        Args:
+            prepared: Without errors.
+            executor: What builds.
+            emit: Called with every event, on the event loop's thread; must not block.
+        """
+        self._prepared = prepared
+        self._executor = executor
+        self._emit = emit
+        self._rows = {row.name: row for row in prepared.fleet.rows}
+        self._records = {
+            name: prepared.kept.get(name) or self._blank(name, "waiting") for name in self._rows
+        }
+        self._pending = [name for name in self._rows if name not in prepared.kept]
+        self._running: dict[asyncio.Task[None], str] = {}
+        self._wake = asyncio.Event()
+        self._begun = time.monotonic()
+        self._saved = 0.0
+        self._trouble = ""
+        self._journal: record.Journal | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return round(time.monotonic() - self._begun, 4)
+
+    def _blank(self, name: str, state: State, worker: str = "") -> RowRecord:
+        """Returns the record of a row without an image of this run; files may be there still."""
+        files = dict(self._prepared.files.get(name, {}))
+        return RowRecord(image=name, state=state, worker=worker, files=files)
+
+    def retry(self, name: str) -> bool:
+        """Puts a row that ended without an image back in; whether it could be."""
+        if self._records[name].state in {"waiting", "running", *DONE}:
+            return False
+        self._records[name] = self._blank(name, "waiting")
+        self._pending.append(name)
+        self._wake.set()
+        return True
+
+    async def run(self, *, stay: Callable[[], bool] = lambda: False) -> FleetResult:
+        """Builds all rows that have to be.
+
+        Args:
+            stay: Whether to wait for rows that are put back in, when there is nothing to do.
+
+        Raises:
+            Refused: The output folder cannot be written to, or another fleet writes there.
+            asyncio.CancelledError: It was cancelled; rows that are done stay, no other is begun.
+        """
+        prepared = self._prepared
+        if prepared.errors:
+            raise Refused([one.problem for one in prepared.errors])
+        with locked(prepared.outdir), self._opened():
+            self._say(
+                FleetStarted(
+                    fleet=str(prepared.fleet.path),
+                    rows=tuple(self._outlines()),
+                    workers=self._executor.workers,
+                )
+            )
+            try:
+                self._keep()
+                await self._work(stay)
+            except asyncio.CancelledError:
+                await self._stop()
+                self._finish("cancelled")
+                raise
+            failed = any(row.state not in DONE for row in self._records.values())
+            return self._finish("failed" if failed else "ok")
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[None]:
+        """Begins the record and the journal; what the journal before tells is in the record."""
+        try:
+            self._save("running")
+        except OSError as error:
+            message = f"{self._prepared.outdir} cannot be written to: {error.strerror}"
+            raise Refused([Problem("output-folder", "error", "", message)]) from None
+        self._journal = record.Journal(self._prepared.outdir)
+        try:
+            yield
+        finally:
+            self._journal.close()
+
+    def _outlines(self) -> Iterator[RowOutline]:
+        planned = {row.row.name: row for row in self._prepared.plan.rows}
+        for name in self._rows:
+            row: RowPlan | None = planned.get(name)
+            kept = self._prepared.kept.get(name)
+            yield RowOutline(
+                image=name,
+                bytes=row.bytes if row else kept.bytes if kept else 0,
+                written=row.written if row else 0,
+                state="unchanged" if kept else "waiting",
+            )
+
+    def _keep(self) -> None:
+        """Tells of the rows that stay as they are."""
+        for name, kept in self._prepared.kept.items():
+            size = sum(each.bytes for each in kept.outputs)
+            # What the next run is to believe stays; what this one did for it is nothing.
+            self._records[name] = msgspec.structs.replace(
+                kept, state="unchanged", seconds=0.0, reused=size, worker=""
+            )
+            self._tell(name)
+
+    async def _work(self, stay: Callable[[], bool]) -> None:
+        while self._pending or self._running or stay():
+            slots = self._executor.slots
+            while self._pending and (slots is None or len(self._running) < slots):
+                name = self._pending.pop(0)
+                task = asyncio.ensure_future(self._row(self._rows[name]))
+                self._running[task] = name
+            woken = asyncio.ensure_future(self._wake.wait())
+            try:
+                await asyncio.wait([*self._running, woken], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                woken.cancel()
+            self._wake.clear()
+            for task in [task for task in self._running if task.done()]:
+                del self._running[task]
+                task.result()  # a fault of ours: it ends everything
+
+    async def _stop(self) -> None:
+        """Cancels what runs, and waits until nothing of it is left."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _row(self, row: Row) -> None:
+        name = row.name
+        # What a run before it left behind is this fleet's own; a build that failed left nothing.
+        force = name in self._prepared.replaceable
+        job = Job.of(row, self._prepared.outdir / name, force=force)
+        begun = self.elapsed
+
+        def say(event: AnyEvent) -> None:
+            self._say(Said(name, event))
+
+        def began(worker: str) -> None:
+            self._records[name] = self._blank(name, "running", worker)
+            self._say(RowStarted(image=name, worker=worker))
+
+        try:
+            outcome = await self._executor.build(job, say, began)
+        except asyncio.CancelledError:
+            seconds = round(self.elapsed - begun, 4)
+            self._end(Outcome(name=name, state="cancelled", seconds=seconds))
+            raise
+        self._end(outcome)
+
+    def _end(self, outcome: Outcome) -> None:
+        prepared, name = self._prepared, outcome.name
+        folder = prepared.outdir / name
+        ok = outcome.state in DONE
+        left = {file: record.identity(folder / file) for file in outcome.files}
+        self._records[name] = RowRecord(
+            image=name, state=outcome.state, digest=outcome.digest, seconds=outcome.seconds,
+            reused=outcome.reused, bytes=outcome.outputs[0].bytes if outcome.outputs else 0,
+            worker=outcome.worker, outputs=outcome.outputs,
+            files=left if ok else dict(prepared.files.get(name, {})),
+            inputs=prepared.inputs.get(name, "") if ok else "",
+            step=outcome.step, message=outcome.message, hint=outcome.hint,
+        )  # fmt: skip
+        self._tell(name)
+        if self.elapsed - self._saved > _SAVE_SECONDS:
+            self._try_to_save("running")
+
+    def _tell(self, name: str) -> None:
+        """Says how a row ended, with its record for a run that goes on after this one."""
+        row = self._records[name]
+        event = RowFinished(
+            time=self.elapsed, image=name, state=row.state, seconds=row.seconds,
+            worker=row.worker, bytes=row.bytes, digest=row.digest, reused=row.reused,
+            step=row.step, message=row.message, hint=row.hint,
+        )  # fmt: skip
+        if self._journal is not None:
+            self._journal.write(record.finished_line(event, row))
+        self._emit(event)
+
+    def _say(self, event: FleetEvent) -> None:
+        event = at(event, self.elapsed)
+        if self._journal is not None:
+            self._journal.write(encode(event))
+        self._emit(event)
+
+    def _finish(self, status: Literal["ok", "failed", "cancelled"]) -> FleetResult:
+        rows = tuple(self._records.values())
+        self._try_to_save(status)
+        states = dict(Counter[str](row.state for row in rows))
+        self._say(FleetFinished(status=status, seconds=self.elapsed, states=states))
+        ended: Literal["ok", "failed"] = "ok" if status == "ok" else "failed"
+        return FleetResult(ended, self.elapsed, rows, self._trouble)
+
+    def _save(self, state: str) -> None:
+        fleet = str(self._prepared.fleet.path)
+        rows: Sequence[RowRecord] = tuple(self._records.values())
+        record.save(self._prepared.outdir, fleet, state, self.elapsed, rows)
+        self._saved = self.elapsed
+
+    def _try_to_save(self, state: str) -> None:
+        try:
+            self._save(state)
+            self._trouble = ""
+        except OSError as error:
+            self._trouble = f"{record.RECORD} cannot be written: {error.strerror}"

@@ -1,0 +1,97 @@
+"""The plan of a fleet: what rows share, and which row is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from engine.cli.main import main
+from engine.fleet.plan import plan_fleet
+from engine.fleet.read import read_fleet
+from engine.fleet.render import to_json, to_text
+from engine.planning import plan_spec
+from tests.engine.fleet.conftest import Yard
+
+SEED = "0d5b7a3e-9a56-4c57-8f0e-2f6f3a0c6b11"
+
+
+def test_each_row_is_planned_as_a_build_of_its_own_would_be(yard: Yard) -> None:
+    yard.rows("1", "2")
+    fleet = read_fleet(yard.fleet)
+
+    for row, planned in zip(fleet.rows, plan_fleet(fleet).rows, strict=True):
+        alone = plan_spec(row.spec, base=row.base)
+        assert (planned.bytes, planned.outputs) == (alone.disk.bytes, alone.outputs)
+
+
+def test_volumes_are_shared_where_files_and_identifiers_are_the_same(yard: Yard) -> None:
+    yard.rows("1", "2", "3")
+    own = plan_fleet(read_fleet(yard.fleet))
+    same = plan_fleet(read_fleet(yard.fleet, [f"identity.seed={SEED}"]))
+
+    assert own.shares == ()
+    assert "identity.seed" in own.notes[0]
+    (share,) = same.shares
+    assert share.images == ("node-1", "node-2", "node-3")
+    assert same.shared == 2 * share.written
+    assert same.notes == ()
+    assert same.shared_with("node-3") == (("root", "node-1"),)
+
+
+def test_a_row_with_other_files_shares_nothing(yard: Yard) -> None:
+    yard.write("own/2/x", "x")
+    yard.write("own/1/x", "y")
+    contents = '[[row.contents]]\nsource = "own/{serial}/"\ntarget = "/"\n'
+    yard.rows("1", "2", more=contents)
+
+    assert plan_fleet(read_fleet(yard.fleet, [f"identity.seed={SEED}"])).shares == ()
+
+
+def test_what_is_wrong_names_its_rows_and_its_place(yard: Yard) -> None:
+    yard.write("tree/big", "x" * (3 << 20))
+    yard.write("a.csv", "serial,size.disk\n1,\n2,1\n3,1\n")
+    yard.write("fleet.toml", 'base = "base.toml"\nname = "n{serial}"\nrows = "a.csv"\n')
+    plan = plan_fleet(read_fleet(yard.fleet))
+
+    files = {one.problem.file: one.rows for one in plan.errors}
+    assert files == {f"{yard.folder}/a.csv:3": ("n2",), f"{yard.folder}/a.csv:4": ("n3",)}
+    table = [line.split() for line in to_text(plan).splitlines()]
+    counts = {line[1]: line[-1] for line in table if len(line) > 2 and line[1][:1] == "n"}
+    assert counts["n1"] == "-"
+    assert int(counts["n2"]) == int(counts["n3"]) > 0
+    told = [one for one in to_json(plan)["problems"] if one["severity"] == "error"]
+    assert [one["images"] for one in told] == [["n2"], ["n3"]]
+
+
+def test_the_verb_prints_the_table_and_json_and_writes_nothing(
+    yard: Yard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    yard.rows("1", "2")
+    before = sorted(yard.folder.rglob("*"))
+    assert main(["plan", str(yard.fleet)]) == 0
+    assert "node-2" in capsys.readouterr().out
+    assert main(["plan", str(yard.fleet), "--json", "--set", f"identity.seed={SEED}"]) == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["image"] for row in answer["rows"]] == ["node-1", "node-2"]
+    assert answer["rows"][1]["volumes"][0]["shared_with"] == "node-1"
+    assert sorted(yard.folder.rglob("*")) == before
+
+
+def test_nonsense_ends_with_2_and_json_all_the_same(
+    yard: Yard, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(yard.folder)
+    yard.write("broken.toml", "base = \n[[row]]\n")
+    yard.write("other.toml", 'base = "no.toml"\n[[row]]\n')
+
+    for name, code in (("broken.toml", "toml-syntax"), ("other.toml", "spec-not-found")):
+        assert main(["plan", name, "--json"]) == 2
+        assert json.loads(capsys.readouterr().out)["problems"][0]["code"] == code
+    for words in (["plan", "other.toml"], ["fleet", "other.toml", "-o", "out"]):
+        assert main(words) == 2
+        assert "no.toml: there is no such file" in capsys.readouterr().err
+    assert main(["build", "other.toml", "-o", "out"]) == 2
+    assert "diskwright fleet other.toml" in capsys.readouterr().err
+    assert not yard.out.exists()
