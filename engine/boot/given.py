@@ -80,7 +80,7 @@ def _of_host(root: Listing, file: str, taken: dict[bytes, Entry], mtime_ns: int)
 
 def _missing(key: str, text: str, file: str) -> Problem:
     return Problem(
-        code=f"{key}-missing",
+        code="kernel-missing" if key == "kernel" else "initrd-missing",
         severity="error",
         path=f"boot.{key}",
         message=f"the image has no file {text!r}, and there is no file {file} either",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments, named_path, plan_for, show_problems
+from engine.cli.planning import add_spec_arguments, named_path, plan_for
+from engine.cli.problems import show_problems
 from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:

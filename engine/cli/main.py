@@ -14,6 +14,7 @@ from types import FrameType
 
 from engine import __version__
 from engine.cli import exits
+from engine.cli.problems import show_problems
 from engine.cli.verbs import OVERRIDING, VERBS, parser_for
 from engine.problem import Refused
 
@@ -40,8 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(words)
         sys.stdout.flush()
     except Refused as refused:
-        for problem in refused.problems:
-            print(f"{problem.severity}: {problem.line()}", file=sys.stderr)
+        show_problems(refused.problems)
         return exits.REFUSED
     except KeyboardInterrupt:
         print("cancelled", file=sys.stderr)

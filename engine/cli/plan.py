@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments, named_path, plan_for, show_problems
+from engine.cli.planning import add_spec_arguments, named_path, plan_for
+from engine.cli.problems import show_problems
 
 
 def add(parser: argparse.ArgumentParser) -> None:

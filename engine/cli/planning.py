@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.plan.model import Plan
-    from engine.problem import Problem, Refused
+    from engine.problem import Refused
     from engine.spec.load import LoadedSpec
 
 _NOT_TOML = {"spec-not-utf8", "spec-too-large", "toml-syntax", "spec-not-found"}
@@ -132,12 +132,6 @@ def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: boo
     finally:
         counter.close()
     return replace(plan, problems=loaded.locate(plan.problems))
-
-
-def show_problems(problems: Iterable[Problem]) -> None:
-    """Prints problems on standard error, a line each."""
-    for problem in problems:
-        print(f"{problem.severity}: {problem.line()}", file=sys.stderr)
 
 
 class _ScanCounter:

@@ -55,6 +55,7 @@ _TABLE = (
     Verb("import", "make a spec from a Nix file, JSON or a disk image", "engine.cli.import_"),
     Verb("export", "write a spec as make-disk-image or repart.d have it", "engine.cli.export"),
     Verb("doctor", "show which tools are there and what a missing one costs", "engine.cli.doctor"),
+    Verb("explain", "say what a problem's code means and how to mend it", "engine.cli.explain"),
     Verb("replay", "show a recorded build again", "engine.cli.replay"),
     Verb("serve", "serve the wizard to a browser on this machine", "engine.cli.serve"),
     Verb("completion", "print the completion script of a shell", "engine.cli.completion"),

@@ -63,7 +63,7 @@ class Findings:
             if count > _SHOWN_OF_A_KIND:
                 last = next(found for found in self._listed if found.code == code)
                 more = f"and {count - _SHOWN_OF_A_KIND} more like these"
-                yield Finding(code, last.severity, last.key, more, last.hint)
+                yield Finding(last.code, last.severity, last.key, more, last.hint)
 
 
 def shown(path: bytes) -> str:

@@ -52,9 +52,10 @@ class Accounts:
         if table is None:
             table = self._tables[path] = self._table(path)
         file = f"/{path.decode()}"
+        code = "unknown-user" if key == "user" else "unknown-group"
         if isinstance(table, str):
             findings.add(
-                f"unknown-{key}",
+                code,
                 f"{key} {name!r} cannot be looked up: the image's {file} {table}",
                 f"give a number, or contents that bring {file}",
                 key=key,
@@ -62,7 +63,7 @@ class Accounts:
             return None
         if name not in table:
             findings.add(
-                f"unknown-{key}",
+                code,
                 f"there is no {key} {name!r} in the image's {file} ({len(table)} {key}s)",
                 f"give a number, or add the {key} to that file",
                 key=key,

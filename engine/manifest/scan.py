@@ -145,6 +145,7 @@ def scan(
             points, at, settings.identity.source_date_epoch * _SECOND_NS
         ).items():
             parts.setdefault(volume, []).append(share)
+            keys.setdefault(volume, [])  # "" where nothing is mounted at /: a problem by itself
         manifests: dict[str, Manifest] = {}
         for volume in sorted(parts, key=lambda name: name != main):
             where = (tuple(sorted(at.items())), points)

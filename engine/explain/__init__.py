@@ -1,0 +1,1 @@
+"""What each problem's code means, why it is refused and how to mend it, as data."""
