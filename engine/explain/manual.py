@@ -10,7 +10,8 @@ _INTRODUCTION = """\
 # Problems, by code
 
 Every problem has a code that stays the same from version to version. `plan --json` has it as
-`code`, the command line names it below its errors, and `diskwright explain CODE` prints what is here:
+`code`, the command line names it below its errors, and `diskwright explain CODE` prints what is
+here:
 
 ```console
 $ diskwright explain esp-too-small

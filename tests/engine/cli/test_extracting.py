@@ -100,7 +100,7 @@ def test_what_cannot_be_had_is_refused(
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(f"error: .*{re.escape(message)}.*\n", err)
+    assert re.fullmatch(f"error: .*{re.escape(message)}.*\nmore: diskwright explain .*\n", err)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -222,7 +222,8 @@ def test_a_destination_without_room(image: Path, tmp_path: Path, name: str) -> N
     assert ran.returncode == exits.REFUSED
     assert re.fullmatch(
         r"error: \S+ has no room for \S+: it needs at least \S+ KiB \(\d+ bytes\), \S+ KiB "
-        r"\(\d+ bytes\) are free \(free at least \S+ KiB there, or name another place\)\n",
+        r"\(\d+ bytes\) are free \(free at least \S+ KiB there, or name another place\)\n"
+        r"more: diskwright explain no-room\n",
         ran.stderr,
     )
     assert ran.stdout == ""

@@ -99,7 +99,9 @@ def test_what_is_not_there_is_refused(
 ) -> None:
     assert main(["inspect", str(images["raw"]), path]) == exits.REFUSED
 
-    assert capsys.readouterr().err == f"error: {message}\n"
+    error, more = capsys.readouterr().err.splitlines()
+    assert error == f"error: {message}"
+    assert more.startswith("more: diskwright explain no-")
 
 
 def test_a_disk_of_other_tools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

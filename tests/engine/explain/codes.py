@@ -77,11 +77,11 @@ def raised() -> tuple[dict[str, set[str]], list[str]]:
     codes: dict[str, set[str]] = {}
     unresolved: list[str] = []
     for module in every:
-        for call, function in _calls(module.tree):
+        for call, caller in _calls(module.tree):
             expression = _code_of(module, call, shared)
             if expression is None:
                 continue
-            for found in _literals(expression, function):
+            for found in _literals(expression, caller):
                 if isinstance(found, str):
                     codes.setdefault(found, set()).add(module.path)
                 else:
