@@ -312,7 +312,7 @@ class Writer(Protocol):
             planned: As for `make`, but for files that an installer made meanwhile.
             epoch: As for `make`.
             progress: Called now and then with bytes of data written and in all.
-            seen: Called with every piece of data that is written.
+            seen: Takes every piece of data that is written, or its sum.
             cancelled: Asked several times a second.
 
         Raises:

@@ -57,7 +57,7 @@ def stream(
         manifest: Its entries have no sockets, which archives do not know.
         keep: What of an entry's metadata goes in.
         progress: Called now and then with bytes of data passed and in all.
-        seen: Called with every piece of data.
+        seen: Takes every piece of data.
 
     Raises:
         SourceChanged: A source is not what was scanned.
@@ -118,7 +118,7 @@ class _Stream:
                 yield self._head(entry)
             expected.take(offset, len(data))
             if self._seen is not None:
-                self._seen(entry, offset, data)
+                self._seen.take(entry, offset, data)
             yield data
             if expected.complete:
                 yield bytes(-_stored(entry) % BLOCK)

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Protocol
 
 from engine.manifest.entry import Entry, SourceChanged
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 
-Seen = Callable[[Entry, int, memoryview], None]
-"""Called with every piece of data: entry, offset in the file, bytes."""
-
 REPORT_EVERY = 4 << 20
 """Bytes of data between two calls of a `Progress`."""
+
+
+class Seen(Protocol):
+    """Takes what files hold while it is written, or the sums of it."""
+
+    def take(self, entry: Entry, offset: int, data: memoryview) -> None:
+        """Takes the next piece of a file, which begins at a byte of it."""
+        ...
+
+    def adopt(self, entry: Entry, digest: bytes) -> None:
+        """Takes a file's SHA-256, as `engine.manifest.datasums` computes it, in place of data."""
+        ...
 
 
 class PopulateFailed(Exception):

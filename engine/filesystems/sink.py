@@ -29,29 +29,39 @@ class Sink:
     Pieces that follow one another, or begin in the block where the last one ended, leave in one
     write; the rest of every block is filled with zeros. Leaving the context waits for the last
     write; an error of any write is raised by a later call or there.
+
+    Attributes:
+        descriptor: The image.
+        origin: Byte of it where the file system begins.
+        block_size: Bytes of a block.
     """
 
-    def __init__(self, descriptor: int, origin: int, block_size: int) -> None:
+    def __init__(
+        self, descriptor: int, origin: int, block_size: int, *, threaded: bool = True
+    ) -> None:
         """Starts the thread.
 
         Args:
             descriptor: The image, open for writing.
             origin: Byte of the image where the file system begins.
             block_size: Bytes of a block, a power of two of at most 64 KiB.
+            threaded: Whether there is a thread; without one, a call waits for its write.
         """
-        self._block_size = block_size
-        self._descriptor = descriptor
-        self._origin = origin
+        self.block_size = block_size
+        self.descriptor = descriptor
+        self.origin = origin
         self._free: SimpleQueue[bytearray] = SimpleQueue()
-        for _ in range(_BUFFERS - 1):
+        for _ in range(_BUFFERS - 1 if threaded else 0):
             self._free.put(bytearray(_BUFFER_SIZE))
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._error: OSError | None = None
         self._buffer = bytearray(_BUFFER_SIZE)
         self._view = memoryview(self._buffer)
         self._start = self._used = 0
-        self._thread = Thread(target=self._work, name="image writer", daemon=True)
-        self._thread.start()
+        self._thread = None
+        if threaded:
+            self._thread = Thread(target=self._work, name="image writer", daemon=True)
+            self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +76,9 @@ class Sink:
             if kind is None:
                 self._submit()
         finally:
-            self._jobs.put(None)
-            self._thread.join()
+            if self._thread is not None:
+                self._jobs.put(None)
+                self._thread.join()
         if kind is None and self._error is not None:
             raise self._error
 
@@ -98,7 +109,7 @@ class Sink:
 
     def write_blocks(self, block: int, data: bytes | bytearray | memoryview) -> None:
         """Writes bytes from the start of a block on."""
-        self.write(block * self._block_size, data)
+        self.write(block * self.block_size, data)
 
     def _seek(self, position: int) -> None:
         """Makes `position` the place of the next byte, with zeros up to it from its block's start.
@@ -107,8 +118,8 @@ class Sink:
         in the same buffer.
         """
         end = self._start + self._used
-        block = position - position % self._block_size
-        near = end <= position and block <= end + -end % self._block_size
+        block = position - position % self.block_size
+        near = end <= position and block <= end + -end % self.block_size
         if not near or position - self._start > _BUFFER_SIZE:
             self._submit()
             self._start = block
@@ -125,12 +136,15 @@ class Sink:
             raise self._error
         if not self._used:
             return
-        self._fill(self._used + -self._used % self._block_size)
-        self._jobs.put((self._buffer, self._used, self._start))
+        self._fill(self._used + -self._used % self.block_size)
+        if self._thread is None:
+            write_whole(self.descriptor, self._view[: self._used], self.origin + self._start)
+        else:
+            self._jobs.put((self._buffer, self._used, self._start))
+            self._buffer = self._free.get()
+            self._view = memoryview(self._buffer)
         self._start += self._used
         self._used = 0
-        self._buffer = self._free.get()
-        self._view = memoryview(self._buffer)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -138,7 +152,7 @@ class Sink:
             if self._error is None:
                 try:
                     piece = memoryview(buffer)[:used]
-                    write_whole(self._descriptor, piece, self._origin + start)
+                    write_whole(self.descriptor, piece, self.origin + start)
                 except OSError as error:
                     self._error = error
             self._free.put(buffer)

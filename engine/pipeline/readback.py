@@ -9,9 +9,9 @@ from itertools import chain, islice
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.paxstream import Keep, everything
 from engine.image.reading import BadFilesystem, Content, Filesystem, Node, holds_files, walk
+from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry, order
 from engine.manifest.tar import Ranges
-from engine.provenance.inputs import DataSums
 
 _ZEROS = memoryview(bytes(1 << 20))
 _MOST = 5

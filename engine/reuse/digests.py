@@ -14,9 +14,9 @@ import sys
 from array import array
 from collections.abc import Iterable, Mapping
 
+from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry, identity
 from engine.manifest.manifest import Manifest
-from engine.provenance.inputs import DataSums
 
 _SIZE = 32
 _MAGIC = b"diskwright digests 1\n"

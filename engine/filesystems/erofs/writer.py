@@ -209,7 +209,7 @@ def _write_data(
             expected.take(offset, len(data))
             places.write(inode, offset, data)
             if seen is not None:
-                seen(entry, offset, data)
+                seen.take(entry, offset, data)
             done += len(data)
             if done - reported >= REPORT_EVERY:
                 progress(done, layout.data_bytes)

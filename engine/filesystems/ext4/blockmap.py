@@ -22,9 +22,7 @@ from engine.filesystems.ext4.extents import (
     tree_blocks,
 )
 from engine.filesystems.ext4.format import BLOCK_SIZE
-
-Piece = tuple[int, int, int]
-"""A run of a file's blocks: first logical block, first block on the disk, count."""
+from engine.filesystems.placed import Piece
 
 MapBlock = tuple[int, bytes]
 """A block of the map: its number on the disk and its bytes."""

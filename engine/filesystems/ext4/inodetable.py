@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from engine.filesystems.ext4.blockmap import Piece, pieces_in_inode
+from engine.filesystems.ext4.blockmap import pieces_in_inode
 from engine.filesystems.ext4.format import BLOCK_SIZE, FIRST_INODE, INODE_SIZE
 from engine.filesystems.ext4.inode import BLOCK_MAP_OFFSET, InodePacker
 from engine.filesystems.ext4.native import Range
+from engine.filesystems.placed import Piece
 from engine.filesystems.sink import Sink
 from engine.image.whole import read_whole
 

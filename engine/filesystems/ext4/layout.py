@@ -18,7 +18,6 @@ from engine.filesystems.ext4 import attributes
 from engine.filesystems.ext4.allocator import Allocator, OutOfBlocks
 from engine.filesystems.ext4.blockmap import (
     EMPTY_TREE,
-    Piece,
     extent_tree,
     indirect_map,
     single_extent,
@@ -40,14 +39,14 @@ from engine.filesystems.ext4.measure import Need
 from engine.filesystems.ext4.native import Bookkeeping, Range, crc32c, name_hash
 from engine.filesystems.ext4.superblock import Superblock
 from engine.filesystems.ext4.xattr import DiskAttribute, place
+from engine.filesystems.placed import Piece, Place
 from engine.filesystems.populate import Cancelled, PopulateFailed, refuse
 from engine.filesystems.sink import Sink
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 
-Places = dict[int, int | list[Piece]]
-"""Where the data of each file (by `id` of its entry) goes: its first block when it is dense and in
-one piece, else its pieces."""
+Placed = Callable[[Entry, Place | None], None]
+"""Called with a regular file, and with its place where it has data."""
 
 _Mapped = tuple[bytes, int, int]
 """`i_block`, blocks in use and inode flags."""
@@ -77,7 +76,6 @@ class Layout:
     """Fills the metadata of one empty file system.
 
     Attributes:
-        places: Where the data goes, once `write` has returned.
         map_blocks: Blocks that maps took outside the inodes.
     """
 
@@ -96,7 +94,6 @@ class Layout:
         Raises:
             PopulateFailed: There are too few blocks or inodes.
         """
-        self.places: Places = {}
         self._manifest = manifest
         self._ext = superblock.format
         self._seed = superblock.checksum_seed
@@ -124,16 +121,22 @@ class Layout:
         table.expect([*kept, *numbers])
         self._links = Counter(id(entry.link_to) for entry in manifest if entry.link_to is not None)
         self._shared: dict[int, int] = {}
+        self._placed: Placed = lambda entry, place: None
         self.map_blocks = 0
 
-    def write(self, cancelled: Callable[[], bool]) -> None:
+    def write(self, placed: Placed, cancelled: Callable[[], bool]) -> None:
         """Walks the manifest, writes its metadata and marks in the bitmaps what it uses.
+
+        Args:
+            placed: Called with each regular file, under its first name, in manifest order.
+            cancelled: Asked several times a second.
 
         Raises:
             PopulateFailed: The file system is too small for the maps of its files.
             Cancelled: `cancelled` said so.
             OSError: Writing the image failed.
         """
+        self._placed = placed
         entries = iter(self._manifest)
         entry = next(entries)
         stack = [_Directory(entry, ROOT_INODE, ROOT_INODE)]
@@ -196,15 +199,16 @@ class Layout:
         if entry.extents is None and self._ext.extents:
             count = -(-entry.size // BLOCK_SIZE)
             if not count:
+                self._placed(entry, None)
                 return EMPTY_TREE, 0, EXTENTS_FLAG
             first = self._blocks.take_run(count) if count <= MAX_EXTENT else 0
             if first:
-                self.places[id(entry)] = first
+                self._placed(entry, first)
                 return single_extent(first, count), count, EXTENTS_FLAG
         pieces: list[Piece] = []
         for logical, count in runs(entry.size, entry.extents):
             pieces += _pieces(logical, self._blocks.take(count))
-        self.places[id(entry)] = pieces
+        self._placed(entry, pieces)
         return self._map(number, pieces)
 
     def _symlink(self, entry: Entry) -> _Mapped:

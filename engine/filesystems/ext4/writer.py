@@ -1,8 +1,9 @@
 """Fills an empty ext file system inside an image: no root, no mount, no staging copy.
 
-The layout of everything is decided from the manifest first (`layout`), which writes
-all metadata; then the data flows in the order in which the sources give it
-(`filedata`). libext2fs does the bookkeeping (`native`). The result is a
+The layout of everything is decided from the manifest (`layout`), which writes all metadata. The
+data of a folder's file goes to its place as soon as that is known, by processes of their own where
+they pay; that of others follows in the order in which the sources give it
+(`engine.filesystems.filedata`). libext2fs does the bookkeeping (`native`). The result is a
 function of the empty file system, the manifest and the epoch: the same bytes every time.
 """
 
@@ -13,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.ext4.filedata import write_data
 from engine.filesystems.ext4.format import BLOCK_SIZE
 from engine.filesystems.ext4.inode import InodePacker
 from engine.filesystems.ext4.inodetable import InodeTable
@@ -28,6 +28,7 @@ from engine.filesystems.ext4.superblock import (
     parse,
     with_times,
 )
+from engine.filesystems.filedata import FileData
 from engine.filesystems.populate import PopulateFailed, Progress, Seen, refuse
 from engine.filesystems.sink import Sink
 from engine.image.whole import read_whole, write_whole
@@ -71,7 +72,7 @@ def fill(
         manifest: What goes in; its root entry gives the root directory's owner, mode and time.
         epoch: Seconds since 1970: every access, change and creation time, and the superblock's.
         progress: Called now and then with bytes of data written and in all.
-        seen: Called with every piece of data that is written.
+        seen: Takes every piece of data that is written, or its sum.
         cancelled: Asked several times a second.
 
     Raises:
@@ -117,10 +118,11 @@ class _Populate:
             table = InodeTable(sink, superblock.inodes_per_group, books.inode_table)
             layout = Layout(self._manifest, need, superblock, books, sink, table, packer)
             table.load(self._descriptor, self._offset, packer)
-            layout.write(cancelled)
-            write_data(
-                self._manifest, layout.places, sink, need.data_bytes, progress, seen, cancelled
-            )
+            with FileData(
+                sink, self._manifest.counts.files, need.data_bytes, progress, seen, cancelled
+            ) as data:
+                layout.write(data.put, cancelled)
+                data.finish()
         for block in copies:
             self._set_times(block)
         self._check_counts(superblock, need, layout.map_blocks)

@@ -103,7 +103,7 @@ def fill(
         manifest: What goes in. Owners, extended attributes and modes but for the write bit are
             left out; hard links become copies, holes zeros.
         progress: Called now and then with bytes of data written and in all.
-        seen: Called with every piece of data that is read, once whatever its names.
+        seen: Takes every piece of data that is read, once whatever its names.
         cancelled: Asked several times a second.
 
     Raises:
@@ -150,7 +150,7 @@ def _write_data(
             for place in places:
                 sink.write(place + offset, data)
             if seen is not None:
-                seen(entry, offset, data)
+                seen.take(entry, offset, data)
             done += len(data) * len(places)
             if done - reported >= REPORT_EVERY:
                 progress(done, total)

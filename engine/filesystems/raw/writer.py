@@ -46,7 +46,7 @@ def populate(
                 raise Cancelled
             write_whole(descriptor, piece, offset + at)
             if seen is not None:
-                seen(one, at, piece)
+                seen.take(one, at, piece)
             done += len(piece)
             progress(done, entry.size)
     finally:

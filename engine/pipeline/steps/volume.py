@@ -60,7 +60,7 @@ async def populate(work: Work) -> None:
         await work.thread(
             lambda report: table.writer(planned.type).populate(
                 work.image, work.offset, planned, epoch=work.plan.identity.epoch,
-                progress=report, seen=work.inputs.data.take, cancelled=work.cancelled,
+                progress=report, seen=work.inputs.data, cancelled=work.cancelled,
             )
         )  # fmt: skip
     except PopulateFailed as error:

@@ -8,9 +8,9 @@ from engine.filesystems import table
 from engine.filesystems.driver import FilesystemPlan, Request
 from engine.image.container.disk import RawDisk
 from engine.image.reading import Content, Window
+from engine.manifest.datasums import DataSums
 from engine.manifest.manifest import Manifest
 from engine.pipeline.readback import differences
-from engine.provenance.inputs import DataSums
 
 EPOCH = 1_700_000_000
 OFFSET = 1 << 20
@@ -37,7 +37,7 @@ def write(image: Path, planned: FilesystemPlan, *, epoch: int = EPOCH) -> DataSu
         file.write(AROUND)
     writer = table.writer(planned.type)
     writer.make(image, OFFSET, planned, epoch=epoch)
-    writer.populate(image, OFFSET, planned, epoch=epoch, seen=sums.take)
+    writer.populate(image, OFFSET, planned, epoch=epoch, seen=sums)
     with image.open("rb") as file:
         assert file.read(len(AROUND)) == AROUND
         file.seek(OFFSET - len(AROUND))

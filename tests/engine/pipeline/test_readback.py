@@ -11,10 +11,10 @@ import pytest
 
 from engine.filesystems.driver import FilesystemPlan
 from engine.image.container.disk import RawDisk
+from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline.readback import differences
-from engine.provenance.inputs import DataSums
 from tests.engine.filesystems import writing
 from tests.engine.filesystems.ext4 import trees
 

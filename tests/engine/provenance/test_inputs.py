@@ -7,9 +7,10 @@ from pathlib import Path
 
 from engine.filesystems.ext4.geometry import geometry
 from engine.filesystems.ext4.writer import fill
+from engine.manifest.datasums import DataSums
 from engine.manifest.manifest import Manifest
 from engine.manifest.scan import scan
-from engine.provenance.inputs import DataSums, of_sources, read_sums
+from engine.provenance.inputs import of_sources, read_sums
 from engine.spec.load import loads
 from engine.spec.resolve import resolve
 from tests.engine.filesystems.ext4 import dumpe2fs
@@ -38,7 +39,7 @@ def test_sums_of_what_is_written_are_those_of_the_files(tmp_path: Path) -> None:
     image = tmp_path / "image"
     dumpe2fs.make(image, geometry(64 * MIB))
     sums = DataSums()
-    fill(image, dumpe2fs.OFFSET, manifest, epoch=1, seen=sums.take)
+    fill(image, dumpe2fs.OFFSET, manifest, epoch=1, seen=sums)
     found = sums.of(manifest)
     by_path = {entry.path: found[id(entry)] for entry in manifest if id(entry) in found}
     holes = by_path.pop(b"holes")

@@ -373,6 +373,19 @@ def test_a_source_that_changed(
         written(scratch / "image", LAYOUTS["32"], contents)
 
 
+class Noted:
+    """Notes where each piece of data that is taken begins."""
+
+    def __init__(self, pieces: list[tuple[bytes, int]]) -> None:
+        self.pieces = pieces
+
+    def take(self, entry: Entry, offset: int, data: memoryview) -> None:
+        self.pieces.append((entry.path, offset))
+
+    def adopt(self, entry: Entry, digest: bytes) -> None:
+        raise AssertionError("every piece is taken")
+
+
 def test_progress_sums_and_cancel(scratch: Path) -> None:
     contents = files({name: bytes([at]) * 5 * MIB for at, name in enumerate("ABC", 1)})
     image = hole(scratch / "image", LAYOUTS["32"].size)
@@ -381,7 +394,7 @@ def test_progress_sums_and_cancel(scratch: Path) -> None:
     fill(
         image, 0, LAYOUTS["32"], VOLUME, contents,
         progress=lambda done, total: reports.append((done, total)),
-        seen=lambda entry, offset, data: seen.append((entry.path, offset)),
+        seen=Noted(seen),
     )  # fmt: skip
     assert reports == [(at * 5 * MIB, 15 * MIB) for at in (1, 2, 3)] + [(15 * MIB, 15 * MIB)]
     assert seen == [(b"A", 0), (b"B", 0), (b"C", 0)]

@@ -25,10 +25,10 @@ from engine.filesystems.squashfs.kept import kept
 from engine.image.container import BadImage
 from engine.image.container.disk import RawDisk
 from engine.image.reading import Examination, Window, contents, holds_files, walk
+from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline.readback import differences
-from engine.provenance.inputs import DataSums
 from tests.engine.filesystems.erofs.odd import LETTERS, odd
 from tests.engine.filesystems.ext4 import contents as random_contents
 from tests.engine.filesystems.ext4 import trees
@@ -53,7 +53,7 @@ def made(image: Path, planned: FilesystemPlan) -> DataSums:
     image.unlink(missing_ok=True)
     sums = DataSums()
     (argv,) = table.DRIVERS["squashfs"].make(planned, "image", 0, str(image))
-    archive = b"".join(map(bytes, stream(planned.manifest, keep=kept, seen=sums.take)))
+    archive = b"".join(map(bytes, stream(planned.manifest, keep=kept, seen=sums)))
     done = run_tool(argv, input=archive, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     return sums

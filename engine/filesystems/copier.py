@@ -1,0 +1,111 @@
+"""What a process of `copiers` runs: reads files, sums them up and writes them to their places.
+
+It takes batches on standard input and answers on standard output, each message a length and a
+pickle of plain values. It ends where its input does: with whoever started it.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import stat
+import struct
+import sys
+import traceback
+from typing import Literal
+
+from engine.filesystems.placed import Place, write_source
+from engine.filesystems.populate import REPORT_EVERY
+from engine.filesystems.sink import Sink
+from engine.manifest.datasums import DataSums
+from engine.manifest.entry import Entry, Source, SourceChanged
+
+LENGTH = struct.Struct("<I")
+"""Before every message: its bytes."""
+
+File = tuple[bytes, int, tuple[tuple[int, int], ...] | None, object, Place | None]
+"""Path in the image, size, extents and stamp of an entry, and the place of its data."""
+
+Answer = (
+    tuple[Literal["bytes"], int]
+    | tuple[Literal["done"], int, list[bytes]]
+    | tuple[Literal["changed", "fault"], str]
+    | tuple[Literal["failed"], int | None, str | None, str | None]
+)
+"""Bytes written since the last answer; a batch done, with the sums of its files; how it failed."""
+
+
+def main() -> None:
+    """Serves the process that started this one: descriptor, origin, block size as arguments."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the build, which ends this
+    descriptor, origin, block_size = map(int, sys.argv[1:])
+    sources: dict[int, Source] = {}
+    try:
+        while (batch := _receive()) is not None:
+            index, source, files = batch
+            if source is not None:
+                sources[index] = source
+            try:
+                done, sums = _copy(sources[index], files, descriptor, origin, block_size)
+                _send(("done", done, sums))
+            except SourceChanged as error:
+                _send(("changed", str(error)))
+            except OSError as error:
+                _send(("failed", error.errno, error.strerror, error.filename))
+            except Exception:
+                _send(("fault", traceback.format_exc()))
+    except BrokenPipeError:
+        os._exit(1)  # nobody is left to be told
+
+
+def _copy(
+    source: Source, files: list[File], descriptor: int, origin: int, block_size: int
+) -> tuple[int, list[bytes]]:
+    """Copies a batch; returns the bytes not yet reported, and the sum of each file."""
+    entries: list[Entry] = []
+    places: dict[int, Place] = {}
+    for path, size, extents, stamp, place in files:
+        entry = Entry(
+            path, stat.S_IFREG, size=size, extents=extents, stamp=stamp, source=source
+        )  # fmt: skip
+        entries.append(entry)
+        if place:
+            places[id(entry)] = place
+    sums = DataSums()
+    done = 0
+
+    def took(entry: Entry, offset: int, data: memoryview) -> None:
+        nonlocal done
+        sums.take(entry, offset, data)
+        done += len(data)
+        if done >= REPORT_EVERY:
+            _send(("bytes", done))
+            done = 0
+
+    with Sink(descriptor, origin, block_size, threaded=False) as sink:
+        write_source(source, entries, places, sink, took)
+    found = sums.of(entries)
+    return done, [found[id(entry)] for entry in entries]
+
+
+def _receive() -> tuple[int, Source | None, list[File]] | None:
+    """Returns the next message, or None at the end."""
+    head = _exactly(LENGTH.size)
+    data = None if head is None else _exactly(*LENGTH.unpack(head))
+    if data is None:
+        return None
+    batch: tuple[int, Source | None, list[File]] = pickle.loads(data)  # noqa: S301 # from copiers
+    return batch
+
+
+def _exactly(length: int) -> bytes | None:
+    data = sys.stdin.buffer.read(length)
+    return data if len(data) == length else None
+
+
+def _send(message: Answer) -> None:
+    data = pickle.dumps(message)
+    rest = LENGTH.pack(len(data)) + data
+    while rest:
+        rest = rest[os.write(1, rest) :]

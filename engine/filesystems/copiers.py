@@ -1,0 +1,287 @@
+"""Processes that copy the files of folders to their places in an image, one for each processor.
+
+To open, read, sum up and write a small file takes a score of system calls and as many steps of the
+interpreter, which runs one thread at a time. Everything has its place before it is copied, so the
+processes share nothing but the image, and it has the same bytes however many there are.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import selectors
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.filesystems.copier import LENGTH, Answer, File
+from engine.filesystems.placed import Place
+from engine.filesystems.populate import Cancelled, PopulateFailed
+from engine.manifest.entry import Entry, Source, SourceChanged
+from engine.manifest.folder import FolderSource
+from engine.manifest.memory import Elsewhere
+
+Copied = Callable[[int, list[tuple[Entry, bytes]]], None]
+"""Called with bytes that were written since, and with files that are complete and their sums."""
+
+_MOST = 8
+"""Processes: beyond, the storage device or the layout is what takes the time."""
+_BATCH_FILES, _BATCH_BYTES = 256, 4 << 20
+"""A batch is as long as the first, and as large as the second and one more file."""
+_AHEAD = 2
+"""Batches that a process has: one at work, one waiting."""
+_WORTH_IT = 128 << 20
+"""Bytes of data from which processes gain more than they take to begin."""
+_FILE_COSTS = 20 << 10
+"""Bytes that could be copied in the time that opening and closing a file takes."""
+_PATIENCE = 0.05
+"""Seconds between two looks at whether to end."""
+_MAIN = "import sys; sys.path.insert(0, {!r}); from engine.filesystems.copier import main; main()"
+_HOME = str(Path(__file__).resolve().parents[2])
+
+
+def processors() -> int:
+    """Returns how many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def pay(files: int, size: int) -> bool:
+    """Whether there is more than one processor, and enough to do for them: files, and bytes."""
+    return processors() > 1 and size + files * _FILE_COSTS >= _WORTH_IT
+
+
+def of_folder(entry: Entry) -> Entry | None:
+    """Returns the entry whose folder has the data of a file, or None where no folder has."""
+    while isinstance(entry.source, Elsewhere):
+        assert isinstance(entry.stamp, Entry)
+        entry = entry.stamp
+    return entry if type(entry.source) is FolderSource else None
+
+
+class Copiers:
+    """The processes; `end` is to be called whatever happens.
+
+    Args:
+        descriptor: The image, open for writing.
+        origin: Byte of the image where the file system begins.
+        block_size: Bytes of its blocks.
+        copied: Called with what is done, on the thread that calls `put` and `finish`.
+        cancelled: Asked several times a second.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        origin: int,
+        block_size: int,
+        copied: Copied,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._copied = copied
+        self._cancelled = cancelled
+        self._selector = selectors.DefaultSelector()
+        self._waiting: deque[_Batch] = deque()
+        self._batch: _Batch | None = None
+        self._sources: dict[int, int] = {}
+        self._crew: list[_Copier] = []
+        arguments = (str(descriptor), str(origin), str(block_size))
+        try:
+            for _ in range(min(processors(), _MOST)):
+                self._crew.append(_Copier(arguments, descriptor))
+        except OSError as error:
+            self.end()
+            raise OSError(error.errno, f"no process can be started: {error.strerror}") from error
+        for copier in self._crew:
+            self._selector.register(copier.answers, selectors.EVENT_READ, copier)
+
+    def put(self, entry: Entry, origin: Entry, place: Place | None) -> None:
+        """Has a file copied.
+
+        Args:
+            entry: The file, as `copied` will be told of it.
+            origin: From `of_folder`.
+            place: Where its data goes, if it has any.
+
+        Raises:
+            SourceChanged: A file is not what was scanned; names it.
+            PopulateFailed: A process ended early.
+            Cancelled: `cancelled` said so.
+            OSError: Reading a source or writing the image failed.
+        """
+        source = origin.source
+        assert source is not None
+        batch = self._batch
+        if batch is None or batch.source is not source or batch.is_full:
+            self._submit()
+            index = self._sources.setdefault(id(source), len(self._sources))
+            batch = self._batch = _Batch(source, index)
+        batch.put(entry, origin, place)
+
+    def finish(self) -> None:
+        """Waits until all is copied. Raises as `put` does."""
+        self._submit()
+        while self._waiting or any(copier.batches for copier in self._crew):
+            self._pump(_PATIENCE)
+
+    def pump(self) -> None:
+        """Hands out and takes in what can be at once. Raises as `put` does."""
+        self._pump(0)
+
+    def _submit(self) -> None:
+        if self._batch is not None:
+            self._waiting.append(self._batch)
+            self._batch = None
+            self._pump(0)
+
+    def _pump(self, patience: float) -> None:
+        if self._cancelled():
+            raise Cancelled
+        for copier in sorted(self._crew, key=lambda each: len(each.batches)):
+            while self._waiting and len(copier.batches) < _AHEAD:
+                copier.give(self._waiting.popleft())
+            copier.send()
+        for key, _ in self._selector.select(patience):
+            for message in key.data.messages():
+                self._take(key.data, message)
+
+    def _take(self, copier: _Copier, message: Answer) -> None:
+        match message:
+            case ("bytes", done):
+                self._copied(done, [])
+            case ("done", done, sums):
+                batch = copier.batches.popleft()
+                self._copied(done, list(zip(batch.entries, sums, strict=True)))
+            case ("changed", text):
+                raise SourceChanged(text)
+            case ("failed", number, text, name):
+                raise OSError(number, text, name)
+            case ("fault", text):
+                raise RuntimeError(f"a process that copies files failed:\n{text}")
+
+    def end(self) -> None:
+        """Ends the processes wherever they are, and waits for that."""
+        self._selector.close()
+        for copier in self._crew:
+            copier.kill()
+        for copier in self._crew:
+            copier.wait()
+
+
+class _Batch:
+    """Files of one source that a process copies in one go."""
+
+    __slots__ = ("_bytes", "_files", "entries", "index", "source")
+
+    def __init__(self, source: Source, index: int) -> None:
+        self.source = source
+        self.index = index
+        self.entries: list[Entry] = []
+        self._files: list[File] = []
+        self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.entries) >= _BATCH_FILES or self._bytes >= _BATCH_BYTES
+
+    def put(self, entry: Entry, origin: Entry, place: Place | None) -> None:
+        self.entries.append(entry)
+        self._files.append((origin.path, origin.size, origin.extents, origin.stamp, place))
+        self._bytes += entry.size
+
+    def message(self, *, known: bool) -> bytes:
+        """Returns what a process is sent; it may know the source already."""
+        data = pickle.dumps((self.index, None if known else self.source, self._files))
+        return LENGTH.pack(len(data)) + data
+
+
+class _Copier:
+    """One process, and what it was given.
+
+    Attributes:
+        answers: What it writes to.
+        batches: What it has and has not answered.
+    """
+
+    def __init__(self, arguments: tuple[str, ...], descriptor: int) -> None:
+        # Without the environment's and the site's additions: it needs the standard library only.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _MAIN.format(_HOME), *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            pass_fds=(descriptor,), bufsize=0, process_group=0,
+        )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._orders, self.answers = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._orders, False)
+        os.set_blocking(self.answers, False)
+        self.batches: deque[_Batch] = deque()
+        self._known: set[int] = set()
+        self._out = b""
+        self._in = bytearray()
+
+    def give(self, batch: _Batch) -> None:
+        """Takes a batch; `send` sends it."""
+        self._out += batch.message(known=batch.index in self._known)
+        self._known.add(batch.index)
+        self.batches.append(batch)
+
+    def send(self) -> None:
+        """Sends as much as the pipe takes at once.
+
+        Raises:
+            PopulateFailed: The process has ended.
+        """
+        while self._out:
+            try:
+                self._out = self._out[os.write(self._orders, self._out) :]
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                raise self._ended() from None
+
+    def messages(self) -> list[Answer]:
+        """Returns what has been answered since.
+
+        Raises:
+            PopulateFailed: The process has ended.
+        """
+        try:
+            data = os.read(self.answers, 1 << 16)
+        except BlockingIOError:
+            return []
+        if not data:
+            raise self._ended()
+        self._in += data
+        found: list[Answer] = []
+        while len(self._in) >= LENGTH.size:
+            end = LENGTH.size + LENGTH.unpack_from(self._in)[0]
+            if len(self._in) < end:
+                break
+            found.append(pickle.loads(self._in[LENGTH.size : end]))  # noqa: S301 # from `copier`
+            del self._in[:end]
+        return found
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
+
+    def wait(self) -> None:
+        """Waits for its end, so that nothing writes to the image any more."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.wait()
+
+    def _ended(self) -> Exception:
+        """Returns the failure of a process that nobody had asked to end."""
+        status = self._process.wait()
+        if status == -signal.SIGKILL:
+            how = "was killed; the machine may be short of memory"
+        elif status < 0:
+            how = f"was ended by {signal.Signals(-status).name}"
+        else:
+            how = f"ended with status {status}"
+        return PopulateFailed(f"a process that copies files {how}")

@@ -1,0 +1,120 @@
+"""Carries the data of files from their sources to the places that a layout gave them.
+
+Files of folders go by processes of their own where there is enough to do for several processors
+(`copiers`); what an archive or the builder itself holds is read here, front to back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from engine.filesystems.copiers import Copiers, of_folder, pay
+from engine.filesystems.placed import Place, write_source
+from engine.filesystems.populate import REPORT_EVERY, Cancelled, Progress, Seen, refuse
+from engine.filesystems.sink import Sink
+from engine.manifest.entry import Entry, Source
+
+
+class FileData:
+    """Writes the data of a file system's files, each as soon as it has its place.
+
+    Args:
+        sink: Into the file system.
+        files: How many will come.
+        total: Bytes that will come.
+        progress: Called now and then.
+        seen: Takes what is written, or the sums of what others wrote.
+        cancelled: Asked at every piece.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        files: int,
+        total: int,
+        progress: Progress,
+        seen: Seen | None,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._sink = sink
+        self._total = total
+        self._progress = progress
+        self._seen = seen
+        self._cancelled = cancelled
+        self._done = self._reported = 0
+        self._places: dict[int, Place] = {}
+        self._sources: dict[int, tuple[Source, list[Entry]]] = {}
+        self._copiers = (
+            Copiers(sink.descriptor, sink.origin, sink.block_size, self._copied, cancelled)
+            if pay(files, total)
+            else None
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._copiers is not None:
+            self._copiers.end()
+
+    def put(self, entry: Entry, place: Place | None) -> None:
+        """Takes a regular file under its first name, and its place if it has data.
+
+        Raises:
+            PopulateFailed: Nothing has its data, or a process ended early.
+            SourceChanged, Cancelled, OSError: As `finish` does.
+        """
+        if entry.source is None:
+            if entry.size:
+                raise refuse(entry, "a file with data but without a source")
+            return
+        if self._copiers is not None and (origin := of_folder(entry)) is not None:
+            self._copiers.put(entry, origin, place)
+            return
+        if place:
+            self._places[id(entry)] = place
+        self._sources.setdefault(id(entry.source), (entry.source, []))[1].append(entry)
+
+    def finish(self) -> None:
+        """Writes all that was put and is not written yet.
+
+        Raises:
+            SourceChanged: A file is not what the manifest says; names it.
+            Cancelled: `cancelled` said so.
+            OSError: Reading a source or writing the image failed.
+        """
+        for source, files in self._sources.values():
+            write_source(source, files, self._places, self._sink, self._took)
+        if self._copiers is not None:
+            self._copiers.finish()
+        self._progress(self._done, self._total)
+
+    def _took(self, entry: Entry, offset: int, data: memoryview) -> None:
+        if self._seen is not None:
+            self._seen.take(entry, offset, data)
+        if self._report(len(data)) and self._copiers is not None:
+            self._copiers.pump()
+        if self._cancelled():
+            raise Cancelled
+
+    def _copied(self, done: int, files: Sequence[tuple[Entry, bytes]]) -> None:
+        if self._seen is not None:
+            for entry, digest in files:
+                self._seen.adopt(entry, digest)
+        self._report(done)
+
+    def _report(self, more: int) -> bool:
+        """Counts bytes; returns whether it was time to tell of them."""
+        self._done += more
+        due = self._done - self._reported >= REPORT_EVERY
+        if due:
+            self._progress(self._done, self._total)
+            self._reported = self._done
+        return due

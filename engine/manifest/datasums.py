@@ -1,0 +1,57 @@
+"""SHA-256 of files' data, as it flows from the sources."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from engine.manifest.entry import Entry
+
+_EMPTY = hashlib.sha256().digest()
+
+
+class DataSums:
+    """SHA-256 of files' data, taken as it flows from the sources (`Source.stream`).
+
+    A file with holes is hashed as its data ranges, each after its offset and length, so that
+    holes cost nothing.
+    """
+
+    def __init__(self) -> None:
+        self._whole: dict[int, bytes] = {}
+        self._pieces: dict[int, hashlib._Hash] = {}
+
+    def take(self, entry: Entry, offset: int, data: memoryview) -> None:
+        """Takes the next bytes of a file."""
+        if entry.extents is not None:
+            digest = self._of(entry)
+            at = bisect_left(entry.extents, (offset,))
+            if at < len(entry.extents) and entry.extents[at][0] == offset:
+                digest.update(b"%d %d\n" % entry.extents[at])
+            digest.update(data)
+        elif len(data) == entry.size:  # most files: one piece
+            self._whole[id(entry)] = hashlib.sha256(data).digest()
+        else:
+            self._of(entry).update(data)
+
+    def adopt(self, entry: Entry, digest: bytes) -> None:
+        """Takes the sum of a file that is not read here, as another's `of` gave it."""
+        self._whole[id(entry)] = digest
+
+    def of(self, entries: Iterable[Entry]) -> dict[int, bytes]:
+        """Returns the sum of every regular file among the entries, by id of the entry."""
+        sums = {id(entry): _EMPTY for entry in entries if has_data(entry)}
+        sums.update((key, digest.digest()) for key, digest in self._pieces.items() if key in sums)
+        sums.update((key, digest) for key, digest in self._whole.items() if key in sums)
+        return sums
+
+    def _of(self, entry: Entry) -> hashlib._Hash:
+        if id(entry) not in self._pieces:
+            self._pieces[id(entry)] = hashlib.sha256()
+        return self._pieces[id(entry)]
+
+
+def has_data(entry: Entry) -> bool:
+    """Whether an entry is a regular file under its first name."""
+    return entry.is_regular and entry.link_to is None
