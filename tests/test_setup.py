@@ -440,29 +440,6 @@ def test_help_imports_nothing_heavy() -> None:
     assert "argcomplete" not in imported
 
 
-@pytest.mark.slow
-def test_pip_install_gives_the_same_command(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(
-        PROJECT,
-        source,
-        ignore=shutil.ignore_patterns(".venv*", ".git", "*_cache", "__pycache__", "out", "build"),
-    )
-    environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-    subprocess.run([environment / "bin" / "pip", "install", "--quiet", source], check=True)
-
-    answer = subprocess.run(
-        [environment / "bin" / "diskwright", "--help"], cwd=tmp_path, capture_output=True, text=True
-    )
-    installed = next((environment / "lib").glob("python3*/site-packages"))
-
-    assert answer.returncode == 0
-    assert "usage: diskwright" in answer.stdout
-    wanted = {path.relative_to(PROJECT) for path in (PROJECT / "tui").rglob("*.tcss")}
-    assert {path.relative_to(installed) for path in (installed / "tui").rglob("*.tcss")} == wanted
-
-
 def test_a_package_of_another_release_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "apt-cache").write_text('#!/bin/sh\n[ "$2" = older ]\n')
     (tmp_path / "apt-cache").chmod(0o755)

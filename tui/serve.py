@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.problem import Problem, Refused
 from engine.tools.extras import WEB, extra_hint
+from engine.tools.program import module_command
 
 if TYPE_CHECKING:
     from textual_serve.server import Server
@@ -93,7 +94,7 @@ def make_server(spec: Path | None, host: str, port: int) -> Server:
             raise web.HTTPForbidden(text="Diskwright answers this machine only\n")
         return await handler(request)
 
-    words = [sys.executable, "-m", "tui", *([str(spec)] if spec else [])]
+    words = module_command("tui.__main__", *([str(spec)] if spec else []))
     return Local(shlex.join(words), host=host, port=port, title="Diskwright")
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import engine
 from engine.cli import exits
 from engine.events import Log
 from engine.tools.environment import tool_environment
 from engine.tools.failure import StepFailed
+from engine.tools.program import module_command, modules_folder
 from engine.tools.runner import run
 from tui.bridge import EventQueue
 from tui.loglines import LogLine
@@ -59,8 +58,8 @@ class VerbSession:
 
     async def run(self) -> None:
         """Runs the verb to its end."""
-        modules = {"PYTHONPATH": str(Path(engine.__file__).parent.parent)}
-        argv = (sys.executable, "-m", "engine.cli", self.verb, str(self.subject))
+        modules = {"PYTHONPATH": str(modules_folder())}
+        argv = module_command("engine.cli", self.verb, str(self.subject))
         try:
             result = await run(
                 argv,

@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from engine.filesystems.copier import LENGTH, Answer, File
 from engine.filesystems.placed import Place
@@ -23,6 +22,7 @@ from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, Source, SourceChanged
 from engine.manifest.folder import FolderSource
 from engine.manifest.memory import Elsewhere
+from engine.tools.program import modules_folder
 
 Copied = Callable[[int, list[tuple[Entry, bytes]]], None]
 """Called with bytes that were written since, and with files that are complete and their sums."""
@@ -39,8 +39,7 @@ _FILE_COSTS = 20 << 10
 """Bytes that could be copied in the time that opening and closing a file takes."""
 _PATIENCE = 0.05
 """Seconds between two looks at whether to end."""
-_MAIN = "import sys; sys.path.insert(0, {!r}); from engine.filesystems.copier import main; main()"
-_HOME = str(Path(__file__).resolve().parents[2])
+_MAIN = "import sys; sys.path.insert(0, {!r}); from {}.copier import main; main()"
 
 
 def processors() -> int:
@@ -207,8 +206,9 @@ class _Copier:
 
     def __init__(self, arguments: tuple[str, ...], descriptor: int) -> None:
         # Without the environment's and the site's additions: it needs the standard library only.
+        main = _MAIN.format(str(modules_folder()), __package__)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _MAIN.format(_HOME), *arguments],
+            [sys.executable, "-I", "-S", "-c", main, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             pass_fds=(descriptor,), bufsize=0, process_group=0,
         )  # fmt: skip

@@ -118,9 +118,9 @@ def examine(content: Content) -> Examination:
 
 
 def _has(key: str, name: str) -> bool:
-    return find_spec(f"engine.filesystems.{FILESYSTEMS[key].folder}.{name}") is not None
+    return find_spec(f"{__package__}.{FILESYSTEMS[key].folder}.{name}") is not None
 
 
 @cache
 def _module(folder: str, name: str) -> ModuleType:
-    return import_module(f"engine.filesystems.{folder}.{name}")
+    return import_module(f"{__package__}.{folder}.{name}")

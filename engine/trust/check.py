@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +20,13 @@ from engine.plan.outputs import outputs
 from engine.spec.settings import Settings
 from engine.tools import runner
 from engine.tools.failure import StepFailed
+from engine.tools.program import module_command
 from engine.trust import plant
 from engine.trust.conditions import (
     NOBODY,
     Conditions,
     Row,
     conditions,
-    module_command,
     plant_command,
     search_environment,
     temporary_folder,
@@ -249,13 +250,14 @@ class _Check:
         hosts = [text for text in (settings.boot.kernel_file, *settings.boot.initrd_files) if text]
         needed = [str(self._request.spec.absolute()), *filter(os.path.exists, hosts)]
         program = (
-            "import sys, engine.cli.main, engine.pipeline.build\n"
-            "for name in sys.argv[1:]: open(name, 'rb').close()"
+            "import importlib, sys\n"
+            "for name in sys.argv[1:3]: importlib.import_module(name)\n"
+            "for name in sys.argv[3:]: open(name, 'rb').close()"
         )
-        interpreter = module_command("engine.cli")[0]
+        modules = ("engine.cli.main", "engine.pipeline.build")
         try:
             result = await runner.run(
-                (*prefix, interpreter, "-c", program, *needed),
+                (*prefix, sys.executable, "-c", program, *modules, *needed),
                 step="second", emit=lambda event: None, env=self._environ,
                 cwd=Path("/"), accept=_ANY_STATUS, quiet=True,
             )  # fmt: skip

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.tools.environment import search_path
+from engine.tools.program import module_command, modules_folder
 from engine.trust import plant
 
 CLOCK_AHEAD = 400 * 24 * 3600
@@ -142,14 +142,9 @@ def plant_command(folder: Path) -> tuple[str, ...]:
     return (*plant.unshare_command(), *module_command(plant.MODULE, str(folder)))
 
 
-def module_command(module: str, *arguments: str) -> tuple[str, ...]:
-    """Returns the command that runs a module of this program by this interpreter."""
-    return (sys.executable, "-m", module, *arguments)
-
-
 def search_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Returns an environment in which tools and this program's modules are found."""
-    project = str(Path(__file__).parents[2])
+    project = str(modules_folder())
     before = environ.get("PYTHONPATH")
     modules = os.pathsep.join([project, before]) if before else project
     return dict(environ) | {"PATH": search_path(environ), "PYTHONPATH": modules}

@@ -1,0 +1,19 @@
+"""This program as a command: its modules, wherever they were installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def modules_folder() -> Path:
+    """Returns the folder that this program's modules are imported from.
+
+    That is the repository, or a site-packages, where they are part of `diskwright` (see setup.py).
+    """
+    return Path(__file__).resolve().parents[__name__.count(".")]
+
+
+def module_command(module: str, *arguments: str) -> tuple[str, ...]:
+    """Returns the command that runs a module of this program by this interpreter."""
+    return (sys.executable, "-m", module, *arguments)
