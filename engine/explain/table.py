@@ -21,6 +21,7 @@ TOPICS = {
     "boot": "Booting",
     "verity": "Hash trees and signatures",
     "output": "Output and this machine",
+    "fleet": "Fleets",
     "commands": "Commands",
 }
 """The files of `problems/`, in the order of a manual, with their titles."""

@@ -55,6 +55,10 @@ class Digests:
                 if number is not None:
                     self._known[number] = digest
 
+    def joined(self, others: Digests) -> Digests:
+        """Returns these and others."""
+        return Digests({**self._known, **others._known})
+
     def known(self, manifest: Manifest) -> tuple[DataSums, list[Entry]]:
         """Returns the digests of a manifest's files, and the files that have to be read for theirs.
 
