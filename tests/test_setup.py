@@ -19,7 +19,7 @@ from engine.tools.table import TOOLS
 
 PROJECT = Path(__file__).parents[1]
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock",
-         "requirements-efi.lock", "requirements-web.lock")  # fmt: skip
+         "requirements-docs.lock", "requirements-efi.lock", "requirements-web.lock")  # fmt: skip
 BASE_PATH = "/usr/bin:/bin"
 COMMAND = """
 import pathlib, sys

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import engine.explain.manual
+from engine.explain import manual as explained
 from engine.spec import manual, schema
 
 
 def main() -> None:
     """Writes docs/spec.md, docs/problems.md and the schema below the current folder."""
     Path("docs/spec.md").write_text(manual.markdown(), encoding="utf-8")
-    Path("docs/problems.md").write_text(engine.explain.manual.markdown(), encoding="utf-8")
+    Path("docs/problems.md").write_text(explained.markdown(), encoding="utf-8")
     Path("schema/diskwright.schema.json").write_text(schema.dumps(), encoding="utf-8")
 
 
