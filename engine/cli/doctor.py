@@ -13,7 +13,7 @@ from typing import Literal
 
 from engine.boot.firmware import find_firmware, find_grub, find_systemd_boot
 from engine.tools.distribution import distribution
-from engine.tools.extras import EXTRAS, Extra, extra_hint, find_program
+from engine.tools.extras import EXTRAS, Extra, extra_hint, find_program, python_hint
 from engine.tools.installed import Installed, installed, version_of
 from engine.tools.known import dotted, known_range, newer_than_known
 from engine.tools.table import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
@@ -215,7 +215,7 @@ def _python(name: str, purpose: str) -> Finding:
         version=version,
         purpose=purpose,
         packages={},
-        install=f"pip install {name}",
+        install=python_hint(name),
     )
 
 

@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has seen enough; the interpreter's own flush at exit must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exits.FAILED
+    except ModuleNotFoundError as error:
+        return _missing(error)
     except Exception as error:
         _report(error)
         return exits.INTERNAL
@@ -134,6 +136,18 @@ def usage() -> str:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Makes SIGTERM end a command as Ctrl+C does, cleaning up on the way."""
     raise KeyboardInterrupt
+
+
+def _missing(error: ModuleNotFoundError) -> int:
+    """Says what to install where the Python around Diskwright lacks a package."""
+    from engine.tools.python_packages import missing
+
+    problem = missing(error.name or "")
+    if problem is None:
+        _report(error)
+        return exits.INTERNAL
+    show_problems([problem])
+    return exits.REFUSED
 
 
 def _report(error: Exception) -> None:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.tools.environment import search_path
+from engine.tools.program import modules_folder
 
-_SETUP = Path(__file__).parents[2] / "setup" / "extra"
+_DEBIAN = Path("/usr/lib/diskwright")
+_NIX = Path("/nix/store")
+_NIX_REBUILD = "nix profile install .#diskwright"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,7 @@ class Extra:
         package: What it brings, as pip names it.
         requirement: The same with the versions that work.
         purpose: What is lost without it, as "needed to ...".
+        debian: Debian's package of it, or of what it needs and Diskwright's package leaves out.
         program: The executable that is run, or "" where the package is imported.
     """
 
@@ -29,6 +33,7 @@ class Extra:
     package: str
     requirement: str
     purpose: str
+    debian: str
     program: str = ""
 
 
@@ -37,6 +42,7 @@ EFI = Extra(
     package="virt-firmware",
     requirement="virt-firmware>=24.7",
     purpose="write EFI variables",
+    debian="python3-virt-firmware",
     program="virt-fw-vars",
 )
 WEB = Extra(
@@ -44,6 +50,7 @@ WEB = Extra(
     package="textual-serve",
     requirement="textual-serve>=1.1",
     purpose="serve the wizard to a browser",
+    debian="python3-aiohttp-jinja2",
 )
 EXTRAS = (EFI, WEB)
 
@@ -54,14 +61,29 @@ def find_program(extra: Extra) -> str | None:
     return shutil.which(extra.program, path=path)
 
 
-def extra_hint(extra: Extra, setup: Path = _SETUP) -> str:
-    """Returns the command that installs an extra for this Python.
+def extra_hint(extra: Extra, home: Path | None = None, prefix: Path = Path(sys.prefix)) -> str:
+    """Returns the command that installs an extra the way Diskwright itself was installed.
 
     Args:
         extra: What is missing.
-        setup: The project's own installer, which knows the locked versions; a copy of Diskwright
-            that was installed by pip has none.
+        home: The folder that Diskwright's modules are in; that of this process if None.
+        prefix: The Python environment.
     """
+    home = home or modules_folder()
+    setup = home / "setup" / "extra"
     if os.access(setup, os.X_OK):
         return f"{setup} {extra.name}"
-    return f"{sys.executable} -m pip install '{extra.requirement}'"
+    if home.is_relative_to(_DEBIAN):
+        return f"sudo apt-get install {extra.debian}"
+    if home.is_relative_to(_NIX):
+        return f"nix profile install nixpkgs#{extra.package}" if extra.program else _NIX_REBUILD
+    return python_hint(extra.requirement, prefix)
+
+
+def python_hint(requirement: str, prefix: Path = Path(sys.prefix)) -> str:
+    """Returns the command that installs a Python package beside Diskwright: pipx, uv or pip."""
+    if (prefix / "pipx_metadata.json").exists():
+        return f"pipx inject diskwright '{requirement}'"
+    if (prefix / "uv-receipt.toml").exists():
+        return f"uv tool install diskwright --with '{requirement}'"
+    return f"{sys.executable} -m pip install '{requirement}'"

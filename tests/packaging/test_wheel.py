@@ -130,6 +130,25 @@ def test_it_checks_in_processes_of_its_own(installed: Installed) -> None:
     assert "identical" in installed.run("diskwright", "check", str(HELLO))
 
 
+def test_without_pyparted_it_names_what_compiles_it(installed: Installed) -> None:
+    code = (
+        "import sys; sys.modules['parted'] = sys.modules['_ped'] = None\n"
+        "from diskwright.engine.cli.main import main\n"
+        f"sys.exit(main(['build', {str(HELLO)!r}, '-o', 'without']))"
+    )
+
+    done = subprocess.run(
+        [installed.python, "-c", code],
+        cwd=installed.home, env=installed.environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 2, done.stderr
+    assert "the Python package pyparted is not installed" in done.stderr
+    assert "pip install 'pyparted'" in done.stderr
+    assert "apt-get install gcc libc6-dev libparted-dev" in done.stderr
+    assert not (installed.home / "without").exists()
+
+
 @pytest.mark.slow
 def test_the_wizard_paints(installed: Installed) -> None:
     command = [str(installed.python.parent / "diskwright")]
