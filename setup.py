@@ -37,7 +37,14 @@ HOME = "diskwright"
 ROOMS = ("engine", "tui")
 _NAMES_MODULE = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)})(?:\.[A-Za-z_]\w*)+")
 
-DATA = {"share/diskwright": ["schema/diskwright.schema.json"]}
+DATA = {
+    "share/diskwright": ["schema/diskwright.schema.json"],
+    "share/man/man1": ["man/diskwright.1"],
+    "share/man/man5": ["man/diskwright.toml.5"],
+    "share/bash-completion/completions": ["completions/diskwright"],
+    "share/zsh/site-functions": ["completions/_diskwright"],
+    "share/fish/vendor_completions.d": ["completions/diskwright.fish"],
+}
 """Files below an installation's prefix: their folder there, and their places here."""
 
 _MADE = re.compile(

@@ -4,3 +4,5 @@
 """
 
 __version__ = "0.1.0"
+RELEASED = "2026-11-27"
+"""The day of that version, as CHANGELOG.md has it."""

@@ -15,6 +15,9 @@ from engine.cli.verbs import VERBS, parser_for
 
 SHELLS = ("bash", "zsh", "fish")
 
+INSTALLED = {"bash": "diskwright", "zsh": "_diskwright", "fish": "diskwright.fish"}
+"""The file that each shell looks for where a package has put its script."""
+
 _PROGRAM_WORDS = "_ARGCOMPLETE"
 """Is in the environment when a shell asks: how many words name the program."""
 
@@ -30,10 +33,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the script for a shell."""
+    print(script(args.shell))
+    return 0
+
+
+def script(shell: str) -> str:
+    """Returns the script that a shell reads once."""
     from argcomplete.shell_integration import shellcode
 
-    print(shellcode(["diskwright"], shell=args.shell))
-    return 0
+    text: str = shellcode(["diskwright"], shell=shell)
+    return text
 
 
 def answer() -> None:

@@ -14,6 +14,8 @@ import pytest
 from engine.cli.completion import SHELLS, overrides
 from engine.cli.main import main
 from engine.cli.verbs import VERBS, parser_for
+from engine.disk.presets import PRESETS
+from engine.disk.roles import ROLES
 from engine.spec.formats import FORMATS
 from engine.spec.keys import KEYS
 from tests.e2e.terminal import Terminal
@@ -96,6 +98,10 @@ def test_every_option_of_a_verb_is_offered(
         ("plan x.toml --set layout.ta", {"layout.table="}),
         ("plan x.toml --set boot.prove=", {"boot.prove=true", "boot.prove=false"}),
         ("plan x.toml --set output.format=", {f"output.format={name}" for name in FORMATS}),
+        ("plan x.toml --set layout.table=", {f"layout.table={name}" for name in PRESETS}),
+        ("plan x.toml --set volume[2].role=", {rf"volume\[2\].role={name}" for name in ROLES}),
+        ("plan x.toml --set boot.loader=u", {"boot.loader=uki"}),
+        ("new leg", {"legacy", "legacy+gpt", "legacy+boot"}),
         ("plan x.toml --set size.disk=", set()),
         ("plan x.toml --set no.such=", set()),
         ("plan 'x", set()),
