@@ -35,11 +35,28 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="replace files that exist, whoever made them"
     )
     parser.add_argument(
+        "--store", type=named_path, metavar="DIR",
+        help="keep finished volumes there, also for other fleets and machines",
+    )  # fmt: skip
+    parser.add_argument(
+        "--store-limit", type=_size, metavar="SIZE",
+        help="bytes that the store may take; what was not used for longest goes first",
+    )  # fmt: skip
+    parser.add_argument(
         "--events", metavar="FILE", help="write every event as a line of JSON; - for stdout"
     )
     parser.add_argument(
         "--quiet", action="store_true", help="say nothing but the digest of each output, and errors"
     )
+
+
+def _size(text: str) -> int:
+    from engine.units import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,11 +66,14 @@ def run(args: argparse.Namespace) -> int:
     from engine.cli.eventsfile import lines_to
     from engine.cli.signals import cancellable
     from engine.fleet.events import encode
-    from engine.fleet.job import InProcess
+    from engine.fleet.job import InProcess, StoreUse
     from engine.fleet.narration import FleetNarration
     from engine.fleet.plan import Planners
     from engine.fleet.run import Run
+    from engine.pipeline.store import Store
 
+    if args.store is not None:
+        Store(args.store, args.store_limit)  # refused before anything is written, if it is none
     planners = Planners()
     prepared = _prepared(args, planners)
     show_wrong(prepared.errors if args.quiet else prepared.plan.wrong)
@@ -71,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
             for sink in sinks:
                 sink(event)
 
-        result = cancellable(Run(prepared, InProcess(planners), emit).run())
+        use = StoreUse(args.store, stays=args.store is not None, limit=args.store_limit)
+        result = cancellable(Run(prepared, InProcess(planners), emit, use).run())
     return _answer(args, result)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from engine.fleet.read import Row
 from engine.manifest.scan import ScanCancelled
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
+from engine.pipeline.sharing import Sharing, Shelf
+from engine.pipeline.store import Store
 from engine.pipeline.threads import in_thread
 from engine.plan.model import Plan
 from engine.problem import Refused, errors
@@ -25,6 +28,21 @@ from engine.spec.model import ImageSpec
 from engine.tools.failure import out_of_space
 
 EPOCH = "SOURCE_DATE_EPOCH"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUse:
+    """The store of a fleet.
+
+    Attributes:
+        folder: The store; None for none.
+        stays: It is kept for later fleets.
+        limit: Bytes that it may take, or None.
+    """
+
+    folder: Path | None = None
+    stays: bool = False
+    limit: int | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +55,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         force: Outputs that exist may be replaced.
         epoch: The environment's SOURCE_DATE_EPOCH, or None.
         program: Version that planned the fleet; a worker of another one refuses.
+        store: Folder of the store that builds share, or "" for none.
+        stays: The store is kept for later builds.
+        limit: Bytes that it may take, or None.
+        shared: Volumes that other images have, too: by id a name for what makes them the same.
     """
 
     name: str
@@ -48,14 +70,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     force: bool = False
     epoch: str | None = None
     program: str = __version__
+    store: str = ""
+    stays: bool = False
+    limit: int | None = None
+    shared: dict[str, str] = {}
 
     @classmethod
-    def of(cls, row: Row, outdir: Path, *, force: bool) -> Job:
+    def of(
+        cls, row: Row, outdir: Path, *, force: bool, use: StoreUse, shared: Mapping[str, str]
+    ) -> Job:
         """Returns the task of a row."""
         return cls(
             name=row.name, where=row.where, file=row.file, spec=row.spec,
             base=str(row.base.absolute()), outdir=str(outdir.absolute()), force=force,
-            epoch=os.environ.get(EPOCH),
+            epoch=os.environ.get(EPOCH), store=str(use.folder.absolute()) if use.folder else "",
+            stays=use.stays, limit=use.limit, shared=dict(shared),
         )  # fmt: skip
 
     @property
@@ -150,35 +179,56 @@ class InProcess:
         Args:
             planners: What has read sources already, which are then not read again.
         """
-        self._planners = planners or Planners()
+        self._builder = Builder(planners)
 
     async def build(self, job: Job, say: Emit, begun: Callable[[str], None]) -> Outcome:
         """See `Executor.build`."""
         begun("")
-        outcome = await run(job, say, self._planners)
+        return await self._builder.build(job, say)
+
+
+class Builder:
+    """Builds images one after the other, and keeps what they have in common.
+
+    Args:
+        planners: What has read sources already.
+    """
+
+    def __init__(self, planners: Planners | None = None) -> None:
+        self._planners = planners or Planners()
+        self._shelves: dict[str, Shelf] = {}
+
+    async def build(self, job: Job, say: Emit) -> Outcome:
+        """Builds one image in this process, and answers for whatever goes wrong.
+
+        Args:
+            job: The task.
+            say: Takes the build's events.
+
+        Raises:
+            asyncio.CancelledError: The task was cancelled; nothing is left.
+        """
+        outcome = _unfit(job) or await _run(job, say, self._planners, self._shelf)
         if outcome.state not in DONE:
             # Perhaps a source changed after it was read: the next rows look for themselves.
             self._planners = Planners()
         return outcome
 
+    def _shelf(self, job: Job) -> Shelf | None:
+        if not job.store:
+            return None
+        if job.store not in self._shelves:
+            store = Store(Path(job.store), job.limit)
+            self._shelves[job.store] = Shelf(store, stays=job.stays)
+        return self._shelves[job.store]
 
-async def run(job: Job, say: Emit, planners: Planners | None = None) -> Outcome:
-    """Builds one image in this process, and answers for whatever goes wrong.
 
-    Args:
-        job: The task.
-        say: Takes the build's events.
-        planners: What has planned other rows, so that common sources are read once.
-
-    Raises:
-        asyncio.CancelledError: The task was cancelled; nothing is left.
-    """
+async def _run(
+    job: Job, say: Emit, planners: Planners, shelf: Callable[[Job], Shelf | None]
+) -> Outcome:
     begun = time.monotonic()
-    wrong = _unfit(job)
-    if wrong is not None:
-        return wrong
     try:
-        plan = await _planned(job, planners or Planners())
+        plan = await _planned(job, planners)
         if realise.wanted(plan):
             if not await realise.realise(plan, say):
                 return _ended(job, begun, "failed", "nix could not build the system", realise.STEP)
@@ -186,7 +236,8 @@ async def run(job: Job, say: Emit, planners: Planners | None = None) -> Outcome:
         problems = errors(plan.problems)
         if problems:
             raise Refused(problems)
-        result = await build(plan, say, outdir=Path(job.outdir), force=job.force)
+        sharing = Sharing(shelf(job), job.shared)
+        result = await build(plan, say, outdir=Path(job.outdir), force=job.force, sharing=sharing)
     except Refused as refused:
         more = len(refused.problems) - 1
         text = refused.problems[0].line() + (f" (and {more} more problems)" if more else "")
@@ -240,6 +291,7 @@ def _outcome(job: Job, plan: Plan, result: BuildResult, seconds: float) -> Outco
         seconds=round(seconds, 4),
         outputs=tuple(sorted(made, key=lambda each: first.get(each.path, len(first)))),
         files=plan.writes if result.status == "ok" else (),
+        reused=result.reused,
         step=result.step,
         message=result.message,
         hint=result.hint,

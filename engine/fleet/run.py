@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from engine.fleet.events import (
     encode,
 )
 from engine.fleet.identity import Identities
-from engine.fleet.job import Executor, Job, Outcome
+from engine.fleet.job import Executor, Job, Outcome, StoreUse
 from engine.fleet.plan import FleetPlan, Planners, RowPlan, plan_fleet, total_space
 from engine.fleet.read import Fleet, Gathered, Row, Wrong
 from engine.fleet.record import RowRecord
@@ -40,6 +41,9 @@ from engine.pipeline.staging import locked
 from engine.plan.outdir import refusals
 from engine.problem import Problem, Refused
 from engine.units import sized
+
+_SHELF = ".store.diskwright-part"
+"""What images of one run share; a run that is killed leaves it, and the next sweeps it away."""
 
 _SAVE_SECONDS = 1.0
 """Least time between two moves of fleet.json; the journal has every row at once."""
@@ -176,18 +180,40 @@ def _with_problems(plan: FleetPlan, wrong: tuple[Wrong, ...]) -> FleetPlan:
     return FleetPlan(plan.path, plan.rows, wrong, plan.shares, plan.notes)
 
 
+def _shared(plan: FleetPlan) -> dict[str, dict[str, str]]:
+    """Returns for each image the volumes that others have, by id a name for what they are."""
+    likeness = {
+        (row.row.name, volume.id): volume.likeness for row in plan.rows for volume in row.volumes
+    }
+    found: dict[str, dict[str, str]] = {}
+    for share in plan.shares:
+        for image in share.images:
+            found.setdefault(image, {})[share.volume] = likeness[image, share.volume]
+    return found
+
+
 class Run:
     """One run of a fleet: hands rows to an executor, and keeps record and journal."""
 
-    def __init__(self, prepared: Prepared, executor: Executor, emit: FleetEmit) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        executor: Executor,
+        emit: FleetEmit,
+        store: StoreUse | None = None,
+    ) -> None:
         """Prepares it.
 
         Args:
             prepared: Without errors.
             executor: What builds.
             emit: Called with every event, on the event loop's thread; must not block.
+            store: The store to use; without one, what images share is kept in the output folder
+                until the end.
         """
         self._prepared = prepared
+        self._store = store or StoreUse()
+        self._shared = _shared(prepared.plan)
         self._executor = executor
         self._emit = emit
         self._rows = {row.name: row for row in prepared.fleet.rows}
@@ -234,7 +260,7 @@ class Run:
         prepared = self._prepared
         if prepared.errors:
             raise Refused([one.problem for one in prepared.errors])
-        with locked(prepared.outdir), self._opened():
+        with locked(prepared.outdir), self._opened(), self._shelved():
             self._say(
                 FleetStarted(
                     fleet=str(prepared.fleet.path),
@@ -265,6 +291,20 @@ class Run:
             yield
         finally:
             self._journal.close()
+
+    @contextlib.contextmanager
+    def _shelved(self) -> Iterator[None]:
+        """Has a store for what images share, of this run alone where no other is named."""
+        if self._store.folder is not None or not self._shared:
+            yield
+            return
+        folder = self._prepared.outdir / _SHELF
+        self._store = StoreUse(folder)
+        try:
+            yield
+        finally:
+            self._store = StoreUse()
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _outlines(self) -> Iterator[RowOutline]:
         planned = {row.row.name: row for row in self._prepared.plan.rows}
@@ -315,7 +355,10 @@ class Run:
         name = row.name
         # What a run before it left behind is this fleet's own; a build that failed left nothing.
         force = name in self._prepared.replaceable
-        job = Job.of(row, self._prepared.outdir / name, force=force)
+        job = Job.of(
+            row, self._prepared.outdir / name, force=force, use=self._store,
+            shared=self._shared.get(name, {}),
+        )  # fmt: skip
         begun = self.elapsed
 
         def say(event: AnyEvent) -> None:

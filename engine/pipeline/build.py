@@ -23,6 +23,7 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
 from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
+from engine.pipeline.sharing import Sharing
 from engine.pipeline.staging import Staging, locked
 from engine.pipeline.steps import STEPS
 from engine.pipeline.work import Work
@@ -46,6 +47,7 @@ class BuildResult:
         step: Id of the step that failed.
         message: What went wrong.
         hint: What to change.
+        reused: Bytes that were taken over from a store.
     """
 
     status: Literal["ok", "failed"]
@@ -54,10 +56,17 @@ class BuildResult:
     step: str | None = None
     message: str | None = None
     hint: str | None = None
+    reused: int = 0
 
 
 async def build(
-    plan: Plan, emit: Emit, *, outdir: Path, force: bool = False, before: Sequence[AnyEvent] = ()
+    plan: Plan,
+    emit: Emit,
+    *,
+    outdir: Path,
+    force: bool = False,
+    before: Sequence[AnyEvent] = (),
+    sharing: Sharing | None = None,
 ) -> BuildResult:
     """Writes what the plan says into `outdir`, or nothing but a record of the attempt.
 
@@ -67,6 +76,7 @@ async def build(
         outdir: Made if it is not there.
         force: Replace outputs that exist, once the new ones are complete.
         before: What was said before there was a plan; it only goes into the record.
+        sharing: What it takes from a store, and puts there.
 
     Raises:
         Refused: The plan has errors, files exist that may not be replaced, the folder cannot be
@@ -76,7 +86,8 @@ async def build(
     with _prepared(plan, emit, outdir, force=force) as (recorder, staging):
         for event in before:
             recorder.record(event)
-        return await _build(plan, recorder, staging)
+        with contextlib.closing(sharing or Sharing()) as shared:
+            return await _build(plan, recorder, staging, shared)
 
 
 @contextlib.contextmanager
@@ -134,7 +145,7 @@ def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
         raise Refused(list(unique(problems)))
 
 
-async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
+async def _build(plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing) -> BuildResult:
     emit(BuildStarted(plan=to_json(plan)))
     artifacts: dict[str, Artifact] = {}
     proofs: list[Verdict] = []
@@ -152,7 +163,7 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
             )  # fmt: skip
             known = len(root_hashes)
             with _narrated(work, emit):
-                await STEPS[step.verb](work)
+                await sharing.perform(work, STEPS[step.verb])
             if len(root_hashes) > known:
                 plan = with_root_hashes(plan, root_hashes)
     except asyncio.CancelledError:
@@ -172,7 +183,10 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging) -> BuildResult:
         emit(BuildFinished(status="failed", seconds=emit.elapsed, step=current, message=message))
         raise
     else:
-        result = BuildResult(status="ok", seconds=emit.elapsed, artifacts=tuple(artifacts.values()))
+        result = BuildResult(
+            status="ok", seconds=emit.elapsed, artifacts=tuple(artifacts.values()),
+            reused=sharing.reused,
+        )  # fmt: skip
     emit(
         BuildFinished(
             status=result.status,

@@ -1,0 +1,204 @@
+"""Volumes that one build takes from a store, and those that it puts there for others."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.manifest.datasums import DataSums
+from engine.pipeline.sparse import copy_data
+from engine.pipeline.store import Damaged, Store, Stored
+from engine.pipeline.versions import versions_of
+from engine.pipeline.work import Work
+from engine.plan.model import VolumePlan
+from engine.provenance.inputs import read_sums
+from engine.reuse import maker
+from engine.reuse.key import volume_key
+from engine.units import MIB, human
+
+_OF_VOLUME = frozenset({"make", "populate", "check"})
+"""Verbs of the steps that make a volume what it is in the store."""
+
+_MOST_READ = 8
+"""Files are read for the key of a volume while they are at most one part in so many of it."""
+
+_WORTH = MIB
+"""Bytes written from which on a volume is put into a store."""
+
+
+class Shelf:
+    """A store as the builds of one process use it, with what they have learned.
+
+    Args:
+        store: The store.
+        stays: It is kept for later builds, so that every volume is worth putting in.
+    """
+
+    def __init__(self, store: Store, *, stays: bool) -> None:
+        self.store = store
+        self.stays = stays
+        self.digests = store.digests()
+        self._versions: dict[str, str] = {}
+
+    async def versions(self, names: Iterable[str], epoch: int, step: str) -> dict[str, str]:
+        """Returns the versions of tools, each asked once."""
+        wanted = set(names)
+        self._versions |= await versions_of(wanted - self._versions.keys(), epoch, step=step)
+        return {name: self._versions[name] for name in wanted & self._versions.keys()}
+
+    def renew(self) -> None:
+        """Takes what other builds have learned meanwhile."""
+        self.digests = self.digests.joined(self.store.digests())
+
+
+@dataclass(slots=True)
+class Sharing:
+    """What one build shares with others.
+
+    Attributes:
+        shelf: The store, or None for a build on its own.
+        shared: Volumes that other builds have, too: by id a name for what makes them the same,
+            under which one build waits for another that makes it.
+        taken: Bytes that were taken over, by id of the volume.
+    """
+
+    shelf: Shelf | None = None
+    shared: Mapping[str, str] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
+    _locks: dict[str, contextlib.ExitStack] = field(default_factory=dict)
+
+    @property
+    def reused(self) -> int:
+        """Bytes that were taken over."""
+        return sum(self.taken.values())
+
+    def close(self) -> None:
+        """Lets go of all that others may wait for."""
+        for stack in self._locks.values():
+            stack.close()
+        self._locks.clear()
+
+    async def perform(self, work: Work, step: Callable[[Work], Awaitable[None]]) -> None:
+        """Carries out a step, or what takes its place: a volume of the store needs none."""
+        verb, name = work.step.verb, work.step.volume
+        if name in self.taken:
+            if verb in _OF_VOLUME:
+                return
+        elif verb == "make" and await self._take(work):
+            return
+        await step(work)
+        if verb == "check" and name:
+            await self._put(work)
+
+    async def _take(self, work: Work) -> bool:
+        """Puts a volume from the store in its place; whether there was one."""
+        shelf, volume = self.shelf, work.volume
+        if shelf is None or not self._worth(volume):
+            return False
+        names = maker.tools(work.plan, volume)
+        versions = await shelf.versions(names, work.plan.identity.epoch, work.step.id)
+        try:
+            await self._wait(work)
+            stored = await work.thread(lambda report: _fetch(work, shelf, versions))
+        except Damaged as damage:
+            work.note(f"the store's {volume.title} was damaged and is thrown out: {damage}")
+            return False
+        except OSError as error:
+            work.note(f"the store cannot be read: {error.strerror}")
+            return False
+        if stored is None:
+            return False
+        self.taken[volume.id] = stored.data
+        self._release(volume.id)
+        work.note(f"{volume.title}: taken over from the store, {human(stored.data)}")
+        return True
+
+    async def _put(self, work: Work) -> None:
+        """Puts a volume that was made and checked into the store, if it is worth it."""
+        shelf, volume = self.shelf, work.volume
+        if shelf is None or not self._worth(volume):
+            return
+        names = maker.tools(work.plan, volume)
+        versions = await shelf.versions(names, work.plan.identity.epoch, work.step.id)
+        try:
+            kept = await work.thread(lambda report: _keep(work, shelf, versions))
+        except OSError as error:
+            work.note(f"not put into the store: {error.strerror}")
+        else:
+            if kept:
+                work.note(f"{volume.title}: put into the store")
+        self._release(volume.id)
+
+    def _worth(self, volume: VolumePlan) -> bool:
+        filesystem = volume.filesystem
+        if filesystem is None or not filesystem.filled or self.shelf is None:
+            return False
+        large = filesystem.written_bytes >= _WORTH
+        return large and (volume.id in self.shared or self.shelf.stays)
+
+    async def _wait(self, work: Work) -> None:
+        """Waits while another build makes the same volume; holding one, it waits for no other."""
+        shelf, name = self.shelf, self.shared.get(work.volume.id)
+        if shelf is None or name is None or self._locks:
+            return
+        stack = contextlib.ExitStack()
+        try:
+            await work.thread(
+                lambda report: stack.enter_context(shelf.store.lock(name, work.cancelled))
+            )
+        except BaseException:
+            stack.close()
+            raise
+        self._locks[work.volume.id] = stack
+        await work.thread(lambda report: shelf.renew())
+
+    def _release(self, volume: str) -> None:
+        stack = self._locks.pop(volume, None)
+        if stack is not None:
+            stack.close()
+
+
+def _fetch(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> Stored | None:
+    """Copies a volume into the image, if it is there.
+
+    Only what its key cannot be told without is read: files that changed, and those of our own
+    making; where that is much of it, making the volume tells it along the way.
+    """
+    sums, missing = shelf.digests.known(work.manifest)
+    unknown = sum(entry.size for entry in missing)
+    if unknown > work.manifest.counts.data_bytes // _MOST_READ + _WORTH:
+        return None
+    read = read_sums(missing, work.cancelled).of(missing)
+    for entry in missing:
+        sums.adopt(entry, read[id(entry)])
+    known = sums.of(work.manifest)
+    key = volume_key(work.plan, work.volume, known, versions)
+    stored = shelf.store.get(key, work.cancelled) if key is not None else None
+    if stored is None:
+        return None
+    _copy(stored.path, work.image, work.offset, stored.length, work.cancelled)
+    for entry in work.manifest:
+        if id(entry) in known and entry.size:
+            work.inputs.data.adopt(entry, known[id(entry)])
+    return stored
+
+
+def _copy(
+    source: Path, image: Path, offset: int, length: int, cancelled: Callable[[], bool]
+) -> None:
+    with source.open("rb") as reader, image.open("r+b") as writer:
+        copy_data(reader.fileno(), writer.fileno(), 0, length, offset, cancelled)
+
+
+def _keep(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> bool:
+    data: DataSums = work.inputs.data
+    sums = data.of(work.manifest)
+    key = volume_key(work.plan, work.volume, sums, versions)
+    if key is None:
+        return False
+    kept = shelf.store.put(key, work.image, work.offset, work.volume.bytes, work.cancelled)
+    shelf.digests.learn(work.manifest, sums)
+    shelf.store.learn(shelf.digests)
+    return kept

@@ -1,0 +1,134 @@
+"""What images of a fleet share is written once, and never differs from a build on its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.cli.main import main
+from engine.events import Log
+from engine.fleet.events import FleetEvent, Said
+from engine.fleet.job import InProcess, StoreUse
+from engine.fleet.read import read_fleet
+from engine.fleet.run import FleetResult, Run, prepare
+from engine.pipeline.store import Store
+from tests.engine.fleet.conftest import Yard
+
+SEED = "identity.seed=0d5b7a3e-9a56-4c57-8f0e-2f6f3a0c6b11"
+SQUASHFS = ("layout.table=gpt", "volume[0].id=root", "volume[0].format=squashfs")
+
+
+@pytest.fixture
+def shared(yard: Yard) -> Yard:
+    """A yard whose rows share a root that is worth it."""
+    (yard.folder / "tree/big").write_bytes(os.urandom(2 << 20))
+    yard.settle()
+    yard.rows("1", "2", "3")
+    return yard
+
+
+def build(
+    yard: Yard, *overrides: str, store: StoreUse | None = None, out: str = "out"
+) -> tuple[FleetResult, list[str]]:
+    """Builds the fleet; returns what the builds noted."""
+    events: list[FleetEvent] = []
+    prepared = prepare(read_fleet(yard.fleet, [SEED, *overrides]), yard.folder / out)
+    result = asyncio.run(Run(prepared, InProcess(), events.append, store).run())
+    notes = [
+        f"{one.image}: {one.event.text}"
+        for one in events
+        if isinstance(one, Said) and isinstance(one.event, Log) and one.event.stream == "note"
+    ]
+    return result, notes
+
+
+def alone(yard: Yard, name: str, *overrides: str) -> bytes:
+    out = yard.folder / "alone"
+    words = ["build", str(yard.folder / "base.toml"), "-o", str(out), "--quiet"]
+    for override in (f'name="{name}"', "boot.cmdline=serial=1", SEED, *overrides):
+        words += ["--set", override]
+    assert main(words) == 0
+    return (out / f"{name}.img").read_bytes()
+
+
+@pytest.mark.parametrize("overrides", [(), SQUASHFS], ids=["ext4", "squashfs"])
+def test_a_root_that_rows_share_is_made_once(shared: Yard, overrides: tuple[str, ...]) -> None:
+    result, notes = build(shared, *overrides)
+
+    assert [row.state for row in result.rows] == ["ok"] * 3
+    assert result.rows[0].reused == 0
+    assert all(row.reused >= 2 << 20 for row in result.rows[1:])
+    assert sum("put into the store" in note for note in notes) == 1
+    assert sorted(path.name for path in shared.out.iterdir()) == [
+        "fleet.json", "fleet.jsonl", "node-1", "node-2", "node-3",
+    ]  # fmt: skip
+    images = shared.images()
+    assert images["node-3"] == alone(shared, "node-3", *overrides)
+
+
+def test_a_store_that_stays_serves_the_next_fleet(shared: Yard) -> None:
+    use = StoreUse(shared.folder / "store", stays=True)
+    build(shared, store=use)
+    result, _ = build(shared, store=use, out="again")
+
+    assert all(row.reused >= 2 << 20 for row in result.rows)
+    first = shared.folder / "again/node-1/node-1.img"
+    assert first.read_bytes() == shared.images()["node-1"]
+
+
+def test_a_poisoned_entry_costs_its_making_and_nothing_else(shared: Yard) -> None:
+    use = StoreUse(shared.folder / "store", stays=True)
+    build(shared, store=use)
+    (data,) = (shared.folder / "store/volumes").glob("*/*/data")
+    with data.open("r+b") as stream:
+        stream.seek(1 << 20)
+        stream.write(b"poison")
+    result, notes = build(shared, store=use, out="again")
+
+    assert "node-1: the store's root file system was damaged and is thrown out: " in notes[0]
+    assert [row.reused > 0 for row in result.rows] == [False, True, True]
+    for name, image in shared.images().items():
+        assert (shared.folder / f"again/{name}/{name}.img").read_bytes() == image
+
+
+def test_a_changed_source_is_not_taken_for_what_it_was(shared: Yard) -> None:
+    use = StoreUse(shared.folder / "store", stays=True)
+    build(shared, store=use)
+    shared.settle()
+    shared.write("tree/etc/motd", "other\n")
+    result, _ = build(shared, store=use, out="again")
+
+    assert [row.reused > 0 for row in result.rows] == [False, True, True]
+    image = (shared.folder / "again/node-2/node-2.img").read_bytes()
+    assert image != shared.images()["node-2"]
+    assert image == alone(shared, "node-2")
+
+
+def test_a_store_that_is_full_costs_its_use_and_nothing_else(
+    shared: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> bool:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(Store, "put", full)
+    result, notes = build(shared)
+
+    assert [row.state for row in result.rows] == ["ok"] * 3
+    assert sum("not put into the store: No space left" in note for note in notes) == 3
+
+
+def test_the_command_names_a_store_and_its_limit(
+    shared: Yard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fleet", str(shared.fleet), "-o", str(shared.out), "--set", SEED]
+    store = tmp_path / "store"
+    assert main([*words, "--store", str(store), "--store-limit", "1GiB"]) == 0
+    assert "taken over" in capsys.readouterr().err
+    assert len(list(store.glob("volumes/*/*"))) == 1
+    assert main([*words, "--store", str(shared.folder / "tree")]) == 2
+    assert "is not a store" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*words, "--store", str(store), "--store-limit", "much"])
