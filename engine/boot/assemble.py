@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from engine.boot import (
     cmdline,
     esp,
+    fill,
     grub,
     grub_home,
     guest,
@@ -31,6 +32,7 @@ from engine.manifest.manifest import Manifest
 from engine.manifest.memory import copy_of, file_of
 from engine.manifest.mounted import Mounted, mounted
 from engine.problem import Fix, Problem, errors
+from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 
@@ -60,6 +62,7 @@ class BootAssets:
             nothing tells.
         efi_entries: Title and path on the ESP of what boot variables start, the default first.
         guest: The virtual machine that a NixOS system's own installer runs in, where it needs one.
+        filler: The virtual machine for volumes that only a kernel can fill, where there are some.
         missing: What this machine lacks to prepare the loader.
         problems: Why it cannot boot.
     """
@@ -73,6 +76,7 @@ class BootAssets:
     architecture: str = ""
     efi_entries: tuple[tuple[str, str], ...] = (("Linux", "EFI/BOOT/BOOTX64.EFI"),)
     guest: guest.Guest | None = None
+    filler: fill.Filler | None = None
     missing: tuple[Missing, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -105,7 +109,7 @@ def assemble(settings: Settings, contents: Mapping[str, Manifest]) -> BootAssets
         contents: By id of the volume.
     """
     tree = mounted(settings.volumes, contents)
-    assets = _prepared(settings, tree, contents)
+    assets = replace(_prepared(settings, tree, contents), filler=_filler(settings, tree, contents))
     if assets.architecture or machine.by_loader(tree):
         return assets
     return replace(assets, architecture=machine.by_contents(tree, _system(settings)))
@@ -114,6 +118,19 @@ def assemble(settings: Settings, contents: Mapping[str, Manifest]) -> BootAssets
 def _system(settings: Settings) -> str:
     """Returns the NixOS system's path in the image, or ""."""
     return settings.nix.system if settings.nix.system.startswith("/") else ""
+
+
+def _filler(
+    settings: Settings, tree: Mounted, contents: Mapping[str, Manifest]
+) -> fill.Filler | None:
+    """Returns what fills the volumes that only a kernel fills, and that may have contents."""
+    formats = {
+        volume.format
+        for volume in settings.volumes
+        if FILESYSTEMS[volume.format].mounted
+        and (volume.role == "root" or len(contents.get(volume.id, ())) > 1)
+    }
+    return fill.find(tree, sorted(formats), system=_system(settings)) if formats else None
 
 
 def _prepared(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest]) -> BootAssets:

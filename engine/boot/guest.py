@@ -75,7 +75,7 @@ finish $status
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Guest:
     """What the virtual machine is made of.
 
@@ -214,14 +214,20 @@ def init(
     return script.encode()
 
 
-def initrd(guest: Guest, script: bytes) -> bytes:
+def initrd(guest: Guest, script: bytes, more: Iterable[tuple[str, int, bytes]] = ()) -> bytes:
     """Returns the initrd, always the same for the same parts.
+
+    Args:
+        guest: What it is made of.
+        script: Its first program.
+        more: Further files, each after the folders that it is in: path, mode, bytes.
 
     Raises:
         OSError: busybox, or zstd for modules packed with it, cannot be used.
         lzma.LZMAError, subprocess.SubprocessError: A module cannot be unpacked.
     """
-    return gzip.compress(newc(_files(guest, script)), compresslevel=1, mtime=0)
+    files = [*_files(guest, script), *more]
+    return gzip.compress(newc(files), compresslevel=1, mtime=0)
 
 
 def _files(guest: Guest, script: bytes) -> Iterator[tuple[str, int, bytes]]:
@@ -250,9 +256,10 @@ def _unpacked(module: Entry, packed: bytes) -> bytes:
             return packed
 
 
-def argv(
+def machine(
     *, memory_mib: int, epoch: int, sector_size: int, image: str, kernel: str, initrd: str,
-    status: str, accelerator: Accelerator, probe: bool = False,
+    status: str, accelerator: Accelerator, probe: bool = False, part: str = "",
+    console: str = "stdio",
 ) -> tuple[str, ...]:  # fmt: skip
     """Returns the command that runs the guest (qemu(1)).
 
@@ -263,16 +270,18 @@ def argv(
         image: Written to, but with `probe`, which only shows that the accelerator runs a kernel.
         kernel, initrd: Files of the guest.
         status: File that the guest's last word goes to.
+        part: Which bytes of the image the guest sees, as QEMU's raw format takes them.
+        console: Where QEMU sends what the guest's console prints.
     """
     begin = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     sectors = f"logical_block_size={sector_size},physical_block_size={sector_size}"
     writes = "snapshot=on" if probe else "cache=unsafe,discard=unmap"
     return (
         QEMU, "-machine", f"pc,accel={accelerator}", "-m", str(memory_mib),
-        "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
+        "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", console,
         "-rtc", f"base={begin},clock=vm", "-kernel", kernel, "-initrd", initrd,
         "-append", "console=ttyS0 panic=-1 quiet" + (f" {PROBE}" if probe else ""),
-        "-drive", f"if=none,id=disk,format=raw,{writes},file={image}",
+        "-drive", f"if=none,id=disk,format=raw,{part}{writes},file={image}",
         "-device", f"virtio-blk-pci,drive=disk,{sectors}",
         "-chardev", f"file,id=status,path={status}", "-device", "virtio-serial-pci",
         "-device", "virtserialport,chardev=status,name=status",

@@ -73,7 +73,8 @@ def install(settings: Settings, contents: Contents, cache: LoaderCache | None = 
     if known is None:
         known = _install(settings, contents)
         # What is missing on this machine may be installed by the time it is asked again.
-        if cache is not None and not known.boot.missing:
+        lacks = known.boot.missing or (known.boot.filler is not None and known.boot.filler.lacks)
+        if cache is not None and not lacks:
             cache.put(key, contents, known)
     return _mounted(settings, contents, known, cache)
 

@@ -28,6 +28,7 @@ Part = Literal[
     "directories",
     "contents",
     "rounding",
+    "bound",
     "reserved",
     "free",
     "packed",
@@ -165,6 +166,7 @@ class FilesystemPlan:
         drops: What entries have that it does not keep.
         most_bytes: What it takes at most, where only making it tells how large it becomes; 0 where
             it has exactly its size.
+        options: Of the mount in which a kernel fills it, where none of ours does; else "".
     """
 
     type: str
@@ -187,6 +189,7 @@ class FilesystemPlan:
     refused: Sequence[Refused] = ()
     drops: Sequence[Drop] = ()
     most_bytes: int = 0
+    options: str = ""
 
     @property
     def filled(self) -> bool:

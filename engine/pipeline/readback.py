@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 from engine.filesystems.driver import FilesystemPlan
@@ -14,7 +14,7 @@ from engine.manifest.entry import Entry, order
 from engine.manifest.tar import Ranges
 
 _ZEROS = memoryview(bytes(1 << 20))
-_MOST = 5
+MOST = 5
 """Differences worth naming: the rest has the same cause."""
 
 
@@ -39,7 +39,7 @@ def differences(
     """
     found: list[str] = []
     for each in _differences(content, planned, sums, keep):
-        if cancelled() or len(found) == _MOST:
+        if cancelled() or len(found) == MOST:
             break
         if each:
             found.append(each)
@@ -85,8 +85,12 @@ def _trees(
         if node is None or node.path != entry.path:
             yield f"/{_shown(entry.path)} is missing"
             continue
-        trouble = _difference(node, entry, links, inodes, keep)
-        if not trouble and id(entry) in sums and _sum(filesystem, node, entry) != sums[id(entry)]:
+        trouble = difference(node, entry, links, inodes, keep)
+        if (
+            not trouble
+            and id(entry) in sums
+            and sum_of(filesystem.data(node), entry) != sums[id(entry)]
+        ):
             trouble = "has other bytes than its source had"
         yield f"/{_shown(entry.path)} {trouble}" if trouble else ""
         node = next(nodes, None)
@@ -103,9 +107,18 @@ def _all(filesystem: Filesystem) -> Iterator[Node]:
     yield from walk(filesystem)
 
 
-def _difference(
+def difference(
     node: Node, entry: Entry, links: dict[int, int], inodes: dict[int, int], keep: Keep
 ) -> str:
+    """Returns what differs between an inode and an entry, as the end of a sentence, or "".
+
+    Args:
+        node: What was found.
+        entry: What was planned.
+        links: Names of inodes that have several, by id of the first entry.
+        inodes: Numbers of the inodes met so far, by id of the first entry.
+        keep: What the format keeps of an entry's metadata.
+    """
     first = entry.link_to or entry
     kept = keep(first)
     if entry.link_to is not None and node.inode != inodes.get(id(first)):
@@ -130,12 +143,17 @@ def _links(first: Entry, links: dict[int, int]) -> int:
     return 0 if first.is_directory else links.get(id(first), 1)
 
 
-def _sum(filesystem: Filesystem, node: Node, entry: Entry) -> bytes | None:
-    """Returns the SHA-256 of a file as `DataSums` takes it, or None if a hole has data."""
+def sum_of(pieces: Iterable[tuple[int, bytes]], entry: Entry) -> bytes | None:
+    """Returns the SHA-256 of a file as `DataSums` takes it, or None if a hole has data.
+
+    Args:
+        pieces: Its data with places in the file, rising, holes left out.
+        entry: The file as it was planned.
+    """
     digest = DataSums()
     ranges = ((0, entry.size),) if entry.extents is None else entry.extents
     at = 0
-    for place, data in chain(filesystem.data(node), ((entry.size, b""),)):
+    for place, data in chain(pieces, ((entry.size, b""),)):
         # Zeros that the source has as data may be stored as a hole, and the other way round.
         for start, length in _overlaps(ranges, at, place):
             for first in range(start, start + length, len(_ZEROS)):

@@ -124,6 +124,7 @@ class Work:
         quiet: bool = False,
         extra: dict[str, str] | None = None,
         verbatim: bool = False,
+        output: int | None = None,
     ) -> runner.ToolResult:
         """Runs a command of the plan in the hidden folder; see `runner.run`.
 
@@ -142,6 +143,7 @@ class Work:
             progress=progress,
             accept=accept,
             quiet=quiet,
+            output=output,
             cwd=self.staging.folder,
         )
 

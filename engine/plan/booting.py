@@ -50,6 +50,7 @@ def plan(
         efi_entries=assets.efi_entries,
         uefi=uefi,
         guest=assets.guest,
+        filler=assets.filler,
     )
 
 

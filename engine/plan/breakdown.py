@@ -18,6 +18,7 @@ LABELS = {
     "packed": "Compressed contents, at most",
     "contents": "File contents",
     "rounding": "Contents, rounded up to blocks",
+    "bound": "Metadata of the contents, at most",
     "directories": "Directories",
     "inode-tables": "Inode tables",
     "journal": "Journal",

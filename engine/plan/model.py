@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from engine.boot.fill import Filler
 from engine.boot.firmware import Firmware, FirmwareKind
 from engine.boot.grub import BootCode
 from engine.boot.guest import Guest
@@ -151,6 +152,7 @@ class BootPlan:
         efi_entries: Title and path on the ESP of what boot variables start, the default first.
         uefi: Firmware of this machine for the proof and the variables, if there is one.
         guest: The virtual machine that a NixOS system's own installer runs in, where it needs one.
+        filler: The virtual machine that fills volumes that only a kernel can fill.
     """
 
     loader: str = "none"
@@ -163,6 +165,7 @@ class BootPlan:
     efi_entries: tuple[tuple[str, str], ...] = ()
     uefi: Firmware | None = None
     guest: Guest | None = None
+    filler: Filler | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

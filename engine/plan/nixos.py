@@ -90,8 +90,8 @@ def guest_commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
 
 
 def guest_command(plan: Plan, *, accelerator: Accelerator, probe: bool = False) -> tuple[str, ...]:
-    """Returns the command that runs the virtual machine; see `engine.boot.guest.argv`."""
-    return guest.argv(
+    """Returns the command that runs the virtual machine; see `engine.boot.guest.machine`."""
+    return guest.machine(
         memory_mib=plan.memory_mib, epoch=plan.identity.epoch,
         sector_size=plan.disk.sector_size, image=IMAGE, kernel=KERNEL,
         initrd=INITRD, status=STATUS, accelerator=accelerator, probe=probe,

@@ -11,7 +11,7 @@ from engine.filesystems.driver import Drop
 from engine.manifest.entry import Entry
 from engine.manifest.leave_out import leave_out
 from engine.manifest.patterns import excluder
-from engine.plan import capacity, outdir
+from engine.plan import capacity, filling, outdir
 from engine.plan.design import Design
 from engine.plan.host import Host
 from engine.plan.model import Plan, VolumePlan
@@ -51,7 +51,8 @@ def _root_first(plan: Plan) -> list[VolumePlan]:
 def of_host(plan: Plan, host: Host) -> list[Problem]:
     """Returns what this machine lacks to carry out a plan."""
     return [
-        *_tools(plan, host), *_outputs(plan, host), *_inside(plan, host), *_folder(plan, host),
+        *_tools(plan, host), *filling.lacking(plan, host), *_outputs(plan, host),
+        *_inside(plan, host), *_folder(plan, host),
     ]  # fmt: skip
 
 
@@ -67,8 +68,8 @@ def _refused(plan: Plan, volume: VolumePlan) -> Iterator[Problem]:
         return
     where = f"cannot be on the {volume.title}"
     row = FILESYSTEMS[filesystem.type]
-    if not row.fillable and filesystem.filled:
-        yield _empty_only(volume, row.title, len(filesystem.manifest) - 1)
+    if row.mounted and filesystem.filled:
+        yield filling.not_repeatable(volume)
     refused = [(one.entry, one.reason) for one in filesystem.refused]
     wanted = next(one for one in plan.settings.volumes if one.id == volume.id)
 
@@ -93,19 +94,6 @@ def _refused(plan: Plan, volume: VolumePlan) -> Iterator[Problem]:
 
 def _entries(count: int, title: str) -> str:
     return f"1 entry of the {title} has" if count == 1 else f"{count} entries of the {title} have"
-
-
-def _empty_only(volume: VolumePlan, title: str, count: int) -> Problem:
-    """Contents for a format that is made empty, since only a kernel that mounts it fills it."""
-    path = f"{volume.path}.format" if volume.path else "contents"
-    entries = "1 entry" if count == 1 else f"{count} entries"
-    return Problem(
-        "made-empty-only", "error", path,
-        f"the {volume.title} is to hold {entries}, and Diskwright makes {title} empty only: just a "
-        "kernel that mounts it can fill it",
-        "take ext4 or a read-only format, or have the booted system put the files there",
-        Fix("Take ext4", ((path, "ext4"),)) if volume.path else None,
-    )  # fmt: skip
 
 
 def _first(drop: Drop) -> str:

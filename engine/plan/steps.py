@@ -26,7 +26,8 @@ A step without commands is done in process. Ids and what they leave behind:
                    signature, whole. A root hash is known from here on, and what later steps write
                    has it (`engine.plan.verity`)
     nixos-loader   what the NixOS system's own installer makes for the ESP, still in a folder
-    populate-ID    its entries; absent where the file system is made with them
+    populate-ID    its entries; absent where the file system is made with them. Where only a kernel
+                   can put them in, one does in a virtual machine, which then reads them back
     loader-boot-code  GRUB's boot sector and core, outside all partitions, read back
     nixos-guest    the NixOS system's own installer in a virtual machine, with the image as its disk
     check-ID       its own checker, read-only; its figures or its files read back
@@ -53,7 +54,7 @@ from engine.boot.firmware import FirmwareKind
 from engine.boot.qemu import Accelerator, Machine
 from engine.disk.verity import SIGNATURES, TREES
 from engine.filesystems.table import DRIVERS
-from engine.plan import nixos
+from engine.plan import filling, nixos
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.packages import databases
 from engine.provenance.sums import SHA256
@@ -134,7 +135,8 @@ def _filling(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
     installs = volume.role == "esp" and _installs_itself(plan)
     if installs:
         yield from _rows(plan, (_NIXOS_LOADER,))
-    if FILESYSTEMS[filesystem.type].whole:
+    row = FILESYSTEMS[filesystem.type]
+    if row.whole and not (row.mounted and filesystem.filled):
         return
     if filesystem.filled or volume.role == "root" or installs:
         yield StepPlan(
@@ -143,6 +145,7 @@ def _filling(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
             volume=volume.id,
             title=f"Fill the {volume.title}",
             bytes=filesystem.data_bytes,
+            argv=filling.commands(plan, volume) if row.mounted else (),
         )
 
 

@@ -24,7 +24,7 @@ class Filesystem:
         recognisable: Whether what is in a volume tells that it is of this format.
         layer: Whether it goes with another volume, which the key `verity` names.
         files: Whether it holds files; swap does not.
-        fillable: Whether files can be put into it here; if not, it is made empty.
+        mounted: Whether only a kernel that mounts it puts files into it.
         writable: Whether a running system can change it.
         options: What fstab(5) says of how it is mounted; "ro" where it is not writable.
         firmware: Whether UEFI firmware reads it.
@@ -38,7 +38,7 @@ class Filesystem:
         compressed: What fstab(5) says of its compression, with {} for it; "" where that is decided
             when it is made.
         identifier: Whether it has a UUID; one without is found by its partition.
-        whole: Whether it is made with its contents, so that no step fills it.
+        whole: Whether a program makes it in a file of its own, with its contents if it takes any.
         placed: Whether it records where on the disk it lies.
     """
 
@@ -51,7 +51,7 @@ class Filesystem:
     recognisable: bool = True
     layer: bool = False
     files: bool = True
-    fillable: bool = True
+    mounted: bool = False
     writable: bool = True
     options: str = "defaults"
     firmware: bool = False
@@ -188,10 +188,10 @@ _TABLE = (
     Filesystem(
         key="xfs",
         title="XFS",
-        summary="Large files and volumes; made empty, grows online",
+        summary="Large files and volumes; grows online",
         label_bytes=12,
         folder="xfs",
-        fillable=False,
+        mounted=True,
         whole=True,
         journal=True,
         grows=True,
@@ -215,10 +215,10 @@ _TABLE = (
     Filesystem(
         key="btrfs",
         title="Btrfs",
-        summary="Snapshots and checksums; made empty, grows online",
+        summary="Snapshots, checksums, compression; grows online",
         label_bytes=255,
         folder="btrfs",
-        fillable=False,
+        mounted=True,
         whole=True,
         compressions=("zstd", "zlib", "lzo"),
         compressed="compress={}",

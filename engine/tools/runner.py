@@ -21,6 +21,8 @@ from engine.tools.lines import LineSplitter
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
+_OUT: Literal["stdout"] = "stdout"
+_ERR: Literal["stderr"] = "stderr"
 _CHUNK = 1 << 16
 _TAIL = 20
 _KEPT_OUTPUT = 1 << 22
@@ -58,6 +60,7 @@ async def run(
     accept: frozenset[int] = frozenset({0}),
     quiet: bool = False,
     raw: Callable[[bytes], None] | None = None,
+    output: int | None = None,
 ) -> ToolResult:
     """Runs a tool to its end.
 
@@ -73,6 +76,7 @@ async def run(
         accept: Exit statuses that count as success.
         quiet: Keep standard output for the caller instead of logging it.
         raw: Takes standard output as it comes, before it is cut into lines (a console).
+        output: Descriptor of a file that is its standard output, of which nothing is seen here.
 
     Raises:
         StepFailed: The tool is missing, exits otherwise or is killed.
@@ -82,7 +86,7 @@ async def run(
         asyncio.create_subprocess_exec(
             *_command(argv, env),
             stdin=asyncio.subprocess.DEVNULL if feed is None else asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE if output is None else output,
             stderr=asyncio.subprocess.PIPE,
             env=dict(env),
             cwd=cwd,
@@ -96,10 +100,12 @@ async def run(
     except OSError as error:
         raise StepFailed(f"{argv[0]} could not be started: {error.strerror}") from error
     sink = _Sink(step, emit, progress, unit, quiet, raw)
-    assert process.stdout is not None
-    assert process.stderr is not None
     readers = asyncio.gather(
-        sink.read(process.stdout, "stdout"), sink.read(process.stderr, "stderr")
+        *(
+            sink.read(stream, name)
+            for stream, name in ((process.stdout, _OUT), (process.stderr, _ERR))
+            if stream is not None
+        )
     )
     try:
         if cancelled:
@@ -287,9 +293,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
         os.close(handle)
 
 
-async def _end(
-    process: asyncio.subprocess.Process, readers: asyncio.Future[tuple[None, None]]
-) -> int:
+async def _end(process: asyncio.subprocess.Process, readers: asyncio.Future[list[None]]) -> int:
     """Leaves no process of the group and nothing of its output unread; returns the status."""
     await _end_group(process.pid)
     # Only a process that left the group can still hold the pipes: it is not waited for.

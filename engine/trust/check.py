@@ -41,6 +41,7 @@ _APART = 2.1
 """Seconds between the beginnings of the builds: FAT keeps times to two."""
 
 _ANY_STATUS = frozenset(range(256))
+_UNREPEATABLE = "not-repeatable"
 _MANIFEST = "manifest.json"
 _DEEPER = Path("a deeper", "änother", "place")
 
@@ -85,6 +86,7 @@ class Report:
         difference: How the images differ, where they do.
         seconds: Of "first", "second" and "compare".
         kept: Where the outputs are, by build, if they were to be kept.
+        foretold: What the plan says is not repeatable, a sentence each.
     """
 
     rows: tuple[Row, ...]
@@ -92,6 +94,7 @@ class Report:
     difference: Comparison | None
     seconds: Mapping[str, float]
     kept: Mapping[str, Path] = field(default_factory=dict)
+    foretold: tuple[str, ...] = ()
 
     @property
     def identical(self) -> bool:
@@ -168,7 +171,7 @@ class _Check:
         await self._run("second", command, changed.env, other)
 
         begun = time.monotonic()
-        found = _outputs(first, second)
+        found, foretold = _outputs(first, second), _foretold(first)
         difference = await self._difference(first, second, found)
         self._seconds["compare"] = time.monotonic() - begun
         return Report(
@@ -177,6 +180,7 @@ class _Check:
             difference=difference,
             seconds=self._seconds,
             kept=await asyncio.to_thread(self._kept, {"first": first, "second": second}),
+            foretold=foretold,
         )
 
     def _build(self, outdir: Path, moved: Mapping[int, Path]) -> tuple[str, ...]:
@@ -296,6 +300,12 @@ def _outputs(first: Path, second: Path) -> tuple[Output, ...]:
         kind = next((kind for kind in DIGESTS if kind in one or kind in other), "")
         pairs.append(Output(name, size, kind, one.get(kind, ""), other.get(kind, "")))
     return tuple(pairs)
+
+
+def _foretold(folder: Path) -> tuple[str, ...]:
+    """Returns what a build's plan said of what is another each time."""
+    problems = json.loads((folder / _MANIFEST).read_bytes())["plan"]["problems"]
+    return tuple(one["message"] for one in problems if one["code"].endswith(_UNREPEATABLE))
 
 
 def _recorded(folder: Path) -> dict[str, dict[str, Any]]:

@@ -37,6 +37,7 @@ def to_json(report: Report, difference: Callable[[Comparison], dict[str, Any]]) 
             for output in report.outputs
         ],
         "difference": None if report.difference is None else difference(report.difference),
+        "not_repeatable": list(report.foretold),
         "kept": {name: str(path) for name, path in report.kept.items()},
     }
 
@@ -58,6 +59,8 @@ def to_text(report: Report, difference: Callable[[Comparison], str]) -> str:
         lines.append(f"{verdict}  {output.name}  {human(output.bytes)} ({output.bytes} bytes)")
         sums = (output.first,) if output.identical else (output.first, output.second)
         lines += [f"  {output.kind} {text or '(not made)'}" for text in sums]
+    if report.foretold:
+        lines += ["", "as the plan says:", *(f"  {text}" for text in report.foretold)]
     if report.difference is not None:
         lines += ["", difference(report.difference)]
     times = ", ".join(f"{name} {value:.1f} s" for name, value in report.seconds.items())

@@ -1,4 +1,4 @@
-"""XFS and Btrfs on a disk: made empty in their place, the same each time, and never filled."""
+"""XFS and Btrfs on a disk: made empty in their place, the same each time."""
 
 from __future__ import annotations
 
@@ -93,22 +93,6 @@ def test_what_is_in_them_is_told_not_to_be_read(
     parts = {one["name"]: one for one in json.loads(capsys.readouterr().out)["partitions"]}
     assert "which is not read here" in parts["home"]["foreign"]["sentence"]
     assert parts["root"]["foreign"] is None
-
-
-def test_contents_for_one_are_refused_with_what_to_use_instead(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spec = written(tmp_path)
-    (tmp_path / "tree" / "var" / "log").mkdir(parents=True)
-    (tmp_path / "tree" / "var" / "log" / "one").write_text("one\n")
-    assert main.main(["build", str(spec), "-o", str(tmp_path / "out")]) == 2
-    told = capsys.readouterr().err
-    assert "volume[1].format: the /var file system is to hold 2 entries" in told
-    assert "Diskwright makes XFS empty only" in told
-    assert not (tmp_path / "out").exists()
-    assert main.main(["plan", "--json", str(spec)]) == 2
-    (problem,) = json.loads(capsys.readouterr().out)["problems"]
-    assert (problem["code"], problem["path"]) == ("made-empty-only", "volume[1].format")
 
 
 def test_a_place_that_is_too_small_is_told_with_the_least(

@@ -31,6 +31,7 @@ SHARE_KINDS = {
     "esp-free": "free",
     "contents": "contents",
     "rounding": "contents",
+    "bound": "metadata",
     "directories": "contents",
     "reserved": "reserved",
     "free": "free",

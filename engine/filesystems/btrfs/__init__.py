@@ -1,1 +1,1 @@
-"""Btrfs: made empty by mkfs.btrfs, the same every time, and its superblock read."""
+"""Btrfs: made empty by mkfs.btrfs, the same every time; filled by a kernel; its superblock read."""

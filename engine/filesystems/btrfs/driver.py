@@ -1,9 +1,28 @@
-"""Btrfs as the planner sees it: what mkfs.btrfs makes of a size."""
+"""Btrfs as the planner sees it: what mkfs.btrfs makes of a size.
+
+What contents take once a kernel has put them in is a bound: nothing is compressed, every node of a
+tree is half full, and what the kernel sets aside for metadata in advance is as much as it may be.
+"""
 
 from __future__ import annotations
 
-from engine.filesystems.driver import Commands, DoesNotFit, FilesystemPlan, Request, Sized
-from engine.units import MIB, ceil_to
+from dataclasses import dataclass, replace
+
+from engine.filesystems.btrfs.kept import LIMITS
+from engine.filesystems.driver import (
+    Commands,
+    DoesNotFit,
+    Drop,
+    FilesystemPlan,
+    Refused,
+    Request,
+    Sized,
+)
+from engine.filesystems.mounted import touched
+from engine.filesystems.plain import grown, plain
+from engine.manifest.entry import Entry
+from engine.manifest.manifest import Manifest
+from engine.units import GIB, MIB, ceil_to
 
 BLOCK_SIZE, NODE_SIZE = 4096, 16384
 
@@ -17,41 +36,36 @@ _NODES, _COPIES = 9, 2
 """Nodes of the trees of an empty file system, and how often each is there."""
 
 
+_ITEM = 25
+_INODE_ITEM, _NAMED_ITEMS, _NAME_ITEM = 160, 3, 30
+"""Bytes of an inode; a name is in three items, none longer besides it than that of a directory."""
+_EXTENT_ITEMS = 53 + 25 + 53 + 25 + 25 + 8
+"""Of a piece of a file: in its own tree, in that of extents, and of its checksums' item."""
+_SUM = 4
+_EXTENT = 128 << 10
+"""Bytes of a compressed piece; others are larger."""
+_METADATA_SHARE, _METADATA_MOST = 10, GIB
+"""The kernel sets aside a tenth of the device for metadata at once, 1 GiB at most, twice."""
+_BEGINNING = 96 * MIB
+"""What mkfs.btrfs sets aside, and the kernel's reserve."""
+
+
 class BtrfsDriver:
-    """Btrfs on one device, without contents."""
+    """Btrfs on one device, made empty and filled by a kernel."""
 
     def grain(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:
         size = ceil_to(max(SMALLEST, request.free + _taken()), MIB)
-        return Sized(size, self.fit(request, size))
+        held = _Held.of(request.manifest)
+        return grown(size, request.free, lambda size: _plan(request, size, held))
 
     def smallest(self, request: Request) -> int:
-        return SMALLEST
+        return self.least(replace(request, free=0)).bytes
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        if size < SMALLEST:
-            raise DoesNotFit(f"{size} bytes are too few for Btrfs, which has {SMALLEST} at least")
-        if size > _LARGEST:
-            raise DoesNotFit(f"{size} bytes are more than Btrfs is made with here", _LARGEST)
-        blocks = size // BLOCK_SIZE
-        free = blocks * BLOCK_SIZE - _taken()
-        return FilesystemPlan(
-            type="btrfs",
-            label=request.label,
-            uuid=request.uuid,
-            size=blocks * BLOCK_SIZE,
-            block_size=BLOCK_SIZE,
-            blocks=blocks,
-            inodes=0,
-            manifest=request.manifest,
-            data_bytes=0,
-            free_bytes=free,
-            free_inodes=0,
-            written_bytes=_taken() + 4 * MIB,  # and nodes that mkfs.btrfs took and left
-            parts=(("metadata", _taken()), ("free", free)),
-        )
+        return _plan(request, size, _Held.of(request.manifest))
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`; mkfs.btrfs knows no offset."""
@@ -63,7 +77,65 @@ class BtrfsDriver:
         )  # fmt: skip
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
-        return (("btrfs", "check", "--readonly", copy),)
+        sums = ("--check-data-csum",) if planned.filled else ()
+        return (("btrfs", "check", "--readonly", *sums, copy),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What contents take at most, and what is wrong with them."""
+
+    bytes: int
+    refused: tuple[Refused, ...]
+    drops: tuple[Drop, ...]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> _Held:
+        return cls(_held(manifest), LIMITS.refused(manifest), LIMITS.drops(manifest))
+
+
+def _plan(request: Request, size: int, held: _Held) -> FilesystemPlan:
+    """Returns the file system in a place of so many bytes; see `Driver.fit`."""
+    if size < SMALLEST:
+        raise DoesNotFit(f"{size} bytes are too few for Btrfs, which has {SMALLEST} at least")
+    if size > _LARGEST:
+        raise DoesNotFit(f"{size} bytes are more than Btrfs is made with here", _LARGEST)
+    blocks = size // BLOCK_SIZE
+    aside = 2 * min(size // _METADATA_SHARE, _METADATA_MOST)
+    return plain(
+        request,
+        "btrfs",
+        block_size=BLOCK_SIZE,
+        blocks=blocks,
+        own=(("metadata", _taken()),),
+        written=_taken() + 4 * MIB,  # and nodes that mkfs.btrfs took and left
+        options=f"compress={request.compression}" if request.compression else "defaults",
+        held=held.bytes,
+        withheld=aside + _BEGINNING,
+        refused=held.refused,
+        drops=held.drops,
+    )
+
+
+def _held(manifest: Manifest) -> int:
+    """Returns the bytes that contents take at most; 0 for none but the directory at the top."""
+    if len(manifest) < 2:
+        return 0
+    data = metadata = 0
+    for entry in manifest:
+        metadata += _NAMED_ITEMS * (_ITEM + _NAME_ITEM + len(entry.name))
+        if entry.link_to is None:
+            blocks, pieces = touched(entry, BLOCK_SIZE) if entry.is_regular else (0, 0)
+            data += blocks * BLOCK_SIZE
+            pieces += blocks * BLOCK_SIZE // _EXTENT
+            metadata += _inode(entry) + pieces * _EXTENT_ITEMS + blocks * _SUM
+    nodes = 2 * metadata // NODE_SIZE + _NODES
+    return data + (nodes + nodes // 100 + 1) * NODE_SIZE * _COPIES
+
+
+def _inode(entry: Entry) -> int:
+    attributes = sum(_ITEM + _NAME_ITEM + len(name) + len(value) for name, value in entry.xattrs)
+    return _ITEM + _INODE_ITEM + _ITEM + _NAME_ITEM + len(entry.target) + attributes
 
 
 def _taken() -> int:

@@ -12,6 +12,7 @@ from engine.filesystems.driver import (
     Request,
     Sized,
 )
+from engine.filesystems.plain import plain
 from engine.units import MIB, ceil_to
 
 PAGE_SIZE = 4096
@@ -56,21 +57,13 @@ class SwapDriver:
         if pages > _MOST_PAGES:
             most = _MOST_PAGES * PAGE_SIZE
             raise DoesNotFit(f"{size} bytes are more than swap can count", most)
-        free = (pages - 1) * PAGE_SIZE
-        return FilesystemPlan(
-            type="swap",
-            label=request.label,
-            uuid=request.uuid,
-            size=pages * PAGE_SIZE,
+        return plain(
+            request,
+            "swap",
             block_size=PAGE_SIZE,
             blocks=pages,
-            inodes=0,
-            manifest=request.manifest,
-            data_bytes=0,
-            free_bytes=free,
-            free_inodes=0,
-            written_bytes=PAGE_SIZE,
-            parts=(("metadata", PAGE_SIZE), ("free", free)),
+            own=(("metadata", PAGE_SIZE),),
+            written=PAGE_SIZE,
             layout=SwapLayout(pages),
             refused=tuple(
                 Refused(entry, "swap space holds no files")

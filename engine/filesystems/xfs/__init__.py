@@ -1,1 +1,1 @@
-"""XFS: made empty by mkfs.xfs, the same every time, and its superblock read."""
+"""XFS: made empty by mkfs.xfs, the same every time; filled by a kernel; its superblock read."""

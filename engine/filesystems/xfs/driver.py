@@ -1,12 +1,29 @@
 """XFS as the planner sees it: what mkfs.xfs makes of a size, to the block.
 
+What contents take once a kernel has put them in is a bound: all that can be is counted in full.
+
 Every choice that mkfs.xfs would make by its version or the machine is on the command line. Sources:
 mkfs.xfs(8); "XFS Algorithms & Data Structures", 3rd edition; what xfs_db shows of what was made.
 """
 
 from __future__ import annotations
 
-from engine.filesystems.driver import Commands, DoesNotFit, FilesystemPlan, Request, Sized
+import stat
+from dataclasses import dataclass, replace
+
+from engine.filesystems.driver import (
+    Commands,
+    DoesNotFit,
+    Drop,
+    FilesystemPlan,
+    Refused,
+    Request,
+    Sized,
+)
+from engine.filesystems.mounted import touched
+from engine.filesystems.plain import grown, plain
+from engine.filesystems.xfs.kept import LIMITS
+from engine.manifest.manifest import Manifest
 from engine.units import GIB, MIB, TIB, ceil_to
 
 BLOCK_SIZE = 4096
@@ -35,46 +52,40 @@ _OPTIONS = (
 """What Linux from 5.10 on mounts; these are the defaults of xfsprogs 6.1."""
 
 
+_DIRECTORY_ENTRY, _LEAF_ENTRY = 24, 16
+"""Bytes of an entry of a directory besides its name, and of its hash in leaves that are half full
+at worst."""
+_BLOCK_HEADER = 64
+_ATTRIBUTE = 24
+_INSIDE = 300
+"""Bytes of attributes or of a link's target that surely are in the inode."""
+_EXTENTS = 100
+"""Pieces of a file that a block of its tree lists at least."""
+_SPREAD = 64
+"""Chunks of inodes that are begun in groups besides the full ones."""
+_FILLED_WITH = "allocsize=4k"
+"""Nothing is set aside behind a file that grows, which would stay in one with holes (xfs(5))."""
+_WITHHELD, _POOL, _POOL_SHARE = 128, 8192, 20
+"""A kernel keeps back blocks for trees that grow, about one in 140, and a pool of at most `_POOL`
+(fs/xfs/xfs_ag_resv.c, xfs_fs_reserve_ag_blocks; xfs_default_resblks)."""
+
+
 class XfsDriver:
-    """XFS without contents."""
+    """XFS, made empty and filled by a kernel."""
 
     def grain(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:
         size = ceil_to(max(SMALLEST, request.free + _structures(SMALLEST, request)), MIB)
-        while self.fit(request, size).free_bytes < request.free:  # more groups
-            size += MIB
-        return Sized(size, self.fit(request, size))
+        held = _Held.of(request.manifest)
+        return grown(size, request.free, lambda size: _plan(request, size, held))
 
     def smallest(self, request: Request) -> int:
-        return SMALLEST
+        return self.least(replace(request, free=0)).bytes
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        if size < SMALLEST:
-            raise DoesNotFit(f"{size} bytes are too few for XFS, which has {SMALLEST} at least")
-        if size > _LARGEST:
-            raise DoesNotFit(f"{size} bytes are more than XFS is made with here", _LARGEST)
-        blocks = size // BLOCK_SIZE
-        taken = blocks * BLOCK_SIZE
-        structures = _structures(taken, request)
-        metadata = structures - _LOG
-        return FilesystemPlan(
-            type="xfs",
-            label=request.label,
-            uuid=request.uuid,
-            size=taken,
-            block_size=BLOCK_SIZE,
-            blocks=blocks,
-            inodes=INODES,
-            manifest=request.manifest,
-            data_bytes=0,
-            free_bytes=taken - structures,
-            free_inodes=INODES - _TAKEN,
-            written_bytes=metadata,
-            parts=(("journal", _LOG), ("metadata", metadata), ("free", taken - structures)),
-            layout=request.sector_size,
-        )
+        return _plan(request, size, _Held.of(request.manifest))
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`; mkfs.xfs knows no offset."""
@@ -87,6 +98,84 @@ class XfsDriver:
 
     def check(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         return (("xfs_repair", "-n", "-f", copy),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What contents take at most, and what is wrong with them."""
+
+    bytes: int
+    refused: tuple[Refused, ...]
+    drops: tuple[Drop, ...]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> _Held:
+        return cls(_held(manifest), LIMITS.refused(manifest), LIMITS.drops(manifest))
+
+
+def _plan(request: Request, size: int, held: _Held) -> FilesystemPlan:
+    """Returns the file system in a place of so many bytes; see `Driver.fit`."""
+    if size < SMALLEST:
+        raise DoesNotFit(f"{size} bytes are too few for XFS, which has {SMALLEST} at least")
+    if size > _LARGEST:
+        raise DoesNotFit(f"{size} bytes are more than XFS is made with here", _LARGEST)
+    blocks = size // BLOCK_SIZE
+    taken = blocks * BLOCK_SIZE
+    metadata = _structures(taken, request) - _LOG
+    return plain(
+        request,
+        "xfs",
+        block_size=BLOCK_SIZE,
+        blocks=blocks,
+        own=(("journal", _LOG), ("metadata", metadata)),
+        written=metadata,
+        inodes=INODES,
+        free_inodes=INODES - _TAKEN,
+        layout=request.sector_size,
+        options=_FILLED_WITH,
+        held=held.bytes,
+        withheld=(blocks // _WITHHELD + min(blocks // _POOL_SHARE, _POOL)) * BLOCK_SIZE,
+        refused=held.refused,
+        drops=held.drops,
+    )
+
+
+def _held(manifest: Manifest) -> int:
+    """Returns the bytes that contents take at most; 0 for none but the directory at the top."""
+    blocks = inodes = 0
+    names: dict[bytes, tuple[int, int]] = {}
+    for entry in manifest:
+        if entry.path:
+            count, length = names.get(entry.parent, (0, 0))
+            names[entry.parent] = count + 1, length + len(entry.name) + _DIRECTORY_ENTRY
+        if entry.link_to is not None:
+            continue
+        inodes += 1
+        if entry.is_regular:
+            data, pieces = touched(entry, BLOCK_SIZE)
+            blocks += data + (pieces // _EXTENTS + 1 if pieces > _INODE_SIZE // 32 else 0)
+        elif stat.S_ISLNK(entry.mode) and len(entry.target) + _attributes(entry.xattrs) > _INSIDE:
+            blocks += 1
+        if _attributes(entry.xattrs) > _INSIDE // 2:
+            blocks += 2 + 2 * sum(
+                1 + (_ATTRIBUTE + len(name) + len(value)) // (BLOCK_SIZE - _BLOCK_HEADER)
+                for name, value in entry.xattrs
+            )
+    if len(manifest) < 2:
+        return 0
+    for count, length in names.values():
+        if length > _INSIDE // 2:
+            # A block of entries is left once the next name does not fit.
+            usable = BLOCK_SIZE - _BLOCK_HEADER - 280
+            blocks += 3 + length // usable + _LEAF_ENTRY * count // (BLOCK_SIZE - _BLOCK_HEADER)
+    chunks = inodes // INODES + _SPREAD
+    blocks += chunks * INODES * _INODE_SIZE // BLOCK_SIZE + chunks // _EXTENTS
+    return (blocks + blocks // 100) * BLOCK_SIZE
+
+
+def _attributes(xattrs: tuple[tuple[bytes, bytes], ...]) -> int:
+    """Returns about the bytes of attributes; an ACL is three times as long there."""
+    return sum(_ATTRIBUTE + len(name) + 3 * len(value) for name, value in xattrs)
 
 
 def _groups(size: int) -> int:

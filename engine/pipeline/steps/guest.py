@@ -39,10 +39,10 @@ async def install(work: Work) -> None:
     kernel, initrd, status = paths
     parts, script = plan.boot.guest, nixos.guest_init(plan)
     try:
-        kernel.write_bytes(await work.thread(lambda report: _bytes(parts.kernel)))
+        kernel.write_bytes(await work.thread(lambda report: bytes_of(parts.kernel)))
         initrd.write_bytes(await work.thread(lambda report: guest.initrd(parts, script)))
         argv = work.step.argv[0]
-        if await _kvm_runs(work):
+        if await kvm_runs(work, nixos.guest_command(plan, accelerator="kvm", probe=True)):
             argv = nixos.guest_command(plan, accelerator="kvm")
         console = await _run(work, argv)
         _judge(status.read_text(errors="replace").strip() if status.exists() else "", console)
@@ -54,18 +54,21 @@ async def install(work: Work) -> None:
     work.note("the installer ended with status 0, and the root file system was unmounted")
 
 
-async def _kvm_runs(work: Work) -> bool:
-    """Whether KVM shows, before anything is written, that it runs this very kernel."""
+async def kvm_runs(work: Work, argv: tuple[str, ...]) -> bool:
+    """Whether KVM shows, before anything is written, that it runs this very kernel.
+
+    Args:
+        argv: Runs a guest that only says so.
+    """
     plausible, why = kvm_is_plausible()
     if plausible:
-        argv = nixos.guest_command(work.plan, accelerator="kvm", probe=True)
         why = f"KVM answers, but ran no kernel within {KVM_SIGN_OF_LIFE_SECONDS:g} s"
         try:
             done = await asyncio.wait_for(work.tool(argv, quiet=True), KVM_SIGN_OF_LIFE_SECONDS)
         except (StepFailed, TimeoutError):
             plausible = False
         else:
-            plausible = guest.READY in done.stdout
+            plausible = any(guest.READY in text for text in (done.stdout, *done.tail))
     work.note("by KVM" if plausible else f"by emulation: {why}")
     return plausible
 
@@ -91,5 +94,6 @@ def _judge(word: str, console: str) -> None:
         raise StepFailed(f"in the virtual machine: {word}", _HINT)
 
 
-def _bytes(entry: Entry) -> bytes:
+def bytes_of(entry: Entry) -> bytes:
+    """Returns all that a file holds."""
     return read(data(entry), data(entry).size)

@@ -12,7 +12,7 @@ from engine.image.reading import BadFilesystem, Window
 from engine.pipeline.readback import differences
 from engine.pipeline.sparse import copy_range
 from engine.pipeline.staging import VOLUME
-from engine.pipeline.steps import verity, whole
+from engine.pipeline.steps import fill, verity, whole
 from engine.pipeline.work import Work
 from engine.plan import steps
 from engine.spec.filesystems import FILESYSTEMS
@@ -56,6 +56,9 @@ async def populate(work: Work) -> None:
         SourceChanged: A source changed or cannot be read, by name.
     """
     planned = _filled(work)
+    if FILESYSTEMS[planned.type].mounted:
+        await fill.fill(work)
+        return
     try:
         await work.thread(
             lambda report: table.writer(planned.type).populate(
@@ -131,6 +134,6 @@ def _read_back(work: Work, planned: FilesystemPlan) -> tuple[list[str], str]:
             raise BadFilesystem(trouble or f"no {planned.type} is there")
         found = differences(content, planned, sums, work.cancelled, table.keep(planned.type))
     row = FILESYSTEMS[planned.type]
-    names = len(planned.manifest) if row.files and row.fillable else 0
+    names = len(planned.manifest) if row.files and not row.mounted else 0
     entries = f" and its entries ({names})" if names else ""
     return found, f"figures of the {work.volume.title}{entries} are as planned"

@@ -21,10 +21,10 @@ async def make(work: Work) -> None:
         SourceChanged: A source changed or cannot be read, by name.
     """
     made = work.staging.folder / VOLUME
-    if FILESYSTEMS[work.filesystem.type].fillable:
-        await _fed(work)
-    else:
+    if FILESYSTEMS[work.filesystem.type].mounted:
         await _settled(work)
+    else:
+        await _fed(work)
     await work.thread(lambda report: copy_into(made, work.image, work.offset, work.cancelled))
     made.unlink()
 
