@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import gzip
+import json
 import os
 import re
 import subprocess
@@ -138,6 +139,52 @@ def sources(root: Path) -> list[str]:
     )
 
 
+def sbom(version: str, lock: str) -> str:
+    """Returns the bill of materials: the versions that Diskwright is tested with.
+
+    The wheel has none of these packages in it; pip may choose others that fit its metadata.
+
+    Args:
+        version: Diskwright's own.
+        lock: The text of requirements.lock.
+
+    Returns:
+        CycloneDX 1.6 as JSON (ECMA-424), without time and serial number, which would differ.
+    """
+    own = f"pkg:pypi/{HOME}@{version}"
+    pins = sorted(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock, re.MULTILINE))
+    purls = {name: f"pkg:pypi/{name.lower().replace('_', '-')}@{pin}" for name, pin in pins}
+    bill = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "bom-ref": own,
+                "name": HOME,
+                "version": version,
+                "licenses": [{"license": {"id": "GPL-3.0-or-later"}}],
+                "purl": own,
+            }
+        },
+        "components": [
+            {
+                "type": "library",
+                "bom-ref": purls[name],
+                "name": name,
+                "version": pin,
+                "scope": "required",
+                "purl": purls[name],
+            }
+            for name, pin in pins
+        ],
+        "dependencies": [{"ref": own, "dependsOn": sorted(purls.values())}],
+    }
+    return json.dumps(bill, indent=2) + "\n"
+
+
 class BuildPy(build_py):
     """Puts the modules below `diskwright`."""
 
@@ -163,11 +210,16 @@ class BuildPy(build_py):
 
 
 class BdistWheel(bdist_wheel):
-    """Leaves the umask of whoever builds out of the wheel."""
+    """Adds the bill of materials, and leaves the umask of whoever builds out of the wheel."""
 
     def write_wheelfile(self, wheelfile_base: str, *others: str) -> None:
-        """Writes the last file, then settles the modes of all."""
+        """Writes the last files, then settles the modes of all."""
         super().write_wheelfile(wheelfile_base, *others)
+        bill = Path(wheelfile_base) / "sboms" / f"{HOME}.cdx.json"  # where PEP 770 has it
+        bill.parent.mkdir()
+        metadata = self.distribution.metadata
+        text = sbom(str(metadata.version), (ROOT / "requirements.lock").read_text("utf-8"))
+        bill.write_text(text, "utf-8")
         for path in Path(str(self.bdist_dir)).rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
 

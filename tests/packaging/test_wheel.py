@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -114,6 +116,25 @@ def test_all_that_is_not_python_is_there(installed: Installed) -> None:
         for path in paths:
             found = prefix / folder / Path(path).name
             assert found.read_bytes() == (PROJECT / path).read_bytes()
+
+
+def test_its_bill_of_materials_has_what_it_is_tested_with(installed: Installed) -> None:
+    (name,) = [one for one in zipfile.ZipFile(installed.wheel).namelist() if "/sboms/" in one]
+    bill = json.loads(zipfile.ZipFile(installed.wheel).read(name))
+    locked = set(
+        re.findall(
+            r"^([\w.-]+==[^\s;\\]+)", (PROJECT / "requirements.lock").read_text(), re.MULTILINE
+        )
+    )
+
+    assert re.fullmatch(r"diskwright-[\d.]+\.dist-info/sboms/diskwright\.cdx\.json", name)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert {f"{one['name']}=={one['version']}" for one in bill["components"]} == locked
+    refs = {one["bom-ref"] for one in bill["components"]}
+    assert bill["dependencies"] == [
+        {"ref": bill["metadata"]["component"]["purl"], "dependsOn": sorted(refs)}
+    ]
+    assert len(refs) == len(locked) > 10
 
 
 @pytest.mark.parametrize("words", [["diskwright"], ["python", "-m", "diskwright"]])
