@@ -102,7 +102,6 @@ class BuildState:
         self.time = 0.0
         self.plan: dict[str, Any] = {}
         self.steps: dict[str, StepState] = {}
-        self.current: StepState | None = None
         self.artifacts: list[Artifact] = []
         self.finished: BuildFinished | None = None
         self.history = History()
@@ -117,6 +116,20 @@ class BuildState:
     def disk_bytes(self) -> int:
         """Size of the disk."""
         return int(self.plan.get("disk", {}).get("bytes", 0))
+
+    @property
+    def running(self) -> list[StepState]:
+        """The steps that run, side by side."""
+        if self.status != "running":
+            return []
+        return [step for step in self.steps.values() if step.status == "running"]
+
+    @property
+    def rate(self) -> int | None:
+        """Bytes a second over the last seconds, of all steps together."""
+        rates = [step.rate() for step in self.running if step.unit == "bytes"]
+        known = [rate for rate in rates if rate is not None]
+        return sum(known) if known else None
 
     @property
     def failed_step(self) -> StepState | None:
@@ -169,12 +182,10 @@ class BuildState:
             case StepFinished():
                 step = self._step(event.id)
                 step.status, step.seconds = event.status, event.seconds
-                if self.current is step:
-                    self.current = None
             case Artifact():
                 self.artifacts.append(event)
             case BuildFinished():
-                self.finished, self.status, self.current = event, event.status, None
+                self.finished, self.status = event, event.status
 
     def _step_started(self, event: StepStarted) -> None:
         step = self._step(event.id, event.title)
@@ -182,7 +193,6 @@ class BuildState:
             step.status, step.begun = "running", event.time
         if event.argv is not None:
             self._command(step, event.argv)
-        self.current = step
 
     @staticmethod
     def _command(step: StepState, argv: tuple[str, ...]) -> None:

@@ -54,7 +54,7 @@ class BuildSession:
                     time=self.state.time,
                     status="failed",
                     seconds=self.state.time,
-                    step=self.state.current.id if self.state.current else None,
+                    step=next((step.id for step in self.state.running), None),
                     message=f"a fault of Diskwright: {type(error).__name__}: {error}",
                     hint=f"please report it with {report}",
                 )
@@ -106,7 +106,8 @@ class BuildSession:
         """The same for the terminal's own title."""
         state = self.state
         if self.is_running:
-            doing = f" {state.current.title}" if state.current else ""
+            titles = ", ".join(step.title for step in state.running)
+            doing = f" {titles}" if titles else ""
             return f"{self.percent} % {self.name}:{doing}"
         return f"{self.name}: {'built' if state.status == 'ok' else state.status}"
 

@@ -31,8 +31,7 @@ def children(manifest: Listing, directory: bytes) -> list[Entry]:
     where = find(manifest.get, directory)
     if where is None or not where.is_directory:
         return []
-    depth = where.path.count(b"/") + 1 if where.path else 0
-    return [entry for entry in manifest.under(where.path) if entry.path.count(b"/") == depth]
+    return list(manifest.within(where.path))
 
 
 def read_text(manifest: Listing, path: bytes, limit: int = 65536) -> str | None:

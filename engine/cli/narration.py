@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -58,7 +59,7 @@ class Quiet:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._tail: deque[str] = deque(maxlen=_LAST_LINES)
+        self._tails: dict[str, deque[str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -74,10 +75,12 @@ class Quiet:
     def __call__(self, event: AnyEvent) -> None:
         """Takes one event."""
         match event:
-            case StepStarted():
-                self._tail.clear()
-            case Log(stream=stream, text=text) if stream != "command":
-                self._tail.append(text)
+            case StepStarted(id=step):
+                self._tails[step] = deque(maxlen=_LAST_LINES)
+            case Log(id=step, stream=stream, text=text) if stream != "command":
+                self._tails.setdefault(step, deque(maxlen=_LAST_LINES)).append(text)
+            case StepFinished(id=step, status="ok"):
+                self._tails.pop(step, None)
             case BuildFinished():
                 self._finished(event)
 
@@ -87,7 +90,7 @@ class Quiet:
         if event.status == "cancelled":
             self._say(f"cancelled in step {event.step}; nothing was left behind")
             return
-        for line in self._tail:
+        for line in self._tails.get(event.step or "", ()):
             self._say(f"  | {line}")
         self._say(f"error: {event.step}: {event.message}")
         if event.hint:
@@ -98,33 +101,69 @@ class Quiet:
 
 
 class Plain(Quiet):
-    """One line for each thing that happens, for pipes and logs."""
+    """One line for each thing that happens, for pipes and logs.
+
+    Lines stand below the title of their step; where another one spoke in between, it comes again.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self._titles: dict[str, str] = {}
+        self._speaking = ""
 
     def __call__(self, event: AnyEvent) -> None:
         """Takes one event."""
         match event:
             case StepStarted():
+                self._titles[event.id] = event.title
+                self._speaking = event.id
                 self._say(f"==> {event.title}")
             case Log(stream="command"):
-                self._say(f"  $ {event.text}")
+                self._below(event.id, f"  $ {event.text}")
                 return
             case Log():
-                self._say(f"  | {event.text}")
+                self._below(event.id, f"  | {event.text}")
                 return
             case StepFinished():
-                self._say(f"  {event.status}, {event.seconds:.2f} s")
+                self._below(event.id, f"  {event.status}, {event.seconds:.2f} s")
             case BuildFinished(status="ok"):
                 self._say(f"done in {event.seconds:.2f} s")
         super().__call__(event)
 
+    def _below(self, step: str, line: str) -> None:
+        if step != self._speaking:
+            self._speaking = step
+            self._say(f"==> {self._titles.get(step, step)}, still")
+        self._say(line)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A step that is painted."""
+
+    title: str
+    begun: float
+    progress: Progress | None = None
+
+    def text(self, *, short: bool) -> str:
+        """Returns the step and how far it is, in full or as a share only."""
+        if self.progress is None:
+            return self.title
+        if short:
+            done, total = self.progress.done, self.progress.total
+            return f"{self.title} {done * 100 // total} %" if total > 0 else self.title
+        return f"{self.title}  {progress_text(self.progress, time.monotonic() - self.begun)}"
+
 
 class Painted(Quiet):
-    """A line for each step, repainted while it runs: bar, rate and time left."""
+    """A line for each step, repainted while it runs: bar, rate and time left.
+
+    Steps that run side by side share the line.
+    """
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
-        self._title = ""
-        self._begun = 0.0
+        self._running: dict[str, _Running] = {}
         self._painted = False
 
     def __exit__(
@@ -140,17 +179,27 @@ class Painted(Quiet):
         """Takes one event."""
         match event:
             case StepStarted():
-                self._title, self._begun = event.title, time.monotonic()
-                self._paint(f"… {self._title}")
-            case Progress():
-                elapsed = time.monotonic() - self._begun
-                self._paint(f"… {self._title}  {progress_text(event, elapsed)}")
+                self._running[event.id] = _Running(event.title, time.monotonic())
+                self._repaint()
+            case Progress() if event.id in self._running:
+                self._running[event.id].progress = event
+                self._repaint()
             case StepFinished():
+                step = self._running.pop(event.id, None)
                 self._wipe()
-                self._say(f"{_MARKS[event.status]} {self._title}  {event.seconds:.2f} s")
-            case BuildFinished(status="ok"):
-                self._say(f"done in {event.seconds:.2f} s")
+                title = step.title if step else event.id
+                self._say(f"{_MARKS[event.status]} {title}  {event.seconds:.2f} s")
+                self._repaint()
+            case BuildFinished():
+                self._wipe()
+                if event.status == "ok":
+                    self._say(f"done in {event.seconds:.2f} s")
         super().__call__(event)
+
+    def _repaint(self) -> None:
+        steps = self._running.values()
+        if steps:
+            self._paint("… " + " · ".join(step.text(short=len(steps) > 1) for step in steps))
 
     def _paint(self, text: str) -> None:
         width = shutil.get_terminal_size().columns

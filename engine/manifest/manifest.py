@@ -40,6 +40,10 @@ class Listing(Protocol):
         """Yields everything below a directory; the entries of one directory come in order."""
         ...
 
+    def within(self, path: bytes) -> Iterator[Entry]:
+        """Yields what is directly in a directory, in order, without a look at what is below."""
+        ...
+
 
 class Manifest:
     """Entries in manifest order (`engine.manifest.entry.order`), the root directory first.
@@ -68,7 +72,7 @@ class Manifest:
     def get(self, path: bytes) -> Entry | None:
         """Returns the entry at a path of the image (no leading slash), or None."""
         key = order(path)
-        at = bisect_left(self.entries, key, key=lambda entry: order(entry.path))
+        at = self._from(key)
         if at < len(self.entries) and self.entries[at].path == path:
             return self.entries[at]
         return None
@@ -76,13 +80,32 @@ class Manifest:
     def under(self, path: bytes) -> Iterator[Entry]:
         """Yields everything below a directory, in order."""
         prefix = order(path) + b"\0" if path else b""
-        at = bisect_left(self.entries, prefix, key=lambda entry: order(entry.path))
+        at = self._from(prefix)
         for index in range(at, len(self.entries)):
             entry = self.entries[index]
             if not order(entry.path).startswith(prefix):
                 return
             if entry.path:
                 yield entry
+
+    def within(self, path: bytes) -> Iterator[Entry]:
+        """Yields what is directly in a directory, in order, without a look at what is below."""
+        prefix = order(path) + b"\0" if path else b""
+        at = self._from(prefix)
+        if not path:
+            at += 1  # the root itself
+        while at < len(self.entries):
+            entry = self.entries[at]
+            key = order(entry.path)
+            if not key.startswith(prefix):
+                return
+            yield entry
+            # Behind a directory is what it holds; a name cannot go on with a byte below this one.
+            at = self._from(key + b"\1") if entry.is_directory else at + 1
+
+    def _from(self, key: bytes) -> int:
+        """Returns the position of the first entry whose place in the order is not before a key."""
+        return bisect_left(self.entries, key, key=lambda entry: order(entry.path))
 
     @cached_property
     def counts(self) -> Counts:

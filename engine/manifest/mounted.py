@@ -66,12 +66,16 @@ class Mounted:
             if point != path and point.startswith(path + b"/" if path else b"") and point:
                 yield from self._of_volume(point, self.place(point))
 
-    def _of_volume(self, path: bytes, where: Place) -> Iterator[Entry]:
+    def within(self, path: bytes) -> Iterator[Entry]:
+        """Yields what is directly in a directory, in order, without a look at what is below."""
+        yield from self._of_volume(path, self.place(path), directly=True)
+
+    def _of_volume(self, path: bytes, where: Place, *, directly: bool = False) -> Iterator[Entry]:
         manifest = self._contents.get(where.volume)
         if manifest is None:
             return
         point = path[: len(path) - len(where.path)].rstrip(b"/")
-        for entry in manifest.under(where.path):
+        for entry in (manifest.within if directly else manifest.under)(where.path):
             full = b"/".join(filter(None, (point, entry.path)))
             if full in self._at or place(full, self._at) == (where.volume, entry.path):
                 yield entry if full == entry.path else copy_of(full, entry.link_to or entry)

@@ -1,4 +1,4 @@
-"""A build: the plan's steps one after the other, all or nothing."""
+"""A build: all steps of the plan, or nothing."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
 from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
+from engine.pipeline.schedule import Earlier, StepsFailed, run_all
 from engine.pipeline.sharing import Sharing
 from engine.pipeline.staging import Staging, locked
 from engine.pipeline.steps import STEPS
 from engine.pipeline.work import Work
+from engine.pipeline.writeback import steady
 from engine.plan.model import Plan
 from engine.plan.outdir import conflicts, look, obstacles, refusals
 from engine.plan.outputs import RECORD
@@ -147,45 +149,16 @@ def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
 
 async def _build(plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing) -> BuildResult:
     emit(BuildStarted(plan=to_json(plan)))
-    artifacts: dict[str, Artifact] = {}
-    proofs: list[Verdict] = []
-    loader_files: list[Entry] = []
-    root_hashes: dict[str, str] = {}
-    inputs = Inputs()
-    current = ""
+    run = _Run(plan, emit, staging, sharing)
     try:
-        for position in range(len(plan.steps)):
-            step = plan.steps[position]
-            current = step.id
-            work = Work(
-                plan=plan, step=step, staging=staging, emit=emit, artifacts=artifacts,
-                proofs=proofs, inputs=inputs, loader_files=loader_files, root_hashes=root_hashes,
-            )  # fmt: skip
-            known = len(root_hashes)
-            with _narrated(work, emit):
-                await sharing.perform(work, STEPS[step.verb])
-            if len(root_hashes) > known:
-                plan = with_root_hashes(plan, root_hashes)
-    except asyncio.CancelledError:
-        emit(BuildFinished(status="cancelled", seconds=emit.elapsed, step=current))
-        raise
-    except (StepFailed, SourceChanged, OSError) as error:
-        problem = _explain(error, plan, staging)
-        result = BuildResult(
-            status="failed",
-            seconds=emit.elapsed,
-            step=current,
-            message=problem.message,
-            hint=problem.hint or None,
-        )
-    except Exception as fault:
-        message = f"a fault of Diskwright: {type(fault).__name__}: {fault}"
-        emit(BuildFinished(status="failed", seconds=emit.elapsed, step=current, message=message))
-        raise
+        with steady(staging.folder):
+            await run_all(plan.steps, run.step, hashed=bool(plan.hash_trees))
+    except StepsFailed as ended:
+        result = _failed(ended, emit, plan, staging)
     else:
+        artifacts = tuple(run.artifacts.values())
         result = BuildResult(
-            status="ok", seconds=emit.elapsed, artifacts=tuple(artifacts.values()),
-            reused=sharing.reused,
+            status="ok", seconds=emit.elapsed, artifacts=artifacts, reused=sharing.reused
         )  # fmt: skip
     emit(
         BuildFinished(
@@ -197,6 +170,55 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing)
         )
     )
     return result
+
+
+class _Run:
+    """The steps of one build and what they hand on to each other."""
+
+    def __init__(self, plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing) -> None:
+        self.artifacts: dict[str, Artifact] = {}
+        self._plan = plan
+        self._emit = emit
+        self._staging = staging
+        self._sharing = sharing
+        self._proofs: list[Verdict] = []
+        self._loader_files: list[Entry] = []
+        self._root_hashes: dict[str, str] = {}
+        self._inputs = Inputs()
+
+    async def step(self, position: int, earlier: Earlier) -> None:
+        """Carries out a step of the plan."""
+        step = self._plan.steps[position]
+        work = Work(
+            plan=self._plan, step=step, staging=self._staging, emit=self._emit, earlier=earlier,
+            artifacts=self.artifacts, proofs=self._proofs, inputs=self._inputs,
+            loader_files=self._loader_files, root_hashes=self._root_hashes,
+        )  # fmt: skip
+        known = len(self._root_hashes)
+        with _narrated(work, self._emit):
+            await self._sharing.perform(work, STEPS[step.verb])
+        if len(self._root_hashes) > known:
+            self._plan = with_root_hashes(self._plan, self._root_hashes)
+
+
+def _failed(ended: StepsFailed, emit: Recorder, plan: Plan, staging: Staging) -> BuildResult:
+    """Returns how a build failed, or raises what is not a failure of a step, once it is told."""
+    step, error = ended.step, ended.error
+    if isinstance(error, StepFailed | SourceChanged | OSError):
+        problem = _explain(error, plan, staging)
+        return BuildResult(
+            status="failed",
+            seconds=emit.elapsed,
+            step=step,
+            message=problem.message,
+            hint=problem.hint or None,
+        )
+    if isinstance(error, asyncio.CancelledError):
+        emit(BuildFinished(status="cancelled", seconds=emit.elapsed, step=step))
+    else:
+        message = f"a fault of Diskwright: {type(error).__name__}: {error}"
+        emit(BuildFinished(status="failed", seconds=emit.elapsed, step=step, message=message))
+    raise error from None
 
 
 @contextlib.contextmanager

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from engine.events import AnyEvent, BuildFinished, BuildStarted, StepStarted, decode
+from engine.events import (
+    AnyEvent,
+    BuildFinished,
+    BuildStarted,
+    StepFinished,
+    StepStarted,
+    decode,
+)
 from engine.problem import Problem, Refused
 
 
@@ -46,7 +53,9 @@ def _complete(events: list[AnyEvent]) -> tuple[AnyEvent, ...]:
     last = events[-1]
     if isinstance(last, BuildFinished):
         return tuple(events)
-    step = next((e.id for e in reversed(events) if isinstance(e, StepStarted)), None)
+    over = {event.id for event in events if isinstance(event, StepFinished)}
+    begun = [event.id for event in events if isinstance(event, StepStarted)]
+    step = next((key for key in begun if key not in over), begun[-1] if begun else None)
     return (
         *events,
         BuildFinished(

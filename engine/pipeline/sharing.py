@@ -143,15 +143,15 @@ class Sharing:
         shelf, name = self.shelf, self.shared.get(work.volume.id)
         if shelf is None or name is None or self._locks:
             return
-        stack = contextlib.ExitStack()
+        # Known before it is held: another volume may come here meanwhile.
+        stack = self._locks[work.volume.id] = contextlib.ExitStack()
         try:
             await work.thread(
                 lambda report: stack.enter_context(shelf.store.lock(name, work.cancelled))
             )
         except BaseException:
-            stack.close()
+            self._release(work.volume.id)
             raise
-        self._locks[work.volume.id] = stack
         await work.thread(lambda report: shelf.renew())
 
     def _release(self, volume: str) -> None:

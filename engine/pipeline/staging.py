@@ -23,8 +23,8 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 
 _SUFFIX = ".diskwright-part"
 
-IMAGE, VOLUME, OUTPUT = "image.part", "volume.part", "output.part"
-"""In the hidden folder: the raw image in the making, a copy of a volume, the converted image."""
+IMAGE, OUTPUT = "image.part", "output.part"
+"""In the hidden folder: the raw image in the making, the converted image."""
 
 ROOT = "root.part"
 """In the hidden folder: the root that a NixOS system's installer runs in."""
@@ -35,6 +35,11 @@ GUEST_KERNEL, GUEST_INITRD, GUEST_STATUS = "kernel.part", "initrd.part", "status
 
 ROOT_HASH_FILE, SIGNATURE_FILE = "root-hash.part", "signature.part"
 """In the hidden folder: a root hash that is signed, and its signature."""
+
+
+def volume(key: str) -> str:
+    """Returns what a file of the volume of that id alone is called in the hidden folder."""
+    return f"volume-{key}.part"
 
 
 class Staging:

@@ -19,6 +19,7 @@ from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import staging
 from engine.pipeline.proof import Verdict
+from engine.pipeline.schedule import Earlier
 from engine.pipeline.staging import Staging
 from engine.pipeline.threads import in_thread
 from engine.plan import nixos, steps
@@ -38,7 +39,6 @@ _PLACES = {
     nixos.KERNEL: staging.GUEST_KERNEL,
     nixos.INITRD: staging.GUEST_INITRD,
     nixos.STATUS: staging.GUEST_STATUS,
-    steps.VOLUME: staging.VOLUME,
     steps.OUTPUT: staging.OUTPUT,
     driver.ROOT_HASH_FILE: staging.ROOT_HASH_FILE,
     driver.SIGNATURE_FILE: staging.SIGNATURE_FILE,
@@ -51,6 +51,8 @@ class Work:
 
     Attributes:
         emit: Takes events; call it from the event loop's thread only.
+        earlier: Waits until all steps before this one are over, of which some may still read the
+            image by the name that it is made under.
         artifacts: The finished outputs by name, once their sums are known.
         proofs: How the image booted, where that was to be proved.
         inputs: What went in, once that is known.
@@ -62,6 +64,7 @@ class Work:
     step: StepPlan
     staging: Staging
     emit: Emit
+    earlier: Earlier
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     proofs: list[Verdict] = field(default_factory=list)
     inputs: Inputs = field(default_factory=Inputs)
@@ -74,6 +77,11 @@ class Work:
     def image(self) -> Path:
         """The raw image in the making."""
         return self.staging.image
+
+    @property
+    def copy(self) -> Path:
+        """Where a file of the step's volume alone is made, for programs that know no offset."""
+        return self.staging.folder / staging.volume(self.step.volume)
 
     @property
     def volume(self) -> VolumePlan:
@@ -132,7 +140,7 @@ class Work:
             extra: More environment variables.
             verbatim: Leave what looks like a placeholder alone: the text is the user's.
         """
-        command = tuple(argv) if verbatim else tuple(_replaced(word) for word in argv)
+        command = tuple(argv) if verbatim else tuple(self._replaced(word) for word in argv)
         self.emit(Log(id=self.step.id, stream="command", text=shlex.join(command)))
         return await runner.run(
             command,
@@ -160,8 +168,7 @@ class Work:
 
         return await in_thread(lambda _: call(report), self._stop)
 
-
-def _replaced(word: str) -> str:
-    for placeholder, name in _PLACES.items():
-        word = word.replace(placeholder, name)
-    return word
+    def _replaced(self, word: str) -> str:
+        for placeholder, name in _PLACES.items():
+            word = word.replace(placeholder, name)
+        return word.replace(steps.VOLUME, self.copy.name)

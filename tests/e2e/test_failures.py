@@ -65,7 +65,10 @@ async def test_cancel_in_any_step_leaves_only_the_record(tmp_path: Path, step: s
 
     assert left(tmp_path / "out") == ["build.jsonl"]
     ends = [event for event in events if isinstance(event, (StepFinished, BuildFinished))]
-    assert [end.status for end in ends[-2:]] == ["cancelled", "cancelled"]
+    assert ends[-1].status == "cancelled"
+    begun = [event.id for event in events if isinstance(event, StepStarted)]
+    assert sorted(end.id for end in ends if isinstance(end, StepFinished)) == sorted(begun)
+    assert step == STEPS[0] or ends[-2].status == "cancelled"  # the first is over at once
 
 
 @pytest.mark.parametrize(
@@ -252,24 +255,24 @@ print(result.step, result.message, result.hint, sorted(os.listdir({out!r})), sep
 
 
 @pytest.mark.parametrize(
-    ("kib", "step"),
+    ("kib", "steps"),
     [
         (8, "table"),
         (60, "make-root"),
-        (100, "populate-root"),
-        (210, "populate-esp"),
-        (280, "check-esp"),
+        (100, "populate-root make-esp"),
+        (210, "populate-root make-esp populate-esp check-root"),
+        (280, "check-esp check-root"),
         (600, "convert"),
     ],
 )
-def test_a_disk_that_runs_full_is_told_by_its_figures(tmp_path: Path, kib: int, step: str) -> None:
+def test_a_disk_that_runs_full_is_told_by_its_figures(tmp_path: Path, kib: int, steps: str) -> None:
     small = tmp_path / "small"
     script = _FULL.format(spec=str(write_spec(tmp_path, esp=True)), out=str(small / "out"))
 
     ran = in_small_tmpfs(small, kib, sys.executable, "-c", script)
 
     lines = ran.stdout.splitlines()
-    assert lines[0] == step, ran.stderr
+    assert lines[0] in steps.split(), ran.stderr
     assert re.search(r"is full: the build takes up to .* \(\d+ bytes\), .* were written", lines[1])
     assert lines[2].startswith("free at least ")
     assert lines[3] == "['build.jsonl']"

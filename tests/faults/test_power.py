@@ -30,7 +30,7 @@ from tests.support.specs import plan_of, write_spec
 
 IMAGE = "demo.img"
 FROM_34 = "label: gpt\nfirst-lba: 34\nstart=34, size=4000, type=L\n"
-IN_THE_MAKING = frozenset({"image.part", "volume.part", "output.part"})
+IN_THE_MAKING = frozenset({"image.part", "output.part", "volume-root.part", "volume-esp.part"})
 """What libparted, e2fsprogs and QEMU sync as well, each for itself."""
 
 

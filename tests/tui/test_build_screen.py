@@ -51,6 +51,24 @@ PLAN = {
 }
 
 
+def test_steps_that_run_side_by_side_count_together() -> None:
+    begun = [StepStarted(time=0, id=key, title=key.title()) for key in ("one", "two")]
+    moved = [
+        Progress(time=time, id=key, done=time * pace * 1000, total=100_000)
+        for time in (1, 2, 3)
+        for key, pace in (("one", 2), ("two", 3))
+    ]
+    state = state_after(*begun, *moved)
+    assert [step.id for step in state.running] == ["one", "two"]
+    assert state.rate == 5000
+    state.feed(StepFinished(time=4, id="one", status="ok", seconds=4))
+    assert [step.id for step in state.running] == ["two"]
+    assert state.rate == 3000
+    state.feed(BuildFinished(time=5, status="failed", seconds=5, step="two"))
+    assert state.running == []
+    assert state.failed_step is state.steps["two"]
+
+
 def state_after(*events: AnyEvent) -> BuildState:
     state = BuildState()
     for event in (BuildStarted(plan=PLAN), *events):
@@ -325,7 +343,7 @@ async def test_a_silent_tool_is_said_to_run_still(make_app: MakeApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await app.builds.show(job, clock=lambda: now[0])
         screen = await screen_of(app, pilot)
-        await eventually(pilot, lambda: screen.build.state.current)
+        await eventually(pilot, lambda: screen.build.state.running)
         assert "still running" not in shown(app)
         now[0] = 5.0
         await eventually(pilot, lambda: "still running mke2fs, silent for 0:05" in shown(app))

@@ -149,13 +149,12 @@ log, and all of them again.
             "cancelled": (glyphs.error, "$state-warning"),
         }[step.status]
 
-    def _quiet(self) -> str:
-        """Returns a sign of life when the tool has been silent."""
-        state = self.state
-        silent = self.elapsed - state.time
-        if silent < SILENCE or state.current is None:
+    def _quiet(self, step: StepState) -> str:
+        """Returns a sign of life when the tools have been silent."""
+        silent = self.elapsed - self.state.time
+        if silent < SILENCE:
             return ""
-        tool = state.current.command[0] if state.current.command else "working"
+        tool = step.command[0] if step.command else "working"
         return f"still running {visible(tool)}, silent for {clock(silent)}"
 
     def _figures(self, step: StepState, room: int) -> Content:
@@ -163,7 +162,7 @@ log, and all of them again.
         if step.status == "pending":
             return Content.styled(human(step.weight) if step.weight else "", "$muted")
         if step.status == "running":
-            quiet = self._quiet()
+            quiet = self._quiet(step)
             return Content(cut(quiet, room)) if quiet else self._pace(step, room)
         word = "" if step.status == "ok" else f"{step.status}  "
         style = "$state-error" if step.status == "failed" else "$muted"

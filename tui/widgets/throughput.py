@@ -40,8 +40,7 @@ class Throughput(Painting):
     def pairs(self) -> list[tuple[str, str]]:
         """Returns the figures as names and values."""
         state = self.state
-        current = state.current
-        rate = current.rate() if current and current.unit == "bytes" else None
+        rate = state.rate
         table = str(state.plan.get("disk", {}).get("table", ""))
         return [
             ("Disk", f"{human(state.disk_bytes)}  {table}" if state.plan else "-"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.pipeline.packing import digests
-from engine.pipeline.steps.names import announce, finish_image
+from engine.pipeline.steps.names import announce, current_image, finish_image
 from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA
 from engine.provenance.inputs import of_filesystem, of_sources, read_sums
@@ -20,7 +20,6 @@ async def checksum(work: Work) -> None:
     Raises:
         SourceChanged: A source of the ESP is not what was scanned.
     """
-    finish_image(work)
     tasks = (asyncio.ensure_future(_outputs(work)), asyncio.ensure_future(_inputs(work)))
     try:
         await asyncio.gather(*tasks)
@@ -31,13 +30,19 @@ async def checksum(work: Work) -> None:
 
 
 async def _outputs(work: Work) -> None:
+    sums, disk, image = work.plan.sums, work.plan.output.disk, current_image(work)
+    known = {}
+    if disk not in work.artifacts and image.is_file() and not image.is_symlink():
+        known[disk] = await _digests(work, image, sums.image)
+    await work.earlier()
+    finish_image(work)
     for name in work.staging.finished():
         path = work.staging.folder / name
         if name == HYDRA or name in work.artifacts or path.is_symlink():
             continue
-        sums = work.plan.sums
-        kinds = sums.image if name == work.plan.output.disk else sums.others
-        announce(work, name, await _digests(work, path, kinds))
+        if name not in known:
+            known[name] = await _digests(work, path, sums.others)
+        announce(work, name, known[name])
 
 
 async def _digests(work: Work, path: Path, kinds: Sequence[str]) -> dict[str, str]:

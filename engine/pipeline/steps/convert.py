@@ -26,6 +26,7 @@ async def convert(work: Work) -> None:
         STAMPS[planned.format.stamp](output, origin)
     compare = ("qemu-img", "compare", "-p", "-f", "raw", "-F", planned.format.driver, IMAGE, OUTPUT)
     await work.tool(compare, progress=lambda text: parse_progress(text, size))
+    await work.earlier()
     work.image.unlink()
     work.staging.complete(output, planned.disk)
 

@@ -10,6 +10,11 @@ from engine.events import Artifact
 from engine.pipeline.work import Work
 
 
+def current_image(work: Work) -> Path:
+    """Returns where the disk's image is now: in the making, or under its own name."""
+    return work.image if work.image.exists() else work.staging.folder / work.plan.output.disk
+
+
 def finish_image(work: Work) -> Path:
     """Gives a raw image its own name once every step that writes to it is over."""
     name = work.plan.output.disk

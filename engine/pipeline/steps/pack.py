@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.inspect.image import open_image
 from engine.inspect.unused import unused
 from engine.pipeline.packing import DIGESTS, Compressor, Taker, take_all, verify_packed
-from engine.pipeline.steps.names import announce, finish_image
+from engine.pipeline.steps.names import announce, current_image, finish_image
 from engine.pipeline.work import Work
 from engine.provenance.bmap import Mapper
 
@@ -23,7 +23,7 @@ async def pack(work: Work) -> None:
         StepFailed: The compressed image cannot be unpacked again.
     """
     planned = work.plan.output
-    image = finish_image(work)
+    image = current_image(work)
     found, block_map = await work.thread(lambda report: _pass(work, image, report))
     if planned.packed is not None:
         path = work.staging.folder / _PACKED
@@ -32,7 +32,10 @@ async def pack(work: Work) -> None:
             lambda report: verify_packed(path, planned.compress, size, work.cancelled)
         )
         work.note(f"read back: {planned.packed} unpacks to {size} bytes")
-        work.staging.complete(path, planned.packed)
+    await work.earlier()
+    image = finish_image(work)
+    if planned.packed is not None:
+        work.staging.complete(work.staging.folder / _PACKED, planned.packed)
     if planned.block_map is not None:
         work.staging.write(planned.block_map, block_map)
     if planned.keep_raw:

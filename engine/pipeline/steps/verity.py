@@ -15,7 +15,7 @@ from engine.image.container.disk import RawDisk
 from engine.image.reading import Content, Window
 from engine.image.whole import write_whole
 from engine.pipeline.sparse import copy_range
-from engine.pipeline.staging import ROOT_HASH_FILE, SIGNATURE_FILE, VOLUME
+from engine.pipeline.staging import ROOT_HASH_FILE, SIGNATURE_FILE
 from engine.pipeline.work import Work
 from engine.tools.failure import StepFailed
 
@@ -60,7 +60,7 @@ async def _hash(work: Work) -> None:
 async def _check_tree(work: Work) -> None:
     """Has veritysetup go through the tree and, in a copy of its own, all that is hashed."""
     plan, planned, data = work.plan, work.filesystem, work.plan.volume(work.volume.verity)
-    copy = work.staging.folder / VOLUME
+    copy = work.copy
     start = plan.offset(data.id)
     await work.thread(
         lambda report: copy_range(work.image, start, data.bytes, copy, work.cancelled)

@@ -11,7 +11,6 @@ from engine.image.container.disk import RawDisk
 from engine.image.reading import BadFilesystem, Window
 from engine.pipeline.readback import differences
 from engine.pipeline.sparse import copy_range
-from engine.pipeline.staging import VOLUME
 from engine.pipeline.steps import fill, verity, whole
 from engine.pipeline.work import Work
 from engine.plan import steps
@@ -83,7 +82,7 @@ async def check(work: Work) -> None:
         await verity.check(work)
         return
     volume, planned = work.volume, _filled(work)
-    copy = work.staging.folder / VOLUME
+    copy = work.copy
     if any(steps.VOLUME in word for argv in work.step.argv for word in argv):
         await work.thread(
             lambda report: copy_range(work.image, work.offset, volume.bytes, copy, work.cancelled)

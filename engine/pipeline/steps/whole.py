@@ -6,7 +6,6 @@ from engine.filesystems import table
 from engine.filesystems.paxstream import stream
 from engine.filesystems.populate import PopulateFailed
 from engine.pipeline.sparse import copy_into
-from engine.pipeline.staging import VOLUME
 from engine.pipeline.work import Work
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.failure import StepFailed
@@ -20,7 +19,7 @@ async def make(work: Work) -> None:
         StepFailed: Its program failed, it does not fit, or an entry cannot be written.
         SourceChanged: A source changed or cannot be read, by name.
     """
-    made = work.staging.folder / VOLUME
+    made = work.copy
     if FILESYSTEMS[work.filesystem.type].mounted:
         await _settled(work)
     else:
@@ -31,7 +30,7 @@ async def make(work: Work) -> None:
 
 async def _fed(work: Work) -> None:
     """Runs the program, fed with an archive of the contents."""
-    made, planned, volume = work.staging.folder / VOLUME, work.filesystem, work.volume
+    made, planned, volume = work.copy, work.filesystem, work.volume
     archive = stream(
         planned.manifest,
         keep=table.keep(planned.type),
@@ -55,7 +54,7 @@ async def _fed(work: Work) -> None:
 
 async def _settled(work: Work) -> None:
     """Runs the program, and sets what it took from the clock or drew at random."""
-    made, planned, epoch = work.staging.folder / VOLUME, work.filesystem, work.plan.identity.epoch
+    made, planned, epoch = work.copy, work.filesystem, work.plan.identity.epoch
     with made.open("xb") as file:
         file.truncate(planned.size)
     for argv in work.step.argv:

@@ -65,3 +65,50 @@ def test_painted_narration_wipes_an_unfinished_line() -> None:
         tell(StepStarted(id="a", title="A"))
 
     assert out.getvalue() == "\r\x1b[K… A\r\x1b[K"
+
+
+SIDE_BY_SIDE = (
+    StepStarted(id="a", title="A"),
+    Log(id="a", stream="stdout", text="of a"),
+    StepStarted(id="b", title="B"),
+    Log(id="a", stream="stdout", text="more of a"),
+    Log(id="b", stream="stdout", text="of b"),
+    Progress(id="b", done=1, total=4),
+)
+
+
+def test_plain_narration_says_whose_lines_follow() -> None:
+    out = io.StringIO()
+    tell = Plain(out)
+
+    for event in (
+        *SIDE_BY_SIDE,
+        StepFinished(id="b", status="ok", seconds=0.5),
+        StepFinished(id="a", status="ok", seconds=0.7),
+    ):
+        tell(event)
+
+    assert out.getvalue().splitlines() == [
+        "==> A", "  | of a", "==> B", "==> A, still", "  | more of a", "==> B, still", "  | of b",
+        "  ok, 0.50 s", "==> A, still", "  ok, 0.70 s",
+    ]  # fmt: skip
+
+
+def test_painted_narration_shows_all_steps_that_run() -> None:
+    out = io.StringIO()
+    with Painted(out) as tell:
+        for event in SIDE_BY_SIDE:
+            tell(event)
+        assert out.getvalue().endswith("\r\x1b[K… A · B 25 %")
+        tell(StepFinished(id="b", status="ok", seconds=0.5))
+        assert out.getvalue().endswith("\r\x1b[K✓ B  0.50 s\n\r\x1b[K… A")
+
+
+def test_a_failure_shows_the_lines_of_the_step_that_failed() -> None:
+    out = io.StringIO()
+    tell = Quiet(out)
+
+    for event in (*SIDE_BY_SIDE, FAILURE):
+        tell(event)
+
+    assert out.getvalue() == "  | of a\n  | more of a\nerror: a: no\nhint: do this\n"

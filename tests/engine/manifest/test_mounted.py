@@ -32,6 +32,10 @@ def test_the_split_parts_make_the_whole_again(files: dict[str, bytes], points: s
     for folder in (b"", b"a", b"boot", b"a/b"):
         below = [entry.path for entry in seen.under(folder) if not entry.is_directory]
         assert sorted(below) == [e.path for e in whole.under(folder) if not e.is_directory]
+        for listing in (seen, whole):
+            depth = folder.count(b"/") + 1 if folder else 0
+            inside = [e.path for e in listing.under(folder) if e.path.count(b"/") == depth]
+            assert [entry.path for entry in listing.within(folder)] == inside
     assert {entry.path for entry in seen.under(b"")} >= {entry.path for entry in whole} - {b""}
 
 
