@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,8 +11,11 @@ from engine.tools.installed import find
 
 FirmwareKind = Literal["bios", "uefi"]
 
-PACKAGES = ("ovmf", "edk2-ovmf", "edk2-ovmf", "OVMF.fd")
-"""What has UEFI firmware for QEMU, for Debian, Fedora, Arch and Nix."""
+PACKAGES: Mapping[str, tuple[str, str, str, str]] = {
+    "x86_64": ("ovmf", "edk2-ovmf", "edk2-ovmf", "OVMF.fd"),
+    "aarch64": ("qemu-efi-aarch64", "edk2-aarch64", "edk2-aarch64", "OVMF.fd"),
+}
+"""What has UEFI firmware for QEMU by architecture, for Debian, Fedora, Arch and Nix."""
 
 # Code and variable template that belong together: their sizes must match.
 _OVMF = (
@@ -28,6 +31,17 @@ _OVMF = (
         "/run/current-system/sw/share/qemu/edk2-i386-vars.fd",
     ),
 )
+_AAVMF = (
+    ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),  # Debian, Ubuntu
+    ("/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw",
+     "/usr/share/edk2/aarch64/vars-template-pflash.raw"),  # Fedora
+    ("/usr/share/edk2/aarch64/QEMU_CODE.fd", "/usr/share/edk2/aarch64/QEMU_VARS.fd"),  # Arch
+    ("/usr/share/qemu/edk2-aarch64-code.fd", "/usr/share/qemu/edk2-arm-vars.fd"),
+    (
+        "/run/current-system/sw/share/qemu/edk2-aarch64-code.fd",
+        "/run/current-system/sw/share/qemu/edk2-arm-vars.fd",
+    ),
+)  # fmt: skip
 # Folders, and the commands beside whose prefix they lie too (a Nix shell has no other place).
 _SYSTEMD_BOOT = ("/usr/lib/systemd/boot/efi", "/run/current-system/sw/lib/systemd/boot/efi")
 _SYSTEMD_COMMANDS = ("bootctl", "systemctl")
@@ -43,18 +57,21 @@ class Firmware:
     variables: Path
 
 
-def find_firmware(code: str = "", variables: str = "") -> Firmware | None:
+def find_firmware(
+    code: str = "", variables: str = "", *, architecture: str = "x86_64"
+) -> Firmware | None:
     """Returns the firmware given, or the first one installed that fits, or None.
 
     Args:
         code: Path of the firmware, or "" for an installed one.
         variables: Path of the variables to start from, or "" for those that came with the code.
             A store fits the code whose own template has the same size.
+        architecture: Of the machine; there is none installed for one that is not known.
     """
     if code:
         given = Firmware(Path(code), Path(variables or code.replace("CODE", "VARS")))
         return given if given.code.is_file() and given.variables.is_file() else None
-    for installed_code, template in _OVMF:
+    for installed_code, template in _installed(architecture):
         pair = Firmware(Path(installed_code), Path(template))
         if not (pair.code.is_file() and pair.variables.is_file()):
             continue
@@ -64,6 +81,10 @@ def find_firmware(code: str = "", variables: str = "") -> Firmware | None:
         if own.is_file() and own.stat().st_size == pair.variables.stat().st_size:
             return Firmware(pair.code, own)
     return None
+
+
+def _installed(architecture: str) -> Sequence[tuple[str, str]]:
+    return {"x86_64": _OVMF, "aarch64": _AAVMF}.get(architecture, ())
 
 
 def find_systemd_boot(name: str) -> Path | None:

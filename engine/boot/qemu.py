@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from engine.boot.firmware import FirmwareKind
 
 Accelerator = Literal["kvm", "tcg"]
 QEMU = "qemu-system-x86_64"
-_MACHINES: dict[FirmwareKind, str] = {"bios": "pc", "uefi": "q35"}
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What QEMU runs an architecture on.
+
+    Attributes:
+        program: Its name.
+        machines: Type of the machine by firmware; there is none where it has no such firmware.
+        options: More of the command.
+    """
+
+    program: str
+    machines: Mapping[FirmwareKind, str]
+    options: tuple[str, ...] = ()
+
+
+BOARDS: Mapping[str, Board] = MappingProxyType({
+    "x86_64": Board(QEMU, {"bios": "pc", "uefi": "q35"}),
+    "aarch64": Board("qemu-system-aarch64", {"uefi": "virt"}, ("-cpu", "cortex-a57")),
+})  # fmt: skip
+"""By architecture, as `uname -m` has it."""
+
 _CUT_SHORT = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[()])?\Z")
 # ECMA-48: CSI sequences, designations of character sets, then any other two-byte escape.
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[0-Z\\-~])|[\x00-\x08\x0b-\x1f]")
@@ -27,6 +51,7 @@ class Machine:
         memory_mib: Guest memory.
         code: Path of the UEFI firmware; "" boots by BIOS.
         variables: Path of a private copy of its variables.
+        architecture: Key of `BOARDS`.
         interactive: Serial port and monitor share the terminal (Ctrl-A X ends it).
     """
 
@@ -37,6 +62,7 @@ class Machine:
     accelerator: Accelerator
     code: str = ""
     variables: str = ""
+    architecture: str = "x86_64"
     interactive: bool = False
 
     @property
@@ -55,8 +81,10 @@ class Machine:
                 "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_escape(self.code)}",
                 "-drive", f"if=pflash,unit=1,format=raw,file={_escape(self.variables)}",
             )  # fmt: skip
+        board = BOARDS[self.architecture]
         return (
-            QEMU, "-machine", f"{_MACHINES[self.firmware]},accel={self.accelerator}",
+            board.program, "-machine", f"{board.machines[self.firmware]},accel={self.accelerator}",
+            *board.options,
             "-m", str(self.memory_mib), "-nodefaults", "-no-user-config", "-no-reboot",
             "-display", "none", "-serial", serial, *flash,
             "-drive", drive, "-device", f"{disk},physical_block_size={self.sector_size}",
@@ -110,7 +138,10 @@ def diagnose(console: str) -> str:
     if "Linux version" in console or "Booting" in console:
         return "it was still booting; a longer timeout may help"
     if console.strip():
-        return "no kernel was seen on the serial console: is console=ttyS0 in boot.cmdline?"
+        return (
+            "no kernel was seen on the serial console: is console=ttyS0, or for arm64 ttyAMA0, in "
+            "boot.cmdline?"
+        )
     return "nothing came over the serial console"
 
 

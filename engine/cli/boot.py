@@ -8,7 +8,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.cli import exits
 from engine.cli.signals import cancellable
@@ -82,7 +82,7 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
     Raises:
         Refused: The image, QEMU or the firmware is missing.
     """
-    from engine.boot.qemu import QEMU, Machine
+    from engine.boot.qemu import BOARDS, Machine
     from engine.cli.images import refused
     from engine.inspect.image import open_image
     from engine.inspect.report import image_report
@@ -98,20 +98,42 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
         with image.disk:
             report = image_report(image)
     has_esp = any(partition["role"] == "esp" for partition in report["partitions"])
-    if find(QEMU) is None:
-        hint = install_hint(TOOLS[QEMU], distribution())
-        raise _refuse("tool-missing", f"{QEMU} is not installed", hint)
+    architecture = _architecture(report)
+    board = BOARDS[architecture]
+    if find(board.program) is None:
+        hint = install_hint(TOOLS[board.program], distribution())
+        raise _refuse("tool-missing", f"{board.program} is not installed", hint)
     chosen = args.firmware or ("uefi" if has_esp or args.efi_vars else "bios")
     kinds = ("bios", "uefi") if chosen == "both" else (chosen,)
-    pairs = [_firmware(args.efi_vars) if kind == "uefi" else ("", "") for kind in kinds]
+    if unknown := [kind for kind in kinds if kind not in board.machines]:
+        raise _refuse(
+            "no-such-firmware",
+            f"the image is for {architecture}, which has no {unknown[0].upper()}",
+            "boot it with --firmware uefi",
+        )  # fmt: skip
+    pairs = [
+        _firmware(args.efi_vars, architecture) if kind == "uefi" else ("", "") for kind in kinds
+    ]
     return [
         Machine(
             image=str(args.image.absolute()), format=report["format"],
             sector_size=report["disk"]["sector_size"], memory_mib=args.memory,
-            accelerator="tcg", code=code, variables=variables,
+            accelerator="tcg", code=code, variables=variables, architecture=architecture,
         )
         for code, variables in pairs
     ]  # fmt: skip
+
+
+def _architecture(report: dict[str, Any]) -> str:
+    """Returns what an image is for: by what UEFI starts, else by its kernels."""
+    from engine.boot.architecture import ARCHITECTURES
+    from engine.boot.qemu import BOARDS
+
+    started = " ".join(report["boots"].get("uefi", {}).get("chain", ())[:1]).upper()
+    paths = {one.name: one.removable_path.decode().upper() for one in ARCHITECTURES}
+    named = [name for name in BOARDS if paths[name] in started]
+    kernels = [one["architecture"] for one in report["kernels"] if one["architecture"] in BOARDS]
+    return next(iter([*named, *kernels]), "x86_64")
 
 
 def _refuse_compressed(image: Path) -> None:
@@ -127,7 +149,7 @@ def _refuse_compressed(image: Path) -> None:
             )  # fmt: skip
 
 
-def _firmware(variables: Path | None) -> tuple[str, str]:
+def _firmware(variables: Path | None, architecture: str) -> tuple[str, str]:
     """Returns the paths of UEFI code and of the variables to start from."""
     from engine.boot.firmware import PACKAGES, find_firmware
     from engine.tools.distribution import distribution
@@ -135,17 +157,20 @@ def _firmware(variables: Path | None) -> tuple[str, str]:
 
     if variables is not None and not variables.is_file():
         raise _refuse("efi-vars-missing", f"--efi-vars {variables}: there is no such file")
-    pair = find_firmware(variables=str(variables.absolute()) if variables else "")
+    given = str(variables.absolute()) if variables else ""
+    pair = find_firmware(variables=given, architecture=architecture)
     if pair is not None:
         return str(pair.code), str(pair.variables)
-    if find_firmware() is not None:
+    if find_firmware(architecture=architecture) is not None:
         raise _refuse(
             "efi-vars-unfit",
             f"--efi-vars {variables}: no installed UEFI firmware has variables of that size",
             "make it from the template of a firmware that is installed",
         )
-    hint = packages_hint(PACKAGES, distribution())
-    raise _refuse("firmware-missing", "no UEFI firmware for QEMU (OVMF) is installed", hint)
+    hint = packages_hint(PACKAGES[architecture], distribution())
+    raise _refuse(
+        "firmware-missing", f"no UEFI firmware for {architecture} for QEMU is installed", hint
+    )
 
 
 def _refuse(code: str, message: str, hint: str = "") -> Exception:

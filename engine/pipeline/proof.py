@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -132,7 +133,7 @@ async def boot(
         re.error: `expect` is not a regular expression.
     """
     pattern = re.compile(expect) if expect else None
-    kvm, note = kvm_is_plausible()
+    kvm, note = kvm_is_plausible(machine.architecture)
     with tempfile.TemporaryDirectory(prefix="diskwright-boot-", dir=scratch) as folder:
         if kvm:
             verdict = await _boot(machine, "kvm", Path(folder), pattern, limit, on_text)
@@ -150,7 +151,7 @@ async def choose_accelerator(machine: Machine) -> tuple[Accelerator, str]:
     Raises:
         StepFailed: QEMU is missing or does not run.
     """
-    kvm, note = kvm_is_plausible()
+    kvm, note = kvm_is_plausible(machine.architecture)
     if kvm:
         with tempfile.TemporaryDirectory(prefix="diskwright-boot-") as folder:
             verdict = await _boot(
@@ -192,8 +193,14 @@ async def _boot(
     )
 
 
-def kvm_is_plausible() -> tuple[bool, str]:
-    """Returns whether KVM is worth a try, and if not, why not."""
+def kvm_is_plausible(architecture: str = "x86_64") -> tuple[bool, str]:
+    """Returns whether KVM is worth a try, and if not, why not.
+
+    Args:
+        architecture: What is to run, as `uname -m` has it.
+    """
+    if platform.machine() != architecture:
+        return False, f"KVM here runs {platform.machine()} only"
     if not _KVM.exists():
         return False, f"{_KVM} is not there"
     if not os.access(_KVM, os.R_OK | os.W_OK):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine.boot import grub
 from engine.boot.architecture import X86_64
 from engine.boot.assemble import BootAssets, is_own
 from engine.boot.firmware import PACKAGES, Firmware
+from engine.boot.qemu import BOARDS
 from engine.plan.host import Host
 from engine.plan.model import BootPlan, DiskPlan, Plan, VolumePlan
 from engine.problem import Problem
@@ -18,6 +19,7 @@ from engine.spec.settings import Settings
 from engine.tools.extras import EFI, extra_hint
 from engine.tools.table import packages_hint
 
+_FIRMWARE = "OVMF or AAVMF"
 _LOADER = re.compile(rb"efi/boot/boot[^/]+\.efi", re.IGNORECASE)
 """What UEFI boots where no variable says otherwise (UEFI 2.10, 3.5.1.1); FAT ignores case."""
 
@@ -27,7 +29,7 @@ def plan(
     disk: DiskPlan,
     volumes: Sequence[VolumePlan],
     assets: BootAssets,
-    uefi: Firmware | None,
+    uefi: Mapping[str, Firmware],
 ) -> BootPlan:
     """Returns how the disk boots, its boot code placed.
 
@@ -36,19 +38,22 @@ def plan(
         disk: The disk, of 512-byte sectors where there is boot code.
         volumes: With their places.
         assets: What the loader brought.
-        uefi: Firmware of this machine, if there is any.
+        uefi: Firmware of this machine, by architecture.
     """
-    promised = settings.boots
+    promised, architecture = settings.boots, assets.architecture or X86_64.name
+    board = BOARDS.get(architecture)
+    provable = promised if board is None else tuple(set(promised) & board.machines.keys())
     return BootPlan(
         loader=settings.boot.loader,
         menu=assets.menu,
         firmware=promised if is_own(settings) else (),
-        proofs=promised if settings.boot.prove else (),
+        proofs=tuple(kind for kind in promised if kind in provable) if settings.boot.prove else (),
         expect=settings.boot.expect,
         timeout=settings.boot.timeout,
         code=_placed(disk, volumes, assets) if assets.core else None,
         efi_entries=assets.efi_entries,
-        uefi=uefi,
+        architecture=architecture,
+        uefi=uefi.get(architecture),
         guest=assets.guest,
         filler=assets.filler,
     )
@@ -115,7 +120,7 @@ def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:
         )
     purpose = _needs_firmware(plan)
     if purpose and plan.boot.uefi is None:
-        yield _no_firmware(plan.settings, purpose, host)
+        yield _no_firmware(plan, purpose, host)
     if plan.settings.boot.efi_variables and plan.has("esp") and EFI.program not in host.tools:
         yield Problem(
             "efi-extra-missing",
@@ -124,13 +129,13 @@ def lacking(plan: Plan, assets: BootAssets, host: Host) -> Iterator[Problem]:
             f"needs {EFI.program} of {EFI.package}, which is not installed",
             f"install it: {extra_hint(EFI)}",
         )
-    if plan.boot.proofs and assets.architecture not in {"", X86_64.name}:
+    if plan.boot.proofs and plan.boot.architecture not in BOARDS:
         yield Problem(
             "prove-architecture",
             "error",
             "boot.prove",
-            f"the proof boots {X86_64.name} machines only, and the kernel is for "
-            f"{assets.architecture}",
+            f"the proof boots machines of {' and '.join(BOARDS)} only, and the kernel is for "
+            f"{plan.boot.architecture}",
             "leave it out",
         )
 
@@ -141,7 +146,9 @@ def _needs_firmware(plan: Plan) -> str:
     return "boot.prove" if "uefi" in plan.boot.proofs else ""
 
 
-def _no_firmware(settings: Settings, path: str, host: Host) -> Problem:
+def _no_firmware(plan: Plan, path: str, host: Host) -> Problem:
+    settings, architecture = plan.settings, plan.boot.architecture
+    packages = PACKAGES.get(architecture)
     if settings.boot.firmware or settings.boot.firmware_variables:
         given = ", ".join(filter(None, (settings.boot.firmware, settings.boot.firmware_variables)))
         return Problem(
@@ -155,6 +162,7 @@ def _no_firmware(settings: Settings, path: str, host: Host) -> Problem:
         "firmware-missing",
         "error",
         path,
-        "needs UEFI firmware for QEMU (OVMF), which this machine does not have",
-        packages_hint(PACKAGES, host.distribution),
+        f"needs UEFI firmware for QEMU and {architecture} ({_FIRMWARE}), which this machine does "
+        "not have",
+        packages_hint(packages, host.distribution) if packages else "",
     )

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.boot.firmware import Firmware, find_firmware
+from engine.boot.qemu import BOARDS
 from engine.plan.outdir import VACANT, Occupied, look, refusals, wants_products
 from engine.plan.outputs import writes
 from engine.problem import Problem
@@ -62,7 +64,7 @@ class Host:
         refusals: Why `outdir` cannot be the output folder, whatever is in it.
         products: `outdir` is the output of the Nix derivation that is being built.
         force: Outputs that exist may be replaced.
-        firmware: UEFI firmware: the spec's own, or one that is installed, or None.
+        firmware: UEFI firmware by architecture: the spec's own, or one that is installed.
     """
 
     distribution: Distribution | None = None
@@ -73,7 +75,7 @@ class Host:
     refusals: tuple[Problem, ...] = ()
     products: bool = False
     force: bool = False
-    firmware: Firmware | None = None
+    firmware: Mapping[str, Firmware] = field(default_factory=dict)
 
 
 def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False) -> Host:
@@ -93,8 +95,17 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
         refusals=() if outdir is None else refusals(outdir, os.environ),
         products=outdir is not None and wants_products(outdir, os.environ),
         force=force,
-        firmware=find_firmware(settings.boot.firmware, settings.boot.firmware_variables),
+        firmware=_firmware(settings),
     )
+
+
+def _firmware(settings: Settings) -> dict[str, Firmware]:
+    boot = settings.boot
+    found = {
+        name: find_firmware(boot.firmware, boot.firmware_variables, architecture=name)
+        for name in BOARDS
+    }
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _occupied(settings: Settings, outdir: Path) -> Occupied:

@@ -150,6 +150,7 @@ class BootPlan:
         timeout: Seconds that the text may take.
         code: What goes outside all partitions, where a BIOS boots the image.
         efi_entries: Title and path on the ESP of what boot variables start, the default first.
+        architecture: What the default kernel is for, else the root; x86_64 where nothing tells.
         uefi: Firmware of this machine for the proof and the variables, if there is one.
         guest: The virtual machine that a NixOS system's own installer runs in, where it needs one.
         filler: The virtual machine that fills volumes that only a kernel can fill.
@@ -163,6 +164,7 @@ class BootPlan:
     timeout: int = 0
     code: BootCode | None = None
     efi_entries: tuple[tuple[str, str], ...] = ()
+    architecture: str = "x86_64"
     uefi: Firmware | None = None
     guest: Guest | None = None
     filler: Filler | None = None

@@ -51,7 +51,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.boot.firmware import FirmwareKind
-from engine.boot.qemu import Accelerator, Machine
+from engine.boot.qemu import BOARDS, Accelerator, Machine
 from engine.disk.verity import SIGNATURES, TREES
 from engine.filesystems.table import DRIVERS
 from engine.plan import filling, nixos
@@ -222,6 +222,7 @@ def virtual_machine(
         sector_size=plan.disk.sector_size,
         memory_mib=plan.memory_mib,
         accelerator=accelerator,
+        architecture=plan.boot.architecture if plan.boot.architecture in BOARDS else "x86_64",
         code=str(uefi.code) if kind == "uefi" and uefi is not None else "",
         variables=variables,
     )

@@ -120,7 +120,7 @@ INFLUENCES = (
         answer="colours for a terminal, which it does not have; the variables are not passed on",
     ),
     Influence(
-        tools="qemu-system-x86_64",
+        tools="qemu-system-x86_64, qemu-system-aarch64",
         reads="/etc/qemu/*.conf",
         answer="not read (`-no-user-config`), and no default devices (`-nodefaults`)",
     ),

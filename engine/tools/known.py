@@ -27,6 +27,7 @@ KNOWN: dict[str, tuple[Version, Version]] = {
     "tar2sqfs": ((1, 2), (1, 3)),
     "qemu-img": _QEMU,
     "qemu-system-x86_64": _QEMU,
+    "qemu-system-aarch64": _QEMU,
     "grub-mkimage": ((2, 6), (2, 14)),
     "nix": ((2, 8), (2, 34)),
     "bwrap": ((0, 8), (0, 13)),

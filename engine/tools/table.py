@@ -139,6 +139,16 @@ _TABLE = (
         packages=("qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86", "qemu"),
     ),
     Tool(
+        name="qemu-system-aarch64",
+        purpose="boot an image for arm64",
+        packages=(
+            "qemu-system-arm",
+            "qemu-system-aarch64-core",
+            "qemu-system-aarch64",
+            "qemu",
+        ),
+    ),
+    Tool(
         name="grub-mkimage",
         purpose="install GRUB",
         packages=("grub-common", "grub2-tools", "grub", "grub2"),

@@ -21,7 +21,7 @@ def file(path: Path, size: int = 1, mode: int = 0o644) -> Path:
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A host that has nothing yet, its commands in a folder of their own."""
-    for table in ("_OVMF", "_SYSTEMD_BOOT", "_GRUB"):
+    for table in ("_OVMF", "_AAVMF", "_SYSTEMD_BOOT", "_GRUB"):
         monkeypatch.setattr(firmware, table, ())
     (tmp_path / "prefix" / "bin").mkdir(parents=True)
     hide_tools(monkeypatch, tmp_path / "prefix" / "bin")
@@ -34,6 +34,14 @@ def test_code_and_variables_come_in_pairs(bare: Path, monkeypatch: pytest.Monkey
     pairs = ((str(lone), str(bare / "none.fd")), (str(code), str(store)))
     monkeypatch.setattr(firmware, "_OVMF", pairs)
     assert find_firmware() == firmware.Firmware(code, store)
+
+
+def test_each_architecture_has_its_own(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, store = file(bare / "code.fd"), file(bare / "vars.fd")
+    monkeypatch.setattr(firmware, "_AAVMF", ((str(code), str(store)),))
+    assert find_firmware() is None
+    assert find_firmware(architecture="aarch64") == firmware.Firmware(code, store)
+    assert find_firmware(architecture="riscv64") is None
 
 
 def test_a_store_selects_the_code_whose_template_has_its_size(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from engine.boot.qemu import Machine, diagnose, plain, unfinished
-from engine.cli import exits
+from engine.cli import boot, exits
 from engine.cli.main import main
 from engine.pipeline import proof
 from engine.tools.failure import StepFailed
@@ -41,6 +43,31 @@ def machine(tmp_path: Path) -> Machine:
     image.write_bytes(bytes(1 << 20))
     return Machine(
         image=str(image), format="raw", sector_size=512, memory_mib=64, accelerator="tcg"
+    )
+
+
+def test_arm64_has_a_machine_of_its_own(machine: Machine) -> None:
+    arm = replace(machine, architecture="aarch64", code="code.fd", variables="vars.fd")
+    words = " ".join(arm.argv())
+    assert words.startswith("qemu-system-aarch64 -machine virt,accel=tcg -cpu cortex-a57 -m 64 ")
+    assert proof.kvm_is_plausible("aarch64")[0] is False or platform.machine() == "aarch64"
+
+
+@pytest.mark.parametrize(
+    ("chain", "kernels", "architecture"),
+    [
+        (("ESP/EFI/BOOT/BOOTAA64.EFI: systemd-boot",), (), "aarch64"),
+        (("ESP/EFI/BOOT/bootx64.efi: shim",), ("aarch64",), "x86_64"),
+        ((), ("", "aarch64"), "aarch64"),
+        ((), ("riscv64",), "x86_64"),
+    ],
+)
+def test_an_image_is_for_what_its_firmware_starts(
+    chain: tuple[str, ...], kernels: tuple[str, ...], architecture: str
+) -> None:
+    found = [{"architecture": one} for one in kernels]
+    assert boot._architecture({"boots": {"uefi": {"chain": chain}}, "kernels": found}) == (
+        architecture
     )
 
 
@@ -79,7 +106,7 @@ def test_a_prompt_is_no_proof_where_dm_verity_complains(qemu: Qemu, machine: Mac
 def test_kvm_is_given_up_when_no_kernel_speaks(
     qemu: Qemu, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof, "kvm_is_plausible", lambda: (True, ""))
+    monkeypatch.setattr(proof, "kvm_is_plausible", lambda architecture="x86_64": (True, ""))
     monkeypatch.setattr(proof, "KVM_SIGN_OF_LIFE_SECONDS", 0.5)
     qemu('case "$*" in *accel=kvm*) echo SeaBIOS; exec sleep 60 ;; esac; echo login:')
     verdict = booted(machine)
@@ -91,7 +118,7 @@ def test_kvm_is_given_up_when_no_kernel_speaks(
 def test_kvm_is_kept_once_a_kernel_speaks(
     qemu: Qemu, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof, "kvm_is_plausible", lambda: (True, ""))
+    monkeypatch.setattr(proof, "kvm_is_plausible", lambda architecture="x86_64": (True, ""))
     qemu('echo "Linux version 6"; sleep 0.1; echo "accel: $*"; echo login:')
     verdict = booted(machine)
     assert (verdict.seen, verdict.accelerator) == (True, "kvm")

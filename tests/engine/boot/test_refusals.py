@@ -103,6 +103,15 @@ def no_ovmf(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firmware, "_OVMF", ())
 
 
+def arm_without_firmware(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arm_kernel(root, monkeypatch)
+    monkeypatch.setattr(firmware, "_AAVMF", ())
+
+
+def riscv_kernel(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "boot/vmlinuz-6.1").write_bytes(bytes(0x38) + b"RSC\x05" + bytes(1024))
+
+
 def no_qemu(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {name: tool for name, tool in installed().items() if "qemu" not in name}
     monkeypatch.setattr(host, "installed", lambda: found)
@@ -132,6 +141,8 @@ CASES: list[tuple[Arrange, tuple[str, ...], tuple[str, ...]]] = [
     (no_systemd_boot, ("boot.loader=uki", "layout.table=efi"), ("linuxx64.efi.stub",)),
     (no_ovmf, (*SYSTEMD, "boot.prove=true"), ("boot.prove", "OVMF", "ovmf")),
     (no_ovmf, (*SYSTEMD, "boot.efi_variables=true"), ("boot.efi_variables", "OVMF")),
+    (arm_without_firmware, (*SYSTEMD, "boot.prove=true"), ("QEMU and aarch64", "qemu-efi-aarch64")),
+    (riscv_kernel, (*SYSTEMD, "boot.prove=true"), ("x86_64 and aarch64 only", "is for riscv64")),
     (
         no_virt_firmware,
         (*SYSTEMD, "boot.efi_variables=true"),
