@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments, named_path, plan_for
+from engine.cli.planning import add_spec_arguments, loaded_for, named_path, plan_for
 from engine.cli.problems import show_problems
 
 
@@ -20,12 +22,25 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="look at this output folder too, as build does: what is there, and how much room",
     )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="look at the specs alone, whose sources need not be there; print what is wrong",
+    )
+    parser.add_argument(
+        "more", type=named_path, nargs="*", metavar="SPEC", help="further specs for --check"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the plan, of a spec or of a whole fleet."""
     from engine.fleet.read import is_fleet
 
+    if args.check:
+        return _check(args)
+    if args.more:
+        print(f"error: {args.more[0]}: only --check takes several specs", file=sys.stderr)
+        return exits.REFUSED
     if args.spec is not None and is_fleet(args.spec):
         from engine.cli.fleet import show_plan
 
@@ -33,9 +48,33 @@ def run(args: argparse.Namespace) -> int:
     return _as_json(args) if args.json else _as_text(args)
 
 
+def _check(args: argparse.Namespace) -> int:
+    """Prints what is wrong with each spec or fleet as such."""
+    from engine.cli.fleet import show_wrong
+    from engine.fleet.read import is_fleet, read_fleet
+    from engine.problem import Refused, errors
+    from engine.spec.resolve import resolve
+
+    wrong = False
+    for path in [args.spec, *args.more]:
+        args.spec = path
+        try:
+            if path is not None and is_fleet(path):
+                found = read_fleet(path, args.set).wrong
+                show_wrong(found)
+                wrong |= any(one.problem.severity == "error" for one in found)
+                continue
+            loaded = loaded_for(args)
+            problems = loaded.locate(resolve(loaded.spec, loaded.base, os.environ)[1])
+        except Refused as refused:
+            problems = refused.problems
+        show_problems(problems)
+        wrong |= bool(errors(problems))
+    return exits.REFUSED if wrong else exits.DONE
+
+
 def _as_text(args: argparse.Namespace) -> int:
     import shutil
-    import sys
 
     from engine.plan.render import to_text
     from engine.problem import errors
