@@ -54,7 +54,7 @@ choose_venv() {
     fi
 }
 
-# Sets `venv` to an environment that is ready for group $1 (run, dev, efi, web), building it where needed.
+# Sets `venv` to an environment that is ready for group $1 (run, dev, efi, fleet, web), building it where needed.
 # Two first starts wait for each other; the kernel drops the lock of one that dies.
 prepare() {
     choose_venv "$1"

@@ -19,7 +19,8 @@ from engine.tools.table import TOOLS
 
 PROJECT = Path(__file__).parents[1]
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock",
-         "requirements-docs.lock", "requirements-efi.lock", "requirements-web.lock")  # fmt: skip
+         "requirements-docs.lock", "requirements-efi.lock", "requirements-fleet.lock",
+         "requirements-web.lock")  # fmt: skip
 BASE_PATH = "/usr/bin:/bin"
 COMMAND = """
 import pathlib, sys
@@ -419,7 +420,7 @@ def test_locks_pin_and_hash_everything_and_agree() -> None:
         assert all("==" in line and "--hash=sha256:" in line for line in lines)
         assert "://" not in text
         pins[name] = {line.split()[0] for line in lines}
-    for extra in ("requirements-efi.lock", "requirements-web.lock"):
+    for extra in ("requirements-efi.lock", "requirements-fleet.lock", "requirements-web.lock"):
         assert pins["requirements.lock"] < pins[extra] <= pins["requirements-dev.lock"]
     # It has no wheel for some Pythons, so the set-up must do without it.
     assert not any("crypt" in pin or "virt" in pin for pin in pins["requirements.lock"])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.fleet.events import FleetEmit, FleetEvent
+    from engine.fleet.job import StoreUse
     from engine.fleet.plan import FleetPlan, Planners
     from engine.fleet.read import Wrong
     from engine.fleet.run import FleetResult, Prepared
@@ -26,6 +27,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=named_path, required=True, metavar="OUTDIR",
         help="the output folder; each image gets a folder of its name there",
     )  # fmt: skip
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", type=_count, metavar="N",
+        help="build by N processes of this machine (default: one after the other in this one)",
+    )  # fmt: skip
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="build on the workers of a Dask cluster that runs"
+    )
     parser.add_argument(
         "--resume",
         action="store_true",
@@ -50,6 +59,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of workers")
+    return int(text)
+
+
 def _size(text: str) -> int:
     from engine.units import parse_size
 
@@ -66,10 +81,9 @@ def run(args: argparse.Namespace) -> int:
     from engine.cli.eventsfile import lines_to
     from engine.cli.signals import cancellable
     from engine.fleet.events import encode
-    from engine.fleet.job import InProcess, StoreUse
+    from engine.fleet.job import StoreUse
     from engine.fleet.narration import FleetNarration
     from engine.fleet.plan import Planners
-    from engine.fleet.run import Run
     from engine.pipeline.store import Store
 
     if args.store is not None:
@@ -92,8 +106,34 @@ def run(args: argparse.Namespace) -> int:
                 sink(event)
 
         use = StoreUse(args.store, stays=args.store is not None, limit=args.store_limit)
-        result = cancellable(Run(prepared, InProcess(planners), emit, use).run())
+        result = cancellable(_work(args, prepared, planners, emit, use))
     return _answer(args, result)
+
+
+async def _work(
+    args: argparse.Namespace,
+    prepared: Prepared,
+    planners: Planners,
+    emit: FleetEmit,
+    use: StoreUse,
+) -> FleetResult:
+    """Builds by whatever was asked for, which is there as long as it takes."""
+    from contextlib import AsyncExitStack
+
+    from engine.fleet.job import Executor, InProcess
+    from engine.fleet.run import Run
+
+    async with AsyncExitStack() as stack:
+        executor: Executor = InProcess(planners)
+        if args.workers is not None or args.scheduler is not None:
+            from engine.fleet.cluster import local_workers, running_cluster
+
+            executor = await stack.enter_async_context(
+                running_cluster(args.scheduler)
+                if args.scheduler is not None
+                else local_workers(args.workers, args.output)
+            )
+        return await Run(prepared, executor, emit, use).run()
 
 
 def _prepared(args: argparse.Namespace, planners: Planners) -> Prepared:

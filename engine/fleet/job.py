@@ -59,6 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         stays: The store is kept for later builds.
         limit: Bytes that it may take, or None.
         shared: Volumes that other images have, too: by id a name for what makes them the same.
+        room: Bytes that it takes of the output folder at the most.
     """
 
     name: str
@@ -74,17 +75,25 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stays: bool = False
     limit: int | None = None
     shared: dict[str, str] = {}
+    room: int = 0
 
     @classmethod
     def of(
-        cls, row: Row, outdir: Path, *, force: bool, use: StoreUse, shared: Mapping[str, str]
+        cls,
+        row: Row,
+        outdir: Path,
+        *,
+        force: bool,
+        use: StoreUse,
+        shared: Mapping[str, str],
+        room: int,
     ) -> Job:
         """Returns the task of a row."""
         return cls(
             name=row.name, where=row.where, file=row.file, spec=row.spec,
             base=str(row.base.absolute()), outdir=str(outdir.absolute()), force=force,
             epoch=os.environ.get(EPOCH), store=str(use.folder.absolute()) if use.folder else "",
-            stays=use.stays, limit=use.limit, shared=dict(shared),
+            stays=use.stays, limit=use.limit, shared=dict(shared), room=room,
         )  # fmt: skip
 
     @property

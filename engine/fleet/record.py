@@ -106,6 +106,10 @@ def _recorded(path: Path, *, force: bool) -> Iterable[RowRecord]:
     return record.rows
 
 
+class _Begun(msgspec.Struct):
+    image: str
+
+
 class _Line(msgspec.Struct):
     record: RowRecord
 
@@ -120,9 +124,12 @@ def _journal(path: Path, *, force: bool) -> Iterable[RowRecord]:
                 _foreign(path, force=force)
                 return ()
             for line in stream:
-                if line.startswith(b'{"event":"row-finished"'):
-                    with contextlib.suppress(msgspec.MsgspecError):
+                with contextlib.suppress(msgspec.MsgspecError):
+                    if line.startswith(b'{"event":"row-finished"'):
                         rows.append(msgspec.json.decode(line, type=_Line).record)
+                    elif line.startswith(b'{"event":"row-started"'):
+                        image = msgspec.json.decode(line, type=_Begun).image
+                        rows.append(RowRecord(image=image, state="running"))
     except FileNotFoundError:
         return ()
     except OSError as error:

@@ -45,6 +45,7 @@ from engine.units import sized
 _SHELF = ".store.diskwright-part"
 """What images of one run share; a run that is killed leaves it, and the next sweeps it away."""
 
+_BEGUN = frozenset({"running", "lost"})
 _SAVE_SECONDS = 1.0
 """Least time between two moves of fleet.json; the journal has every row at once."""
 
@@ -131,7 +132,8 @@ def prepare(
         known = before.get(row.name, RowRecord(image=row.name))
         there = record.intact(outdir / row.name, known)
         # Of a row whose build was ended from outside, some files may be new already.
-        if there or (known.files and known.state not in DONE):
+        # One that had begun had nobody else's files in its way.
+        if there or (known.files and known.state not in DONE) or known.state in _BEGUN:
             files[row.name] = known.files
         done = there and known.state in DONE
         if done and resume:
@@ -214,6 +216,7 @@ class Run:
         self._prepared = prepared
         self._store = store or StoreUse()
         self._shared = _shared(prepared.plan)
+        self._rooms = {row.row.name: row.peak for row in prepared.plan.rows}
         self._executor = executor
         self._emit = emit
         self._rows = {row.name: row for row in prepared.fleet.rows}
@@ -357,7 +360,7 @@ class Run:
         force = name in self._prepared.replaceable
         job = Job.of(
             row, self._prepared.outdir / name, force=force, use=self._store,
-            shared=self._shared.get(name, {}),
+            shared=self._shared.get(name, {}), room=self._rooms.get(name, 0),
         )  # fmt: skip
         begun = self.elapsed
 

@@ -52,7 +52,14 @@ WEB = Extra(
     purpose="serve the wizard to a browser",
     debian="python3-aiohttp-jinja2",
 )
-EXTRAS = (EFI, WEB)
+FLEET = Extra(
+    name="fleet",
+    package="distributed",
+    requirement="distributed>=2024.5",
+    purpose="build a fleet on several workers",
+    debian="python3-distributed",
+)
+EXTRAS = (EFI, WEB, FLEET)
 
 
 def find_program(extra: Extra) -> str | None:

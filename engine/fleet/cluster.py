@@ -1,0 +1,240 @@
+"""Builds the rows of a fleet on the workers of a Dask cluster, one of its own or one that runs.
+
+Dask (distributed.dask.org) schedules; what it hands to a worker is a `Job`, and what comes back is
+an `Outcome`. Images are written where the workers see the output folder. How a cluster is reached
+(TLS, time limits) is said by Dask's own configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from engine import events
+from engine.events import Emit
+from engine.fleet.job import Job, Outcome
+from engine.fleet.task import carry_out
+from engine.problem import Problem, Refused
+from engine.tools.extras import FLEET, extra_hint
+from engine.units import sized
+
+if TYPE_CHECKING:
+    from distributed import Client, Scheduler
+
+DISK = "disk"
+"""The resource of workers that says how many bytes they have for images."""
+
+_STOP_SECONDS = 12.0
+_TRIES = 3
+
+
+@contextlib.asynccontextmanager
+async def local_workers(count: int, outdir: Path) -> AsyncIterator[OnDask]:
+    """Starts workers on this machine, for as long as it lasts.
+
+    Args:
+        count: How many.
+        outdir: Where images go, whose free room the workers share.
+
+    Raises:
+        Refused: Dask is not installed.
+    """
+    dask, distributed = _modules()
+    room = _free(outdir)
+    async with contextlib.AsyncExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="diskwright-"))
+        stack.enter_context(dask.config.set({"distributed.worker.daemon": False}))
+        cluster = distributed.LocalCluster(
+            n_workers=count, threads_per_worker=1, processes=True, asynchronous=True,
+            host="127.0.0.1", dashboard_address=":0", memory_limit=None,
+            local_directory=scratch, silence_logs=logging.CRITICAL, resources={DISK: room},
+        )  # fmt: skip
+        try:
+            await stack.enter_async_context(cluster)
+            client = distributed.Client(cluster, asynchronous=True, set_as_default=False)
+            await stack.enter_async_context(client)
+        except (RuntimeError, OSError, TimeoutError) as error:
+            message = f"{count} workers could not be started: {error}"
+            hint = "leave out --workers to build in one process"
+            raise Refused([Problem("workers-not-started", "error", "", message, hint)]) from None
+        yield await OnDask.on(client)
+
+
+@contextlib.asynccontextmanager
+async def running_cluster(address: str) -> AsyncIterator[OnDask]:
+    """Joins a cluster that runs.
+
+    Raises:
+        Refused: Dask is not installed, or nobody answers at the address.
+    """
+    _, distributed = _modules()
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = await distributed.Client(address, asynchronous=True, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        message = f"no scheduler of Dask answers at {address}: {error}"
+        hint = "start one with `dask scheduler`; for tls:// addresses see Dask's configuration"
+        raise Refused([Problem("no-scheduler", "error", "", message, hint)]) from None
+    try:
+        yield await OnDask.on(client)
+    finally:
+        with contextlib.suppress(OSError, TimeoutError):
+            await client.close(timeout=5)
+
+
+def _free(outdir: Path) -> int:
+    there = next(path for path in (outdir.absolute(), *outdir.absolute().parents) if path.exists())
+    status = os.statvfs(there)
+    return status.f_bavail * status.f_frsize
+
+
+def _modules() -> tuple[Any, Any]:
+    try:
+        import dask
+        import distributed
+    except ImportError:
+        message = f"{FLEET.package} is not installed, which is needed to {FLEET.purpose}"
+        problem = Problem("fleet-extra-missing", "error", "", message, extra_hint(FLEET))
+        raise Refused([problem]) from None
+    return dask, distributed
+
+
+class OnDask:
+    """Has workers of Dask build. Dask itself decides which, and tries again what a worker lost.
+
+    Attributes:
+        workers: How many there are at the beginning.
+        slots: As many jobs as there are may be handed over.
+    """
+
+    slots: int | None = None
+
+    def __init__(self, client: Client, rooms: Mapping[str, float]) -> None:
+        self.workers = len(rooms)
+        self._client = cast("Any", client)  # which is typed in part only
+        self._count = 0
+        self._rooms = dict(rooms)
+        self._topic = f"diskwright-{uuid.uuid4().hex}"
+        self._listeners: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._client.subscribe_topic(self._topic, self._heard)
+
+    @classmethod
+    async def on(cls, client: Client) -> OnDask:
+        """Returns the executor on a client's cluster.
+
+        Raises:
+            Refused: It has no workers.
+        """
+        asked: Any = client
+        rooms = await asked.run_on_scheduler(_rooms)
+        if not rooms:
+            message = "the cluster of Dask has no workers"
+            hint = "start some with `dask worker ADDRESS`"
+            raise Refused([Problem("no-workers", "error", "", message, hint)])
+        return cls(client, rooms)
+
+    async def build(self, job: Job, say: Emit, begun: Callable[[str], None]) -> Outcome:
+        """See `engine.fleet.job.Executor.build`."""
+        refused = self._too_large(job)
+        if refused is not None:
+            return refused
+        tried: set[str] = set()
+        outcome = await self._once(job, say, begun, None)
+        for _ in range(_TRIES - 1):
+            if not outcome.elsewhere:
+                break
+            tried.add(outcome.worker)
+            others = await self._others(tried)
+            if not others:
+                break
+            outcome = await self._once(job, say, begun, others)
+        return outcome
+
+    def _too_large(self, job: Job) -> Outcome | None:
+        known = [room for room in self._rooms.values() if room > 0]
+        if not known or job.room <= max(known):
+            return None
+        message = (
+            f"it needs {sized(job.room)} of disk, and the worker with most offers "
+            f"{sized(int(max(known)))}"
+        )
+        hint = 'start workers with more: `dask worker --resources "disk=BYTES"`'
+        return Outcome(name=job.name, state="refused", message=message, hint=hint)
+
+    async def _others(self, tried: set[str]) -> list[str]:
+        """Returns the addresses of workers that have not tried it."""
+        names: dict[str, str] = await self._client.run_on_scheduler(_names)
+        return [address for address, name in names.items() if name not in tried]
+
+    async def _once(
+        self, job: Job, say: Emit, begun: Callable[[str], None], among: list[str] | None
+    ) -> Outcome:
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        over = asyncio.Event()
+        running = False
+
+        def heard(message: dict[str, Any]) -> None:
+            nonlocal running
+            if message["over"]:
+                over.set()
+                return
+            if not message["lines"]:
+                running = True
+                begun(message["by"])
+            for line in message["lines"]:
+                say(events.decode(line))
+
+        self._listeners[job.name] = heard
+        limited = any(self._rooms.values())
+        self._count += 1  # the order of the file
+        future = self._client.submit(
+            carry_out, msgspec.json.encode(job), self._topic, key=f"{job.name}-{uuid.uuid4().hex}",
+            resources={DISK: job.room} if limited else None, workers=among, pure=False,
+            priority=-self._count,
+        )  # fmt: skip
+        try:
+            return msgspec.json.decode(await future, type=Outcome)
+        except KilledWorker as error:
+            message = f"{error.allowed_failures + 1} workers were lost while they built it"
+            return Outcome(name=job.name, state="lost", message=message)
+        except FutureCancelledError:
+            message = "the connection to the scheduler is lost"
+            hint = "go on with --resume once it is back"
+            return Outcome(name=job.name, state="lost", message=message, hint=hint)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError, TimeoutError):
+                await self._client.cancel([future], force=True)
+                if running:
+                    await asyncio.wait_for(over.wait(), _STOP_SECONDS)
+            raise
+        finally:
+            self._listeners.pop(job.name, None)
+
+    def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
+        listener = self._listeners.get(event[1]["image"])
+        if listener is not None:
+            listener(event[1])
+
+
+def _rooms(dask_scheduler: Scheduler) -> dict[str, float]:
+    """Runs on the scheduler: bytes of disk that each worker offers, 0 where it does not say."""
+    return {
+        address: worker.resources.get("disk", 0)
+        for address, worker in dask_scheduler.workers.items()
+    }
+
+
+def _names(dask_scheduler: Scheduler) -> dict[str, str]:
+    """Runs on the scheduler: what each worker is called, by address."""
+    return {address: str(worker.name) for address, worker in dask_scheduler.workers.items()}

@@ -1,0 +1,218 @@
+"""Fleets on real workers of Dask, and what becomes of them when parts of the cluster die."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Scheduler
+
+from engine.cli.main import main
+from engine.events import StepStarted
+from engine.fleet.cluster import OnDask, local_workers, running_cluster
+from engine.fleet.events import FleetEvent, RowStarted, Said
+from engine.fleet.read import read_fleet
+from engine.fleet.run import FleetResult, Run, prepare
+from engine.problem import Refused
+from tests.engine.fleet.conftest import Yard
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of Dask's own sockets
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+ROOT = Path(__file__).parents[3]
+HOOK = "hooks.after_build=sleep 2"
+
+
+def states(result: FleetResult) -> dict[str, str]:
+    return {row.image: row.state for row in result.rows}
+
+
+def none_left() -> None:
+    """Waits until no build's process is there any more."""
+    deadline = time.monotonic() + 30
+    ours: list[str] = []
+    while time.monotonic() < deadline:
+        lines = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True).stdout
+        parents = ("1", str(os.getpid()))
+        ours = [one for one in lines.splitlines() if "engine.fleet.worker" in one]
+        ours = [one for one in ours if one.split()[0] in parents]
+        if not ours:
+            return
+        time.sleep(0.2)
+    raise AssertionError(ours)
+
+
+async def on_workers(
+    yard: Yard, *overrides: str, strike: Callable[[OnDask, FleetEvent], None] | None = None
+) -> FleetResult:
+    prepared = prepare(read_fleet(yard.fleet, overrides), yard.out)
+    async with local_workers(2, yard.out) as executor:
+
+        def emit(event: FleetEvent) -> None:
+            if strike is not None:
+                strike(executor, event)
+
+        return await Run(prepared, executor, emit).run()
+
+
+def test_two_workers_build_what_one_process_builds(yard: Yard) -> None:
+    yard.rows("1", "2", "3", "4")
+    result = asyncio.run(on_workers(yard))
+    images = yard.images()
+    alone = yard.folder / "alone"
+    assert main(["fleet", str(yard.fleet), "-o", str(alone), "--quiet"]) == 0
+
+    assert states(result) == dict.fromkeys(images, "ok")
+    assert {row.worker for row in result.rows} == {"0", "1"}
+    for name, image in images.items():
+        assert (alone / name / f"{name}.img").read_bytes() == image
+    assert set(states(asyncio.run(on_workers(yard))).values()) == {"unchanged"}
+    none_left()
+
+
+def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard) -> None:
+    yard.rows("1", "2", "3")
+    killed: list[int] = []
+    striking: list[asyncio.Task[None]] = []
+    worker = ""
+
+    def strike(executor: OnDask, event: FleetEvent) -> None:
+        nonlocal worker
+        if isinstance(event, RowStarted) and event.image == "node-2":
+            worker = event.worker
+        match event:
+            case Said(image="node-2", event=StepStarted(id="hook")) if not striking:
+                striking.append(asyncio.ensure_future(kill(executor)))
+
+    async def kill(executor: OnDask) -> None:
+        pids: dict[str, int] = await executor._client.run(os.getpid)
+        by_name: dict[str, str] = await executor._client.run_on_scheduler(_by_name)
+        killed.append(pids[by_name[worker]])
+        os.kill(killed[0], signal.SIGKILL)
+
+    result = asyncio.run(on_workers(yard, HOOK, strike=strike))
+
+    assert len(killed) == 1
+    assert set(states(result).values()) == {"ok"}
+    assert sorted(yard.images()) == ["node-1", "node-2", "node-3"]
+    assert list(yard.out.rglob("*part*")) == []
+    none_left()
+
+
+def _by_name(dask_scheduler: Scheduler) -> dict[str, str]:
+    return {str(worker.name): at for at, worker in dask_scheduler.workers.items()}
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Starts a scheduler and a worker, as somebody else would; yields address and scheduler."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    file = folder / "scheduler.json"
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL,
+                             "env": environment, "cwd": folder}  # fmt: skip
+    dask = [sys.executable, "-P", "-m", "dask"]
+    scheduler = subprocess.Popen(
+        [*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+         "--scheduler-file", str(file)], **quiet,
+    )  # fmt: skip
+    worker = subprocess.Popen(
+        [*dask, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--name", "far",
+         "--resources", "disk=1e12", "--no-dashboard", "--local-directory", str(folder / "scratch"),
+         "--death-timeout", "60"], **quiet,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        yield json.loads(file.read_text())["address"], scheduler
+    finally:
+        for process in (worker, scheduler):
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def test_a_scheduler_that_goes_costs_what_runs_and_the_rest_goes_on_later(yard: Yard) -> None:
+    yard.rows("1", "2", "3")
+
+    async def run() -> FleetResult:
+        prepared = prepare(read_fleet(yard.fleet, [HOOK]), yard.out)
+        reached: list[str] = []
+        with cluster(yard.folder) as (address, scheduler):
+
+            def emit(event: FleetEvent) -> None:
+                match event:
+                    case Said(event=StepStarted(id="hook")):
+                        reached.append(event.image)
+                        if len(reached) == 2:
+                            scheduler.kill()
+
+            for _ in range(100):  # its worker may not be there yet
+                try:
+                    async with running_cluster(address) as executor:
+                        return await Run(prepared, executor, emit).run()
+                except Refused:
+                    await asyncio.sleep(0.2)
+        raise AssertionError("no worker came")
+
+    result = asyncio.run(run())
+    by_state = sorted(states(result).values())
+    assert by_state == ["lost", "lost", "ok"]
+    assert all("scheduler" in str(row.message) for row in result.rows if row.state == "lost")
+    none_left()
+    assert list(yard.out.rglob("*part*")) == []
+    words = ["fleet", str(yard.fleet), "-o", str(yard.out), "--resume", "--quiet", "--set", HOOK]
+    assert main(words) == 0
+    assert sorted(yard.images()) == ["node-1", "node-2", "node-3"]
+
+
+def test_an_address_where_nobody_answers_is_refused(yard: Yard) -> None:
+    yard.rows("1")
+    refused = subprocess.run(
+        [sys.executable, "-P", "-m", "engine.cli", "fleet", str(yard.fleet), "-o", str(yard.out),
+         "--scheduler", "tcp://127.0.0.1:9"],
+        capture_output=True, text=True,
+        env=os.environ | {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"},
+    )  # fmt: skip
+
+    assert refused.returncode == 2
+    assert "no scheduler of Dask answers at tcp://127.0.0.1:9" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not yard.out.exists()
+
+
+def test_a_cancel_ends_all_workers(yard: Yard) -> None:
+    yard.rows("1", "2", "3")
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "engine.cli", "fleet", str(yard.fleet), "-o", str(yard.out),
+         "--workers", "2", "--events", "-", "--set", "hooks.after_build=sleep 30"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if '"id":"hook"' in line:
+            process.send_signal(signal.SIGINT)
+            break
+    process.stdout.read()
+    assert process.stderr is not None
+    told = process.stderr.read()
+
+    assert process.wait(timeout=60) == 130
+    assert "Traceback" not in told
+    none_left()
+    assert yard.images() == {}
+    assert list(yard.out.rglob("*part*")) == []
+    process.stdout.close()
+    process.stderr.close()
