@@ -73,8 +73,7 @@ def _text(file: Path, spec: ImageSpec, notes: list[str]) -> str:
 
     remarks = [f"Made from {file.name}.", *notes]
     # A line end in a name or value would let what follows count as the spec.
-    comments = "".join(f"# {printable(remark)}\n" for remark in remarks)
-    return f"{comments}{dumps(spec)}"
+    return dumps(spec, remarks=[printable(remark) for remark in remarks])
 
 
 def _notes(imported: Imported, *, files_taken: bool) -> list[str]:

@@ -18,7 +18,10 @@ A key that does not exist, or a value of the wrong type, is rejected, with its l
 closest valid key. `--set section.key=value` overrides any key on the command line, entries of
 lists too: `--set 'contents[0].target=/srv'`. The value is read as TOML, or else as text.
 
-An editor that knows JSON Schema completes and checks keys with `schema/diskwright.schema.json`.
+An editor with taplo or tombi (VS Code's "Even Better TOML" has taplo) completes and checks keys: a
+spec that Diskwright writes begins with a `#:schema` line. Until the schema is at that address, or
+without network, name the file in its place: `#:schema schema/diskwright.schema.json`, which an
+installation has as `share/diskwright/diskwright.schema.json`.
 
 ## Sizes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, MutableMapping, MutableSequence
+from collections.abc import Iterable, Mapping, MutableMapping, MutableSequence
 from difflib import SequenceMatcher
 
 import msgspec
@@ -11,16 +11,19 @@ import tomlkit
 from tomlkit.items import AoT
 
 from engine.spec.model import SCHEMA, ImageSpec
+from engine.spec.schema import DIRECTIVE
 
 _Plain = dict[str, object]
 
 
-def dumps(spec: ImageSpec, original: str | None = None) -> str:
+def dumps(spec: ImageSpec, original: str | None = None, *, remarks: Iterable[str] = ()) -> str:
     """Returns the spec as TOML.
 
     Args:
         original: The text it was read from: only what differs is changed in it, so comments and
-            order stay. Without it, a new text holds just the keys that are given.
+            order stay. Without it, a new text holds just the keys that are given, below the line
+            that tells editors the schema.
+        remarks: Comments at the top of a new text, each without a line end.
     """
     wanted = to_plain(spec)
     if original is not None:
@@ -35,7 +38,8 @@ def dumps(spec: ImageSpec, original: str | None = None) -> str:
             return text
     document = tomlkit.document()
     _update(document, to_plain(spec))
-    return tomlkit.dumps(document)
+    comments = "".join(f"# {remark}\n" for remark in remarks)
+    return f"{DIRECTIVE}\n{comments}{tomlkit.dumps(document)}"
 
 
 def to_plain(spec: ImageSpec) -> _Plain:

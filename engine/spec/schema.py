@@ -3,22 +3,55 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
+from collections.abc import Mapping
 
 import msgspec
 
-from engine.spec.keys import KEYS, SECTIONS
-from engine.spec.model import ImageSpec, Section
+from engine.disk.presets import PRESETS
+from engine.disk.roles import ROLES
+from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.formats import FORMATS
+from engine.spec.keys import KEYS, SECTIONS, Key
+from engine.spec.loaders import LOADERS
+from engine.spec.model import SCHEMA, ImageSpec, Section
 from engine.spec.shape import element_of, fields_of, is_section, members
+
+ADDRESS = "https://www.schemastore.org/diskwright.json"
+"""The schema's `$id`: where editors find it (schema/schemastore.json is the catalog's entry)."""
+
+DIRECTIVE = f"#:schema {ADDRESS}"
+"""First line of a spec that Diskwright writes; taplo, tombi and their editors act on it."""
+
+_LITERAL = re.compile(r'"[^"]*"|\d+|true|false')
 
 _TYPES: dict[object, str] = {str: "string", int: "integer", bool: "boolean"}
 
 
 def json_schema() -> dict[str, object]:
-    """Returns the schema (JSON Schema 2020-12), for editors and other tools."""
+    """Returns the schema, for editors and other tools.
+
+    JSON Schema draft-07, since that is what SchemaStore takes and taplo knows best. `x-taplo` has
+    what taplo shows for the values of an enumeration.
+    """
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": ADDRESS,
+        "$comment": f"Version {SCHEMA} of the format, as the key `schema` of a spec says.",
         "title": "Diskwright image specification",
+        "description": "A Linux disk image: partitions, file systems, contents, loader, output.",
         **_section(ImageSpec, ""),
+    }
+
+
+def catalog_entry() -> dict[str, object]:
+    """Returns what SchemaStore's catalog needs to know of the schema."""
+    return {
+        "name": "Diskwright",
+        "description": "Specification of a disk image built by Diskwright",
+        "fileMatch": ["diskwright.toml", "*.diskwright.toml"],
+        "url": ADDRESS,
     }
 
 
@@ -50,12 +83,30 @@ def _value(declared: object, path: str) -> dict[str, object]:
         return {"type": "array", "items": _section(element, f"{path}[]")}
     key = KEYS[path]
     described: dict[str, object] = {"description": f"{key.summary} Default: {key.default}."}
+    if _LITERAL.fullmatch(key.default):
+        described["default"] = tomllib.loads(f"value = {key.default}")["value"]
     if element is not None:
         return {**described, "type": "array", "items": {"type": _TYPES[element]}}
     if key.choices:
-        return {**described, "enum": list(key.choices)}
+        return {**described, "enum": list(key.choices), **_choices_told(key)}
     items: dict[str, object] = {}
     for inner in filter(None, map(element_of, members(declared))):
         items["items"] = {"type": _TYPES[inner]}
     kinds = [_TYPES.get(kind, "array") for kind in members(declared)]
     return {**described, "type": kinds[0] if len(kinds) == 1 else kinds, **items}
+
+
+def _choices_told(key: Key) -> dict[str, object]:
+    """Returns what each of a key's choices is, in taplo's form; nothing where no table says."""
+    tables: dict[str, Mapping[str, str]] = {
+        "layout.table": {one.key: f"{one.title}: {one.summary}" for one in PRESETS.values()},
+        "boot.loader": {one.key: f"{one.title}. {one.summary}" for one in LOADERS.values()},
+        "output.format": {one.key: f"{one.title}: {one.summary}" for one in FORMATS.values()},
+        "volume[].role": {one.key: f"{one.title}. {one.purpose}" for one in ROLES.values()},
+        "volume[].format": {one.key: one.summary for one in FILESYSTEMS.values()},
+    }
+    told = tables.get(key.path)
+    if told is None:
+        return {}
+    values = [told.get(str(choice)) for choice in key.choices]
+    return {"x-taplo": {"docs": {"enumValues": values}}}

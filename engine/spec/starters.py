@@ -12,6 +12,7 @@ import tomlkit
 from engine.disk.presets import PRESETS
 from engine.spec.keys import KEYS
 from engine.spec.model import SCHEMA, ImageSpec, Layout, Nix, Output
+from engine.spec.schema import DIRECTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ def commented(table: str, name: str, sources: Sequence[str] = ()) -> str:
     """
     preset = PRESETS[table]
     lines = [
+        DIRECTIVE,
         f"# {preset.title}: {preset.summary}",
         "# A key behind a # has the value that is shown. docs/spec.md has all keys.",
         f"schema = {SCHEMA}",

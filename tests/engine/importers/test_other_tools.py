@@ -46,7 +46,7 @@ def test_what_a_file_becomes(
     said = capsys.readouterr()
     recorded = (GIVEN / f"{name}.toml").read_text()
     assert said.out.replace(str(given), "/FOLDER") == recorded
-    notes = [line.removeprefix("# ") for line in recorded.splitlines() if line.startswith("#")]
+    notes = [line.removeprefix("# ") for line in recorded.splitlines() if line.startswith("# ")]
     told = said.err.replace(str(given), "/FOLDER").splitlines()
     assert [line.removeprefix("warning: ") for line in told] == notes[1:]
 

@@ -21,6 +21,7 @@ from engine.spec.model import (
     Vm,
 )
 from engine.spec.save import dumps
+from engine.spec.schema import DIRECTIVE
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NUMBER = st.integers(-(2**40), 2**40)
@@ -92,8 +93,10 @@ def test_an_unchanged_spec_keeps_every_byte(original: str) -> None:
 
 
 def test_new_specs_are_minimal() -> None:
-    assert dumps(ImageSpec()) == "schema = 1\n"
-    assert dumps(ImageSpec(size=Size(disk=64))) == "schema = 1\n\n[size]\ndisk = 64\n"
+    assert dumps(ImageSpec()) == f"{DIRECTIVE}\nschema = 1\n"
+    assert dumps(ImageSpec(size=Size(disk=64))) == (
+        f"{DIRECTIVE}\nschema = 1\n\n[size]\ndisk = 64\n"
+    )
 
 
 COMMENTED = """\

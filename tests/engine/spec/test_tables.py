@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +45,28 @@ def test_the_schema_is_up_to_date() -> None:
     assert committed == schema.dumps(), "run: python -m engine.spec.generate"
 
 
+def test_the_schema_has_an_address_and_says_what_values_mean() -> None:
+    made: dict[str, Any] = schema.json_schema()
+    entry = json.loads((ROOT / "schema" / "schemastore.json").read_text())
+
+    assert made["$id"] == entry["url"] == schema.DIRECTIVE.split()[1]
+    assert entry == schema.catalog_entry()
+    told = [rule for rule in _rules(made) if "x-taplo" in rule]
+    assert len(told) >= 5
+    for rule in told:
+        words = rule["x-taplo"]["docs"]["enumValues"]
+        assert len(words) == len(rule["enum"])
+        assert any(words)
+    assert all("description" in rule for rule in _rules(made) if "enum" in rule)
+
+
+def _rules(rule: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield rule
+    for inner in (*rule.get("properties", {}).values(), rule.get("items")):
+        if inner:
+            yield from _rules(inner)
+
+
 def _fits(value: object, rule: dict[str, object]) -> bool:
     """A validator for the few words of JSON Schema that ours uses."""
     if "enum" in rule:
@@ -70,7 +94,9 @@ def _fits(value: object, rule: dict[str, object]) -> bool:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_say_what_they_show_and_are_right(path: Path) -> None:
     text = path.read_text()
-    assert text.startswith("# Shows ")
+    directive, shows, *_ = text.splitlines()
+    assert directive == "#:schema ../schema/diskwright.schema.json"
+    assert shows.startswith("# Shows ")
     loaded = load(path)
     assert resolve(loaded.spec, loaded.base, {})[1] == ()
     assert _fits(tomllib.loads(text), json.loads(schema.dumps()))
