@@ -99,21 +99,6 @@ def test_commands_said_to_run_elsewhere_are_shown() -> None:
     assert set(ELSEWHERE) <= {each.command for page in PAGES for each in shown(page)}
 
 
-def test_the_library_page_runs(folder: Path) -> None:
-    (code,) = blocks(PROJECT / "docs" / "library.md", "python")
-
-    outcome = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-    )
-
-    assert outcome.returncode == 0, outcome.stderr
-    assert (folder / "library" / "hello.img").exists()
-
-
 def test_every_verb_has_its_section() -> None:
     text = (PROJECT / "docs" / "commands.md").read_text()
 
@@ -164,7 +149,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_every_example_builds_and_says_what_it_shows(example: Path, folder: Path) -> None:
-    assert example.read_text().startswith("# Shows ")
+    assert example.read_text().splitlines()[1].startswith("# Shows ")
     if example.stem == "immutable":
         with alone("kernel"):
             kernel = fetch_kernel(cache_folder())
