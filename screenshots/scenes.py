@@ -210,7 +210,11 @@ _FAMILY = re.compile(r"font-family:[^;]*;")
 
 def picture(app: App[int], title: str = "Diskwright") -> str:
     """Returns the screen as an SVG that is the same every time and fetches nothing."""
-    svg = app.export_screenshot(title=title, simplify=True)
-    svg = _FONT_FACE.sub("", _ID.sub("terminal-", svg))
+    return cleaned(_ID.sub("terminal-", app.export_screenshot(title=title, simplify=True)))
+
+
+def cleaned(svg: str) -> str:
+    """Returns a picture of a terminal that fetches no font."""
+    svg = _FONT_FACE.sub("", svg)
     svg = _FAMILY.sub('font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace;', svg)
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"

@@ -31,6 +31,9 @@ ELSEWHERE = {
     "examples/immutable/make.py": "tests/engine/boot/test_immutable.py: it downloads a kernel",
     "diskwright build examples/immutable.toml -o immutable": "tests/engine/boot/test_immutable.py",
     "diskwright inspect immutable/immutable.img": "tests/engine/boot/test_immutable.py",
+    "examples/tiny/make.sh": "tests/engine/boot/test_tiny.py: it downloads a kernel",
+    "diskwright build examples/tiny/tiny.toml -o tiny": "tests/engine/boot/test_tiny.py",
+    "diskwright boot tiny/tiny.img --firmware both --expect 'tiny: booted.*s'": "the same",
     "./check": "this very run",
     "./check --all": ".ci/run",
     "./check -k manifest": "this very run, of all tests",
@@ -62,7 +65,7 @@ def shown(page: Path) -> list[Shown]:
 def folder(tmp_path: Path) -> Path:
     """A project folder with examples and a launcher of the code under test."""
     # What someone has made there: a whole Debian, a system for a disk that only is read.
-    made = shutil.ignore_patterns("root.tar*", "vmlinuz", "initrd", "image.tar")
+    made = shutil.ignore_patterns("root.tar*", "vmlinuz", "initrd", "image.tar", "tree")
     shutil.copytree(PROJECT / "examples", tmp_path / "examples", symlinks=True, ignore=made)
     launcher = tmp_path / "diskwright"
     launcher.write_text(

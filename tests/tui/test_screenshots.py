@@ -11,6 +11,7 @@ from pathlib import Path
 import pyte
 import pytest
 
+from screenshots.demo import PROMPT, picture
 from screenshots.make import COVER, LOOKS, Look, drifted, walk
 from screenshots.scenes import FOLDER, make_tree
 from tests.tui.snapshots.walks import PAGES, WALKS
@@ -33,7 +34,7 @@ def test_every_picture_is_watched() -> None:
     scenes = {file.stem.rpartition("-")[0] for file in PAGES.iterdir()}
     watched = {name for one in WALKS for scene in scenes for name in one.pictures(scene)}
     here = {f"{scene}{look.suffix}.svg" for look in LOOKS if look.ascii_only for scene in scenes}
-    pictures = {file.name for file in FOLDER.glob("*.svg")} - {"wizard.svg"}
+    pictures = {file.name for file in FOLDER.glob("*.svg")} - {"wizard.svg", "demo.svg"}
     assert watched <= pictures <= watched | here
 
 
@@ -59,3 +60,17 @@ def test_the_cast_is_asciicast_and_ends_with_an_image() -> None:
     text = "\n".join(screen.display)
     assert "Built web-server" in text
     assert "100 %" in text
+
+
+def test_the_demo_ends_with_a_disk_that_boots_both_ways() -> None:
+    lines = (FOLDER / "demo.cast").read_text(encoding="utf-8").splitlines()
+    header, *shown = map(json.loads, lines)
+    text = "".join(data for _, _, data in shown)
+    assert header["version"] == 2
+    assert [moment for moment, _, _ in shown] == sorted(moment for moment, _, _ in shown)
+    assert text.startswith(f"{PROMPT}id -u\r\n1000")
+    for firmware in ("BIOS", "UEFI"):
+        assert f"tiny: booted by {firmware}" in text
+    assert picture([(moment, data) for moment, _, data in shown]) == (
+        FOLDER / "demo.svg"
+    ).read_text(encoding="utf-8")
