@@ -144,6 +144,7 @@ class VolumeForm:
     def shows(self, key: str) -> bool:
         """Whether a row fits the role and the format."""
         raw, loose = self.format == RAW, self.is_loose
+        known = FILESYSTEMS.get(self.format)
         rules = {
             "role": not self.fixed_id,
             "format": self.role not in {"raw", "bios-boot", "swap"} and not self.is_tree,
@@ -155,13 +156,13 @@ class VolumeForm:
             "min": not loose and self.rule in {"free", "grow"},
             "compression": bool(self._compressions or self.compression),
             "verity": self.is_tree,
-            "label": not raw and not self.is_tree,
+            "label": bool(known and known.label_bytes) or bool(self.texts["label"]),
             "flags": not loose,
             "after": not loose and bool(self.others),
             "name": not loose and self.gpt,
             "type": not loose,
             "guid": not loose and self.gpt,
-            "uuid": not raw and self.role not in verity.SIGNATURES,
+            "uuid": bool(known and known.identifier and not raw) or bool(self.texts["uuid"]),
             "key": self.role in verity.SIGNATURES,
             "certificate": self.role in verity.SIGNATURES,
         }

@@ -32,6 +32,25 @@ def write_whole(descriptor: int, data: bytes | bytearray | memoryview, at: int) 
         at += written
 
 
+def fill_whole(descriptor: int, buffer: memoryview, at: int) -> None:
+    """Fills a buffer with bytes of a file.
+
+    Args:
+        descriptor: The file, open for reading.
+        buffer: Where they go.
+        at: Byte of the file where they begin.
+
+    Raises:
+        OSError: A read failed, or the file ends before.
+    """
+    done = 0
+    while done < len(buffer):
+        got = os.preadv(descriptor, [buffer[done:]], at + done)
+        if not got:
+            raise OSError(errno.EIO, f"the file ends at byte {at + done}")
+        done += got
+
+
 def read_whole(descriptor: int, length: int, at: int) -> bytes:
     """Returns bytes of a file, as many as asked for.
 
@@ -44,12 +63,12 @@ def read_whole(descriptor: int, length: int, at: int) -> bytes:
         OSError: A read failed, or the file ends before.
     """
     data = os.pread(descriptor, length, at)
-    while len(data) < length:
-        more = os.pread(descriptor, length - len(data), at + len(data))
-        if not more:
-            raise OSError(errno.EIO, f"the file ends at byte {at + len(data)}")
-        data += more
-    return data
+    if len(data) == length:
+        return data
+    whole = bytearray(length)
+    whole[: len(data)] = data
+    fill_whole(descriptor, memoryview(whole)[len(data) :], at + len(data))
+    return bytes(whole)
 
 
 def zeros(count: int) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import zstandard
 
-from engine.image.whole import zeros
+from engine.image.whole import fill_whole, zeros
 from engine.pipeline.gzipped import Gzip
 from engine.pipeline.sparse import data_ranges
 from engine.provenance.bmap import BLOCK
@@ -139,7 +139,7 @@ def take_all(
             at = first
             while at < end and not cancelled():
                 piece = buffer[: min(_CHUNK, end - at)]
-                _read_whole(reader.fileno(), piece, at, path)
+                fill_whole(reader.fileno(), piece, at)
                 for taker in wanted:
                     taker.data(piece)
                 at += len(piece)
@@ -192,15 +192,6 @@ def _unpacker(kind: str) -> _Unpacker:
     if kind == "gz":
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     return lzma.LZMADecompressor(lzma.FORMAT_XZ)
-
-
-def _read_whole(handle: int, piece: memoryview, at: int, path: Path) -> None:
-    done = 0
-    while done < len(piece):
-        got = os.preadv(handle, [piece[done:]], at + done)
-        if not got:
-            raise StepFailed(f"{path.name} ends at byte {at + done}, before its end")
-        done += got
 
 
 def _block_ranges(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
