@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from engine.boot.sources import rewritten
 from engine.disk import verity
+from engine.disk.volume import Volume
 from engine.manifest.manifest import Manifest
 from engine.spec.settings import Settings
 
@@ -26,11 +27,18 @@ def placeholder(volume: str) -> str:
 
 
 def words(settings: Settings) -> tuple[tuple[str], ...]:
-    """Returns the words with the root hashes of a disk, to be filled in, each alone."""
+    """Returns the words with the root hashes of a disk, to be filled in, each alone.
+
+    Of two roots, as an A/B pair has them, it is the one that is mounted, else the first.
+    """
+    chosen: dict[str, Volume] = {}
+    for one in verity.hashed(settings.volumes):
+        if one.role not in chosen or (one.mount and not chosen[one.role].mount):
+            chosen[one.role] = one
     return tuple(
-        (f"{_WORDS[one.role]}={placeholder(one.id)}",)
-        for one in verity.hashed(settings.volumes)
-        if one.role in _WORDS
+        (f"{word}={placeholder(chosen[role].id)}",)
+        for role, word in _WORDS.items()
+        if role in chosen
     )
 
 
