@@ -17,6 +17,7 @@ from engine.disk.volume import Scheme
 from engine.image.container import BadImage
 from engine.image.reading import Window
 from engine.importers.draft import Draft
+from engine.importers.image_mounts import with_mounts
 from engine.inspect.image import Image, Part
 from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS
 from engine.spec.model import VolumeEntry
@@ -74,7 +75,8 @@ def disk_of(image: Image, report: Mapping[str, Any], draft: Draft) -> Disk:
         entry = _volume(part, roles[part.name], scheme, image.table.sector_size, draft)
         parts[entry.id] = part
     preset = _preset(scheme, draft, parts)
-    volumes, boot = _of_preset(preset, draft.mounted(), parts, image.table.sector_size)
+    named = with_mounts(draft.mounted(), parts)
+    volumes, boot = _of_preset(preset, named, parts, image.table.sector_size)
     fits = _placed(scheme, image, parts, draft)
     if fits:
         volumes = _growing(scheme, image, volumes, parts, own=preset is None)

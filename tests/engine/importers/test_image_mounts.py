@@ -1,0 +1,72 @@
+"""An image's own fstab says where an imported spec mounts its volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.cli.main import main
+from engine.spec.load import load
+
+SPEC = """schema = 1
+name = "disk"
+layout.table = "gpt"
+[[volume]]
+id = "root"
+free = "4MiB"
+[[volume]]
+id = "data"
+label = "things"
+size = "4MiB"
+mount = "{data}"
+[[volume]]
+id = "srv"
+size = "4MiB"
+{srv}
+[[volume]]
+id = "swap"
+size = "1MiB"
+[[contents]]
+source = "tree"
+target = "/"
+"""
+
+
+def imported(tmp_path: Path, text: str, fstab: str = "") -> dict[str, str | None]:
+    """Returns the mount points of a spec that an image with such volumes is imported to."""
+    (tmp_path / "tree" / "etc").mkdir(parents=True)
+    if fstab:
+        (tmp_path / "tree" / "etc" / "fstab").write_text(fstab)
+    spec, like = tmp_path / "disk.toml", tmp_path / "like.toml"
+    spec.write_text(text)
+    assert main(["build", str(spec), "-o", str(tmp_path / "out"), "--quiet"]) == 0
+    assert main(["import", str(tmp_path / "out" / "disk.img"), "-o", str(like)]) == 0
+    return {one.id: one.mount for one in load(like).spec.volume}
+
+
+def test_what_a_build_wrote_there_comes_back(tmp_path: Path) -> None:
+    text = SPEC.format(data="/opt/many things", srv='mount = "/var/lib/served"')
+    assert imported(tmp_path, text) == {
+        "root": None, "data": "/opt/many things", "srv": "/var/lib/served", "swap": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "mount"),
+    [
+        ("LABEL=things /opt/a ext4 defaults 0 2", "/opt/a"),
+        ("PARTLABEL=data /opt\\040b/ ext4", "/opt b"),
+        ("/dev/disk/by-label/things /opt/c ext4 noauto", "/opt/c"),
+        ("#LABEL=things /opt/d ext4", None),
+        ("LABEL=other /opt/e ext4", None),
+        ("LABEL=things none swap", None),
+        ("LABEL=things /../etc ext4", None),
+        ("LABEL=things / ext4", None),
+    ],
+)
+def test_lines_are_read_as_a_system_reads_them(
+    tmp_path: Path, line: str, mount: str | None
+) -> None:
+    text = SPEC.format(data="", srv="")
+    assert imported(tmp_path, text, f"# mounts\n{line}\n")["data"] == mount
