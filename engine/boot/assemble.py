@@ -343,7 +343,8 @@ def _parts(
     uefi = boots_by_uefi(settings)
     return gather(
         architecture,
-        want_systemd_boot=uefi and settings.boot.loader == "systemd-boot",
+        want_systemd_boot=uefi
+        and (settings.boot.loader == "systemd-boot" or _ukis_elsewhere(settings)),
         want_stub=uefi and settings.boot.loader == "uki",
         want_grub_efi=uefi and settings.boot.loader == "grub",
         want_grub_bios=boots_by_bios(settings),
@@ -353,13 +354,22 @@ def _parts(
     )  # fmt: skip
 
 
+def _ukis_elsewhere(settings: Settings) -> bool:
+    """Whether UKIs go to an extended boot partition, where systemd-boot has to find them.
+
+    Firmware itself starts nothing but what is on the ESP.
+    """
+    return settings.boot.loader == "uki" and esp.extended(settings) is not None
+
+
 def _loader_files(
     settings: Settings, tree: Mounted, menu: tuple[MenuEntry, ...], parts: LoaderParts,
     architecture: Architecture, target: esp.Target,
 ) -> tuple[Files, list[str]]:  # fmt: skip
     """Returns the loader's files, and those of their paths on the ESP that boot variables name."""
     mtime_ns = settings.identity.source_date_epoch * _SECOND_NS
-    if parts.systemd_boot:
+    named = [f"EFI/systemd/{systemd_boot.binary_name(architecture)}"]
+    if parts.systemd_boot and not parts.stub:
         files = systemd_boot.loader_files(
             menu, parts.systemd_boot, architecture,
             names=target.names, there=target.there, mtime_ns=mtime_ns,
@@ -367,12 +377,17 @@ def _loader_files(
         entries = systemd_boot.entry_files(
             menu, names=target.names, there_as=target.there_as, mtime_ns=mtime_ns
         )
-        named = [f"EFI/systemd/{systemd_boot.binary_name(architecture)}"]
         if target.entries == target.esp:
             return {target.esp: (*files, *entries)}, named
         return {target.esp: tuple(files), target.entries: tuple(entries)}, named
     if parts.stub:
         text = read_text(tree, b"etc/os-release") or read_text(tree, b"usr/lib/os-release") or ""
+        if parts.systemd_boot:
+            first = systemd_boot.before_ukis(
+                parts.systemd_boot, architecture, uki.named_paths(menu), mtime_ns=mtime_ns
+            )
+            images = uki.named_files(menu, parts.stub, os_release=text.encode(), mtime_ns=mtime_ns)
+            return {target.esp: tuple(first), target.entries: tuple(images)}, named
         files = uki.esp_files(
             menu, parts.stub, architecture, os_release=text.encode(),
             named_default=settings.boot.efi_variables, mtime_ns=mtime_ns,

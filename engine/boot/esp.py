@@ -56,9 +56,9 @@ def target(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest]) 
         contents: By id of the volume.
     """
     esp = settings.of_role("esp")
-    extended = _extended(settings)
+    other = extended(settings)
     home = "" if esp is None else esp.id
-    entries = home if extended is None else extended.id
+    entries = home if other is None else other.id
     there = systemd_boot.present(contents.get(home, _NOTHING), contents.get(entries, _NOTHING))
     sort_key = kernels.os_release(tree).get("ID") or "linux"
     names = systemd_boot.Names(sort_key, _kept_machine_id(settings, tree))
@@ -69,19 +69,19 @@ def unreadable(settings: Settings) -> Iterator[Problem]:
     """Yields the partitions that firmware would have to read and cannot."""
     if "uefi" not in settings.boots:
         return
-    extended = _extended(settings) if settings.boot.loader == "systemd-boot" else None
-    for volume in filter(None, (settings.of_role("esp"), extended)):
+    other = extended(settings) if settings.boot.loader in {"systemd-boot", "uki"} else None
+    for volume in filter(None, (settings.of_role("esp"), other)):
         if not FILESYSTEMS[volume.format].firmware:
             yield Problem(
                 "firmware-cannot-read", "error", f"{volume.path}.format",
-                f"is {volume.format}, and firmware, which {'systemd-boot' if extended else 'UEFI'} "
+                f"is {volume.format}, and firmware, which {'systemd-boot' if other else 'UEFI'} "
                 f"reads the {volume.purpose.title} by, reads FAT only",
                 "take vfat",
                 Fix(f"Make {volume.id} FAT", ((f"{volume.path}.format", "vfat"),)),
             )  # fmt: skip
 
 
-def _extended(settings: Settings) -> Volume | None:
+def extended(settings: Settings) -> Volume | None:
     """Returns the extended boot partition, as systemd-boot would find it."""
     volume = settings.of_role("xbootldr")
     if volume is None or settings.scheme != "gpt":

@@ -146,11 +146,36 @@ def loader_files(
         there: What the contents bring.
         mtime_ns: Time of the files.
     """
-    systemd_path = f"EFI/systemd/{binary_name(architecture)}".encode()
     identifiers = names.identifiers(entries)
     configuration = _LOADER_CONF
     if _needs_default(entries, identifiers, there):
         configuration += f"default {identifiers[0]}\n".encode()
+    return _installed(binary, architecture, configuration, mtime_ns)
+
+
+def before_ukis(
+    binary: bytes, architecture: Architecture, ukis: Sequence[bytes], *, mtime_ns: int
+) -> list[Entry]:
+    """Returns systemd-boot and its settings, to start unified kernel images that it finds.
+
+    One alone needs no name: what is installed later and newer comes before it.
+
+    Args:
+        binary: systemd-boot itself.
+        architecture: The kernels' architecture.
+        ukis: Their paths, the default first.
+        mtime_ns: Time of the files.
+    """
+    configuration = _LOADER_CONF
+    if len(ukis) > 1:
+        configuration += b"default " + ukis[0].rpartition(b"/")[2] + b"\n"
+    return _installed(binary, architecture, configuration, mtime_ns)
+
+
+def _installed(
+    binary: bytes, architecture: Architecture, configuration: bytes, mtime_ns: int
+) -> list[Entry]:
+    systemd_path = f"EFI/systemd/{binary_name(architecture)}".encode()
     return [
         file_of(architecture.removable_path, binary, mtime_ns=mtime_ns),
         file_of(systemd_path, binary, mtime_ns=mtime_ns),

@@ -70,6 +70,20 @@ def esp_files(
     return files
 
 
+def named_files(
+    entries: Sequence[MenuEntry], stub: bytes, *, os_release: bytes, mtime_ns: int
+) -> list[Entry]:
+    """Returns the UKIs of a menu, all of them under EFI/Linux; see `esp_files`.
+
+    Raises:
+        BadStub: The stub cannot be extended.
+    """
+    return [
+        build(path, entry, stub, os_release=os_release, mtime_ns=mtime_ns)
+        for entry, path in zip(entries, named_paths(entries), strict=True)
+    ]
+
+
 def named_paths(entries: Sequence[MenuEntry]) -> list[bytes]:
     """Returns the path under EFI/Linux of each entry's UKI, no two of them alike."""
     names = distinct(slug(_name(entry)).lower() for entry in entries)

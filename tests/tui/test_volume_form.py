@@ -107,3 +107,14 @@ def test_a_name_that_is_no_volume_is_told_with_those_there_are() -> None:
     assert problem is not None
     assert problem.path == "volume[0].after"
     assert "esp, root" in problem.message
+
+
+def test_a_format_without_a_label_is_not_asked_for_one() -> None:
+    form = VolumeForm(VolumeEntry(id="data", format="squashfs"), None)
+    assert not form.shows("label")
+    assert not form.shows("uuid")
+    form.choose("format", "ext4")
+    assert form.shows("label")
+    assert form.shows("uuid")
+    # What a spec has nevertheless can be seen, and removed.
+    assert VolumeForm(VolumeEntry(id="data", format="squashfs", label="x"), None).shows("label")

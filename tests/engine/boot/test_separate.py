@@ -252,3 +252,26 @@ def test_a_systems_own_installer_does_not_see_the_boot_volume(
     spec = apply_fix(spec, problem.fix)
     assert spec.boot.loader == ours
     assert said() == []
+
+
+def test_unified_kernel_images_go_to_the_extended_boot_partition() -> None:
+    """systemd-boot, on the ESP, finds them there; firmware alone would not."""
+    files = IN_USR | {"usr/lib/modules/6.0/vmlinuz": X86_KERNEL,
+                      "usr/lib/modules/6.0/initrd": b"old"}  # fmt: skip
+    extended = EXTENDED.replace("systemd-boot", "uki")
+    one, two = made(extended, IN_USR), made(extended, files)
+    assert paths(one.volumes["esp"]) == paths(two.volumes["esp"]) == [
+        "EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi", "loader/loader.conf",
+    ]  # fmt: skip
+    assert paths(one.volumes["xbootldr"]) == ["EFI/Linux/some-system-6.1.efi", "amd-ucode.img"]
+    assert "default" not in text(one.volumes["esp"], "loader/loader.conf")
+    assert paths(two.volumes["xbootldr"]) == [
+        "EFI/Linux/some-system-6.0.efi", "EFI/Linux/some-system-6.1.efi", "amd-ucode.img",
+    ]  # fmt: skip
+    assert "default some-system-6.1.efi\n" in text(two.volumes["esp"], "loader/loader.conf")
+    assert two.boot.efi_entries == (("Some System", "EFI/systemd/systemd-bootx64.efi"),)
+    ext4 = own("id = 'esp', size = '64MiB'", "id = 'xbootldr', format = 'ext4'", "id = 'root'",
+               loader="uki")  # fmt: skip
+    assert [problem.code for problem in made(ext4, IN_USR).boot.problems] == [
+        "firmware-cannot-read"
+    ]
