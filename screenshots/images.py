@@ -120,7 +120,8 @@ _DIFFERENCES = Comparison(
     fields=(
         Difference("table", "table, disk GUID", "9B1D7A52-0E1C-5C6B-A7F5-2C1B9A3D4E10",
                    "4E0C2D6F-6A57-5B8E-9C43-7D15F0A92B31"),
-        Difference("superblock", "partition 2, superblock, free blocks (low)", "20,412", "20,398"),
+        Difference("superblock", "partition 2, superblock, free blocks (low)", "20412", "20398",
+                   counts=True),
         Difference("path", "partition 2, /etc/hostname, content", "appliance", "laboratory"),
         Difference("path", "partition 2, /etc/motd", "", "regular file, 0644, 61 bytes"),
         Difference("path", "partition 2, /srv/www/index.html, mode", "0644", "0600"),

@@ -25,14 +25,14 @@ from tui.document import Document
 from tui.documents import Documents
 from tui.fields import DEFAULT_OUTDIR
 from tui.glyphs import ASCII, UNICODE
-from tui.help import help_for
+from tui.help import KeyHelp, help_for, keys_of
 from tui.keys import KEYS, bindings
 from tui.looking import compare_two, import_subject, is_flashing, look_into, write_to_disk
 from tui.opening import Importable
 from tui.report import write_report
 from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
-from tui.screens.dialogs import ConfirmScreen, HelpScreen
+from tui.screens.dialogs import ConfirmScreen, HelpScreen, KeysScreen
 from tui.screens.messages import (
     BuildRequested,
     ComparisonRequested,
@@ -320,6 +320,16 @@ class DiskwrightApp(App[int]):
         if isinstance(self.screen, HelpScreen):
             return
         self.push_screen(HelpScreen(*help_for(self)))
+
+    def action_keys(self) -> None:
+        """Lists the keys of the page, each with a letter that does the same."""
+
+        def act(key: KeyHelp | None) -> None:
+            if key is not None:
+                self.call_later(self.run_action, *key.action)
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(KeysScreen(keys_of(self)), act)
 
     # ------------------------------------------------------------------ leaving
 

@@ -30,6 +30,8 @@ class ComparisonSession:
         percent: How much is compared.
         found: What differs, once that is known.
         rows: The same as rows, or None.
+        text: What the wanted rows have in them.
+        only_files: Whether only the rows about files are wanted.
     """
 
     def __init__(self, first: Path, second: Path, comparing: Compare = compare) -> None:
@@ -39,6 +41,8 @@ class ComparisonSession:
         self.percent = 0
         self.found: Comparison | None = None
         self.rows: Differences | None = None
+        self.only_files = False
+        self.text = ""
         self._comparing = comparing
         self._is_left = False
 
@@ -67,9 +71,11 @@ class ComparisonSession:
             raise Left
         self.percent = done * 100 // total
 
-    def having(self, text: str) -> Sequence[int] | None:
-        """Returns the rows with a text in them; None for all of them."""
-        return self.rows.having(text) if self.rows is not None and text else None
+    def kept(self) -> Sequence[int] | None:
+        """Returns the rows that are wanted; None for all of them."""
+        if self.rows is None or not (self.text or self.only_files):
+            return None
+        return self.rows.having(self.text, only_files=self.only_files)
 
 
 def summary(found: Comparison) -> str:

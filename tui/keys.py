@@ -2,7 +2,7 @@
 
 Ctrl+H, Ctrl+I, Ctrl+J, Ctrl+M and Ctrl+[ are Backspace, Tab, line feed, Enter and Escape on
 a terminal and so never appear here. F1, F10 and F11 may be taken by the terminal itself: F1
-has an alias, the others are not used.
+has an alias, the others are not used. What has a function key has a letter as well, behind Ctrl+G.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ Place = Literal[
     "breakdown",
     "dialog",
     "help",
+    "keys",
     "entry",
     "picker",
     "path",
@@ -62,6 +63,8 @@ class Key:
         show: It stands in the footer.
         palette: It stands in the command palette.
         priority: It acts before the focused widget sees the key.
+        letter: What runs it from the list of keys (Ctrl+G), where its own key is a function key
+            or may belong to a browser, a terminal or a multiplexer.
     """
 
     place: Place
@@ -73,6 +76,7 @@ class Key:
     show: bool = False
     palette: bool = True
     priority: bool = False
+    letter: str = ""
 
     @property
     def id(self) -> str:
@@ -94,41 +98,45 @@ class Key:
 
 KEYS: tuple[Key, ...] = (
     Key("app", "help", "f1,question_mark", "explain", "Help",
-        "Explain the focused field and list the keys", show=True),
+        "Explain the focused field and list the keys", show=True, letter="?"),
+    Key("app", "keys", "ctrl+g", "keys", "Keys",
+        "List the keys of this page; from there a letter does what a function key does",
+        show=True, palette=False),
     Key("app", "commands", "f2,ctrl+p", "command_palette", "Actions",
-        "Search every action by name", show=True, palette=False),
+        "Search every action by name", palette=False, letter=":"),
     Key("start", "forget", "delete", "forget", "Forget",
         "Discard the unsaved session under the cursor", palette=False),
-    Key("design", "next", "f6", "next_step", "Next", "Go to the next step", show=True),
+    Key("design", "next", "f6", "next_step", "Next", "Go to the next step", show=True, letter="n"),
     Key("design", "previous", "shift+f6", "previous_step", "Previous",
-        "Go to the previous step"),
+        "Go to the previous step", letter="v"),
     Key("design", "table", "f7", "toggle_table", "Table",
-        "Show the partition table and the sizes in full, or the form again", show=True),
+        "Show the partition table and the sizes in full, or the form again", show=True, letter="t"),
     Key("design", "spec", "ctrl+l", "toggle_spec", "Spec",
-        "Show the spec as it would be saved, or the form again"),
+        "Show the spec as it would be saved, or the form again", letter="l"),
     Key("design", "problems", "f8", "problems", "Problems",
-        "List every problem; Enter goes to it, F9 fixes it", show=True),
+        "List every problem; Enter goes to it, F9 fixes it", show=True, letter="!"),
     Key("design", "build", "f5", "build", "Build",
-        "Review the plan, then build it", show=True),
+        "Review the plan, then build it", show=True, letter="b"),
     Key("design", "fix", "f9", "fix", "Fix",
-        "Apply the fix offered for the focused field, or the first one offered"),
-    Key("design", "save", "ctrl+s", "save", "Save", "Save the spec as TOML"),
-    Key("design", "save_as", "f12", "save_as", "Save as", "Save the spec under another name"),
-    Key("design", "undo", "ctrl+z", "undo", "Undo", "Undo the last edit"),
-    Key("design", "redo", "ctrl+y", "redo", "Redo", "Redo the edit that was undone"),
-    Key("design", "jump", "ctrl+o", "jump", "Jump", "Go to any field by one letter"),
+        "Apply the fix offered for the focused field, or the first one offered", letter="f"),
+    Key("design", "save", "ctrl+s", "save", "Save", "Save the spec as TOML", letter="s"),
+    Key("design", "save_as", "f12", "save_as", "Save as", "Save the spec under another name",
+        letter="w"),
+    Key("design", "undo", "ctrl+z", "undo", "Undo", "Undo the last edit", letter="z"),
+    Key("design", "redo", "ctrl+y", "redo", "Redo", "Redo the edit that was undone", letter="y"),
+    Key("design", "jump", "ctrl+o", "jump", "Jump", "Go to any field by one letter", letter="o"),
     Key("design", "scale", "ctrl+t", "toggle_scale", "Scale",
-        "Partition map: to scale, or equal widths"),
+        "Partition map: to scale, or equal widths", letter="r"),
     Key("design", "exact", "ctrl+b", "toggle_exact", "Exact",
-        "Show sizes in bytes, or rounded again"),
-    Key("design", "map", "f4", "focus_map", "Map", "Go to the partition map"),
+        "Show sizes in bytes, or rounded again", letter="i"),
+    Key("design", "map", "f4", "focus_map", "Map", "Go to the partition map", letter="m"),
     Key("design", "back", "escape", "back", "Back",
         "Leave the field, then the step; nothing is lost", palette=False),
-    Key("design", "start", "f3", "start", "Start", "Go to the start page"),
+    Key("design", "start", "f3", "start", "Start", "Go to the start page", letter="h"),
     *(
         Key("design", f"step{number}", f"alt+{number},{number}", f"step({number - 1})",
-            f"Step {number}", f"Go to step {number}; the digit alone where no text is typed",
-            palette=False)
+            "Step", "Go to a step by its number; the digit alone where no text is typed",
+            palette=False, letter=str(number))
         for number in range(1, 7)
     ),
     Key("contents", "add", "a,insert", "add", "Add", "Add an entry"),
@@ -138,6 +146,9 @@ KEYS: tuple[Key, ...] = (
     Key("contents", "down", "shift+down,j", "move(1)", "Down", "Move the entry down"),
     Key("contents", "remove", "delete,x", "remove", "Remove",
         "Remove the entry; Ctrl+Z brings it back"),
+    Key("contents", "keep", "slash", "keep", "Filter",
+        "Show only the entries with a text in them"),
+    Key("contents", "all", "escape", "all", "All", "Show all entries again", palette=False),
     Key("contents", "usage", "u", "usage", "What is large",
         "Show what is large in the image, folder by folder"),
     Key("contents", "panes", "p", "panes", "Panes",
@@ -197,6 +208,7 @@ KEYS: tuple[Key, ...] = (
         palette=False),
     Key("dialog", "close", "escape", "close", "Close", "Close without doing anything",
         palette=False),
+    Key("keys", "close", "escape,ctrl+g", "close", "Close", "Close the list", palette=False),
     Key("help", "close", "escape,f1,q", "close", "Close", "Close the help", palette=False),
     Key("entry", "cancel", "escape", "cancel", "Cancel", "Close and change nothing",
         palette=False),
@@ -240,6 +252,8 @@ KEYS: tuple[Key, ...] = (
     Key("compare", "back", "escape", "back", "Back", "Close the comparison", show=True),
     Key("compare", "keep", "slash", "keep", "Filter", "Keep only the rows with a text in them",
         show=True),
+    Key("compare", "files", "f", "files", "Only files",
+        "Keep only what differs in files, or show all again", show=True),
     Key("filing", "open", "enter,right", "open", "Open", "Go into the folder", show=True,
         palette=False),
     Key("filing", "up", "backspace,left", "up", "Up", "Go to the folder above", show=True,
@@ -302,7 +316,7 @@ KEYS: tuple[Key, ...] = (
         palette=False),
     Key("log", "full", "enter", "full", "Full line", "Show the line in full", palette=False),
     Key("app", "quit", "ctrl+q", "quit", "Quit",
-        "Quit; asks where something would be lost", show=True, priority=True),
+        "Quit; asks where something would be lost", show=True, priority=True, letter="q"),
 )  # fmt: skip
 
 

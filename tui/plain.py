@@ -241,7 +241,7 @@ class Interview:
         while True:
             self.say()
             plan = self.plan()
-            self.say(to_text(plan, 76))
+            self.say(to_text(plan, 76, within=True))
             self.tell(*plan.problems)
             fixable = next((p for p in errors(plan.problems) if p.fix is not None), None)
             if fixable is not None and fixable.fix is not None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 
 from rich.cells import cell_len, chop_cells
+
+_PIECE = re.compile(r"[^ ,/]*[ ,/]|[^ ,/]+")
 
 
 def visible(text: str | bytes) -> str:
@@ -33,6 +36,21 @@ def _escape(character: str) -> str:
 def fit(text: str, width: int, ellipsis: str = "…") -> str:
     """Returns `text` cut or padded to exactly `width` cells."""
     return pad(cut(text, width, ellipsis), width)
+
+
+def pieces(text: str, width: int) -> list[str]:
+    """Returns a text in lines of at most `width` cells, broken behind blanks, commas or slashes.
+
+    Put together they are the text: what is longer than a line is broken anywhere.
+    """
+    lines = [""]
+    for piece in _PIECE.findall(text):
+        if lines[-1] and cell_len((lines[-1] + piece).rstrip(" ")) > width:
+            lines.append("")
+        word = piece.rstrip(" ")
+        *whole, rest = chop_cells(word, max(width, 2)) or [""]
+        lines[-1:] = [*whole, rest + piece[len(word) :]] if whole else [lines[-1] + piece]
+    return lines
 
 
 def cut(text: str, width: int, ellipsis: str = "…") -> str:

@@ -6,8 +6,9 @@ import argparse
 import ctypes
 import json
 import platform
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -84,9 +85,10 @@ def examine() -> Iterator[Finding]:
     for tool in TOOLS.values():
         yield _tool(tool, found.get(tool.name), here)
     yield _library(here)
-    for tool, find in _FILES:
+    for tool, find, told in _FILES:
         path = find()
-        yield _finding(tool, here, kind="file", path=str(path or ""))
+        finding = _finding(tool, here, kind="file", path=str(path or ""))
+        yield finding if path is None else replace(finding, version=told(path))
     for name, purpose in _PYTHON_PACKAGES.items():
         yield _python(name, purpose)
     for extra in EXTRAS:
@@ -112,7 +114,7 @@ def lines(findings: tuple[Finding, ...]) -> Iterator[str]:
     yield f"{'Python':{width}}  {platform.python_version():{versions}}  ok"
     for finding in findings:
         mark = _MARKS[finding.status]
-        yield f"{finding.name:{width}}  {finding.version or '-':{versions}}  {mark}"
+        yield f"{finding.name:{width}}  {finding.version:{versions}}  {mark}"
     for new in (finding for finding in findings if finding.status == "new"):
         yield (
             f"\n{new.name} {new.version} is newer than the versions Diskwright is proved with "
@@ -224,13 +226,38 @@ def _firmware() -> Path | None:
     return None if firmware is None else firmware.code
 
 
+def _unversioned(_: Path) -> str:
+    """Says nothing: such a file does not tell its version."""
+    return ""
+
+
+def _systemd_version(binary: Path) -> str:
+    from engine.inspect.loaders import systemd_version
+
+    try:
+        return systemd_version(binary.read_bytes())
+    except OSError:
+        return ""
+
+
+def _grub_version(kernel: Path) -> str:
+    """Returns the version that GRUB's modinfo.sh beside its modules names, as packaged."""
+    try:
+        text = kernel.with_name("modinfo.sh").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    found = _GRUB_VERSION.search(text)
+    return found[1] if found else ""
+
+
+_GRUB_VERSION = re.compile(r"""^grub_package_version=["']?([^"'\s]+)""", re.MULTILINE)
 _LIBRARY = Tool(
     name="libext2fs.so.2",
     purpose="fill the root file system",
     packages=("libext2fs2", "e2fsprogs-libs", "e2fsprogs", "e2fsprogs"),
 )
-# Files that a host's packages bring, and how each is found.
-_FILES: tuple[tuple[Tool, Callable[[], Path | None]], ...] = (
+# Files that a host's packages bring, how each is found, and how it tells its version.
+_FILES: tuple[tuple[Tool, Callable[[], Path | None], Callable[[Path], str]], ...] = (
     (
         Tool(
             name="OVMF",
@@ -238,6 +265,7 @@ _FILES: tuple[tuple[Tool, Callable[[], Path | None]], ...] = (
             packages=("ovmf", "edk2-ovmf", "edk2-ovmf", "OVMF.fd"),
         ),
         _firmware,
+        _unversioned,
     ),
     (
         Tool(
@@ -246,6 +274,7 @@ _FILES: tuple[tuple[Tool, Callable[[], Path | None]], ...] = (
             packages=("systemd-boot-efi", "systemd-boot-unsigned", "systemd", "systemd"),
         ),
         lambda: find_systemd_boot("systemd-bootx64.efi"),
+        _systemd_version,
     ),
     (
         Tool(
@@ -254,6 +283,7 @@ _FILES: tuple[tuple[Tool, Callable[[], Path | None]], ...] = (
             packages=("systemd-boot-efi", "systemd-boot-unsigned", "systemd", "systemd"),
         ),
         lambda: find_systemd_boot("linuxx64.efi.stub"),
+        _systemd_version,
     ),
     (
         Tool(
@@ -262,6 +292,7 @@ _FILES: tuple[tuple[Tool, Callable[[], Path | None]], ...] = (
             packages=("grub-pc-bin", "grub2-pc-modules", "grub", "grub2"),
         ),
         lambda: find_grub("i386-pc"),
+        _grub_version,
     ),
     (
         Tool(
@@ -270,5 +301,6 @@ _FILES: tuple[tuple[Tool, Callable[[], Path | None]], ...] = (
             packages=("grub-efi-amd64-bin", "grub2-efi-x64-modules", "grub", "grub2_efi"),
         ),
         lambda: find_grub("x86_64-efi"),
+        _grub_version,
     ),
 )

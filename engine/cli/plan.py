@@ -84,8 +84,8 @@ def _as_text(args: argparse.Namespace) -> int:
     if wrong:
         show_problems(wrong)
         return exits.REFUSED
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-    print(to_text(plan, width))
+    live = sys.stdout.isatty()
+    print(to_text(plan, shutil.get_terminal_size().columns if live else 80, within=live))
     show_problems(plan.problems)
     return exits.DONE
 

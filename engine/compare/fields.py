@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.image.fields import Record, differences, moment
+from engine.image.fields import Record, differences, moment, number
 from engine.image.reading import (
     BadFilesystem,
     Filesystem,
@@ -35,12 +35,14 @@ class Difference:
         kind: "table", "partition", "superblock", "descriptor", "boot-sector" or "path".
         where: What differs, from the outside in ("partition 2, /etc/passwd, mode").
         a, b: The two values as text; "" where one side has none.
+        counts: They are whole numbers that count or place something.
     """
 
     kind: str
     where: str
     a: str
     b: str
+    counts: bool = False
 
 
 def of_tables(a: Image, b: Image) -> Iterator[Difference]:
@@ -49,9 +51,9 @@ def of_tables(a: Image, b: Image) -> Iterator[Difference]:
     yield from _mapping("table", "table", _table(a.table), _table(b.table))
     left = {p.number: p for p in a.table.partitions}
     right = {p.number: p for p in b.table.partitions}
-    for number in sorted(left.keys() | right.keys()):
-        one, other = left.get(number), right.get(number)
-        where = f"partition {number}"
+    for at in sorted(left.keys() | right.keys()):
+        one, other = left.get(at), right.get(at)
+        where = f"partition {at}"
         if one is None or other is None:
             yield Difference("partition", where, _presence(one), _presence(other))
             continue
@@ -69,7 +71,7 @@ def of_filesystems(a: Part, b: Part) -> Iterator[Difference]:
     where = a.name
     kinds = tuple(part.content.type if part.content else _unread(part) for part in (a, b))
     if kinds[0] != kinds[1]:
-        yield Difference("partition", f"{where}, file system", *kinds)
+        yield Difference("partition", f"{where}, file system", kinds[0], kinds[1])
         return
     if left is None or right is None:
         return
@@ -94,8 +96,9 @@ def _record(where: str, left: Record, right: Record) -> Iterator[Difference]:
     names = sorted(left.values.keys() | right.values.keys())
     ours, theirs = ({name: of.values.get(name) for name in names} for of in (left, right))
     yield from _mapping(left.kind, where, ours, theirs)
+    counting = {name for name, _, _, show in left.fields if show is number}
     for name, one, other in differences(left.raw, right.raw, left.fields):
-        yield Difference(left.kind, f"{where}, {name}", one, other)
+        yield Difference(left.kind, f"{where}, {name}", one, other, name in counting)
 
 
 def _table(table: Table) -> dict[str, object]:
@@ -115,7 +118,9 @@ def _mapping(
 ) -> Iterator[Difference]:
     for name in left:
         if left[name] != right[name]:
-            yield Difference(kind, f"{where}, {name}", _value(left[name]), _value(right[name]))
+            ours, theirs = left[name], right[name]
+            counts = all(type(value) in {int, type(None)} for value in (ours, theirs))
+            yield Difference(kind, f"{where}, {name}", _value(ours), _value(theirs), counts)
 
 
 def _value(value: object) -> str:

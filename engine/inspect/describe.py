@@ -31,6 +31,7 @@ def image_lines(report: dict[str, Any]) -> list[str]:
     lines = [
         f"{report['image']}: {report['format']}, disk of {human(disk['bytes'])} "
         f"({disk['bytes']} bytes), table {disk['table']} {identifier}".rstrip()
+        + (", its protective MBR active" if disk["pmbr_boot"] else "")
     ]
     for partition in report["partitions"]:
         name = f' "{partition["name"]}"' if partition["name"] else ""

@@ -89,6 +89,12 @@ def _in_filesystem(part: Part) -> Iterator[Loader]:
             yield Loader(_where(part, node.path), name, kind)
 
 
+def systemd_version(binary: bytes) -> str:
+    """Returns what a binary of systemd-boot says of its version, or ""."""
+    found = _SYSTEMD.search(binary)
+    return "" if found is None else found[2].decode("ascii", "replace")
+
+
 def _recognise(part: Part, node: Node) -> tuple[LoaderKind, str]:
     assert part.filesystem is not None
     data = contents(part.filesystem, node, _MAX_LOADER)

@@ -57,6 +57,7 @@ def image_report(image: Image) -> dict[str, Any]:
             "table": table.kind,
             "guid": table.guid,
             "signature": table.signature,
+            "pmbr_boot": table.pmbr_boot,
         },
         "partitions": [_partition(part, table.sector_size) for part in partitions],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 from typing import Any
 
 from engine.boot.firmware import FirmwareKind
@@ -38,6 +39,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
             "table": disk.table,
             "guid": disk.guid,
             "signature": disk.signature,
+            "pmbr_boot": disk.pmbr_boot,
         },
         "partitions": [_partition(partition) for partition in plan.partitions],
     }
@@ -199,14 +201,22 @@ def apportion(weights: Sequence[int], width: int) -> list[int]:
     return cells
 
 
-def to_text(plan: Plan, width: int = _MAP_WIDTH) -> str:
-    """Returns the plan for a terminal or a file, `width` columns for the map; no problems."""
+def to_text(plan: Plan, width: int = _MAP_WIDTH, *, within: bool = False) -> str:
+    """Returns the plan for a terminal or a file; no problems.
+
+    Args:
+        plan: What to tell.
+        width: Columns for the map.
+        within: Nothing but paths and command lines may take more columns than that: tables go
+            on below themselves, and sentences are wrapped.
+    """
+    room = width if within else None
     blocks = [
-        _heading(plan),
+        _heading(plan, room),
         disk_map(plan, width),
-        _partition_table(plan),
-        _menu(plan),
-        _breakdown(plan),
+        _partition_table(plan, room),
+        _menu(plan, room),
+        _breakdown(plan, room),
         _figures(plan),
         _own_commands(plan),
         _containers(plan),
@@ -246,10 +256,11 @@ def _own_commands(plan: Plan) -> list[str]:
     return [f"{title}: {quote(text, len(text))}" for title, text in own]
 
 
-def _heading(plan: Plan) -> list[str]:
+def _heading(plan: Plan, room: int | None) -> list[str]:
     disk = plan.disk
     identity = disk.guid or disk.signature
     described = {"gpt": "GPT", "mbr": "MBR", "none": "no partition table"}[disk.table]
+    described += " (its protective MBR active)" if disk.pmbr_boot else ""
     lines = [
         f"{plan.name}: {human(disk.bytes)} ({disk.bytes} bytes, {format_exact(disk.bytes)}), "
         f"{described}, sectors of {disk.sector_size} bytes"
@@ -257,7 +268,13 @@ def _heading(plan: Plan) -> list[str]:
     if identity is not None:
         lines.append(f"disk {identity}")
     lines.append(f"writes {', '.join((*plan.writes, *written_by_commands(plan)))}")
-    return lines
+    return [part for line in lines for part in _wrapped(line, room)]
+
+
+def _wrapped(line: str, room: int | None) -> list[str]:
+    if room is None:
+        return [line]
+    return wrap(line, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def written_by_commands(plan: Plan) -> Iterator[str]:
@@ -289,7 +306,7 @@ def _region_text(region: Region, width: int) -> str:
     return text.center(width, "." if region.role == "gap" else " ")
 
 
-def _partition_table(plan: Plan) -> list[str]:
+def _partition_table(plan: Plan, room: int | None) -> list[str]:
     if plan.filesystem is not None:
         return columns([("Type", "Size", "Label", "UUID"), _described(plan.filesystem)])
     if not plan.partitions:
@@ -311,26 +328,34 @@ def _partition_table(plan: Plan) -> list[str]:
         )
         for partition in plan.partitions
     ]
-    return columns(rows)
+    return [line for part in _parts(rows, room) for line in columns(part)]
+
+
+def _parts(rows: list[tuple[str, ...]], room: int | None) -> Iterator[list[tuple[str, ...]]]:
+    """Yields a table as tables that fit, each with the first column at its left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    taken: list[int] = []
+    for index in range(1, len(widths)):
+        needed = widths[0] + sum(2 + widths[one] for one in (*taken, index))
+        if room is not None and taken and needed > room:
+            yield [(row[0], *(row[one] for one in taken)) for row in rows]
+            taken = []
+        taken.append(index)
+    yield [(row[0], *(row[one] for one in taken)) for row in rows]
 
 
 def _described(filesystem: FilesystemPlan) -> tuple[str, ...]:
     return filesystem.type, human(filesystem.size), filesystem.label, filesystem.uuid
 
 
-def _breakdown(plan: Plan) -> list[str]:
-    largest = max((share.bytes for share in plan.breakdown), default=0)
-    rows = [
-        (
-            share.label,
-            human(share.bytes),
-            str(share.bytes),
-            "#" * max(1, share.bytes * _BAR_WIDTH // largest),
-        )
-        for share in plan.breakdown
-    ]
-    rows.append(("Total", human(plan.disk.bytes), str(plan.disk.bytes), ""))
+def _breakdown(plan: Plan, room: int | None) -> list[str]:
+    rows = [(share.label, human(share.bytes), str(share.bytes)) for share in plan.breakdown]
+    rows.append(("Total", human(plan.disk.bytes), str(plan.disk.bytes)))
     lines = columns(rows, right={1, 2})
+    width = _BAR_WIDTH if room is None else min(_BAR_WIDTH, room - len(lines[0]) - 2)
+    largest = max((share.bytes for share in plan.breakdown), default=0)
+    for index, share in enumerate(plan.breakdown):
+        lines[index] += f"  {'#' * max(1, share.bytes * width // largest)}" if width > 0 else ""
     if plan.has_root:
         root = plan.root
         lines.append(
@@ -340,14 +365,15 @@ def _breakdown(plan: Plan) -> list[str]:
     return lines
 
 
-def _menu(plan: Plan) -> list[str]:
+def _menu(plan: Plan, room: int | None) -> list[str]:
     """Returns what the loader offers, a line for the kernel and one for its command line."""
     boot = plan.boot
     if not boot.firmware:
         note = unbootable(plan)
-        return [f"{note} (boot.loader)"] if note else []
+        return _wrapped(f"{note} (boot.loader)", room) if note else []
     chosen = LOADERS[boot.loader]
-    lines = ["; ".join(_started(firmware, chosen) for firmware in boot.firmware)]
+    booted = "; ".join(_started(firmware, chosen) for firmware in boot.firmware)
+    lines = _wrapped(booted, room)
     if boot.code is not None:
         lines.append(
             f"core.img: {boot.code.sectors} of {boot.code.room} sectors from {boot.code.lba}"

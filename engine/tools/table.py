@@ -79,7 +79,7 @@ _TABLE = (
         name="fsck.fat",
         purpose="check the EFI system partition",
         packages=_DOSFSTOOLS,
-        version=("--help",),
+        version=("-n", "/dev/null"),  # it says which it is before it finds no file system there
     ),
     Tool(
         name="qemu-img",
@@ -179,6 +179,7 @@ _TABLE = (
         name="busybox",  # a static one: see engine.boot.guest
         purpose="run a NixOS system's own boot loader installer where it writes to a disk",
         packages=("busybox-static", "busybox", "busybox", "pkgsStatic.busybox"),
+        version=("--help",),
     ),
 )
 

@@ -40,7 +40,7 @@ from tui.widgets.volume_table import VolumeTable
 KEYS = (
     "tab", "shift+tab", "up", "down", "left", "right", "enter", "space", "escape", "home", "end",
     "f1", "f2", "f4", "f6", "shift+f6", "f7", "f8", "f9", "ctrl+z", "ctrl+y", "ctrl+t", "ctrl+b",
-    "ctrl+o", "ctrl+l", "less_than_sign", "greater_than_sign", "p", "c", "tab",
+    "ctrl+o", "ctrl+l", "ctrl+g", "less_than_sign", "greater_than_sign", "p", "c", "tab",
     "ctrl+u", "backspace", "delete", "pageup", "pagedown",
     "1", "4", "8", "M", "G", "a", "e", "r", "x", "u", "j", "k", "left_square_bracket", "slash",
     *(f"alt+{number}" for number in range(1, 7)),

@@ -16,7 +16,7 @@ from engine.compare.fields import Difference
 from engine.compare.ranges import Reached
 from tests.tui.conftest import PATIENCE, SIZES, MakeApp, shown
 from tests.tui.images import made, take
-from tui.differences import told_apart
+from tui.differences import Differences, told_apart
 from tui.screens.compare import CompareScreen
 from tui.screens.start import StartScreen
 from tui.widgets.labels import Plain
@@ -76,19 +76,27 @@ async def test_every_differing_range_can_be_gone_to(
         await app.workers.wait_for_complete()
         await pilot.pause()
         table = screen.query_one(RowTable)
-        assert table.row_count == count + 1
+        assert table.row_count == count + 3  # and two headings
         assert "[red]x[/]\\x0a\\x1b" in shown(app) or size[0] < 60
         await pilot.press("end")
-        assert table.cursor == count
+        assert table.cursor == count + 2
         await pilot.pause()
         assert f"{(count - 1) * 4096:,}" in shown(app)
         await pilot.press("pageup", "up", "home")
-        assert table.cursor == 0
+        assert table.cursor == 1
         await pilot.press("slash", *"free", "enter")
         await app.workers.wait_for_complete()
-        assert table.row_count == count // 2
+        assert table.row_count == count // 2 + 1
         assert screen.rows is not None
-        assert all("free" in screen.rows.cells(row) for row in screen.rows.having("free")[:100])
+        heading, *kept = screen.rows.having("free")[:100]
+        assert screen.rows.is_heading(heading)
+        assert all("free" in screen.rows.cells(row) for row in kept)
+        await pilot.press("escape", "f")
+        await app.workers.wait_for_complete()
+        assert table.row_count == 2  # the heading and the only file
+        await pilot.press("f")
+        await app.workers.wait_for_complete()
+        assert table.row_count == count + 3
 
 
 async def test_leaving_ends_the_comparison(make_app: MakeApp, home: Path) -> None:
@@ -111,6 +119,23 @@ async def test_leaving_ends_the_comparison(make_app: MakeApp, home: Path) -> Non
         await pilot.pause()
         assert isinstance(app.screen, StartScreen)
         assert await asyncio.to_thread(ended.wait, PATIENCE)
+
+
+def test_differences_stand_under_headings_files_first() -> None:
+    fields = (
+        Difference("superblock", "partition 2, superblock, inodes", "1234567", "89", counts=True),
+        Difference("table", "table, disk GUID", "A", "B"),
+        Difference("path", "partition 2, /init, mode", "4755", "0755"),
+    )
+    rows = Differences(Comparison(fields, (ByteRange(0, 1, "a", "b"),), 1), ("one", "two"))
+    assert [rows.cells(row)[0] for row in range(len(rows)) if rows.is_heading(row)] == [
+        "Files: 1",
+        "Table and partitions: 1",
+        "Bookkeeping of file systems: 1",
+        "Raw bytes: 1",
+    ]
+    assert rows.cells(1) == ("partition 2, /init, mode", "4755", "0755")
+    assert rows.cells(5)[1:] == ("1,234,567", "89")
 
 
 @pytest.mark.parametrize(

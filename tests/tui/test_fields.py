@@ -227,6 +227,29 @@ async def test_many_entries_take_half_of_a_tall_terminal_and_say_where_one_is(
         assert str(line.render()).startswith("60 of 60. Fine: ")
 
 
+async def test_entries_are_filtered_and_edited_where_they_stand(make_app: MakeApp) -> None:
+    entries = tuple(Content(source="rootfs/", target=f"/{number}") for number in range(12))
+    app = make_app(ImageSpec(contents=entries))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("4", "slash", "1", "enter")
+        table = screen.query_one(EntryTable)
+        assert table.kept == [1, 10, 11]
+        assert app.focused is table
+        line = screen.query_one("#entry-line", Plain)
+        assert str(line.render()).startswith("3 of 12 shown. ")
+        await pilot.press("down", "x")
+        await settled(pilot)
+        assert [entry.target for entry in screen.spec.contents] == [
+            f"/{number}" for number in range(12) if number != 10
+        ]
+        assert table.kept == [1, 10]
+        await pilot.press("escape")
+        await pilot.pause()
+        assert len(table.kept) == 11
+        assert app.focused is table
+
+
 @pytest.mark.parametrize(
     ("wanted", "room", "got"),
     [

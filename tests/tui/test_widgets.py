@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from itertools import pairwise
 from pathlib import Path
@@ -16,14 +17,16 @@ from engine.spec.model import ImageSpec, Layout
 from tui.config import Config, load_config
 from tui.fields import FIELDS, OUTDIR
 from tui.glyphs import ASCII, UNICODE
+from tui.help import KeyHelp
 from tui.history import History
 from tui.keys import KEYS
 from tui.preview import step_of
 from tui.screens.design import PANES
 from tui.session import Session
-from tui.text import cut, cut_left, fit, visible
+from tui.text import cut, cut_left, fit, pieces, visible
 from tui.typed import typed_path
 from tui.widgets.drawing import draw
+from tui.widgets.key_sheet import sheet
 from tui.widgets.proportions import cells, even
 from tui.widgets.suggest import complete
 
@@ -99,6 +102,14 @@ def test_typing_is_one_undo_step_until_the_field_is_left() -> None:
     assert history.redo() == ""
 
 
+@given(st.text(), st.integers(1, 90))
+def test_pieces_of_a_line_are_the_line_and_fit(text: str, width: int) -> None:
+    found = pieces(text, max(width, 2))
+    assert "".join(found) == text
+    assert all(cell_len(piece.rstrip(" ")) <= max(width, 2) for piece in found)
+    assert pieces("mke2fs -O a,b,c -q", 13) == ["mke2fs -O a,", "b,c -q"]
+
+
 def test_every_key_is_named_explained_and_typable() -> None:
     ids = [key.id for key in KEYS]
     assert len(ids) == len(set(ids))
@@ -111,6 +122,34 @@ def test_every_key_is_named_explained_and_typable() -> None:
         used = [k for key in KEYS if key.place in {place, "app"} for k in key.keys.split(",")]
         if place in {"start", "design", "build"}:
             assert len(used) == len(set(used)), f"two bindings share a key in {place}"
+
+
+def test_what_has_a_function_key_has_a_letter_that_no_pane_takes() -> None:
+    letters = [key.letter for key in KEYS if key.place in {"app", "design"} and key.letter]
+    assert len(letters) == len(set(letters))
+    for key in KEYS:
+        if key.place == "design" and re.fullmatch(r"(shift\+)?f\d+", key.keys.split(",")[0]):
+            assert key.letter, key.id
+        if key.place in {"contents", "volumes", "map", "breakdown", "choices", "table", "spec"}:
+            assert not set(letters) & set(key.keys.split(",")), key.id
+
+
+def test_all_keys_are_seen_at_once() -> None:
+    places = {"contents": "Here", "design": "This page", "app": "Everywhere"}
+    keys = [
+        KeyHelp(places[key.place], key.keys.split(",")[0], "", key.label, key.tooltip, ("", None))
+        for place in places
+        for key in KEYS
+        if key.place == place
+    ]
+    for width, height in ((102, 44), (70, 17), (56, 16)):
+        columns = sheet(keys, width, height)
+        assert sum(map(len, columns)) == len(keys) + len(places)
+        assert width < 70 or max(map(len, columns)) <= height
+        assert {words for column in columns for _, words in column} <= {
+            *(key.what if width > 100 else key.label for key in keys),
+            "",
+        }
 
 
 @pytest.mark.parametrize("place", ["start", "design", "build"])

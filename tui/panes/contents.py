@@ -9,8 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.widgets import Button, DataTable
-from textual.widgets.data_table import RowDoesNotExist
+from textual.widgets import Button, DataTable, Input
 
 from engine.spec.model import Content as Entry
 from engine.spec.model import Nix
@@ -27,6 +26,7 @@ from tui.text import counted
 from tui.volumes import holds_files
 from tui.widgets.entry_table import EntryTable, sentence
 from tui.widgets.field import Field
+from tui.widgets.inputs import SafeInput
 from tui.widgets.labels import Plain
 from tui.widgets.messages import ContentsEdited
 from tui.widgets.suggest import PathSuggester
@@ -55,6 +55,8 @@ class ContentsPane(Pane):
 Each row copies a file, a folder, a glob or an archive into the image, in this order; a later
 row may put files into a folder an earlier one made.
 
+`/` shows only the entries with a text in them; Escape shows all again.
+
 A source folder that ends in `/` gives its contents, otherwise itself. Nothing is copied now:
 sources are read when the image is built, and the build stops if they changed meanwhile.
 """
@@ -78,6 +80,9 @@ sources are read when the image is built, and the build stops if they changed me
 
     def compose(self) -> ComposeResult:
         yield EntryTable(self.glyphs, id="entries")
+        keep = SafeInput(placeholder="Show entries with", compact=True, id="entries-keep")
+        keep.display = False
+        yield keep
         yield Plain("", id="entry-line")
         yield Plain("", id="entries-empty")
         with Horizontal(id="entry-actions"):
@@ -123,8 +128,8 @@ sources are read when the image is built, and the build stops if they changed me
 
     @property
     def row(self) -> int:
-        """The entry under the cursor."""
-        return self.query_one(EntryTable).cursor_row
+        """The entry under the cursor; -1 where there is none."""
+        return self.query_one(EntryTable).chosen
 
     def show(self, preview: Preview) -> None:
         """Fills the table and the sum."""
@@ -154,7 +159,49 @@ sources are read when the image is built, and the build stops if they changed me
         line.display = bool(self.entries)
         told = sentence(self.preview, self.row)
         many = len(self.entries) >= _MANY
-        line.show(f"{self.row + 1} of {len(self.entries)}. {told}" if many else told)
+        table = self.query_one(EntryTable)
+        if table.text:
+            told = f"{len(table.kept)} of {len(self.entries)} shown. {told}"
+        elif many:
+            told = f"{self.row + 1} of {len(self.entries)}. {told}"
+        line.show(told)
+
+    # ------------------------------------------------------------------ the filter
+
+    def action_keep(self) -> None:
+        """Asks for the text that entries must have."""
+        box = self.query_one("#entries-keep", Input)
+        box.display = True
+        box.focus()
+        self.refresh_bindings()
+
+    def action_all(self) -> None:
+        """Shows all entries again."""
+        box = self.query_one("#entries-keep", Input)
+        box.value = ""
+        box.display = False
+        self.query_one(EntryTable).focus()
+
+    @on(Input.Changed, "#entries-keep")
+    def _kept(self, event: Input.Changed) -> None:
+        event.stop()
+        table = self.query_one(EntryTable)
+        table.text = event.value
+        table.fill(self.preview)
+        self._tell_row()
+
+    @on(Input.Submitted, "#entries-keep")
+    def _searched(self, event: Input.Submitted) -> None:
+        event.stop()
+        event.prevent_default()  # that of panes goes to the next field
+        self.query_one(EntryTable).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "keep":
+            return bool(self.entries)
+        if action == "all":
+            return bool(self.query_one("#entries-keep").display)
+        return super().check_action(action, parameters)
 
     def _sum(self, preview: Preview) -> str:
         if preview.scanning:
@@ -174,10 +221,10 @@ sources are read when the image is built, and the build stops if they changed me
             return super().focus_path(path)
         table = self.query_one(EntryTable)
         if self.entries:
-            table.focus()
+            self.action_all()
             digits = path.partition("[")[2].partition("]")[0]
             if digits.isdigit():
-                table.move_cursor(row=min(int(digits), len(self.entries) - 1))
+                table.choose(int(digits))
         else:
             self.query_one("#entry-add").focus()
         return True
@@ -210,9 +257,9 @@ sources are read when the image is built, and the build stops if they changed me
     @on(DataTable.RowSelected)
     def action_edit(self) -> None:
         """Asks for new values of the entry under the cursor."""
-        if not self.entries:
-            return
         row = self.row
+        if row < 0:
+            return
 
         def put(entry: Entry | None) -> None:
             if entry is not None:
@@ -224,7 +271,7 @@ sources are read when the image is built, and the build stops if they changed me
 
     def action_duplicate(self) -> None:
         """Puts a copy below."""
-        if self.entries:
+        if self.row >= 0:
             entries = list(self.entries)
             entries.insert(self.row, entries[self.row])
             self._edited(entries, "duplicate entry")
@@ -232,7 +279,7 @@ sources are read when the image is built, and the build stops if they changed me
     @on(Button.Pressed, "#entry-remove")
     def action_remove(self) -> None:
         """Removes the entry under the cursor; undo brings it back."""
-        if self.entries:
+        if self.row >= 0:
             entries = list(self.entries)
             del entries[self.row]
             self._edited(entries, "remove entry")
@@ -240,18 +287,12 @@ sources are read when the image is built, and the build stops if they changed me
     def action_move(self, by: int) -> None:
         """Moves the entry under the cursor, and the cursor with it."""
         row, goal = self.row, self.row + by
-        if not self.entries or not 0 <= goal < len(self.entries):
+        if row < 0 or not 0 <= goal < len(self.entries):
             return
         entries = list(self.entries)
         entries[row], entries[goal] = entries[goal], entries[row]
         self._edited(entries, "move entry")
-        self.call_after_refresh(self._put_cursor, goal)
-
-    def _put_cursor(self, row: int) -> None:
-        try:
-            self.query_one(EntryTable).move_cursor(row=row)
-        except RowDoesNotExist:
-            return
+        self.call_after_refresh(self.query_one(EntryTable).choose, goal)
 
     @on(Button.Pressed, "#entry-usage")
     def action_usage(self) -> None:

@@ -27,6 +27,7 @@ from tui.preview import Preview
 from tui.text import counted, visible
 from tui.widgets.bars import aligned
 from tui.widgets.breakdown_bar import BreakdownBar
+from tui.widgets.hanging import Hanging, HangingLine
 from tui.widgets.labels import Plain
 from tui.widgets.partition_table import PartitionTable
 
@@ -72,7 +73,7 @@ class ReviewPane(Pane):
         yield Plain("Files written", classes="section")
         yield Plain("", id="review-outputs")
         yield Plain("Steps and commands", classes="section")
-        yield Plain("", id="review-steps")
+        yield Hanging(id="review-steps")
         yield Plain("", classes="section", id="review-other-rules")
         yield Plain("", id="review-differences")
 
@@ -107,8 +108,7 @@ class ReviewPane(Pane):
         breakdown.exact = True
         breakdown.view = preview.view
         self.query_one("#review-outputs", Plain).show(self._outputs(plan))
-        self.query_one("#review-steps", Plain).show(steps_text(plan, self.glyphs.arrow))
-
+        self.query_one(Hanging).lines = steps_lines(plan, self.glyphs.arrow)
         self._compare(preview)
 
     def _compare(self, preview: Preview) -> None:
@@ -176,16 +176,17 @@ class ReviewPane(Pane):
         self.post_message(self.SaveWanted())
 
 
-def steps_text(plan: Plan, arrow: str) -> Content:
+def steps_lines(plan: Plan, arrow: str) -> tuple[HangingLine, ...]:
     """Returns the steps with the exact command of each that runs a tool."""
     lines = []
     for number, step in enumerate(plan.steps, start=1):
         amount = f"  {human(step.bytes)}" if step.bytes else ""
-        lines.append(Content.assemble(f"{number:2} {visible(step.title)}", (amount, "$muted")))
+        lines.append(HangingLine(f"{number:2} ", visible(step.title), amount))
         lines.extend(
-            Content.styled(f"   {arrow} {visible(_command(argv))}", "$muted") for argv in step.argv
+            HangingLine(f"   {arrow} ", visible(_command(argv)), style="$muted")
+            for argv in step.argv
         )
-    return Content("\n").join(lines)
+    return tuple(lines)
 
 
 def _command(argv: tuple[str, ...]) -> str:

@@ -39,11 +39,12 @@ class CompareScreen(Screen[None]):
     HELP = """
 # Two images
 
-First what has a name: fields of the table, files by path, fields of file systems. Then every range
-of bytes that differs, with the structure it lies in; where that is the same in both images, it
-stands there once.
+First files by path, then the fields of tables, partitions and file systems, then every range of
+bytes that differs, with the structure it lies in; where that is the same in both images, it stands
+there once.
 
 - `/` keeps only the rows with a text in them, Escape shows all again.
+- `f` keeps only what differs in files.
 - Below the table stands the row in full.
 
 Nothing is changed in either image. Escape goes back.
@@ -136,12 +137,21 @@ Nothing is changed in either image. Escape goes back.
 
     @on(Input.Changed)
     @work(exclusive=True, group="keep")
-    async def _keep(self, event: Input.Changed) -> None:
+    async def _keep(self) -> None:
         await asyncio.sleep(_PAUSE)  # a later letter ends this one's search before it began
-        if self.rows is None:
-            return
-        kept = await asyncio.to_thread(self.comparison.having, event.value)
-        self.query_one(RowTable).show(self.rows, kept)
+        await self._show_kept()
+
+    async def _show_kept(self) -> None:
+        if self.rows is not None:
+            self.comparison.text = self.query_one(Input).value
+            kept = await asyncio.to_thread(self.comparison.kept)
+            self.query_one(RowTable).show(self.rows, kept)
+
+    @work(exclusive=True, group="keep")
+    async def action_files(self) -> None:
+        """Keeps only what differs in files, or all again."""
+        self.comparison.only_files = not self.comparison.only_files
+        await self._show_kept()
 
     @on(Input.Submitted)
     def _kept(self) -> None:
@@ -150,6 +160,8 @@ Nothing is changed in either image. Escape goes back.
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "keep":
             return bool(self.rows)
+        if action == "files":
+            return self.rows is not None and self.rows.has_files
         return super().check_action(action, parameters)
 
     def action_back(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -13,10 +14,15 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
+from tui.help import KeyHelp, by_letter
 from tui.keys import bindings
 from tui.text import visible
 from tui.widgets.inputs import SafeInput
+from tui.widgets.key_sheet import KeySheet
 from tui.widgets.labels import Plain
+
+_HELP_COLUMNS = 110
+"""Of the help, at most."""
 
 
 class ConfirmScreen(ModalScreen[str]):
@@ -120,7 +126,7 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("help")
 
-    def __init__(self, text: str, keys: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, text: str, keys: Sequence[KeyHelp]) -> None:
         super().__init__()
         self._text, self._keys = text, keys
 
@@ -131,11 +137,59 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(classes="dialog help", id="help-body"):
             if self._text:
                 yield Markdown(self._text, open_links=False)
-            rows = "\n".join(f"| {key} | {what} |" for key, what in self._keys)
-            yield Markdown(f"## Keys here\n\n| Key | What it does |\n|---|---|\n{rows}\n")
+            yield KeySheet(self._keys)
 
     def on_mount(self) -> None:
         self.query_one("#help-body").focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        width = max(min(event.size.width, _HELP_COLUMNS) - 8, 20)
+        above = sum(len(wrap(line, width)) or 1 for line in self._text.splitlines()) + 1
+        sheet = self.query_one(KeySheet)
+        sheet.room = event.size.height * 94 // 100 - 2 - (above if self._text else 0)
+        sheet.refresh(layout=True)
+
+    def action_close(self) -> None:
+        """Closes."""
+        self.dismiss(None)
+
+
+class KeysScreen(ModalScreen[KeyHelp | None]):
+    """Every key of a page in one screen, with a letter for each that is not one.
+
+    Returns what was chosen, or None.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("keys")
+
+    def __init__(self, keys: Sequence[KeyHelp]) -> None:
+        super().__init__()
+        self._letters = {key.letter: key for key in reversed(keys) if key.letter}
+        self._keys = by_letter(keys)
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog help", id="keys-body"):
+            yield Plain("Keys: press one, or its letter", classes="dialog-title")
+            yield KeySheet(self._keys)
+
+    def on_mount(self) -> None:
+        self.query_one("#keys-body").focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        sheet = self.query_one(KeySheet)
+        sheet.room = event.size.height * 94 // 100 - 5
+        sheet.refresh(layout=True)
+
+    def on_key(self, event: events.Key) -> None:
+        key = self._letters.get(event.character or "")
+        if key is not None:
+            event.stop()
+            event.prevent_default()
+            self.dismiss(key)
+
+    @on(KeySheet.Chosen)
+    def _chosen(self, event: KeySheet.Chosen) -> None:
+        self.dismiss(event.key)
 
     def action_close(self) -> None:
         self.dismiss(None)

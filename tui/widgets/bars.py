@@ -128,7 +128,8 @@ class ChangeLine(Widget):
         if self.note:
             return Content.styled(cut(f" {self.note}", width, self.glyphs.ellipsis), "$muted")
         if self.stale:
-            return Content.styled(" Showing the last plan that could be made", "$state-warning")
+            text = cut(" Last plan that could be made", width, self.glyphs.ellipsis)
+            return Content.styled(text, "$state-warning")
         if not self.changes:
             return Content.styled(cut(f" {self.summary}", width, self.glyphs.ellipsis), "$muted")
         terms = [

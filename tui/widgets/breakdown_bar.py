@@ -272,4 +272,4 @@ choose one, Enter shows its parts, Left hides them. Ctrl+B shows every figure in
         )
 
     def _figure(self, size: int) -> str:
-        return f"{size:,}" if self.exact else human(size)
+        return f"{size:,} B" if self.exact else human(size)

@@ -35,6 +35,11 @@ class Row:
     mode: str
     owner: str
 
+    @property
+    def text(self) -> str:
+        """What a text is looked for in."""
+        return f"{self.source}\n{self.target}\n{self.mode}\n{self.owner}"
+
 
 def shares(wanted: tuple[int, int], room: int) -> tuple[int, int]:
     """Returns what two columns get of the room: what they want, or half of what there is."""
@@ -50,11 +55,18 @@ def shares(wanted: tuple[int, int], room: int) -> tuple[int, int]:
 
 
 class EntryTable(DataTable[Text]):
-    """Shows the entries of a preview; it never scrolls sideways."""
+    """Shows the entries of a preview; it never scrolls sideways.
+
+    Attributes:
+        text: Only entries with this in what is shown of them are, in either case.
+        kept: The entries shown, by row.
+    """
 
     def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:
         super().__init__(cursor_type="row", zebra_stripes=False, id=id)
         self.glyphs = glyphs
+        self.text = ""
+        self.kept: list[int] = []
         self._preview = Preview()
 
     def on_resize(self) -> None:
@@ -63,18 +75,34 @@ class EntryTable(DataTable[Text]):
     def fill(self, preview: Preview) -> None:
         """Fills the table; the cursor stays."""
         self._preview = preview
-        at = self.cursor_row
-        rows = [self._row(preview, index) for index in range(len(preview.spec.contents))]
-        widths = self._widths(rows)
+        at = self.chosen
+        wanted = self.text.casefold()
+        rows = {
+            index: row
+            for index in range(len(preview.spec.contents))
+            if wanted in (row := self._row(preview, index)).text.casefold()
+        }
+        widths = self._widths(list(rows.values()))
         shown = [index for index, width in enumerate(widths) if width]
+        self.kept = list(rows)
         self.clear(columns=True)
         for index in shown:
             self.add_column(_TITLES[index], width=widths[index])
-        for row in rows:
+        for row in rows.values():
             cells = self._cells(row, widths)
             self.add_row(*(cells[index] for index in shown))
-        if rows:
-            self.move_cursor(row=min(max(at, 0), len(rows) - 1))
+        self.choose(max(at, 0))
+
+    @property
+    def chosen(self) -> int:
+        """The entry under the cursor; -1 where there is none."""
+        return self.kept[self.cursor_row] if 0 <= self.cursor_row < len(self.kept) else -1
+
+    def choose(self, entry: int) -> None:
+        """Puts the cursor on an entry, or on the next one that is shown."""
+        if self.kept:
+            later = (row for row, index in enumerate(self.kept) if index >= entry)
+            self.move_cursor(row=next(later, len(self.kept) - 1))
 
     def _cells(self, row: Row, widths: tuple[int, ...]) -> tuple[Text, ...]:
         source, target, _entries, _bytes, mode, owner = widths

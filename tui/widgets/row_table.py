@@ -37,7 +37,10 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def cells(self, index: int) -> tuple[str, ...]:
-        """Returns a row's safe texts; the last one has the columns left over for itself, too."""
+        """Returns a row's safe texts; the last one has the columns left over for itself, too.
+
+        A single text is a heading: it can be seen, not chosen.
+        """
         ...
 
 
@@ -45,7 +48,7 @@ class RowTable(ScrollView, can_focus=True):
     """Shows rows under a head that stays; never scrolls sideways."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("rows")
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--head", "rows--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--head", "rows--cursor", "rows--heading"}
 
     class Moved(Message):
         """Another row is under the cursor; None where there is none."""
@@ -92,13 +95,27 @@ class RowTable(ScrollView, can_focus=True):
         self.refresh()
 
     def go(self, to: int) -> None:
-        """Puts the cursor on a row, or the one nearest to it."""
-        self.cursor = min(max(to, 0), max(len(self._kept) - 1, 0))
+        """Puts the cursor on a row, or the one nearest to it that is not a heading."""
+        self.cursor, first = self._nearest(to)
         height = max(self.scrollable_content_region.height - 1, 1)
-        top = min(int(self.scroll_y), self.cursor)
+        top = min(int(self.scroll_y), first)
         self.scroll_to(y=max(top, self.cursor - height + 1), animate=False, immediate=True)
         self.refresh()
         self.post_message(self.Moved(self._kept[self.cursor] if self._kept else None))
+
+    def _nearest(self, to: int) -> tuple[int, int]:
+        """Returns the row to go to, and the first that should be in sight along with it."""
+        last = max(len(self._kept) - 1, 0)
+        goal = min(max(to, 0), last)
+        rows = range(goal, -1, -1) if goal < self.cursor else range(goal, last + 1)
+        others = range(goal, last + 1) if goal < self.cursor else range(goal, -1, -1)
+        found = next((at for at in (*rows, *others) if not self._is_heading(at)), goal)
+        return found, found - 1 if found and self._is_heading(found - 1) else found
+
+    def _is_heading(self, at: int) -> bool:
+        if self._rows is None or at >= len(self._kept) or len(self._rows.titles) == 1:
+            return False
+        return len(self._rows.cells(self._kept[at])) == 1
 
     def action_move(self, by: int) -> None:
         """Moves the cursor."""
@@ -135,7 +152,10 @@ class RowTable(ScrollView, can_focus=True):
             return Strip.blank(width, ground)
         if at == self.cursor and self.has_focus:
             ground += self.get_component_rich_style("rows--cursor", partial=True)
-        return self._strip(self._rows.cells(self._kept[at]), ground)
+        cells = self._rows.cells(self._kept[at])
+        if self._is_heading(at):
+            ground += self.get_component_rich_style("rows--heading", partial=True)
+        return self._strip(cells, ground)
 
     def _strip(self, cells: tuple[str, ...], style: Style) -> Strip:
         before = self._widths[: len(cells) - 1]

@@ -31,8 +31,9 @@ class TotalBar(Painting):
         left = state.left(self.elapsed)
         if left is not None:
             words.append(f"{clock(left)} left")
-        # The bar does not jump when the time left appears.
-        text = "  ".join(words).rjust(32)
+        text = "  ".join(words)
+        if state.status == "running":
+            text = text.rjust(32)  # the bar does not jump when the time left appears
         width = max(self.size.width - cell_len(text) - 2, 4)
         filled = share * width // WHOLE
         style = {"failed": "$state-error", "cancelled": "$state-warning", "ok": "$state-done"}

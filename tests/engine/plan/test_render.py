@@ -61,7 +61,8 @@ def test_json_has_every_key_of_the_interface(table: str, compat: str) -> None:
     answer = json.loads(json.dumps(to_json(made)))
     assert answer["schema"] == 1
     assert answer["compat"] == compat
-    assert answer["disk"].keys() == {"bytes", "sector_size", "table", "guid", "signature"}
+    named = {"bytes", "sector_size", "table", "guid", "signature", "pmbr_boot"}
+    assert answer["disk"].keys() == named
     assert answer["size"]["mode"] == "auto"
     assert sum(share["bytes"] for share in answer["size"]["breakdown"]) == answer["disk"]["bytes"]
     assert answer["size"]["contents"] == {
@@ -108,6 +109,16 @@ def test_text_says_what_json_says() -> None:
         assert share.label in text
         assert str(share.bytes) in text
     assert "  Closure space use: " in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+@pytest.mark.parametrize("table", TABLES)
+def test_on_a_terminal_only_identifiers_may_be_wider_than_it(table: str, width: int) -> None:
+    made = plan(settings(table), CONTENTS)
+    lines = to_text(made, width, within=True).splitlines()
+    assert all(len(line) <= width for line in lines if len(line.split()) > 2), lines
+    for partition in made.partitions:
+        assert any(line.split()[-1:] == [partition.guid] for line in lines) == bool(partition.guid)
 
 
 def test_a_plan_without_partitions_can_be_shown() -> None:
