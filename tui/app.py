@@ -188,7 +188,7 @@ class DiskwrightApp(App[int]):
 
     def _start_screen(self) -> StartScreen:
         found = self.session.unfinished()
-        return StartScreen(Path.cwd(), self.config.recent, found, self.glyphs)
+        return StartScreen(Path.cwd(), self.config, found, self.glyphs)
 
     def get_key_display(self, binding: Binding) -> str:
         """Writes function keys as they stand on the keyboard."""
@@ -294,6 +294,10 @@ class DiskwrightApp(App[int]):
     @on(BuildScreen.VerbWanted)
     def _verb_wanted(self, message: BuildScreen.VerbWanted) -> None:
         self._in_dialog(self.builds.verb, message)
+
+    @on(BuildScreen.Made)
+    def _image_made(self, message: BuildScreen.Made) -> None:
+        self.config.remember_image(message.image)
 
     @on(BuildScreen.Retry)
     def _retry(self) -> None:

@@ -17,7 +17,9 @@ from engine.plan.model import Plan
 from engine.plan.outdir import Occupied, asked_about, look
 from tui.bridge import EngineJob, Job
 from tui.glyphs import Glyphs
+from tui.proofs import Proof
 from tui.screens.build import BuildScreen
+from tui.screens.console import ConsoleScreen
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.messages import BuildRequested
 from tui.screens.verb import VerbScreen
@@ -97,9 +99,26 @@ class Builds:
             )
             if await app.push_screen_wait(question) != "yes":
                 return
+        if message.verb == "boot":
+            self._boot(message.subject)
+            return
         screen = VerbScreen(message.verb, message.subject, self._glyphs)
         app.push_screen(screen)
         app.run_worker(screen.work.run(), group="verb", exclusive=True, exit_on_error=False)
+
+    def _boot(self, image: Path) -> None:
+        from engine.cli.boot import machines_for
+
+        built = self._app.screen
+        screen = ConsoleScreen(image, self._glyphs)
+
+        def seen(proof: Proof | None) -> None:
+            if proof is not None and isinstance(built, BuildScreen):
+                built.prove(proof)
+
+        self._app.push_screen(screen, seen)
+        work = screen.work.run(machines_for)
+        self._app.run_worker(work, group="verb", exclusive=True, exit_on_error=False)
 
     def cancel(self) -> None:
         """Stops the running build, if any."""

@@ -21,6 +21,8 @@ class Config:
     Attributes:
         keys: Binding id to keys, as `"design.build" = "f5,ctrl+b"`.
         recent: Spec files, the latest first.
+        sizes: Bytes of the disk that a recent spec makes, where it was planned here.
+        images: Images built or looked into, the latest first.
         motion: Whether anything may move that need not.
         warnings: What in the file could not be used, as sentences.
     """
@@ -29,13 +31,23 @@ class Config:
     theme: str = ""
     keys: dict[str, str] = field(default_factory=dict)
     recent: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
     motion: bool = True
     warnings: list[str] = field(default_factory=list)
 
-    def remember(self, path: Path) -> None:
-        """Puts a spec first among the recent ones."""
+    def remember(self, path: Path, size: int | None = None) -> None:
+        """Puts a spec first among the recent ones; `size` is that of its disk, if known."""
         text = str(path.resolve())
-        self.recent = [text, *(other for other in self.recent if other != text)][:RECENT]
+        self.recent = _first(text, self.recent)
+        if size is not None:
+            self.sizes[text] = size
+        self.sizes = {name: self.sizes[name] for name in self.recent if name in self.sizes}
+        self.save()
+
+    def remember_image(self, path: Path) -> None:
+        """Puts an image first among the recent ones."""
+        self.images = _first(str(path.resolve()), self.images)
         self.save()
 
     def save(self) -> None:
@@ -46,10 +58,16 @@ class Config:
         if not self.motion:
             document["motion"] = False
         document["recent"] = list(self.recent)
+        document["images"] = list(self.images)
+        document["sizes"] = dict(self.sizes)
         document["keys"] = dict(self.keys)
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def _first(text: str, others: list[str]) -> list[str]:
+    return [text, *(other for other in others if other != text)][:RECENT]
 
 
 def moves(environment: Mapping[str, str], config: Config) -> bool:
@@ -77,4 +95,9 @@ def load_config(file: Path | None = None) -> Config:
         config.keys = {str(k): v for k, v in keys.items() if isinstance(v, str)}
     if isinstance(recent, list):
         config.recent = [item for item in recent if isinstance(item, str)][:RECENT]
+    images, sizes = values.get("images", []), values.get("sizes", {})
+    if isinstance(images, list):
+        config.images = [item for item in images if isinstance(item, str)][:RECENT]
+    if isinstance(sizes, dict):
+        config.sizes = {name: size for name, size in sizes.items() if type(size) is int}
     return config

@@ -162,7 +162,8 @@ class Documents:
             screen.say(f"Not saved: {error.strerror}: {path}")
             self._app.bell()
             return False
-        self._config.remember(path)
+        plan = screen.preview.plan
+        self._config.remember(path, None if plan is None else plan.disk.bytes)
         screen.say(f"Saved {path}")
         screen.watch_preview(screen.preview)
         return True

@@ -12,7 +12,7 @@ from textual import work
 from engine.events import AnyEvent
 from tui.app import CANCELLED, DiskwrightApp
 from tui.document import Document
-from tui.opening import Importable, opened
+from tui.opening import Importable, Sources, opened
 from tui.replay import ReplayJob
 
 
@@ -20,7 +20,8 @@ def run(spec_path: Path | None = None, *, ascii_only: bool = False) -> int:
     """Opens the wizard.
 
     Args:
-        spec_path: A spec, an image or a file to import; the start page otherwise.
+        spec_path: A spec, an image, a file to import, a folder or an archive; the start page
+            otherwise.
         ascii_only: Draw with ASCII alone.
 
     Returns:
@@ -30,6 +31,8 @@ def run(spec_path: Path | None = None, *, ascii_only: bool = False) -> int:
         Refused: It cannot be opened.
     """
     found = None if spec_path is None else opened(spec_path)
+    if isinstance(found, Sources):
+        found = found.document(Path.cwd())
     document = found if isinstance(found, Document) else None
     subject = found if isinstance(found, Importable) else None
     app = _Terminal(document, subject=subject, ascii_only=ascii_only)

@@ -30,7 +30,7 @@ from engine.spec.settings import Settings
 from engine.spec.starters import STARTERS
 from tui.document import Document
 from tui.fields import DEFAULT_OUTDIR, FIELDS, OUTDIR
-from tui.opening import Importable, import_document, opened
+from tui.opening import Importable, Sources, import_document, opened
 from tui.plain_questions import CONTENTS_HELP, QUESTIONS, Choice, Question
 from tui.plain_volumes import ask_volumes
 from tui.text import visible
@@ -328,6 +328,8 @@ def run(spec: Path | None = None) -> int:
     if isinstance(found, Importable):
         imported = import_document(found.path, os.environ)
         found, left = imported.document, imported.left
+    if isinstance(found, Sources):
+        found = found.document(Path.cwd())
     interview = Interview(found, source=sys.stdin, out=sys.stdout, folder=Path.cwd())
     for line in left:
         interview.say(f"warning: {visible(line)}")

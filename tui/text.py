@@ -22,6 +22,11 @@ def visible(text: str | bytes) -> str:
     return "".join(_escape(character) for character in text)
 
 
+def visible_lines(text: str) -> str:
+    """Returns foreign text made safe, its line breaks kept."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
 def _escape(character: str) -> str:
     if character.isprintable():
         return character

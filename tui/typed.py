@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -37,3 +38,20 @@ def typed_path(base: Path, text: str) -> Path:
     with suppress(RuntimeError):
         path = path.expanduser()
     return base / path
+
+
+def dropped(base: Path, text: str) -> tuple[Path, ...]:
+    """Returns the paths that a text names as terminals and file managers put them in.
+
+    One path as it is; or several words, quoted or escaped as in a shell; or `file:` addresses, one
+    a line. Words count only where each names something that is there.
+    """
+    found: list[Path] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        whole = typed_path(base, line)
+        words: list[Path] = []
+        if not os.path.lexists(whole):
+            with suppress(ValueError):
+                words = [typed_path(base, word) for word in shlex.split(line)]
+        found += words if words and all(map(os.path.lexists, words)) else [whole]
+    return tuple(found)

@@ -42,12 +42,26 @@ class Kind:
 
     Attributes:
         entry: What the spec then says, all of it valid; a raw one still needs its source.
+        seals: Id of the root that becomes read-only along with it, or "".
     """
 
     key: str
     title: str
     summary: str
     entry: VolumeEntry
+    seals: str = ""
+
+
+SEALING = (
+    "The root becomes a file system that is only read, as large as its contents, and gets a hash "
+    "tree (dm-verity): what is changed later cannot be read.\n\n"
+    "The contents must have a kernel and a systemd initrd with systemd-veritysetup (dracut makes "
+    'one: --add "systemd-veritysetup dm"). What the system writes needs a place of its own: a '
+    "volume for /var, or a tmpfs. Take a unified kernel image or systemd-boot on page 3: the "
+    "command line gets the root hash.\n\n"
+    "EROFS is written at once and read fastest; squashfs is compressed, and smaller."
+)
+"""What a read-only root is, and what it needs."""
 
 
 def kinds(settings: Settings, plan: Plan | None) -> tuple[Kind, ...]:
@@ -81,6 +95,14 @@ def _kinds(settings: Settings, plan: Plan | None) -> Iterator[Kind]:
     else:
         yield Kind("root", "Root", "The system itself, mounted at /",
                    entry("root", "root", free="512MiB"))  # fmt: skip
+    root = settings.of_role("root")
+    gpt = settings.scheme == "gpt"
+    if root is not None and gpt and not verity.tree_of(settings.volumes, root.id):
+        yield Kind(
+            "read-only-root", "Read-only root",
+            "The root with a hash tree, in one step: nobody can change it unnoticed",
+            entry("root-verity", "root-verity", verity=root.id), seals=root.id,
+        )  # fmt: skip
     bare = _without_tree(settings)
     if bare:
         yield Kind(

@@ -13,6 +13,7 @@ from tui.bridge import EventQueue, Job
 from tui.fields import FIELDS
 from tui.loglines import LogLine
 from tui.progress import WHOLE, BuildState
+from tui.proofs import Proof, proofs_of
 from tui.report import write_report
 from tui.session import state_folder
 
@@ -31,11 +32,13 @@ class BuildSession:
         job: What runs.
         state: All events so far, folded.
         spec: The saved spec it is built from, if any.
+        proofs: The boots of the image that were seen.
     """
 
     def __init__(self, job: Job, *, spec: Path | None, clock: Callable[[], float]) -> None:
         self.job, self.spec = job, spec
         self.state = BuildState()
+        self.proofs: tuple[Proof, ...] = ()
         self._queue = EventQueue()
         self._clock = clock
         self._heard = clock()
@@ -71,6 +74,17 @@ class BuildSession:
             self.state.feed(event)
         self._heard = self._clock()
         return [line for event in batch if (line := log_line(event)) is not None]
+
+    def look_for_proofs(self) -> None:
+        """Reads which boots the build saw; each is a fact of the image's own manifest."""
+        image = self.subjects().get("image")
+        if self.state.status == "ok" and image is not None:
+            self.proofs = proofs_of(image)
+
+    def prove(self, proof: Proof) -> None:
+        """Takes a boot that was seen on the console; it replaces one of the same firmware."""
+        others = (one for one in self.proofs if one.firmware != proof.firmware)
+        self.proofs = (*others, proof)
 
     # ------------------------------------------------------------------ how it stands
 

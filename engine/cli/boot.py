@@ -66,7 +66,9 @@ def _seconds(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Boots the image; 4 if its console does not show what is expected."""
-    machines = _machines(args)
+    machines = machines_for(
+        args.image, firmware=args.firmware, efi_vars=args.efi_vars, memory=args.memory
+    )
     if args.expect is None and sys.stdin.isatty() and sys.stdout.isatty():
         return _interactive(machines[0])
     code = cancellable(_all(args, machines))
@@ -76,8 +78,16 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def _machines(args: argparse.Namespace) -> list[Machine]:
+def machines_for(
+    path: Path, *, firmware: str | None = None, efi_vars: Path | None = None, memory: int = _MEMORY
+) -> list[Machine]:
     """Returns a machine for each firmware.
+
+    Args:
+        path: The image.
+        firmware: "bios", "uefi", "both", or None for UEFI if the image has an ESP, else BIOS.
+        efi_vars: UEFI variables to start from.
+        memory: In MiB.
 
     Raises:
         Refused: The image, QEMU or the firmware is missing.
@@ -90,11 +100,11 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
     from engine.tools.installed import find
     from engine.tools.table import TOOLS, install_hint
 
-    if args.memory <= 0:
-        raise _refuse("bad-memory", f"--memory is {args.memory}, but must be above 0")
+    if memory <= 0:
+        raise _refuse("bad-memory", f"--memory is {memory}, but must be above 0")
     with refused():
-        _refuse_compressed(args.image)
-        image = open_image(args.image)
+        _refuse_compressed(path)
+        image = open_image(path)
         with image.disk:
             report = image_report(image)
     has_esp = any(partition["role"] == "esp" for partition in report["partitions"])
@@ -103,7 +113,7 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
     if find(board.program) is None:
         hint = install_hint(TOOLS[board.program], distribution())
         raise _refuse("tool-missing", f"{board.program} is not installed", hint)
-    chosen = args.firmware or ("uefi" if has_esp or args.efi_vars else "bios")
+    chosen = firmware or ("uefi" if has_esp or efi_vars else "bios")
     kinds = ("bios", "uefi") if chosen == "both" else (chosen,)
     if unknown := [kind for kind in kinds if kind not in board.machines]:
         raise _refuse(
@@ -112,12 +122,12 @@ def _machines(args: argparse.Namespace) -> list[Machine]:
             "boot it with --firmware uefi",
         )  # fmt: skip
     pairs = [
-        _firmware(args.efi_vars, architecture) if kind == "uefi" else ("", "") for kind in kinds
+        _firmware(efi_vars, architecture) if kind == "uefi" else ("", "") for kind in kinds
     ]
     return [
         Machine(
-            image=str(args.image.absolute()), format=report["format"],
-            sector_size=report["disk"]["sector_size"], memory_mib=args.memory,
+            image=str(path.absolute()), format=report["format"],
+            sector_size=report["disk"]["sector_size"], memory_mib=memory,
             accelerator="tcg", code=code, variables=variables, architecture=architecture,
         )
         for code, variables in pairs

@@ -172,6 +172,24 @@ def is_archive(path: bytes) -> bool:
     return form_of(head) != "" or (len(head) == BLOCK and any(head) and is_header(head))
 
 
+def holds_tar(path: bytes) -> bool:
+    """Whether a file is a tar archive, packed or not: its first block is looked at.
+
+    What is packed in a form that no installed program reads is not known to be one.
+    """
+    try:
+        reader = open_archive(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError:
+        return False
+    try:
+        head = reader.read(BLOCK)
+    except (OSError, BadArchive, *CORRUPT):
+        return False
+    finally:
+        reader.close()
+    return len(head) == BLOCK and any(head) and is_header(head)
+
+
 def open_archive(fd: int, on_piece: Callable[[], None] = _nothing) -> Reader:
     """Returns a reader of an archive, packed or not; takes over the descriptor.
 

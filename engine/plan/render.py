@@ -149,6 +149,8 @@ def _boot(plan: Plan) -> dict[str, Any]:
     return {
         "loader": boot.loader,
         "firmware": list(boot.firmware),
+        "proofs": list(boot.proofs),
+        "expect": boot.expect,
         "menu": [
             {
                 "title": entry.title,

@@ -50,6 +50,32 @@ def put(spec: ImageSpec, settings: Settings, name: str, entry: VolumeEntry) -> I
     return _renamed(replace(spec, volume=told), name, entry.id)
 
 
+def seal(spec: ImageSpec, settings: Settings, name: str, filesystem: str) -> ImageSpec:
+    """Returns the spec with a root of a format that is only read, and its hash tree behind it.
+
+    The root becomes as large as its contents. GRUB gives way to a unified kernel image, whose
+    command line can have the root hash.
+    """
+    there = {volume.id: volume for volume in settings.volumes}
+    if name not in there or any(volume.verity == name for volume in settings.volumes):
+        return spec
+    root = replace(entry_of(spec, name), format=filesystem, size=None, grow=None, free=None)
+    if there[name].grow:  # on a disk of fixed size it would have all the rest
+        root = replace(root, free=0)
+    spec = put(spec, settings, name, root)
+    tree, number = f"{name}-verity", 2
+    while tree in there:
+        tree, number = f"{name}-verity-{number}", number + 1
+    entry = VolumeEntry(id=tree, verity=name)
+    if tree != "root-verity":
+        entry = replace(entry, role="root-verity")
+    if settings.volumes[-1].id != name:
+        entry = replace(entry, after=name)
+    if spec.boot.loader == "grub":
+        spec = replace(spec, boot=replace(spec.boot, loader="uki"))
+    return add(spec, entry)
+
+
 def remove(spec: ImageSpec, settings: Settings, name: str) -> ImageSpec:
     """Returns the spec without a volume.
 

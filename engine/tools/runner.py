@@ -61,6 +61,7 @@ async def run(
     quiet: bool = False,
     raw: Callable[[bytes], None] | None = None,
     output: int | None = None,
+    keys: int | None = None,
 ) -> ToolResult:
     """Runs a tool to its end.
 
@@ -77,15 +78,17 @@ async def run(
         quiet: Keep standard output for the caller instead of logging it.
         raw: Takes standard output as it comes, before it is cut into lines (a console).
         output: Descriptor of a file that is its standard output, of which nothing is seen here.
+        keys: Open file that is its standard input, instead of `feed` (a console).
 
     Raises:
         StepFailed: The tool is missing, exits otherwise or is killed.
         asyncio.CancelledError: The caller was cancelled; no process of the group is left.
     """
+    stdin = asyncio.subprocess.DEVNULL if feed is None else asyncio.subprocess.PIPE
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *_command(argv, env),
-            stdin=asyncio.subprocess.DEVNULL if feed is None else asyncio.subprocess.PIPE,
+            stdin=stdin if keys is None else keys,
             stdout=asyncio.subprocess.PIPE if output is None else output,
             stderr=asyncio.subprocess.PIPE,
             env=dict(env),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -12,7 +13,9 @@ from engine.plan.regions import view
 from engine.plan.render import to_json
 from engine.planning import plan_spec
 from engine.problem import errors
+from engine.spec.load import load
 from engine.spec.model import Content, ImageSpec, Layout, Size, VolumeEntry
+from engine.spec.resolve import resolve
 from engine.spec.volume_edits import add as add_volume
 from engine.units import GIB, KIB, MIB
 from tests.tui.conftest import MakeApp, settled, shown, type_text
@@ -336,3 +339,29 @@ def test_neighbours_are_joined_smallest_first() -> None:
     assert groups([9, 1, 1, 8], 3, 0) == [range(1), range(1, 3), range(3, 4)]
     assert groups([9, 1, 1, 8], 9, 0) == [range(n, n + 1) for n in range(4)]
     assert groups([1, 1], 0, 0) == [range(2)]
+
+
+async def test_a_read_only_root_is_one_step_to_the_immutable_example(make_app: MakeApp) -> None:
+    example = load(Path(__file__).parents[2] / "examples/immutable.toml").spec
+    spec = replace(EFI, layout=Layout(table="efi"), size=example.size, boot=example.boot)
+    app = make_app(spec)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await settled(pilot)
+        await pilot.press("a")
+        await pilot.pause()
+        kinds_ = app.screen
+        assert isinstance(kinds_, KindScreen)
+        at = [kind.key for kind in kinds_.kinds].index("read-only-root")
+        await pilot.press(*["down"] * at, "enter")
+        await pilot.pause()
+        assert "systemd-veritysetup" in shown(app)
+        await pilot.press("tab", "enter")
+        screen = await settled(pilot)
+        assert screen.preview.settings is not None
+        wanted = resolve(example, Path(), {})[0].volumes
+        got = screen.preview.settings.volumes
+        assert [(one.id, one.format, one.verity) for one in got] == [
+            (one.id, one.format, one.verity) for one in wanted
+        ]
+        await pilot.press("ctrl+z")
+        assert (await settled(pilot)).spec == spec

@@ -16,23 +16,27 @@ from textual.widgets import Button, DataTable
 from engine.disk.presets import PRESETS, Preset
 from engine.disk.volume import Volume
 from engine.plan.model import Plan
+from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.model import ImageSpec, VolumeEntry
 from engine.spec.settings import Settings
-from engine.spec.volume_edits import VolumeEdit, add, entry_of, move, put, remove, take_table
+from engine.spec.volume_edits import VolumeEdit, add, entry_of, move, put, remove, seal, take_table
 from tui.keys import bindings
 from tui.panes.base import Pane
 from tui.preview import Preview
+from tui.screens.dialogs import ConfirmScreen
 from tui.screens.kind import KindScreen
 from tui.screens.volume import VolumeScreen
 from tui.text import visible
 from tui.volume_form import VolumeForm
-from tui.volumes import Kind, kinds, outcome, sentence
+from tui.volumes import SEALING, Kind, kinds, outcome, sentence
 from tui.widgets.choices import Choice, Choices
 from tui.widgets.drawing import draw
 from tui.widgets.labels import Plain
 from tui.widgets.messages import VolumeLookedAt, VolumesEdited
 from tui.widgets.volume_table import VolumeTable
 
+READ_ONLY = ("erofs", "squashfs")
+"""Formats of a root that is only read."""
 _FIRMWARE = {"bios": "BIOS", "uefi": "UEFI"}
 
 
@@ -155,10 +159,24 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
             return
 
         def ask(kind: Kind | None) -> None:
-            if kind is not None:
+            if kind is not None and kind.seals:
+                self._seal(kind.seals)
+            elif kind is not None:
                 self._ask(kind.entry, None, lambda entry: partial(_add, entry=entry), "add")
 
         self.app.push_screen(KindScreen(kinds(settings, self.preview.plan)), ask)
+
+    def _seal(self, root: str) -> None:
+        """Asks for the format of a read-only root, then makes it one."""
+
+        def take(format_: str | None) -> None:
+            if format_ in READ_ONLY:
+                self._edit(partial(seal, name=root, filesystem=format_), "read-only root")
+                self.table.want(root)
+                self.table.focus()
+
+        answers = (("cancel", "Cancel"), *((key, FILESYSTEMS[key].title) for key in READ_ONLY))
+        self.app.push_screen(ConfirmScreen("Read-only root", SEALING, answers), take)
 
     @on(Button.Pressed, "#volume-edit")
     @on(DataTable.RowSelected)

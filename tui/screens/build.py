@@ -25,6 +25,7 @@ from tui.bridge import DRAIN_SECONDS, Job
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.progress import clock
+from tui.proofs import Proof, badge
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.line import LineScreen
 from tui.screens.messages import FlashRequested, ImageRequested
@@ -71,6 +72,13 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         def __init__(self, verb: str, subject: Path, notes: tuple[str, ...] = ()) -> None:
             super().__init__()
             self.verb, self.subject, self.notes = verb, subject, notes
+
+    class Made(Message):
+        """An image was built."""
+
+        def __init__(self, image: Path) -> None:
+            super().__init__()
+            self.image = image
 
     class StartWanted(Message):
         """The start page is wanted."""
@@ -167,7 +175,19 @@ to the design while the build runs on. Cancelling ends every process and leaves 
         if build.is_worth_a_bell:
             self.app.bell()
         self.refresh_bindings()
-        self.call_later(self.query_one(Outcome).show, build.state, build.answers())
+        build.look_for_proofs()
+        self.call_later(self._show_outcome)
+        if image := build.subjects().get("image"):
+            self.post_message(self.Made(image))
+
+    async def _show_outcome(self) -> None:
+        build = self.build
+        await self.query_one(Outcome).show(build.state, build.answers(), badge(build.proofs))
+
+    def prove(self, proof: Proof) -> None:
+        """Shows that the image boots, as its console has shown."""
+        self.build.prove(proof)
+        self.call_later(self._show_outcome)
 
     # ------------------------------------------------------------------ actions
 

@@ -16,7 +16,7 @@ from textual.widgets import Button, Input
 
 from tui.help import KeyHelp, by_letter
 from tui.keys import bindings
-from tui.text import visible
+from tui.text import visible, visible_lines
 from tui.widgets.inputs import SafeInput
 from tui.widgets.key_sheet import KeySheet
 from tui.widgets.labels import Plain
@@ -44,7 +44,7 @@ class ConfirmScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Plain(self._title, classes="dialog-title")
-            yield Plain(visible(self._text), classes="dialog-text")
+            yield Plain(visible_lines(self._text), classes="dialog-text")
             with Horizontal(classes="dialog-buttons"):
                 for key, label in self._answers:
                     yield Button(label, id=f"answer-{key}", compact=True)

@@ -18,7 +18,7 @@ from tui.text import pad
 from tui.volumes import Kind
 from tui.widgets.labels import Plain
 
-_TITLE = 14
+_TITLE = 16
 
 
 class KindScreen(ModalScreen[Kind | None]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -19,6 +20,8 @@ from tui.widgets.labels import Plain
 
 Answers = Sequence[tuple[str, str]]
 """Action of the screen and what its button says."""
+_AROUND = 3
+"""Cells beside a button's label."""
 
 
 class Outcome(Vertical):
@@ -38,24 +41,38 @@ class Outcome(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Plain("", id="outcome-words")
-        yield Horizontal(id="outcome-buttons")
+        yield Vertical(id="outcome-buttons")
 
-    async def show(self, state: BuildState, answers: Answers) -> None:
-        """Shows how a build ended, and what can be done now."""
+    async def show(self, state: BuildState, answers: Answers, proved: str = "") -> None:
+        """Shows how a build ended, what is proved of it, and what can be done now."""
         width = max(self.app.size.width - 6, 20)
         words = {"ok": self._success, "failed": self._failure}.get(state.status, self._cancelled)
-        self.query_one("#outcome-words", Plain).show(words(state, width))
-        self._answers = answers
-        box = self.query_one("#outcome-buttons", Horizontal)
-        await box.remove_children()
-        await box.mount(
-            *(
-                Button(label, id=f"answer-{index}", compact=True)
-                for index, (_action, label) in enumerate(answers)
+        told = words(state, width)
+        if proved:
+            mark = f" {self.glyphs.done} {visible(proved)} "
+            told = Content("\n").join(
+                [told, Content.styled(mark, "bold $background on $state-done")]
             )
-        )
+        self.query_one("#outcome-words", Plain).show(told)
+        self._answers = answers
+        box = self.query_one("#outcome-buttons", Vertical)
+        await box.remove_children()
+        await box.mount(*(Horizontal(*row) for row in self._rows(width)))
         self.display = True
         box.query(Button).first().focus()
+
+    def _rows(self, width: int) -> list[list[Button]]:
+        """Returns the buttons in as many rows as they take."""
+        rows: list[list[Button]] = [[]]
+        taken = 0
+        for index, (_action, label) in enumerate(self._answers):
+            room = cell_len(label) + _AROUND
+            if taken and taken + room > width:
+                rows.append([])
+                taken = 0
+            taken += room
+            rows[-1].append(Button(label, id=f"answer-{index}", compact=True))
+        return rows
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.disk.presets import PRESETS
-from engine.spec.model import Content, ImageSpec, Layout, Size, VolumeEntry
+from engine.spec.model import Boot, Content, ImageSpec, Layout, Size, VolumeEntry
 from engine.spec.resolve import resolve
 from engine.spec.settings import Settings
-from engine.spec.volume_edits import add, move, owned, put, remove, take_table
+from engine.spec.volume_edits import add, move, owned, put, remove, seal, take_table
 
 WITH_TABLE = [key for key, one in PRESETS.items() if not one.own and one.scheme != "none"]
 HOME = VolumeEntry(id="home", size="64MiB")
@@ -130,3 +130,24 @@ def test_an_entry_that_says_nothing_is_left_out() -> None:
     own = replace(spec, layout=Layout(table="gpt"))
     assert put(own, settled(own), "esp", VolumeEntry(id="esp")).volume == (VolumeEntry(id="esp"),)
     assert add(own, HOME).volume == (*own.volume, HOME)
+
+
+@pytest.mark.parametrize("filesystem", ["erofs", "squashfs"])
+@pytest.mark.parametrize("table", ["efi", "gpt"])
+@pytest.mark.parametrize("disk", ["auto", "4GiB"])
+def test_a_sealed_root_has_its_hash_tree_behind_it(table: str, filesystem: str, disk: str) -> None:
+    own = (VolumeEntry(id="esp"), VolumeEntry(id="root", grow=None)) if table == "gpt" else ()
+    spec = ImageSpec(layout=Layout(table=table), size=Size(disk=disk), volume=(*own, HOME))
+    sealed = seal(spec, settled(spec), "root", filesystem)
+    found = settled(sealed)
+    assert [(one.id, one.format) for one in found.volumes][:3] == [
+        ("esp", "vfat"), ("root", filesystem), ("root-verity", "verity"),
+    ]  # fmt: skip
+    assert found.of_role("root-verity").verity == "root"  # type: ignore[union-attr]
+    assert seal(sealed, found, "root", filesystem) == sealed
+    assert seal(spec, settled(spec), "home-less", filesystem) == spec
+
+
+def test_grub_cannot_know_a_root_hash_and_gives_way() -> None:
+    spec = ImageSpec(layout=Layout(table="efi"), boot=Boot(loader="grub"))
+    assert seal(spec, settled(spec), "root", "erofs").boot.loader == "uki"
