@@ -6,7 +6,10 @@ The snapshots of the tests and the pictures of the documentation walk through th
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from screenshots.images import image_tour
 from screenshots.machine import make_machine
 from screenshots.waiting import PATIENCE, quiet
 from tui.app import DiskwrightApp
-from tui.config import Config
+from tui.config import Config, load_config
 from tui.document import Document
 from tui.replay import ReplayJob
 from tui.screens.build import BuildScreen
@@ -72,13 +75,45 @@ def make_tree(folder: Path) -> None:
     (folder / "images/web-server.qcow2").touch()
     (folder / "rootfs/etc/passwd").write_text(_PASSWD)
     (folder / "rootfs/etc/group").write_text(_GROUP)
+    make_recent(folder).save()
+
+
+_DAY = 24 * 3600
+_RECENT = {"appliance.toml": ("hybrid", 2 * _DAY), "sensor.toml": ("legacy", 30 * _DAY)}
+_LAB = 1_610_612_736
+
+
+def make_recent(folder: Path) -> Config:
+    """Writes the files that the start page remembers; returns what remembers them."""
+    now, specs, built = time.time(), folder / "specs", folder / "built"
+    specs.mkdir()
+    built.mkdir()
+    config = Config(folder / "wizard.toml", images=[str(built / "lab.img")])
+    for name, (table, age) in _RECENT.items():
+        spec = specs / name
+        spec.write_text(f'schema = 1\n[layout]\ntable = "{table}"\n')
+        os.utime(spec, (now - age - 60, now - age - 60))
+        config.recent.append(str(spec))
+        config.sizes[str(spec)] = _LAB * (1 + len(config.sizes))
+    with (built / "lab.img").open("wb") as image:
+        image.truncate(_LAB)
+    proof = {"firmware": "uefi", "seen": True, "seconds": 7.3}
+    outputs = [{"path": "lab.img", "bytes": _LAB}]
+    plan = {"boot": {"expect": "login:"}}
+    manifest = {"outputs": outputs, "plan": plan, "proofs": [proof]}
+    (built / "manifest.json").write_text(json.dumps(manifest))
+    for name in ("lab.img", "manifest.json"):
+        os.utime(built / name, (now - 3 * 3600 - 60,) * 2)
+    return config
 
 
 def make_app(folder: Path, *, theme: str, ascii_only: bool = False) -> DiskwrightApp:
     """Returns a wizard whose state stands in `folder`, which must be the current folder."""
+    config = load_config(folder / "wizard.toml")
+    config.theme = theme
     app = DiskwrightApp(
         outdir=Path("images"),
-        config=Config(folder / "wizard.toml", theme=theme),
+        config=config,
         session=Session(folder / "images" / "state", pid=1),
         environment=ENVIRONMENT,
         ascii_only=ascii_only,
