@@ -34,6 +34,7 @@ from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
 from tui.screens.dialogs import ConfirmScreen, HelpScreen, KeysScreen
 from tui.screens.messages import (
+    BootRequested,
     BuildRequested,
     ComparisonRequested,
     DocumentChanged,
@@ -276,6 +277,10 @@ class DiskwrightApp(App[int]):
     @on(FlashRequested)
     def _flash_requested(self, message: FlashRequested) -> None:
         self._work("looking", write_to_disk, self, self.glyphs, message.path, self.machine)
+
+    @on(BootRequested)
+    def _boot_requested(self, message: BootRequested) -> None:
+        self.builds.boot(message.path)
 
     @on(ImportRequested)
     def _import_requested(self, message: ImportRequested) -> None:

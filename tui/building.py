@@ -100,13 +100,14 @@ class Builds:
             if await app.push_screen_wait(question) != "yes":
                 return
         if message.verb == "boot":
-            self._boot(message.subject)
+            self.boot(message.subject)
             return
         screen = VerbScreen(message.verb, message.subject, self._glyphs)
         app.push_screen(screen)
         app.run_worker(screen.work.run(), group="verb", exclusive=True, exit_on_error=False)
 
-    def _boot(self, image: Path) -> None:
+    def boot(self, image: Path) -> None:
+        """Boots an image, its console in a pane; a build's page is told what was seen."""
         from engine.cli.boot import machines_for
 
         built = self._app.screen

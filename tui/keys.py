@@ -240,6 +240,8 @@ KEYS: tuple[Key, ...] = (
         "Design an image with the table, sizes and identifiers of this one", show=True),
     Key("image", "flash", "w", "flash", "Write",
         "Write the image to a disk, and read it back", show=True),
+    Key("image", "grow", "g", "grow", "Grow", "Make the image larger, and a volume in it"),
+    Key("image", "boot", "b", "boot", "Boot", "Boot the image in a virtual machine"),
     Key("flash", "back", "escape", "back", "Back", "Stop what is going on, or go back", show=True),
     Key("flash", "write", "enter,w", "write", "Write", "Write the image to the chosen disk",
         show=True),

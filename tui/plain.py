@@ -20,7 +20,6 @@ from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
 from engine.plan.model import Plan
 from engine.plan.outdir import asked_about, conflicts, look
-from engine.plan.render import to_text
 from engine.planning import plan_spec
 from engine.problem import Problem, Refused, errors
 from engine.spec.edit import append_content, apply, apply_fix, remove_content
@@ -31,6 +30,7 @@ from engine.spec.starters import STARTERS
 from tui.document import Document
 from tui.fields import DEFAULT_OUTDIR, FIELDS, OUTDIR
 from tui.opening import Importable, Sources, import_document, opened
+from tui.plain_plan import spoken
 from tui.plain_questions import CONTENTS_HELP, QUESTIONS, Choice, Question
 from tui.plain_volumes import ask_volumes
 from tui.text import visible
@@ -38,6 +38,10 @@ from tui.text import visible
 INTRODUCTION = (
     "Diskwright designs a disk image and builds it. Nothing is written until you say so.\n"
     "Enter keeps the value in brackets. ? explains, < goes back, Ctrl+D ends."
+)
+PRESET_HELP = (
+    "A preset is a complete design that can be built as it is. Every value of it can be changed in "
+    "the questions that follow; Enter keeps each."
 )
 
 
@@ -102,10 +106,12 @@ class Interview:
         for number, choice in enumerate(choices, start=1):
             summary = f": {choice.summary}" if choice.summary else ""
             self.say(f"  {number} {choice.title}{summary}")
+        told = [f"{choice.title}: {choice.why}" for choice in choices if choice.why]
+        explained = "\n".join([help, *told])
         values = [choice.value for choice in choices]
         preset = str(values.index(default) + 1) if default in values else ""
         while True:
-            answer = self.ask(f"{title}, 1 to {len(choices)}", preset, help)
+            answer = self.ask(f"{title}, 1 to {len(choices)}", preset, explained)
             if answer.isdigit() and 1 <= int(answer) <= len(choices):
                 return values[int(answer) - 1]
             for choice in choices:
@@ -130,7 +136,7 @@ class Interview:
             self.say(f"Spec: {visible(self._document.name)}")
             return
         choices = [Choice(key, item.title, item.summary) for key, item in STARTERS.items()]
-        key = self.choose("Preset", choices, choices[0].value, "A preset is a complete design.")
+        key = self.choose("Preset", choices, choices[0].value, PRESET_HELP)
         self.spec = STARTERS[key].spec
 
     def questions(self) -> None:
@@ -241,7 +247,8 @@ class Interview:
         while True:
             self.say()
             plan = self.plan()
-            self.say(to_text(plan, 76, within=True))
+            for line in spoken(plan):
+                self.say(visible(line))
             self.tell(*plan.problems)
             fixable = next((p for p in errors(plan.problems) if p.fix is not None), None)
             if fixable is not None and fixable.fix is not None:

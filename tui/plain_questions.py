@@ -17,11 +17,12 @@ from tui.plain_volumes import VOLUMES_HELP
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several answers: what it stands for and how it is read out."""
+    """One of several answers: what it stands for, how it is read out, and what `?` says of it."""
 
     value: str
     title: str
     summary: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Question:
     """One question about one key path.
 
     Attributes:
-        help: What `?` says.
+        help: What `?` says, before what it says of each answer.
         choices: The answers there are; any text if none.
         wanted: Whether it makes sense for a spec.
     """
@@ -42,20 +43,26 @@ class Question:
 
 
 def _layouts(_spec: ImageSpec) -> Sequence[Choice]:
-    return [Choice(item.key, item.title, item.summary) for item in PRESETS.values()]
+    return [
+        Choice(item.key, item.title, item.summary, f"{item.why} {item.beware}".strip())
+        for item in PRESETS.values()
+    ]
 
 
 def _loaders(spec: ImageSpec) -> Sequence[Choice]:
     boots = resolve(spec, Path(), {})[0].boots
     return [
-        Choice(item.key, item.title, item.summary)
+        Choice(item.key, item.title, item.summary, item.why or item.summary)
         for item in LOADERS.values()
         if item.fits(boots) and (item.key != "nixos" or spec.nix.system)
     ]
 
 
 def _formats(_spec: ImageSpec) -> Sequence[Choice]:
-    return [Choice(item.key, item.title, item.summary) for item in FORMATS.values()]
+    return [
+        Choice(item.key, item.title, item.summary, f"{item.summary}. {item.note}".strip())
+        for item in FORMATS.values()
+    ]
 
 
 def _field(path: str, wanted: Callable[[ImageSpec], bool] = lambda spec: True) -> Question:
@@ -72,15 +79,9 @@ def _has_volumes(spec: ImageSpec) -> bool:
     return settings.scheme != "none" and settings.rules.own_volumes
 
 
-_LAYOUT_HELP = "How the disk is divided. It decides which firmware can boot it.\n" + "\n".join(
-    f"{one.title}: {one.why} {one.beware}".strip() for one in PRESETS.values()
-)
-_LOADER_HELP = "What the firmware starts, and what starts the kernel.\n" + "\n".join(
-    f"{one.title}: {one.why or one.summary}" for one in LOADERS.values()
-)
-_FORMAT_HELP = "The kind of image file.\n" + "\n".join(
-    f"{one.title}: {one.summary}. {one.note}".strip() for one in FORMATS.values()
-)
+_LAYOUT_HELP = "How the disk is divided. It decides which firmware can boot it."
+_LOADER_HELP = "What the firmware starts, and what starts the kernel."
+_FORMAT_HELP = "The kind of image file."
 CONTENTS_HELP = (
     "Folders, files and archives, copied in this order. `rootfs/` means what is in the folder, "
     "`rootfs` the folder itself. Nothing is copied before the image is built."

@@ -23,7 +23,7 @@ _ENDS = {
     exits.NOT_SEEN: "the console did not show what was expected",
     exits.CANCELLED: "cancelled",
 }
-_LIVE = frozenset({"boot"})
+_LIVE = frozenset({"grow"})
 """Verbs whose last line matters most while they run."""
 
 
@@ -34,8 +34,14 @@ class VerbSession:
         ended: How it ended, in words; "" while it runs.
     """
 
-    def __init__(self, verb: str, subject: Path, clock: Callable[[], float]) -> None:
-        self.verb, self.subject = verb, subject
+    def __init__(
+        self,
+        verb: str,
+        subject: Path,
+        clock: Callable[[], float],
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.verb, self.subject, self.arguments = verb, subject, arguments
         self.ended = ""
         self._queue = EventQueue()
         self._clock = clock
@@ -59,7 +65,7 @@ class VerbSession:
     async def run(self) -> None:
         """Runs the verb to its end."""
         modules = {"PYTHONPATH": str(modules_folder())}
-        argv = module_command("engine.cli", self.verb, str(self.subject))
+        argv = module_command("engine.cli", self.verb, str(self.subject), *self.arguments)
         try:
             result = await run(
                 argv,

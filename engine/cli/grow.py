@@ -12,6 +12,7 @@ from engine.cli.planning import named_path
 from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:
+    from engine.grow.grow import Grown
     from engine.grow.layout import Growth
     from engine.inspect.image import Image
     from engine.problem import Refused
@@ -28,6 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--volume", metavar="ID",
         help="the volume that grows: id, name, label or number (default: the last on the disk)",
     )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print what has changed as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,10 +58,32 @@ def run(args: argparse.Namespace) -> int:
     if grown is None:
         print(f"cancelled; {args.image} is as it was", file=sys.stderr)
         return exits.CANCELLED
+    for name in grown.wrong:
+        print(f"warning: {name} was not right of the image; it was left alone", file=sys.stderr)
     for name in grown.stale:
-        print(f"warning: {name} describes the image as it was before", file=sys.stderr)
+        print(f"warning: {name} is of the image as it was before", file=sys.stderr)
+    if args.json:
+        _print_json(args.image, found.part.name, grown)
+        return exits.DONE
+    if grown.records:
+        print(f"rewritten to fit: {', '.join(grown.records)}", file=sys.stderr)
     print(f"{args.image}: {_change(*grown.disk)}; {found.part.name}: {_change(*grown.volume)}")
     return exits.DONE
+
+
+def _print_json(image: Path, name: str, grown: Grown) -> None:
+    import json
+
+    told = {
+        "schema": 1,
+        "image": str(image),
+        "disk": {"before": grown.disk[0], "after": grown.disk[1]},
+        "volume": {"name": name, "before": grown.volume[0], "after": grown.volume[1]},
+        "records": list(grown.records),
+        "wrong_records": list(grown.wrong),
+        "stale": list(grown.stale),
+    }
+    print(json.dumps(told, indent=1))
 
 
 def _change(before: int, after: int) -> str:

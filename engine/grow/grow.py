@@ -25,7 +25,7 @@ from typing import TypeVar
 from engine.disk.gpt_move import Gpt, read_gpt
 from engine.events import Emit, Log, StepFinished, StepStarted
 from engine.flash.machine import Machine
-from engine.grow import mbr
+from engine.grow import mbr, records
 from engine.grow.layout import Growth
 from engine.grow.readback import check
 from engine.inspect.image import Image
@@ -54,11 +54,15 @@ class Grown:
     """What became of an image: sizes in bytes, before and after.
 
     Attributes:
+        records: Files beside it that were rewritten to fit.
+        wrong: Records that were not right of it before, and were left alone.
         stale: Files beside it that describe what it was before.
     """
 
     disk: tuple[int, int]
     volume: tuple[int, int]
+    records: tuple[str, ...]
+    wrong: tuple[str, ...]
     stale: tuple[str, ...]
 
 
@@ -79,12 +83,20 @@ async def grow(image: Image, found: Growth, emit: Emit) -> Grown:
     path = _real(image.path)
     with _kept(path) as folder:
         work = _Work(image, path, found, folder, emit)
+        before = await work.read_records()
         volume = await work.volume()
         new = await work.assemble(volume)
         await work.check(new)
         await work.replace(new)
+        written = await work.write_records(before)
     length = found.end - found.start
-    return Grown((image.disk.size, found.size), (length, length + found.by), _stale(path))
+    return Grown(
+        disk=(image.disk.size, found.size),
+        volume=(length, length + found.by),
+        records=written,
+        wrong=before.wrong,
+        stale=before.stale,
+    )
 
 
 def _real(path: Path) -> Path:
@@ -149,6 +161,20 @@ class _Work:
                 f"{human(needed)} at most"
             )
             raise Refused([Problem("grow-no-space", "error", "", message, "make room there")])
+
+    async def read_records(self) -> records.Records:
+        """Reads what is recorded of the image, and whether it is right."""
+        async with self._step("records", "Read the records of the image"):
+            return await self._thread(lambda stop: records.read(self._path, stop))
+
+    async def write_records(self, before: records.Records) -> tuple[str, ...]:
+        """Writes the records anew; the image is the new one already, so this is seen through."""
+        async with self._step("record", "Write the records of the image"):
+            writing = asyncio.ensure_future(
+                asyncio.to_thread(records.write, self._path, before, lambda: False)
+            )
+            await runner.finished(writing)
+            return writing.result()
 
     async def volume(self) -> Path:
         """Copies the volume out and grows its file system."""
@@ -326,10 +352,3 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _stale(path: Path) -> tuple[str, ...]:
-    """Returns the records beside an image that are of what it was before."""
-    names = ("SHA256SUMS", "manifest.json", f"{path.name}.bmap", f"{path.name}.spdx.json")
-    there = [name for name in names if (path.parent / name).is_file()]
-    return tuple(there)

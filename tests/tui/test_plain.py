@@ -14,11 +14,13 @@ import msgspec
 import pytest
 
 from engine.cli import exits
+from engine.planning import plan_spec
 from engine.spec.model import ImageSpec, Layout, Nix, Size, VolumeEntry
 from tests.e2e.terminal import Terminal
 from tui.document import Document
 from tui.fields import OUTDIR
 from tui.plain import Interview
+from tui.plain_plan import spoken
 from tui.plain_questions import QUESTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -183,4 +185,15 @@ def test_the_systems_own_loader_is_offered_with_a_system_alone() -> None:
 def test_help_says_more_than_the_question() -> None:
     for question in QUESTIONS:
         if question.path != OUTDIR:
-            assert len(question.help) > 60, question.path
+            said = question.help + "".join(one.why for one in question.choices(ImageSpec()))
+            assert len(said) > 60, question.path
+
+
+def test_a_plan_is_read_out_without_drawings_or_columns(home: Path) -> None:
+    plan = plan_spec(ImageSpec(layout=Layout(table="hybrid")), base=home)
+    lines = list(spoken(plan))
+    assert lines[0].startswith("disk: a disk of ")
+    assert lines[0].endswith(", with GPT.")
+    assert any(line.startswith("Partition 3, root, ext4, mounted at /: ") for line in lines)
+    assert not any("  " in line or "--" in line or "##" in line for line in lines)
+    assert "It writes disk.img, SHA256SUMS, manifest.json, build.jsonl." in lines

@@ -23,10 +23,12 @@ from tui.extraction import summary
 from tui.glyphs import UNICODE, Glyphs
 from tui.image_summary import ImageSummary
 from tui.keys import bindings
+from tui.screens.dialogs import AskScreen
 from tui.screens.extract import ExtractScreen
-from tui.screens.messages import DocumentChosen, FlashRequested
+from tui.screens.messages import BootRequested, DocumentChosen, FlashRequested, ImageRequested
 from tui.screens.paths import PathScreen
 from tui.screens.take import TakeScreen
+from tui.screens.verb import VerbScreen
 from tui.screens.view import ViewScreen
 from tui.text import pad, visible
 from tui.viewing import LONGEST, ImageSession, Place, Unreadable
@@ -262,9 +264,36 @@ What is in an existing image, read without mounting it and without changing it.
         self.app.post_message(DocumentChosen(self.image.document(archives), asks=True))
         self.dismiss(None)
 
+    # ------------------------------------------------------------------ a larger image
+
+    @work(group="extract", exclusive=True)
+    async def action_grow(self) -> None:
+        """Asks for a size, makes the image as large, and looks into it anew."""
+        question = AskScreen(
+            f"Grow {self.image.path.name}",
+            "Its new size (8GiB), or how much larger it gets (+2GiB). The last volume grows, with "
+            "the ext file system in it; the image stays as it is until the larger one is checked.",
+            "+1GiB",
+            "Grow",
+        )
+        size = await self.app.push_screen_wait(question)
+        if not size:
+            return
+        screen = VerbScreen("grow", self.image.path, self.glyphs, arguments=("--to", size))
+        self.app.run_worker(screen.work.run(), group="verb", exclusive=True, exit_on_error=False)
+        await self.app.push_screen_wait(screen)
+        self.dismiss(None)
+        self.app.post_message(ImageRequested(self.image.path))
+
+    def action_boot(self) -> None:
+        """Boots the image, its console in a pane."""
+        self.app.post_message(BootRequested(self.image.path))
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in {"spec", "flash"}:
+        if action in {"spec", "flash", "boot"}:
             return self.summary is not None
+        if action == "grow":
+            return self.summary is not None and self.image.path.is_file()
         if action == "extract":
             place = self._place if self.summary is not None else None
             return place is not None and (place.is_file or place.is_folder)

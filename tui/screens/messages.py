@@ -66,6 +66,13 @@ class ImageRequested(Message):
 
 
 @dataclass
+class BootRequested(Message):
+    """An image is to be booted, its console in a pane."""
+
+    path: Path
+
+
+@dataclass
 class FlashRequested(Message):
     """An image is to be written to a disk; without a path, the user is asked for one."""
 

@@ -29,9 +29,16 @@ class VerbScreen(Screen[None]):
 The same verb as on the command line, working on the image. Escape ends it and goes back.
 """
 
-    def __init__(self, verb: str, subject: Path, glyphs: Glyphs = UNICODE) -> None:
+    def __init__(
+        self,
+        verb: str,
+        subject: Path,
+        glyphs: Glyphs = UNICODE,
+        *,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
         super().__init__()
-        self.work = VerbSession(verb, subject, time.monotonic)
+        self.work = VerbSession(verb, subject, time.monotonic, arguments)
         self.glyphs = glyphs
 
     def compose(self) -> ComposeResult:

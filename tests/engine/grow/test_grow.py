@@ -495,3 +495,53 @@ def test_a_gpt_fits_any_larger_disk(
     assert found.findings == ()
     assert found.last_usable == total - 34
     assert found.partitions[2].end - 1 == end
+
+
+@pytest.fixture
+def built(tmp_path: Path, tree: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """An image as a build leaves it, with its records."""
+    spec = tmp_path / "small.toml"
+    spec.write_text(
+        'schema = 1\nname = "small"\n[layout]\ntable = "legacy+gpt"\n[size]\nadditional = "1MiB"\n'
+        f'[output]\nsums = ["sha256", "fsverity"]\n[[contents]]\nsource = "{tree}/"\ntarget = "/"\n'
+    )
+    assert main(["build", str(spec), "-o", str(tmp_path / "out"), "--quiet"]) == exits.DONE
+    capsys.readouterr()
+    return tmp_path / "out" / "small.img"
+
+
+def test_the_records_of_a_build_follow_its_image(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built.with_name("small.img.bmap").write_text("<bmap/>")
+    before = built.stat().st_size
+    grown(built, "--to", "+24MiB", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["disk"] == {"before": before, "after": before + 24 * MIB}
+    assert told["volume"]["after"] - told["volume"]["before"] == 24 * MIB
+    assert told["records"] == ["manifest.json", "FSVERITYSUMS", "SHA256SUMS"]
+    assert told["stale"] == ["small.img.bmap"]
+    run_tool(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=built.parent, check=True)
+    manifest = json.loads(built.with_name("manifest.json").read_bytes())
+    assert manifest["grown"] == [{"from": before, "to": before + 24 * MIB}]
+    assert manifest["outputs"][0]["bytes"] == before + 24 * MIB
+    assert main(["verify", str(built.parent)]) == exits.DONE
+    grown(built, "--to", "+8MiB")
+    assert main(["verify", str(built.parent)]) == exits.DONE
+    assert len(json.loads(built.with_name("manifest.json").read_bytes())["grown"]) == 2
+
+
+def test_records_that_were_not_right_vouch_for_nothing_afterwards(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with built.open("r+b") as file:
+        file.seek(300)
+        file.write(b"changed by somebody")
+    records = [built.with_name(name) for name in ("SHA256SUMS", "FSVERITYSUMS", "manifest.json")]
+    before = [record.read_bytes() for record in records]
+    grown(built, "--to", "+24MiB", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["records"] == []
+    assert sorted(told["wrong_records"]) == sorted(record.name for record in records)
+    assert [record.read_bytes() for record in records] == before
+    assert main(["verify", str(built.parent)]) != exits.DONE
