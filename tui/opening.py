@@ -115,7 +115,7 @@ def _sources(path: Path) -> Sources | None:
         if not holds_tar(raw):
             message = f"{path} is compressed, and not an archive"
             hint = "unpack it first; a disk image goes to a disk as it is: diskwright flash"
-            raise Refused([Problem("compressed", "error", "", message, hint)])
+            raise Refused([Problem("compressed-file", "error", "", message, hint)])
         extract: bool | str = "oci" if is_image_archive(raw) else True
         return Sources(name, (Content(source=source, target="/", extract=extract),))
     return None
