@@ -28,7 +28,7 @@ from tui.glyphs import ASCII, UNICODE
 from tui.help import KeyHelp, help_for, keys_of
 from tui.keys import KEYS, bindings
 from tui.looking import compare_two, import_subject, is_flashing, look_into, write_to_disk
-from tui.opening import Importable
+from tui.opening import Fleet, Importable
 from tui.report import write_report
 from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
@@ -40,6 +40,7 @@ from tui.screens.messages import (
     DocumentChanged,
     DocumentChosen,
     FlashRequested,
+    FleetRequested,
     ImageRequested,
     ImportRequested,
     SaveRequested,
@@ -104,7 +105,7 @@ class DiskwrightApp(App[int]):
         environment: dict[str, str] | None = None,
         ascii_only: bool = False,
         job: Job | None = None,
-        subject: Importable | None = None,
+        subject: Importable | Fleet | None = None,
         warnings: Iterable[str] = (),
     ) -> None:
         """Prepares the wizard.
@@ -117,7 +118,7 @@ class DiskwrightApp(App[int]):
             environment: For tests; `os.environ` if left out.
             ascii_only: Draw with ASCII alone.
             job: What to show on the build screen at once.
-            subject: An image to look into, or a file to import, at once.
+            subject: An image to look into, a fleet, or a file to import, at once.
             warnings: What to tell once the wizard is up.
         """
         self.environment = dict(os.environ) if environment is None else environment
@@ -171,9 +172,13 @@ class DiskwrightApp(App[int]):
         for warning in self._warnings:
             self.notify(warning, severity="warning", markup=False)
 
-    def _show_subject(self, subject: Importable) -> None:
-        wanted = ImageRequested(subject.path) if subject.is_image else ImportRequested(subject)
-        self.post_message(wanted)
+    def _show_subject(self, subject: Importable | Fleet) -> None:
+        if isinstance(subject, Fleet):
+            self.post_message(FleetRequested(subject.path))
+        elif subject.is_image:
+            self.post_message(ImageRequested(subject.path))
+        else:
+            self.post_message(ImportRequested(subject))
 
     def _theme_changed(self, theme: object) -> None:
         if self.config.theme != self.theme and not self.is_headless:
@@ -281,6 +286,10 @@ class DiskwrightApp(App[int]):
     @on(BootRequested)
     def _boot_requested(self, message: BootRequested) -> None:
         self.builds.boot(message.path)
+
+    @on(FleetRequested)
+    def _fleet_requested(self, message: FleetRequested) -> None:
+        self._in_dialog(self.builds.fleet, message.path, self.outdir)
 
     @on(ImportRequested)
     def _import_requested(self, message: ImportRequested) -> None:

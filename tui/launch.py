@@ -12,7 +12,7 @@ from textual import work
 from engine.events import AnyEvent
 from tui.app import CANCELLED, DiskwrightApp
 from tui.document import Document
-from tui.opening import Importable, Sources, opened
+from tui.opening import Fleet, Importable, Sources, opened
 from tui.replay import ReplayJob
 
 
@@ -34,7 +34,7 @@ def run(spec_path: Path | None = None, *, ascii_only: bool = False) -> int:
     if isinstance(found, Sources):
         found = found.document(Path.cwd())
     document = found if isinstance(found, Document) else None
-    subject = found if isinstance(found, Importable) else None
+    subject = found if isinstance(found, Importable | Fleet) else None
     app = _Terminal(document, subject=subject, ascii_only=ascii_only)
     app.run()
     return app.return_code or 0

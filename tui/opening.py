@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from engine.fleet.read import is_fleet
 from engine.importers.model import Candidate
 from engine.importers.table import find
 from engine.manifest.archive import holds_tar, is_archive
@@ -32,6 +33,13 @@ class Importable:
     path: Path
     what: str
     is_image: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A description of many images."""
+
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class Import:
     left: tuple[str, ...]
 
 
-def opened(path: Path) -> Document | Importable | Sources:
+def opened(path: Path) -> Document | Importable | Sources | Fleet:
     """Opens a spec; of anything else, says what it is.
 
     Raises:
@@ -71,6 +79,8 @@ def opened(path: Path) -> Document | Importable | Sources:
     try:
         return open_document(path)
     except Refused as refused:
+        if path.is_file() and is_fleet(path):
+            return Fleet(path)
         if not path.is_dir() and (archive := _sources(path)) is not None:
             return archive
         try:
@@ -85,7 +95,7 @@ def opened(path: Path) -> Document | Importable | Sources:
         return sources
 
 
-def opened_all(paths: Sequence[Path]) -> Document | Importable | Sources:
+def opened_all(paths: Sequence[Path]) -> Document | Importable | Sources | Fleet:
     """Opens what several paths name: folders and archives together become one image.
 
     Raises:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from engine.spec.settings import Settings
 from engine.spec.starters import STARTERS
 from tui.document import Document
 from tui.fields import DEFAULT_OUTDIR, FIELDS, OUTDIR
-from tui.opening import Importable, Sources, import_document, opened
+from tui.opening import Fleet, Importable, Sources, import_document, opened
 from tui.plain_plan import spoken
 from tui.plain_questions import CONTENTS_HELP, QUESTIONS, Choice, Question
 from tui.plain_volumes import ask_volumes
@@ -335,6 +336,10 @@ def run(spec: Path | None = None) -> int:
     if isinstance(found, Importable):
         imported = import_document(found.path, os.environ)
         found, left = imported.document, imported.left
+    if isinstance(found, Fleet):
+        hint = f"`diskwright fleet {shlex.quote(str(found.path))} -o OUTDIR` builds its images"
+        message = "describes a fleet, not one image"
+        raise Refused([Problem("is-a-fleet", "error", "", message, hint, file=str(found.path))])
     if isinstance(found, Sources):
         found = found.document(Path.cwd())
     interview = Interview(found, source=sys.stdin, out=sys.stdout, folder=Path.cwd())

@@ -15,7 +15,7 @@ from engine.spec.model import Content
 from tests.tui.conftest import MakeApp, eventually, settled, shown
 from tui.config import Config
 from tui.document import Document
-from tui.opening import Importable, Sources, opened, opened_all
+from tui.opening import Fleet, Importable, Sources, opened, opened_all
 from tui.proofs import badge, proofs_of
 from tui.screens.design import DesignScreen
 from tui.screens.start import StartScreen
@@ -70,6 +70,8 @@ def test_each_kind_of_path_is_known_by_its_content(home: Path) -> None:
         "image", (Content(source=f"{home}/image.oci", target="/", extract="oci"),)
     )
     assert isinstance(opened(home / "spec.toml"), Document)
+    (home / "fleet.toml").write_text('schema = 1\nbase = "spec.toml"\nrows = "rows.csv"\n')
+    assert opened(home / "fleet.toml") == Fleet(home / "fleet.toml")
     found = opened(home / "args.json")
     assert isinstance(found, Importable)
     assert not found.is_image
@@ -99,6 +101,21 @@ async def test_a_folder_that_is_pasted_becomes_the_contents_of_an_image(
         assert screen.spec.name == "rootfs"
         assert not screen.preview.errors
         assert screen.is_saved
+
+
+async def test_a_fleet_can_be_planned_from_the_start_page(make_app: MakeApp, home: Path) -> None:
+    (home / "base.toml").write_text("schema = 1\n")
+    (home / "fleet.toml").write_text(
+        'schema = 1\nbase = "base.toml"\nname = "node-{serial}"\n[[row]]\nserial = "0007"\n'
+    )
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert isinstance(app.screen, StartScreen)
+        app.screen.open([home / "fleet.toml"])
+        await eventually(pilot, lambda: "describes many images" in shown(app))
+        await pilot.press("tab", "enter")
+        await eventually(pilot, lambda: "node-0007" in shown(app))
 
 
 async def test_what_is_typed_goes_to_the_line_and_what_is_wrong_is_told(

@@ -86,5 +86,12 @@ class ImportRequested(Message):
     subject: Importable
 
 
+@dataclass
+class FleetRequested(Message):
+    """Many images are to be planned or built, as a file describes them."""
+
+    path: Path
+
+
 class ComparisonRequested(Message):
     """Two images are to be compared."""

@@ -25,10 +25,11 @@ from tui.config import Config
 from tui.document import Document
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
-from tui.opening import Sources, opened_all
+from tui.opening import Fleet, Sources, opened_all
 from tui.screens.messages import (
     ComparisonRequested,
     DocumentChosen,
+    FleetRequested,
     ImageRequested,
     ImportRequested,
 )
@@ -56,8 +57,8 @@ class StartScreen(Screen[None]):
 A preset is a complete design: Enter takes it, every value can be changed afterwards, and
 nothing is written before you press build.
 
-A folder, an archive, a container image, a spec, a disk image or a Nix file dropped onto the
-terminal opens on the page that fits it; its path can be pasted or typed as well.
+A folder, an archive, a container image, a spec, a fleet, a disk image or a Nix file dropped onto
+the terminal opens on the page that fits it; its path can be pasted or typed as well.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("start")
 
@@ -273,6 +274,8 @@ terminal opens on the page that fits it; its path can be pasted or typed as well
             found = found.document(self.folder)
         if isinstance(found, Document):
             self.post_message(DocumentChosen(found))
+        elif isinstance(found, Fleet):
+            self.post_message(FleetRequested(found.path))
         elif found.is_image:
             self.post_message(ImageRequested(found.path))
         else:
