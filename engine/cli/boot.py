@@ -121,9 +121,7 @@ def machines_for(
             f"the image is for {architecture}, which has no {unknown[0].upper()}",
             "boot it with --firmware uefi",
         )  # fmt: skip
-    pairs = [
-        _firmware(efi_vars, architecture) if kind == "uefi" else ("", "") for kind in kinds
-    ]
+    pairs = [_firmware(efi_vars, architecture) if kind == "uefi" else ("", "") for kind in kinds]
     return [
         Machine(
             image=str(path.absolute()), format=report["format"],
