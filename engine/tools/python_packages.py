@@ -12,6 +12,7 @@ PACKAGES = {
     "_ped": "pyparted",
     "parted": "pyparted",
     "platformdirs": "platformdirs",
+    "pyte": "pyte",
     "textual": "textual",
     "tomlkit": "tomlkit",
     "tree_sitter": "tree-sitter",
