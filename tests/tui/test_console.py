@@ -30,6 +30,7 @@ class Echo:
     code: str = ""
     variables: str = ""
     firmware: FirmwareKind = "bios"
+    architecture: str = "x86_64"
     command: tuple[str, ...] = ("cat",)
 
     def argv(self) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr("engine.pipeline.proof.kvm_is_plausible", lambda: (False, "a test"))
+    monkeypatch.setattr("engine.pipeline.proof.kvm_is_plausible", lambda *_: (False, "a test"))
     return folder
 
 
