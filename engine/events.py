@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -90,6 +92,12 @@ class BuildFinished(Event, frozen=True, kw_only=True, tag="build-finished"):
 
 AnyEvent = BuildStarted | StepStarted | Progress | Log | StepFinished | Artifact | BuildFinished
 Emit = Callable[[AnyEvent], None]
+
+
+def readable(path: Path) -> str:
+    """Returns a path as text that JSON can hold, whatever bytes it is made of."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 

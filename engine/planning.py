@@ -114,7 +114,13 @@ class Planner:
         return Sources(source_key(settings), contents, brought, installed)
 
     def plan(
-        self, resolved: Resolved, sources: Sources, outdir: Path | None = None, *, force: bool
+        self,
+        resolved: Resolved,
+        sources: Sources,
+        outdir: Path | None = None,
+        *,
+        force: bool,
+        update: bool = False,
     ) -> Plan:
         """Makes the plan that is shown and built; what is wrong stands in its problems.
 
@@ -126,13 +132,14 @@ class Planner:
             sources: What `read` returned.
             outdir: Where a build would write, so that its room and contents are looked at too.
             force: Outputs that exist may be replaced.
+            update: Those of an earlier build may be.
         """
         settings, problems = resolved.settings, resolved.problems
         if not sources.answer(settings):
-            host = probe(settings, outdir, force=force)
+            host = probe(settings, outdir, force=force, update=update)
             return make_plan(settings, sources.contents.volumes, host, problems)
         settings = settled(settings, sources.brought)
-        host = probe(settings, outdir, force=force)
+        host = probe(settings, outdir, force=force, update=update)
         problems = (*problems, *sources.brought.problems, *signing.problems(settings))
         return make_plan(
             settings, sources.installed.volumes, host, problems, sources.installed.boot
@@ -156,6 +163,7 @@ def plan_spec(
     base: Path,
     outdir: Path | None = None,
     force: bool = False,
+    update: bool = False,
     progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Plan:
@@ -166,6 +174,7 @@ def plan_spec(
         base: Folder that relative sources start from.
         outdir: Where a build would write, so that its room and contents are looked at too.
         force: Outputs that exist may be replaced.
+        update: Those of an earlier build may be.
         progress: Called with entries and bytes found while sources are scanned.
         cancelled: Asked now and then whether to stop scanning.
 
@@ -175,7 +184,7 @@ def plan_spec(
     planner = Planner(base)
     resolved = planner.resolve(spec)
     sources = planner.read(resolved.settings, progress=progress, cancelled=cancelled)
-    return planner.plan(resolved, sources, outdir, force=force)
+    return planner.plan(resolved, sources, outdir, force=force, update=update)
 
 
 def _without_loader(settings: Settings) -> Settings:

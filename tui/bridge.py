@@ -62,11 +62,21 @@ class EngineJob:
     pace = 1.0
 
     def __init__(
-        self, plan: Plan, outdir: Path, *, force: bool, replan: Callable[[], Plan]
+        self,
+        plan: Plan,
+        outdir: Path,
+        *,
+        force: bool,
+        update: bool = False,
+        replan: Callable[[], Plan],
     ) -> None:
         """Prepares the build.
 
         Args:
+            plan: What is built.
+            outdir: Where the outputs go.
+            force: Replace what is there.
+            update: Take over from it what has not changed.
             replan: Plans the same spec again, once nix has built the system that it names.
         """
         self.plan = plan
@@ -74,6 +84,7 @@ class EngineJob:
         self.title = plan.name
         self.outdir: Path | None = outdir
         self.force = force
+        self.update = update
         self.refused: tuple[Problem, ...] = ()
 
     async def run(self, emit: Emit) -> None:
@@ -94,7 +105,10 @@ class EngineJob:
                 if not await realise.realise(self.plan, tell):
                     return
                 self.plan = await asyncio.to_thread(self._replan)
-            await build(self.plan, emit, outdir=self.outdir, force=self.force, before=before)
+            await build(
+                self.plan, emit, outdir=self.outdir, force=self.force, update=self.update,
+                before=before,
+            )  # fmt: skip
         except Refused as refused:
             self.refused = refused.problems
             first = refused.problems[0]

@@ -56,17 +56,26 @@ class Builds:
         plan = message.plan
         found = await asyncio.to_thread(look, message.outdir, plan.writes)
         there = asked_about(found, outputs=plan.outputs, writes=plan.writes)
+        answer = "yes"
         if there:
+            saved = await asyncio.to_thread(_preview, plan, message.outdir)
+            updates = (("update", "Update them"),) if saved else ()
             question = ConfirmScreen(
                 "Replace what is there?",
-                _replaced(message, found, there),
-                (("no", "Keep them"), ("yes", "Replace and build")),
+                "\n\n".join(filter(None, (_replaced(message, found, there), saved))),
+                (("no", "Keep them"), *updates, ("yes", "Replace and build")),
             )
-            if await app.push_screen_wait(question) != "yes":
+            answer = await app.push_screen_wait(question)
+            if answer == "no":
                 return
         force = bool(there)
         replan = partial(_planned, message, force=force)
-        await self.show(EngineJob(message.plan, message.outdir, force=force, replan=replan))
+        await self.show(
+            EngineJob(
+                message.plan, message.outdir, force=force, update=answer == "update",
+                replan=replan,
+            )
+        )  # fmt: skip
 
     async def show(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Shows the build screen of a job and runs the job."""
@@ -168,6 +177,17 @@ def _replaced(message: BuildRequested, found: Occupied, there: Sequence[str]) ->
     if left:
         sentences.append(f"{', '.join(left)} would be left without a record.")
     return "\n\n".join(sentences)
+
+
+def _preview(plan: Plan, outdir: Path) -> str:
+    """Returns what is said of an update, "" where it would take nothing over."""
+    # Here, because the pipeline takes a third of a second to import.
+    from engine.pipeline.preview import preview
+
+    found = preview(plan, outdir)
+    if found is None:
+        return ""
+    return f"An update gives the same outputs sooner: {found.sentence}"
 
 
 def _planned(message: BuildRequested, *, force: bool) -> Plan:

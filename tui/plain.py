@@ -19,6 +19,7 @@ from engine.cli.signals import cancellable
 from engine.events import AnyEvent
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
+from engine.pipeline.preview import preview
 from engine.plan.model import Plan
 from engine.plan.outdir import asked_about, conflicts, look
 from engine.planning import plan_spec
@@ -285,8 +286,14 @@ class Interview:
         if there and not self.confirm(f"Replace {visible(', '.join(there))}", default=False):
             self.say("Nothing was built")
             return exits.DONE
+        saved = preview(plan, outdir) if there else None
+        if saved is not None:
+            self.say(saved.sentence)
+        update = saved is not None and self.confirm("Take over what has not changed", default=True)
         with Narration(self._out) as narration:
-            result = cancellable(self._built(plan, narration, force=bool(there)))
+            result = cancellable(
+                self._built(plan, narration, force=bool(there), update=update)
+            )  # fmt: skip
         if result is None:
             return exits.CANCELLED
         for artifact in result.artifacts:
@@ -294,7 +301,9 @@ class Interview:
             self.say(f"{visible(artifact.path)}, {artifact.bytes} bytes, {digest}".rstrip(", "))
         return exits.DONE if result.status == "ok" else exits.FAILED
 
-    async def _built(self, plan: Plan, narration: Narration, *, force: bool) -> BuildResult:
+    async def _built(
+        self, plan: Plan, narration: Narration, *, force: bool, update: bool
+    ) -> BuildResult:
         """Builds, and has nix build the system first where it must."""
         before: list[AnyEvent] = []
 
@@ -307,7 +316,9 @@ class Interview:
                 return BuildResult(status="failed", seconds=0, step=realise.STEP)
             plan = await asyncio.to_thread(self.plan)
         outdir = self._folder / self._outdir
-        return await build(plan, narration, outdir=outdir, force=force, before=before)
+        return await build(
+            plan, narration, outdir=outdir, force=force, update=update, before=before
+        )  # fmt: skip
 
     def run(self) -> int:
         """Asks everything, then builds if told to."""

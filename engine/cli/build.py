@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments, named_path, plan_for
+from engine.cli.planning import add_spec_arguments, loaded_for, named_path, plan_for
 from engine.cli.problems import show_problems
 from engine.cli.signals import cancellable
+from engine.cli.standing import stands
 
 if TYPE_CHECKING:
     from engine.cli.narration import Narration
     from engine.events import AnyEvent, Emit
     from engine.plan.model import Plan
+    from engine.spec.load import LoadedSpec
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +29,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--force",
         action="store_true",
         help="replace files that exist under the names the plan lists",
+    )
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="take over from the last build in OUTDIR what has not changed; the result is the same",
     )
     parser.add_argument(
         "--events", metavar="FILE", help="write every event as a line of JSON; - for stdout"
@@ -42,12 +49,17 @@ def run(args: argparse.Namespace) -> int:
     """Builds; prints the SHA-256 and path of each output."""
     from contextlib import ExitStack
 
+    loaded = loaded_for(args)
+    if args.update and stands(args, loaded):
+        return exits.DONE
+
     from engine.cli.eventsfile import lines_to
     from engine.cli.narration import narration
     from engine.events import encode
     from engine.pipeline import realise
+    from engine.reuse.sources import asked
 
-    plan = plan_for(args, outdir=args.output, force=args.force)
+    plan = _plan(args, loaded)
     realising = realise.wanted(plan)
     if not realising and _refused(plan, quiet=args.quiet):
         return exits.REFUSED
@@ -70,10 +82,17 @@ def run(args: argparse.Namespace) -> int:
             if not built:
                 return exits.CANCELLED if built is None else exits.FAILED
             sinks.remove(before.append)
-            plan = plan_for(args, outdir=args.output, force=args.force)
+            loaded = loaded_for(args)
+            plan = _plan(args, loaded)
             if _refused(plan, quiet=args.quiet):
                 return exits.REFUSED
-        return _build(args, plan, emit, before)
+        return _build(args, plan, emit, asked(loaded.spec, loaded.base), before)
+
+
+def _plan(args: argparse.Namespace, loaded: LoadedSpec) -> Plan:
+    return plan_for(
+        args, outdir=args.output, force=args.force, update=args.update, loaded=loaded
+    )  # fmt: skip
 
 
 def _refused(plan: Plan, *, quiet: bool) -> bool:
@@ -85,10 +104,17 @@ def _refused(plan: Plan, *, quiet: bool) -> bool:
     return bool(wrong)
 
 
-def _build(args: argparse.Namespace, plan: Plan, emit: Emit, before: Sequence[AnyEvent]) -> int:
+def _build(
+    args: argparse.Namespace, plan: Plan, emit: Emit, asked: str, before: Sequence[AnyEvent]
+) -> int:
     from engine.pipeline.build import build
 
-    result = cancellable(build(plan, emit, outdir=args.output, force=args.force, before=before))
+    result = cancellable(
+        build(
+            plan, emit, outdir=args.output, force=args.force, update=args.update,
+            asked=asked, before=before,
+        )
+    )  # fmt: skip
     if result is None:
         return exits.CANCELLED
     if result.status != "ok":

@@ -113,7 +113,14 @@ def _something_else(path: Path, refused: Refused) -> Refused | None:
     return Refused([Problem("not-a-spec", "error", "", message, hint, file=str(path))])
 
 
-def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: bool = False) -> Plan:
+def plan_for(
+    args: argparse.Namespace,
+    *,
+    outdir: Path | None = None,
+    force: bool = False,
+    update: bool = False,
+    loaded: LoadedSpec | None = None,
+) -> Plan:
     """Returns the plan for a verb's arguments, its problems inside.
 
     Raises:
@@ -123,12 +130,13 @@ def plan_for(args: argparse.Namespace, *, outdir: Path | None = None, force: boo
 
     from engine.planning import plan_spec
 
-    loaded = loaded_for(args)
+    loaded = loaded or loaded_for(args)
     counter = _ScanCounter()
     try:
         plan = plan_spec(
-            loaded.spec, base=loaded.base, outdir=outdir, force=force, progress=counter
-        )
+            loaded.spec, base=loaded.base, outdir=outdir, force=force, update=update,
+            progress=counter,
+        )  # fmt: skip
     finally:
         counter.close()
     return replace(plan, problems=loaded.locate(plan.problems))

@@ -46,9 +46,10 @@ class FileData:
         self._done = self._reported = 0
         self._places: dict[int, Place] = {}
         self._sources: dict[int, tuple[Source, list[Entry]]] = {}
+        few, little = seen.spared() if seen is not None else (0, 0)
         self._copiers = (
             Copiers(sink.descriptor, sink.origin, sink.block_size, self._copied, cancelled)
-            if pay(files, total)
+            if pay(files - few, max(0, total - little))
             else None
         )
 
@@ -74,6 +75,9 @@ class FileData:
         if entry.source is None:
             if entry.size:
                 raise refuse(entry, "a file with data but without a source")
+            return
+        if self._seen is not None and self._seen.placed(entry, place):
+            self._report(entry.size)
             return
         if self._copiers is not None and (origin := of_folder(entry)) is not None:
             self._copiers.put(entry, origin, place)

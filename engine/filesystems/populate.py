@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.manifest.entry import Entry, SourceChanged
+
+if TYPE_CHECKING:
+    from engine.filesystems.placed import Place
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -20,6 +23,17 @@ class Seen(Protocol):
 
     def take(self, entry: Entry, offset: int, data: memoryview) -> None:
         """Takes the next piece of a file, which begins at a byte of it."""
+        ...
+
+    def placed(self, entry: Entry, place: Place | None) -> bool:
+        """Takes where the data of a file goes, if it has any; returns whether it is not needed.
+
+        Only formats whose files have whole blocks of their own tell it.
+        """
+        ...
+
+    def spared(self) -> tuple[int, int]:
+        """Returns about how many files, and bytes of them, `placed` will answer so of."""
         ...
 
     def adopt(self, entry: Entry, digest: bytes) -> None:

@@ -22,11 +22,11 @@ class ArchiveSource:
     def __init__(self, path: bytes, stamp: int, *, recent: bool = False) -> None:
         self.path = path
         self.stamp = stamp
-        self._recent = recent
+        self.recent = recent
 
     def identity(self, entry: Entry) -> int | None:
         """Returns what tells a member, unless the archive may have changed without a trace."""
-        return None if self._recent else hash((self.stamp, entry.stamp))
+        return None if self.recent else hash((self.stamp, entry.stamp))
 
     def describe(self, entry: Entry) -> str:
         """Returns the archive's path and the entry's in the image."""

@@ -39,6 +39,14 @@ class DataSums:
         """Takes the sum of a file that is not read here, as another's `of` gave it."""
         self._whole[id(entry)] = digest
 
+    def placed(self, entry: Entry, place: object) -> bool:
+        """Whether the data of a file need not be written where it goes: it always is."""
+        return False
+
+    def spared(self) -> tuple[int, int]:
+        """Returns how many files, and bytes, are not written: none."""
+        return 0, 0
+
     def of(self, entries: Iterable[Entry]) -> dict[int, bytes]:
         """Returns the sum of every regular file among the entries, by id of the entry."""
         sums = {id(entry): _EMPTY for entry in entries if has_data(entry)}

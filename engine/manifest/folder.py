@@ -66,7 +66,8 @@ class FolderSource:
         names: Paths in the folder of those entries to which that does not apply.
 
     Attributes:
-        recent: Stamps of files that had changed just before they were looked at.
+        recent: Stamps of those that had changed just before they were looked at.
+        walked: All that was seen of it, directories among them, whatever becomes of it.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class FolderSource:
         self._skip = len(target) + 1 if target else 0
         self._names = names or {}
         self.recent: set[int] = set()
+        self.walked: Sequence[Entry] = ()
 
     def origin(self, entry: Entry) -> bytes:
         """Returns the entry's path below the folder."""

@@ -57,7 +57,8 @@ class Elsewhere:
         return original.source.describe(original) if original.source is not None else ""
 
 
-_MEMORY = _Memory()
+MADE = _Memory()
+"""The source of what the builder makes."""
 _ELSEWHERE = Elsewhere()
 
 
@@ -76,7 +77,7 @@ def symlink(path: bytes, target: bytes, *, mtime_ns: int) -> Entry:
 def file_of(path: bytes, data: bytes, *, mtime_ns: int, mode: int = 0o644) -> Entry:
     """Returns a file of root's that holds `data`."""
     return Entry(
-        path, stat.S_IFREG | mode, size=len(data), mtime_ns=mtime_ns, source=_MEMORY, stamp=data
+        path, stat.S_IFREG | mode, size=len(data), mtime_ns=mtime_ns, source=MADE, stamp=data
     )
 
 
@@ -85,7 +86,7 @@ def rewritten(entry: Entry, change: Callable[[bytes], bytes]) -> Entry:
 
     Any other entry stays as it is, and so does one where nothing changes.
     """
-    if entry.source is not _MEMORY:
+    if entry.source is not MADE:
         return entry
     assert isinstance(entry.stamp, bytes)
     data = change(entry.stamp)

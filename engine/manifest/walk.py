@@ -104,12 +104,14 @@ class Walk:
             for root in found:
                 root.path = target
             self.ticker.add(len(found), 0)
+            begun = len(self.entries)
             pending = found
             while pending:
                 entry = pending.pop()
                 self.entries.append(entry)
                 if entry.mode & _TYPE == _DIRECTORY:
                     pending += reversed(self._children(descent, entry, source.origin(entry)))
+        source.walked = self.entries[begun:]
 
     def tie(self) -> None:
         """Ties the names of each inode to the first in manifest order, at the walk's end."""
@@ -128,6 +130,7 @@ class Walk:
                 for entry in self._look(source, descent.root_fd, [name], _Place(above, b"", b"")):
                     entry.path = target
                     self.entries.append(entry)
+                    source.walked = (entry,)
                     self.ticker.add(1, entry.size)
         except OSError as error:
             self.failed(above, error)
@@ -187,14 +190,13 @@ class Walk:
                 entry.extents = None
                 entry.link_to = None
                 entry.source = source
-                entry.stamp = None
+                # As stamp_of has it, without the call.
+                ctime_ns = status.st_ctime_ns
+                entry.stamp = stamp = hash((device, inode, size, mtime_ns, ctime_ns))
+                if ctime_ns >= doubtful_ns and is_recent(ctime_ns, begun_ns):
+                    source.recent.add(stamp)
                 if kind == _REGULAR:
                     entry.size = size
-                    # As stamp_of has it, without the call.
-                    ctime_ns = status.st_ctime_ns
-                    entry.stamp = stamp = hash((device, inode, size, mtime_ns, ctime_ns))
-                    if ctime_ns >= doubtful_ns and is_recent(ctime_ns, begun_ns):
-                        source.recent.add(stamp)
                     if status.st_blocks * _ST_BLOCK < size:
                         entry.extents = _extents(fd, name, size)
                     if mode & _READ_BY_ALL != _READ_BY_ALL:

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from engine.events import (
     BuildFinished,
     BuildStarted,
     Emit,
+    Log,
     StepFinished,
     StepStarted,
 )
@@ -23,13 +25,15 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
 from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
+from engine.pipeline.reusing import Reuse, leave, renew, seen_again, steps_of
 from engine.pipeline.schedule import Earlier, StepsFailed, run_all
 from engine.pipeline.sharing import Sharing
 from engine.pipeline.staging import Staging, locked
 from engine.pipeline.steps import STEPS
+from engine.pipeline.threads import in_thread
 from engine.pipeline.work import Work
 from engine.pipeline.writeback import steady
-from engine.plan.model import Plan
+from engine.plan.model import Plan, StepPlan
 from engine.plan.outdir import conflicts, look, obstacles, refusals
 from engine.plan.outputs import RECORD
 from engine.plan.preflight import peak_bytes, unique
@@ -37,6 +41,8 @@ from engine.plan.render import to_json
 from engine.plan.verity import with_root_hashes
 from engine.problem import Problem, Refused, errors
 from engine.provenance.inputs import Inputs
+from engine.reuse.record import Unbelievable
+from engine.tools import runner
 from engine.tools.failure import StepFailed, out_of_space
 
 
@@ -67,6 +73,8 @@ async def build(
     *,
     outdir: Path,
     force: bool = False,
+    update: bool = False,
+    asked: str = "",
     before: Sequence[AnyEvent] = (),
     sharing: Sharing | None = None,
 ) -> BuildResult:
@@ -77,6 +85,9 @@ async def build(
         emit: Called with every event, on the event loop's thread; must not block.
         outdir: Made if it is not there.
         force: Replace outputs that exist, once the new ones are complete.
+        update: Replace those of an earlier build, and take over from them what has not changed.
+        asked: What the plan was made of (`engine.reuse.sources.asked`), for an update that finds
+            nothing to do before it has a plan.
         before: What was said before there was a plan; it only goes into the record.
         sharing: What it takes from a store, and puts there.
 
@@ -85,23 +96,25 @@ async def build(
             an output folder, or another build writes there. Nothing was written.
         asyncio.CancelledError: The task was cancelled; no process and no partial output is left.
     """
-    with _prepared(plan, emit, outdir, force=force) as (recorder, staging):
+    with _prepared(plan, emit, outdir, force=force, update=update) as (recorder, staging):
         for event in before:
             recorder.record(event)
+        reuse = Reuse(update=update, asked=asked)
         with contextlib.closing(sharing or Sharing()) as shared:
-            return await _build(plan, recorder, staging, shared)
+            return await _build(plan, recorder, staging, shared, reuse)
 
 
 @contextlib.contextmanager
 def _prepared(
-    plan: Plan, emit: Emit, outdir: Path, *, force: bool
+    plan: Plan, emit: Emit, outdir: Path, *, force: bool, update: bool
 ) -> Iterator[tuple[Recorder, Staging]]:
     """Keeps the output folder to this build and leaves nothing there but outputs and record."""
     outdir = outdir.absolute()
-    refuse(plan, outdir, force=force)
+    refuse(plan, outdir, force=force, update=update)
     with locked(outdir):
-        refuse(plan, outdir, force=force)  # again: another build may just have ended there
-        staging = Staging(outdir, plan.output.stem, force=force)
+        # again: another build may just have ended there
+        refuse(plan, outdir, force=force, update=update)
+        staging = Staging(outdir, plan.output.stem, force=force, update=update)
         with _recorder(staging, emit) as recorder:
             try:
                 yield recorder, staging
@@ -126,6 +139,9 @@ def _recorder(staging: Staging, emit: Emit) -> Iterator[Recorder]:
             yield recorder
     finally:
         staging.discard()
+        if staging.returned:
+            with contextlib.suppress(OSError, Unbelievable):  # then the next one begins anew
+                seen_again(staging.outdir, staging.returned)
 
 
 def _unwritable(staging: Staging, error: OSError) -> Refused:
@@ -133,7 +149,7 @@ def _unwritable(staging: Staging, error: OSError) -> Refused:
     return Refused([Problem("output-folder", "error", "", message, "give another output folder")])
 
 
-def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
+def refuse(plan: Plan, outdir: Path, *, force: bool, update: bool = False) -> None:
     """Raises what speaks against building this plan into that folder."""
     found = look(outdir, plan.writes)
     problems = [
@@ -142,17 +158,24 @@ def refuse(plan: Plan, outdir: Path, *, force: bool) -> None:
         *obstacles(outdir, found, plan.writes),
     ]
     if not force:
-        problems += conflicts(outdir, found, outputs=plan.outputs, writes=plan.writes)
+        problems += conflicts(
+            outdir, found, outputs=() if update else plan.outputs, writes=plan.writes
+        )
     if problems:
         raise Refused(list(unique(problems)))
 
 
-async def _build(plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing) -> BuildResult:
-    emit(BuildStarted(plan=to_json(plan)))
-    run = _Run(plan, emit, staging, sharing)
+async def _build(
+    plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing, reuse: Reuse
+) -> BuildResult:
+    running = steps_of(plan, update=reuse.update)
+    emit(BuildStarted(plan=to_json(replace(plan, steps=running))))
+    run = _Run(plan, running, emit, staging, sharing, reuse)
     try:
         with steady(staging.folder):
-            await run_all(plan.steps, run.step, hashed=bool(plan.hash_trees))
+            await run_all(running, run.step, hashed=bool(plan.hash_trees))
+        if sharing.shelf is None:
+            await _leave(plan, staging, emit, reuse, run.inputs, run.artifacts)
     except StepsFailed as ended:
         result = _failed(ended, emit, plan, staging)
     else:
@@ -175,24 +198,35 @@ async def _build(plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing)
 class _Run:
     """The steps of one build and what they hand on to each other."""
 
-    def __init__(self, plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing) -> None:
+    def __init__(
+        self, plan: Plan, running: Sequence[StepPlan], emit: Recorder, staging: Staging,
+        sharing: Sharing, reuse: Reuse,
+    ) -> None:  # fmt: skip
         self.artifacts: dict[str, Artifact] = {}
+        self.inputs = Inputs()
         self._plan = plan
+        self._running = running
+        self._reuse = reuse
         self._emit = emit
         self._staging = staging
         self._sharing = sharing
         self._proofs: list[Verdict] = []
         self._loader_files: list[Entry] = []
         self._root_hashes: dict[str, str] = {}
-        self._inputs = Inputs()
 
     async def step(self, position: int, earlier: Earlier) -> None:
-        """Carries out a step of the plan."""
-        step = self._plan.steps[position]
+        """Carries out a step of the plan, or one that an update adds."""
+        first = self._running[position]
+        step = next((one for one in self._plan.steps if one.id == first.id), first)
+        if self._reuse.skips(step):
+            self._emit(StepStarted(id=step.id, title=step.title))
+            self._emit(StepFinished(id=step.id, status="skipped", seconds=0.0))
+            return
         work = Work(
             plan=self._plan, step=step, staging=self._staging, emit=self._emit, earlier=earlier,
-            artifacts=self.artifacts, proofs=self._proofs, inputs=self._inputs,
+            artifacts=self.artifacts, proofs=self._proofs, inputs=self.inputs,
             loader_files=self._loader_files, root_hashes=self._root_hashes,
+            reuse=self._reuse,
         )  # fmt: skip
         known = len(self._root_hashes)
         with _narrated(work, self._emit):
@@ -219,6 +253,29 @@ def _failed(ended: StepsFailed, emit: Recorder, plan: Plan, staging: Staging) ->
         message = f"a fault of Diskwright: {type(error).__name__}: {error}"
         emit(BuildFinished(status="failed", seconds=emit.elapsed, step=step, message=message))
     raise error from None
+
+
+async def _leave(
+    plan: Plan, staging: Staging, emit: Recorder, reuse: Reuse, inputs: Inputs,
+    artifacts: dict[str, Artifact],
+) -> None:  # fmt: skip
+    """Leaves the record for the next update; without one, that begins from nothing."""
+    call = partial(
+        leave, plan, staging.outdir, reuse, inputs.data, artifacts, staging.published
+    )  # fmt: skip
+    if reuse.nothing and reuse.record is not None:
+        staging.keep_record()
+        call = partial(renew, plan, staging.outdir, reuse)
+        for artifact in reuse.record.artifacts(staging.outdir):
+            artifacts[artifact.path] = artifact
+            emit(artifact)
+    left = asyncio.ensure_future(in_thread(lambda stopped: call()))
+    await runner.finished(left)  # the outputs have their names: it is too late for a cancel
+    try:
+        left.result()
+    except OSError as error:
+        text = f"the next --update will build from nothing: {error}"
+        emit(Log(id=plan.steps[-1].id, stream="note", text=text))
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import hashlib
 import lzma
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -17,7 +17,7 @@ from engine.image.whole import fill_whole, zeros
 from engine.pipeline.gzipped import Gzip
 from engine.pipeline.sparse import data_ranges
 from engine.provenance.bmap import BLOCK
-from engine.provenance.fsverity import FsVerity
+from engine.provenance.fsverity import GROUP, FsVerity
 from engine.tools.failure import StepFailed
 
 _CHUNK = 1 << 20
@@ -71,10 +71,60 @@ def digests(
     cancelled: Callable[[], bool],
 ) -> dict[str, str]:
     """Returns digests of a file by algorithm, in hexadecimal; its holes are not read."""
+    takers = taken(path, kinds, report, cancelled)
+    return {kind: taker.digest() for kind, taker in takers.items()}
+
+
+def taken(
+    path: Path,
+    kinds: Iterable[str],
+    report: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+) -> dict[str, Sum | FsVerity]:
+    """Returns what has taken a whole file, by algorithm, and knows its digest."""
     takers = {kind: DIGESTS[kind]() for kind in kinds}
     if takers:
         take_all(path, takers.values(), report, cancelled)
-    return {kind: taker.digest() for kind, taker in takers.items()}
+    return takers
+
+
+def verity_again(
+    path: Path,
+    known: Mapping[int, bytes],
+    size: int,
+    touched: Iterable[tuple[int, int]],
+    cancelled: Callable[[], bool],
+) -> FsVerity:
+    """Returns what computes the fs-verity digest of a changed file, reading only what changed.
+
+    Args:
+        path: The file.
+        known: `FsVerity.groups` of what it was.
+        size: Bytes that it had.
+        touched: Ranges that may differ from what they were; what it had behind its end was zero.
+        cancelled: Asked several times a second.
+    """
+    verity = FsVerity()
+    length = path.stat().st_size
+    whole = length // GROUP
+    again = {whole, size // GROUP}  # the last ones are no whole groups
+    for start, end in touched:
+        again.update(range(start // GROUP, -(-end // GROUP)))
+    at = 0
+    with path.open("rb", buffering=0) as reader:
+        for number in sorted({*again, *known}):
+            if number > whole:
+                break
+            verity.hole((number - at) * GROUP)
+            if number in again:
+                part = number * GROUP, min((number + 1) * GROUP, length)
+                _take_range(reader.fileno(), part, [verity], cancelled)
+            else:
+                verity.group(known[number])
+            at = number + 1
+            if cancelled():
+                break
+    return verity
 
 
 class _Stream(Protocol):
@@ -132,20 +182,31 @@ def take_all(
     wanted = list(takers)
     with path.open("rb", buffering=0) as reader:
         size = os.fstat(reader.fileno()).st_size
-        buffer = memoryview(bytearray(_CHUNK))
-        at = 0
-        for first, end in _block_ranges(data_ranges(reader.fileno(), 0, size), size):
-            _hole(wanted, first - at, cancelled)
-            at = first
-            while at < end and not cancelled():
-                piece = buffer[: min(_CHUNK, end - at)]
-                fill_whole(reader.fileno(), piece, at)
-                for taker in wanted:
-                    taker.data(piece)
-                at += len(piece)
-                report(at, size)
-        _hole(wanted, size - at, cancelled)
+        _take_range(reader.fileno(), (0, size), wanted, cancelled, report)
     report(size, size)
+
+
+def _take_range(
+    handle: int,
+    wanted: tuple[int, int],
+    takers: Sequence[Taker],
+    cancelled: Callable[[], bool],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Hands the bytes of a file from one to another, which is at a block or its end, to takers."""
+    at, last = wanted
+    buffer = memoryview(bytearray(_CHUNK))
+    for first, end in _block_ranges(data_ranges(handle, at, last), last):
+        _hole(takers, first - at, cancelled)
+        at = first
+        while at < end and not cancelled():
+            piece = buffer[: min(_CHUNK, end - at)]
+            fill_whole(handle, piece, at)
+            for taker in takers:
+                taker.data(piece)
+            at += len(piece)
+            report(at, last)
+    _hole(takers, last - at, cancelled)
 
 
 def _hole(takers: Iterable[Taker], length: int, cancelled: Callable[[], bool]) -> None:

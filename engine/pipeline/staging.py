@@ -9,8 +9,10 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from engine.pipeline.takeover import Patch, Undo
 from engine.plan.outdir import look
 from engine.plan.outputs import RECORD
 from engine.problem import Problem, Refused
@@ -42,6 +44,23 @@ def volume(key: str) -> str:
     return f"volume-{key}.part"
 
 
+@dataclass(frozen=True, slots=True)
+class _Borrowed:
+    """An output of the last build that is changed in place.
+
+    Attributes:
+        path: Its final name.
+        image: The file, open for writing.
+        undo: What makes it what it was.
+        mtime_ns: When it was made.
+    """
+
+    path: Path
+    image: int
+    undo: Undo
+    mtime_ns: int
+
+
 class Staging:
     """The hidden folder of one build, and the way from there to the output folder.
 
@@ -51,14 +70,23 @@ class Staging:
     Attributes:
         outdir: The output folder.
         force: Whether files of others' may be replaced once the outputs are complete.
+        update: Whether an earlier build's image and what goes with it may be replaced.
         folder: The hidden folder.
         image: The raw image in the making.
+        published: Names of what has been moved to its final name.
+        returned: Name of an output that was changed in place, and is back as it was; or "".
     """
 
-    def __init__(self, outdir: Path, name: str, *, force: bool = False) -> None:
+    def __init__(
+        self, outdir: Path, name: str, *, force: bool = False, update: bool = False
+    ) -> None:
         self.outdir = outdir
         self.force = force
-        self._published = False
+        self.update = update
+        self._published = self._record_stays = False
+        self.published: list[str] = []
+        self.returned = ""
+        self._borrowed: _Borrowed | None = None
         self.folder = outdir / f".{name}{_SUFFIX}"
         self.image = self.folder / IMAGE
 
@@ -113,6 +141,45 @@ class Staging:
             if stat.S_ISREG(path.lstat().st_mode) and not cancelled():
                 _sync(path, os.O_NOFOLLOW)
 
+    def borrow(self, path: Path, part: Path, undo: Undo, patch: Patch) -> None:
+        """Moves an output of the last build here, to be changed in place.
+
+        Until `publish` is over, `discard` puts it back as it was. Where the build is killed or
+        power is lost meanwhile, nothing has its name: its move has reached the device before the
+        first change.
+
+        Args:
+            path: The output.
+            part: Its name here.
+            undo: Keeps what the patch overwrites.
+            patch: What will change.
+
+        Raises:
+            OSError: It cannot be moved.
+        """
+        image = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            undo.keep(image, patch)
+            path.replace(part)
+        except OSError:
+            os.close(image)
+            raise
+        self._borrowed = _Borrowed(path, image, undo, os.fstat(image).st_mtime_ns)
+        _sync(self.outdir, os.O_DIRECTORY)
+        _sync(self.folder, os.O_DIRECTORY)
+
+    def _give_back(self, borrowed: _Borrowed) -> None:
+        """Puts an output back that was to be changed in place, unless somebody has its name."""
+        inode = os.fstat(borrowed.image).st_ino
+        here = [path for path in self.folder.rglob("*") if path.lstat().st_ino == inode]
+        if not here:
+            return
+        borrowed.undo.undo(borrowed.image)
+        os.utime(borrowed.image, ns=(borrowed.mtime_ns, borrowed.mtime_ns))
+        place(here[0], borrowed.path)
+        _sync(self.outdir, os.O_DIRECTORY)
+        self.returned = borrowed.path.name
+
     def publish(self, last: tuple[str, ...], *, once: Collection[str] = ()) -> None:
         """Moves every complete output to its final name, those of `last` in that order at the end.
 
@@ -122,7 +189,8 @@ class Staging:
 
         Args:
             last: Names of what describes the others.
-            once: Names of the image and what goes with it, which only `force` replaces.
+            once: Names of the image and what goes with it, which only `force` or `update`
+                replaces.
 
         Raises:
             FileExistsError: A file is there that may not be replaced.
@@ -134,7 +202,7 @@ class Staging:
             raise FileExistsError(
                 errno.EEXIST, os.strerror(errno.EEXIST), str(self.outdir / RECORD)
             )
-        replaceable = found.ours.difference(once)
+        replaceable = found.ours if self.update else found.ours.difference(once)
         moved: list[str] = []
         made: list[Path] = []
         try:
@@ -157,7 +225,15 @@ class Staging:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
             raise
+        self._published, self.published = True, moved
+        if self._borrowed is not None:
+            os.close(self._borrowed.image)
+            self._borrowed = None
+
+    def keep_record(self) -> None:
+        """Has the record of the last build stay: this one has changed nothing."""
         self._published = True
+        self._record_stays = True
 
     def publish_record(self) -> None:
         """Moves the record to its final name.
@@ -168,6 +244,8 @@ class Staging:
             FileExistsError: A file is there that may not be replaced.
             OSError: It cannot be moved.
         """
+        if self._record_stays:
+            return
         part, final = self.part(RECORD), self.outdir / RECORD
         _sync(part, os.O_NOFOLLOW)
         if (self.force and self._published) or look(self.outdir, (RECORD,)).ours:
@@ -208,10 +286,15 @@ class Staging:
             if _there(before):
                 before.replace(final)
             else:
-                final.unlink()
+                final.replace(self.folder / name)
 
     def discard(self) -> None:
-        """Removes the hidden folder and everything in it."""
+        """Removes the hidden folder and everything in it but what is not its own."""
+        if self._borrowed is not None:
+            with contextlib.suppress(OSError):  # then nothing has its name
+                self._give_back(self._borrowed)
+            os.close(self._borrowed.image)
+            self._borrowed = None
         _remove(self.folder)
 
 

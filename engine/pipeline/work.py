@@ -19,6 +19,7 @@ from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import staging
 from engine.pipeline.proof import Verdict
+from engine.pipeline.reusing import Reuse
 from engine.pipeline.schedule import Earlier
 from engine.pipeline.staging import Staging
 from engine.pipeline.threads import in_thread
@@ -58,6 +59,7 @@ class Work:
         inputs: What went in, once that is known.
         loader_files: What the system's own installer made for the ESP.
         root_hashes: In hexadecimal, by id of what is hashed, once that is written.
+        reuse: What is taken over from the last build, and gathered for the next.
     """
 
     plan: Plan
@@ -70,6 +72,7 @@ class Work:
     inputs: Inputs = field(default_factory=Inputs)
     loader_files: list[Entry] = field(default_factory=list)
     root_hashes: dict[str, str] = field(default_factory=dict)
+    reuse: Reuse = field(default_factory=Reuse)
     _stop: threading.Event = field(default_factory=threading.Event)
     _said: float = 0.0
 

@@ -64,6 +64,7 @@ class Host:
         refusals: Why `outdir` cannot be the output folder, whatever is in it.
         products: `outdir` is the output of the Nix derivation that is being built.
         force: Outputs that exist may be replaced.
+        update: Those of an earlier build may be.
         firmware: UEFI firmware by architecture: the spec's own, or one that is installed.
     """
 
@@ -75,16 +76,20 @@ class Host:
     refusals: tuple[Problem, ...] = ()
     products: bool = False
     force: bool = False
+    update: bool = False
     firmware: Mapping[str, Firmware] = field(default_factory=dict)
 
 
-def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False) -> Host:
+def probe(
+    settings: Settings, outdir: Path | None = None, *, force: bool = False, update: bool = False
+) -> Host:
     """Looks at the machine.
 
     Args:
         settings: Say which outputs to look for.
         outdir: The output folder, which need not exist.
         force: Outputs that exist may be replaced.
+        update: Those of an earlier build may be.
     """
     return Host(
         distribution=distribution(),
@@ -95,6 +100,7 @@ def probe(settings: Settings, outdir: Path | None = None, *, force: bool = False
         refusals=() if outdir is None else refusals(outdir, os.environ),
         products=outdir is not None and wants_products(outdir, os.environ),
         force=force,
+        update=update,
         firmware=_firmware(settings),
     )
 

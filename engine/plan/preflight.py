@@ -180,7 +180,10 @@ def _outputs(plan: Plan, host: Host) -> Iterator[Problem]:
     yield from outdir.obstacles(host.outdir, host.occupied, plan.writes)
     if not host.force:
         yield from outdir.conflicts(
-            host.outdir, host.occupied, outputs=plan.outputs, writes=plan.writes
+            host.outdir,
+            host.occupied,
+            outputs=() if host.update else plan.outputs,
+            writes=plan.writes,
         )
 
 

@@ -16,6 +16,8 @@ import struct
 
 BLOCK = 4096
 _PER_BLOCK = BLOCK // 32
+GROUP = BLOCK * _PER_BLOCK
+"""Bytes of a file whose digests make one block: what is hashed again where one of them changed."""
 _DESCRIPTOR = struct.Struct("<BBBBIQ64s32s144x")
 """Version, hash algorithm, binary logarithm of the block size, salt size, reserved, file size, root
 hash, salt."""
@@ -23,9 +25,14 @@ _VERSION, _SHA256, _LOG_BLOCK = 1, 1, 12
 
 
 class FsVerity:
-    """The digest of all that is taken, from the first byte to the last."""
+    """The digest of all that is taken, from the first byte to the last.
+
+    Attributes:
+        groups: Digests of whole groups (`GROUP`) by number, but for those of zeros.
+    """
 
     def __init__(self) -> None:
+        self.groups: dict[int, bytes] = {}
         self._size = 0
         self._part = bytearray()
         self._levels: list[bytearray] = []
@@ -55,6 +62,17 @@ class FsVerity:
             self._flush()
         self._add_zeros(length // BLOCK, 0)
         self._part += bytes(length % BLOCK)
+
+    def group(self, digest: bytes) -> None:
+        """Takes a whole group by its digest, as `groups` of an equal file has it.
+
+        What was taken before must be whole groups.
+        """
+        assert not self._size % GROUP
+        self._size += GROUP
+        self._reach(0)
+        self._counts[0] += _PER_BLOCK
+        self._closed(digest, 0)
 
     def digest(self) -> str:
         """Returns the digest as `fsverity digest` prints it, without the algorithm: 64 digits."""
@@ -95,6 +113,12 @@ class FsVerity:
         block = self._levels[level]
         digest = hashlib.sha256(block).digest()
         block.clear()
+        self._closed(digest, level)
+
+    def _closed(self, digest: bytes, level: int) -> None:
+        number, rest = divmod(self._counts[level], _PER_BLOCK)
+        if not level and not rest:
+            self.groups[number - 1] = digest
         self._add(digest, level + 1)
 
     def _add_zeros(self, count: int, level: int) -> None:

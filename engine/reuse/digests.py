@@ -50,7 +50,7 @@ class Digests:
         """
         for entry in entries:
             digest = sums.get(id(entry))
-            if digest is not None and entry.size:
+            if digest is not None:
                 number = identity(entry)
                 if number is not None:
                     self._known[number] = digest

@@ -13,7 +13,7 @@ from engine.filesystems.table import DRIVERS
 from engine.manifest.manifest import Manifest
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.steps import IMAGE, VOLUME
-from engine.provenance.inputs import of_filesystem
+from engine.provenance.inputs import Digest, of_filesystem
 from engine.reuse import maker
 from engine.spec.filesystems import FILESYSTEMS
 
@@ -21,7 +21,12 @@ _SCHEMA = 1
 
 
 def volume_key(
-    plan: Plan, volume: VolumePlan, sums: Mapping[int, bytes], versions: Mapping[str, str]
+    plan: Plan,
+    volume: VolumePlan,
+    sums: Mapping[int, bytes],
+    versions: Mapping[str, str],
+    *,
+    contents: Digest | None = None,
 ) -> str | None:
     """Returns the key of a volume of a plan, 64 hexadecimal digits.
 
@@ -35,19 +40,22 @@ def volume_key(
         volume: One of its.
         sums: SHA-256 of its files' data by `id` of the entry, of all of them (`DataSums.of`).
         versions: Of the programs that make it, by name (`maker.tools` says which).
+        contents: Digest of what goes in (`of_filesystem`), where somebody has computed it.
 
     Returns:
         None for a volume whose bytes follow from more than that: one without a file system of
-        ours, one that a system's own installer writes to, a hash tree or a signature, one that
-        has files which name the root hash of another.
+        ours, one that a system's own installer or a kernel writes to, a hash tree or a signature,
+        one that has files which name the root hash of another.
     """
     planned = volume.filesystem
     if planned is None or FILESYSTEMS[planned.type].layer or not _ours_alone(plan, volume):
         return None
+    if FILESYSTEMS[planned.type].mounted and planned.filled:
+        return None
     names = maker.tools(plan, volume)
     if not all(versions.get(name) for name in names):
         return None
-    filled = of_filesystem(planned.manifest, sums)
+    filled = contents or of_filesystem(planned.manifest, sums)
     described: dict[str, Any] = {
         "schema": _SCHEMA,
         "program": maker.program(),

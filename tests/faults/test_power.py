@@ -21,6 +21,7 @@ from engine.cli.main import main
 from engine.flash.medium import Medium
 from engine.image.container.disk import RawDisk
 from engine.image.table import Table, read_table
+from engine.pipeline import takeover
 from engine.pipeline.build import build
 from engine.provenance.sums import SHA256
 from engine.units import MIB
@@ -110,6 +111,35 @@ def test_what_is_replaced_is_old_or_new(tmp_path: Path) -> None:
         # What describes the image is never of a later one than the image itself.
         if state[SHA256.name] == new[SHA256.name] or state["manifest.json"] == new["manifest.json"]:
             assert state[IMAGE] == new[IMAGE], f"the record is ahead after {after}"
+    assert final(watch) == [new]
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_an_updated_image_is_the_old_or_the_new_one_or_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_place: bool
+) -> None:
+    monkeypatch.setattr(takeover, "WORTH", 0 if in_place else 1 << 40)
+    monkeypatch.setattr(takeover, "cloned", lambda old, path: False)
+    spec = write_spec(tmp_path)
+    out = tmp_path / "out"
+    building(tmp_path, "demo.toml", out, force=False)
+    old = digests(out)
+    (tmp_path / "tree" / "etc" / "motd").write_text("HELLO\n")
+    plan = plan_of(spec, outdir=out, force=True)
+    with Watch(out) as watch:
+        result = asyncio.run(build(plan, lambda event: None, outdir=out, update=True))
+    assert result.status == "ok"
+    new = digests(out)
+    assert {name for name in new if new[name] != old[name]} >= {IMAGE, SHA256.name, "manifest.json"}
+    gone = False
+    for after, state in states(watch):
+        for name, found in state.items():
+            assert found in {old[name], new[name]}, f"{name} after {after}"
+        gone |= IMAGE not in state
+        assert state.keys() >= {SHA256.name, "manifest.json"}
+        if state[SHA256.name] == new[SHA256.name] or state["manifest.json"] == new["manifest.json"]:
+            assert state[IMAGE] == new[IMAGE], f"the record is ahead after {after}"
+    assert gone is in_place
     assert final(watch) == [new]
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
 from engine.cli.main import main
-from engine.spec.model import ImageSpec, Layout, Output, Size
+from engine.pipeline.build import build
+from engine.planning import plan_spec
+from engine.spec.model import Content, ImageSpec, Layout, Output, Size
 from tests.support.folders import contents_of
 from tests.tui.conftest import MakeApp, eventually, settled, type_text
 from tui.app import DiskwrightApp
@@ -82,6 +86,37 @@ async def test_every_file_is_listed_and_a_failed_builds_record_needs_no_question
         await until(pilot, BuildScreen)
         await eventually(pilot, lambda: not app.builds.is_running)
     assert (home / "out" / "demo.img").exists()
+    assert main(["verify", str(home / "out")]) == 0
+
+
+async def test_what_an_update_takes_over_is_said_and_may_be_chosen(
+    make_app: MakeApp, home: Path
+) -> None:
+    tree = home / "tree"
+    tree.mkdir()
+    for name in ("one", "two"):
+        (tree / name).write_text(name)
+    await asyncio.sleep(0.04)  # so that no file is recent
+    contents = (Content(source=str(tree), target="/"),)
+    spec = msgspec.structs.replace(BARE, contents=contents)
+    plan = plan_spec(spec, base=home, outdir=home / "out")
+    assert (await build(plan, lambda event: None, outdir=home / "out")).status == "ok"
+    (tree / "two").write_text("TWO")
+    app = make_app(spec)
+    async with app.run_test(size=ROOMY) as pilot:
+        await settled(pilot)
+        await pilot.press("f5")
+        await pilot.pause()
+        await pilot.press("f5")
+        await until(pilot, ConfirmScreen)
+        said = " ".join(str(plain.render()) for plain in app.screen.query(Plain))
+        assert "1 of 2 files are what the last build has read; 1 would be read again." in said
+        await pilot.click("#answer-update")
+        await until(pilot, BuildScreen)
+        assert isinstance(app.screen, BuildScreen)
+        screen = app.screen
+        await eventually(pilot, lambda: screen.status == "ok")
+        assert screen.build.state.steps["take-over"].status == "ok"
     assert main(["verify", str(home / "out")]) == 0
 
 

@@ -19,6 +19,7 @@ from engine.pipeline.steps import (
     sbom,
     sign,
     table,
+    update,
     volume,
     wrap,
 )
@@ -27,6 +28,7 @@ from engine.pipeline.work import Work
 StepFunction = Callable[[Work], Awaitable[None]]
 
 STEPS: Mapping[str, StepFunction] = {
+    "compare": update.compare,
     "allocate": table.allocate,
     "table": table.partition,
     "identifiers": identifiers.identify,
@@ -35,6 +37,7 @@ STEPS: Mapping[str, StepFunction] = {
     "populate": volume.populate,
     "loader-boot-code": loader.boot_code,
     "nixos-guest": guest.install,
+    "take-over": update.take_over,
     "check": volume.check,
     "efi-variables": loader.efi_variables,
     "convert": convert.convert,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.events import Artifact
+from engine.events import Artifact, readable
 from engine.pipeline.work import Work
 
 
@@ -26,7 +25,7 @@ def finish_image(work: Work) -> Path:
 def announce(work: Work, name: str, digests: Mapping[str, str]) -> None:
     """Records a finished output and tells of it, with its digests by algorithm."""
     path = work.staging.folder / name
-    final = _readable(work.staging.outdir / name)
+    final = readable(work.staging.outdir / name)
     artifact = Artifact(
         path=final,
         bytes=path.stat().st_size,
@@ -35,8 +34,3 @@ def announce(work: Work, name: str, digests: Mapping[str, str]) -> None:
     )
     work.artifacts[name] = artifact
     work.emit(artifact)
-
-
-def _readable(path: Path) -> str:
-    """Returns a path as text that JSON can hold, whatever bytes it is made of."""
-    return os.fsencode(path).decode("utf-8", "replace")

@@ -66,5 +66,6 @@ def _pass(
             take_all(image, [*takers, packed], report, work.cancelled)
             if not work.cancelled():
                 packed.finish()
+    work.reuse.keep_tree(sums.get("fsverity"))
     found = {kind: taker.digest() for kind, taker in sums.items()}
     return found, mapper.finish() if mapper else b""

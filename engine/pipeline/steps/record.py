@@ -65,7 +65,9 @@ def _digest(work: Work, path: Path, kind: str) -> str:
 async def _manifest(work: Work) -> dict[str, Any]:
     """Returns what manifest.json holds."""
     plan = work.plan
-    tools = await versions(work)
+    if work.reuse.versions is None:
+        work.reuse.versions = await versions(work)
+    tools = dict(work.reuse.versions)
     if plan.output.compress == "zst":
         tools["libzstd"] = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
     if plan.output.compress == "gz" or plan.output.format.wrap == "gce":

@@ -10,6 +10,7 @@ from engine.filesystems.populate import PopulateFailed
 from engine.image.container.disk import RawDisk
 from engine.image.reading import BadFilesystem, Window
 from engine.pipeline.readback import differences
+from engine.pipeline.reusing import Filling
 from engine.pipeline.sparse import copy_range
 from engine.pipeline.steps import fill, verity, whole
 from engine.pipeline.work import Work
@@ -58,11 +59,12 @@ async def populate(work: Work) -> None:
     if FILESYSTEMS[planned.type].mounted:
         await fill.fill(work)
         return
+    filling = Filling(work.volume, work.offset, work.reuse, work.inputs.data)
     try:
         await work.thread(
             lambda report: table.writer(planned.type).populate(
                 work.image, work.offset, planned, epoch=work.plan.identity.epoch,
-                progress=report, seen=work.inputs.data, cancelled=work.cancelled,
+                progress=report, seen=filling, cancelled=work.cancelled,
             )
         )  # fmt: skip
     except PopulateFailed as error:

@@ -21,6 +21,7 @@ from engine.filesystems.fat.writer import fill, make_empty
 from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.image.container.disk import RawDisk
 from engine.image.reading import Window
+from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import copy_of, file_of
@@ -373,10 +374,11 @@ def test_a_source_that_changed(
         written(scratch / "image", LAYOUTS["32"], contents)
 
 
-class Noted:
+class Noted(DataSums):
     """Notes where each piece of data that is taken begins."""
 
     def __init__(self, pieces: list[tuple[bytes, int]]) -> None:
+        super().__init__()
         self.pieces = pieces
 
     def take(self, entry: Entry, offset: int, data: memoryview) -> None:

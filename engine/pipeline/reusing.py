@@ -1,0 +1,372 @@
+"""What one build takes over from the one before it, and what it leaves for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from engine.events import Artifact
+from engine.filesystems.driver import FilesystemPlan
+from engine.filesystems.placed import Place
+from engine.manifest.datasums import DataSums
+from engine.manifest.entry import Entry
+from engine.pipeline.takeover import Kept, Range
+from engine.plan.model import Plan, StepPlan, VolumePlan
+from engine.plan.outputs import RECORD
+from engine.provenance.fsverity import FsVerity
+from engine.provenance.inputs import Digest, of_filesystem, of_sources
+from engine.reuse.design import design
+from engine.reuse.digests import Digests
+from engine.reuse.key import volume_key
+from engine.reuse.places import Known, Places
+from engine.reuse.record import (
+    OutputRecord,
+    Record,
+    SourceRecord,
+    Unbelievable,
+    VolumeRecord,
+    load,
+    save,
+    settled,
+    unchanged,
+)
+from engine.reuse.sources import machine, seen
+from engine.tools.installed import find
+from engine.tools.table import TOOLS
+
+COMPARE = StepPlan(id="compare", verb="compare", title="Compare with the last build")
+TAKE_OVER = StepPlan(id="take-over", verb="take-over", title="Take over what has not changed")
+
+_BEFORE = frozenset(
+    {"check", "efi-variables", "convert", "hook", "prove", "wrap", "pack", "sbom", "checksum"}
+)
+"""Verbs of steps that need the whole image."""
+
+_SKIPPED = frozenset({"make", "populate", "check"})
+"""Verbs of the steps of a volume whose bytes are taken over."""
+
+
+@dataclass(slots=True)
+class Reuse:
+    """The state of it, which the steps of one build share.
+
+    Attributes:
+        update: Whether anything is to be taken over.
+        asked: What was asked for (`engine.reuse.sources.asked`), or "".
+        record: Of the last build, once it is believed.
+        cold: Why nothing is taken over of the image; "" where something may be.
+        nothing: Everything is already as it should be.
+        versions: Of the plan's tools, once somebody asked.
+        filesystems, contents: Digests of what goes in, once they are known.
+        digests: Of files, by identity.
+        sums: Of this build's files with data, by id of the entry, as far as they are known before
+            anything is written.
+        whole: Volumes taken over whole, by id, as they are in the old image.
+        kept: Bytes that the old image has.
+        touched: Ranges of the old image that differ in the new one, once that is known.
+        tree: Digests of parts of the image, by their number (`engine.provenance.fsverity`).
+        manner: How the image was put together.
+        fillings: What was told of files' places, a volume each.
+    """
+
+    update: bool = False
+    asked: str = ""
+    record: Record | None = None
+    cold: str = ""
+    nothing: bool = False
+    versions: dict[str, str] | None = None
+    filesystems: dict[str, Digest] = field(default_factory=dict)
+    contents: dict[str, Digest] = field(default_factory=dict)
+    digests: Digests = field(default_factory=Digests)
+    sums: dict[int, bytes] = field(default_factory=dict)
+    whole: dict[str, VolumeRecord] = field(default_factory=dict)
+    kept: list[Kept] = field(default_factory=list)
+    touched: list[Range] | None = None
+    tree: dict[int, bytes] = field(default_factory=dict)
+    manner: Literal["", "clone", "in place", "copy"] = ""
+    fillings: list[Filling] = field(default_factory=list)
+    _places: dict[str, Places] = field(default_factory=dict)
+
+    def keep_tree(self, taker: object) -> None:
+        """Keeps the digests of the image's parts for the next update, where they were computed."""
+        if isinstance(taker, FsVerity):
+            self.tree = taker.groups
+
+    def skips(self, step: StepPlan) -> bool:
+        """Whether a step has nothing to do."""
+        return self.nothing or (step.verb in _SKIPPED and step.volume in self.whole)
+
+    def places(self, volume: VolumePlan, filesystem: FilesystemPlan) -> Places:
+        """Returns what takes the places of a volume's files."""
+        return self._places.setdefault(volume.id, Places(filesystem.block_size))
+
+    def known(self, volume: VolumePlan) -> tuple[VolumeRecord, Known] | None:
+        """Returns the volume of that id in the old image, if places in it are known."""
+        if self.record is None or self.cold:
+            return None
+        for one in self.record.volumes:
+            if one.id == volume.id and one.files:
+                return one, Known(one.files)
+        return None
+
+
+def steps_of(plan: Plan, *, update: bool) -> tuple[StepPlan, ...]:
+    """Returns the steps of a build, with those that an update adds."""
+    if not update:
+        return plan.steps
+    at = next(i for i, step in enumerate(plan.steps) if step.verb in _BEFORE)
+    return (COMPARE, *plan.steps[:at], TAKE_OVER, *plan.steps[at:])
+
+
+def whole_image(plan: Plan) -> str:
+    """Returns why nothing of the raw image can be taken over in an update, or ""."""
+    if plan.output.format.qemu_img or plan.output.format.wrap or not plan.output.keep_raw:
+        return "the raw image is not among the outputs"
+    if any(step.verb == "hook" for step in plan.steps):
+        return "`hooks.after_build` may change the image in ways that only running it again shows"
+    if plan.boot.guest is not None or plan.boot.loader == "nixos":
+        return "the system's own boot loader installer writes to the image"
+    if plan.hash_trees:
+        return "an image with hash trees is hashed from its first byte"
+    return ""
+
+
+def believed(outdir: Path) -> Record:
+    """Returns the record of a folder whose outputs are those that it speaks of.
+
+    Raises:
+        Unbelievable: It is not.
+    """
+    record = load(outdir)
+    changed = [one.name for one in record.outputs if not unchanged(outdir / one.name, one.state)]
+    if changed:
+        listed = ", ".join(changed[:3]) + (" and more" if len(changed) > 3 else "")
+        raise Unbelievable(f"{listed} changed since the last build, or went")
+    return record
+
+
+Sums = Mapping[str, Mapping[int, bytes]]
+"""By id of the volume: SHA-256 of its files' data by `id` of the entry (`DataSums.of`)."""
+
+
+def sums_of(plan: Plan, sums: DataSums) -> Sums:
+    """Returns the sums of all files of a plan, which takes a while and is done once."""
+    return {
+        volume.id: sums.of(volume.filesystem.manifest)
+        for volume in plan.volumes
+        if volume.filesystem is not None
+    }
+
+
+def summed(plan: Plan, sums: Sums, into: Reuse) -> None:
+    """Sums up what goes into each file system and comes of each content entry, once.
+
+    Args:
+        plan: As it was before anything was written.
+        sums: Of all files' data.
+        into: Gets the digests.
+    """
+    for volume in plan.volumes:
+        if volume.filesystem is None:
+            continue
+        manifest, known = volume.filesystem.manifest, sums[volume.id]
+        into.filesystems[volume.id] = of_filesystem(manifest, known)
+        for where, sources in manifest.origins.items():
+            if where and sources:
+                into.contents[where] = of_sources(manifest, known, sources)
+
+
+def keys(plan: Plan, reuse: Reuse, sums: Sums) -> dict[str, str]:
+    """Returns the keys of the volumes that have one, by id."""
+    found = {}
+    for volume in plan.volumes:
+        if volume.filesystem is not None and volume.id in reuse.filesystems:
+            key = volume_key(
+                plan, volume, sums[volume.id], reuse.versions or {},
+                contents=reuse.filesystems[volume.id],
+            )  # fmt: skip
+            if key is not None:
+                found[volume.id] = key
+    return found
+
+
+def leave(
+    plan: Plan, outdir: Path, reuse: Reuse, sums: DataSums, found: Mapping[str, Artifact],
+    names: Iterable[str],
+) -> None:  # fmt: skip  # fmt: skip
+    """Leaves the record of a build whose outputs have their names.
+
+    Args:
+        plan: As it was before anything was written.
+        outdir: The output folder.
+        reuse: What the build took over and gathered.
+        sums: Of all files' data.
+        found: Outputs that were announced, by name.
+        names: Of all outputs.
+
+    Raises:
+        OSError: It cannot be written, or an output is gone.
+    """
+    known = sums_of(plan, sums)
+    for volume in plan.volumes:
+        if volume.filesystem is not None:
+            reuse.digests.learn(volume.filesystem.manifest, known[volume.id])
+    raw = not whole_image(plan)
+    image = plan.output.disk
+    made = keys(plan, reuse, known) if raw else {}
+    record = Record(
+        outdir="",
+        spec=reuse.asked,
+        design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
+        image=image if raw else "",
+        outputs=tuple(
+            OutputRecord(
+                name,
+                settled(outdir / name),
+                name in found,
+                {
+                    kind: text
+                    for kind in ("sha256", "fsverity")
+                    if name in found and (text := getattr(found[name], kind))
+                },
+            )
+            for name in names
+            if name != RECORD
+        ),
+        volumes=tuple(
+            VolumeRecord(
+                volume.id, made.get(volume.id, ""), plan.offset(volume.id), volume.bytes,
+                _files(volume, reuse, known[volume.id]),
+            )
+            for volume in plan.volumes
+            if raw and volume.filesystem is not None
+        ),
+        digests=reuse.digests.dumps(),
+        tree=reuse.tree if raw else {},
+        sources=_sources(plan) if reuse.asked else (),
+        machine=_machine(plan) if reuse.asked else (),
+    )  # fmt: skip
+    save(outdir, record)
+
+
+def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
+    """Leaves a record again of outputs that stay, with what its sources are now.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if reuse.record is not None and reuse.asked:
+        now = msgspec.structs.replace(
+            reuse.record, spec=reuse.asked, sources=_sources(plan), machine=_machine(plan)
+        )
+        if now != reuse.record:
+            save(outdir, now)
+
+
+def seen_again(outdir: Path, name: str) -> None:
+    """Has the record know an output again that has its bytes back.
+
+    Raises:
+        Unbelievable: There is no record.
+        OSError: The output is gone, or the record cannot be written.
+    """
+    record = load(outdir)
+    outputs = tuple(
+        msgspec.structs.replace(one, state=settled(outdir / name)) if one.name == name else one
+        for one in record.outputs
+    )
+    save(outdir, msgspec.structs.replace(record, outputs=outputs))
+
+
+def _sources(plan: Plan) -> tuple[SourceRecord, ...]:
+    manifests = [one.filesystem.manifest for one in plan.volumes if one.filesystem is not None]
+    origins = [one for each in manifests for some in each.origins.values() for one in some]
+    return seen(plan, manifests, origins)
+
+
+def _machine(plan: Plan) -> tuple[SourceRecord, ...]:
+    names = {argv[0] for step in plan.steps for argv in step.argv} & TOOLS.keys()
+    return machine(path for name in names if (path := find(name)) is not None)
+
+
+def _files(volume: VolumePlan, reuse: Reuse, sums: Mapping[int, bytes]) -> bytes:
+    if volume.id in reuse.whole:
+        return reuse.whole[volume.id].files
+    places = reuse._places.get(volume.id)
+    assert volume.filesystem is not None
+    return places.dumps(volume.filesystem.manifest, sums) if places is not None else b""
+
+
+class Filling:
+    """Takes what files hold while a volume is filled, and says what need not be written.
+
+    Attributes:
+        files: How many with data were placed.
+        kept: How many of them the old image has.
+    """
+
+    def __init__(self, volume: VolumePlan, offset: int, reuse: Reuse, sums: DataSums) -> None:
+        """Prepares it.
+
+        Args:
+            volume: The volume.
+            offset: Byte of the image where it begins.
+            reuse: Gets the places, and what is kept.
+            sums: Takes the digests.
+        """
+        filesystem = volume.filesystem
+        assert filesystem is not None
+        self.files = self.kept = 0
+        reuse.fillings.append(self)
+        self._entries = filesystem.manifest
+        self._offset = offset
+        self._reuse = reuse
+        self._sums = sums
+        self._size = filesystem.block_size
+        self._places = reuse.places(volume, filesystem)
+        self._known = reuse.known(volume) if reuse.update else None
+        self.take = sums.take
+
+    def adopt(self, entry: Entry, digest: bytes) -> None:
+        """Takes a file's digest in place of its data."""
+        self._sums.adopt(entry, digest)
+
+    def spared(self) -> tuple[int, int]:
+        """Returns how many files, and bytes, the old image has."""
+        if self._known is None:
+            return 0, 0
+        known, sums = self._known[1], self._reuse.sums
+        sizes = [
+            entry.size
+            for entry in self._entries
+            if id(entry) in sums and known.has(sums[id(entry)])
+        ]
+        return len(sizes), sum(sizes)
+
+    def placed(self, entry: Entry, place: Place | None) -> bool:
+        """Takes the place of a file, if it has data; whether the old image has that data."""
+        if not place:
+            return self._known is not None and self._reuse.digests.of(entry) is not None
+        self._places.put(entry, place)
+        self.files += 1
+        if self._known is None:
+            return False
+        old, known = self._known
+        digest = self._reuse.sums.get(id(entry))
+        if digest is None or known.block_size != self._size:
+            return False
+        runs = known.runs(digest, entry.size, place)
+        if runs is None:
+            return False
+        size = self._size
+        self._reuse.kept += [
+            Kept(self._offset + there * size, old.offset + here * size, count * size)
+            for here, there, count in runs
+        ]
+        self._sums.adopt(entry, digest)
+        self.kept += 1
+        return True

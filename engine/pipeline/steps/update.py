@@ -1,0 +1,180 @@
+"""What `--update` adds to a build: a look at what is there, and taking over what stays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from engine.manifest.datasums import DataSums
+from engine.manifest.entry import Entry
+from engine.pipeline import takeover
+from engine.pipeline.reusing import Sums, believed, keys, summed, sums_of, whole_image
+from engine.pipeline.takeover import Kept, Undo
+from engine.pipeline.versions import versions
+from engine.pipeline.work import Work
+from engine.provenance.inputs import read_sums
+from engine.reuse.design import design
+from engine.reuse.digests import BadDigests, Digests
+from engine.reuse.record import Unbelievable
+from engine.units import human
+
+_MOST_READ = 4
+"""Files that changed are read for their digests while they are at most one part in so many."""
+
+_BASE, _UNDO = "base.part", "undo.part"
+
+
+async def compare(work: Work) -> None:
+    """Finds out what of the last build stands, by its record.
+
+    Raises:
+        SourceChanged: A source is not what was scanned.
+    """
+    reuse = work.reuse
+    try:
+        record = await work.thread(lambda report: believed(work.staging.outdir))
+        reuse.digests = Digests.loads(record.digests)
+    except (Unbelievable, BadDigests) as error:
+        reuse.cold = str(error)
+        work.note(f"nothing is taken over: {error}")
+        return
+    reuse.record = record
+    reuse.versions = await versions(work)
+    known: Sums = {}
+    sums = await work.thread(lambda report: _sums(work))
+    if sums is None:
+        work.note("most of the contents changed: they are read once, while they are written")
+    else:
+        known = await work.thread(lambda report: sums_of(work.plan, sums))
+        await work.thread(lambda report: _decide(work, known))
+    if reuse.nothing:
+        work.note("nothing has changed: the outputs stay as they are")
+        return
+    reuse.cold = whole_image(work.plan) or (
+        "" if record.image == work.plan.output.disk else "the last build left no such raw image"
+    )
+    if reuse.cold:
+        reuse.whole.clear()
+        reuse.filesystems.clear()  # summed up again, with what is known only then
+        reuse.contents.clear()
+        work.note(f"nothing of the image is taken over: {reuse.cold}")
+        return
+    _take_volumes(work)
+    for each in known.values():
+        reuse.sums.update(each)
+
+
+def _manifests(work: Work) -> list[Iterable[Entry]]:
+    return [one.filesystem.manifest for one in work.plan.volumes if one.filesystem is not None]
+
+
+def _sums(work: Work) -> DataSums | None:
+    """Returns the digests of all files, reading only those that changed; None if most did."""
+    sums, missing, whole = DataSums(), [], 0
+    for manifest in _manifests(work):
+        for entry in manifest:
+            if entry.is_regular and entry.link_to is None and entry.size:
+                whole += entry.size
+                digest = work.reuse.digests.of(entry)
+                if digest is None:
+                    missing.append(entry)
+                else:
+                    sums.adopt(entry, digest)
+    if sum(entry.size for entry in missing) * _MOST_READ > whole:
+        return None
+    read = read_sums(missing, work.cancelled).of(missing)
+    for entry in missing:
+        if id(entry) in read:
+            sums.adopt(entry, read[id(entry)])
+    return sums
+
+
+def _decide(work: Work, sums: Sums) -> None:
+    """Compares the keys of volumes and the design of the whole with those of the last build."""
+    plan, reuse = work.plan, work.reuse
+    record = reuse.record
+    assert record is not None
+    summed(plan, sums, reuse)
+    wanted = design(plan, reuse.filesystems, reuse.contents, reuse.versions or {})
+    if wanted and wanted == record.design:
+        reuse.nothing = True
+        return
+    there = {one.key: one for one in record.volumes if one.key}
+    for volume, key in keys(plan, reuse, sums).items():
+        if key in there:
+            reuse.whole[volume] = there[key]
+            manifest = plan.volume(volume).filesystem
+            assert manifest is not None
+            for entry in manifest.manifest:
+                digest = sums[volume].get(id(entry))
+                if digest is not None and entry.size:
+                    work.inputs.data.adopt(entry, digest)
+
+
+def _take_volumes(work: Work) -> None:
+    for name, record in work.reuse.whole.items():
+        volume = work.plan.volume(name)
+        work.note(f"{volume.title}: taken over as it is, {human(volume.bytes)}")
+        work.reuse.kept.append(Kept(work.plan.offset(name), record.offset, volume.bytes))
+
+
+async def take_over(work: Work) -> None:
+    """Puts the image together from what was made and what the last one has.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    reuse = work.reuse
+    if reuse.cold or reuse.record is None:
+        work.note("there is nothing to take over")
+        return
+    files = sum(one.files for one in reuse.fillings)
+    if files:
+        kept = sum(one.kept for one in reuse.fillings)
+        work.note(f"{kept} of {files} files with data are not read again")
+    await work.thread(lambda report: _assemble(work))
+    touched = reuse.touched
+    if touched is not None:
+        differs = human(sum(end - start for start, end in touched))
+        how = {
+            "clone": "a clone of it was changed",
+            "in place": "it was changed in its place",
+            "copy": "what stays was copied",
+        }[reuse.manner]  # fmt: skip
+        work.note(f"{differs} differ from the last image; {how}")
+
+
+def _assemble(work: Work) -> None:
+    reuse, staging = work.reuse, work.staging
+    assert reuse.record is not None
+    path = staging.outdir / reuse.record.image
+    kept = takeover.joined(reuse.kept)
+    base = staging.folder / _BASE
+    with ExitStack() as stack:
+        old = _opened(stack, path, os.O_RDONLY | os.O_NOFOLLOW)
+        made = _opened(stack, work.image, os.O_RDWR)
+        patch = takeover.compare(old, made, kept, work.cancelled)
+        if work.cancelled():
+            return
+        reuse.touched = patch.touched
+        if takeover.cloned(old, base):
+            reuse.manner = "clone"
+        elif takeover.in_place(patch, kept, old):
+            reuse.manner = "in place"
+            staging.borrow(path, base, Undo(staging.folder / _UNDO), patch)
+        else:
+            reuse.manner = "copy"
+            for one in kept:
+                takeover.take(old, made, one, work.cancelled)
+            return
+        target = _opened(stack, base, os.O_RDWR)
+        takeover.apply(patch, old, made, target, work.cancelled)
+    base.replace(work.image)
+
+
+def _opened(stack: ExitStack, path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor

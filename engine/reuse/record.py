@@ -1,0 +1,283 @@
+"""What a build leaves for the next one: what it made of what, and where that lies.
+
+It is kept in the cache of the user who builds, one file for each output folder, and never beside
+the outputs, which stay what a build without it would leave. It is believed only where nothing can
+have changed since (`load`); without it, or against any doubt, a build begins from nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from engine.events import Artifact, readable
+from engine.manifest.folder import GRAIN_NS, is_recent
+
+SCHEMA = 1
+_MAGIC = b"diskwright record "
+_DIGEST = 32
+_MOST = 4 << 30
+"""Bytes; a million files take some 80 MB."""
+
+
+class Unbelievable(Exception):
+    """There is no record, or it is not of what is there; the message is a sentence's second half.
+
+    It goes on after "nothing is taken over: ".
+    """
+
+
+class FileState(msgspec.Struct, frozen=True, array_like=True):
+    """What the host says of a file: it is the same, unchanged, if all of it is."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class OutputRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One output.
+
+    Attributes:
+        name: Relative to the output folder.
+        state: Of the file under its final name.
+        announced: Whether it is one of those that the others describe.
+        digests: In hexadecimal, by algorithm.
+    """
+
+    name: str
+    state: FileState
+    announced: bool
+    digests: dict[str, str]
+
+
+class VolumeRecord(msgspec.Struct, frozen=True, array_like=True):
+    """One volume of the raw image.
+
+    Attributes:
+        id: Of the volume.
+        key: See `engine.reuse.key`; "" where it has none.
+        offset: Byte of the image where it begins.
+        length: Bytes of it.
+        files: Where its files' data is (`engine.reuse.places`), or nothing.
+    """
+
+    id: str
+    key: str
+    offset: int
+    length: int
+    files: bytes
+
+
+class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
+    """What was seen of one source (`engine.reuse.sources`).
+
+    Attributes:
+        folder: Its path.
+        names: Paths below it, each ended by NUL.
+        stamps: Of each, 8 bytes.
+    """
+
+    folder: bytes
+    names: bytes
+    stamps: bytes
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """All of it.
+
+    Attributes:
+        outdir: The output folder, as the host calls it.
+        spec: What was asked for (`engine.reuse.sources.asked`), or "" where that does not tell all.
+        design: A digest of the plan, of what went in, and of what made the outputs.
+        image: Name of the raw image, or "" where nothing can be taken over from it.
+        outputs: Every file that the build left but its events.
+        volumes: Of the image.
+        digests: Of files by identity (`engine.reuse.digests`).
+        tree: Digests of the image's parts (`engine.provenance.fsverity`), where it has them.
+        sources: All that was read or listed, where that is known to the last.
+        machine: What the program and its tools are files of.
+    """
+
+    outdir: str
+    spec: str
+    design: str
+    image: str
+    outputs: tuple[OutputRecord, ...]
+    volumes: tuple[VolumeRecord, ...]
+    digests: bytes
+    tree: dict[int, bytes]
+    sources: tuple[SourceRecord, ...]
+    machine: tuple[SourceRecord, ...]
+
+    def output(self, name: str) -> OutputRecord | None:
+        """Returns what is said of an output."""
+        return next((one for one in self.outputs if one.name == name), None)
+
+    def artifacts(self, outdir: Path) -> list[Artifact]:
+        """Returns the outputs that the others describe, as a build tells of them."""
+        return [
+            Artifact(
+                path=readable(outdir / one.name),
+                bytes=one.state.size,
+                sha256=one.digests.get("sha256"),
+                fsverity=one.digests.get("fsverity"),
+            )
+            for one in self.outputs
+            if one.announced
+        ]
+
+
+_DECODER = msgspec.msgpack.Decoder(Record)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path | None:
+    """Returns the folder of this program's in the user's cache, or None where there is none.
+
+    Source: XDG Base Directory Specification, `XDG_CACHE_HOME`; a relative path counts for nothing.
+    """
+    given = os.environ if environ is None else environ
+    for base in (Path(given.get("XDG_CACHE_HOME", "")), Path(given.get("HOME", "")) / ".cache"):
+        if base.is_absolute():
+            return base / "diskwright"
+    return None
+
+
+def record_path(outdir: Path) -> Path | None:
+    """Returns where the record of an output folder is."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+    name = hashlib.sha256(os.fsencode(os.path.realpath(outdir))).hexdigest()[:32]
+    return folder / "builds" / f"{name}.record"
+
+
+def state_of(status: os.stat_result) -> FileState:
+    """Returns what tells a file from another and from itself after a change."""
+    return FileState(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )
+
+
+def unchanged(path: Path, state: FileState) -> bool:
+    """Whether a regular file is there that has not changed since its state was taken."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and state_of(status) == state
+
+
+def settled(path: Path) -> FileState:
+    """Returns a file's state once a further change of it would show in it.
+
+    Raises:
+        OSError: It is not there.
+    """
+    while is_recent((status := path.lstat()).st_ctime_ns, now := time.time_ns()):
+        if status.st_ctime_ns > now:
+            break  # of a server whose clock is ahead: there is nothing to wait for
+        time.sleep(GRAIN_NS / 4e9)
+    return state_of(status)
+
+
+def load(outdir: Path) -> Record:
+    """Returns the record of an output folder.
+
+    Raises:
+        Unbelievable: There is none, or it cannot be one that this program left for this user.
+    """
+    path = record_path(outdir)
+    if path is None:
+        raise Unbelievable("there is no cache to keep a record in (HOME and XDG_CACHE_HOME)")
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise Unbelievable(f"others than this user may have written {path}")
+            data = file.read(_MOST)
+    except FileNotFoundError:
+        raise Unbelievable("no build of this folder has left a record of itself") from None
+    except OSError as error:
+        raise Unbelievable(f"{path} cannot be read ({error.strerror})") from None
+    header = _header()
+    if not data.startswith(_MAGIC):
+        raise Unbelievable(f"{path} is not a record of a build")
+    if not data.startswith(header):
+        raise Unbelievable(f"{path} is of another version of this program")
+    start = len(header) + _DIGEST
+    body = memoryview(data)[start:]
+    if hashlib.sha256(body).digest() != data[len(header) : start]:
+        raise Unbelievable(f"{path} is damaged")
+    try:
+        record = _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise Unbelievable(f"{path} is damaged") from None
+    if record.outdir != _named(outdir):
+        raise Unbelievable(f"{path} is of another folder")
+    return record
+
+
+def save(outdir: Path, record: Record) -> None:
+    """Leaves a record for the next build, and removes those of folders that are gone.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path = record_path(outdir)
+    if path is None:
+        return
+    body = _ENCODER.encode(msgspec.structs.replace(record, outdir=_named(outdir)))
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        with open(part, "xb", opener=_private) as file:
+            file.write(_header() + hashlib.sha256(body).digest())
+            file.write(body)
+        path.with_suffix(".where").write_bytes(os.fsencode(os.path.realpath(outdir)))
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    _collect(path.parent)
+
+
+def forget(outdir: Path) -> None:
+    """Removes the record of an output folder."""
+    path = record_path(outdir)
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _collect(folder: Path) -> None:
+    """Removes records whose output folder is not there any more."""
+    for note in folder.glob("*.where"):
+        with contextlib.suppress(OSError):
+            if not Path(os.fsdecode(note.read_bytes())).is_dir():
+                note.with_suffix(".record").unlink(missing_ok=True)
+                note.unlink()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
+def _header() -> bytes:
+    return _MAGIC + b"%d\n" % SCHEMA
+
+
+def _named(outdir: Path) -> str:
+    """Returns a folder's real path as text, whatever bytes it is made of."""
+    return os.path.realpath(outdir).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

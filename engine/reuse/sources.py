@@ -1,0 +1,186 @@
+"""Whether anything was changed that a build has read: a look at every file, without a plan.
+
+Where all sources are folders, files and archives, what came of them follows from what the host says
+of each file and directory: a directory's ctime moves with every name in it, a file's with every
+change. So a rebuild that has nothing to do can tell so before it makes a plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.manifest.archive import ArchiveSource
+from engine.manifest.entry import Entry, Source
+from engine.manifest.folder import FolderSource, stamp_of
+from engine.manifest.memory import MADE, Elsewhere
+from engine.manifest.patterns import is_glob
+from engine.reuse.record import Record, SourceRecord, unchanged
+from engine.spec.filesystems import FILESYSTEMS, RAW
+from engine.spec.model import ImageSpec
+from engine.tools.environment import search_path
+
+if TYPE_CHECKING:  # it takes a while to import, and an update without work needs none
+    from engine.plan.model import Plan
+
+_NEVER = 0
+"""Stamp of what had just changed when it was looked at: it is not believed to be the same."""
+
+_VARIABLES = ("SOURCE_DATE_EPOCH", "out")
+"""What a plan reads of the environment, besides the search path."""
+
+
+def asked(spec: ImageSpec, base: Path) -> str:
+    """Returns a digest of what a build is asked for, 64 hexadecimal digits.
+
+    Args:
+        spec: As it was loaded, with what the command line overrides.
+        base: Folder that relative sources start from.
+    """
+    described = (
+        msgspec.to_builtins(spec), os.fsencode(base).hex(), sys.version, search_path(),
+        [os.environ.get(name) for name in _VARIABLES],
+    )  # fmt: skip
+    return hashlib.sha256(msgspec.json.encode(described, order="sorted")).hexdigest()
+
+
+def seen(
+    plan: Plan, entries: Iterable[Iterable[Entry]], origins: Iterable[Source]
+) -> tuple[SourceRecord, ...]:
+    """Returns what was read and listed for a plan; nothing where that is not all it depends on.
+
+    Args:
+        plan: What was built.
+        entries: Of each volume.
+        origins: Sources of the contents, those too of which nothing is left in a volume.
+    """
+    settings = plan.settings
+    if any(FILESYSTEMS[one.format].mounted for one in settings.volumes if one.format != RAW):
+        return ()
+    if settings.nix.system or settings.boot.loader != "none" or settings.hooks.after_build:
+        return ()
+    if any(is_glob(one.source) or one.extract == "oci" for one in settings.contents):
+        return ()
+    if any(one.key or one.certificate or _linked(one.source) for one in settings.volumes):
+        return ()
+    sources: dict[int, Source] = {id(one): one for one in origins}
+    for volume in entries:
+        sources |= {id(one.source): one.source for one in volume if one.source is not None}
+    found = []
+    for source in sources.values():
+        if isinstance(source, FolderSource):
+            found.append(_folder(source))
+        elif isinstance(source, ArchiveSource):
+            stamp = _NEVER if source.recent else source.stamp
+            found.append(_record(b"/", [source.path.lstrip(b"/")], [stamp]))
+        elif source is not MADE and not isinstance(source, Elsewhere):
+            return ()
+    return tuple(found)
+
+
+def _linked(path: str) -> bool:
+    """Whether a file was found by way of a link, which nobody looks at again."""
+    return bool(path) and os.path.realpath(path) != path
+
+
+def _folder(source: FolderSource) -> SourceRecord:
+    stamps = (one.stamp if isinstance(one.stamp, int) else _NEVER for one in source.walked)
+    return _record(
+        source.folder,
+        [source.origin(one) for one in source.walked],
+        [_NEVER if stamp in source.recent else stamp for stamp in stamps],
+    )
+
+
+def _record(folder: bytes, names: Sequence[bytes], stamps: Sequence[int]) -> SourceRecord:
+    return SourceRecord(
+        folder, b"".join(name + b"\0" for name in names), array("q", stamps).tobytes()
+    )
+
+
+def machine(tools: Iterable[str]) -> tuple[SourceRecord, ...]:
+    """Returns what the program and its tools are files of.
+
+    Args:
+        tools: Paths of programs.
+    """
+    paths = [*map(os.fsencode, tools), *_libraries(), *_code()]
+    names, stamps = [], []
+    for path in sorted(set(paths)):
+        try:
+            stamp = stamp_of(Path(os.fsdecode(path)).stat())
+        except OSError:
+            continue
+        names.append(path.lstrip(b"/"))
+        stamps.append(stamp)
+    return (_record(b"/", names, stamps),)
+
+
+def _libraries() -> Iterator[bytes]:
+    """Yields what is mapped into this process (proc(5), /proc/PID/maps)."""
+    for line in Path("/proc/self/maps").read_bytes().splitlines():
+        _, _, path = line.partition(b"/")
+        if b".so" in path:
+            yield b"/" + path
+
+
+def _code() -> Iterator[bytes]:
+    folder = Path(__file__).parents[1]
+    for path in folder.rglob("*.py"):
+        yield os.fsencode(path)
+
+
+def stand(record: Record, spec: str, outdir: Path) -> bool:
+    """Whether a build would leave just what there is.
+
+    Args:
+        record: Of the last build in the folder.
+        spec: What is asked for (`asked`).
+        outdir: The folder.
+    """
+    return (
+        bool(record.sources)
+        and record.spec == spec
+        and all(unchanged(outdir / one.name, one.state) for one in record.outputs)
+        and all(_same(one, os.stat) for one in record.machine)
+        and all(_same(one, os.lstat) for one in record.sources)
+    )
+
+
+def _same(source: SourceRecord, look: Callable[..., os.stat_result]) -> bool:
+    """Whether every file and directory is what it was. The loop of a rebuild without work."""
+    stamps = array("q")
+    stamps.frombytes(source.stamps)
+    names = source.names.split(b"\0")
+    try:
+        folder = os.open(source.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        for name, stamp in zip(names, stamps, strict=False):
+            status = look(name or b".", dir_fd=folder)
+            if (
+                hash(
+                    (
+                        status.st_dev,
+                        status.st_ino,
+                        status.st_size,
+                        status.st_mtime_ns,
+                        status.st_ctime_ns,
+                    )
+                )
+                != stamp
+            ):
+                return False
+    except OSError:
+        return False
+    finally:
+        os.close(folder)
+    return True
