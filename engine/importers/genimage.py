@@ -5,25 +5,24 @@ Source: genimage's README (version 19).
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
-from engine.disk import placement
 from engine.disk.discoverable import name_of
 from engine.disk.roles import ROLES
 from engine.disk.volume import Scheme
-from engine.importers.confuse import Option, Section, parse
+from engine.importers.confuse import Section, parse
 from engine.importers.draft import Draft, mounts, size_text
+from engine.importers.genimage_config import FILESYSTEMS, Config
+from engine.importers.genimage_files import filled
+from engine.importers.genimage_notes import moved, rest, unknown
 from engine.importers.model import Candidate, Imported, refused
 from engine.importers.parttypes import by_short_name
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.identity import is_uuid
 from engine.spec.model import (
-    Content,
     Identity,
     ImageSpec,
     Layout,
@@ -31,12 +30,8 @@ from engine.spec.model import (
     Size,
     VolumeEntry,
 )
-from engine.units import KIB, MIB, parse_size
 
 _IMAGE = re.compile(r"""^\s*image\s+("[^"\n]*"|'[^'\n]*'|\S+)\s*\{""", re.MULTILINE)
-_SIZE = re.compile(r"(0[xX][0-9a-fA-F]+|[0-9]+)([skKMG]?)")
-_UNITS = {"": 1, "s": 512, "k": KIB, "K": KIB, "M": MIB, "G": 1024 * MIB}
-_FILESYSTEMS = {"ext2", "ext3", "ext4", "vfat", "btrfs", "squashfs", "erofs", "xfs"}
 _FLAGS = {
     "bootable": "legacy-boot", "read-only": "read-only", "growfs": "grow-file-system",
     "no-automount": "no-auto",
@@ -51,72 +46,11 @@ _PARTITION_KEYS = {
     "in-partition-table", "autoresize", *_FLAGS,
 }  # fmt: skip
 _FILESYSTEM_KEYS = {"label", "files", "compression", "image", "use-mke2fs", "tool"}
-_CONFIG_KEYS = {"rootpath", "inputpath"}
-_NOT = {
-    "gpt-location": "the table is where UEFI has it, in the sectors behind its header",
-    "gpt-no-backup": "a GPT has its copy at the end",
-    "extended-partition": "the extended partition is the fourth, where there are more than four",
-    "align": "partitions begin at whole MiB",
-    "holes": "bytes outside of partitions may not meet the table",
-    "hidden": "a spec has no such attribute",
-    "forced-primary": "of more than four partitions, the first three are primary ones",
-    "exec-pre": "sources are taken as they are",
-    "exec-post": "hooks.after_build runs when the whole image is finished",
-    "extraargs": "file systems are made with options of Diskwright's own",
-    "features": "file systems are made with options of Diskwright's own",
-    "mke2fs-conf": "file systems are made with options of Diskwright's own",
-    "mke2fs_conf": "file systems are made with options of Diskwright's own",
-    "usage-type": "file systems are made with options of Diskwright's own",
-    "fs-timestamp": "identity.source_date_epoch is the time of all",
-    "root-owner": "contents[].user and contents[].group say whose files are",
-    "block-size": "file systems are made with options of Diskwright's own",
-    "flashtype": "Diskwright makes disks, not flash images",
-}
-_OUTSIDE = "genimage's own settings"
 
 
 def recognise(candidate: Candidate) -> bool:
     """Whether it has a section that describes an image."""
     return candidate.text is not None and _IMAGE.search(candidate.text) is not None
-
-
-def _bytes(text: str) -> int | None:
-    """Returns a size or offset in bytes, or None for what is not one."""
-    match = _SIZE.fullmatch(text)
-    if match is None or len(text) > 20:
-        return None
-    return int(match[1], 16 if match[1][:2].lower() == "0x" else 10) * _UNITS[match[2]]
-
-
-@dataclass(slots=True)
-class _Config:
-    """A configuration with what all of it needs.
-
-    Attributes:
-        images: By name.
-        used: Names of the images that the disk is made of.
-        volumes: Ids by the image that is in them.
-    """
-
-    images: Mapping[str, Section]
-    root: Path
-    input: Path
-    draft: Draft
-    used: set[str] = field(default_factory=set)
-    volumes: dict[str, str] = field(default_factory=dict)
-
-    def size(self, option: Option | None) -> int | None:
-        """Returns a size in bytes, or None where there is none or it depends on the contents."""
-        if option is None:
-            return None
-        size = _bytes(option.value)
-        if size is not None:
-            return size
-        why = "it is not a size"
-        if option.value.endswith("%"):
-            why = "a share of the contents is not a size; free says how much room there is"
-        self.draft.note(option.where, f"{option.key} = {option.value}", why)
-        return None
 
 
 def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
@@ -128,7 +62,7 @@ def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
     top = parse(candidate, environment)
     draft = Draft()
     images = {section.title: section for section in top.sections if section.kind == "image"}
-    config = _Config(
+    config = Config(
         images,
         root=candidate.root.absolute()
         if candidate.root
@@ -139,7 +73,7 @@ def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
     main, format_ = _main(config, candidate)
     handler = main.inside("hdimage")
     spec = _bare(main, config) if handler is None else _disk(main, handler, config)
-    _rest(top, config)
+    rest(top, config)
     spec = ImageSpec(
         name=re.sub(r"[^A-Za-z0-9._-]", "", main.title.partition(".")[0]) or None,
         layout=spec.layout,
@@ -161,7 +95,7 @@ def _path(which: str, top: Section, candidate: Candidate, environment: Mapping[s
     return candidate.path.absolute().parent / (text or which)
 
 
-def _main(config: _Config, candidate: Candidate) -> tuple[Section, str]:
+def _main(config: Config, candidate: Candidate) -> tuple[Section, str]:
     """Returns the image that becomes the spec, and the format that it is converted to."""
     converted = {}
     for section in config.images.values():
@@ -169,7 +103,7 @@ def _main(config: _Config, candidate: Candidate) -> tuple[Section, str]:
         for part in section.sections if handler is not None else ():
             if part.kind == "partition" and handler is not None:
                 converted[part.text("image")] = (section.title, handler.text("format") or "qcow2")
-    kinds = ({"hdimage"}, _FILESYSTEMS)
+    kinds = ({"hdimage"}, FILESYSTEMS)
     for wanted in kinds:
         for section in config.images.values():
             if section.inside(*wanted) is not None:
@@ -182,15 +116,15 @@ def _main(config: _Config, candidate: Candidate) -> tuple[Section, str]:
     )
 
 
-def _disk(main: Section, handler: Section, config: _Config) -> ImageSpec:
+def _disk(main: Section, handler: Section, config: Config) -> ImageSpec:
     kind = handler.text("partition-table-type") or (
         "gpt" if handler.yes("gpt") else "mbr"
         if handler.yes("partition-table", default=True) else "none"
     )  # fmt: skip
     scheme: Scheme = "mbr" if kind == "mbr" else "gpt"
     draft = config.draft
-    _unknown(handler, _DISK_KEYS, draft)
-    _unknown(main, _IMAGE_KEYS, draft)
+    unknown(handler, _DISK_KEYS, draft)
+    unknown(main, _IMAGE_KEYS, draft)
     if kind == "hybrid":
         draft.note(handler.where, "the MBR beside the GPT", "a disk has one table")
     elif kind == "none":
@@ -201,8 +135,8 @@ def _disk(main: Section, handler: Section, config: _Config) -> ImageSpec:
         if part.kind == "partition":
             entry = _partition(part, scheme, kind == "hybrid", config)
             places.append((part.option("offset"), entry))
-    _filled(config)
-    _moved(scheme, places, draft)
+    filled(config)
+    moved(scheme, places, draft)
     size = config.size(main.option("size"))
     return ImageSpec(
         layout=Layout(table=scheme, fstab="keep"),
@@ -225,19 +159,19 @@ def _identity(handler: Section, scheme: str, draft: Draft) -> Identity:
     return Identity()
 
 
-def _partition(part: Section, scheme: Scheme, hybrid: bool, config: _Config) -> VolumeEntry | None:
+def _partition(part: Section, scheme: Scheme, hybrid: bool, config: Config) -> VolumeEntry | None:
     """Adds a partition, or bytes outside of all, as a volume."""
     draft = config.draft
-    _unknown(part, _PARTITION_KEYS | ({"holes"} if not part.text("holes") else set()), draft)
+    unknown(part, _PARTITION_KEYS | ({"holes"} if not part.text("holes") else set()), draft)
     name = part.text("image")
     image = config.images.get(name)
     if image is not None and image.inside("file") is not None:
-        _unknown(image.inside("file") or image, set(), draft)
+        unknown(image.inside("file") or image, set(), draft)
         config.used.add(name)
         image = None
     if not part.yes("in-partition-table", default=True):
         return _outside(part, image, config)
-    handler = image.inside(*_FILESYSTEMS, "verity") if image is not None else None
+    handler = image.inside(*FILESYSTEMS, "verity") if image is not None else None
     if image is not None and handler is None:
         config.used.add(name)
         draft.note(part.where, f"image = {name}", "Diskwright does not make such an image",
@@ -256,7 +190,7 @@ def _partition(part: Section, scheme: Scheme, hybrid: bool, config: _Config) -> 
         VolumeEntry(
             id=draft.id_for(part.title or name),
             role=role,
-            format=kind if kind in _FILESYSTEMS else "none",
+            format=kind if kind in FILESYSTEMS else "none",
             mount=mount if mount or ROLES[role].mount else None,
             size=size_text(size) if size and not grows else None,
             free=0 if role in {"esp", "bios-boot"} and not size and not grows else None,
@@ -274,13 +208,13 @@ def _partition(part: Section, scheme: Scheme, hybrid: bool, config: _Config) -> 
     if image is not None and handler is not None:
         config.used.add(name)
         config.volumes.setdefault(name, entry.id)
-        _unknown(image, _IMAGE_KEYS, draft)
-        _unknown(handler, _FILESYSTEM_KEYS, draft)
+        unknown(image, _IMAGE_KEYS, draft)
+        unknown(handler, _FILESYSTEM_KEYS, draft)
         _tree(handler, config, entry)
     return entry
 
 
-def _tree(handler: Section, config: _Config, entry: VolumeEntry) -> None:
+def _tree(handler: Section, config: Config, entry: VolumeEntry) -> None:
     """Names the volume that a hash tree is of."""
     if handler.kind != "verity":
         return
@@ -297,7 +231,7 @@ def _tree(handler: Section, config: _Config, entry: VolumeEntry) -> None:
     )  # fmt: skip
 
 
-def _outside(part: Section, image: Section | None, config: _Config) -> VolumeEntry | None:
+def _outside(part: Section, image: Section | None, config: Config) -> VolumeEntry | None:
     name, draft = part.text("image"), config.draft
     offset = config.size(part.option("offset")) or 0
     if not name or image is not None:
@@ -356,8 +290,8 @@ def _purpose(image: Section | None, kind: str, draft: Draft) -> str:
     return "data"
 
 
-def _mount(image: Section | None, kind: str, config: _Config) -> str:
-    if image is None or kind not in _FILESYSTEMS or image.yes("empty"):
+def _mount(image: Section | None, kind: str, config: Config) -> str:
+    if image is None or kind not in FILESYSTEMS or image.yes("empty"):
         return ""
     place = image.text("mountpoint") or ("" if kind == "vfat" or image.text("srcpath") else "/")
     return place if place and place not in mounts(config.draft.volumes) else ""
@@ -387,13 +321,13 @@ def _guid(part: Section, scheme: str, draft: Draft) -> str | None:
     return None
 
 
-def _bare(main: Section, config: _Config) -> ImageSpec:
+def _bare(main: Section, config: Config) -> ImageSpec:
     """Makes the one file system of a disk without a table."""
-    handler = main.inside(*_FILESYSTEMS)
+    handler = main.inside(*FILESYSTEMS)
     assert handler is not None
     draft = config.draft
-    _unknown(main, _IMAGE_KEYS, draft)
-    _unknown(handler, _FILESYSTEM_KEYS, draft)
+    unknown(main, _IMAGE_KEYS, draft)
+    unknown(handler, _FILESYSTEM_KEYS, draft)
     known = handler.kind in ROOT_FILESYSTEMS
     size = config.size(main.option("size"))
     label = _label(handler, handler.kind, draft)
@@ -402,99 +336,8 @@ def _bare(main: Section, config: _Config) -> ImageSpec:
             VolumeEntry(id="root", role="root", format=None if known else handler.kind, label=label)
         )
     config.volumes[main.title] = "root"
-    _filled(config)
+    filled(config)
     return ImageSpec(
         layout=Layout(table="none", filesystem=handler.kind if known else None, fstab="keep"),
         size=Size(disk=size_text(size) if size else None),
     )
-
-
-def _filled(config: _Config) -> None:
-    """Adds what goes into the file systems: below its mount point, or by name."""
-    by_mount = mounts(config.draft.volumes)
-    rooted = by_mount.get("/")
-    add = config.draft.contents.append
-    shared = False
-    for name, volume in config.volumes.items():
-        image = config.images[name]
-        handler = image.inside(*_FILESYSTEMS)
-        if handler is None or image.yes("empty"):
-            continue
-        files = list(_files(handler, config))
-        for source, target in files:
-            add(Content(source=source, target=target, volume=volume))
-        source = image.text("srcpath")
-        mount = image.text("mountpoint") or "/"
-        if files:
-            continue
-        if source:
-            add(Content(source=f"{config.input.parent / source}/", target="/", volume=volume))
-        elif not by_mount or (rooted and by_mount.get(mount) == volume):
-            shared = True
-        else:
-            tree = config.root / mount.strip("/")
-            add(Content(source=f"{tree}/", target="/", volume=volume))
-    if shared:
-        config.draft.contents.insert(0, Content(source=f"{config.root}/", target="/"))
-
-
-def _files(handler: Section, config: _Config) -> Sequence[tuple[str, str]]:
-    """Returns sources and targets of the files that a file system names itself."""
-    option = handler.option("files")
-    names = option.values if option is not None else ()
-    plain = [(name, posixpath.basename(name)) for name in names]
-    renamed = [
-        (section.text("image"), section.title.lstrip("/"))
-        for section in handler.sections
-        if section.kind == "file"
-    ]
-    return [(str(config.input / name), f"/{target}") for name, target in (*plain, *renamed)]
-
-
-def _moved(
-    scheme: Scheme, places: Sequence[tuple[Option | None, VolumeEntry | None]], draft: Draft
-) -> None:
-    """Notes partitions that have an offset and come to lie elsewhere."""
-    inside = [(option, entry) for option, entry in places if entry and entry.offset is None]
-    sizes = [parse_size(entry.size) if entry.size else None for _, entry in inside]
-    placed = placement.place(scheme, 512, [(str(i), size or MIB) for i, size in enumerate(sizes)])
-    known = True
-    for (option, _), size, place in zip(inside, sizes, placed, strict=True):
-        start = place.start * 512 if known else None
-        if option is not None:
-            wanted = _bytes(option.value)
-            if wanted and wanted != start:
-                here = (
-                    f"here it begins at byte {start}" if known else "here it follows the one before"
-                )
-                draft.note(option.where, f"offset = {option.value}",
-                           f"partitions follow each other at whole MiB; {here}")  # fmt: skip
-        known = known and size is not None
-
-
-def _unknown(section: Section, known: set[str], draft: Draft) -> None:
-    """Notes the options of a section that have no place in a spec."""
-    for option in section.options:
-        if option.key == "align" and MIB % (_bytes(option.value) or MIB + 1) == 0:
-            continue  # what begins at a whole MiB is aligned to this as well
-        if option.key in known:
-            continue
-        shown = ", ".join(option.values)
-        draft.note(option.where, f"{option.key} = {shown}",
-                   _NOT.get(option.key, "Diskwright does not know it"))  # fmt: skip
-
-
-def _rest(top: Section, config: _Config) -> None:
-    """Notes what of the whole configuration is left over."""
-    for option in top.options:
-        config.draft.note(option.where, option.key, f"it is one of {_OUTSIDE}")
-    for section in top.sections:
-        if section.kind == "config":
-            for option in section.options:
-                if option.key not in _CONFIG_KEYS:
-                    config.draft.note(option.where, option.key, f"it is one of {_OUTSIDE}")
-        elif section.kind == "flash":
-            config.draft.note(section.where, f"flash {section.title}", _NOT["flashtype"])
-        elif section.kind == "image" and section.title not in config.used:
-            config.draft.note(section.where, f"image {section.title}", "a spec is one image",
-                              "genimage makes several from one file")  # fmt: skip

@@ -56,7 +56,7 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.3
 done
 cat /marks/* 2>/dev/null
-mount -t ext4 "$device" /root || echo "INITRD: cannot mount $root"
+mount -t {type} "$device" /root || echo "INITRD: cannot mount $root"
 exec switch_root /root "$init"
 """
 _ROOT_INIT = f"""#!/bin/sh
@@ -132,19 +132,31 @@ def _depends(package: str, prefixes: tuple[str, ...]) -> Iterator[str]:
             yield name
 
 
-def make_initrd(kernel: Kernel, work: Path, busybox: Path | None = None) -> bytes:
-    """Returns an initrd that finds root= by UUID or label and starts init= there."""
+def make_initrd(
+    kernel: Kernel, work: Path, busybox: Path | None = None, *, type_: str = "ext4",
+    more: tuple[str, ...] = (),
+) -> bytes:  # fmt: skip
+    """Returns an initrd that finds root= by UUID or label and starts init= there.
+
+    Args:
+        kernel: What boots it.
+        work: A folder.
+        busybox: The kernel's machine's, where that is not this one.
+        type_: Of the root file system.
+        more: Modules that this takes, each after those it needs.
+    """
     root = work / "initrd"
     for folder in ("bin", "proc", "sys", "dev", "root", "modules"):
         (root / folder).mkdir(parents=True)
     _busybox(root, busybox)
-    for module in _MODULES:
+    wanted = (*_MODULES, *more)
+    for module in wanted:
         found = kernel.module(module)
         if found is not None:
             (root / "modules" / f"{module}.ko").write_bytes(unpacked_module(found))
-    present = " ".join(m for m in _MODULES if (root / "modules" / f"{m}.ko").exists())
+    present = " ".join(m for m in wanted if (root / "modules" / f"{m}.ko").exists())
     init = root / "init"
-    init.write_text(_INITRD_INIT.format(modules=present))
+    init.write_text(_INITRD_INIT.format(modules=present, type=type_))
     init.chmod(0o755)
     names = sorted(str(path.relative_to(root)) for path in root.rglob("*"))
     archive = subprocess.run(

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.booting import alone, cache_folder
 from tests.support.busybox import GUEST_MODULES, fetch_kernel, unpacked_module
 
-_FILESYSTEMS = (
+FILESYSTEMS = (
     "libcrc32c", "crc32c_generic", "xxhash_generic", "blake2b_generic", "xor", "raid6_pq",
     "zstd_compress", "lzo_compress", "zlib_deflate", "xfs", "btrfs",
 )  # fmt: skip
@@ -24,7 +24,7 @@ def install(root: Path) -> str:
     (root / "boot").mkdir(exist_ok=True)
     shutil.copy(kernel.image, root / "boot" / f"vmlinuz-{kernel.release}")
     shutil.copy(kernel.modules / "modules.builtin", modules)
-    for name in (*GUEST_MODULES, *_FILESYSTEMS):
+    for name in (*GUEST_MODULES, *FILESYSTEMS):
         found = kernel.module(name)
         if found is not None:
             (modules / f"{name}.ko").write_bytes(unpacked_module(found))
