@@ -282,6 +282,19 @@ class ExtFilesystem(Numbered):
             if name not in {b".", b".."}:
                 yield name, inode
 
+    def directory_blocks(self, node: Node) -> Iterator[tuple[int, bytes]]:
+        """Yields the blocks of a directory with their numbers in it, holes left out."""
+        for offset, place, length in node.extents:
+            for start in range(0, min(length, node.size - offset), self.block_size):
+                block = self._window.read_entries(place + start, self.block_size)
+                yield (offset + start) // self.block_size, block
+
+    def names_in(self, block: bytes) -> Iterator[bytes]:
+        """Yields the names in a block of a directory, but for `.` and `..`."""
+        for name, _, _ in self._in_block(Node(path=b"", mode=0), block, plain=True):
+            if name not in {b".", b".."}:
+                yield name
+
     def entries(self, node: Node) -> Iterator[tuple[bytes, int, int]]:
         """Yields name, inode and type (0: unknown) of all that a directory has, dots included.
 

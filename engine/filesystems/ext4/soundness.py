@@ -49,6 +49,8 @@ def examine(ext: ExtFilesystem) -> Examination:
         found.add("structure", str(error))
         return found.with_unchecked("what comes behind that")
     unchecked = [] if inodes.whole else ["how many names each inode has"]
+    if inodes.unknown_hashes:
+        unchecked.append("indexes of directories by other hashes than half MD4 and TEA")
     if ext.layout.ratio > 1:
         unchecked.append("which clusters are in use")
     if ext.features[2] & _QUOTA:

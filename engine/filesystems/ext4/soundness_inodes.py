@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from engine.filesystems.ext4.reader import ExtFilesystem, attribute_block
 from engine.filesystems.ext4.reader_blocks import INLINE_FLAG
+from engine.filesystems.ext4.soundness_index import BadIndex, Index
 from engine.image.container import BadImage
 from engine.image.reading import Findings, Node
 
@@ -20,6 +21,10 @@ _HIDDEN_AT = (0x240, 0x244, 0x26C, 0x280)
 """Inodes that the superblock names: quota of users, groups and projects, the orphan file."""
 _ATTRIBUTE_FLAG, _HUGE_FLAG = 0x200000, 0x40000
 _ATTRIBUTE_INODES, _HUGE_FILES = 0x400, 0x8
+_INDEX_FLAG, _OTHER_HASHES = 0x1000, 0x800 | 0x40000000
+"""Of a directory: indexed; encrypted or casefolded, so that other hashes are taken."""
+_INDEXES, _LARGE_DIRECTORIES = 0x20, 0x4000
+_SEED, _FLAGS_AT, _UNSIGNED = slice(0xEC, 0xFC), 0x160, 2
 _DIRECTORY = 0o040000
 _KINDS = (0, 0o100000, 0o040000, 0o020000, 0o060000, 0o010000, 0o140000, 0o120000)
 """What the type in a directory entry is as a mode."""
@@ -75,6 +80,8 @@ class Inodes:
         self._shared: set[int] = set()
         """Blocks with attributes."""
         self._uses: dict[int, _Use] = {}
+        self.unknown_hashes = False
+        """Whether a directory has an index by hashes that are not known here."""
         self.whole = True
         """Whether every directory could be read, so that names can be counted."""
 
@@ -173,6 +180,7 @@ class Inodes:
                 folder.names += 1
                 self._uses[parent].names += 1
             try:
+                self._index(folder)
                 for child in self._folder(folder, parent):
                     if child in seen:
                         path = _shown(self._uses[child].path)
@@ -183,6 +191,29 @@ class Inodes:
             except (BadImage, struct.error) as error:
                 self._add("directory", str(error))
                 self.whole = False
+
+    def _index(self, folder: _Use) -> None:
+        """Checks the index of a directory that has one."""
+        ext, node = self._ext, folder.node
+        flags = _flags(ext.raw_inode(node.inode))
+        if not flags & _INDEX_FLAG or folder.inline:
+            return
+        if flags & _OTHER_HASHES:
+            self.unknown_hashes = True
+            return
+        if not ext.features[0] & _INDEXES:
+            self._add("index", f"{_shown(folder.path)} has an index, and the file system none")
+            return
+        raw = ext.superblock
+        index = Index(
+            dict(ext.directory_blocks(node)), ext.names_in, seed=raw[_SEED],
+            signed=not struct.unpack_from("<I", raw, _FLAGS_AT)[0] & _UNSIGNED,
+            sums=ext.sums.everywhere, large=bool(ext.features[1] & _LARGE_DIRECTORIES),
+        )  # fmt: skip
+        try:
+            self.unknown_hashes |= not index.look()
+        except BadIndex as error:
+            self._add("index", f"{_shown(folder.path)}: {error}")
 
     def _folder(self, folder: _Use, parent: int) -> Iterator[int]:
         """Checks the entries of a directory; yields the directories among them."""
