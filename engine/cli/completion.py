@@ -88,10 +88,18 @@ def _completers() -> dict[str, Completer]:
     return {
         "VERB": verb,
         "SECTION.KEY=VALUE": overrides,
+        "CODE": _codes,
         **dict.fromkeys(("SPEC", "SPEC.toml"), spec),
         **dict.fromkeys(("DIR", "OUTDIR"), folder),
         **dict.fromkeys(("FILE", "DEST", "IMAGE", "IMAGE_A", "IMAGE_B"), file),
     }
+
+
+def _codes(**_others: object) -> dict[str, str]:
+    """Returns the codes of problems with what each means."""
+    from engine.explain.table import explanations
+
+    return {code: one.means for code, one in explanations().items()}
 
 
 def _nothing(**_others: object) -> tuple[str, ...]:

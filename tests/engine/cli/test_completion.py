@@ -101,6 +101,7 @@ def test_every_option_of_a_verb_is_offered(
         ("plan x.toml --set layout.table=", {f"layout.table={name}" for name in PRESETS}),
         ("plan x.toml --set volume[2].role=", {rf"volume\[2\].role={name}" for name in ROLES}),
         ("plan x.toml --set boot.loader=u", {"boot.loader=uki"}),
+        ("explain esp-too-", {"esp-too-small", "esp-too-few-clusters"}),
         ("new leg", {"legacy", "legacy+gpt", "legacy+boot"}),
         ("plan x.toml --set size.disk=", set()),
         ("plan x.toml --set no.such=", set()),
