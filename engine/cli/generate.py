@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.cli import manpage
+from engine.cli import manpage, manual
 from engine.cli.completion import INSTALLED, script
 from engine.spec import generate
 from engine.spec import manpage as spec_page
@@ -13,6 +13,7 @@ from engine.spec import manpage as spec_page
 def files() -> dict[str, str]:
     """Returns the text of each file by its place in the repository."""
     return {
+        "docs/options.md": manual.markdown(),
         "man/diskwright.1": manpage.text(),
         "man/diskwright.toml.5": spec_page.text(),
         **{f"completions/{name}": script(shell) for shell, name in INSTALLED.items()},
@@ -20,7 +21,7 @@ def files() -> dict[str, str]:
 
 
 def main() -> None:
-    """Writes the manual pages, the completions and what the tables alone make."""
+    """Writes manual pages, options, completions and what the tables alone make."""
     generate.main()
     for name, text in files().items():
         Path(name).parent.mkdir(exist_ok=True)

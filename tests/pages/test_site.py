@@ -14,7 +14,6 @@ import pytest
 
 from pages.build import CONFIGURATION, PROJECT, stage
 from pages.links import broken
-from pages.options import PAGE, markdown
 
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -40,10 +39,6 @@ def test_every_page_is_in_the_navigation() -> None:
 
     assert len(listed) == len(set(listed))
     assert set(listed) == {str(path.relative_to(PROJECT)) for path in SOURCES}
-
-
-def test_the_page_of_options_is_what_the_parser_says() -> None:
-    assert PAGE.read_text(encoding="utf-8") == markdown(), "run python -m pages.options"
 
 
 def test_what_pages_link_to_is_staged(tmp_path: Path) -> None:

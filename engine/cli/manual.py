@@ -1,13 +1,10 @@
-"""docs/options.md: every verb and option, as the parser has them: `python -m pages.options`."""
+"""docs/options.md: every verb and option, as the parser has them."""
 
 from __future__ import annotations
 
 import argparse
 
 from engine.cli.verbs import OVERRIDING, VERBS, parser_for
-from pages.build import PROJECT
-
-PAGE = PROJECT / "docs/options.md"
 
 _INTRODUCTION = """\
 # Every option
@@ -38,7 +35,3 @@ def _row(action: argparse.Action) -> str:
         names += f" `{value}`" if not action.choices else f" {value}"
     text = (action.help or "").replace("|", "\\|") % {"default": action.default}
     return f"| {names} | {text} |"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(markdown(), encoding="utf-8")
