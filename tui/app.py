@@ -24,6 +24,7 @@ from tui.config import Config, load_config, moves
 from tui.document import Document
 from tui.documents import Documents
 from tui.fields import DEFAULT_OUTDIR
+from tui.fleets import FleetSession
 from tui.glyphs import ASCII, UNICODE
 from tui.help import KeyHelp, help_for, keys_of
 from tui.keys import KEYS, bindings
@@ -33,6 +34,7 @@ from tui.report import write_report
 from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
 from tui.screens.dialogs import ConfirmScreen, HelpScreen, KeysScreen
+from tui.screens.fleet import GROUP, FleetScreen
 from tui.screens.messages import (
     BootRequested,
     BuildRequested,
@@ -105,7 +107,7 @@ class DiskwrightApp(App[int]):
         environment: dict[str, str] | None = None,
         ascii_only: bool = False,
         job: Job | None = None,
-        subject: Importable | Fleet | None = None,
+        subject: Importable | Fleet | FleetSession | None = None,
         warnings: Iterable[str] = (),
     ) -> None:
         """Prepares the wizard.
@@ -172,8 +174,10 @@ class DiskwrightApp(App[int]):
         for warning in self._warnings:
             self.notify(warning, severity="warning", markup=False)
 
-    def _show_subject(self, subject: Importable | Fleet) -> None:
-        if isinstance(subject, Fleet):
+    def _show_subject(self, subject: Importable | Fleet | FleetSession) -> None:
+        if isinstance(subject, FleetSession):
+            self._show_fleet(subject)
+        elif isinstance(subject, Fleet):
             self.post_message(FleetRequested(subject.path))
         elif subject.is_image:
             self.post_message(ImageRequested(subject.path))
@@ -289,7 +293,10 @@ class DiskwrightApp(App[int]):
 
     @on(FleetRequested)
     def _fleet_requested(self, message: FleetRequested) -> None:
-        self._in_dialog(self.builds.fleet, message.path, self.outdir)
+        self._show_fleet(FleetSession(message.path, self.outdir))
+
+    def _show_fleet(self, session: FleetSession) -> None:
+        self.push_screen(FleetScreen(session, self.glyphs))
 
     @on(ImportRequested)
     def _import_requested(self, message: ImportRequested) -> None:
@@ -357,7 +364,8 @@ class DiskwrightApp(App[int]):
 
     @work(group="dialog", exclusive=True)
     async def _quit_flow(self) -> None:
-        building = self.builds.is_running
+        fleets = any(one.group == GROUP and one.is_running for one in self.workers)
+        building = self.builds.is_running or fleets
         if building:
             answer = await self.push_screen_wait(
                 ConfirmScreen(

@@ -115,22 +115,6 @@ class Builds:
         app.push_screen(screen)
         app.run_worker(screen.work.run(), group="verb", exclusive=True, exit_on_error=False)
 
-    async def fleet(self, path: Path, outdir: Path) -> None:
-        """Shows the plan of a fleet, or builds it. Must run in a worker."""
-        question = ConfirmScreen(
-            "A fleet",
-            f"{path.name} describes many images. They are built into {outdir}, each into a folder "
-            "of its own; files that no build made are not replaced.",
-            (("leave", "Leave it"), ("plan", "Show its plan"), ("fleet", "Build it")),
-        )
-        answer = await self._app.push_screen_wait(question)
-        if answer in {"plan", "fleet"}:
-            arguments = ("-o", str(outdir)) if answer == "fleet" else ()
-            screen = VerbScreen(answer, path, self._glyphs, arguments=arguments)
-            self._app.push_screen(screen)
-            work = screen.work.run()
-            self._app.run_worker(work, group="verb", exclusive=True, exit_on_error=False)
-
     def boot(self, image: Path) -> None:
         """Boots an image, its console in a pane; a build's page is told what was seen."""
         from engine.cli.boot import machines_for
@@ -153,7 +137,7 @@ class Builds:
 
     async def end(self) -> None:
         """Cancels build and verb, and waits until nothing of them is left."""
-        groups = {"build", "verb"}
+        groups = {"build", "verb", "fleet"}
         running = [one for one in self._app.workers if one.group in groups and one.is_running]
         for worker in running:
             worker.cancel()

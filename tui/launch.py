@@ -10,8 +10,10 @@ from pathlib import Path
 from textual import work
 
 from engine.events import AnyEvent
+from engine.fleet.events import FleetEvent
 from tui.app import CANCELLED, DiskwrightApp
 from tui.document import Document
+from tui.fleets import FleetSession
 from tui.opening import Fleet, Importable, Sources, opened
 from tui.replay import ReplayJob
 
@@ -51,6 +53,22 @@ def replay(events: Sequence[AnyEvent], *, pace: float = 1.0) -> int:
         The exit status.
     """
     app = _Terminal(job=ReplayJob(events, pace=pace, title="the record"))
+    app.run()
+    return app.return_code or 0
+
+
+def replay_fleet(path: Path, events: Sequence[FleetEvent], *, pace: float = 1.0) -> int:
+    """Shows a recorded fleet on its page.
+
+    Args:
+        path: Of the record.
+        events: From `engine.fleet.replay.read_fleet_record`.
+        pace: How many times as fast; 0 without pauses.
+
+    Returns:
+        The exit status.
+    """
+    app = _Terminal(subject=FleetSession(path, None, events=events, pace=pace))
     app.run()
     return app.return_code or 0
 

@@ -52,10 +52,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fleet(args: argparse.Namespace) -> int:
+    import importlib
+
     from engine.fleet.narration import FleetNarration
     from engine.fleet.replay import read_fleet_record
 
     events = read_fleet_record(args.record)
+    if not args.plain and sys.stdin.isatty() and sys.stdout.isatty():
+        launch = importlib.import_module("tui.launch")
+        return int(launch.replay_fleet(args.record, events, pace=args.speed))
     narration = FleetNarration(sys.stdout)
     for event in events:
         narration(event)
