@@ -50,6 +50,7 @@ from tui.screens.messages import (
 )
 from tui.screens.start import StartScreen
 from tui.session import Session
+from tui.stylesheet import SharedStylesheet
 from tui.terminal import read_alt_digits
 from tui.text import visible
 from tui.theme import DARK, LIGHT, preferred, volume_variables
@@ -64,6 +65,11 @@ _SPELT = {"⏎": "enter", "⌫": "bksp"}
 COLUMNS: list[tuple[int, str]] = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (120, "-wide")]
 ROWS: list[tuple[int, str]] = [(0, "-short"), (18, "-low"), (24, "-medium"), (34, "-tall")]
 """Sizes of the terminal from which the style sheet has rules of their own."""
+
+
+def class_for(cells: int, breakpoints: Iterable[tuple[int, str]]) -> str:
+    """Returns the style class of a width or height in cells."""
+    return max((least, name) for least, name in breakpoints if least <= cells)[1]
 
 
 class _BlockScrollBar(ScrollBarRender):
@@ -146,11 +152,28 @@ class DiskwrightApp(App[int]):
         self.builds = Builds(self, self.glyphs, self._saved_as)
         self.register_theme(DARK)
         self.register_theme(LIGHT)
+        self.stylesheet = SharedStylesheet(variables=self.get_css_variables())
 
     def _saved_as(self) -> Path | None:
         return None if self.designing is None else self.designing.document.path
 
     # ------------------------------------------------------------------ looks
+
+    def add_mode(self, mode: str, base_screen: str | Callable[[], Screen[Any]]) -> None:
+        """Adds a mode whose screen has the classes of the terminal's size from the first.
+
+        Textual gives it these once it stands, and then every widget's styles are worked out again.
+        """
+
+        def fitting(make: Callable[[], Screen[Any]]) -> Screen[Any]:
+            screen = make()
+            screen.add_class(class_for(self.size.width, COLUMNS))
+            screen.add_class(class_for(self.size.height, ROWS))
+            return screen
+
+        if not isinstance(base_screen, str):
+            base_screen = partial(fitting, base_screen)
+        super().add_mode(mode, base_screen)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Gives every theme the colours of volumes."""

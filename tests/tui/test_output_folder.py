@@ -175,4 +175,6 @@ def states(screen: DesignScreen) -> dict[str, str]:
 
 
 async def until(pilot: Pilot[int], kind: type) -> None:
+    """Waits until a screen of a kind stands, and what is on it."""
     await eventually(pilot, lambda: isinstance(pilot.app.screen, kind))
+    await pilot.pause()

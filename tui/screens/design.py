@@ -90,6 +90,7 @@ class DesignScreen(Screen[None]):
         self.set_reactive(DesignScreen.outdir, str(outdir))
         self._replanner = Replanner(self, self.design, lambda: self.outdir, self._show_design)
         self.set_reactive(DesignScreen.step, step)
+        self._resumed = False
 
     # ------------------------------------------------------------------ what is on it
 
@@ -117,6 +118,11 @@ class DesignScreen(Screen[None]):
         self.call_after_refresh(self._enter)
         # What was planned while this ran has not been shown.
         self.call_after_refresh(lambda: self.watch_preview(self.preview))
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        # Textual resumes a new mode twice; the first time, all styles are fresh from mounting.
+        event.refresh_styles = self._resumed
+        self._resumed = True
 
     # ------------------------------------------------------------------ steps
 
