@@ -41,7 +41,7 @@ case $verb in
         done
         ;;
     tests)
-        exec .venv/bin/python -P -m pytest -q --numprocesses 2 --dist loadfile -m 'not slow' "$@" >&2
+        exec .venv/bin/python -P -m pytest -q --numprocesses 4 --dist loadfile -m 'not slow' "$@" >&2
         ;;
     *)
         echo "inside.sh: unknown verb $verb" >&2
