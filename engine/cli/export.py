@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `export`."""
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec, a TOML file")
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec or fleet, a TOML file")
     parser.add_argument(
         "--format", choices=("nix", "repart"), default="nix",
         help="what to write: a call of make-disk-image (nix, the default), or a folder of "
@@ -34,9 +34,12 @@ def run(args: argparse.Namespace) -> int:
     """Writes the spec; what the other tool cannot say is listed on standard error."""
     import os
 
+    from engine.fleet.read import is_fleet
     from engine.problem import Refused, errors
     from engine.spec.resolve import resolve
 
+    if is_fleet(args.spec):
+        return _fleet(args)
     loaded = load_spec(args.spec, args.set)
     settings, problems = resolve(loaded.spec, loaded.base, os.environ)
     if errors(problems):
@@ -55,6 +58,27 @@ def run(args: argparse.Namespace) -> int:
     exported = export(loaded.spec, settings)
     write(args.output, exported.source(args.output.name if args.output else "FILE.nix"), args.force)
     _tell(exported.notes)
+    return exits.DONE
+
+
+def _fleet(args: argparse.Namespace) -> int:
+    """Writes a fleet: an attribute for each row."""
+    import os
+
+    from engine.cli.fleet import show_wrong
+    from engine.cli.textfile import write
+    from engine.fleet.nix import export_fleet
+    from engine.fleet.read import read_fleet
+    from engine.problem import Problem, Refused
+
+    if args.format != "nix":
+        message = "a fleet is written as Nix only"
+        hint = f"export its specs one by one with --format {args.format}"
+        raise Refused([Problem("fleet-format", "error", "", message, hint)])
+    file = args.output.name if args.output else "FILE.nix"
+    exported = export_fleet(read_fleet(args.spec, args.set), os.environ, file)
+    write(args.output, exported.source, args.force)
+    show_wrong(exported.notes)
     return exits.DONE
 
 
