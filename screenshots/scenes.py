@@ -88,7 +88,7 @@ def make_recent(folder: Path) -> Config:
     now, specs, built = time.time(), folder / "specs", folder / "built"
     specs.mkdir()
     built.mkdir()
-    config = Config(folder / "wizard.toml", images=[str(built / "lab.img")])
+    config = Config(folder / "images" / "state" / "wizard.toml", images=[str(built / "lab.img")])
     for name, (table, age) in _RECENT.items():
         spec = specs / name
         spec.write_text(f'schema = 1\n[layout]\ntable = "{table}"\n')
@@ -109,7 +109,7 @@ def make_recent(folder: Path) -> Config:
 
 def make_app(folder: Path, *, theme: str, ascii_only: bool = False) -> DiskwrightApp:
     """Returns a wizard whose state stands in `folder`, which must be the current folder."""
-    config = load_config(folder / "wizard.toml")
+    config = load_config(folder / "images" / "state" / "wizard.toml")
     config.theme = theme
     app = DiskwrightApp(
         outdir=Path("images"),
