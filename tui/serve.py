@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.problem import Problem, Refused
 from engine.tools.extras import WEB, extra_hint
-from engine.tools.program import module_command
+from engine.tools.program import module_command, modules_folder
 
 if TYPE_CHECKING:
     from textual_serve.server import Server
@@ -94,7 +94,9 @@ def make_server(spec: Path | None, host: str, port: int) -> Server:
             raise web.HTTPForbidden(text="Diskwright answers this machine only\n")
         return await handler(request)
 
-    words = module_command("tui.__main__", *([str(spec)] if spec else []))
+    # Where a package keeps its modules to itself, only this process has them on its path.
+    modules = ("env", f"PYTHONPATH={modules_folder()}")
+    words = (*modules, *module_command("tui.__main__", *([str(spec)] if spec else [])))
     return Local(shlex.join(words), host=host, port=port, title="Diskwright")
 
 
