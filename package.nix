@@ -38,6 +38,7 @@ python3Packages.buildPythonApplication {
     msgspec
     platformdirs
     pyparted
+    pyte
     textual
     textual-serve
     tomlkit

@@ -34,7 +34,7 @@ def test_a_checkout_names_its_own_installer() -> None:
     assert command == f"{PROJECT}/setup/extra efi"
     refused = subprocess.run([PROJECT / "setup/extra", "none"], capture_output=True, text=True)
     assert refused.returncode == 2
-    assert "usage: setup/extra efi|web" in refused.stderr
+    assert "usage: setup/extra efi|fleet|web" in refused.stderr
 
 
 @pytest.mark.parametrize(
