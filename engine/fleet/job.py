@@ -246,7 +246,10 @@ async def _run(
         if problems:
             raise Refused(problems)
         sharing = Sharing(shelf(job), job.shared)
-        result = await build(plan, say, outdir=Path(job.outdir), force=job.force, sharing=sharing)
+        result = await build(
+            plan, say, outdir=Path(job.outdir), force=job.force, sharing=sharing,
+            update=job.force and not job.store,
+        )  # fmt: skip
     except Refused as refused:
         more = len(refused.problems) - 1
         text = refused.problems[0].line() + (f" (and {more} more problems)" if more else "")

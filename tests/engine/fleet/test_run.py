@@ -339,3 +339,34 @@ def test_records_are_read_back_as_written(tmp_path: Path) -> None:
     record.save(tmp_path, "fleet.toml", "ok", 1.5, [row])
 
     assert record.load(tmp_path, force=False) == {"a": row}
+
+
+def kernel() -> bytes:
+    """Returns what loaders take for an x86-64 kernel (Linux, arch/x86/boot/header.S)."""
+    data = bytearray(1 << 20)
+    data[0x1F1], data[0x211] = 4, 1
+    data[0x1FE:0x200], data[0x202:0x206] = b"\x55\xaa", b"HdrS"
+    data[0x206:0x208], data[0x236:0x238] = b"\x0f\x02", b"\x03\x00"
+    return bytes(data)
+
+
+async def test_a_row_with_a_loader_is_left_alone_and_changed_in_part(yard: Yard) -> None:
+    (yard.folder / "tree/boot").mkdir()
+    (yard.folder / "tree/boot/vmlinuz-6.1").write_bytes(kernel())
+    yard.write("tree/boot/initrd.img-6.1", "initrd")
+    yard.settle()
+    yard.rows("1")
+    overrides = ["boot.loader=grub", "layout.table=legacy"]
+    await build(yard, overrides)
+    before = stamps(yard)["node-1.img"]
+    await build(yard, overrides)
+    assert stamps(yard)["node-1.img"] == before
+
+    yard.settle()
+    yard.write("tree/etc/motd", "other")
+    changed, _ = await build(yard, overrides)
+    assert states(changed) == {"node-1": "ok"}
+    image = yard.images()["node-1"]
+    shutil.rmtree(yard.out)
+    await build(yard, overrides)
+    assert yard.images()["node-1"] == image
