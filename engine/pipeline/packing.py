@@ -13,6 +13,7 @@ from typing import Protocol
 
 import zstandard
 
+from engine.filesystems.copiers import processors
 from engine.image.whole import fill_whole, zeros
 from engine.pipeline.gzipped import Gzip
 from engine.pipeline.sparse import data_ranges
@@ -25,6 +26,8 @@ _HOLE_AT_ONCE = 1 << 30
 _UNPACKED_AT_ONCE = 1 << 12
 """Bytes of a compressed image; zeros unpack to some thousand times as much."""
 _ZSTD_LEVEL = 3
+_ZSTD_MOST = 4
+"""Threads that compress at once: each has some 30 MB."""
 _XZ_PRESET = 6
 
 
@@ -146,7 +149,7 @@ class Compressor:
         self._file = path.open("xb")
         self._gzip = Gzip() if kind == "gz" else None
         self._stream: _Stream = self._gzip or (
-            zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compressobj(size=size)
+            _zstd(size)
             if kind == "zst"
             else lzma.LZMACompressor(check=lzma.CHECK_CRC64, preset=_XZ_PRESET)
         )
@@ -170,6 +173,18 @@ class Compressor:
         if self._gzip is not None:
             self._gzip.close()
         self._file.close()
+
+
+def _zstd(size: int) -> _Stream:
+    """Returns a compressor that works in threads, even if in one.
+
+    The bytes do not depend on how many there are, but on whether there are any.
+    """
+    threads = min(processors(), _ZSTD_MOST)
+    compressor = zstandard.ZstdCompressor(
+        level=_ZSTD_LEVEL, write_checksum=True, threads=threads
+    )  # fmt: skip
+    return compressor.compressobj(size=size)
 
 
 def take_all(

@@ -17,6 +17,7 @@ from unittest import mock
 
 import parted
 
+from engine.filesystems import copiers
 from tests.faults.scene import Scene
 from tests.support.processes import fake, written_pid
 
@@ -218,6 +219,23 @@ def _folder_removed(strike: Strike) -> Iterator[None]:
     yield
 
 
+@contextlib.contextmanager
+def _copier_killed(strike: Strike) -> Iterator[None]:
+    """Has processes copy even a few files, and one die as soon as it has something to do."""
+    give = copiers._Copier.give
+
+    def die(copier: copiers._Copier, batch: copiers._Batch) -> None:
+        give(copier, batch)
+        copier.kill()
+
+    with (
+        mock.patch.object(copiers, "_WORTH_IT", 0),
+        mock.patch.object(copiers, "processors", return_value=2),
+        mock.patch.object(copiers._Copier, "give", die),
+    ):
+        yield
+
+
 FULL = Fault("enospc", _full, _EITHER, message="full.* bytes")
 """Needs a file system of its own."""
 
@@ -240,6 +258,7 @@ FAULTS = {
         Fault("source-vanished", _vanished, _EITHER, message="changed|not what was scanned"),
         Fault("output-removed", _hidden_removed, _FAILS),
         Fault("folder-removed", _folder_removed, _FAILS),
+        Fault("copier-killed", _copier_killed, _EITHER, message="copies files was killed"),
         FULL,
     )
 }  # fmt: skip

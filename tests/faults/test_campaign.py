@@ -28,11 +28,12 @@ QUICK = {
     "tool-garbage": ("identifiers", "sign"),
     "tool-floods": ("check-esp",),
     "tool-hangs": ("convert", "prove"),
-    "cancel": ("populate-root", "wrap", "pack"),
+    "cancel": ("populate-root", "check-esp", "convert", "wrap", "pack"),
     "source-changed": ("populate-root",),
     "source-vanished": ("populate-esp",),
     "output-removed": ("make-root", "sign", "publish"),
     "folder-removed": ("checksum",),
+    "copier-killed": ("populate-root",),
     "enospc": ("populate-root", "convert"),
 }
 REST = tuple(fault for fault in QUICK if fault not in {"eacces", "enospc"})
@@ -109,6 +110,7 @@ def test_some_steps(folder: Path, faults: Sequence[str]) -> None:
     check(reports)
     struck = {(report["fault"], report["step"]) for report in reports}
     assert struck == {(fault, step) for fault in faults for step in QUICK[fault]}
+    assert {report["end"] for report in reports if report["fault"] == "copier-killed"} <= {"failed"}
 
 
 @pytest.mark.slow

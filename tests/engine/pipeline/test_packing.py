@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import random
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from engine.pipeline import packing
 from engine.pipeline.build import BuildResult, build
 from engine.pipeline.packing import Compressor, Sum, take_all, verify_packed
 from engine.problem import Refused
@@ -26,6 +28,22 @@ def attempt(spec: Path, outdir: Path, *overrides: str) -> BuildResult:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def test_zstd_has_the_same_bytes_for_any_number_of_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = random.Random(1).randbytes(1 << 20) * 20 + bytes(1 << 20)
+    found = set()
+    for count in (1, 2, 5):
+        monkeypatch.setattr(packing, "processors", lambda count=count: count)
+        path = tmp_path / f"packed-{count}"
+        compressor = Compressor(path, "zst", len(data))
+        for at in range(0, len(data), 999_999 + count):
+            compressor.data(memoryview(data)[at : at + 999_999 + count])
+        compressor.finish()
+        found.add(path.read_bytes())
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("kind", ["zst", "xz", "gz"])
