@@ -37,9 +37,12 @@ Answer = (
 
 
 def main() -> None:
-    """Serves the process that started this one: descriptor, origin, block size as arguments."""
+    """Serves the process that started this one.
+
+    Its arguments are descriptor, origin, block size, and whether sums are wanted.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the build, which ends this
-    descriptor, origin, block_size = map(int, sys.argv[1:])
+    descriptor, origin, block_size, summed = map(int, sys.argv[1:])
     sources: dict[int, Source] = {}
     try:
         while (batch := _receive()) is not None:
@@ -47,8 +50,10 @@ def main() -> None:
             if source is not None:
                 sources[index] = source
             try:
-                done, sums = _copy(sources[index], files, descriptor, origin, block_size)
-                _send(("done", done, sums))
+                sums = DataSums() if summed else None
+                with Sink(descriptor, origin, block_size, threaded=False) as sink:
+                    answer = _copy(sources[index], files, sink, sums)
+                _send(("done", *answer))
             except SourceChanged as error:
                 _send(("changed", str(error)))
             except OSError as error:
@@ -60,9 +65,9 @@ def main() -> None:
 
 
 def _copy(
-    source: Source, files: list[File], descriptor: int, origin: int, block_size: int
+    source: Source, files: list[File], sink: Sink, sums: DataSums | None
 ) -> tuple[int, list[bytes]]:
-    """Copies a batch; returns the bytes not yet reported, and the sum of each file."""
+    """Copies a batch; returns the bytes not yet reported, and each file's sum where wanted."""
     entries: list[Entry] = []
     places: dict[int, Place] = {}
     for path, size, extents, stamp, place in files:
@@ -72,19 +77,20 @@ def _copy(
         entries.append(entry)
         if place:
             places[id(entry)] = place
-    sums = DataSums()
     done = 0
 
     def took(entry: Entry, offset: int, data: memoryview) -> None:
         nonlocal done
-        sums.take(entry, offset, data)
+        if sums is not None:
+            sums.take(entry, offset, data)
         done += len(data)
         if done >= REPORT_EVERY:
             _send(("bytes", done))
             done = 0
 
-    with Sink(descriptor, origin, block_size, threaded=False) as sink:
-        write_source(source, entries, places, sink, took)
+    write_source(source, entries, places, sink, took)
+    if sums is None:
+        return done, []
     found = sums.of(entries)
     return done, [found[id(entry)] for entry in entries]
 

@@ -25,7 +25,8 @@ from engine.manifest.memory import Elsewhere
 from engine.tools.program import modules_folder
 
 Copied = Callable[[int, list[tuple[Entry, bytes]]], None]
-"""Called with bytes that were written since, and with files that are complete and their sums."""
+"""Called with bytes that were written since, and with files that are complete and their sums, where
+these are wanted."""
 
 _MOST = 8
 """Processes: beyond, the storage device or the layout is what takes the time."""
@@ -33,6 +34,8 @@ _BATCH_FILES, _BATCH_BYTES = 256, 4 << 20
 """A batch is as long as the first, and as large as the second and one more file."""
 _AHEAD = 2
 """Batches that a process has: one at work, one waiting."""
+_MOST_WAITING = 16
+"""Batches that wait for a process; more only take memory."""
 _WORTH_IT = 128 << 20
 """Bytes of data from which processes gain more than they take to begin."""
 _FILE_COSTS = 20 << 10
@@ -69,6 +72,7 @@ class Copiers:
         block_size: Bytes of its blocks.
         copied: Called with what is done, on the thread that calls `put` and `finish`.
         cancelled: Asked several times a second.
+        summed: Whether sums are wanted.
     """
 
     def __init__(
@@ -78,6 +82,8 @@ class Copiers:
         block_size: int,
         copied: Copied,
         cancelled: Callable[[], bool],
+        *,
+        summed: bool = True,
     ) -> None:
         self._copied = copied
         self._cancelled = cancelled
@@ -86,7 +92,7 @@ class Copiers:
         self._batch: _Batch | None = None
         self._sources: dict[int, int] = {}
         self._crew: list[_Copier] = []
-        arguments = (str(descriptor), str(origin), str(block_size))
+        arguments = (str(descriptor), str(origin), str(block_size), str(int(summed)))
         try:
             for _ in range(min(processors(), _MOST)):
                 self._crew.append(_Copier(arguments, descriptor))
@@ -134,6 +140,8 @@ class Copiers:
             self._waiting.append(self._batch)
             self._batch = None
             self._pump(0)
+            while len(self._waiting) > _MOST_WAITING:
+                self._pump(_PATIENCE)
 
     def _pump(self, patience: float) -> None:
         if self._cancelled():
@@ -152,7 +160,7 @@ class Copiers:
                 self._copied(done, [])
             case ("done", done, sums):
                 batch = copier.batches.popleft()
-                self._copied(done, list(zip(batch.entries, sums, strict=True)))
+                self._copied(done, list(zip(batch.entries, sums, strict=bool(sums))))
             case ("changed", text):
                 raise SourceChanged(text)
             case ("failed", number, text, name):

@@ -47,11 +47,16 @@ class FileData:
         self._places: dict[int, Place] = {}
         self._sources: dict[int, tuple[Source, list[Entry]]] = {}
         few, little = seen.spared() if seen is not None else (0, 0)
-        self._copiers = (
-            Copiers(sink.descriptor, sink.origin, sink.block_size, self._copied, cancelled)
-            if pay(files - few, max(0, total - little))
-            else None
-        )
+        self._copiers: Copiers | None = None
+        if pay(files - few, total - little):
+            self._copiers = Copiers(
+                sink.descriptor,
+                sink.origin,
+                sink.block_size,
+                self._copied,
+                cancelled,
+                summed=seen is not None,
+            )
 
     def __enter__(self) -> Self:
         return self
