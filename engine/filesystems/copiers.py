@@ -19,7 +19,7 @@ from collections.abc import Callable
 from engine.filesystems.copier import LENGTH, Answer, File
 from engine.filesystems.placed import Place
 from engine.filesystems.populate import Cancelled, PopulateFailed
-from engine.manifest.entry import Entry, Source, SourceChanged
+from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.folder import FolderSource
 from engine.manifest.memory import Elsewhere
 from engine.tools.program import modules_folder
@@ -117,7 +117,7 @@ class Copiers:
             OSError: Reading a source or writing the image failed.
         """
         source = origin.source
-        assert source is not None
+        assert isinstance(source, FolderSource)
         batch = self._batch
         if batch is None or batch.source is not source or batch.is_full:
             self._submit()
@@ -182,7 +182,7 @@ class _Batch:
 
     __slots__ = ("_bytes", "_files", "entries", "index", "source")
 
-    def __init__(self, source: Source, index: int) -> None:
+    def __init__(self, source: FolderSource, index: int) -> None:
         self.source = source
         self.index = index
         self.entries: list[Entry] = []
@@ -200,7 +200,8 @@ class _Batch:
 
     def message(self, *, known: bool) -> bytes:
         """Returns what a process is sent; it may know the source already."""
-        data = pickle.dumps((self.index, None if known else self.source, self._files))
+        source = None if known else self.source.bare()
+        data = pickle.dumps((self.index, source, self._files))
         return LENGTH.pack(len(data)) + data
 
 

@@ -79,6 +79,12 @@ class FolderSource:
         self.recent: set[int] = set()
         self.walked: Sequence[Entry] = ()
 
+    def bare(self) -> FolderSource:
+        """Returns a source of the same files that does not know what was seen of them."""
+        other = FolderSource(self.folder, names=self._names)
+        other._skip = self._skip
+        return other
+
     def origin(self, entry: Entry) -> bytes:
         """Returns the entry's path below the folder."""
         return self._names.get(entry.path) or entry.path[self._skip :]

@@ -19,6 +19,7 @@ from engine.filesystems.ext4.writer import fill
 from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry, SourceChanged
+from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import copy_of, file_of
 from engine.manifest.scan import scan
@@ -179,6 +180,15 @@ def give(work: Copiers, entries: list[Entry]) -> None:
             work.put(entry, origin, at)
             at += -(-entry.size // 4096)
     work.finish()
+
+
+def test_a_process_is_not_sent_what_it_does_not_need(folder: Path) -> None:
+    entry = scanned(folder).get(b"d1/file-1")
+    assert entry is not None
+    assert isinstance(entry.source, FolderSource)
+    batch = copiers._Batch(entry.source, 0)
+    batch.put(entry, entry, 1)
+    assert len(batch.message(known=False)) < 1000
 
 
 def test_little_work_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
