@@ -24,6 +24,8 @@ from engine.units import human
 _MARKS = {"ok": "✓", "failed": "✗", "skipped": "-", "cancelled": "✗"}
 _BAR = 24
 _LAST_LINES = 20
+_TOLD = frozenset({"compare", "take-over"})
+"""Steps whose notes are for everybody: what an update takes over, or why it does not."""
 
 
 class Narration(Protocol):
@@ -189,6 +191,8 @@ class Painted(Quiet):
                 self._wipe()
                 title = step.title if step else event.id
                 self._say(f"{_MARKS[event.status]} {title}  {event.seconds:.2f} s")
+                for line in self._tails.get(event.id, ()) if event.id in _TOLD else ():
+                    self._say(f"  {line}")
                 self._repaint()
             case BuildFinished():
                 self._wipe()

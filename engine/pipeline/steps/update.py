@@ -23,6 +23,9 @@ from engine.units import human
 _MOST_READ = 4
 """Files that changed are read for their digests while they are at most one part in so many."""
 
+_LITTLE = 64 << 20
+"""Bytes that are read for it in any case."""
+
 _BASE, _UNDO = "base.part", "undo.part"
 
 
@@ -82,7 +85,7 @@ def _sums(work: Work) -> DataSums | None:
                     missing.append(entry)
                 else:
                     sums.adopt(entry, digest)
-    if sum(entry.size for entry in missing) * _MOST_READ > whole:
+    if sum(entry.size for entry in missing) > max(whole // _MOST_READ, _LITTLE):
         return None
     read = read_sums(missing, work.cancelled).of(missing)
     for entry in missing:

@@ -112,3 +112,15 @@ def test_a_failure_shows_the_lines_of_the_step_that_failed() -> None:
         tell(event)
 
     assert out.getvalue() == "  | of a\n  | more of a\nerror: a: no\nhint: do this\n"
+
+
+def test_painted_narration_tells_what_an_update_takes_over() -> None:
+    out = io.StringIO()
+    with Painted(out) as tell:
+        for step in ("compare", "other"):
+            tell(StepStarted(id=step, title=step))
+            tell(Log(id=step, stream="note", text=f"note of {step}"))
+            tell(StepFinished(id=step, status="ok", seconds=0.5))
+
+    assert "compare  0.50 s\n  note of compare\n" in out.getvalue()
+    assert "note of other" not in out.getvalue()
