@@ -254,7 +254,7 @@ def _copy(old: int, target: int, at: int, length: int, to: int) -> int:
 
 def cloned(old: int, path: Path) -> bool:
     """Makes a new file that shares all blocks of another; whether the file system can."""
-    target = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    target = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         fcntl.ioctl(target, _FICLONE, old)
     except OSError as error:
