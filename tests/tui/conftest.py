@@ -13,15 +13,12 @@ from textual.app import App
 from textual.pilot import Pilot
 
 from engine.spec.model import ImageSpec
-from tests.tui import idle
 from tui.app import DiskwrightApp
 from tui.config import Config
 from tui.document import Document
 from tui.preview import Preview
 from tui.screens.design import DesignScreen
 from tui.session import Session
-
-idle.install()
 
 SIZES = [(120, 40), (100, 30), (80, 24), (60, 20), (40, 12)]
 ENVIRONMENT = {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
