@@ -161,7 +161,7 @@ def test_an_image_of_ours_is_replaced_on_demand_only(
     assert build(spec, out) == 2
 
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1
+    assert said[1:] == ["more: diskwright explain output-exists"]
     assert f"{out}/demo.img exists" in said[0]
     assert "give --force to replace it" in said[0]
     assert contents_of(out) == before
