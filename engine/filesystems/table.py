@@ -4,7 +4,8 @@ A format's folder has these modules: `driver` with `DRIVERS` (a `Driver` by form
 `engine.filesystems.driver.Writer` says, `reader` with `probe`, which returns what is in a window,
 or None if it is not of this format. It may have `check`, as `engine.filesystems.driver.Check` says,
 `kept`, whose function of that name is a `Keep`, and `soundness`, whose `examine` looks for damage
-that the reader does not meet. A writer may have `settle`.
+that the reader does not meet, and `native`, whose `library_version` is that of the C library that
+its writer computes with. A writer may have `settle`.
 """
 
 from __future__ import annotations
@@ -76,6 +77,15 @@ def least(key: str, sector_size: int) -> int:
     if FILESYSTEMS[key].layer:
         return MIB
     return DRIVERS[key].smallest(Request(manifest=_NOTHING, sector_size=sector_size))
+
+
+def library_versions() -> dict[str, str]:
+    """Returns the version of the C library of each format whose writer has one, by format."""
+    return {
+        key: _module(row.folder, "native").library_version()
+        for key, row in FILESYSTEMS.items()
+        if row.folder and _has(key, "native")
+    }
 
 
 def keep(key: str) -> Keep:

@@ -12,7 +12,7 @@ from pathlib import Path
 import zstandard
 
 import engine
-from engine.filesystems.ext4.native import library_version
+from engine.filesystems.table import library_versions
 from engine.plan.model import Plan, VolumePlan
 from engine.tools.table import TOOLS
 
@@ -26,7 +26,7 @@ def program() -> str:
     digest = hashlib.sha256()
     versions = (
         engine.__version__, sys.version, zlib.ZLIB_RUNTIME_VERSION, zstandard.ZSTD_VERSION,
-        library_version(),
+        library_versions(),
     )  # fmt: skip
     digest.update(repr(versions).encode())
     for name, code in _code():
