@@ -143,6 +143,8 @@ def _volume(part: Part, role: str, scheme: Scheme, sector: int, draft: Draft) ->
             label=content.label if content.label != default else None,
             uuid=content.uuid or None,
         )
+    if row is not None and not row.files and ROLES[role].mount:
+        entry = msgspec.structs.replace(entry, mount="")  # such as swap in a place of type home
     if row is not None and row.key == "verity" and role.endswith("-verity"):
         base = role.removesuffix("-verity")
         entry = msgspec.structs.replace(
