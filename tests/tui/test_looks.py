@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 from textual.color import Color
+from textual.geometry import Region
+from textual.widget import Widget
 
 import tui
 from engine.spec.model import Boot, Content, ImageSpec, Layout
-from tests.tui.conftest import SIZES, MakeApp, settled, shown
+from tests.tui.conftest import SIZES, MakeApp, eventually, settled, shown
 from tui.screens.design import PANES
 from tui.theme import DARK, LIGHT, volume_variables
 from tui.widgets.choices import Choices
@@ -22,6 +25,11 @@ SPEC = ImageSpec(
     contents=(Content(source="rootfs/", target="/"), Content(source="gone", target="/srv")),
 )
 NAMES = [f"{width}x{height}" for width, height in SIZES]
+
+
+def overlap(widget: Widget, screen: Widget) -> Region:
+    """Returns what of a widget is on the screen; an empty region is false."""
+    return widget.region.intersection(screen.region)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +55,7 @@ async def test_every_control_can_be_reached_and_seen(
             assert wanted
             for widget in wanted:
                 assert app.focused is widget
-                seen = widget.region.intersection(screen.region)
-                assert seen.height >= 1, f"{widget} at {widget.region}"
-                assert seen.width >= 1, f"{widget} at {widget.region}"
+                await eventually(pilot, partial(overlap, widget, screen))
                 await pilot.press("tab")
         await pilot.press("f4")
         assert app.focused is screen.query_one("#map")

@@ -59,7 +59,9 @@ class Outcome(Vertical):
         await box.remove_children()
         await box.mount(*(Horizontal(*row) for row in self._rows(width)))
         self.display = True
-        box.query(Button).first().focus()
+        for button in box.query(Button).results():
+            button.focus()
+            break  # a wizard that is being closed has none any more
 
     def _rows(self, width: int) -> list[list[Button]]:
         """Returns the buttons in as many rows as they take."""
