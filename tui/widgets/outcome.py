@@ -59,9 +59,8 @@ class Outcome(Vertical):
         await box.remove_children()
         await box.mount(*(Horizontal(*row) for row in self._rows(width)))
         self.display = True
-        for button in box.query(Button).results():
-            button.focus()
-            break  # a wizard that is being closed has none any more
+        if buttons := box.query(Button):  # a wizard that is being closed has none any more
+            buttons.first().focus()
 
     def _rows(self, width: int) -> list[list[Button]]:
         """Returns the buttons in as many rows as they take."""
