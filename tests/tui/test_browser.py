@@ -70,7 +70,9 @@ async def test_an_image_is_designed_by_mouse_and_keyboard(served: str, tmp_path:
         await page.sees("Source")
         await page.press("rootfs/", "Enter")
         await page.sees("1 file")
-        await page.press("^g", "s")
+        await page.press("^g")
+        await page.sees("Keys: press one, or its letter")
+        await page.press("s")
         await page.sees("Save the spec")
         await page.press("Enter")
         spec = tmp_path / "stick.toml"
