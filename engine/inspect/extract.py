@@ -93,8 +93,10 @@ def extract(
     archive = dest.suffix == ARCHIVE and not _is_archive(node)
     _refuse_unfit(node, dest)
     with unpublished(dest) as folder:
-        needed = rescue.least_bytes(filesystem, node, lambda: ticker.add(0, 0))
-        _refuse_without_room(dest, needed, _free(folder))
+        free = _free(folder)
+        if free < _most_bytes(filesystem):  # else it fits, whatever is in it
+            needed = rescue.least_bytes(filesystem, node, lambda: ticker.add(0, 0))
+            _refuse_without_room(dest, needed, free)
         into = tar_sink(folder / CONTENT, notes) if archive else folder_sink(folder, notes)
         try:
             with into as sink:
@@ -160,9 +162,8 @@ class _Copy:
         self._folder = folder
         self._entered = Entered(filesystem)
         self._names: dict[int, bytes] = {}
-        self._room = filesystem.room
-        if getattr(filesystem, "shares_blocks", False):
-            self._room *= _MOST_SHARED
+        self._room = _most_bytes(filesystem)
+        self._sure = 0
         self._is_cut = filesystem.size > filesystem.room
 
     def tree(self, top: Node, base: bytes) -> None:
@@ -248,7 +249,12 @@ class _Copy:
         return True
 
     def _want_room(self, node: Node, needed: int) -> None:
+        """Looks at what is free again once half of what there was is taken."""
+        self._sure -= needed
+        if self._sure >= 0:
+            return
         free = _free(self._folder)
+        self._sure = free // 2 - needed
         if needed > free:
             raise ExtractFailed(
                 f"{self._folder.parent} has no room for /{shown(node.path)}: it needs "
@@ -288,6 +294,12 @@ def _refuse_without_room(dest: Path, needed: int, free: int) -> None:
         )
         hint = f"free at least {human(needed - free)} there, or name another place"
         raise Refused([Problem("no-room", "error", "", what, hint)])
+
+
+def _most_bytes(filesystem: Filesystem) -> int:
+    """Returns the bytes of data that are copied out of a file system at most."""
+    shared = getattr(filesystem, "shares_blocks", False)
+    return filesystem.room * (_MOST_SHARED if shared else 1)
 
 
 def _free(folder: Path) -> int:
