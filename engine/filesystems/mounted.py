@@ -25,6 +25,15 @@ _NOBODY = (1 << 32) - 1
 """What chown(2) takes for "leave it as it is"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What contents take at most, in bytes, and what of them is refused or dropped."""
+
+    bytes: int
+    refused: tuple[Refused, ...]
+    drops: tuple[Drop, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a format can hold.

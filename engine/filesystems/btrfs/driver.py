@@ -6,19 +6,17 @@ tree is half full, and what the kernel sets aside for metadata in advance is as 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.filesystems.btrfs.kept import LIMITS
 from engine.filesystems.driver import (
     Commands,
     DoesNotFit,
-    Drop,
     FilesystemPlan,
-    Refused,
     Request,
     Sized,
 )
-from engine.filesystems.mounted import touched
+from engine.filesystems.mounted import Held, touched
 from engine.filesystems.plain import grown, plain
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
@@ -58,14 +56,14 @@ class BtrfsDriver:
 
     def least(self, request: Request) -> Sized:
         size = ceil_to(max(SMALLEST, request.free + _taken()), MIB)
-        held = _Held.of(request.manifest)
+        held = _contents(request.manifest)
         return grown(size, request.free, lambda size: _plan(request, size, held))
 
     def smallest(self, request: Request) -> int:
         return self.least(replace(request, free=0)).bytes
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        return _plan(request, size, _Held.of(request.manifest))
+        return _plan(request, size, _contents(request.manifest))
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`; mkfs.btrfs knows no offset."""
@@ -81,20 +79,7 @@ class BtrfsDriver:
         return (("btrfs", "check", "--readonly", *sums, copy),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What contents take at most, and what is wrong with them."""
-
-    bytes: int
-    refused: tuple[Refused, ...]
-    drops: tuple[Drop, ...]
-
-    @classmethod
-    def of(cls, manifest: Manifest) -> _Held:
-        return cls(_held(manifest), LIMITS.refused(manifest), LIMITS.drops(manifest))
-
-
-def _plan(request: Request, size: int, held: _Held) -> FilesystemPlan:
+def _plan(request: Request, size: int, held: Held) -> FilesystemPlan:
     """Returns the file system in a place of so many bytes; see `Driver.fit`."""
     if size < SMALLEST:
         raise DoesNotFit(f"{size} bytes are too few for Btrfs, which has {SMALLEST} at least")
@@ -115,6 +100,10 @@ def _plan(request: Request, size: int, held: _Held) -> FilesystemPlan:
         refused=held.refused,
         drops=held.drops,
     )
+
+
+def _contents(manifest: Manifest) -> Held:
+    return Held(_held(manifest), LIMITS.refused(manifest), LIMITS.drops(manifest))
 
 
 def _held(manifest: Manifest) -> int:

@@ -9,18 +9,16 @@ mkfs.xfs(8); "XFS Algorithms & Data Structures", 3rd edition; what xfs_db shows 
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.filesystems.driver import (
     Commands,
     DoesNotFit,
-    Drop,
     FilesystemPlan,
-    Refused,
     Request,
     Sized,
 )
-from engine.filesystems.mounted import touched
+from engine.filesystems.mounted import Held, touched
 from engine.filesystems.plain import grown, plain
 from engine.filesystems.xfs.kept import LIMITS
 from engine.manifest.manifest import Manifest
@@ -78,14 +76,14 @@ class XfsDriver:
 
     def least(self, request: Request) -> Sized:
         size = ceil_to(max(SMALLEST, request.free + _structures(SMALLEST, request)), MIB)
-        held = _Held.of(request.manifest)
+        held = _contents(request.manifest)
         return grown(size, request.free, lambda size: _plan(request, size, held))
 
     def smallest(self, request: Request) -> int:
         return self.least(replace(request, free=0)).bytes
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:
-        return _plan(request, size, _Held.of(request.manifest))
+        return _plan(request, size, _contents(request.manifest))
 
     def make(self, planned: FilesystemPlan, image: str, offset: int, copy: str) -> Commands:
         """See `Driver.make`; mkfs.xfs knows no offset."""
@@ -100,20 +98,7 @@ class XfsDriver:
         return (("xfs_repair", "-n", "-f", copy),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What contents take at most, and what is wrong with them."""
-
-    bytes: int
-    refused: tuple[Refused, ...]
-    drops: tuple[Drop, ...]
-
-    @classmethod
-    def of(cls, manifest: Manifest) -> _Held:
-        return cls(_held(manifest), LIMITS.refused(manifest), LIMITS.drops(manifest))
-
-
-def _plan(request: Request, size: int, held: _Held) -> FilesystemPlan:
+def _plan(request: Request, size: int, held: Held) -> FilesystemPlan:
     """Returns the file system in a place of so many bytes; see `Driver.fit`."""
     if size < SMALLEST:
         raise DoesNotFit(f"{size} bytes are too few for XFS, which has {SMALLEST} at least")
@@ -138,6 +123,10 @@ def _plan(request: Request, size: int, held: _Held) -> FilesystemPlan:
         refused=held.refused,
         drops=held.drops,
     )
+
+
+def _contents(manifest: Manifest) -> Held:
+    return Held(_held(manifest), LIMITS.refused(manifest), LIMITS.drops(manifest))
 
 
 def _held(manifest: Manifest) -> int:
