@@ -13,19 +13,17 @@ holes in it. What is written here are the differences alone, in one of three way
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import fcntl
 import os
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from engine.image.whole import read_whole, write_whole
-from engine.pipeline.sparse import data_ranges
+from engine.pipeline.sparse import copy_data, data_ranges
 
 Manner = Literal["clone", "in place", "copy"]
 
@@ -37,11 +35,7 @@ _MOST_WRITTEN = 256 << 20
 
 _BLOCK = 4096
 _CHUNK = 1 << 20
-_COPIED_AT_ONCE = 64 << 20
 _FICLONE = 0x40049409
-_FICLONERANGE = 0x4020940D
-_RANGE = struct.Struct("=qQQQ")
-"""`struct file_clone_range` (linux/fs.h): file, its offset, bytes, offset in the target."""
 _KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
 _UNABLE = frozenset(
     {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
@@ -221,35 +215,9 @@ def _libc() -> ctypes.CDLL:
 
 def take(old: int, target: int, kept: Kept, cancelled: Callable[[], bool]) -> None:
     """Takes a range over into a file with zeros there: shares blocks, or copies; keeps holes."""
-    shift = kept.new - kept.old
-    for start, end in _data(old, kept.old, kept.old + kept.length):
-        if _share(old, target, start, end, shift):
-            continue
-        at = start
-        while at < end and not cancelled():
-            at += _copy(old, target, at, min(end - at, _COPIED_AT_ONCE), at + shift)
-
-
-def _share(old: int, target: int, start: int, end: int, shift: int) -> bool:
-    with contextlib.suppress(OSError):
-        fcntl.ioctl(target, _FICLONERANGE, _RANGE.pack(old, start, end - start, start + shift))
-        return True
-    return False
-
-
-def _copy(old: int, target: int, at: int, length: int, to: int) -> int:
-    """Copies up to so many bytes, within the kernel where it can; returns how many."""
-    try:
-        copied = os.copy_file_range(old, target, length, at, to)
-    except OSError as error:
-        if error.errno not in _UNABLE:
-            raise
-        copied = 0
-    if not copied:
-        data = read_whole(old, min(length, _CHUNK), at)
-        write_whole(target, data, to)
-        copied = len(data)
-    return copied
+    copy_data(
+        old, target, kept.old, kept.old + kept.length, kept.new - kept.old, cancelled
+    )  # fmt: skip
 
 
 def cloned(old: int, path: Path) -> bool:
