@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import msgspec
-
 from engine.fleet.events import FleetEvent, FleetFinished, FleetStarted, RowFinished, State, decode
-from engine.problem import Problem, Refused
+from engine.pipeline.replay import recorded
 
 _FIRST = b'{"event":"fleet-started"'
 
@@ -28,21 +26,7 @@ def read_fleet_record(path: Path) -> tuple[FleetEvent, ...]:
     Raises:
         Refused: The file cannot be read or is not a record of a fleet.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise _refused(f"{path} cannot be read: {error.strerror}") from error
-    events: list[FleetEvent] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            events.append(decode(line))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            if number == len(lines) and events:
-                break
-            raise _refused(f"{path} line {number} is not an event of a fleet: {error}") from error
-    return _complete(events)
+    return _complete(recorded(path, decode, "a fleet", "give the fleet.jsonl of a fleet"))
 
 
 def _complete(events: list[FleetEvent]) -> tuple[FleetEvent, ...]:
@@ -68,8 +52,3 @@ def _complete(events: list[FleetEvent]) -> tuple[FleetEvent, ...]:
     states |= dict.fromkeys(left, "lost")
     counts = dict(Counter[str](states.values()))
     return (*events, *ends, FleetFinished(time=time, status="failed", seconds=time, states=counts))
-
-
-def _refused(message: str) -> Refused:
-    hint = "give the fleet.jsonl of a fleet"
-    return Refused([Problem("record", "error", "", message, hint)])

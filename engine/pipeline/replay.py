@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,10 @@ from engine.events import (
 )
 from engine.problem import Problem, Refused
 
+Event = TypeVar("Event")
+
+_HINT = "give the build.jsonl of a build"
+
 
 def read_record(path: Path) -> tuple[AnyEvent, ...]:
     """Reads a `build.jsonl`.
@@ -26,26 +31,39 @@ def read_record(path: Path) -> tuple[AnyEvent, ...]:
     Raises:
         Refused: The file cannot be read or is not a record of a build.
     """
+    events = recorded(path, decode, "a build", _HINT)
+    if not any(isinstance(event, BuildStarted) for event in events):
+        raise _refused(f"{path} has no build-started event", _HINT)
+    return _complete(events)
+
+
+def recorded(path: Path, read: Callable[[bytes], Event], whose: str, hint: str) -> list[Event]:
+    """Returns the events of a record, a line each; a last line that is cut off is passed over.
+
+    Args:
+        path: The record.
+        read: Makes an event of a line.
+        whose: Events it has, as in "a build".
+        hint: What to give instead.
+
+    Raises:
+        Refused: The file cannot be read, or a line is something else.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise _refused(f"{path} cannot be read: {error.strerror}") from error
-    return _complete(_decoded(path, lines))
-
-
-def _decoded(path: Path, lines: Sequence[bytes]) -> list[AnyEvent]:
-    events: list[AnyEvent] = []
+        raise _refused(f"{path} cannot be read: {error.strerror}", hint) from error
+    events: list[Event] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            events.append(decode(line))
+            events.append(read(line))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             if number == len(lines) and events:
                 break
-            raise _refused(f"{path} line {number} is not an event of a build: {error}") from error
-    if not any(isinstance(event, BuildStarted) for event in events):
-        raise _refused(f"{path} has no build-started event")
+            what = f"{path} line {number} is not an event of {whose}: {error}"
+            raise _refused(what, hint) from error
     return events
 
 
@@ -69,5 +87,5 @@ def _complete(events: list[AnyEvent]) -> tuple[AnyEvent, ...]:
     )
 
 
-def _refused(message: str) -> Refused:
-    return Refused([Problem("record", "error", "", message, "give the build.jsonl of a build")])
+def _refused(message: str, hint: str) -> Refused:
+    return Refused([Problem("record", "error", "", message, hint)])
