@@ -15,7 +15,7 @@ from typing import Literal
 from engine.boot.firmware import find_firmware, find_grub, find_systemd_boot
 from engine.tools.distribution import distribution
 from engine.tools.extras import EXTRAS, Extra, extra_hint, find_program, python_hint
-from engine.tools.installed import Installed, installed, version_of
+from engine.tools.installed import Installed, installed
 from engine.tools.known import dotted, known_range, newer_than_known
 from engine.tools.table import DISTRIBUTIONS, TOOLS, Distribution, Tool, install_hint
 
@@ -138,7 +138,7 @@ def _tool(tool: Tool, found: Installed | None, here: Distribution | None) -> Fin
         here,
         kind="tool",
         path=found.path,
-        version=found.version or version_of(found.path, tool.version),
+        version=found.version,
     )
 
 

@@ -122,14 +122,14 @@ def _occupied(settings: Settings, outdir: Path) -> Occupied:
 def _extras() -> dict[str, Installed]:
     """Returns the programs of the extras that are there."""
     found = {extra.program: find_program(extra) for extra in EXTRAS if extra.program}
-    return {name: Installed(path, ()) for name, path in found.items() if path is not None}
+    return {name: Installed(path) for name, path in found.items() if path is not None}
 
 
 def _signer(settings: Settings) -> dict[str, Installed]:
     """Returns the program that `output.sign` names, if it is there."""
     name = settings.output.sign[0] if settings.output.sign else ""
     path = find(name) if name else None
-    return {} if path is None else {name: Installed(path, ())}
+    return {} if path is None else {name: Installed(path)}
 
 
 def volume(folder: Path) -> Volume:

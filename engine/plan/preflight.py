@@ -155,7 +155,7 @@ def _tools(plan: Plan, host: Host) -> Iterator[Problem]:
                 "tool-missing", "error", "",
                 f"{name} is not installed; it is needed to {tool.purpose}", hint,
             )  # fmt: skip
-        elif installed.version and installed.version < tool.minimum:
+        elif tool.minimum and installed.version and installed.version < tool.minimum:
             yield Problem(
                 "tool-too-old", "error", "",
                 f"{installed.path} is version {_dotted(installed.version)}; "

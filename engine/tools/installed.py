@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 
 from engine.tools import environment
 from engine.tools.answer import answer
@@ -17,12 +17,21 @@ _VERSION = re.compile(r"\d+(?:\.\d+)+")
 _SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Installed:
-    """A tool that was found; `version` is empty where it does not say."""
+    """A tool that was found.
+
+    Attributes:
+        ask: Returns its version, empty where it does not say; most tools take a process for it.
+    """
 
     path: str
-    version: tuple[int, ...]
+    ask: Callable[[], tuple[int, ...]] = tuple
+
+    @cached_property
+    def version(self) -> tuple[int, ...]:
+        """What it says of itself, asked once and only if somebody wants to know."""
+        return self.ask()
 
 
 def find(name: str, environ: Mapping[str, str] | None = None) -> str | None:
@@ -37,12 +46,12 @@ def find(name: str, environ: Mapping[str, str] | None = None) -> str | None:
 
 @lru_cache(maxsize=1)
 def installed() -> dict[str, Installed]:
-    """Returns the tools of `engine.tools.table.TOOLS` that are installed; asked once."""
+    """Returns the tools of `engine.tools.table.TOOLS` that are installed; looked for once."""
     found = {}
     for name, tool in TOOLS.items():
         path = find(name)
         if path is not None:
-            found[name] = Installed(path, version_of(path, tool.version) if tool.minimum else ())
+            found[name] = Installed(path, partial(version_of, path, tool.version))
     return found
 
 

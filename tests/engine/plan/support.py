@@ -55,6 +55,16 @@ class Contents:
         return {"root": self.root, "esp": self.esp}
 
 
+def old_version() -> tuple[int, ...]:
+    """Says a version that is older than any that works."""
+    return (0, 1)
+
+
+def new_version() -> tuple[int, ...]:
+    """Says a version that does everything."""
+    return (99,)
+
+
 def host(
     *,
     without: str = "",
@@ -67,7 +77,7 @@ def host(
 ) -> Host:
     """A machine that has every tool, all new enough, but for those named."""
     tools = {
-        name: Installed(f"/usr/bin/{name}", (0, 1) if name == old else (99,))
+        name: Installed(f"/usr/bin/{name}", old_version if name == old else new_version)
         for name in (*TOOLS, EFI.program)
         if name != without
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.tools.distribution import distribution
-from engine.tools.installed import installed
+from engine.tools.installed import Installed, installed
 from engine.tools.table import DISTRIBUTIONS, TOOLS, install_hint
 
 
@@ -36,6 +36,19 @@ def test_tools_have_the_versions_they_print() -> None:
     found = installed()["mke2fs"]
     assert Path(found.path).name == "mke2fs"
     assert found.version >= (1, 45)
+
+
+def test_a_tool_is_asked_for_its_version_once_and_only_when_that_matters() -> None:
+    asked: list[str] = []
+
+    def ask() -> tuple[int, ...]:
+        asked.append("tool")
+        return (1, 2)
+
+    tool = Installed("/usr/bin/tool", ask)
+    assert asked == []
+    assert [tool.version, tool.version] == [(1, 2), (1, 2)]
+    assert asked == ["tool"]
 
 
 def test_every_tool_names_a_package_everywhere() -> None:
