@@ -1,18 +1,14 @@
 """The checksums of ext file systems, held against what is stored (metadata_csum, uninit_bg).
 
 Source: Documentation/filesystems/ext4/checksums.rst of the Linux kernel; fs/ext4/inode.c, namei.c,
-extents.c and xattr.c for which bytes each covers. The sums themselves are libext2fs' where it is
-installed, as there are as many as inodes.
+extents.c and xattr.c for which bytes each covers.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from functools import cache
 
-from engine.filesystems.ext4 import native
-from engine.image import crc32c as slow
+from engine.filesystems.crc32c import crc32c
 
 _METADATA, _DESCRIPTORS = 0x400, 0x10
 _SEED = 0x2000
@@ -25,16 +21,6 @@ _DOT, _ROOT_INFO, _ROOT_COUNT, _NODE_COUNT = 12, 24, 32, 8
 _START = 0xFFFFFFFF
 _POLYNOMIAL_16 = 0xA001
 """Reversed: x^16 + x^15 + x^2 + 1 (Linux, lib/crc16.c)."""
-
-
-@cache
-def crc32c() -> Callable[[int, bytes], int]:
-    """Returns what computes a CRC-32C, not inverted, of a register and further bytes."""
-    try:
-        native.crc32c(0, b"")
-    except native.LibraryError:
-        return lambda value, data: slow.crc32c(data, value)
-    return native.crc32c
 
 
 class Checksums:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.filesystems.ext4.reader_checksums import crc32c
+from engine.filesystems.crc32c import crc32c
 from engine.image.reading import BadFilesystem, Window
 
 _MAGIC = 0xC03B3998
