@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from engine.events import AnyEvent
@@ -29,12 +30,9 @@ async def versions_of(names: Iterable[str], epoch: int, *, step: str = "") -> di
         epoch: As for `tool_environment`.
         step: Id of the step that asks.
     """
-    found = {}
-    for name in sorted(names):
-        version = await _version(name, epoch, step)
-        if version:
-            found[name] = version
-    return found
+    ordered = sorted(names)
+    said = await asyncio.gather(*(_version(name, epoch, step) for name in ordered))
+    return {name: version for name, version in zip(ordered, said, strict=True) if version}
 
 
 async def _version(name: str, epoch: int, step: str) -> str:
