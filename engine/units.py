@@ -119,6 +119,17 @@ def sized(size: int) -> str:
     return f"{human(size)} ({size} bytes)"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Returns a number with its noun, in the plural where there is not exactly one.
+
+    Args:
+        number: How many.
+        noun: For one.
+        plural: For others, if it is not the noun with an s.
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def ceil_to(size: int, unit: int) -> int:
     """Returns the smallest multiple of `unit` that is not below `size`."""
     return -(-size // unit) * unit

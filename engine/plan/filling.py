@@ -15,6 +15,7 @@ from engine.plan.nixos import IMAGE, INITRD, KERNEL, STATUS
 from engine.problem import Fix, Problem
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.table import packages_hint
+from engine.units import counted
 
 _INSTEAD = (
     "take ext4 or a read-only format, or have a kernel with its modules in the contents or on this "
@@ -65,7 +66,7 @@ def _unfilled(volume: VolumePlan, filler: fill.Filler | None, host: Host) -> Pro
     assert volume.filesystem is not None
     count = len(volume.filesystem.manifest) - 1
     title = FILESYSTEMS[volume.filesystem.type].title
-    entries = "1 entry" if count == 1 else f"{count} entries"
+    entries = counted(count, "entry", "entries")
     hint = _INSTEAD
     why = filler.reason if filler is not None else "no kernel was looked for"
     if filler is not None and filler.missing:

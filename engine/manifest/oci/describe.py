@@ -9,6 +9,7 @@ from engine.manifest.entry import Source
 from engine.manifest.oci.image import ContainerImage
 from engine.manifest.oci.source import ImageSource
 from engine.problem import printable
+from engine.units import counted
 
 _MOST = 300
 
@@ -23,7 +24,7 @@ def summary(image: ContainerImage) -> str:
     name = f"{image.names[0]}, " if image.names else ""
     count = len(image.layers)
     command = shlex.join(image.process.argv) or "nothing"
-    text = f"{name}{image.platform}, {count} layer{'' if count == 1 else 's'}, runs {command}"
+    text = f"{name}{image.platform}, {counted(count, 'layer')}, runs {command}"
     return _shown(text)
 
 

@@ -12,6 +12,7 @@ from engine.pipeline.tables import identify as set_identifiers
 from engine.pipeline.work import Work
 from engine.plan.model import Plan
 from engine.tools.failure import StepFailed
+from engine.units import counted
 
 _LABELS = {"gpt": "gpt", "mbr": "dos"}
 _EXTENDED = {"5", "f", "85", "0x05", "0x0f"}
@@ -37,7 +38,7 @@ async def identify(work: Work) -> None:
             "the partition table is not as planned: " + "; ".join(differences),
             "this is a fault of Diskwright or of the tool; please report it with build.jsonl",
         )
-    work.note(f"read back: {len(work.plan.partitions)} partitions as planned")
+    work.note(f"read back: {counted(len(work.plan.partitions), 'partition')} as planned")
 
 
 async def _read_by_sfdisk(work: Work) -> dict[str, Any]:

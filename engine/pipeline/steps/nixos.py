@@ -18,6 +18,7 @@ from engine.pipeline.work import Work
 from engine.plan import nixos
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.failure import StepFailed
+from engine.units import counted
 
 _ANY_STATUS = frozenset(range(256))
 _STORE = b"nix/store"
@@ -65,7 +66,7 @@ async def install(work: Work) -> None:
         raise StepFailed("the installer ended well and put no file into /boot", _NOTHING_HINT)
     _fits(work)
     size = sum(entry.size for entry in work.loader_files)
-    work.note(f"the installer made {len(work.loader_files)} files, {size} bytes")
+    work.note(f"the installer made {counted(len(work.loader_files), 'file')}, {size} bytes")
 
 
 def _esp(work: Work) -> FilesystemPlan:

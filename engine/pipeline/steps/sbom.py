@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.pipeline.work import Work
 from engine.provenance import spdx
 from engine.provenance.packages import inventory
+from engine.units import counted
 
 
 async def write(work: Work) -> None:
@@ -24,4 +25,4 @@ async def write(work: Work) -> None:
         epoch=identity.epoch,
     )
     work.staging.write(output.sbom, document)
-    work.note(f"{len(found.packages)} packages")
+    work.note(counted(len(found.packages), "package"))
