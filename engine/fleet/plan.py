@@ -254,7 +254,7 @@ def _digest(kind: str, manifest: Manifest) -> str:
 
 
 def _described(entry: Entry) -> tuple[object, ...]:
-    """Returns all that is known of an entry without reading it."""
+    """Returns all that is known of an entry without reading it; a folder has no data to know."""
     origin = entry
     while isinstance(origin.stamp, Entry):  # its bytes at another path
         origin = origin.stamp
@@ -262,7 +262,7 @@ def _described(entry: Entry) -> tuple[object, ...]:
     return (
         entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.target,
         entry.rdev, entry.xattrs, entry.extents, entry.link_to and entry.link_to.path,
-        origin.stamp, archive,
+        origin.stamp if entry.size else None, archive if entry.size else None,
     )  # fmt: skip
 
 
