@@ -22,6 +22,7 @@ from engine.pipeline.build import BuildResult, build
 from engine.pipeline.sharing import Sharing, Shelf
 from engine.pipeline.store import Store
 from engine.pipeline.threads import in_thread
+from engine.pipeline.versions import Versions
 from engine.plan.model import Plan
 from engine.problem import Refused, errors
 from engine.spec.model import ImageSpec
@@ -205,6 +206,7 @@ class Builder:
 
     def __init__(self, planners: Planners | None = None) -> None:
         self._planners = planners or Planners()
+        self._versions = Versions()
         self._shelves: dict[str, Shelf] = {}
 
     async def build(self, job: Job, say: Emit) -> Outcome:
@@ -217,47 +219,46 @@ class Builder:
         Raises:
             asyncio.CancelledError: The task was cancelled; nothing is left.
         """
-        outcome = _unfit(job) or await _run(job, say, self._planners, self._shelf)
+        outcome = _unfit(job) or await self._run(job, say)
         if outcome.state not in DONE:
             # Perhaps a source changed after it was read: the next rows look for themselves.
             self._planners = Planners()
         return outcome
 
+    async def _run(self, job: Job, say: Emit) -> Outcome:
+        begun = time.monotonic()
+        try:
+            plan = await _planned(job, self._planners)
+            if realise.wanted(plan):
+                if not await realise.realise(plan, say):
+                    return _ended(
+                        job, begun, "failed", "nix could not build the system", realise.STEP
+                    )
+                plan = await _planned(job, Planners())
+            problems = errors(plan.problems)
+            if problems:
+                raise Refused(problems)
+            sharing = Sharing(self._shelf(job), job.shared)
+            result = await build(
+                plan, say, outdir=Path(job.outdir), force=job.force, sharing=sharing,
+                update=job.force and not job.store, versions=self._versions,
+            )  # fmt: skip
+        except Refused as refused:
+            more = len(refused.problems) - 1
+            text = refused.problems[0].line() + (f" (and {more} more problems)" if more else "")
+            return _ended(job, begun, "refused", text)
+        except Exception as fault:  # one row's fault is not the fleet's end
+            message = f"a fault of Diskwright: {type(fault).__name__}: {fault}"
+            return _ended(job, begun, "failed", message)
+        return _outcome(job, plan, result, time.monotonic() - begun)
+
     def _shelf(self, job: Job) -> Shelf | None:
         if not job.store:
             return None
         if job.store not in self._shelves:
-            store = Store(Path(job.store), job.limit)
+            store = Store(Path(job.store), job.limit, stays=job.stays)
             self._shelves[job.store] = Shelf(store, stays=job.stays)
         return self._shelves[job.store]
-
-
-async def _run(
-    job: Job, say: Emit, planners: Planners, shelf: Callable[[Job], Shelf | None]
-) -> Outcome:
-    begun = time.monotonic()
-    try:
-        plan = await _planned(job, planners)
-        if realise.wanted(plan):
-            if not await realise.realise(plan, say):
-                return _ended(job, begun, "failed", "nix could not build the system", realise.STEP)
-            plan = await _planned(job, Planners())
-        problems = errors(plan.problems)
-        if problems:
-            raise Refused(problems)
-        sharing = Sharing(shelf(job), job.shared)
-        result = await build(
-            plan, say, outdir=Path(job.outdir), force=job.force, sharing=sharing,
-            update=job.force and not job.store,
-        )  # fmt: skip
-    except Refused as refused:
-        more = len(refused.problems) - 1
-        text = refused.problems[0].line() + (f" (and {more} more problems)" if more else "")
-        return _ended(job, begun, "refused", text)
-    except Exception as fault:  # one row's fault is not the fleet's end
-        message = f"a fault of Diskwright: {type(fault).__name__}: {fault}"
-        return _ended(job, begun, "failed", message)
-    return _outcome(job, plan, result, time.monotonic() - begun)
 
 
 def _unfit(job: Job) -> Outcome | None:

@@ -31,6 +31,7 @@ from engine.pipeline.sharing import Sharing
 from engine.pipeline.staging import Staging, locked
 from engine.pipeline.steps import STEPS
 from engine.pipeline.threads import in_thread
+from engine.pipeline.versions import Versions
 from engine.pipeline.work import Work
 from engine.pipeline.writeback import steady
 from engine.plan.model import Plan, StepPlan
@@ -77,6 +78,7 @@ async def build(
     asked: str = "",
     before: Sequence[AnyEvent] = (),
     sharing: Sharing | None = None,
+    versions: Versions | None = None,
 ) -> BuildResult:
     """Writes what the plan says into `outdir`, or nothing but a record of the attempt.
 
@@ -90,6 +92,7 @@ async def build(
             nothing to do before it has a plan.
         before: What was said before there was a plan; it only goes into the record.
         sharing: What it takes from a store, and puts there.
+        versions: Of tools, which the builds of one process need ask for once.
 
     Raises:
         Refused: The plan has errors, files exist that may not be replaced, the folder cannot be
@@ -101,7 +104,7 @@ async def build(
             recorder.record(event)
         reuse = Reuse(update=update, asked=asked)
         with contextlib.closing(sharing or Sharing()) as shared:
-            return await _build(plan, recorder, staging, shared, reuse)
+            return await _build(plan, recorder, staging, shared, reuse, versions or Versions())
 
 
 @contextlib.contextmanager
@@ -166,11 +169,12 @@ def refuse(plan: Plan, outdir: Path, *, force: bool, update: bool = False) -> No
 
 
 async def _build(
-    plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing, reuse: Reuse
-) -> BuildResult:
+    plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing, reuse: Reuse,
+    versions: Versions,
+) -> BuildResult:  # fmt: skip
     running = steps_of(plan, update=reuse.update)
     emit(BuildStarted(plan=to_json(replace(plan, steps=running))))
-    run = _Run(plan, running, emit, staging, sharing, reuse)
+    run = _Run(plan, running, emit, staging, sharing, reuse, versions)
     try:
         with steady(staging.folder):
             await run_all(running, run.step, hashed=bool(plan.hash_trees))
@@ -200,7 +204,7 @@ class _Run:
 
     def __init__(
         self, plan: Plan, running: Sequence[StepPlan], emit: Recorder, staging: Staging,
-        sharing: Sharing, reuse: Reuse,
+        sharing: Sharing, reuse: Reuse, versions: Versions,
     ) -> None:  # fmt: skip
         self.artifacts: dict[str, Artifact] = {}
         self.inputs = Inputs()
@@ -210,6 +214,7 @@ class _Run:
         self._emit = emit
         self._staging = staging
         self._sharing = sharing
+        self._versions = versions
         self._proofs: list[Verdict] = []
         self._loader_files: list[Entry] = []
         self._root_hashes: dict[str, str] = {}
@@ -226,7 +231,7 @@ class _Run:
             plan=self._plan, step=step, staging=self._staging, emit=self._emit, earlier=earlier,
             artifacts=self.artifacts, proofs=self._proofs, inputs=self.inputs,
             loader_files=self._loader_files, root_hashes=self._root_hashes,
-            reuse=self._reuse,
+            reuse=self._reuse, repeats=self._sharing.repeats, versions=self._versions,
         )  # fmt: skip
         known = len(self._root_hashes)
         with _narrated(work, self._emit):

@@ -56,8 +56,14 @@ class Sum:
         for piece in zeros(length):
             self._digest.update(piece)
 
+    def copy(self) -> Sum:
+        """Returns another that has taken the same and goes on by itself."""
+        other = Sum()
+        other._digest = self._digest.copy()
+        return other
+
     def digest(self) -> str:
-        """Returns the sum in hexadecimal."""
+        """Returns the sum of what was taken so far, in hexadecimal."""
         return self._digest.hexdigest()
 
 
@@ -121,7 +127,7 @@ def verity_again(
             verity.hole((number - at) * GROUP)
             if number in again:
                 part = number * GROUP, min((number + 1) * GROUP, length)
-                _take_range(reader.fileno(), part, [verity], cancelled)
+                take_range(reader.fileno(), part, [verity], cancelled)
             else:
                 verity.group(known[number])
             at = number + 1
@@ -197,11 +203,11 @@ def take_all(
     wanted = list(takers)
     with path.open("rb", buffering=0) as reader:
         size = os.fstat(reader.fileno()).st_size
-        _take_range(reader.fileno(), (0, size), wanted, cancelled, report)
+        take_range(reader.fileno(), (0, size), wanted, cancelled, report)
     report(size, size)
 
 
-def _take_range(
+def take_range(
     handle: int,
     wanted: tuple[int, int],
     takers: Sequence[Taker],

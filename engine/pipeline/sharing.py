@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.manifest.datasums import DataSums
+from engine.pipeline.repeats import Hashed, Part, Repeats
 from engine.pipeline.sparse import copy_data
 from engine.pipeline.store import Damaged, Store, Stored
-from engine.pipeline.versions import versions_of
 from engine.pipeline.work import Work
 from engine.plan.model import VolumePlan
 from engine.provenance.inputs import read_sums
@@ -40,13 +40,7 @@ class Shelf:
         self.store = store
         self.stays = stays
         self.digests = store.digests()
-        self._versions: dict[str, str] = {}
-
-    async def versions(self, names: Iterable[str], epoch: int, step: str) -> dict[str, str]:
-        """Returns the versions of tools, each asked once."""
-        wanted = set(names)
-        self._versions |= await versions_of(wanted - self._versions.keys(), epoch, step=step)
-        return {name: self._versions[name] for name in wanted & self._versions.keys()}
+        self.hashed = Hashed()
 
     def renew(self) -> None:
         """Takes what other builds have learned meanwhile."""
@@ -62,12 +56,18 @@ class Sharing:
         shared: Volumes that other builds have, too: by id a name for what makes them the same,
             under which one build waits for another that makes it.
         taken: Bytes that were taken over, by id of the volume.
+        repeats: The volumes of the image that are in the store.
     """
 
     shelf: Shelf | None = None
     shared: Mapping[str, str] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
+    repeats: Repeats = field(default_factory=Repeats)
     _locks: dict[str, contextlib.ExitStack] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.shelf is not None:
+            self.repeats = Repeats(self.shelf.hashed)
 
     @property
     def reused(self) -> int:
@@ -97,8 +97,7 @@ class Sharing:
         shelf, volume = self.shelf, work.volume
         if shelf is None or not self._worth(volume):
             return False
-        names = maker.tools(work.plan, volume)
-        versions = await shelf.versions(names, work.plan.identity.epoch, work.step.id)
+        versions = await work.versions_of(maker.tools(work.plan, volume))
         try:
             await self._wait(work)
             stored = await work.thread(lambda report: _fetch(work, shelf, versions))
@@ -111,6 +110,7 @@ class Sharing:
         if stored is None:
             return False
         self.taken[volume.id] = stored.data
+        self._note(work, stored.key)
         self._release(volume.id)
         work.note(f"{volume.title}: taken over from the store, {human(stored.data)}")
         return True
@@ -120,16 +120,21 @@ class Sharing:
         shelf, volume = self.shelf, work.volume
         if shelf is None or not self._worth(volume):
             return
-        names = maker.tools(work.plan, volume)
-        versions = await shelf.versions(names, work.plan.identity.epoch, work.step.id)
+        versions = await work.versions_of(maker.tools(work.plan, volume))
         try:
-            kept = await work.thread(lambda report: _keep(work, shelf, versions))
+            key, kept = await work.thread(lambda report: _keep(work, shelf, versions))
         except OSError as error:
             work.note(f"not put into the store: {error.strerror}")
         else:
+            if key is not None:
+                self._note(work, key)
             if kept:
                 work.note(f"{volume.title}: put into the store")
         self._release(volume.id)
+
+    def _note(self, work: Work, key: str) -> None:
+        """Notes what a part of the image is known by."""
+        self.repeats.parts.append(Part(key, work.offset, work.offset + work.volume.bytes))
 
     def _worth(self, volume: VolumePlan) -> bool:
         filesystem = volume.filesystem
@@ -192,13 +197,14 @@ def _copy(
         copy_data(reader.fileno(), writer.fileno(), 0, length, offset, cancelled)
 
 
-def _keep(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> bool:
+def _keep(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> tuple[str | None, bool]:
+    """Returns the key of a volume, and whether it was put into the store just now."""
     data: DataSums = work.inputs.data
     sums = data.of(work.manifest)
     key = volume_key(work.plan, work.volume, sums, versions)
     if key is None:
-        return False
+        return None, False
     kept = shelf.store.put(key, work.image, work.offset, work.volume.bytes, work.cancelled)
     shelf.digests.learn(work.manifest, sums)
     shelf.store.learn(shelf.digests)
-    return kept
+    return key, kept

@@ -62,11 +62,13 @@ class Stored:
     """An entry that was verified.
 
     Attributes:
+        key: What it goes by.
         path: Of its data.
         length: Bytes, holes included.
         data: Bytes that are not a hole.
     """
 
+    key: str
     path: Path
     length: int
     data: int
@@ -82,14 +84,16 @@ class Store:
     Args:
         folder: Made if it is not there.
         limit: Bytes on disk above which what was not used for longest is removed, or None.
+        stays: It is to outlast a loss of power.
 
     Raises:
         Refused: The folder cannot be used, or is something else.
     """
 
-    def __init__(self, folder: Path, limit: int | None = None) -> None:
+    def __init__(self, folder: Path, limit: int | None = None, *, stays: bool = True) -> None:
         self.folder = folder
         self.limit = limit
+        self.stays = stays
         self._verified: dict[str, tuple[str | int, ...]] = {}
         try:
             self._begin()
@@ -145,7 +149,7 @@ class Store:
             raise Damaged(f"its description cannot be read: {error}") from error
         try:
             status = os.fstat(handle)
-            state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            state = _state(status)
             if self._verified.get(key) != (entry.sha256, *state):
                 why = _differs(handle, status.st_size, entry, cancelled)
                 if cancelled():
@@ -158,7 +162,7 @@ class Store:
             os.close(handle)
         with contextlib.suppress(OSError):
             os.utime(place / _ENTRY)  # used just now
-        return Stored(place / _DATA, entry.length, status.st_blocks * 512)
+        return Stored(key, place / _DATA, entry.length, status.st_blocks * 512)
 
     def put(
         self, key: str, image: Path, offset: int, length: int, cancelled: Callable[[], bool]
@@ -180,10 +184,11 @@ class Store:
                 copy_data(
                     source.fileno(), target.fileno(), offset, offset + length, -offset, cancelled
                 )
-                os.fsync(target.fileno())
+                self._sync(target.fileno())
             handle = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 digest = _digest(handle, length, cancelled)
+                state = _state(os.fstat(handle))
             finally:
                 os.close(handle)
             if cancelled():
@@ -196,6 +201,7 @@ class Store:
                 if place.is_dir():
                     return False  # another one was faster, with the same bytes
                 raise
+            self._verified[key] = (digest, *state)
         finally:
             shutil.rmtree(made, ignore_errors=True)
         if self.limit is not None:
@@ -279,16 +285,25 @@ class Store:
                 if path.lstat().st_mtime < before:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+    def _sync(self, handle: int) -> None:
+        if self.stays:
+            os.fsync(handle)
+
     def _write(self, path: Path, data: bytes) -> None:
         part = self.folder / _TMP / f"{uuid.uuid4().hex}.file"
         try:
             with part.open("xb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                self._sync(stream.fileno())
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """Returns what tells a file from itself after any change."""
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _locked(handle: int, cancelled: Callable[[], bool]) -> bool:

@@ -3,36 +3,63 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
+from pathlib import Path
 
 from engine.events import AnyEvent
-from engine.pipeline.work import Work
+from engine.plan.model import Plan
 from engine.tools import runner
 from engine.tools.environment import tool_environment
 from engine.tools.failure import StepFailed
-from engine.tools.installed import version_in
+from engine.tools.installed import find, version_in
 from engine.tools.table import TOOLS
 
 _ANY_STATUS = frozenset(range(256))
 
 
-async def versions(work: Work) -> dict[str, str]:
-    """Returns the version of each tool that the plan's commands name, by name."""
-    names = {argv[0] for step in work.plan.steps for argv in step.argv} & TOOLS.keys()
-    return await versions_of(names, work.plan.identity.epoch, step=work.step.id)
+def tools_of(plan: Plan) -> frozenset[str]:
+    """Returns the names of the tools that the plan's commands name."""
+    return frozenset({argv[0] for step in plan.steps for argv in step.argv} & TOOLS.keys())
 
 
-async def versions_of(names: Iterable[str], epoch: int, *, step: str = "") -> dict[str, str]:
-    """Returns the version of each tool by name, without those that do not say.
+class Versions:
+    """Versions of tools, asked once while their programs stay the files that they are."""
 
-    Args:
-        names: Of `engine.tools.table.TOOLS`.
-        epoch: As for `tool_environment`.
-        step: Id of the step that asks.
-    """
-    ordered = sorted(names)
-    said = await asyncio.gather(*(_version(name, epoch, step) for name in ordered))
-    return {name: version for name, version in zip(ordered, said, strict=True) if version}
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], str] = {}
+
+    async def of(self, names: Iterable[str], epoch: int, *, step: str) -> dict[str, str]:
+        """Returns the version of each tool by name, without those that do not say.
+
+        Args:
+            names: Of `engine.tools.table.TOOLS`.
+            epoch: As for `tool_environment`.
+            step: Id of the step that asks.
+        """
+        ordered = sorted(names)
+        said = await asyncio.gather(*(self._version(name, epoch, step) for name in ordered))
+        return {name: version for name, version in zip(ordered, said, strict=True) if version}
+
+    async def _version(self, name: str, epoch: int, step: str) -> str:
+        program = _program(name)
+        version = self._known.get(program, "") if program else ""
+        if not version:
+            version = await _version(name, epoch, step)
+        if program and version:
+            self._known[program] = version
+        return version
+
+
+def _program(name: str) -> tuple[object, ...] | None:
+    """Returns what tells a program from any other version of it, or None where it is not found."""
+    path = find(name)
+    if path is not None:
+        with contextlib.suppress(OSError):
+            status = Path(path).stat()
+            changed = status.st_mtime_ns, status.st_ctime_ns
+            return name, path, status.st_dev, status.st_ino, status.st_size, *changed
+    return None
 
 
 async def _version(name: str, epoch: int, step: str) -> str:

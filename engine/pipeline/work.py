@@ -19,10 +19,12 @@ from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import staging
 from engine.pipeline.proof import Verdict
+from engine.pipeline.repeats import Repeats
 from engine.pipeline.reusing import Reuse
 from engine.pipeline.schedule import Earlier
 from engine.pipeline.staging import Staging
 from engine.pipeline.threads import in_thread
+from engine.pipeline.versions import Versions
 from engine.plan import nixos, steps
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.inputs import Inputs
@@ -60,6 +62,8 @@ class Work:
         loader_files: What the system's own installer made for the ESP.
         root_hashes: In hexadecimal, by id of what is hashed, once that is written.
         reuse: What is taken over from the last build, and gathered for the next.
+        repeats: What the image has in common with others of this process.
+        versions: Of tools, as far as this process has asked.
     """
 
     plan: Plan
@@ -73,6 +77,8 @@ class Work:
     loader_files: list[Entry] = field(default_factory=list)
     root_hashes: dict[str, str] = field(default_factory=dict)
     reuse: Reuse = field(default_factory=Reuse)
+    repeats: Repeats = field(default_factory=Repeats)
+    versions: Versions = field(default_factory=Versions)
     _stop: threading.Event = field(default_factory=threading.Event)
     _said: float = 0.0
 
@@ -108,6 +114,10 @@ class Work:
         """What goes into that volume: what was planned, and what the system's installer made."""
         planned = self.filesystem.manifest
         return overlay(planned, self.loader_files) if self.volume.role == "esp" else planned
+
+    async def versions_of(self, names: Iterable[str]) -> dict[str, str]:
+        """Returns the version of each tool by name, without those that do not say."""
+        return await self.versions.of(names, self.plan.identity.epoch, step=self.step.id)
 
     def cancelled(self) -> bool:
         """Whether work in a thread should end at once."""

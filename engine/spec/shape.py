@@ -37,6 +37,12 @@ def fields_of(section: type[Section]) -> dict[str, object]:
     return {name: hints[name] for name in section.__struct_fields__}
 
 
+@cache
+def _required(section: type[Section]) -> tuple[str, ...]:
+    """Returns the keys of a section that have no default."""
+    return tuple(field.name for field in msgspec.structs.fields(section) if field.required)
+
+
 def members(declared: object) -> tuple[object, ...]:
     """Returns the alternatives of a declared type, without None."""
     if isinstance(declared, types.UnionType):
@@ -181,10 +187,10 @@ def check_section(
             yield from check_value(value, fields[key], where)
         else:
             yield unknown_key(where, value, fields)
-    for field in msgspec.structs.fields(section):
-        if field.required and field.name not in table:
-            where = f"{path}.{field.name}"
-            yield Problem("missing-key", "error", where, "is missing", f"add {field.name} = ...")
+    for name in _required(section):
+        if name not in table:
+            where = f"{path}.{name}"
+            yield Problem("missing-key", "error", where, "is missing", f"add {name} = ...")
 
 
 def sound_part(table: Mapping[str, object], section: type[Section]) -> dict[str, object]:

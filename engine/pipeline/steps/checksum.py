@@ -58,12 +58,16 @@ async def _of_image(work: Work, path: Path, kinds: Sequence[str]) -> dict[str, s
     before = reuse.record.output(work.plan.output.disk) if reuse.record is not None else None
     spared = reuse.touched is not None and before is not None and "fsverity" in before.digests
     begun = time.monotonic()
+    wanted = [kind for kind in kinds if kind != "fsverity" or not spared]
+    raw = not work.plan.output.format.qemu_img
+    parts = work.repeats.of(work.plan) if raw else ()
     takers = await work.thread(
-        lambda report: taken(
-            path, [kind for kind in kinds if kind != "fsverity" or not spared], report,
-            work.cancelled,
+        lambda report: (
+            work.repeats.taken(path, wanted, parts, report, work.cancelled)
+            if parts
+            else taken(path, wanted, report, work.cancelled)
         )
-    )  # fmt: skip
+    )
     if reuse.touched is not None and "sha256" in kinds:
         seconds = time.monotonic() - begun
         work.note(f"SHA-256 has read the whole image in {seconds:.1f} s; {_ADVICE}")

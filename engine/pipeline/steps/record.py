@@ -12,7 +12,7 @@ import zstandard
 
 from engine.pipeline.packing import DIGESTS, digests
 from engine.pipeline.staging import Staging
-from engine.pipeline.versions import versions
+from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA, MANIFEST
 from engine.plan.render import to_json
@@ -66,7 +66,7 @@ async def _manifest(work: Work) -> dict[str, Any]:
     """Returns what manifest.json holds."""
     plan = work.plan
     if work.reuse.versions is None:
-        work.reuse.versions = await versions(work)
+        work.reuse.versions = await work.versions_of(tools_of(work.plan))
     tools = dict(work.reuse.versions)
     if plan.output.compress == "zst":
         tools["libzstd"] = ".".join(str(part) for part in zstandard.ZSTD_VERSION)

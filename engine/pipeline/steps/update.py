@@ -12,7 +12,7 @@ from engine.manifest.entry import Entry
 from engine.pipeline import takeover
 from engine.pipeline.reusing import Sums, believed, keys, summed, sums_of, whole_image
 from engine.pipeline.takeover import Kept, Undo
-from engine.pipeline.versions import versions
+from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
 from engine.provenance.inputs import read_sums
 from engine.reuse.design import design
@@ -44,7 +44,7 @@ async def compare(work: Work) -> None:
         work.note(f"nothing is taken over: {error}")
         return
     reuse.record = record
-    reuse.versions = await versions(work)
+    reuse.versions = await work.versions_of(tools_of(work.plan))
     known: Sums = {}
     sums = await work.thread(lambda report: _sums(work))
     if sums is None:

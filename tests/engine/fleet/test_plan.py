@@ -48,6 +48,21 @@ def test_a_row_with_other_files_shares_nothing(yard: Yard) -> None:
     assert plan_fleet(read_fleet(yard.fleet, [f"identity.seed={SEED}"])).shares == ()
 
 
+def test_a_folder_that_rows_bring_for_a_volume_of_their_own_parts_nobody(yard: Yard) -> None:
+    """Its identity differs from row to row, and nothing in the image does."""
+    yard.write("own/1/x", "x")
+    yard.write("own/2/x", "y")
+    contents = '[[row.contents]]\nsource = "own/{serial}/"\ntarget = "/own"\n'
+    volume = '[[row.volume]]\nid = "own"\nmount = "/own"\nsize = "8MiB"\n'
+    yard.rows("1", "2", more=contents + volume)
+    overrides = [f"identity.seed={SEED}", "layout.table=gpt", "size.disk=auto"]
+    root = '[[volume]]\nid = "root"\n'
+    yard.write("base.toml", (yard.folder / "base.toml").read_text() + root)
+
+    (share,) = plan_fleet(read_fleet(yard.fleet, overrides)).shares
+    assert share.volume == "root"
+
+
 def test_what_is_wrong_names_its_rows_and_its_place(yard: Yard) -> None:
     yard.write("tree/big", "x" * (3 << 20))
     yard.write("a.csv", "serial,size.disk\n1,\n2,1\n3,1\n")

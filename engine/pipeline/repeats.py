@@ -1,0 +1,154 @@
+"""Digests of images that begin alike, or have the same volumes in the same places.
+
+Images of a fleet that share a volume have the same bytes there, which is known without a look at
+them: a part of an image goes by the key of what is in it. SHA-256 is a chain: where two images are
+the same up to the end of a part, so is its state there. A Merkle tree knows its branches: those of
+a part are the same wherever it lies alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.pipeline.packing import Sum, take_range
+from engine.plan.model import Plan
+from engine.provenance.bmap import BLOCK
+from engine.provenance.fsverity import GROUP, FsVerity
+
+_MOST = 64
+"""Parts whose branches are kept: some 64 bytes for each 512 KiB."""
+_WRITES_LATER = frozenset({"hook", "loader-boot-code", "nixos-loader", "nixos-guest"})
+"""Verbs of steps that write to volumes after these are made and filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A range of an image whose bytes follow from a key.
+
+    Attributes:
+        end: The byte behind its last.
+    """
+
+    key: str
+    start: int
+    end: int
+
+    @property
+    def groups(self) -> range:
+        """Numbers of the whole groups of the image in it (`engine.provenance.fsverity.GROUP`)."""
+        return range(-(-self.start // GROUP), self.end // GROUP)
+
+
+class Hashed:
+    """What was computed of parts, in one process."""
+
+    def __init__(self) -> None:
+        self.states: dict[tuple[str, Part], Sum] = {}
+        self.branches: dict[tuple[str, int], dict[int, bytes]] = {}
+
+
+@dataclass(slots=True)
+class Repeats:
+    """What one image has in common with others.
+
+    Attributes:
+        hashed: What is known of parts.
+        parts: Those of the image.
+    """
+
+    hashed: Hashed = field(default_factory=Hashed)
+    parts: list[Part] = field(default_factory=list)
+
+    def of(self, plan: Plan) -> tuple[Part, ...]:
+        """Returns the parts of the finished image, in order; none if anything else wrote there."""
+        if any(step.verb in _WRITES_LATER for step in plan.steps) or plan.hash_trees:
+            return ()
+        whole = (part for part in self.parts if not part.start % BLOCK and not part.end % BLOCK)
+        return tuple(sorted(whole, key=lambda part: part.start))
+
+    def taken(
+        self,
+        path: Path,
+        kinds: Iterable[str],
+        parts: Sequence[Part],
+        report: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> dict[str, Sum | FsVerity]:
+        """Returns what `engine.pipeline.packing.taken` does, and reads no part that is known."""
+        return {
+            kind: (self._summed if kind == "sha256" else self._branched)(
+                path, parts, report, cancelled
+            )
+            for kind in kinds
+        }
+
+    def _summed(
+        self,
+        path: Path,
+        parts: Sequence[Part],
+        report: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> Sum:
+        taker, at, size = Sum(), 0, path.stat().st_size
+        with path.open("rb", buffering=0) as reader:
+            for part in parts:
+                take_range(reader.fileno(), (at, part.start), [taker], cancelled)
+                before = taker.digest(), part
+                after = self.hashed.states.get(before)
+                if after is None:
+                    taken = part.start, part.end
+                    take_range(reader.fileno(), taken, [taker], cancelled)
+                    if cancelled():
+                        return taker
+                    self.hashed.states[before] = taker.copy()
+                else:
+                    taker = after.copy()
+                at = part.end
+                report(at, size)
+            take_range(reader.fileno(), (at, size), [taker], cancelled)
+        report(size, size)
+        return taker
+
+    def _branched(
+        self,
+        path: Path,
+        parts: Sequence[Part],
+        report: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> FsVerity:
+        taker, at, size = FsVerity(), 0, path.stat().st_size
+        with path.open("rb", buffering=0) as reader:
+            for part in parts:
+                known = self.hashed.branches.get((part.key, part.start % GROUP))
+                if known is None or not part.groups:
+                    continue
+                first = part.groups[0]
+                take_range(reader.fileno(), (at, first * GROUP), [taker], cancelled)
+                if cancelled():
+                    return taker
+                for number in part.groups:
+                    if number - first in known:
+                        taker.group(known[number - first])
+                    else:
+                        taker.hole(GROUP)
+                at = (part.groups[-1] + 1) * GROUP
+                report(at, size)
+            take_range(reader.fileno(), (at, size), [taker], cancelled)
+        report(size, size)
+        if not cancelled():
+            self._keep(taker, parts)
+        return taker
+
+    def _keep(self, taker: FsVerity, parts: Sequence[Part]) -> None:
+        if len(self.hashed.branches) > _MOST:
+            self.hashed.branches.clear()
+        for part in parts:
+            if part.groups:
+                first = part.groups[0]
+                self.hashed.branches[part.key, part.start % GROUP] = {
+                    number - first: taker.groups[number]
+                    for number in part.groups
+                    if number in taker.groups
+                }
