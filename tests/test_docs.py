@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from engine.fleet.read import is_fleet
 from engine.spec.load import load
 from tests.support.booting import alone, cache_folder
 from tests.support.busybox import fetch_kernel
+from tests.support.command import command
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
@@ -68,9 +70,7 @@ def folder(tmp_path: Path) -> Path:
     made = shutil.ignore_patterns("root.tar*", "vmlinuz", "initrd", "image.tar", "tree")
     shutil.copytree(PROJECT / "examples", tmp_path / "examples", symlinks=True, ignore=made)
     launcher = tmp_path / "diskwright"
-    launcher.write_text(
-        f'#!/bin/sh\nPYTHONPATH="{PROJECT}" exec "{sys.executable}" -m engine.cli "$@"\n'
-    )
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.join(command())} "$@"\n')
     launcher.chmod(0o755)
     subprocess.run([sys.executable, tmp_path / "examples/container/make.py"], check=True)
     return tmp_path

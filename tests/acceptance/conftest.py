@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.command import ROOT, command
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -34,11 +36,12 @@ class Desk:
     folder: Path
 
     def run(self, *argv: str | Path, **environment: str) -> Ran:
-        root = Path(__file__).parents[2]
+        """Runs the command; where the environment is part of the test, Python starts in it too."""
+        whole = (sys.executable, "-P", "-m", "engine.cli")
         ended = subprocess.run(
-            (sys.executable, "-m", "engine.cli", *argv),
+            (*(whole if environment else command()), *argv),
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(root), **environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -26,7 +26,7 @@ _CAPABILITIES = 64
 _CODECS = ("cp437", "idna", "latin-1", "unicode_escape", "utf-16-le", "utf-16-be")
 
 
-def _import_all() -> None:
+def import_all() -> None:
     """Imports what is imported late: the files may be out of an ordinary user's reach."""
     for codec in _CODECS:
         codecs.lookup(codec)
@@ -48,7 +48,7 @@ def become_ordinary(folder: Path) -> None:
     Who is not root stays who he is. Nobody's rights are given by user, group, bounding set,
     and the promise that no program gains any (prctl(2), capabilities(7)).
     """
-    _import_all()
+    import_all()
     for name, place in (("HOME", folder), ("TMPDIR", folder), ("XDG_CACHE_HOME", folder)):
         os.environ[name] = str(place)
     os.chdir(folder)

@@ -14,15 +14,14 @@ import pytest
 
 from engine.cli import exits, main, verbs
 from engine.events import BuildFinished, BuildStarted, decode
+from tests.support.command import command
 from tests.support.specs import write_spec
 
 
 def run(
     *argv: str | Path, stdin: int | None = subprocess.DEVNULL
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        (sys.executable, "-m", "engine.cli", *argv), capture_output=True, text=True, stdin=stdin
-    )
+    return subprocess.run((*command(), *argv), capture_output=True, text=True, stdin=stdin)
 
 
 def tree_of(folder: Path) -> list[str]:
