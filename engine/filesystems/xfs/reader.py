@@ -1,92 +1,194 @@
-"""Reads the superblock of an XFS.
+"""Reads XFS without mounting it, whoever made it.
 
-Source: struct xfs_dsb in fs/xfs/libxfs/xfs_format.h of the Linux kernel; big endian.
+Source: "XFS Algorithms & Data Structures", 3rd edition, and fs/xfs/libxfs of the Linux kernel.
+Every number read is checked before it is used: a hostile file system is refused or shown, it cannot
+make this reader hang or grow.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 import struct
-import uuid
 from collections.abc import Iterator, Mapping
 
-from engine.image.crc32c import crc32c
-from engine.image.reading import BadFilesystem, Window
+from engine.filesystems.xfs import reader_map
+from engine.filesystems.xfs.reader_attributes import Attributes, unwrapped
+from engine.filesystems.xfs.reader_blocks import Blocks
+from engine.filesystems.xfs.reader_directory import Directories
+from engine.filesystems.xfs.reader_groups import Groups
+from engine.filesystems.xfs.reader_inode import BTREE, DEVICE, EXTENTS, LOCAL, Inode, Inodes
+from engine.filesystems.xfs.reader_log import dirty
+from engine.filesystems.xfs.reader_superblock import MAGIC, SIZE, parse, sector_size
+from engine.image.container import BadImage
+from engine.image.reading import BadFilesystem, Node, Numbered, Window
 
-_MAGIC = b"XFSB"
-_LABEL = slice(108, 120)
-_CRC_AT = 224
-_VERSIONS, _CHECKSUMS = (4, 5), 5
-_SECTORS = (512, 1024, 2048, 4096, 8192, 16384, 32768)
-_IN_PROGRESS_AT = 126
+_LINK = b"XSLM"
+_MAX_TARGET = 1024
+_MAX_LINK_EXTENTS = 64
+_MINOR_BITS = 18
 
 
-class Xfs:
-    """An XFS in a window of a disk; of its files nothing is read."""
+class Xfs(Numbered):
+    """An XFS in a window of a disk.
+
+    Attributes:
+        superblock: What it says.
+        blocks, inodes_, groups, directories: What reads its parts.
+        stale: Why what is read may be older than what a mount would show; "" if it is not.
+        shares_blocks: Whether files may have blocks in common.
+    """
 
     type = "xfs"
 
     def __init__(self, window: Window) -> None:
-        raw = window.read(0, 512)
-        (self.block_size, self.blocks) = struct.unpack_from(">IQ", raw, 4)
-        (self.group_blocks, self.groups) = struct.unpack_from(">II", raw, 84)
-        (self.log_blocks, self.version, self.sector_size, self.inode_size) = struct.unpack_from(
-            ">IHHH", raw, 96
-        )
-        self.inodes, self.free_inodes, self.free_blocks = struct.unpack_from(">QQQ", raw, 128)
-        self.features = struct.unpack_from(">IIII", raw, 208)
-        if self.version & 15 not in _VERSIONS:
-            raise BadFilesystem(f"XFS superblock: version {self.version & 15}")
-        if self.block_size not in (1 << bits for bits in range(9, 17)):
-            raise BadFilesystem(f"XFS superblock: blocks of {self.block_size} bytes")
-        if self.sector_size not in _SECTORS or self.sector_size > window.size:
-            raise BadFilesystem(f"XFS superblock: sectors of {self.sector_size} bytes")
-        if self.free_blocks > self.blocks:
-            raise BadFilesystem(
-                f"XFS superblock: {self.free_blocks} of {self.blocks} blocks are free"
-            )
-        if self.version & 15 == _CHECKSUMS:
-            self._verify(window.read(0, self.sector_size))
-        self.size: int = self.blocks * self.block_size
+        self._window = window
+        head = window.read(0, SIZE)
+        self.superblock = parse(window.read(0, sector_size(head)))
+        superblock = self.superblock
+        self.blocks = Blocks(window, superblock)
+        self.inodes = Inodes(self.blocks)
+        self.groups = Groups(self.blocks)
+        self.directories = Directories(self.blocks, self.inodes)
+        self._attributes = Attributes(self.blocks, self.inodes)
+        self.root = superblock.root
+        self.block_size = superblock.block_size
+        self.size = superblock.blocks * superblock.block_size
         self.room = min(self.size, window.size)
-        self.label = raw[_LABEL].partition(b"\0")[0].decode("utf-8", "replace")
-        self.uuid = str(uuid.UUID(bytes=raw[32:48]))
-        self.clean = not raw[_IN_PROGRESS_AT]
+        self.label, self.uuid = superblock.label, superblock.uuid
+        self.shares_blocks = superblock.shares
+        try:
+            self.stale = dirty(self.blocks)
+        except (BadImage, struct.error) as error:
+            self.stale = f"its log cannot be read: {error}"
 
-    def _verify(self, sector: bytes) -> None:
-        (stored,) = struct.unpack_from("<I", sector, _CRC_AT)
-        computed = crc32c(sector[:_CRC_AT] + bytes(4) + sector[_CRC_AT + 4 :]) ^ 0xFFFFFFFF
-        if computed != stored:
-            raise BadFilesystem(
-                f"XFS superblock: checksum {stored:#010x}, computed {computed:#010x}"
-            )
+    @property
+    def clean(self) -> bool:
+        """Whether it was made to the end and unmounted, and nothing is under repair."""
+        superblock = self.superblock
+        return not (self.stale or superblock.in_progress or superblock.needs_repair)
 
     @property
     def free(self) -> int:
         """Bytes that can still be taken."""
-        return int(self.free_blocks * self.block_size)
+        return self.superblock.free_blocks * self.block_size
 
     def figures(self) -> Mapping[str, int | str]:
+        superblock = self.superblock
         return {
-            "blocks": self.blocks, "inodes": self.inodes, "free_inodes": self.free_inodes,
+            "blocks": superblock.blocks, "inodes": superblock.inodes,
+            "free_inodes": superblock.free_inodes,
         }  # fmt: skip
 
     def header(self) -> Mapping[str, object]:
+        superblock = self.superblock
         return {
-            "version": self.version & 15, "block size": self.block_size, "blocks": self.blocks,
-            "allocation groups": self.groups, "blocks of a group": self.group_blocks,
-            "blocks of the journal": self.log_blocks, "sector size": self.sector_size,
-            "inode size": self.inode_size, "inodes": self.inodes,
-            "free inodes": self.free_inodes, "free blocks": self.free_blocks,
-            "features": " ".join(f"{word:#x}" for word in self.features),
+            "version": superblock.version, "block size": superblock.block_size,
+            "blocks": superblock.blocks, "allocation groups": superblock.groups,
+            "blocks of a group": superblock.group_blocks,
+            "blocks of the journal": superblock.log_blocks,
+            "sector size": superblock.sector_size, "inode size": superblock.inode_size,
+            "inodes": superblock.inodes, "free inodes": superblock.free_inodes,
+            "free blocks": superblock.free_blocks,
+            "features": " ".join(f"{word:#x}" for word in superblock.features),
             "uuid": self.uuid, "label": self.label,
         }  # fmt: skip
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
-        yield 0, self.sector_size, "superblock"
+        return reader_map.structures(self)
 
     def unused(self) -> Iterator[tuple[int, int]]:
-        """See `Described.unused`; what its trees say is free is not read."""
-        return iter(())
+        return reader_map.unused(self)
+
+    def node(self, number: int, path: bytes) -> Node:
+        """See `Numbered.node`.
+
+        Raises:
+            BadFilesystem: It, or what it points to, is damaged.
+        """
+        inode = self.inodes.inode(number)
+        kind = stat.S_IFMT(inode.mode)
+        extents: tuple[tuple[int, int, int], ...] = ()
+        target, rdev, size = b"", 0, 0
+        if kind in {stat.S_IFREG, stat.S_IFDIR}:
+            size = inode.size
+            extents = tuple(self._extents(inode))
+        elif kind == stat.S_IFLNK:
+            size = inode.size
+            target = self._target(inode)
+        elif kind in {stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK}:
+            if inode.data.form != DEVICE:
+                raise BadFilesystem(f"inode {number}: a device of form {inode.data.form}")
+            if kind in {stat.S_IFCHR, stat.S_IFBLK}:
+                (stored,) = struct.unpack_from(">I", inode.data.raw)
+                rdev = os.makedev(stored >> _MINOR_BITS, stored & (1 << _MINOR_BITS) - 1)
+        else:
+            raise BadFilesystem(f"inode {number} has the mode {inode.mode:#o}")
+        return Node(
+            path=path, mode=inode.mode, uid=inode.uid, gid=inode.gid, size=size,
+            mtime_ns=inode.mtime_ns, links=inode.links, inode=number, target=target, rdev=rdev,
+            extents=extents, xattrs=tuple(sorted(self._attributes.of(inode))),
+        )  # fmt: skip
+
+    def names(self, node: Node) -> Iterator[tuple[bytes, int]]:
+        """See `Numbered.names`."""
+        for entry in self.directories.entries(self.inodes.inode(node.inode)):
+            if entry.name not in {b".", b".."}:
+                yield entry.name, entry.inode
+
+    def data(self, node: Node) -> Iterator[tuple[int, bytes]]:
+        """See `Filesystem.data`.
+
+        Raises:
+            BadFilesystem: It is on the realtime device.
+        """
+        if node.size and self.inodes.inode(node.inode).realtime:
+            raise BadFilesystem(f"{node.path!r} is on the realtime device, which is not read here")
+        yield from super().data(node)
+
+    def _extents(self, inode: Inode) -> Iterator[tuple[int, int, int]]:
+        """Yields where the data of a file is, or the names of a directory; no holes."""
+        unit = self.block_size
+        if stat.S_ISDIR(inode.mode):
+            for extent in self.directories.data_extents(inode):
+                yield extent.logical * unit, self.blocks.place(extent.block), extent.blocks * unit
+            return
+        if inode.data.form not in {EXTENTS, BTREE}:
+            raise BadFilesystem(f"inode {inode.number}: a file of form {inode.data.form}")
+        if inode.realtime:
+            return
+        end = -(-inode.size // unit)
+        for extent in self.inodes.extents(inode, inode.data):
+            count = min(extent.blocks, end - extent.logical)
+            if extent.written and count > 0:
+                yield extent.logical * unit, self.blocks.place(extent.block), count * unit
+
+    def _target(self, inode: Inode) -> bytes:
+        """Returns what a symbolic link leads to."""
+        if not 0 < inode.size <= _MAX_TARGET:
+            raise BadFilesystem(f"inode {inode.number}: a link target of {inode.size} bytes")
+        if inode.data.form == LOCAL:
+            target = inode.data.raw[: inode.size]
+        else:
+            target = b"".join(self._target_pieces(inode))[: inode.size]
+        if len(target) != inode.size or b"\0" in target:
+            raise BadFilesystem(f"inode {inode.number}: its target is not of {inode.size} bytes")
+        return target
+
+    def _target_pieces(self, inode: Inode) -> Iterator[bytes]:
+        """Yields what each extent of a link has of its target."""
+        if inode.data.count > _MAX_LINK_EXTENTS:
+            raise BadFilesystem(f"inode {inode.number}: a link in {inode.data.count} pieces")
+        at = 0
+        for extent in self.inodes.extents(inode, inode.data):
+            if extent.blocks * self.block_size > 2 * _MAX_TARGET + self.block_size:
+                raise BadFilesystem(f"inode {inode.number}: a link of {extent.blocks} blocks")
+            raw = self.blocks.read(extent.block, extent.blocks)
+            if self.superblock.checksums:
+                what = f"the target of inode {inode.number}"
+                raw = unwrapped(self.blocks, raw, _LINK, extent.block, inode.number, at, what)
+            at += len(raw)
+            yield raw
 
 
 def probe(window: Window) -> Xfs | None:
@@ -95,4 +197,4 @@ def probe(window: Window) -> Xfs | None:
     Raises:
         BadFilesystem: It is there, and damaged.
     """
-    return Xfs(window) if window.read(0, 4) == _MAGIC else None
+    return Xfs(window) if window.read(0, len(MAGIC)) == MAGIC else None
