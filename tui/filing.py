@@ -133,7 +133,9 @@ class ImageTree:
     def __init__(self, plan: Plan | None) -> None:
         self._folders: dict[Spot, dict[bytes, Name]] = defaultdict(dict)
         self._folders[Spot()] = {}
-        for one in () if plan is None else plan.volumes:
+        if plan is None:
+            return
+        for one in plan.volumes:
             inside = one.filesystem
             if inside is None or not holds_files(inside.type):
                 continue
@@ -144,7 +146,7 @@ class ImageTree:
                 name = os.fsencode(one.id)
                 self._folders[Spot()][name] = Name(name, f"[{visible(one.id)}]", "volume")
             self._mount_point(Spot(volume, at))
-            for entry in inside.manifest:
+            for entry in plan.mounted(one):
                 if entry.path:
                     kind: Kind = (
                         "folder" if entry.is_directory

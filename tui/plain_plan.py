@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.disk.subvolumes import told
 from engine.plan.booting import unbootable
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.render import written_by_commands
@@ -22,6 +23,9 @@ def spoken(plan: Plan) -> Iterator[str]:
     if plan.filesystem is not None:
         inside = plan.filesystem
         yield f"One file system, {inside.type}, {_size(inside.size)}, label {inside.label}."
+    for one in plan.settings.volumes:
+        if one.subvolumes:
+            yield f"Subvolumes of {one.id}: {told(one.subvolumes, one.default_subvolume)}."
     note = unbootable(plan)
     if note:
         yield f"{note}."

@@ -69,6 +69,8 @@ _ROWS = (
     Row("amount", "", ""),
     Row("min", "At least", "It is never smaller than this"),
     Row("compression", "Compressed", "Where the format knows it", choices=True),
+    Row("subvolumes", "Subvolumes", "Between commas, each with its mount: @:/, @home:/home"),
+    Row("default_subvolume", "Default", "The subvolume that is mounted where none is named"),
     Row("label", "Label", "Of the file system"),
     Row("flags", "Flags", f"Between commas: {', '.join(FLAGS)}"),
     Row("after", "After", "Id of the volume that it follows on the disk"),
@@ -155,6 +157,8 @@ class VolumeForm:
             "amount": not loose and self.rule != USUAL,
             "min": not loose and self.rule in {"free", "grow"},
             "compression": bool(self._compressions or self.compression),
+            "subvolumes": bool(known and known.subvolumes) or bool(self.texts["subvolumes"]),
+            "default_subvolume": bool(self.texts["subvolumes"] or self.texts["default_subvolume"]),
             "verity": self.is_tree,
             "label": bool(known and known.label_bytes) or bool(self.texts["label"]),
             "flags": not loose,
@@ -269,7 +273,9 @@ class VolumeForm:
             label=texts["label"] or None,
             source=pasted(texts["source"]) or None,
             offset=_kept(self.entry.offset, texts["offset"]),
-            flags=tuple(part.strip() for part in texts["flags"].split(",") if part.strip()),
+            flags=_listed(texts["flags"]),
+            subvolumes=_listed(texts["subvolumes"]),
+            default_subvolume=texts["default_subvolume"] or None,
             compression=(self.compression or None) if self.shows("compression") else None,
             verity=texts["verity"] or None,
             key=pasted(texts["key"]) or None,
@@ -316,6 +322,11 @@ class VolumeForm:
                 return "amount"
             return "id"
         return "role" if not self.fixed_id else "id"
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Returns what stands between the commas of a text."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _role_of(name: str) -> str:

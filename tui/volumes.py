@@ -178,7 +178,7 @@ def _row(volume: Volume, planned: VolumePlan | None) -> VolumeRow:
         id=visible(volume.id),
         role=volume.role,
         format="-" if volume.format == RAW else volume.format,
-        mount=visible(volume.mount or "-"),
+        mount=visible(", ".join(one.mount for one in volume.mounts) or "-"),
         rule=rule(volume),
         size="-" if planned is None else human(planned.bytes),
         files="-"

@@ -50,9 +50,13 @@ def finding(settings: Settings) -> tuple[tuple[str, ...], ...]:
     groups: list[tuple[str, ...]] = []
     if settings.root is not None:
         groups.append((ROOT + device(settings, settings.root), _access(settings.root)))
+        option = _subvolume(settings.root, settings.root.top)
+        if option:
+            groups.append((f"rootflags={option}",))
     usr = _usr(settings)
     if usr is not None:
-        more = f"mount.usrfstype={usr.format}", f"mount.usrflags={_access(usr)}"
+        flags = ",".join(filter(None, (_access(usr), _subvolume(usr, "/usr"))))
+        more = f"mount.usrfstype={usr.format}", f"mount.usrflags={flags}"
         groups.append((USR + device(settings, usr), *more))
     return (*groups, *roothash.words(settings))
 
@@ -69,7 +73,15 @@ def without_initrd(settings: Settings) -> str:
     root = settings.root
     if root is None or root in verity.hashed(settings.volumes) or not settings.partuuid(root):
         return ""
-    return f"{ROOT}PARTUUID={settings.partuuid(root)} {_access(root)} rootwait"
+    flags = _subvolume(root, root.top)
+    words = (f"{ROOT}PARTUUID={settings.partuuid(root)}", _access(root),
+             f"rootflags={flags}" if flags else "", "rootwait")  # fmt: skip
+    return " ".join(filter(None, words))
+
+
+def _subvolume(volume: Volume, place: str) -> str:
+    """Returns the option that names the subvolume of a volume that is mounted at a place."""
+    return next((volume.option(one) for one in volume.mounts if one.mount == place), "")
 
 
 def _access(volume: Volume) -> str:
@@ -78,7 +90,9 @@ def _access(volume: Volume) -> str:
 
 
 def _usr(settings: Settings) -> Volume | None:
-    return next((volume for volume in settings.volumes if volume.mount == "/usr"), None)
+    return next(
+        (one for one in settings.volumes if any(each.mount == "/usr" for each in one.mounts)), None
+    )
 
 
 def missing(text: str, devices: Devices) -> Iterator[Word]:

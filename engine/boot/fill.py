@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 import struct
 from collections.abc import Iterable, Iterator
@@ -76,12 +77,15 @@ finish() {{
 for try in $($b seq 100); do [ -b /dev/vda ] && break; $b sleep 0.1; done
 export LD_LIBRARY_PATH={libraries}
 $b mount -t {type} -o {options} /dev/vda /root || finish "it cannot be mounted"
+{before}\
 {tar} --extract --file=- --read-full-records --directory=/root --numeric-owner --same-owner \\
   --preserve-permissions --delay-directory-restore --xattrs '--xattrs-include=*' \\
   --record-size=32768 <"$(port {contents})" \\
   || finish "tar could not write all of the contents (status $?)"
+{behind}\
 $b umount /root || finish "it cannot be unmounted"
-$b mount -t {type} -o ro /dev/vda /root || finish "it cannot be mounted again"
+$b mount -t {type} -o ro{top} /dev/vda /root || finish "it cannot be mounted again"
+{looked}\
 exec 4>"$(port {copy})"
 {tar} --create --file=- --format=pax --directory=/root --numeric-owner --xattrs \\
   '--xattrs-include=*' --sparse --sort=name --record-size=32768 . >&4 \\
@@ -292,31 +296,53 @@ def libraries(program: str) -> list[str]:
 
 Files = list[tuple[str, int, bytes]]
 
+_TOP = "subvolid=5"
+"""The option of a mount that shows the top, whichever subvolume is the default (btrfs(5))."""
+_SUBVOLUME_INODE = 256
+"""Number of the directory at the top of a subvolume (BTRFS_FIRST_FREE_OBJECTID)."""
 
-def files(tar: str) -> tuple[Files, str]:
-    """Returns what the initrd holds for tar, and the folders of its libraries for ld.so(8).
+
+@dataclass(frozen=True, slots=True)
+class Subvolumes:
+    """Subvolumes that a guest makes.
+
+    Attributes:
+        btrfs: Path of btrfs(8) in the guest.
+        names: Their paths from the top of the file system.
+        default: The one that becomes the default, or "".
+    """
+
+    btrfs: str
+    names: tuple[str, ...]
+    default: str = ""
+
+
+def files(programs: Iterable[str]) -> tuple[Files, str]:
+    """Returns what the initrd holds for programs, and the folders of their libraries for ld.so(8).
 
     Raises:
         OSError: A file cannot be read.
         subprocess.SubprocessError: The loader failed.
     """
-    wanted = libraries(tar)
-    program = os.path.realpath(tar)
+    wanted = list(dict.fromkeys(path for one in programs for path in libraries(one)))
+    real = [os.path.realpath(one) for one in programs]
     folders = dict.fromkeys(str(Path(path).parent) for path in wanted)
     made: dict[str, None] = {}
-    for path in [*wanted, program]:
+    for path in [*wanted, *real]:
         above = path.strip("/").split("/")[:-1]
         made |= dict.fromkeys("/".join(above[: depth + 1]) for depth in range(len(above)))
     found: Files = [
         (folder, stat.S_IFDIR | 0o755, b"")
         for folder in made if folder not in {"bin", "dev", "modules", "proc", "root", "sys"}
     ]  # fmt: skip
-    for path in [*wanted, program]:
+    for path in [*wanted, *real]:
         found.append((path.lstrip("/"), stat.S_IFREG | 0o755, Path(path).read_bytes()))
     return found, ":".join(folders)
 
 
-def init(*, tar: str, libraries: str, type_: str, options: str) -> bytes:
+def init(
+    *, tar: str, libraries: str, type_: str, options: str, subvolumes: Subvolumes | None = None
+) -> bytes:
     """Returns the guest's first program, a script of busybox's shell.
 
     Args:
@@ -324,12 +350,34 @@ def init(*, tar: str, libraries: str, type_: str, options: str) -> bytes:
         libraries: Folders of its libraries, as LD_LIBRARY_PATH has them.
         type_: Of the file system.
         options: Of its mount.
+        subvolumes: What is made before anything goes in.
     """
+    before, behind, looked = _of_subvolumes(subvolumes) if subvolumes is not None else ("",) * 3
+    top = f",{_TOP}" if subvolumes is not None else ""
     script = _INIT.format(
-        ready=READY, probe=PROBE, tar=tar, libraries=libraries, type=type_, options=options,
+        ready=READY, probe=PROBE, tar=tar, libraries=libraries, type=type_, options=options + top,
+        before=before, behind=behind, looked=looked, top=top,
         contents=CONTENTS, copy=COPY, ring=_RING,
     )  # fmt: skip
     return script.encode()
+
+
+def _of_subvolumes(wanted: Subvolumes) -> tuple[str, str, str]:
+    """Returns the lines that make subvolumes, set the default one, and look whether both held."""
+    before, behind, looked = [], [], []
+    for name in sorted(wanted.names):
+        path, above = shlex.quote(f"/root/{name}"), shlex.quote(str(Path("/root", name).parent))
+        failed = f"|| finish {shlex.quote(f'the subvolume {name} cannot be made')}"
+        before.append(f"$b mkdir -p {above} {failed}")
+        before.append(f"{wanted.btrfs} subvolume create {path} {failed}")
+        missing = shlex.quote(f"{name} is not a subvolume")
+        looked.append(f'[ "$($b stat -c %i {path})" = {_SUBVOLUME_INODE} ] || finish {missing}')
+    if wanted.default:
+        path = shlex.quote(f"/root/{wanted.default}")
+        failed = shlex.quote(f"{wanted.default} cannot be made the default subvolume")
+        behind.append(f"{wanted.btrfs} subvolume set-default {path} || finish {failed}")
+    texts = ("".join(f"{line}\n" for line in lines) for lines in (before, behind, looked))
+    return next(texts), next(texts), next(texts)
 
 
 def argv(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from engine.boot.devices import Devices, device, is_numbered
 from engine.boot.tree import read_text
 from engine.disk import verity
+from engine.disk.subvolumes import Subvolume
 from engine.disk.volume import Volume
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import LeadsNowhere, resolve
@@ -77,11 +78,11 @@ def lines(settings: Settings) -> Iterator[str]:
     hashed = verity.hashed(settings.volumes)
     there = (one for one in settings.volumes if one.mount and FILESYSTEMS[one.format].files)
     mounted = [one for one in there if one not in hashed]
-    for volume in sorted(mounted, key=lambda volume: (volume.mount or "").rstrip("/")):
-        assert volume.mount is not None
-        order = 0 if not FILESYSTEMS[volume.format].writable else 1 if volume.mount == "/" else 2
-        place = volume.mount.replace(" ", "\\040")
-        options = ",".join(_options(volume))
+    places = [(one, volume) for volume in mounted for one in volume.mounts]
+    for one, volume in sorted(places, key=lambda place: place[0].mount.rstrip("/")):
+        order = 0 if not FILESYSTEMS[volume.format].writable else 1 if one.mount == "/" else 2
+        place = one.mount.replace(" ", "\\040")
+        options = ",".join(_options(volume, one))
         yield f"{device(settings, volume)} {place} {volume.format} {options} 0 {order}"
     for volume in settings.volumes:
         if volume.format == "swap":
@@ -89,13 +90,17 @@ def lines(settings: Settings) -> Iterator[str]:
             yield f"{device(settings, volume)} none swap {options} 0 0"
 
 
-def _options(volume: Volume) -> Iterator[str]:
+def _options(volume: Volume, subvolume: Subvolume) -> Iterator[str]:
     row = FILESYSTEMS[volume.format]
     read_only = not row.writable or "read-only" in volume.attributes
     yield "ro" if read_only else row.options
     if row.compressed and volume.compression in row.compressions:
         yield row.compressed.format(volume.compression)
-    if (volume.grow or volume.grown) and row.grows and not read_only:
+    option = volume.option(subvolume)
+    if option:
+        yield option
+    grows = (volume.grow or volume.grown) and row.grows and not read_only
+    if grows and subvolume.mount == volume.top:
         yield "x-systemd.growfs"
 
 
@@ -133,4 +138,5 @@ def _meant(settings: Settings, place: str, type_: str) -> Volume | None:
     if type_ == "swap":
         return next((volume for volume in settings.volumes if volume.format == "swap"), None)
     at = "/" + place.strip("/")
-    return next((one for one in settings.volumes if one.mount and one.mount == at), None)
+    there = (one for one in settings.volumes if any(each.mount == at for each in one.mounts))
+    return next(there, None)

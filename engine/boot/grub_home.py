@@ -37,8 +37,9 @@ class GrubHome:
         """Returns how the menu names a file of the tree."""
         where = self.tree.place(entry.path)
         own = where.volume == self.config.volume
-        path = "/" + where.path.decode("utf-8", "surrogateescape")
-        return grub.GrubFile("" if own else _volume(self.settings, where.volume).uuid, path)
+        volume = _volume(self.settings, where.volume)
+        path = "/" + volume.arrangement.inside(where.path).decode("utf-8", "surrogateescape")
+        return grub.GrubFile("" if own else volume.uuid, path)
 
 
 def find(settings: Settings, tree: Mounted, menu: Sequence[MenuEntry]) -> GrubHome:
@@ -49,7 +50,8 @@ def find(settings: Settings, tree: Mounted, menu: Sequence[MenuEntry]) -> GrubHo
     """
     config = tree.place(resolve(tree.get, grub.CONFIG_PATH, may_miss=True))
     partition = grub.partition_name(settings.scheme, settings.number(config.volume))
-    folder = config.path.rpartition(b"/")[0].decode("utf-8", "surrogateescape")
+    inside = _volume(settings, config.volume).arrangement.inside(config.path)
+    folder = inside.rpartition(b"/")[0].decode("utf-8", "surrogateescape")
     formats = (volume.format for volume in _volumes(settings, tree, config, menu))
     modules = (FILESYSTEMS[each].grub for each in formats)
     more = dict.fromkeys(each for each in modules if each and each not in grub.COMMON_MODULES)

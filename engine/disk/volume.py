@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.disk.roles import ROLES, Role
+from engine.disk.subvolumes import Arrangement, Subvolume, mounted, place
 
 Scheme = Literal["none", "mbr", "gpt"]
 """How partitions are recorded; none: the image is one bare file system."""
@@ -41,6 +42,9 @@ class Volume:
         flags: What libparted calls the flags of its partition.
         attributes: As a spec has them ("read-only", "no-auto", "grow-file-system", "legacy-boot").
         compression: Where the format knows it, else "".
+        subvolumes: Where the format knows them.
+        default_subvolume: Name of the one that is mounted where nothing else is said, or "" for
+            the top of the file system.
         source: File whose bytes it holds (format none), or "".
         offset: Byte of the disk, outside all partitions, or None for a partition.
         verity: Id of the volume whose hash tree, or the signature of it, it holds; or "".
@@ -68,6 +72,8 @@ class Volume:
     flags: tuple[str, ...] = ()
     attributes: tuple[str, ...] = ()
     compression: str = ""
+    subvolumes: tuple[Subvolume, ...] = ()
+    default_subvolume: str = ""
     source: str = ""
     offset: int | None = None
     verity: str = ""
@@ -79,6 +85,26 @@ class Volume:
     def purpose(self) -> Role:
         """The row of its role."""
         return ROLES[self.role]
+
+    @property
+    def top(self) -> str:
+        """Where it is mounted, as a path without slashes that mean nothing; "" for nowhere."""
+        return place(self.mount) if self.mount else ""
+
+    @property
+    def mounts(self) -> tuple[Subvolume, ...]:
+        """What of it is mounted, parents first; the top of the file system has the name ""."""
+        return mounted(self.subvolumes, self.top) if self.mount else ()
+
+    @property
+    def arrangement(self) -> Arrangement:
+        """Where in its file system the paths of what is mounted lie."""
+        return Arrangement(self.subvolumes, self.top)
+
+    def option(self, subvolume: Subvolume) -> str:
+        """Returns the option of a mount that names a subvolume, "" if none has to."""
+        found = subvolume.mount != self.top or subvolume.name != self.default_subvolume
+        return f"subvol={subvolume.name}" if subvolume.name and found else ""
 
     @property
     def partitioned(self) -> bool:

@@ -33,7 +33,8 @@ _CARRIED = {
     "identity.root_partition_guid", "identity.seed", "identity.deterministic",
     "volume[].id", "volume[].role", "volume[].format", "volume[].mount", "volume[].size",
     "volume[].grow", "volume[].min", "volume[].guid", "volume[].name", "volume[].type",
-    "volume[].flags", "volume[].compression", "volume[].source", "volume[].verity",
+    "volume[].flags", "volume[].compression", "volume[].subvolumes",
+    "volume[].default_subvolume", "volume[].source", "volume[].verity",
     "volume[].after", "volume[].free", "volume[].label", "layout.label",
     "contents[].source", "contents[].target", "contents[].volume", "contents[].partition",
     "contents[].exclude", "contents[].extract",
@@ -155,6 +156,10 @@ def _inside(volume: Volume, copied: list[str], trees: set[str]) -> Iterator[str]
         yield f"Format={volume.format}"
     if volume.compression:
         yield f"Compression={volume.compression}"
+    if volume.subvolumes:
+        yield f"Subvolumes={' '.join(f'/{_escaped(one.name)}' for one in volume.subvolumes)}"
+    if volume.default_subvolume:
+        yield f"DefaultSubvolume=/{_escaped(volume.default_subvolume)}"
     yield from copied
     if volume.verity:
         yield "Verity=hash"
@@ -162,8 +167,10 @@ def _inside(volume: Volume, copied: list[str], trees: set[str]) -> Iterator[str]
     elif volume.id in trees:
         yield "Verity=data"
         yield f"VerityMatchKey={volume.id}"
-    if volume.mount and volume.mount != volume.purpose.mount:
-        yield f"MountPoint={_escaped(volume.mount)}"
+    if volume.subvolumes or volume.mount != volume.purpose.mount:
+        for one in volume.mounts:
+            option = f":subvol={_escaped(one.name)}" if one.name else ""
+            yield f"MountPoint={_escaped(one.mount)}{option}"
 
 
 def _attributes(volume: Volume) -> Iterator[str]:
@@ -206,28 +213,25 @@ def _place(
     """Adds a source to the volume that it goes to, and its parts to those mounted below."""
     target = content.target.decode(errors="surrogateescape")
     source = str(content.source).rstrip("/") or "/"
-    mounted = {one.mount: one for one in settings.volumes if one.mount and one.takes_below}
-    if content.volume:
-        volume, inside = content.volume, target
-        below: dict[str, str] = {}
-    else:
-        above = [mount for mount in mounted if _relative(target, mount) is not None]
-        mount = max(above, key=len, default="")
-        if not mount:
-            return
-        volume, inside = mounted[mount].id, f"/{_relative(target, mount)}"
-        below = {
-            rest: one.id
-            for place, one in mounted.items()
-            if place != mount and (rest := _relative(place, target)) and _deepest(rest, source)
-        }
+    places = _places(content, settings)
+    above = [mount for mount in places if _relative(target, mount) is not None]
+    mount = max(above, key=len, default="")
+    if not mount:
+        return
+    volume, top = places[mount]
+    inside = posixpath.normpath(posixpath.join("/", top, _relative(target, mount) or ""))
+    below = {
+        rest: where
+        for place, where in places.items()
+        if place != mount and (rest := _relative(place, target)) and _deepest(rest, source)
+    }
     if content.into and not content.source.is_dir():
         inside = posixpath.join(inside, posixpath.basename(source))
     found[volume].append(f"CopyFiles={_colons(source)}:{_colons(inside or '/')}")
-    for rest, other in sorted(below.items()):
+    for rest, (other, name) in sorted(below.items()):
         part = posixpath.join(source, rest)
         found[volume].append(f"ExcludeFiles={_escaped(part)}/")
-        found[other].append(f"CopyFiles={_colons(part)}:/")
+        found[other].append(f"CopyFiles={_colons(part)}:/{_colons(name)}")
     for index, pattern in enumerate(content.exclude):
         plain = pattern.removesuffix("/**")
         if "*" in plain or "/" not in pattern.rstrip("/"):
@@ -236,6 +240,18 @@ def _place(
             continue
         name = posixpath.join(source, plain.strip("/"))
         found[volume].append(f"ExcludeFiles={_escaped(name)}{'/' if plain != pattern else ''}")
+
+
+def _places(content: ContentSettings, settings: Settings) -> dict[str, tuple[str, str]]:
+    """Returns where contents go: volume and subvolume by the target that they begin at."""
+    if not content.volume:
+        return {
+            each.mount: (one.id, each.name)
+            for one in settings.volumes if one.takes_below for each in one.mounts
+        }  # fmt: skip
+    one = next(one for one in settings.volumes if one.id == content.volume)
+    found = {f"/{_relative(each.mount, one.top)}": (one.id, each.name) for each in one.mounts}
+    return found or {"/": (one.id, "")}
 
 
 def _relative(path: str, top: str) -> str | None:

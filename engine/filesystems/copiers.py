@@ -21,7 +21,7 @@ from engine.filesystems.placed import Place
 from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.folder import FolderSource
-from engine.manifest.memory import Elsewhere
+from engine.manifest.memory import original
 from engine.tools.program import modules_folder
 
 Copied = Callable[[int, list[tuple[Entry, bytes]]], None]
@@ -57,9 +57,7 @@ def pay(files: int, size: int) -> bool:
 
 def of_folder(entry: Entry) -> Entry | None:
     """Returns the entry whose folder has the data of a file, or None where no folder has."""
-    while isinstance(entry.source, Elsewhere):
-        assert isinstance(entry.stamp, Entry)
-        entry = entry.stamp
+    entry = original(entry)
     return entry if type(entry.source) is FolderSource else None
 
 

@@ -80,6 +80,8 @@ class Request:
         free: Bytes to leave free, where the size follows from the contents.
         inodes: Free inodes to leave, or None for what goes with the free space.
         compression: Where the format knows it, else "".
+        subvolumes: Directories of `manifest` that are subvolumes, as paths from its root.
+        default_subvolume: One of them, or "" for the top of the file system.
         grown: Bytes that it will be grown to by the system it is of, or 0.
         tool_defaults: As the format's own program makes it by default (make-disk-image's rules).
         below: What it goes with, where it is a layer.
@@ -92,6 +94,8 @@ class Request:
     free: int = 0
     inodes: int | None = None
     compression: str = ""
+    subvolumes: tuple[str, ...] = ()
+    default_subvolume: str = ""
     grown: int = 0
     tool_defaults: bool = False
     below: Below | None = None
@@ -167,6 +171,8 @@ class FilesystemPlan:
         most_bytes: What it takes at most, where only making it tells how large it becomes; 0 where
             it has exactly its size.
         options: Of the mount in which a kernel fills it, where none of ours does; else "".
+        subvolumes: Directories of `manifest` that are subvolumes.
+        default_subvolume: As it was asked for.
     """
 
     type: str
@@ -190,6 +196,8 @@ class FilesystemPlan:
     drops: Sequence[Drop] = ()
     most_bytes: int = 0
     options: str = ""
+    subvolumes: tuple[str, ...] = ()
+    default_subvolume: str = ""
 
     @property
     def filled(self) -> bool:

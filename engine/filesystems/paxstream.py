@@ -15,7 +15,7 @@ from engine.filesystems.populate import REPORT_EVERY, Expected, Progress, Seen, 
 from engine.manifest import pax
 from engine.manifest.entry import Entry, Source
 from engine.manifest.manifest import Manifest
-from engine.manifest.memory import Elsewhere
+from engine.manifest.memory import Elsewhere, original
 from engine.manifest.tar import BLOCK
 
 Attributes = tuple[tuple[bytes, bytes], ...]
@@ -97,9 +97,7 @@ class _Stream:
             else:
                 sources.setdefault(id(entry.source), (entry.source, []))[1].append(entry)
         for source, files in sources.values():
-            # One whose files are other files' bytes gives those of equal ones alternately.
-            groups = [[file] for file in files] if isinstance(source, Elsewhere) else [files]
-            for group in groups:
+            for group in _apart(files) if isinstance(source, Elsewhere) else [files]:
                 yield from self._files(source, group)
         for entry in self._entries:
             if entry.link_to is not None:
@@ -137,6 +135,22 @@ class _Stream:
         """Returns all that stands before an entry's data."""
         header, records, table = _member(entry, self._keep)
         return pax.blocks(header, records) + table
+
+
+def _apart(files: Sequence[Entry]) -> list[list[Entry]]:
+    """Returns files that are other files' bytes in groups, as few as keep equal ones apart.
+
+    Their source gives the data of equal ones alternately.
+    """
+    groups: list[list[Entry]] = []
+    met: dict[int, int] = {}
+    for file in files:
+        first = id(original(file))
+        number = met[first] = met.get(first, -1) + 1
+        if number == len(groups):
+            groups.append([])
+        groups[number].append(file)
+    return groups
 
 
 def records_bytes(entry: Entry, keep: Keep) -> int:

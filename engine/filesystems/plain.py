@@ -56,6 +56,8 @@ def plain(
         refused=refused,
         drops=drops,
         options=options,
+        subvolumes=request.subvolumes,
+        default_subvolume=request.default_subvolume,
     )
 
 

@@ -70,7 +70,9 @@ class Draft:
         if not self.volumes or "/" in mounts(self.volumes):
             return tuple(self.volumes)
         return tuple(
-            msgspec.structs.replace(volume, mount="") if _mount(volume) else volume
+            msgspec.structs.replace(volume, mount="", subvolumes=_unmounted(volume.subvolumes))
+            if mount_of(volume)
+            else volume
             for volume in self.volumes
         )
 
@@ -88,7 +90,7 @@ class Draft:
         """Adds a volume whose role is given; what is the default anyway goes unsaid."""
         role = ROLES[entry.role or "data"]
         implied = entry.id if entry.id in ROLES else "data"
-        mounted = {_mount(volume) for volume in self.volumes}
+        mounted = {mount_of(volume) for volume in self.volumes}
         default = role.mount if role.mount not in mounted else None
         named = role.name if entry.id == role.key else entry.id
         formatted = "none" if entry.source else role.format
@@ -130,7 +132,7 @@ class Draft:
         return None
 
 
-def _mount(volume: VolumeEntry) -> str | None:
+def mount_of(volume: VolumeEntry) -> str | None:
     """Returns where a volume is mounted, defaults included."""
     if volume.mount is not None:
         return volume.mount or None
@@ -138,11 +140,15 @@ def _mount(volume: VolumeEntry) -> str | None:
     return ROLES[role].mount
 
 
+def _unmounted(subvolumes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(text.partition(":")[0] for text in subvolumes)
+
+
 def mounts(volumes: Iterable[VolumeEntry]) -> dict[str, str]:
     """Returns the ids of volumes by where they are mounted, the first of each place."""
     found: dict[str, str] = {}
     for volume in volumes:
-        mount = _mount(volume)
+        mount = mount_of(volume)
         if mount is not None:
             found.setdefault(mount, volume.id)
     return found

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from engine.disk.discoverable import named, role_of_type
 from engine.disk.roles import ROLES
-from engine.importers.draft import Draft, size_text
+from engine.disk.subvolumes import Arrangement, Subvolume
+from engine.importers.draft import Draft, mount_of, size_text
 from engine.importers.model import Candidate, Imported
 from engine.importers.repart_files import Definition, Option, definition, files
 from engine.spec.choices import VOLUME_FORMATS
@@ -38,7 +40,7 @@ _SWITCHES = {"ReadOnly": 60, "NoAuto": 63, "GrowFileSystem": 59}
 _READ = {
     "Type", "Label", "UUID", "SizeMinBytes", "SizeMaxBytes", "Minimize", "Format", "CopyFiles",
     "CopyBlocks", "ExcludeFiles", "Flags", "ReadOnly", "NoAuto", "GrowFileSystem", "Verity",
-    "VerityMatchKey", "Compression", "MountPoint", "Weight",
+    "VerityMatchKey", "Compression", "Subvolumes", "DefaultSubvolume", "MountPoint", "Weight",
 }  # fmt: skip
 _NOT = {
     "Priority": "all partitions are made, or the build is refused",
@@ -55,8 +57,6 @@ _NOT = {
     "MakeDirectories": "a spec has no directories without a source",
     "MakeSymlinks": "a spec has no links without a source",
     "ExcludeFilesTarget": "a spec leaves out what is in a source, not what is in the target",
-    "Subvolumes": "a spec has no subvolumes",
-    "DefaultSubvolume": "a spec has no subvolumes",
     "CompressionLevel": "a spec has the method of compression only",
     "VerityDataBlockSizeBytes": "hash trees are made for blocks of 4096 bytes",
     "VerityHashBlockSizeBytes": "hash trees are made for blocks of 4096 bytes",
@@ -95,7 +95,7 @@ def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
         match, kind = one.last("VerityMatchKey"), one.last("Verity")
         if match is not None and kind is not None and kind.value == "data":
             keys[match.value] = entry.id
-        _contents(one, entry.id, candidate.root, draft)
+        _contents(one, entry, candidate.root, draft)
     for index, one in enumerate(definitions):
         _verity(index, one, keys, draft)
     _said_once(draft, candidate)
@@ -123,6 +123,7 @@ def _volume(one: Definition, root: Path | None, draft: Draft) -> VolumeEntry:
     source = _blocks(one, root, draft)
     format_ = _format(one, role, source, draft)
     name = _name(one, draft)
+    mount, places = _mounts(one, draft)
     label = one.last("Label")
     fixed = role in {"esp", "bios-boot"} and size is None
     return draft.add(
@@ -130,7 +131,7 @@ def _volume(one: Definition, root: Path | None, draft: Draft) -> VolumeEntry:
             id=draft.id_for(one.name),
             role=role,
             format=format_,
-            mount=_mount(one, draft),
+            mount=mount,
             size=size,
             free=0 if fixed else None,
             min=least if size is None else None,
@@ -140,6 +141,8 @@ def _volume(one: Definition, root: Path | None, draft: Draft) -> VolumeEntry:
             type=type_,
             flags=_flags(one, role, draft),
             compression=_compression(one, format_, draft),
+            subvolumes=_subvolumes(one, places, draft),
+            default_subvolume=_default_subvolume(one, draft),
             source=source,
         )
     )
@@ -265,16 +268,45 @@ def _guid(one: Definition, draft: Draft) -> str | None:
     return None
 
 
-def _mount(one: Definition, draft: Draft) -> str | None:
-    found = one.all("MountPoint")
-    for option in found[1:]:
-        draft.note(option.where, f"MountPoint={option.value}", "a volume has one mount point")
-    if not found:
-        return None
-    place, _, options = found[0].value.partition(":")
-    if options:
-        draft.note(found[0].where, f"the mount options {options}", "fstab has those of the format")
-    return place
+def _mounts(one: Definition, draft: Draft) -> tuple[str | None, dict[str, str]]:
+    """Returns where a volume is mounted, and where which of its subvolumes are, by name."""
+    first: str | None = None
+    found: dict[str, str] = {}
+    for option in one.all("MountPoint"):
+        place, _, options = option.value.partition(":")
+        words = options.split(",") if options else []
+        names = [word.partition("=")[2].strip("/") for word in words if word.startswith("subvol=")]
+        others = [word for word in words if not word.startswith("subvol=")]
+        if others:
+            draft.note(option.where, f"the mount options {','.join(others)}",
+                       "fstab has those of the format")  # fmt: skip
+        if names and names[0]:
+            found[names[0]] = place
+        elif first is not None:
+            draft.note(option.where, f"MountPoint={option.value}", "a volume has one mount point")
+        if first is None or (names and len(place) < len(first)):
+            first = place
+    return first, found
+
+
+def _subvolumes(one: Definition, places: Mapping[str, str], draft: Draft) -> tuple[str, ...]:
+    """Returns the subvolumes as a spec has them, with those that only a mount names."""
+    names: dict[str, None] = {}
+    for option in one.all("Subvolumes"):
+        text = _path(option, option.value, draft) or ""
+        for word in text.split():
+            path, _, flags = word.partition(":")
+            if flags:
+                draft.note(option.where, f"the flags {flags} of {path}", "it is made writable")
+            names[path.strip("/")] = None
+    names |= dict.fromkeys(places)
+    return tuple(f"{name}:{places[name]}" if name in places else name for name in names if name)
+
+
+def _default_subvolume(one: Definition, draft: Draft) -> str | None:
+    option = one.last("DefaultSubvolume")
+    path = None if option is None else _path(option, option.value, draft)
+    return (path or "").strip("/") or None
 
 
 def _flags(one: Definition, role: str, draft: Draft) -> tuple[str, ...]:
@@ -343,7 +375,7 @@ def _verity(index: int, one: Definition, keys: Mapping[str, str], draft: Draft) 
         draft.volumes[index] = msgspec.structs.replace(entry, verity=of)
 
 
-def _contents(one: Definition, volume: str, root: Path | None, draft: Draft) -> None:
+def _contents(one: Definition, entry: VolumeEntry, root: Path | None, draft: Draft) -> None:
     """Adds what CopyFiles= brings, without what ExcludeFiles= names."""
     excluded = [option.value for option in one.all("ExcludeFiles")]
     used: set[str] = set()
@@ -360,19 +392,42 @@ def _contents(one: Definition, volume: str, root: Path | None, draft: Draft) -> 
                        "what is copied is the tree that systemd-repart is run on",
                        "--root DIR names it; or add it to the contents")  # fmt: skip
             continue
+        inside = _target(target or source, entry, option, draft)
+        if inside is None:
+            continue
         below = {each: _below(each, source) for each in excluded}
         used.update(each for each, pattern in below.items() if pattern)
         draft.contents.append(
             Content(
                 source=_on(root, source),
-                target=target or source,
+                target=inside,
                 exclude=tuple(pattern for pattern in below.values() if pattern),
-                volume=volume,
+                volume=entry.id,
             )
         )
     for option in one.all("ExcludeFiles"):
         if option.value not in used:
             draft.note(option.where, f"ExcludeFiles={option.value}", "it is in no CopyFiles=")
+
+
+def _target(path: str, entry: VolumeEntry, option: Option, draft: Draft) -> str | None:
+    """Returns where below the volume's mount a path of its file system shows, if it does."""
+    if not entry.subvolumes:
+        return path
+    top = mount_of(entry) or "/"
+    subvolumes = [Subvolume.parsed(text) for text in entry.subvolumes]
+    if all(one.mount != top for one in subvolumes):
+        subvolumes = [
+            replace(one, mount=top) if one.name == entry.default_subvolume else one
+            for one in subvolumes
+        ]
+    shown = Arrangement(subvolumes, top).outside(path.strip("/").encode())
+    if shown is not None:
+        return "/" + shown.decode()
+    draft.note(option.where, f"CopyFiles={option.value}",
+               f"{path} is in no subvolume that is mounted",
+               "give the subvolume a mount point")  # fmt: skip
+    return None
 
 
 def _parts(text: str) -> tuple[str, str, str]:

@@ -62,6 +62,14 @@ MADE = _Memory()
 _ELSEWHERE = Elsewhere()
 
 
+def original(entry: Entry) -> Entry:
+    """Returns the entry whose bytes these are in the end."""
+    while isinstance(entry.source, Elsewhere):
+        assert isinstance(entry.stamp, Entry)
+        entry = entry.stamp
+    return entry
+
+
 def directory(path: bytes, *, mtime_ns: int, mode: int = 0o755) -> Entry:
     """Returns a directory of root's."""
     return Entry(path, stat.S_IFDIR | mode, mtime_ns=mtime_ns)

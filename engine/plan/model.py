@@ -17,8 +17,10 @@ from engine.boot.menu import MenuEntry
 from engine.disk.roles import ROLES
 from engine.disk.verity import SIGNATURE, TREE
 from engine.disk.view import Share
+from engine.disk.volume import Volume
 from engine.filesystems.driver import FilesystemPlan
-from engine.manifest.manifest import Counts
+from engine.manifest import subvolumes
+from engine.manifest.manifest import Counts, Manifest
 from engine.plan.outputs import OutputPlan
 from engine.plan.sums import DEFAULT_SUMS, SumsPlan
 from engine.problem import Problem
@@ -255,6 +257,23 @@ class Plan:
         if root is None or root.filesystem is None:
             raise KeyError("root")
         return root.filesystem
+
+    def wanted(self, id_: str) -> Volume:
+        """Returns a volume as its spec has it."""
+        return next(one for one in self.settings.volumes if one.id == id_)
+
+    def mounted(self, volume: VolumePlan) -> Manifest:
+        """Returns what a volume holds as it shows once its subvolumes are mounted."""
+        assert volume.filesystem is not None
+        return subvolumes.mounted(volume.filesystem.manifest, self.wanted(volume.id))
+
+    @property
+    def root_tree(self) -> Manifest:
+        """What the root holds, as it is mounted; KeyError if the disk has none."""
+        root = self.of_role("root")
+        if root is None or root.filesystem is None:
+            raise KeyError("root")
+        return self.mounted(root)
 
     @property
     def has_root(self) -> bool:

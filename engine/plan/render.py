@@ -8,8 +8,10 @@ from textwrap import wrap
 from typing import Any
 
 from engine.boot.firmware import FirmwareKind
+from engine.disk.subvolumes import told
 from engine.disk.verity import TREE
 from engine.disk.view import Region, regions
+from engine.disk.volume import Volume
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.oci import describe
 from engine.manifest.oci.image import ContainerImage
@@ -41,7 +43,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
             "signature": disk.signature,
             "pmbr_boot": disk.pmbr_boot,
         },
-        "partitions": [_partition(partition) for partition in plan.partitions],
+        "partitions": [_partition(plan, partition) for partition in plan.partitions],
     }
     if disk.table == "none":
         answer["filesystem"] = _filesystem(plan.filesystem)
@@ -100,7 +102,7 @@ def problems_to_json(problems: Iterable[Problem]) -> dict[str, Any]:
     }
 
 
-def _partition(partition: VolumePlan) -> dict[str, Any]:
+def _partition(plan: Plan, partition: VolumePlan) -> dict[str, Any]:
     return {
         "number": partition.number,
         "id": partition.id,
@@ -114,8 +116,21 @@ def _partition(partition: VolumePlan) -> dict[str, Any]:
         "name": partition.name,
         "flags": list(partition.flags),
         "filesystem": _filesystem(partition.filesystem),
+        **_parts_of(plan.wanted(partition.id)),
         **_verity(partition),
     }
+
+
+def _parts_of(volume: Volume) -> dict[str, Any]:
+    """Returns the subvolumes of a volume that has some."""
+    if not volume.subvolumes:
+        return {}
+    found = [
+        {"name": one.name, "mount": one.mount or None,
+         "default": one.name == volume.default_subvolume}
+        for one in volume.subvolumes
+    ]  # fmt: skip
+    return {"subvolumes": found}
 
 
 def _verity(partition: VolumePlan) -> dict[str, Any]:
@@ -217,6 +232,7 @@ def to_text(plan: Plan, width: int = _MAP_WIDTH, *, within: bool = False) -> str
         _heading(plan, room),
         disk_map(plan, width),
         _partition_table(plan, room),
+        _subvolumes(plan),
         _menu(plan, room),
         _breakdown(plan, room),
         _figures(plan),
@@ -331,6 +347,15 @@ def _partition_table(plan: Plan, room: int | None) -> list[str]:
         for partition in plan.partitions
     ]
     return [line for part in _parts(rows, room) for line in columns(part)]
+
+
+def _subvolumes(plan: Plan) -> list[str]:
+    """Returns a line for each volume that has subvolumes."""
+    return [
+        f"Subvolumes of {one.id}: {told(one.subvolumes, one.default_subvolume)}"
+        for one in plan.settings.volumes
+        if one.subvolumes
+    ]
 
 
 def _parts(rows: list[tuple[str, ...]], room: int | None) -> Iterator[list[tuple[str, ...]]]:

@@ -303,7 +303,7 @@ _LAST = (
         id="sbom",
         title="Write the bill of materials",
         wanted=lambda plan: (
-            plan.settings.output.sbom and plan.has_root and bool(databases(plan.root.manifest))
+            plan.settings.output.sbom and plan.has_root and bool(databases(plan.root_tree))
         ),
     ),
     Step(

@@ -9,12 +9,14 @@ from functools import cached_property
 from engine.disk.volume import Volume
 from engine.filesystems.driver import Below, DoesNotFit, Driver, Request, Sized
 from engine.filesystems.table import DRIVERS
+from engine.manifest import subvolumes
 from engine.manifest.manifest import Manifest
 from engine.spec import identity
 from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.settings import Settings
 from engine.units import MIB, ceil_to
 
+_SECOND_NS = 1_000_000_000
 EMPTY = Manifest(())
 """Contents of a volume that nothing goes into, not even a root directory."""
 
@@ -116,14 +118,17 @@ def _filesystem(
     empty = volume.format == RAW and not volume.source
     if driver is None or empty:
         return None
+    epoch_ns = settings.identity.source_date_epoch * _SECOND_NS
     request = Request(
-        manifest=manifest,
+        manifest=subvolumes.arranged(manifest, volume, epoch_ns),
         label=volume.label,
         uuid=volume.uuid,
         sector_size=sector_size,
         free=volume.free or 0,
         inodes=volume.inodes,
         compression=volume.compression,
+        subvolumes=tuple(sorted(one.name for one in volume.subvolumes)),
+        default_subvolume=volume.default_subvolume,
         grown=volume.grown,
         tool_defaults=settings.rules.mke2fs_defaults,
     )

@@ -37,6 +37,7 @@ class Filesystem:
         compressions: Values of `Volume.compression` that it knows.
         compressed: What fstab(5) says of its compression, with {} for it; "" where that is decided
             when it is made.
+        subvolumes: Whether it has parts that are mounted like volumes.
         identifier: Whether it has a UUID; one without is found by its partition.
         whole: Whether a program makes it in a file of its own, with its contents if it takes any.
         placed: Whether it records where on the disk it lies.
@@ -63,6 +64,7 @@ class Filesystem:
     keeps: tuple[str, ...]
     compressions: tuple[str, ...] = ()
     compressed: str = ""
+    subvolumes: bool = False
     identifier: bool = True
     whole: bool = False
     placed: bool = False
@@ -222,6 +224,7 @@ _TABLE = (
         whole=True,
         compressions=("zstd", "zlib", "lzo"),
         compressed="compress={}",
+        subvolumes=True,
         journal=False,
         grows=True,
         grub="btrfs",

@@ -291,6 +291,21 @@ _TABLE = (
         choices=VOLUME_COMPRESSIONS,
     ),
     Key(
+        "volume[].subvolumes",
+        "list of text",
+        "[]",
+        "Subvolumes of a Btrfs, each its path from the top of the file system and, behind a colon, "
+        'where it is mounted: ["@:/", "@home:/home", "@snapshots"]. Contents below that go into '
+        "it.",
+    ),
+    Key(
+        "volume[].default_subvolume",
+        "text",
+        "the top of the file system",
+        "The subvolume that a mount without subvol= gets; it needs no option in /etc/fstab and on "
+        "the kernel's command line.",
+    ),
+    Key(
         "volume[].source",
         "path",
         '""',

@@ -87,6 +87,8 @@ class VolumeEntry(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     type: str | None = None
     flags: tuple[str, ...] = ()
     compression: str | None = None
+    subvolumes: tuple[str, ...] = ()
+    default_subvolume: str | None = None
     source: str | None = None
     offset: int | str | None = None
     verity: str | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from engine.disk.presets import PRESETS
+from engine.disk.subvolumes import Subvolume
 from engine.problem import Problem, errors
 from engine.spec import combinations, identity, values
 from engine.spec.filesystems import FILESYSTEMS
@@ -308,6 +309,8 @@ def _volume(index: int, entry: VolumeEntry, base: Path) -> VolumeSettings:
         type=entry.type or "",
         flags=entry.flags,
         compression=entry.compression or "",
+        subvolumes=tuple(map(Subvolume.parsed, entry.subvolumes)),
+        default_subvolume=(entry.default_subvolume or "").strip("/"),
         source=_path(entry.source, base),
         offset=_size(entry.offset),
         verity=entry.verity or "",

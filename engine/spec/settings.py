@@ -9,6 +9,7 @@ from typing import Literal
 
 from engine.disk.placement import numbers
 from engine.disk.presets import PRESETS
+from engine.disk.subvolumes import Subvolume
 from engine.disk.volume import Firmware, Scheme, Volume, firmware_of
 from engine.spec.identity import derive_32
 from engine.spec.rules import RULES, Compat, Rules
@@ -78,6 +79,8 @@ class VolumeSettings:
     type: str = ""
     flags: tuple[str, ...] = ()
     compression: str = ""
+    subvolumes: tuple[Subvolume, ...] = ()
+    default_subvolume: str = ""
     source: str = ""
     offset: int | None = None
     verity: str = ""

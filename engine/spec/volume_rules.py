@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from engine.disk.roles import ROLES
 from engine.problem import Fix, Problem
-from engine.spec import verity_rules
+from engine.spec import subvolume_rules, verity_rules
 from engine.spec.choices import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.filesystems import FILESYSTEMS, Filesystem, has_serial
 from engine.spec.identity import is_uuid
@@ -44,6 +44,7 @@ def check_values(spec: ImageSpec) -> Iterator[Problem]:
             yield from _choice(f"{path}.flags[{position}]", flag, FLAGS)
         yield from _sizes(path, entry)
         yield from _texts(path, entry)
+        yield from subvolume_rules.check_values(path, entry)
 
 
 def _id(path: str, name: str, seen: set[str]) -> Iterator[Problem]:
@@ -147,6 +148,7 @@ def check_together(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     yield from _contradictions(settings)
     yield from _growth(spec, settings)
     yield from verity_rules.check(spec, settings)
+    yield from subvolume_rules.check_together(settings)
     yield from _grown(settings)
 
 

@@ -49,6 +49,7 @@ for word in $(cat /proc/cmdline); do
   case "$word" in
     root=*) root="${{word#root=}}" ;;
     init=*) init="${{word#init=}}" ;;
+    rootflags=*) flags="${{word#rootflags=}}" ;;
   esac
 done
 for try in 1 2 3 4 5 6 7 8 9 10; do
@@ -56,7 +57,7 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
   sleep 0.3
 done
 cat /marks/* 2>/dev/null
-mount -t {type} "$device" /root || echo "INITRD: cannot mount $root"
+mount -t {type} ${{flags:+-o $flags}} "$device" /root || echo "INITRD: cannot mount $root"
 exec switch_root /root "$init"
 """
 _ROOT_INIT = f"""#!/bin/sh
@@ -67,6 +68,11 @@ for path in /etc/shadow /bin/busybox /home/alice /tmp /sbin/su; do
   echo "REPORT stat $(stat -c '%n %u:%g %a' $path)"
 done
 echo "REPORT cmdline $(cat /proc/cmdline)"
+mount -a 2>/dev/null
+while read d p t o r; do
+  case $o in *subvol=*) echo "REPORT subvolume $p ${{o##*subvol=}}" ;; esac
+done </proc/mounts
+echo "REPORT home $(cat /home/alice/note 2>/dev/null || echo none)"
 echo "REPORT machine-id $(cat /etc/machine-id 2>/dev/null || echo none)"
 echo {MARKER}
 poweroff -f

@@ -26,6 +26,10 @@ GIVEN = {
     "type": VolumeEntry(id="one", type="0x83"),
     "flags": VolumeEntry(id="one", flags=("read-only", "no-auto")),
     "compression": VolumeEntry(id="one", format="erofs", compression="lz4"),
+    "subvolumes": VolumeEntry(id="one", format="btrfs", subvolumes=("@:/srv", "@spare")),
+    "default_subvolume": VolumeEntry(
+        id="one", format="btrfs", subvolumes=("@",), default_subvolume="@"
+    ),
     "source": VolumeEntry(id="one", role="raw", source="boot.img"),
     "offset": VolumeEntry(id="one", role="raw", source="boot.img", offset="8KiB"),
     "verity": VolumeEntry(id="one", role="root-verity", verity="root"),

@@ -62,7 +62,7 @@ Enter or Right goes into a folder, Left or Backspace out of it, Escape closes.
 
     @work(exclusive=True, group="usage")
     async def _count(self) -> None:
-        self.usage = await asyncio.to_thread(Usage, self.plan.root.manifest)
+        self.usage = await asyncio.to_thread(lambda: Usage(self.plan.root_tree))
         self._show(b"")
 
     def _show(self, path: bytes, cursor: bytes | None = None) -> None:

@@ -20,8 +20,10 @@ from engine.pipeline.steps.guest import bytes_of, kvm_runs
 from engine.pipeline.work import Work
 from engine.plan import filling
 from engine.tools.failure import StepFailed
+from engine.tools.installed import find
 from engine.tools.runner import ToolResult
 
+_BTRFS = "btrfs"
 _SHOWN = 5
 """Lines of the console that an error message has room for."""
 
@@ -65,10 +67,19 @@ def _initrd(work: Work) -> bytes:
     filler, planned = work.plan.boot.filler, work.filesystem
     assert filler is not None
     assert filler.guest is not None
-    files, libraries = machine.files(filler.tar)
+    programs, subvolumes = [filler.tar], None
+    if planned.subvolumes:
+        btrfs = find(_BTRFS)
+        if not btrfs:
+            raise StepFailed(f"{_BTRFS}, which makes subvolumes, is no longer on this machine")
+        programs.append(btrfs)
+        subvolumes = machine.Subvolumes(
+            os.path.realpath(btrfs), planned.subvolumes, planned.default_subvolume
+        )
+    files, libraries = machine.files(programs)
     script = machine.init(
         tar=os.path.realpath(filler.tar), libraries=libraries, type_=planned.type,
-        options=planned.options,
+        options=planned.options, subvolumes=subvolumes,
     )  # fmt: skip
     return guest.initrd(filler.guest, script, files)
 

@@ -15,7 +15,7 @@ async def write(work: Work) -> None:
         SourceChanged: A database changed since it was scanned.
     """
     output, identity = work.plan.output, work.plan.identity
-    found = await work.thread(lambda report: inventory(work.plan.root.manifest))
+    found = await work.thread(lambda report: inventory(work.plan.root_tree))
     for trouble in found.unread:
         work.note(f"not in the bill of materials: {trouble}")
     document = spdx.dumps(

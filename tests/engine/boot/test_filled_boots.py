@@ -34,6 +34,11 @@ user = "root"
 group = "root"
 """
 
+SUBVOLUMES = """
+compression = "zstd"
+subvolumes = ["@:/", "@home:/home", "@spare"]
+"""
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -41,7 +46,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
     ("format_", "more", "loader", "firmware", "first"),
     [
         ("xfs", "", "grub", "bios", ("bios-boot", "1MiB")),
-        ("btrfs", 'compression = "zstd"', "systemd-boot", "uefi", ("esp", "64MiB")),
+        ("btrfs", SUBVOLUMES, "systemd-boot", "uefi", ("esp", "64MiB")),
     ],
 )
 def test_a_filled_root_boots(
@@ -57,6 +62,7 @@ def test_a_filled_root_boots(
     initrd = make_initrd(kernel, tmp_path, type_=format_, more=(*needed, format_))
     (root / f"boot/initrd.img-{kernel.release}").write_bytes(initrd)
     kernels.install(root)
+    (root / "home/alice/note").write_text("in the right one")
     spec = tmp_path / "spec.toml"
     spec.write_text(
         SPEC.format(loader=loader, first=first[0], size=first[1], format_=format_, more=more)
@@ -71,3 +77,7 @@ def test_a_filled_root_boots(
     assert f"root=UUID={built.plan.root.uuid}" in said["cmdline"][0]
     assert "/tmp 0:0 1777" in said["stat"]
     assert "/sbin/su 0:0 4755" in said["stat"]
+    assert said["home"] == ["in the right one"]
+    if format_ == "btrfs":
+        assert "rootflags=subvol=@" in said["cmdline"][0].split()
+        assert said["subvolume"] == ["/ /@", "/home /@home"]

@@ -23,6 +23,46 @@ FLAGS = ("read-only", "no-auto", "grow-file-system", "legacy-boot")
 TYPES = ("3DF8F8B0-4464-4FE6-8DF4-2A5E2F6C4949", "B921B045-1DF0-41C3-AF44-4C6F280D3FAE")
 
 
+SUBVOLUMES = """
+schema = 1
+name = "any"
+layout.table = "gpt"
+layout.fstab = "keep"
+[[volume]]
+id = "root"
+format = "btrfs"
+subvolumes = ["@:/", "@home:/home", "@spare"]
+default_subvolume = "@"
+[[contents]]
+source = "tree"
+target = "/"
+"""
+
+
+def test_subvolumes_go_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tree" / "home" / "someone").mkdir(parents=True)
+    (tmp_path / "spec.toml").write_text(SUBVOLUMES)
+    folder = tmp_path / "repart.d"
+    assert (
+        main(["export", "--format", "repart", str(tmp_path / "spec.toml"), "-o", str(folder)]) == 0
+    )
+    (text,) = (path.read_text() for path in folder.glob("*.conf"))
+    tree = tmp_path / "tree"
+    for line in (
+        "Subvolumes=/@ /@home /@spare", "DefaultSubvolume=/@", "MountPoint=/:subvol=@",
+        "MountPoint=/home:subvol=@home", f"CopyFiles={tree}:/@", f"CopyFiles={tree}/home:/@home",
+        f"ExcludeFiles={tree}/home/",
+    ):  # fmt: skip
+        assert line in text.splitlines()
+    capsys.readouterr()
+    assert main(["import", str(folder)]) == 0
+    back = resolve(loads(capsys.readouterr().out), tmp_path, {})[0]
+    there = resolve(load(tmp_path / "spec.toml").spec, tmp_path, {})[0]
+    assert back.volumes[0].mounts == there.volumes[0].mounts
+    assert back.volumes[0].default_subvolume == "@"
+    assert [one.target for one in back.contents] == [b"/", b"/home"]
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> str:
     """Volumes of every role, with and without what a volume can say."""

@@ -24,6 +24,7 @@ def problems_of(text: str) -> tuple[ImageSpec, tuple[Problem, ...]]:
 
 # text, code, path, words of the message or hint, whether there is a fix
 _HOME = "[[volume]]\nid = 'home'\n"
+_BTRFS = f"{_HOME}format = 'btrfs'\nsubvolumes = "
 ERRORS = [
     ("name = ''", "bad-name", "name", "empty", True),
     ("name = '..'", "bad-name", "name", '".."', True),
@@ -40,6 +41,30 @@ ERRORS = [
     (f"{_HOME}format = 'squashfs'\nlabel = 'x'", "no-label", "volume[0].label", "no label", True),
     (f"{_HOME}format = 'xfs'\ncompression = 'zstd'",
      "compression-unknown", "volume[0].compression", "XFS has no compression", True),
+    (f"{_BTRFS}['a b']", "bad-subvolume", "volume[0].subvolumes[0]", "no blanks", False),
+    (f"{_BTRFS}['/']", "bad-subvolume", "volume[0].subvolumes[0]", "no name", False),
+    (f"{_BTRFS}['a/../b']", "bad-subvolume", "volume[0].subvolumes[0]", '".."', False),
+    (f"{_BTRFS}['{'ä' * 128}']", "bad-subvolume", "volume[0].subvolumes[0]", "255 bytes", False),
+    (f"{_BTRFS}['a:home']", "bad-subvolume", "volume[0].subvolumes[0]", "absolute path", False),
+    (f"{_BTRFS}['a', '/a/']", "subvolume-taken", "volume[0].subvolumes[1]", "that name", True),
+    (f"{_BTRFS}['a:/home', 'b:/home/']",
+     "subvolume-taken", "volume[0].subvolumes[1]", "a is mounted at /home", True),
+    (f"{_BTRFS}['a:/home', 'b:/srv']",
+     "subvolume-outside", "volume[0].subvolumes[1]", "mounted at /home", True),
+    (f"{_BTRFS}['a:/home', 'a/b:/home/c']",
+     "subvolume-twice", "volume[0].subvolumes[1]", "shows at /home/b", True),
+    (f"{_BTRFS}['b:/home/c']",
+     "subvolume-twice", "volume[0].subvolumes[0]", "shows at /home/b", True),
+    (f"{_BTRFS}['a:/home', 'b:/home/c']\n[[volume]]\nid = 'c'\nmount = '/home/c'",
+     "subvolume-outside", "volume[0].subvolumes[1]", "go to the volume c", True),
+    (f"{_BTRFS}['a', 'b']\nmount = ''\ndefault_subvolume = 'c'",
+     "no-such-subvolume", "volume[0].default_subvolume", "are a, b", True),
+    (f"{_BTRFS}['a:/home', 'b:/home/c']\ndefault_subvolume = 'b'",
+     "default-subvolume-elsewhere", "volume[0].default_subvolume", "at /home", True),
+    (f"{_HOME}subvolumes = ['a']",
+     "subvolumes-unknown", "volume[0].subvolumes", "ext4 has no subvolumes", True),
+    (f"{_HOME}default_subvolume = 'a'",
+     "subvolumes-unknown", "volume[0].default_subvolume", "ext4 has no subvolumes", True),
     (f"{_HOME}format = 'squashfs'\ncompression = 'lzo'",
      "compression-unknown", "volume[0].compression", "zstd, gzip, xz", True),
     (f"{_HOME}format = 'squashfs'\nuuid = '11111111-2222-3333-4444-555555555555'",
