@@ -15,23 +15,23 @@ from dataclasses import dataclass, field
 
 from tree_sitter import Node
 
+from engine.importers.nix_bindings import Bindings, Bound, Inherited, bindings_of, line_of_bound
+from engine.importers.nix_operators import binary, integer, unary
+from engine.importers.nix_scope import Later, Scope, given
 from engine.importers.nix_texts import joined, line_ends, unindented
 from engine.importers.nix_tree import (
     NotKnown,
     chain,
     is_closed,
-    is_operator,
     line_of,
     operand,
+    operator_of,
     source_of,
 )  # fmt: skip
 from engine.nix.values import Buildable, Import, Opaque, Path, Value
 
 MOST_STEPS = 200_000
 """Expressions worked out for one file; a `let` that doubles itself ends here."""
-_MOST_DIGITS = 20
-_NUMBERS = range(-(1 << 63), 1 << 63)
-"""Nix's integers."""
 
 _CONSTANTS: dict[str, Value] = {"true": True, "false": False, "null": None}
 _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
@@ -39,76 +39,8 @@ _STAND_IN = 0xF0000
 """First of the private characters that stand for `${...}` while a text is unindented."""
 
 
-class NotNix(ValueError):
-    """The text is not Nix, or has no arguments in it; the message has line and column."""
-
-
-class _Later:
-    """A value that is worked out when it is first asked for."""
-
-    def __init__(self, compute: Callable[[], Value]) -> None:
-        self._compute = compute
-        self._known: tuple[Value] | None = None
-        self._busy = False
-
-    def value(self) -> Value:
-        """Returns the value.
-
-        Raises:
-            NotKnown: Only Nix can tell, or it depends on itself.
-        """
-        if self._known is None:
-            if self._busy:
-                raise NotKnown
-            self._busy = True
-            try:
-                self._known = (self._compute(),)
-            finally:
-                self._busy = False
-        return self._known[0]
-
-
 @dataclass(slots=True)
-class Scope:
-    """Names in sight, and the scope around them."""
-
-    names: dict[str, _Later] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    around: Scope | None = None
-
-    def find(self, name: str) -> _Later | None:
-        """Returns what a name stands for, or None."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return scope.names[name]
-            scope = scope.around
-        return None
-
-    def node(self, name: str) -> Node | None:
-        """Returns the expression that a name stands for, where it is one alone."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return scope.nodes.get(name)
-            scope = scope.around
-        return None
-
-
-@dataclass(slots=True)
-class _Inherited:
-    """`inherit name;` or `inherit (origin) name;`."""
-
-    name: str
-    origin: Node | None
-    line: int
-
-
-_Bound = Node | _Inherited | dict[str, "_Bound"]
-
-
-@dataclass(slots=True)
-class Reader:
+class Evaluator:
     """Works out values over the tree of one file."""
 
     folder: str
@@ -123,7 +55,7 @@ class Reader:
         if node.type == "function_expression":
             return self._function(node, scope)
         if node.type in {"let_expression", "rec_attrset_expression", "let_attrset_expression"}:
-            return self._bindings(node, scope)
+            return self._names_bound(node, scope)
         return scope
 
     def _function(self, node: Node, scope: Scope) -> Scope:
@@ -137,76 +69,26 @@ class Reader:
             name = source_of(name_node)
             default = formal.child_by_field_name("default")
             if default is None:
-                inner.names[name] = _given(name)
+                inner.names[name] = given(name)
             else:
                 inner.names[name] = self._later(default, inner)
                 inner.nodes[name] = default
         universal = node.child_by_field_name("universal")
         if universal is not None:
-            inner.names[source_of(universal)] = _given(source_of(universal))
+            inner.names[source_of(universal)] = given(source_of(universal))
         return inner
 
-    def _bindings(self, node: Node, scope: Scope) -> Scope:
+    def _names_bound(self, node: Node, scope: Scope) -> Scope:
         """Returns the scope of a `let` or `rec`, whose names see each other."""
         inner = Scope(around=scope)
-        for name, bound in self._grouped(node, scope).items():
+        for name, bound in self._bindings_of(node, scope).by_name.items():
             inner.names[name] = self._bound(bound, inner, scope, "")
             if isinstance(bound, Node):
                 inner.nodes[name] = bound
         return inner
 
-    def _grouped(self, node: Node, scope: Scope, *, whole: bool = False) -> dict[str, _Bound]:
-        """Returns the bindings of a set, with `a.b = 1; a.c = 2;` as one.
-
-        Args:
-            node: The set, or the `let`.
-            scope: For names that are put together.
-            whole: What has no name that is known goes to `unread`.
-        """
-        found: dict[str, _Bound] = {}
-        holder = next((child for child in node.children if child.type == "binding_set"), None)
-        for binding in [] if holder is None else holder.children_by_field_name("binding"):
-            if binding.type in {"inherit", "inherit_from"}:
-                self._inherits(binding, found)
-                continue
-            path, value = (binding.child_by_field_name(x) for x in ("attrpath", "expression"))
-            if path is None or value is None:
-                continue
-            try:
-                keys = [self._key(attr, scope) for attr in path.children_by_field_name("attr")]
-            except NotKnown:
-                if whole:
-                    self.unread.append((line_of(binding), source_of(binding)))
-                continue
-            self._put(found, keys, value)
-        return found
-
-    def _inherits(self, binding: Node, found: dict[str, _Bound]) -> None:
-        attrs = binding.child_by_field_name("attrs")
-        origin = binding.child_by_field_name("expression")
-        for attr in [] if attrs is None else attrs.children_by_field_name("attr"):
-            name = source_of(attr).strip('"')
-            found[name] = _Inherited(name, origin, line_of(attr))
-
-    def _put(self, found: dict[str, _Bound], keys: list[str], value: Node) -> None:
-        for key in keys[:-1]:
-            inner = found.setdefault(key, {})
-            if isinstance(inner, Node) and inner.type == "attrset_expression":
-                inner = found[key] = self._grouped(inner, Scope())
-            if not isinstance(inner, dict):
-                raise NotNix(f"line {line_of(value)}: {key} is set twice")
-            found = inner
-        last = keys[-1]
-        there = found.get(last)
-        if isinstance(there, dict) and value.type == "attrset_expression":
-            for name, bound in self._grouped(value, Scope()).items():
-                if name in there:
-                    raise NotNix(f"line {line_of(value)}: {last}.{name} is set twice")
-                there[name] = bound
-        elif there is not None:
-            raise NotNix(f"line {line_of(value)}: {last} is set twice")
-        else:
-            found[last] = value
+    def _bindings_of(self, node: Node, scope: Scope) -> Bindings:
+        return bindings_of(node, lambda attr: self._key(attr, scope))
 
     def _key(self, attr: Node, scope: Scope) -> str:
         """Returns an attribute's name.
@@ -225,10 +107,10 @@ class Reader:
             raise NotKnown
         return value
 
-    def _later(self, node: Node, scope: Scope, path: str = "") -> _Later:
-        return _Later(lambda: self._known_or_source(node, scope, path))
+    def _later(self, node: Node, scope: Scope, path: str = "") -> Later:
+        return Later(lambda: self._known_or_source(node, scope, path))
 
-    def _bound(self, bound: _Bound, inside: Scope, outside: Scope, path: str) -> _Later:
+    def _bound(self, bound: Bound, inside: Scope, outside: Scope, path: str) -> Later:
         """Returns the value of a binding.
 
         Args:
@@ -237,10 +119,10 @@ class Reader:
             outside: Those that a plain `inherit` sees.
             path: The argument that it is, for `lines`.
         """
-        if isinstance(bound, _Inherited):
-            return _Later(lambda: self._inherited(bound, inside, outside))
+        if isinstance(bound, Inherited):
+            return Later(lambda: self._inherited(bound, inside, outside))
         if isinstance(bound, dict):
-            return _Later(
+            return Later(
                 lambda: {
                     key: self._bound(one, inside, outside, _below(path, key)).value()
                     for key, one in bound.items()
@@ -248,7 +130,7 @@ class Reader:
             )
         return self._later(bound, inside, path)
 
-    def _inherited(self, bound: _Inherited, inside: Scope, outside: Scope) -> Value:
+    def _inherited(self, bound: Inherited, inside: Scope, outside: Scope) -> Value:
         if bound.origin is None:
             known = outside.find(bound.name)
             return known.value() if known is not None else Opaque(bound.name)
@@ -297,7 +179,7 @@ class Reader:
         text = source_of(node)
         if node.type == "float_expression":
             return float(text)
-        return _whole(int(text) if len(text) < _MOST_DIGITS else _NUMBERS.stop)
+        return integer(text)
 
     def _variable(self, node: Node, scope: Scope, _path: str) -> Value:
         name = source_of(node)
@@ -332,9 +214,12 @@ class Reader:
             whole: It is the argument set itself, so that `lines` and `unread` are filled.
         """
         recursive = node.type == "rec_attrset_expression"
-        inside = self._bindings(node, scope) if recursive else scope
+        inside = self._names_bound(node, scope) if recursive else scope
         found: dict[str, Value] = {}
-        for name, bound in self._grouped(node, scope, whole=whole).items():
+        bindings = self._bindings_of(node, scope)
+        if whole:
+            self.unread += bindings.unnamed
+        for name, bound in bindings.by_name.items():
             where = _below(path, name)
             if path or whole:
                 self._mark(where, bound)
@@ -346,14 +231,10 @@ class Reader:
                 found[name] = Opaque(name)
         return found
 
-    def _mark(self, path: str, bound: _Bound) -> None:
-        node = bound
-        while isinstance(node, dict) and node:
-            node = next(iter(node.values()))
-        if isinstance(node, Node):
-            self.lines.setdefault(path, line_of(node))
-        elif isinstance(node, _Inherited):
-            self.lines.setdefault(path, node.line)
+    def _mark(self, path: str, bound: Bound) -> None:
+        line = line_of_bound(bound)
+        if line is not None:
+            self.lines.setdefault(path, line)
 
     def _text(self, node: Node, scope: Scope, _path: str) -> Value:
         pieces: list[Value] = []
@@ -409,31 +290,10 @@ class Reader:
 
     def _binary(self, node: Node, scope: Scope, _path: str) -> Value:
         left, right = (self.value(operand(node, side), scope) for side in ("left", "right"))
-        if is_operator(node, "+"):
-            return _sum(left, right)
-        if is_operator(node, "++") and isinstance(left, list) and isinstance(right, list):
-            return [*left, *right]
-        if is_operator(node, "//") and isinstance(left, Mapping) and isinstance(right, Mapping):
-            return {**left, **right}
-        whole = all(isinstance(x, int) and not isinstance(x, bool) for x in (left, right))
-        if whole and isinstance(left, int) and isinstance(right, int):
-            if is_operator(node, "*"):
-                return _whole(left * right)
-            if is_operator(node, "-"):
-                return _whole(left - right)
-        raise NotKnown
+        return binary(operator_of(node), left, right)
 
     def _unary(self, node: Node, scope: Scope, _path: str) -> Value:
-        value = self.value(operand(node, "argument"), scope)
-        if is_operator(node, "!") and isinstance(value, bool):
-            return not value
-        if (
-            is_operator(node, "-")
-            and isinstance(value, int | float)
-            and not isinstance(value, bool)
-        ):
-            return -value
-        raise NotKnown
+        return unary(operator_of(node), self.value(operand(node, "argument"), scope))
 
     def _condition(self, node: Node, scope: Scope, path: str) -> Value:
         chosen = self.value(operand(node, "condition"), scope)
@@ -483,53 +343,29 @@ class Reader:
         raise NotKnown
 
 
-_Work = Callable[[Reader, Node, Scope, str], Value]
+_Work = Callable[[Evaluator, Node, Scope, str], Value]
 _WORK: dict[str, _Work] = {
-    "integer_expression": Reader._number,
-    "float_expression": Reader._number,
-    "variable_expression": Reader._variable,
-    "string_expression": Reader._text,
-    "indented_string_expression": Reader._indented,
-    "path_expression": Reader._path,
-    "list_expression": Reader._list,
-    "attrset_expression": Reader._attributes,
-    "rec_attrset_expression": Reader._attributes,
-    "parenthesized_expression": Reader._inner,
-    "let_expression": Reader._inner,
-    "with_expression": Reader._inner,
-    "assert_expression": Reader._inner,
-    "binary_expression": Reader._binary,
-    "unary_expression": Reader._unary,
-    "if_expression": Reader._condition,
-    "select_expression": Reader._select,
-    "apply_expression": Reader._apply,
+    "integer_expression": Evaluator._number,
+    "float_expression": Evaluator._number,
+    "variable_expression": Evaluator._variable,
+    "string_expression": Evaluator._text,
+    "indented_string_expression": Evaluator._indented,
+    "path_expression": Evaluator._path,
+    "list_expression": Evaluator._list,
+    "attrset_expression": Evaluator._attributes,
+    "rec_attrset_expression": Evaluator._attributes,
+    "parenthesized_expression": Evaluator._inner,
+    "let_expression": Evaluator._inner,
+    "with_expression": Evaluator._inner,
+    "assert_expression": Evaluator._inner,
+    "binary_expression": Evaluator._binary,
+    "unary_expression": Evaluator._unary,
+    "if_expression": Evaluator._condition,
+    "select_expression": Evaluator._select,
+    "apply_expression": Evaluator._apply,
 }
 """How each kind of expression is worked out; of any other, its source is kept."""
 
 
-def _given(name: str) -> _Later:
-    """Returns the value of an argument that whoever calls the file gives."""
-    return _Later(lambda: Opaque(name))
-
-
 def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _whole(number: int) -> int:
-    if number not in _NUMBERS:
-        raise NotKnown
-    return number
-
-
-def _sum(left: Value, right: Value) -> Value:
-    if isinstance(left, bool) or isinstance(right, bool):
-        raise NotKnown
-    if isinstance(left, int) and isinstance(right, int):
-        return _whole(left + right)
-    if isinstance(left, str) and isinstance(right, str):
-        return joined([left, right])
-    if isinstance(left, Path) and isinstance(right, str | Path):
-        more = right if isinstance(right, str) else right.text
-        return Path("/" + os.path.normpath(left.text + more).lstrip("/"))
-    raise NotKnown

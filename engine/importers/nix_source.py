@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import tree_sitter_nix
 from tree_sitter import Language, Node, Parser
 
-from engine.importers.nix_expressions import NotNix, Reader, Scope
+from engine.importers.nix_bindings import NotNix
+from engine.importers.nix_expressions import Evaluator
+from engine.importers.nix_scope import Scope
 from engine.importers.nix_tree import (
     SETS,
     NotKnown,
@@ -96,7 +98,7 @@ class _Finder:
     """Goes through the tree of one file."""
 
     def __init__(self, folder: str) -> None:
-        self._reader = Reader(folder)
+        self._evaluator = Evaluator(folder)
 
     def calls(self, node: Node, scope: Scope) -> Iterator[Call]:
         """Yields the calls at and below a node."""
@@ -105,7 +107,7 @@ class _Finder:
             if self._is_call(parts, scope):
                 yield self._call(parts[-1], scope, line_of(node), found=True)
                 return
-        inner = self._reader.inside(node, scope)
+        inner = self._evaluator.inside(node, scope)
         for child in node.children:
             yield from self.calls(child, inner)
 
@@ -123,7 +125,7 @@ class _Finder:
         """Returns the set that a whole file is, behind its own arguments and a function's name."""
         node = bare(node)
         while node.type in _WRAPPERS:
-            scope = self._reader.inside(node, scope)
+            scope = self._evaluator.inside(node, scope)
             body = node.child_by_field_name("body")
             if body is None:
                 return None
@@ -135,26 +137,26 @@ class _Finder:
         return None
 
     def _call(self, node: Node, scope: Scope, line: int, *, found: bool) -> Call:
-        self._reader.lines, self._reader.unread = {}, []
+        self._evaluator.lines, self._evaluator.unread = {}, []
         arguments = self._merged(bare(node), scope)
-        return Call(line, arguments, self._reader.lines, tuple(self._reader.unread), found)
+        return Call(line, arguments, self._evaluator.lines, tuple(self._evaluator.unread), found)
 
     def _merged(self, node: Node, scope: Scope) -> dict[str, Value]:
-        """Returns what is known of an argument set; the reader's `unread` takes the rest."""
-        reader = self._reader
+        """Returns what is known of an argument set; the evaluator's `unread` takes the rest."""
+        evaluator = self._evaluator
         if is_operator(node, "//"):
             left, right = (operand(node, side) for side in ("left", "right"))
             return self._merged(bare(left), scope) | self._merged(bare(right), scope)
         if node.type in SETS:
-            return reader.attributes(node, scope, "", whole=True)
+            return evaluator.attributes(node, scope, "", whole=True)
         value: Value = None
         with suppress(NotKnown):
-            value = reader.value(node, scope)
+            value = evaluator.value(node, scope)
         if isinstance(value, Mapping):
             for name in value:
-                reader.lines.setdefault(name, line_of(node))
+                evaluator.lines.setdefault(name, line_of(node))
             return dict(value)
-        reader.unread.append((line_of(node), source_of(node)))
+        evaluator.unread.append((line_of(node), source_of(node)))
         return {}
 
 

@@ -58,10 +58,15 @@ def operand(node: Node, name: str) -> Node:
     return child
 
 
+def operator_of(node: Node) -> str:
+    """Returns the operator of an expression, or ""."""
+    found = node.child_by_field_name("operator")
+    return "" if found is None else found.type
+
+
 def is_operator(node: Node, operator: str) -> bool:
     """Whether an expression is that of an operator."""
-    found = node.child_by_field_name("operator")
-    return found is not None and found.type == operator
+    return operator_of(node) == operator
 
 
 def is_closed(node: Node) -> bool:
