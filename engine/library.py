@@ -24,8 +24,8 @@ from engine.events import AnyEvent as Event
 from engine.explain.table import Explanation, explanations
 from engine.pipeline.build import BuildResult
 from engine.pipeline.build import build as _build
+from engine.plan.as_json import to_json
 from engine.plan.model import Plan
-from engine.plan.render import to_json
 from engine.planning import plan_spec
 from engine.problem import Fix, Problem, Refused
 from engine.spec.edit import apply, apply_fix

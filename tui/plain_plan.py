@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.disk.subvolumes import told
+from engine.plan.as_text import written_by_commands
 from engine.plan.booting import unbootable
 from engine.plan.model import Plan, VolumePlan
-from engine.plan.render import written_by_commands
 from engine.problem import quote
 from engine.units import human
 

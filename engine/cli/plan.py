@@ -76,7 +76,7 @@ def _check(args: argparse.Namespace) -> int:
 def _as_text(args: argparse.Namespace) -> int:
     import shutil
 
-    from engine.plan.render import to_text
+    from engine.plan.as_text import to_text
     from engine.problem import errors
 
     plan = plan_for(args, outdir=args.output)
@@ -94,7 +94,7 @@ def _as_json(args: argparse.Namespace) -> int:
     """Prints an object whatever is wrong: of a spec that cannot be read, the problems alone."""
     import msgspec
 
-    from engine.plan.render import SCHEMA, problems_to_json, to_json
+    from engine.plan.as_json import SCHEMA, problems_to_json, to_json
     from engine.problem import Refused, errors
 
     try:

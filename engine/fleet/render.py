@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.fleet.plan import FleetPlan, RowPlan
 from engine.fleet.read import Wrong
-from engine.plan.render import columns, problems_to_json
+from engine.plan.as_json import problems_to_json
+from engine.plan.tables import columns
 from engine.units import human, sized
 
 SCHEMA = 1

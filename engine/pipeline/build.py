@@ -34,11 +34,11 @@ from engine.pipeline.threads import in_thread
 from engine.pipeline.versions import Versions
 from engine.pipeline.work import Work
 from engine.pipeline.writeback import steady
+from engine.plan.as_json import to_json
 from engine.plan.model import Plan, StepPlan
 from engine.plan.outdir import conflicts, look, obstacles, refusals
 from engine.plan.outputs import RECORD
 from engine.plan.preflight import peak_bytes, unique
-from engine.plan.render import to_json
 from engine.plan.verity import with_root_hashes
 from engine.problem import Problem, Refused, errors
 from engine.provenance.inputs import Inputs

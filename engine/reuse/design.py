@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import msgspec
 
+from engine.plan.as_json import to_json
 from engine.plan.model import Plan
-from engine.plan.render import to_json
 from engine.provenance.inputs import Digest
 from engine.reuse import maker
 

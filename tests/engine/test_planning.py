@@ -9,8 +9,8 @@ import pytest
 
 from engine.boot.tree import read_text
 from engine.manifest.scan import ScanCancelled
+from engine.plan.as_json import to_json
 from engine.plan.model import Plan
-from engine.plan.render import to_json
 from engine.planning import Planner, plan_spec
 from engine.spec.edit import apply
 from engine.spec.load import load

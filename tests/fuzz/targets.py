@@ -37,9 +37,9 @@ from engine.manifest.memory import directory, file_of
 from engine.manifest.scan import scan
 from engine.nix import closure
 from engine.pipeline.replay import read_record
+from engine.plan.as_json import to_json
 from engine.plan.host import Host
 from engine.plan.plan import make_plan
-from engine.plan.render import to_json
 from engine.problem import Refused
 from engine.provenance import spdx, sums
 from engine.provenance.packages import inventory

@@ -18,9 +18,9 @@ from textual.events import Key
 from textual.pilot import Pilot
 
 from engine.disk.view import regions
+from engine.plan.as_json import to_json
 from engine.plan.model import Plan
 from engine.plan.regions import view
-from engine.plan.render import to_json
 from engine.planning import plan_spec
 from engine.spec.model import Content, ImageSpec, Size
 from engine.spec.save import dumps

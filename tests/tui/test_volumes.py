@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from engine.disk.view import regions
+from engine.plan.as_json import to_json
 from engine.plan.regions import view
-from engine.plan.render import to_json
 from engine.planning import plan_spec
 from engine.problem import errors
 from engine.spec.load import load

@@ -15,10 +15,10 @@ from textual.reactive import reactive
 from textual.widgets import Button
 from textual.worker import get_current_worker
 
+from engine.plan.as_text import written_by_commands
 from engine.plan.booting import unbootable
 from engine.plan.model import Plan
 from engine.plan.outdir import look
-from engine.plan.render import written_by_commands
 from engine.spec.rules import RULES
 from engine.spec.settings import Settings
 from engine.units import human

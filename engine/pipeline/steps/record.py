@@ -14,8 +14,8 @@ from engine.pipeline.packing import DIGESTS, digests
 from engine.pipeline.staging import Staging
 from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
+from engine.plan.as_json import to_json
 from engine.plan.outputs import HYDRA, MANIFEST
-from engine.plan.render import to_json
 from engine.provenance import sums
 from engine.tools.failure import StepFailed
 

@@ -107,7 +107,8 @@ def test_cancelling_a_proof_ends_the_machine(spec: Path, tmp_path: Path) -> None
 
 
 def test_the_plan_tells_how_the_image_starts(spec: Path) -> None:
-    from engine.plan.render import to_json, to_text
+    from engine.plan.as_json import to_json
+    from engine.plan.as_text import to_text
 
     plan = plan_of(spec)
     boot = to_json(plan)["boot"]

@@ -13,7 +13,8 @@ import os, sys
 from pathlib import Path
 from tests.engine.plan.support import Contents, TABLES, file, host, manifest, plan, settings
 from engine.plan import host as probes
-from engine.plan.render import to_json, to_text
+from engine.plan.as_json import to_json
+from engine.plan.as_text import to_text
 
 contents = Contents(manifest([file(b"f", 5000)]), manifest([file(b"E", 5)]))
 for table in TABLES:  # first, so that every module is imported

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.plan.render import apportion, disk_map, to_json, to_text
+from engine.plan.as_json import to_json
+from engine.plan.as_text import disk_map, to_text
+from engine.plan.tables import apportion
 from tests.engine.plan.support import (
     MIB,
     TABLES,
