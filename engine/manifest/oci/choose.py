@@ -3,101 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
-
-import msgspec
 
 from engine.manifest.findings import Edit
-from engine.manifest.oci.errors import BadImage
-from engine.manifest.oci.image import (
-    MOST_LAYERS,
-    Config,
-    ContainerImage,
-    Layer,
-    Platform,
-    Process,
+from engine.manifest.oci.candidates import Candidate, candidates_of
+from engine.manifest.oci.documents import (
+    Descriptor,
+    ImageManifest,
+    blob_path,
+    decoded,
+    is_artifact,
+    path_of,
+    platform_of,
+    read_document,
+    saved_config,
 )
-from engine.manifest.oci.recognise import INDEX, LAYOUT, OLD_SAVED, SAVED
+from engine.manifest.oci.errors import BadImage
+from engine.manifest.oci.image import MOST_LAYERS, Config, ContainerImage, Layer, Platform, Process
 from engine.manifest.oci.store import Store
 from engine.problem import quote
 
 DEFAULT_PLATFORM = Platform("linux", "amd64")
 """Taken where an image is there for several platforms and none is named: the same everywhere."""
 
-_DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
-_MOST_MANIFESTS = 4096
-_MOST_DEPTH = 4
-_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
-_ATTESTATION = ("vnd.docker.reference.type", "attestation-manifest")
-_INDEXES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-_CONFIGS = (
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-)
 _SHOWN = 8
-
-Document = TypeVar("Document")
-
-
-class _Platform(msgspec.Struct, frozen=True):
-    architecture: str = ""
-    os: str = ""
-    variant: str = ""
-
-
-class _Descriptor(msgspec.Struct, frozen=True, rename="camel"):
-    """A reference to a blob (image-spec, descriptor.md)."""
-
-    digest: str
-    size: int
-    media_type: str = ""
-    urls: list[str] | None = None
-    annotations: dict[str, str] | None = None
-    platform: _Platform | None = None
-
-
-class _Index(msgspec.Struct, frozen=True):
-    manifests: list[_Descriptor] | None = None
-
-
-class _Manifest(msgspec.Struct, frozen=True):
-    config: _Descriptor
-    layers: list[_Descriptor] | None = None
-
-
-class _Layout(msgspec.Struct, frozen=True, rename="camel"):
-    image_layout_version: str
-
-
-class _Saved(msgspec.Struct, frozen=True, rename="pascal"):
-    """One image of `docker save`."""
-
-    config: str
-    layers: list[str] | None = None
-    repo_tags: list[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """An image that may be meant: from an index, or from a `docker save`."""
-
-    names: tuple[str, ...]
-    platform: Platform
-    descriptor: _Descriptor | None = None
-    saved: _Saved | None = None
-
-    @property
-    def key(self) -> str:
-        """What makes it the same image under two names."""
-        if self.descriptor is not None:
-            return self.descriptor.digest
-        return self.saved.config if self.saved is not None else ""
 
 
 def choose(store: Store, image: str = "", platform: str = "") -> ContainerImage:
@@ -111,7 +40,7 @@ def choose(store: Store, image: str = "", platform: str = "") -> ContainerImage:
     Raises:
         BadImage: There is none, or more than one, or it is damaged.
     """
-    candidates = _named(_candidates(store), image)
+    candidates = _named(candidates_of(store), image)
     candidates = _for_platform(candidates, platform)
     present = [each for each in candidates if _is_there(store, each)]
     if candidates and not present:
@@ -132,80 +61,7 @@ def choose(store: Store, image: str = "", platform: str = "") -> ContainerImage:
     return _image(store, present[0])
 
 
-def _candidates(store: Store) -> list[_Candidate]:
-    """Returns every image of a store, each once."""
-    found: list[_Candidate] = []
-    if store.has(INDEX):
-        if store.has(LAYOUT):
-            version = _decoded(store.document(LAYOUT), _Layout, "oci-layout").image_layout_version
-            if not version.startswith("1."):
-                raise BadImage(
-                    f"is an OCI layout of version {quote(version)}, and 1.0.0 is the one known",
-                    "make it again with a tool that writes OCI layouts of today",
-                )
-        index = _decoded(store.document(INDEX), _Index, "index.json")
-        found = _from_index(store, index, (), _MOST_DEPTH)
-    elif store.has(SAVED):
-        for saved in _decoded(store.document(SAVED), list[_Saved], "manifest.json"):
-            config = _config(store, saved.config)
-            found.append(_Candidate(tuple(saved.repo_tags or ()), _platform(config), saved=saved))
-    else:
-        old = store.has(OLD_SAVED)
-        raise BadImage(
-            "is a `docker save` of before Docker 1.10, whose format has no sums"
-            if old
-            else "is not a container image: it has neither an index.json nor a manifest.json",
-            "load it into a Docker of today and save it again"
-            if old
-            else "extract = true unpacks an archive of a root file system (docker export)",
-            code="no-container-image",
-            key="extract",
-            fix=None if old else Edit("Unpack it as a plain archive", "extract", True),
-        )
-    merged: dict[str, _Candidate] = {}
-    for each in found:
-        known = merged.get(each.key)
-        names = dict.fromkeys((*(known.names if known else ()), *each.names))
-        merged[each.key] = replace(each, names=tuple(names))
-    if not merged:
-        raise BadImage("is a container layout without an image in it", "save an image into it")
-    return list(merged.values())
-
-
-def _from_index(
-    store: Store, index: _Index, names: tuple[str, ...], depth: int
-) -> list[_Candidate]:
-    found: list[_Candidate] = []
-    for descriptor in index.manifests or ():
-        notes = descriptor.annotations or {}
-        if notes.get(_ATTESTATION[0]) == _ATTESTATION[1]:
-            continue
-        own = (*names, *(notes[key] for key in _NAMES if key in notes))
-        name = _blob(descriptor.digest)
-        platform = descriptor.platform
-        if descriptor.media_type in _INDEXES:
-            if depth == 0:
-                raise BadImage(f"has indexes in indexes, more than {_MOST_DEPTH} deep")
-            if store.has(name):
-                inner = _decoded(_document(store, descriptor), _Index, descriptor.digest)
-                found += _from_index(store, inner, own, depth - 1)
-        elif platform is None and store.has(name):
-            manifest = _decoded(_document(store, descriptor), _Manifest, descriptor.digest)
-            if not _is_artifact(manifest):
-                data = _document(store, manifest.config)
-                config = _decoded(data, Config, manifest.config.digest)
-                found.append(_Candidate(own, _platform(config), descriptor=descriptor))
-        elif platform is None:
-            found.append(_Candidate(own, Platform(), descriptor=descriptor))
-        elif (platform.os, platform.architecture) != ("unknown", "unknown"):
-            said = Platform(platform.os, platform.architecture, platform.variant)
-            found.append(_Candidate(own, said, descriptor=descriptor))
-        if len(found) > _MOST_MANIFESTS:
-            raise BadImage(f"names more than {_MOST_MANIFESTS} images")
-    return found
-
-
-def _named(candidates: Sequence[_Candidate], image: str) -> list[_Candidate]:
+def _named(candidates: Sequence[Candidate], image: str) -> list[Candidate]:
     """Returns the images of a name."""
     if not image:
         return list(candidates)
@@ -240,7 +96,7 @@ def _forms(name: str) -> set[str]:
     return forms | ({tag} if tag else set())
 
 
-def _for_platform(candidates: Sequence[_Candidate], text: str) -> list[_Candidate]:
+def _for_platform(candidates: Sequence[Candidate], text: str) -> list[Candidate]:
     """Returns the images for a platform, those of its best variant."""
     there = list(dict.fromkeys(each.platform for each in candidates))
     if text:
@@ -287,34 +143,34 @@ def parse_platform(text: str) -> Platform:
     return Platform(parts[0], known.get(parts[1], parts[1]), parts[2] if len(parts) > 2 else "")
 
 
-def _is_there(store: Store, candidate: _Candidate) -> bool:
-    return candidate.descriptor is None or store.has(_blob(candidate.descriptor.digest))
+def _is_there(store: Store, candidate: Candidate) -> bool:
+    return candidate.descriptor is None or store.has(blob_path(candidate.descriptor.digest))
 
 
-def _image(store: Store, candidate: _Candidate) -> ContainerImage:
+def _image(store: Store, candidate: Candidate) -> ContainerImage:
     """Reads the manifest and configuration of an image."""
     if candidate.descriptor is not None:
         descriptor = candidate.descriptor
-        manifest = _decoded(_document(store, descriptor), _Manifest, descriptor.digest)
-        if _is_artifact(manifest):
+        manifest = decoded(read_document(store, descriptor), ImageManifest, descriptor.digest)
+        if is_artifact(manifest):
             kind = quote(manifest.config.media_type)
             raise BadImage(f"{descriptor.digest} is not an image but an artifact of type {kind}")
-        data = _document(store, manifest.config)
-        config = _decoded(data, Config, manifest.config.digest)
+        data = read_document(store, manifest.config)
+        config = decoded(data, Config, manifest.config.digest)
         digest = descriptor.digest
         blobs = manifest.layers or []
         names: list[tuple[bytes, str, int | None]] = [
-            (_blob(each.digest), each.digest, each.size) for each in blobs
+            (blob_path(each.digest), each.digest, each.size) for each in blobs
         ]
         for each, (name, _, _) in zip(blobs, names, strict=True):
             _assert_readable(store, each, name)
     else:
         saved = candidate.saved
         assert saved is not None
-        config = _config(store, saved.config)
-        data = store.document(_path(saved.config))
+        config = saved_config(store, saved.config)
+        data = store.document(path_of(saved.config))
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        names = [(_path(name), "", None) for name in saved.layers or ()]
+        names = [(path_of(name), "", None) for name in saved.layers or ()]
         for name, _, _ in names:
             if not store.has(name):
                 raise _lacks(name)
@@ -324,16 +180,16 @@ def _image(store: Store, candidate: _Candidate) -> ContainerImage:
     if len(names) > MOST_LAYERS:
         raise BadImage(f"has {len(names)} layers; {MOST_LAYERS} are the most that are taken")
     for diff_id in diff_ids:
-        _blob(diff_id)
+        blob_path(diff_id)
     layers = tuple(
         Layer(name, sum_, size, diff_id)
         for (name, sum_, size), diff_id in zip(names, diff_ids, strict=True)
     )
     process = config.config or Process()
-    return ContainerImage(candidate.names, digest, _platform(config), layers, process)
+    return ContainerImage(candidate.names, digest, platform_of(config), layers, process)
 
 
-def _assert_readable(store: Store, layer: _Descriptor, name: bytes) -> None:
+def _assert_readable(store: Store, layer: Descriptor, name: bytes) -> None:
     if "encrypted" in layer.media_type:
         raise BadImage(
             f"layer {layer.digest} is encrypted", "decrypt it first (skopeo copy --decryption-key)"
@@ -355,54 +211,6 @@ def _lacks(name: bytes) -> BadImage:
         "save it again; an image that was pulled for one platform has the layers of that one only",
         code="image-incomplete",
     )
-
-
-def _is_artifact(manifest: _Manifest) -> bool:
-    return manifest.config.media_type not in {*_CONFIGS, ""}
-
-
-def _platform(config: Config) -> Platform:
-    return Platform(config.os, config.architecture, config.variant)
-
-
-def _config(store: Store, path: str) -> Config:
-    """Returns the configuration of a saved image, whose name is its sum."""
-    data = store.document(_path(path))
-    stem = path.rpartition("/")[2].removesuffix(".json")
-    if re.fullmatch("[0-9a-f]{64}", stem) and hashlib.sha256(data).hexdigest() != stem:
-        raise BadImage(f"{quote(path)} is damaged: its content does not have the sum in its name")
-    return _decoded(data, Config, path)
-
-
-def _path(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")
-
-
-def _blob(digest: str) -> bytes:
-    """Returns where the blob of a digest lies in a layout."""
-    if not _DIGEST.fullmatch(digest):
-        raise BadImage(f"{quote(digest)} is not a digest of sha256 or sha512")
-    algorithm, _, value = digest.partition(":")
-    return f"blobs/{algorithm}/{value}".encode()
-
-
-def _document(store: Store, descriptor: _Descriptor) -> bytes:
-    """Returns a document, once its size and sum are right."""
-    data = store.document(_blob(descriptor.digest))
-    algorithm, _, value = descriptor.digest.partition(":")
-    if len(data) != descriptor.size or hashlib.new(algorithm, data).hexdigest() != value:
-        raise BadImage(
-            f"{descriptor.digest} is damaged: it has {len(data)} bytes of {descriptor.size}, or"
-            " another sum"
-        )
-    return data
-
-
-def _decoded(data: bytes, kind: type[Document], what: str) -> Document:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadImage(f"{quote(what)} cannot be read: {error}") from error
 
 
 def _listed(names: Iterable[str]) -> str:
