@@ -6,7 +6,7 @@ is used: a hostile file system is refused or shown, it cannot make this reader h
 
 from __future__ import annotations
 
-import os
+import stat
 import struct
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,9 @@ from engine.filesystems.ext4 import reader_journal as journal
 from engine.filesystems.ext4 import reader_map
 from engine.filesystems.ext4.reader_blocks import EXTENTS_FLAG, INLINE_FLAG, BlockMap
 from engine.filesystems.ext4.reader_checksums import Checksums
+from engine.filesystems.ext4.reader_directories import DOTS, records
 from engine.filesystems.ext4.reader_groups import groups
+from engine.filesystems.ext4.reader_inodes import attribute_block, inode_of
 from engine.image.container import BadImage
 from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Numbered, Window
@@ -30,8 +32,7 @@ _HAS_JOURNAL, _NEEDS_JOURNAL = 0x4, 0x4
 _DESCRIPTOR_SUMS, _SHARED_BLOCKS = 0x10, 0x4000
 _FILE_TYPES = 0x2
 _ATTRIBUTE_FLAG, _ENCRYPTED_FLAG = 0x200000, 0x800
-_DIRECTORY, _LINK, _REGULAR = 0o040000, 0o120000, 0o100000
-_CHARACTER, _BLOCK = 0o020000, 0o060000
+_WITH_DATA = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
 _MAX_DIRECTORY = 1 << 30
 _MAX_NAMES = 1 << 22
 """Of one directory; they are sorted in memory."""
@@ -64,6 +65,7 @@ class ExtFilesystem(Numbered):
         compatible, self._incompatible, read_only = struct.unpack_from("<III", raw, 0x5C)
         self.features = (compatible, self._incompatible, read_only)
         self.inode_size = struct.unpack_from("<H", raw, 0x58)[0] if revision else 128
+        self._typed = bool(self._incompatible & _FILE_TYPES)
         if self._incompatible & _JOURNAL_DEVICE:
             raise BadFilesystem("the journal of another file system")
         if log > 6 or not self.blocks_per_group or not self.inodes_per_group:
@@ -128,7 +130,7 @@ class ExtFilesystem(Numbered):
             raise BadFilesystem("it is on another disk")
         node = self.node(number, b"the journal")
         unit = self.block_size
-        if node.mode & 0o170000 != _REGULAR or node.links == 0:
+        if not stat.S_ISREG(node.mode) or node.links == 0:
             raise BadFilesystem(f"inode {number} is not a file")
         places: dict[int, int] = {}
         for offset, place, length in node.extents:
@@ -176,45 +178,35 @@ class ExtFilesystem(Numbered):
         Raises:
             BadFilesystem: It, or what it points to, is damaged.
         """
-        raw = raw_padded = self.raw_inode(number)
+        raw = self.raw_inode(number)
         if not self.sums.inode(number, raw):
             raise BadFilesystem(f"inode {number} does not match its checksum")
-        if len(raw) < 160:
-            raw_padded = raw.ljust(160, b"\0")
-        mode, uid_low, size_low = struct.unpack_from("<HHI", raw, 0)
-        (mtime,) = struct.unpack_from("<i", raw, 16)
-        gid_low, links = struct.unpack_from("<HH", raw, 24)
-        flags = struct.unpack_from("<I", raw, 32)[0]
-        acl_low, size_high = struct.unpack_from("<II", raw, 104)
-        acl_high, uid_high, gid_high = struct.unpack_from("<HHH", raw, 118)
-        extra_size = struct.unpack_from("<H", raw_padded, 128)[0] if len(raw) > 128 else 0
-        extra = struct.unpack_from("<I", raw_padded, 136)[0] if extra_size >= 12 else 0
-        kind = mode & 0o170000
-        size = size_low | (size_high << 32 if kind in {_REGULAR, _DIRECTORY} else 0)
-        area = raw[40:100]
+        inode = inode_of(raw)
+        kind = stat.S_IFMT(inode.mode)
+        encrypted = bool(inode.flags & _ENCRYPTED_FLAG)
         target = b""
         extents: tuple[tuple[int, int, int], ...] = ()
-        inside = tuple(extattr.in_inode(raw, 128 + extra_size))
-        if kind == _LINK and flags & _ENCRYPTED_FLAG:
+        inside = tuple(extattr.in_inode(raw, inode.attributes_at))
+        if kind == stat.S_IFLNK and encrypted:
             raise BadFilesystem("a link whose target is encrypted; it takes the key to read it")
-        if kind == _LINK and size < 60 and not flags & EXTENTS_FLAG:
-            target = area[:size]
-        elif kind in {_REGULAR, _DIRECTORY, _LINK}:
-            if flags & INLINE_FLAG:
+        if kind == stat.S_IFLNK and inode.size < 60 and not inode.flags & EXTENTS_FLAG:
+            target = inode.area[: inode.size]
+        elif kind in _WITH_DATA:
+            if inode.flags & INLINE_FLAG:
                 at = self.inode_place(number)
-                pieces = extattr.inline_data(inside, size, folder=kind == _DIRECTORY)
+                folder = kind == stat.S_IFDIR
+                pieces = extattr.inline_data(inside, inode.size, folder=folder)
                 extents = tuple((offset, at + place, length) for offset, place, length in pieces)
             else:
-                extents = tuple(self._pieces(number, raw, size))
-            if kind == _LINK:
-                target = self._gather(extents, min(size, 4096))
-        rdev = _device(area) if kind in {_CHARACTER, _BLOCK} else 0
+                extents = tuple(self._pieces(number, raw, inode.size))
+            if kind == stat.S_IFLNK:
+                target = self._gather(extents, min(inode.size, 4096))
         return Node(
-            path=path, mode=mode, uid=uid_low | uid_high << 16, gid=gid_low | gid_high << 16,
-            size=size if kind in {_REGULAR, _LINK, _DIRECTORY} else 0,
-            mtime_ns=(mtime + ((extra & 3) << 32)) * 1_000_000_000 + (extra >> 2),
-            links=links, inode=number, target=target, rdev=rdev, extents=extents,
-            xattrs=tuple(sorted(self._xattrs(raw, inside, acl_low | acl_high << 32))),
+            path=path, mode=inode.mode, uid=inode.uid, gid=inode.gid,
+            size=inode.size if kind in _WITH_DATA else 0,
+            mtime_ns=inode.mtime_ns, links=inode.links, inode=number, target=target,
+            rdev=inode.device if kind in {stat.S_IFCHR, stat.S_IFBLK} else 0, extents=extents,
+            xattrs=tuple(sorted(self._xattrs(raw, inside, inode.attribute_block))),
         )  # fmt: skip
 
     def _tables(self, group: int) -> tuple[int, int, int]:
@@ -279,7 +271,7 @@ class ExtFilesystem(Numbered):
     def names(self, node: Node) -> Iterator[tuple[bytes, int]]:
         """See `Numbered.names`; index blocks look like empty ones and yield nothing."""
         for name, inode, _ in self.entries(node):
-            if name not in {b".", b".."}:
+            if name not in DOTS:
                 yield name, inode
 
     def directory_blocks(self, node: Node) -> Iterator[tuple[int, bytes]]:
@@ -291,8 +283,8 @@ class ExtFilesystem(Numbered):
 
     def names_in(self, block: bytes) -> Iterator[bytes]:
         """Yields the names in a block of a directory, but for `.` and `..`."""
-        for name, _, _ in self._in_block(Node(path=b"", mode=0), block, plain=True):
-            if name not in {b".", b".."}:
+        for name, _, _ in records(block, b"", typed=self._typed):
+            if name not in DOTS:
                 yield name
 
     def entries(self, node: Node) -> Iterator[tuple[bytes, int, int]]:
@@ -316,35 +308,13 @@ class ExtFilesystem(Numbered):
                     raise BadFilesystem(
                         f"directory {node.path!r}: block {number} does not match its checksum"
                     )
-                for name, inode, kind in self._in_block(
-                    node, block, plain=not flags & _ENCRYPTED_FLAG
+                for name, inode, kind in records(
+                    block, node.path, typed=self._typed, encrypted=bool(flags & _ENCRYPTED_FLAG)
                 ):
                     names += 1
                     if names > _MAX_NAMES:
                         raise BadFilesystem(f"directory {node.path!r}: over {names - 1} names")
                     yield name, inode, kind
-
-    def _in_block(
-        self, node: Node, block: bytes, *, plain: bool
-    ) -> Iterator[tuple[bytes, int, int]]:
-        typed = self._incompatible & _FILE_TYPES
-        at = 0
-        while at + 8 <= len(block):
-            inode, span, length, kind = struct.unpack_from("<IHBB", block, at)
-            span = span or 65536
-            if span < 8 or at + span > len(block):
-                raise BadFilesystem(f"directory {node.path!r}: record of {span} bytes")
-            name = block[at + 8 : at + 8 + length]
-            if inode and name:
-                if not plain and name not in {b".", b".."}:
-                    raise BadFilesystem(
-                        f"directory {node.path!r}: its names are encrypted; it takes the key to "
-                        "read them"
-                    )
-                if b"/" in name or b"\0" in name:
-                    raise BadFilesystem(f"directory {node.path!r}: name {name!r}")
-                yield name, inode, kind if typed else 0
-            at += span
 
     def _pieces(self, number: int, inode: bytes, size: int) -> Iterator[tuple[int, int, int]]:
         unit = self.block_size
@@ -405,17 +375,3 @@ def _through_journal(found: ExtFilesystem, window: Window) -> ExtFilesystem:
         return ExtFilesystem(through, recovered=len(waiting.copies), stale=fast)
     except (BadImage, struct.error) as error:
         return ExtFilesystem(window, stale=f"its journal cannot be read: {error}")
-
-
-def attribute_block(inode: bytes) -> int:
-    """Returns the block that holds an inode's attributes, or 0."""
-    low, high = struct.unpack_from("<I10xH", inode, 104)
-    return int(low | high << 32)
-
-
-def _device(area: bytes) -> int:
-    """Returns the device number in `i_block`: 16 bits in the first word, or 32 in the second."""
-    old, new = struct.unpack_from("<II", area)
-    if old:
-        return os.makedev(old >> 8 & 0xFF, old & 0xFF)
-    return os.makedev(new >> 8 & 0xFFF, new & 0xFF | new >> 12 & 0xFFF00)

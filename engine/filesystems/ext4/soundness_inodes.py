@@ -9,8 +9,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from engine.filesystems.ext4.reader import ExtFilesystem, attribute_block
+from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.filesystems.ext4.reader_blocks import INLINE_FLAG
+from engine.filesystems.ext4.reader_inodes import attribute_block
 from engine.filesystems.ext4.soundness_index import BadIndex, Index
 from engine.image.container import BadImage
 from engine.image.reading import Findings, Node
