@@ -15,7 +15,7 @@ from engine.spec.refusals import edit, error, warning
 from engine.spec.rules import RULES
 from engine.spec.settings import Settings
 from engine.spec.shape import show
-from engine.spec.values import shorten
+from engine.spec.texts import shorten
 
 
 def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:

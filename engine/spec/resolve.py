@@ -12,6 +12,7 @@ from engine.disk.subvolumes import Subvolume
 from engine.problem import Problem, errors
 from engine.spec import combinations, identity, values
 from engine.spec.filesystems import FILESYSTEMS
+from engine.spec.identity_values import MAX_EPOCH
 from engine.spec.installable import STORE_WORDS, absolute
 from engine.spec.model import Content, ImageSpec, VolumeEntry
 from engine.spec.paths import home, parse_path, replace_at
@@ -30,6 +31,7 @@ from engine.spec.settings import (
     VmSettings,
     VolumeSettings,
 )
+from engine.spec.texts import shorten
 from engine.units import KIB, MIB, ceil_to, format_exact, parse_size
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -92,14 +94,13 @@ def _epoch(spec: ImageSpec, env: Mapping[str, str]) -> tuple[int | None, list[Pr
     text = env.get(EPOCH_VARIABLE, "")
     if not text:
         return given, []
-    digits = text.isascii() and text.isdigit() and len(text) <= len(str(values.MAX_EPOCH))
-    if digits and int(text) <= values.MAX_EPOCH:
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_EPOCH))
+    if digits and int(text) <= MAX_EPOCH:
         return int(text), []
     problem = error(
         "bad-epoch",
         "identity.source_date_epoch",
-        f'{EPOCH_VARIABLE} in the environment is "{text}", but must be digits, 0 to '
-        f"{values.MAX_EPOCH}",
+        f'{EPOCH_VARIABLE} in the environment is "{text}", but must be digits, 0 to {MAX_EPOCH}',
         "unset it, or set it to seconds since 1970",
     )
     return given, [problem]
@@ -134,7 +135,7 @@ def _settings(
         layout=LayoutSettings(
             table=layout.table or rules.table,
             filesystem=filesystem,
-            label=values.shorten(label, FILESYSTEMS[filesystem].label_bytes),
+            label=shorten(label, FILESYSTEMS[filesystem].label_bytes),
             sector_size=layout.sector_size or 512,
             fstab=layout.fstab or "auto",
             pmbr_boot=bool(layout.pmbr_boot),

@@ -173,3 +173,8 @@ _TABLE = (
 
 RULES: Mapping[str, Rules] = MappingProxyType({rules.key: rules for rules in _TABLE})
 """By value of `compat`."""
+
+
+def rules_of(compat: str | None) -> Rules:
+    """Returns the rules of a value of `compat`: Diskwright's own where it is unknown."""
+    return RULES.get(compat or "none", RULES["none"])
