@@ -16,10 +16,11 @@ from textual.command import Provider
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar, ScrollBarRender
 
+from engine.cli import exits
 from engine.flash.machine import Machine
 from tui.bridge import Job
 from tui.building import Builds
-from tui.commands import WizardCommands
+from tui.commands import WizardCommands, without_keys
 from tui.config import Config, load_config, moves
 from tui.document import Document
 from tui.documents import Documents
@@ -28,13 +29,14 @@ from tui.fleets import FleetSession
 from tui.glyphs import ASCII, UNICODE
 from tui.help import KeyHelp, help_for, keys_of
 from tui.keys import KEYS, bindings
-from tui.looking import compare_two, import_subject, is_flashing, look_into, write_to_disk
+from tui.looking import compare_two, import_subject, look_into, write_to_disk
 from tui.opening import Fleet, Importable
+from tui.quitting import ask_to_quit
 from tui.report import write_report
 from tui.screens.build import BuildScreen
 from tui.screens.design import DesignScreen
-from tui.screens.dialogs import ConfirmScreen, HelpScreen, KeysScreen
-from tui.screens.fleet import GROUP, FleetScreen
+from tui.screens.dialogs import HelpScreen, KeysScreen
+from tui.screens.fleet import FleetScreen
 from tui.screens.messages import (
     BootRequested,
     BuildRequested,
@@ -50,26 +52,13 @@ from tui.screens.messages import (
 )
 from tui.screens.start import StartScreen
 from tui.session import Session
-from tui.stylesheet import SharedStylesheet
+from tui.stylesheet import COLUMNS, ROWS, SharedStylesheet, class_for
 from tui.terminal import read_alt_digits
 from tui.text import visible
 from tui.theme import DARK, LIGHT, preferred, volume_variables
 
-CRASHED = 70
-"""Exit status of a fault of our own (EX_SOFTWARE of sysexits.h)."""
-CANCELLED = 130
-
 _SPELT = {"⏎": "enter", "⌫": "bksp"}
 """Keys whose glyphs not every terminal has."""
-
-COLUMNS: list[tuple[int, str]] = [(0, "-tiny"), (50, "-narrow"), (80, "-normal"), (120, "-wide")]
-ROWS: list[tuple[int, str]] = [(0, "-short"), (18, "-low"), (24, "-medium"), (34, "-tall")]
-"""Sizes of the terminal from which the style sheet has rules of their own."""
-
-
-def class_for(cells: int, breakpoints: Iterable[tuple[int, str]]) -> str:
-    """Returns the style class of a width or height in cells."""
-    return max((least, name) for least, name in breakpoints if least <= cells)[1]
 
 
 class _BlockScrollBar(ScrollBarRender):
@@ -232,28 +221,7 @@ class DiskwrightApp(App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Adds what has no key of its own: the rest has better names in `WizardCommands`."""
-        yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
-        moving = self.animation_level != "none"
-        yield SystemCommand(
-            "Motion off" if moving else "Motion on",
-            "Whether the map moves from one plan to the next",
-            self._toggle_motion,
-        )
-        yield SystemCommand(
-            "Look into an image",
-            "Partitions, file systems and files, without mounting",
-            lambda: self.post_message(ImageRequested()),
-        )
-        yield SystemCommand(
-            "Write an image to a disk",
-            "To a stick, a card or a disk, read back while it is written",
-            lambda: self.post_message(FlashRequested()),
-        )
-        yield SystemCommand(
-            "Compare two images",
-            "Every field, file and byte in which they differ",
-            lambda: self.post_message(ComparisonRequested()),
-        )
+        yield from without_keys(self, self._toggle_motion)
 
     def _toggle_motion(self) -> None:
         self.config.motion = self.animation_level == "none"
@@ -387,31 +355,12 @@ class DiskwrightApp(App[int]):
 
     @work(group="dialog", exclusive=True)
     async def _quit_flow(self) -> None:
-        fleets = any(one.group == GROUP and one.is_running for one in self.workers)
-        building = self.builds.is_running or fleets
-        if building:
-            answer = await self.push_screen_wait(
-                ConfirmScreen(
-                    "A build is running",
-                    "Quitting cancels it; nothing partial is left behind.",
-                    (("stay", "Keep building"), ("quit", "Cancel and quit")),
-                )
-            )
-            if answer != "quit":
-                return
-        if is_flashing(self):
-            question = ConfirmScreen(
-                "A disk is being written",
-                "Quitting stops it; the disk is then incomplete and has no partition table.",
-                (("stay", "Keep writing"), ("quit", "Stop and quit")),
-            )
-            if await self.push_screen_wait(question) != "quit":
-                return
-        if not await self.documents.is_safe("Quit?"):
+        status = await ask_to_quit(self, self.builds, self.documents)
+        if status is None:
             return
         await self.builds.end()
         self.session.end()
-        self.exit(CANCELLED if building else 0, return_code=CANCELLED if building else 0)
+        self.exit(status, return_code=status)
 
     def _handle_exception(self, error: Exception) -> None:
         """Keeps the work and reports calmly instead of showing a traceback."""
@@ -431,4 +380,4 @@ class DiskwrightApp(App[int]):
                 f"A report is in {report}"
             )
         )
-        self._return_code = CRASHED
+        self._return_code = exits.INTERNAL

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from textual import work
 
+from engine.cli import exits
 from engine.events import AnyEvent
 from engine.fleet.events import FleetEvent
-from tui.app import CANCELLED, DiskwrightApp
+from tui.app import DiskwrightApp
 from tui.document import Document
 from tui.fleets import FleetSession
 from tui.opening import Fleet, Importable, Sources, opened
@@ -85,4 +86,4 @@ class _Terminal(DiskwrightApp):
     async def _terminated(self, number: int) -> None:
         self.documents.keep()
         await self.builds.end()
-        self.exit(CANCELLED, return_code=CANCELLED)
+        self.exit(exits.CANCELLED, return_code=exits.CANCELLED)

@@ -11,7 +11,7 @@ from textual.dom import DOMNode
 
 from engine.spec.model import ImageSpec
 from tests.tui.conftest import MakeApp, settled
-from tui.app import COLUMNS, ROWS, class_for
+from tui.stylesheet import COLUMNS, ROWS, class_for
 from tui.theme import LIGHT
 
 

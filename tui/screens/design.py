@@ -31,6 +31,7 @@ from tui.panes.review import ReviewPane
 from tui.panes.size import SizePane
 from tui.preview import Preview, step_of
 from tui.replanning import Replanner
+from tui.screens.design_sight import Sight
 from tui.screens.jump import JumpScreen, targets_of
 from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
 from tui.screens.problems import Answer, ProblemsScreen
@@ -47,13 +48,10 @@ from tui.widgets.messages import (
     VolumesEdited,
 )
 from tui.widgets.partition_map import PartitionMap
-from tui.widgets.partition_table import PartitionTable
 from tui.widgets.preview_panel import PreviewPanel
 from tui.widgets.spec_view import SpecView
 from tui.widgets.step_rail import StepRail
 
-ROOM_FOR_SPEC = 160
-"""Columns from which the spec stands beside the form ("-broad", along with "-wide")."""
 PANES: tuple[type[Pane], ...] = (
     LayoutPane,
     SizePane,
@@ -90,6 +88,7 @@ class DesignScreen(Screen[None]):
         self.set_reactive(DesignScreen.outdir, str(outdir))
         self._replanner = Replanner(self, self.design, lambda: self.outdir, self._show_design)
         self.set_reactive(DesignScreen.step, step)
+        self._sight = Sight(self, self.design, self._enter)
         self._resumed = False
 
     # ------------------------------------------------------------------ what is on it
@@ -143,8 +142,8 @@ class DesignScreen(Screen[None]):
         self.query_one(ContentSwitcher).current = step
         self.pane.show(self.preview)
         self.query_one("#lead", Plain).show(self.pane.LEAD)
-        if self.has_class("-full") or self.has_class("-spec"):
-            self._see("")
+        if not self._sight.is_form:
+            self._sight.show_form()
         self._show_rail()
         self.refresh_bindings()
 
@@ -180,8 +179,8 @@ class DesignScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Leaves table or spec, then the field, then the step; never discards anything."""
-        if self.has_class("-full") or self.has_class("-spec"):
-            self._see("")
+        if not self._sight.is_form:
+            self._sight.show_form()
             return
         rail = self.query_one(StepRail)
         if self.focused is not rail:
@@ -315,7 +314,7 @@ class DesignScreen(Screen[None]):
         if not self.is_mounted:
             return
         self.query_one(TitleBar).tell(preview, self.document.name, saved=self.is_saved)
-        self._list_spec()
+        self._sight.list_spec()
         self.query_one(ProblemLine).problems = preview.problems
         self.query_one(ProblemLine).scanning = preview.waits_for_scan
         self._show_rail()
@@ -372,35 +371,14 @@ class DesignScreen(Screen[None]):
 
     def action_toggle_table(self) -> None:
         """Shows table and sizes in the place of the form, or the form again."""
-        self._see("" if self.has_class("-full") else "-full")
+        self._sight.toggle_table()
 
     def action_toggle_spec(self) -> None:
         """Shows the spec in the place of the form, or the form again."""
-        there = self.has_class("-spec") or self.query_one(SpecView).has_focus
-        self._see("" if there else "-spec")
-
-    def _see(self, what: str) -> None:
-        """Shows the table ("-full"), the spec ("-spec") or the form ("")."""
-        for name in ("-full", "-spec"):
-            self.set_class(name == what, name)
-        self.query_one("#table-switch", Plain).show("[form]" if what == "-full" else "[table]")
-        if what == "-full":
-            self.query_one(PartitionTable).focus()
-        elif what == "-spec":
-            self.query_one(SpecView).focus()
-            self._list_spec()
-            self.call_after_refresh(self.query_one(SpecView).go_to_edit)
-        else:
-            self._enter()
-
-    def _list_spec(self) -> None:
-        """Lists the spec where it can be seen."""
-        if self.has_class("-spec") or self.has_class("-broad"):
-            self.query_one(SpecView).follow(self.design)
+        self._sight.toggle_spec()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width >= ROOM_FOR_SPEC, "-broad")
-        self.call_after_refresh(self._list_spec)
+        self._sight.fit(event.size.width)
 
     def action_toggle_scale(self) -> None:
         """Draws the map true to scale, or even."""
