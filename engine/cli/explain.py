@@ -57,7 +57,7 @@ def _refused(unknown: list[str], known: list[str]) -> Exception:
 
     def problem(word: str) -> Problem:
         hints = near(word, known)
-        hint = f"did you mean {' or '.join(hints)}?" if hints else "`diskwright explain` lists them"
+        hint = f"did you mean {', '.join(hints)}?" if hints else "`diskwright explain` lists them"
         return Problem("no-such-code", "error", "", f"no problem has the code {quote(word)}", hint)
 
     return Refused([problem(word) for word in unknown])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -51,6 +52,7 @@ class Module:
                 )
 
 
+@cache
 def modules() -> list[Module]:
     """Returns all modules of the engine and the wizard."""
     paths = [path for top in ("engine", "tui") for path in sorted((ROOT / top).rglob("*.py"))]
@@ -62,6 +64,25 @@ def modules() -> list[Module]:
 
 def raised() -> tuple[dict[str, set[str]], list[str]]:
     """Returns the codes with the modules that raise them, and the places that are not literal."""
+    codes: dict[str, set[str]] = {}
+    unresolved: list[str] = []
+    for module, call, _, found in calls_with_codes():
+        for code in found:
+            if code is None:
+                unresolved.append(f"{module.path}:{call.lineno}")
+            else:
+                codes.setdefault(code, set()).add(module.path)
+    for module in modules():
+        for _, made in module.named:
+            default = _default(made)
+            if default is not None and made.name == "__init__":
+                codes.setdefault(default, set()).add(module.path)
+    return codes, unresolved
+
+
+@cache
+def calls_with_codes() -> list[tuple[Module, ast.Call, Function | None, tuple[str | None, ...]]]:
+    """Returns the calls that are given a code: where, in which function, and what it can be."""
     every = modules()
     shared: dict[str, int | None] = {"Problem": 0, **dict.fromkeys(CARRIERS, None)}
     shared["Finding"] = 0
@@ -74,23 +95,12 @@ def raised() -> tuple[dict[str, set[str]], list[str]]:
                     module.hands_on[name] = _place(function)
                     if not name.startswith("_") and name != ADDER:
                         shared[name] = _place(function)
-    codes: dict[str, set[str]] = {}
-    unresolved: list[str] = []
-    for module in every:
-        for call, caller in _calls(module.tree):
-            expression = _code_of(module, call, shared)
-            if expression is None:
-                continue
-            for found in _literals(expression, caller):
-                if isinstance(found, str):
-                    codes.setdefault(found, set()).add(module.path)
-                else:
-                    unresolved.append(f"{module.path}:{call.lineno}")
-        for _, made in module.named:
-            default = _default(made)
-            if default is not None and made.name == "__init__":
-                codes.setdefault(default, set()).add(module.path)
-    return codes, unresolved
+    return [
+        (module, call, caller, tuple(_literals(expression, caller)))
+        for module in every
+        for call, caller in _calls(module.tree)
+        if (expression := _code_of(module, call, shared)) is not None
+    ]
 
 
 def _takes_code(function: Function) -> bool:
