@@ -15,6 +15,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -22,7 +23,7 @@ import msgspec
 from engine import events
 from engine.events import Emit
 from engine.fleet.job import Job, Outcome
-from engine.fleet.task import carry_out
+from engine.fleet.task import begin, carry_out, dismiss
 from engine.problem import Problem, Refused
 from engine.tools.extras import FLEET, extra_hint
 from engine.units import sized
@@ -41,6 +42,8 @@ _TRIES = 3
 async def local_workers(count: int, outdir: Path) -> AsyncIterator[OnDask]:
     """Starts workers on this machine, for as long as it lasts.
 
+    They are threads of this process that hand jobs to processes of ours: one less for each.
+
     Args:
         count: How many.
         outdir: Where images go, whose free room the workers share.
@@ -48,14 +51,15 @@ async def local_workers(count: int, outdir: Path) -> AsyncIterator[OnDask]:
     Raises:
         Refused: Dask is not installed.
     """
-    dask, distributed = _modules()
+    distributed = _module()
     room = _free(outdir)
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(dismiss)
+        begin(count)
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="diskwright-"))
-        stack.enter_context(dask.config.set({"distributed.worker.daemon": False}))
         cluster = distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=True, asynchronous=True,
-            host="127.0.0.1", dashboard_address=":0", memory_limit=None,
+            n_workers=count, threads_per_worker=1, processes=False, asynchronous=True,
+            dashboard_address=None, memory_limit=None,
             local_directory=scratch, silence_logs=logging.CRITICAL, resources={DISK: room},
         )  # fmt: skip
         try:
@@ -76,7 +80,7 @@ async def running_cluster(address: str) -> AsyncIterator[OnDask]:
     Raises:
         Refused: Dask is not installed, or nobody answers at the address.
     """
-    _, distributed = _modules()
+    distributed = _module()
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         client = await distributed.Client(address, asynchronous=True, set_as_default=False)
@@ -97,15 +101,14 @@ def _free(outdir: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def _modules() -> tuple[Any, Any]:
+def _module() -> ModuleType:
     try:
-        import dask
         import distributed
     except ImportError:
         message = f"{FLEET.package} is not installed, which is needed to {FLEET.purpose}"
         problem = Problem("fleet-extra-missing", "error", "", message, extra_hint(FLEET))
         raise Refused([problem]) from None
-    return dask, distributed
+    return distributed
 
 
 class OnDask:

@@ -71,6 +71,12 @@ class _Process:
         *lines, self._rest = (self._rest + data).split(b"\n")
         return lines
 
+    def dismiss(self) -> None:
+        """Lets it end by itself."""
+        assert self.popen.stdin is not None
+        with contextlib.suppress(OSError):
+            self.popen.stdin.close()
+
     def stop(self) -> None:
         """Has it cancel what it does and end; kills it where it does not."""
         with contextlib.suppress(ProcessLookupError):
@@ -85,6 +91,23 @@ class _Process:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+
+
+def begin(count: int) -> None:
+    """Starts processes, so that they are ready when the first jobs come."""
+    with _lock:
+        _idle.extend(_Process() for _ in range(count))
+
+
+def dismiss() -> None:
+    """Ends the processes that nobody needs any more."""
+    with _lock:
+        waiting = list(_idle)
+        _idle.clear()
+    for process in waiting:
+        process.dismiss()
+    for process in waiting:
+        process.stop()
 
 
 def carry_out(data: bytes, topic: str) -> bytes:

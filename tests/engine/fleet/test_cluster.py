@@ -10,17 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Scheduler
 
 from engine.cli.main import main
 from engine.events import StepStarted
 from engine.fleet.cluster import OnDask, local_workers, running_cluster
-from engine.fleet.events import FleetEvent, RowStarted, Said
+from engine.fleet.events import FleetEvent, Said
 from engine.fleet.read import read_fleet
 from engine.fleet.run import FleetResult, Run, prepare
 from engine.problem import Refused
@@ -86,22 +85,12 @@ def test_two_workers_build_what_one_process_builds(yard: Yard) -> None:
 def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard) -> None:
     yard.rows("1", "2", "3")
     killed: list[int] = []
-    striking: list[asyncio.Task[None]] = []
-    worker = ""
 
     def strike(executor: OnDask, event: FleetEvent) -> None:
-        nonlocal worker
-        if isinstance(event, RowStarted) and event.image == "node-2":
-            worker = event.worker
         match event:
-            case Said(image="node-2", event=StepStarted(id="hook")) if not striking:
-                striking.append(asyncio.ensure_future(kill(executor)))
-
-    async def kill(executor: OnDask) -> None:
-        pids: dict[str, int] = await executor._client.run(os.getpid)
-        by_name: dict[str, str] = await executor._client.run_on_scheduler(_by_name)
-        killed.append(pids[by_name[worker]])
-        os.kill(killed[0], signal.SIGKILL)
+            case Said(image="node-2", event=StepStarted(id="hook")) if not killed:
+                killed.append(builder(yard.out / "node-2"))
+                os.kill(killed[0], signal.SIGKILL)
 
     result = asyncio.run(on_workers(yard, HOOK, strike=strike))
 
@@ -112,8 +101,18 @@ def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard) -> None:
     none_left()
 
 
-def _by_name(dask_scheduler: Scheduler) -> dict[str, str]:
-    return {str(worker.name): at for at, worker in dask_scheduler.workers.items()}
+def builder(folder: Path) -> int:
+    """Returns the process that builds an image, of which a tool works in a folder."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # gone since
+            if (path / "cwd").readlink().is_relative_to(folder):
+                above = path
+                while b"engine.fleet.worker" not in (above / "cmdline").read_bytes():
+                    # proc_pid_stat(5): the name in brackets, then state and parent.
+                    parent = (above / "stat").read_bytes().rpartition(b")")[2].split()[1]
+                    above = Path("/proc", parent.decode())
+                return int(above.name)
+    raise AssertionError(folder)
 
 
 @contextmanager
