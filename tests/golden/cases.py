@@ -15,20 +15,55 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import parted
+
 from engine.cli.main import main
+from engine.tools.known import dotted
 from tests.golden.contents import TIME, make_contents
 
 FOLDER = Path(__file__).parent
 PLANS = FOLDER / "plans"
 SUMS = FOLDER / "sums.json"
-NEWER_SUMS = FOLDER / "sums-mke2fs-1.47.2.json"
-"""Of the cases alone that mke2fs 1.47.2 makes otherwise than 1.47.0.
-
-A file system of more than two block groups is one: 1.47.2 writes the block bitmap of groups that
-hold but a copy of the superblock, and no longer marks them BLOCK_UNINIT.
-"""
 TABLES = ("efi", "hybrid", "legacy+gpt", "legacy", "none")
 _CHUNK = 1 << 22
+
+Sums = dict[str, dict[str, str]]
+"""SHA-256 by part of an image, by case."""
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a tool makes otherwise since one of its versions.
+
+    Attributes:
+        tool: Its name.
+        since: The first version that was seen to.
+        part: What alone is another then, as `built` names it.
+    """
+
+    tool: str
+    since: Version
+    part: str
+
+    @property
+    def path(self) -> Path:
+        """The file of sums, of the cases alone that differ."""
+        return FOLDER / f"sums-{self.tool}-{dotted(self.since)}.json"
+
+    def sums(self) -> Sums:
+        """Returns what is recorded."""
+        found: Sums = json.loads(self.path.read_text())
+        return found
+
+
+CHANGES = (
+    # It writes the block bitmap of groups that hold but a copy of the superblock, and no longer
+    # marks them BLOCK_UNINIT. A file system of more than two block groups has one.
+    Change("mke2fs", (1, 47, 2), "root"),
+    # It writes no boot code into a new MBR. GRUB's keeps bytes 3 to 89 of what it wrote.
+    Change("libparted", (3, 8), "outside"),
+)
 
 _SPEC = f"""\
 schema = 1
@@ -123,10 +158,11 @@ def built(case: Case, plan: dict[str, Any], folder: Path) -> dict[str, str]:
         return _sums(image, plan)
 
 
-def mke2fs_version() -> str:
-    """Returns the version of this machine's mke2fs ("1.47.0")."""
+def versions() -> dict[str, Version]:
+    """Returns the versions of those of this machine's tools that write bytes."""
     ran = subprocess.run(["mke2fs", "-V"], check=True, capture_output=True, text=True)
-    return ran.stderr.split()[1]
+    texts = {"mke2fs": ran.stderr.split()[1], "libparted": str(parted.version()["libparted"])}
+    return {tool: tuple(map(int, text.split("."))) for tool, text in texts.items()}
 
 
 def _sets(case: Case) -> list[str]:

@@ -8,40 +8,40 @@ length and order.
 A change that is meant is recorded by `.venv/bin/python -m tests.golden` in the repository's folder
 and goes into a commit of its own, which says what changed and why (tests/golden/__main__.py).
 
-The versions below were compared. Of what they write, only mke2fs's differs, and only in the cases
-of `sums-mke2fs-1.47.2.json`. A version that is not known may write either; where the bytes differ,
-the test says which versions are here.
+The versions below were compared. What they write differs only as `CHANGES` says, in the cases of
+`sums-TOOL-VERSION.json`. A version that is not known may write either; where the bytes differ, the
+test says which versions are here.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.tools.known import dotted
 from tests.golden.cases import (
     CASES,
-    NEWER_SUMS,
+    CHANGES,
     PLANS,
     SUMS,
     Case,
+    Sums,
+    Version,
     built,
-    mke2fs_version,
     planned,
+    versions,
 )
 
-TOOLS: dict[tuple[str, ...], set[str]] = {
-    ("mke2fs", "-V"): {"1.47.0", "1.47.2"},
-    ("sfdisk", "--version"): {"2.38.1", "2.41.5"},
+COMPARED: dict[str, set[Version]] = {
+    "mke2fs": {(1, 47, 0), (1, 47, 2), (1, 47, 4)},
+    "libparted": {(3, 5), (3, 6), (3, 8)},
 }
-"""Commands that print a tool's version, and the versions that were compared."""
+"""The versions of which the bytes are known."""
 
-RECORDED: dict[str, dict[str, str]] = json.loads(SUMS.read_text())
-NEWER: dict[str, dict[str, str]] = json.loads(NEWER_SUMS.read_text())
+RECORDED: Sums = json.loads(SUMS.read_text())
 
 
 def differences(recorded: object, now: object, at: str = "plan") -> list[str]:
@@ -67,22 +67,25 @@ def differences(recorded: object, now: object, at: str = "plan") -> list[str]:
     return [f"{at} was {recorded!r}, is {now!r}"]
 
 
-def versions() -> str:
-    """Returns the versions of the tools that write bytes, and whether they are known."""
-    lines = []
-    for command, known in TOOLS.items():
-        ran = subprocess.run(command, capture_output=True, text=True)
-        found = re.search(r"\d+\.\d+(\.\d+)*", ran.stdout + ran.stderr)
-        version = found.group() if found else "of an unknown version"
-        said = "known to write these bytes" if version in known else "never compared"
-        lines.append(f"{command[0]} {version}: {said}")
-    return "; ".join(lines)
+def said(here: dict[str, Version]) -> str:
+    """Returns the versions of the tools that write bytes, and whether they were compared."""
+    return "; ".join(
+        f"{tool} {dotted(version)}: "
+        + ("known to write these bytes" if version in COMPARED[tool] else "never compared")
+        for tool, version in here.items()
+    )
 
 
-def expected(name: str) -> list[dict[str, str]]:
-    """Returns what this machine's mke2fs may make of a case."""
-    older, newer = RECORDED[name], NEWER.get(name, RECORDED[name])
-    return {"1.47.0": [older], "1.47.2": [newer]}.get(mke2fs_version(), [older, newer])
+def expected(name: str, here: dict[str, Version]) -> list[dict[str, str]]:
+    """Returns what tools of some versions may make of a case: either, where one is not known."""
+    made = RECORDED[name]
+    for change in CHANGES:
+        changed = change.sums().get(name)
+        if changed is not None and here[change.tool] not in COMPARED[change.tool]:
+            return [made, changed]
+        if changed is not None and here[change.tool] >= change.since:
+            made = changed
+    return [made]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -93,7 +96,8 @@ def test_as_recorded(case: Case, tmp_path: Path) -> None:
     sums = built(case, plan, tmp_path)
 
     assert differences(recorded, plan) == []
-    assert sums in expected(case.name), versions()
+    here = versions()
+    assert sums in expected(case.name, here), said(here)
 
 
 def test_nothing_is_recorded_that_is_no_longer_compared() -> None:
@@ -101,8 +105,32 @@ def test_nothing_is_recorded_that_is_no_longer_compared() -> None:
 
     assert len(names) == len(CASES)
     assert {path.stem for path in PLANS.iterdir()} == names == RECORDED.keys()
-    assert NEWER.keys() <= names
-    assert all(NEWER[name] != RECORDED[name] for name in NEWER)
+    changed = [(name, made) for change in CHANGES for name, made in change.sums().items()]
+    assert len(dict(changed)) == len(changed)  # no case has two changes
+    assert dict(changed).keys() <= names
+    assert all(made != RECORDED[name] for name, made in changed)
+
+
+@pytest.mark.parametrize(
+    ("mke2fs", "libparted", "name", "may"),
+    [
+        ((1, 47, 0), (3, 6), "none-large", ["older"]),
+        ((1, 47, 2), (3, 6), "none-large", ["newer"]),
+        ((1, 47, 4), (3, 8), "none-large", ["newer"]),
+        ((1, 47, 9), (3, 6), "none-large", ["older", "newer"]),
+        ((1, 47, 4), (3, 6), "legacy", ["older"]),
+        ((1, 47, 0), (3, 8), "legacy", ["newer"]),
+        ((1, 47, 0), (3, 9), "legacy", ["older", "newer"]),
+        ((1, 47, 9), (3, 9), "efi", ["older"]),
+    ],
+)
+def test_versions_decide_what_is_expected(
+    mke2fs: Version, libparted: Version, name: str, may: list[str]
+) -> None:
+    changed = [sums[name] for change in CHANGES if name in (sums := change.sums())]
+    known = {"older": RECORDED[name], "newer": changed[0] if changed else {}}
+
+    assert expected(name, {"mke2fs": mke2fs, "libparted": libparted}) == [known[n] for n in may]
 
 
 def test_what_was_said_must_stay_said() -> None:
