@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from engine.filesystems.populate import Progress, Seen
+from engine.filesystems.populate import DataObserver, Progress
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 
@@ -220,7 +220,7 @@ class Sized:
 class Driver(Protocol):
     """One format, as the planner sees it."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         """Returns what the bytes of a volume are a multiple of, on a disk with such sectors."""
         ...
 
@@ -312,7 +312,7 @@ class Writer(Protocol):
         *,
         epoch: int,
         progress: Progress = lambda done, total: None,
-        seen: Seen | None = None,
+        observer: DataObserver | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         """Writes the data of the files into what `make` left, and what of the rest waits for it.
@@ -323,7 +323,7 @@ class Writer(Protocol):
             planned: As for `make`, but for files that an installer made meanwhile.
             epoch: As for `make`.
             progress: Called now and then with bytes of data written and in all.
-            seen: Takes every piece of data that is written, or its sum.
+            observer: Takes every piece of data that is written, or its sum.
             cancelled: Asked several times a second.
 
         Raises:

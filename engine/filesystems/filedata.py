@@ -12,7 +12,7 @@ from typing import Self
 
 from engine.filesystems.copiers import Copiers, of_folder, pay
 from engine.filesystems.placed import Place, write_source
-from engine.filesystems.populate import REPORT_EVERY, Cancelled, Progress, Seen, refuse
+from engine.filesystems.populate import REPORT_EVERY, Cancelled, DataObserver, Progress, refuse
 from engine.filesystems.sink import Sink
 from engine.manifest.entry import Entry, Source
 
@@ -25,7 +25,7 @@ class FileData:
         files: How many will come.
         total: Bytes that will come.
         progress: Called now and then.
-        seen: Takes what is written, or the sums of what others wrote.
+        observer: Takes what is written, or the sums of what others wrote.
         cancelled: Asked at every piece.
     """
 
@@ -35,18 +35,18 @@ class FileData:
         files: int,
         total: int,
         progress: Progress,
-        seen: Seen | None,
+        observer: DataObserver | None,
         cancelled: Callable[[], bool],
     ) -> None:
         self._sink = sink
         self._total = total
         self._progress = progress
-        self._seen = seen
+        self._observer = observer
         self._cancelled = cancelled
         self._done = self._reported = 0
         self._places: dict[int, Place] = {}
         self._sources: dict[int, tuple[Source, list[Entry]]] = {}
-        few, little = seen.spared() if seen is not None else (0, 0)
+        few, little = observer.spared() if observer is not None else (0, 0)
         self._copiers: Copiers | None = None
         if pay(files - few, total - little):
             self._copiers = Copiers(
@@ -55,7 +55,7 @@ class FileData:
                 sink.block_size,
                 self._copied,
                 cancelled,
-                summed=seen is not None,
+                summed=observer is not None,
             )
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class FileData:
             if entry.size:
                 raise refuse(entry, "a file with data but without a source")
             return
-        if self._seen is not None and self._seen.placed(entry, place):
+        if self._observer is not None and self._observer.placed(entry, place):
             self._report(entry.size)
             return
         if self._copiers is not None and (origin := of_folder(entry)) is not None:
@@ -106,17 +106,17 @@ class FileData:
         self._progress(self._done, self._total)
 
     def _took(self, entry: Entry, offset: int, data: memoryview) -> None:
-        if self._seen is not None:
-            self._seen.take(entry, offset, data)
+        if self._observer is not None:
+            self._observer.take(entry, offset, data)
         if self._report(len(data)) and self._copiers is not None:
             self._copiers.pump()
         if self._cancelled():
             raise Cancelled
 
     def _copied(self, done: int, files: Sequence[tuple[Entry, bytes]]) -> None:
-        if self._seen is not None:
+        if self._observer is not None:
             for entry, digest in files:
-                self._seen.adopt(entry, digest)
+                self._observer.adopt(entry, digest)
         self._report(done)
 
     def _report(self, more: int) -> bool:

@@ -11,7 +11,14 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from engine.filesystems.populate import REPORT_EVERY, Expected, Progress, Seen, changed, refuse
+from engine.filesystems.populate import (
+    REPORT_EVERY,
+    DataObserver,
+    Expected,
+    Progress,
+    changed,
+    refuse,
+)
 from engine.manifest import pax
 from engine.manifest.entry import Entry, Source
 from engine.manifest.manifest import Manifest
@@ -49,7 +56,7 @@ def stream(
     *,
     keep: Keep = everything,
     progress: Progress = lambda done, total: None,
-    seen: Seen | None = None,
+    observer: DataObserver | None = None,
 ) -> Iterator[bytes | memoryview]:
     """Yields the archive in pieces; each is valid until the next one is asked for.
 
@@ -57,23 +64,23 @@ def stream(
         manifest: Its entries have no sockets, which archives do not know.
         keep: What of an entry's metadata goes in.
         progress: Called now and then with bytes of data passed and in all.
-        seen: Takes every piece of data.
+        observer: Takes every piece of data.
 
     Raises:
         SourceChanged: A source is not what was scanned.
         OSError: A source cannot be read.
     """
-    return _Stream(manifest, keep, progress, seen).pieces()
+    return _Stream(manifest, keep, progress, observer).pieces()
 
 
 class _Stream:
     def __init__(
-        self, manifest: Manifest, keep: Keep, progress: Progress, seen: Seen | None
+        self, manifest: Manifest, keep: Keep, progress: Progress, observer: DataObserver | None
     ) -> None:
         self._entries = manifest.entries or (_ROOT,)
         self._keep = keep
         self._progress = progress
-        self._seen = seen
+        self._observer = observer
         self._total = manifest.counts.data_bytes
         self._done = self._reported = self._length = 0
 
@@ -115,8 +122,8 @@ class _Stream:
                 current, expected = entry, Expected(entry)
                 yield self._head(entry)
             expected.take(offset, len(data))
-            if self._seen is not None:
-                self._seen.take(entry, offset, data)
+            if self._observer is not None:
+                self._observer.take(entry, offset, data)
             yield data
             if expected.complete:
                 yield bytes(-_stored(entry) % BLOCK)

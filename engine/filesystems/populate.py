@@ -18,7 +18,7 @@ REPORT_EVERY = 4 << 20
 """Bytes of data between two calls of a `Progress`."""
 
 
-class Seen(Protocol):
+class DataObserver(Protocol):
     """Takes what files hold while it is written, or the sums of it."""
 
     def take(self, entry: Entry, offset: int, data: memoryview) -> None:

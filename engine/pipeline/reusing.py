@@ -14,7 +14,7 @@ from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.placed import Place
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
-from engine.pipeline.takeover import Kept, Range
+from engine.pipeline.takeover import Range, Reused
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.plan.outputs import RECORD
 from engine.provenance.fsverity import FsVerity
@@ -65,7 +65,7 @@ class Reuse:
         digests: Of files, by identity.
         sums: Of this build's files with data, by id of the entry, as far as they are known before
             anything is written.
-        whole: Volumes taken over whole, by id, as they are in the old image.
+        taken_over: Volumes taken over as a whole, by id, as they are in the old image.
         kept: Bytes that the old image has.
         touched: Ranges of the old image that differ in the new one, once that is known.
         tree: Digests of parts of the image, by their number (`engine.provenance.fsverity`).
@@ -83,8 +83,8 @@ class Reuse:
     contents: dict[str, Digest] = field(default_factory=dict)
     digests: Digests = field(default_factory=Digests)
     sums: dict[int, bytes] = field(default_factory=dict)
-    whole: dict[str, VolumeRecord] = field(default_factory=dict)
-    kept: list[Kept] = field(default_factory=list)
+    taken_over: dict[str, VolumeRecord] = field(default_factory=dict)
+    kept: list[Reused] = field(default_factory=list)
     touched: list[Range] | None = None
     tree: dict[int, bytes] = field(default_factory=dict)
     manner: Literal["", "clone", "in place", "copy"] = ""
@@ -98,7 +98,7 @@ class Reuse:
 
     def skips(self, step: StepPlan) -> bool:
         """Whether a step has nothing to do."""
-        return self.nothing or (step.verb in _SKIPPED and step.volume in self.whole)
+        return self.nothing or (step.verb in _SKIPPED and step.volume in self.taken_over)
 
     def places(self, volume: VolumePlan, filesystem: FilesystemPlan) -> Places:
         """Returns what takes the places of a volume's files."""
@@ -294,8 +294,8 @@ def _machine(plan: Plan) -> tuple[SourceRecord, ...]:
 
 
 def _files(volume: VolumePlan, reuse: Reuse, sums: Mapping[int, bytes]) -> bytes:
-    if volume.id in reuse.whole:
-        return reuse.whole[volume.id].files
+    if volume.id in reuse.taken_over:
+        return reuse.taken_over[volume.id].files
     places = reuse._places.get(volume.id)
     assert volume.filesystem is not None
     return places.dumps(volume.filesystem.manifest, sums) if places is not None else b""
@@ -364,7 +364,7 @@ class Filling:
             return False
         size = self._size
         self._reuse.kept += [
-            Kept(self._offset + there * size, old.offset + here * size, count * size)
+            Reused(self._offset + there * size, old.offset + here * size, count * size)
             for here, there, count in runs
         ]
         self._sums.adopt(entry, digest)

@@ -1,6 +1,6 @@
 """Puts a new image together from one that is there and what was made anew.
 
-The build has made a whole image but for ranges that the old one already has (`Kept`); those are
+The build has made a whole image but for ranges that the old one already has (`Reused`); those are
 holes in it. What is written here are the differences alone, in one of three ways:
 
     clone     the old image is cloned (FICLONE) where the file system can share blocks, and the
@@ -47,7 +47,7 @@ Range = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Kept:
+class Reused:
     """Bytes of the new image that the old one has.
 
     Attributes:
@@ -61,13 +61,13 @@ class Kept:
     length: int
 
 
-def joined(kept: Iterable[Kept]) -> list[Kept]:
+def joined(kept: Iterable[Reused]) -> list[Reused]:
     """Returns ranges in order, those in one that follow one another in both images."""
-    found: list[Kept] = []
+    found: list[Reused] = []
     for one in sorted(kept):
         last = found[-1] if found else None
         if last and last.new + last.length == one.new and last.old + last.length == one.old:
-            found[-1] = Kept(last.new, last.old, last.length + one.length)
+            found[-1] = Reused(last.new, last.old, last.length + one.length)
         else:
             found.append(one)
     return found
@@ -87,7 +87,7 @@ class Patch:
     writes: list[Range] = field(default_factory=list)
     cut: list[Range] = field(default_factory=list)
     zeros: list[Range] = field(default_factory=list)
-    moved: list[Kept] = field(default_factory=list)
+    moved: list[Reused] = field(default_factory=list)
 
     @property
     def written(self) -> int:
@@ -102,7 +102,7 @@ class Patch:
 
 
 def compare(
-    old: int, made: int, kept: Sequence[Kept], cancelled: Callable[[], bool]
+    old: int, made: int, kept: Sequence[Reused], cancelled: Callable[[], bool]
 ) -> Patch:  # fmt: skip
     """Returns what has to change in an old image for it to become the new one.
 
@@ -130,7 +130,7 @@ def compare(
     return patch
 
 
-def _between(kept: Iterable[Kept], size: int) -> Iterator[Range]:
+def _between(kept: Iterable[Reused], size: int) -> Iterator[Range]:
     at = 0
     for one in kept:
         if one.new > at:
@@ -213,7 +213,7 @@ def _libc() -> ctypes.CDLL:
     return library
 
 
-def take(old: int, target: int, kept: Kept, cancelled: Callable[[], bool]) -> None:
+def take(old: int, target: int, kept: Reused, cancelled: Callable[[], bool]) -> None:
     """Takes a range over into a file with zeros there: shares blocks, or copies; keeps holes."""
     copy_data(
         old, target, kept.old, kept.old + kept.length, kept.new - kept.old, cancelled
@@ -289,7 +289,7 @@ class Undo:
         os.fsync(image)
 
 
-def in_place(patch: Patch, kept: Iterable[Kept], file: int) -> bool:
+def in_place(patch: Patch, kept: Iterable[Reused], file: int) -> bool:
     """Whether an image is better changed in place than copied, and may be."""
     worth = sum(one.length for one in kept) >= WORTH
     lost = sum(end - start for start, end in (*patch.zeros, *patch.cut))

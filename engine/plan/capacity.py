@@ -357,8 +357,10 @@ def unaligned(design: Design) -> Iterator[Problem]:
             )  # fmt: skip
         size = one.volume.size
         inside = one.filesystem
-        grain = design.sector_size if inside is None else inside.driver.grain(design.sector_size)
-        if size is None or size % grain == 0:
+        granularity = (
+            design.sector_size if inside is None else inside.driver.granularity(design.sector_size)
+        )
+        if size is None or size % granularity == 0:
             continue
         text = format_exact(max(_bare(design, one), ceil_to(size, MIB)))
         title = one.volume.purpose.title
@@ -366,7 +368,7 @@ def unaligned(design: Design) -> Iterator[Problem]:
             "esp-unaligned" if one.volume.role == "esp" else "volume-unaligned",
             "error",
             _size_key(one),
-            f"the {title} has {size} bytes, which is not a multiple of {grain}",
+            f"the {title} has {size} bytes, which is not a multiple of {granularity}",
             f"{text} is the next size that works",
             Fix(f"Make the {title} {text}", ((_size_key(one), text),)),
         )

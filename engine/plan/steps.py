@@ -136,7 +136,7 @@ def _filling(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
     if installs:
         yield from _rows(plan, (_NIXOS_LOADER,))
     row = FILESYSTEMS[filesystem.type]
-    if row.whole and not (row.mounted and filesystem.filled):
+    if row.own_file and not (row.mounted and filesystem.filled):
         return
     if filesystem.filled or volume.role == "root" or installs:
         yield StepPlan(

@@ -39,7 +39,7 @@ class Filesystem:
             when it is made.
         subvolumes: Whether it has parts that are mounted like volumes.
         identifier: Whether it has a UUID; one without is found by its partition.
-        whole: Whether a program makes it in a file of its own, with its contents if it takes any.
+        own_file: Whether a program makes it in a file of its own, with its contents if it has any.
         placed: Whether it records where on the disk it lies.
     """
 
@@ -66,7 +66,7 @@ class Filesystem:
     compressed: str = ""
     subvolumes: bool = False
     identifier: bool = True
-    whole: bool = False
+    own_file: bool = False
     placed: bool = False
 
 
@@ -194,7 +194,7 @@ _TABLE = (
         label_bytes=12,
         folder="xfs",
         mounted=True,
-        whole=True,
+        own_file=True,
         journal=True,
         grows=True,
         grub="xfs",
@@ -212,7 +212,7 @@ _TABLE = (
         keeps=tuple(each for each in _UNIX if each != "ACLs"),
         compressions=("zstd", "gzip", "xz"),
         identifier=False,
-        whole=True,
+        own_file=True,
     ),
     Filesystem(
         key="btrfs",
@@ -221,7 +221,7 @@ _TABLE = (
         label_bytes=255,
         folder="btrfs",
         mounted=True,
-        whole=True,
+        own_file=True,
         compressions=("zstd", "zlib", "lzo"),
         compressed="compress={}",
         subvolumes=True,

@@ -51,7 +51,7 @@ _BEGINNING = 96 * MIB
 class BtrfsDriver:
     """Btrfs on one device, made empty and filled by a kernel."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:

@@ -20,7 +20,7 @@ from engine.units import MIB, ceil_to
 class ErofsDriver:
     """EROFS without compression."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:

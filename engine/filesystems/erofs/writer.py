@@ -21,9 +21,9 @@ from engine.filesystems.erofs.layout import Inode, Layout, directories, names_of
 from engine.filesystems.populate import (
     REPORT_EVERY,
     Cancelled,
+    DataObserver,
     Expected,
     Progress,
-    Seen,
     changed,
     refuse,
 )
@@ -78,7 +78,7 @@ def populate(
     *,
     epoch: int,
     progress: Progress = lambda done, total: None,
-    seen: Seen | None = None,
+    observer: DataObserver | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """See `engine.filesystems.driver.Writer.populate`."""
@@ -86,7 +86,7 @@ def populate(
     descriptor = os.open(image, os.O_RDWR | os.O_CLOEXEC)
     try:
         with Sink(descriptor, offset, BLOCK_SIZE) as sink:
-            _write_data(layout, _Data(descriptor, offset, sink), progress, seen, cancelled)
+            _write_data(layout, _Data(descriptor, offset, sink), progress, observer, cancelled)
         _seal(descriptor, offset)
     finally:
         os.close(descriptor)
@@ -194,7 +194,7 @@ def _write_data(
     layout: Layout,
     places: _Data,
     progress: Progress,
-    seen: Seen | None,
+    observer: DataObserver | None,
     cancelled: Callable[[], bool],
 ) -> None:
     """Writes the data of all files, in the order of their sources."""
@@ -208,8 +208,8 @@ def _write_data(
             inode, expected = found
             expected.take(offset, len(data))
             places.write(inode, offset, data)
-            if seen is not None:
-                seen.take(entry, offset, data)
+            if observer is not None:
+                observer.take(entry, offset, data)
             done += len(data)
             if done - reported >= REPORT_EVERY:
                 progress(done, layout.data_bytes)

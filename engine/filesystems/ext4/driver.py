@@ -40,7 +40,7 @@ class ExtDriver:
     def __init__(self, ext: ExtFormat) -> None:
         self.ext = ext
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:

@@ -29,7 +29,7 @@ from engine.filesystems.ext4.superblock import (
     with_times,
 )
 from engine.filesystems.filedata import FileData
-from engine.filesystems.populate import PopulateFailed, Progress, Seen, refuse
+from engine.filesystems.populate import DataObserver, PopulateFailed, Progress, refuse
 from engine.filesystems.sink import Sink
 from engine.image.whole import read_whole, write_whole
 from engine.manifest.manifest import Manifest
@@ -42,13 +42,13 @@ def populate(
     *,
     epoch: int,
     progress: Progress = lambda done, total: None,
-    seen: Seen | None = None,
+    observer: DataObserver | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """See `engine.filesystems.driver.Writer.populate`."""
     fill(
         image, offset, planned.manifest,
-        epoch=epoch, progress=progress, seen=seen, cancelled=cancelled,
+        epoch=epoch, progress=progress, observer=observer, cancelled=cancelled,
     )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def fill(
     *,
     epoch: int,
     progress: Progress = lambda done, total: None,
-    seen: Seen | None = None,
+    observer: DataObserver | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """Fills the file system that mke2fs has just made at a byte of an image.
@@ -72,7 +72,7 @@ def fill(
         manifest: What goes in; its root entry gives the root directory's owner, mode and time.
         epoch: Seconds since 1970: every access, change and creation time, and the superblock's.
         progress: Called now and then with bytes of data written and in all.
-        seen: Takes every piece of data that is written, or its sum.
+        observer: Takes every piece of data that is written, or its sum.
         cancelled: Asked several times a second.
 
     Raises:
@@ -83,7 +83,7 @@ def fill(
     """
     descriptor = os.open(image, os.O_RDWR | os.O_CLOEXEC)
     try:
-        _Populate(image, descriptor, offset, manifest, epoch).run(progress, seen, cancelled)
+        _Populate(image, descriptor, offset, manifest, epoch).run(progress, observer, cancelled)
     except (LibraryError, UnsupportedFilesystem) as error:
         raise PopulateFailed(str(error)) from error
     finally:
@@ -102,7 +102,9 @@ class _Populate:
         self._manifest = manifest
         self._epoch = epoch
 
-    def run(self, progress: Progress, seen: Seen | None, cancelled: Callable[[], bool]) -> None:
+    def run(
+        self, progress: Progress, observer: DataObserver | None, cancelled: Callable[[], bool]
+    ) -> None:
         superblock = parse(self._superblock(0))
         need = measure(self._manifest, superblock.format)
         for unwritable in need.unwritable:
@@ -119,7 +121,7 @@ class _Populate:
             layout = Layout(self._manifest, need, superblock, books, sink, table, packer)
             table.load(self._descriptor, self._offset, packer)
             with FileData(
-                sink, self._manifest.counts.files, need.data_bytes, progress, seen, cancelled
+                sink, self._manifest.counts.files, need.data_bytes, progress, observer, cancelled
             ) as data:
                 layout.write(data.put, cancelled)
                 data.finish()

@@ -39,8 +39,8 @@ class FatLayout:
 class FatDriver:
     """FAT32; under make-disk-image's rules whatever mkfs.fat would choose."""
 
-    def grain(self, sector_size: int) -> int:
-        """See `Driver.grain`: whole KiB and sectors."""
+    def granularity(self, sector_size: int) -> int:
+        """See `Driver.granularity`: whole KiB and sectors."""
         return max(sector_size, KIB)
 
     def least(self, request: Request) -> Sized:

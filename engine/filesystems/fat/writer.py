@@ -20,9 +20,9 @@ from engine.filesystems.fat.measure import original
 from engine.filesystems.populate import (
     REPORT_EVERY,
     Cancelled,
+    DataObserver,
     Expected,
     Progress,
-    Seen,
     changed,
     refuse,
 )
@@ -54,13 +54,13 @@ def populate(
     *,
     epoch: int,
     progress: Progress = lambda done, total: None,
-    seen: Seen | None = None,
+    observer: DataObserver | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """See `engine.filesystems.driver.Writer.populate`."""
     fill(
         image, offset, planned.layout.geometry, _volume(offset, planned, epoch), planned.manifest,
-        progress=progress, seen=seen, cancelled=cancelled,
+        progress=progress, observer=observer, cancelled=cancelled,
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def fill(
     manifest: Manifest,
     *,
     progress: Progress = lambda done, total: None,
-    seen: Seen | None = None,
+    observer: DataObserver | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """Makes a file system that holds a manifest at a byte of an image.
@@ -103,7 +103,7 @@ def fill(
         manifest: What goes in. Owners, extended attributes and modes but for the write bit are
             left out; hard links become copies, holes zeros.
         progress: Called now and then with bytes of data written and in all.
-        seen: Takes every piece of data that is read, once whatever its names.
+        observer: Takes every piece of data that is read, once whatever its names.
         cancelled: Asked several times a second.
 
     Raises:
@@ -121,7 +121,7 @@ def fill(
                 sink.write(position, data)
                 if cancelled():
                     raise Cancelled
-            _write_data(manifest, layout, sink, progress, seen, cancelled)
+            _write_data(manifest, layout, sink, progress, observer, cancelled)
     finally:
         os.close(descriptor)
 
@@ -131,7 +131,7 @@ def _write_data(
     layout: Layout,
     sink: Sink,
     progress: Progress,
-    seen: Seen | None,
+    observer: DataObserver | None,
     cancelled: Callable[[], bool],
 ) -> None:
     """Writes the data of all files, in the order of their sources, to each of its places."""
@@ -149,8 +149,8 @@ def _write_data(
             places = layout.places.get(id(entry), ())
             for place in places:
                 sink.write(place + offset, data)
-            if seen is not None:
-                seen.take(entry, offset, data)
+            if observer is not None:
+                observer.take(entry, offset, data)
             done += len(data) * len(places)
             if done - reported >= REPORT_EVERY:
                 progress(done, total)

@@ -17,7 +17,7 @@ def payload(manifest: Manifest) -> Entry | None:
 class RawDriver:
     """A file's bytes; what the volume has beyond them stays a hole."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.populate import Cancelled, Progress, Seen
+from engine.filesystems.populate import Cancelled, DataObserver, Progress
 from engine.filesystems.raw.driver import payload
 from engine.image.whole import write_whole
 from engine.manifest.lookup import stream
@@ -31,7 +31,7 @@ def populate(
     *,
     epoch: int,
     progress: Progress = lambda done, total: None,
-    seen: Seen | None = None,
+    observer: DataObserver | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """See `engine.filesystems.driver.Writer.populate`; holes of the file stay holes."""
@@ -45,8 +45,8 @@ def populate(
             if cancelled():
                 raise Cancelled
             write_whole(descriptor, piece, offset + at)
-            if seen is not None:
-                seen.take(one, at, piece)
+            if observer is not None:
+                observer.take(one, at, piece)
             done += len(piece)
             progress(done, entry.size)
     finally:

@@ -59,7 +59,7 @@ _MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 class SquashfsDriver:
     """squashfs, by tar2sqfs of squashfs-tools-ng."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:

@@ -39,7 +39,7 @@ class SwapLayout:
 class SwapDriver:
     """Linux' swap space, version 1."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:

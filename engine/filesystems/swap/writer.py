@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.populate import Cancelled, Progress, Seen
+from engine.filesystems.populate import Cancelled, DataObserver, Progress
 from engine.filesystems.swap.driver import PAGE_SIZE, SwapLayout
 from engine.image.whole import write_whole
 
@@ -53,7 +53,7 @@ def populate(
     *,
     epoch: int,
     progress: Progress = lambda done, total: None,
-    seen: Seen | None = None,
+    observer: DataObserver | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """See `engine.filesystems.driver.Writer.populate`; there is nothing to do."""

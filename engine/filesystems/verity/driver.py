@@ -35,7 +35,7 @@ SIGNATURE_BYTES = 16 * KIB
 class TreeDriver:
     """The hash tree of a volume."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:
@@ -81,7 +81,7 @@ class TreeDriver:
 class SignatureDriver:
     """The signature of a root hash, in the form of the Discoverable Partitions Specification."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:

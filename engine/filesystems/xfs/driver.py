@@ -71,7 +71,7 @@ _WITHHELD, _POOL, _POOL_SHARE = 128, 8192, 20
 class XfsDriver:
     """XFS, made empty and filled by a kernel."""
 
-    def grain(self, sector_size: int) -> int:
+    def granularity(self, sector_size: int) -> int:
         return sector_size
 
     def least(self, request: Request) -> Sized:

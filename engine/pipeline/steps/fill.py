@@ -88,7 +88,7 @@ async def _run(work: Work, argv: tuple[str, ...]) -> tuple[ToolResult, list[str]
     """Runs the machine; returns how it ended, and what differs in what it read."""
     planned = work.filesystem
     keep = table.keep(planned.type)
-    archive = stream(planned.manifest, keep=keep, progress=work.progress, seen=work.inputs.data)
+    archive = stream(planned.manifest, keep=keep, progress=work.progress, observer=work.inputs.data)
     source, sink = os.pipe()
     reading = asyncio.ensure_future(
         work.thread(lambda report: read(source, planned.manifest, keep, work.cancelled))

@@ -11,7 +11,7 @@ from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
 from engine.pipeline import takeover
 from engine.pipeline.reusing import Sums, believed, keys, summed, sums_of, whole_image
-from engine.pipeline.takeover import Kept, Undo
+from engine.pipeline.takeover import Reused, Undo
 from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
 from engine.provenance.inputs import read_sums
@@ -59,7 +59,7 @@ async def compare(work: Work) -> None:
         "" if record.image == work.plan.output.disk else "the last build left no such raw image"
     )
     if reuse.cold:
-        reuse.whole.clear()
+        reuse.taken_over.clear()
         reuse.filesystems.clear()  # summed up again, with what is known only then
         reuse.contents.clear()
         work.note(f"nothing of the image is taken over: {reuse.cold}")
@@ -107,7 +107,7 @@ def _decide(work: Work, sums: Sums) -> None:
     there = {one.key: one for one in record.volumes if one.key}
     for volume, key in keys(plan, reuse, sums).items():
         if key in there:
-            reuse.whole[volume] = there[key]
+            reuse.taken_over[volume] = there[key]
             manifest = plan.volume(volume).filesystem
             assert manifest is not None
             for entry in manifest.manifest:
@@ -117,10 +117,10 @@ def _decide(work: Work, sums: Sums) -> None:
 
 
 def _take_volumes(work: Work) -> None:
-    for name, record in work.reuse.whole.items():
+    for name, record in work.reuse.taken_over.items():
         volume = work.plan.volume(name)
         work.note(f"{volume.title}: taken over as it is, {human(volume.bytes)}")
-        work.reuse.kept.append(Kept(work.plan.offset(name), record.offset, volume.bytes))
+        work.reuse.kept.append(Reused(work.plan.offset(name), record.offset, volume.bytes))
 
 
 async def take_over(work: Work) -> None:

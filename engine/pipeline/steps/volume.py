@@ -30,7 +30,7 @@ async def make(work: Work) -> None:
         StepFailed: An entry cannot be written.
     """
     row = FILESYSTEMS[work.filesystem.type]
-    if row.layer or row.whole:
+    if row.layer or row.own_file:
         await (verity if row.layer else whole).make(work)
         return
     if work.step.argv:
@@ -64,7 +64,7 @@ async def populate(work: Work) -> None:
         await work.thread(
             lambda report: table.writer(planned.type).populate(
                 work.image, work.offset, planned, epoch=work.plan.identity.epoch,
-                progress=report, seen=filling, cancelled=work.cancelled,
+                progress=report, observer=filling, cancelled=work.cancelled,
             )
         )  # fmt: skip
     except PopulateFailed as error:

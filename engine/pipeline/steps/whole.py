@@ -35,7 +35,7 @@ async def _fed(work: Work) -> None:
         planned.manifest,
         keep=table.keep(planned.type),
         progress=work.progress,
-        seen=work.inputs.data,
+        observer=work.inputs.data,
     )
     try:
         await work.tool(work.step.argv[0], feed=archive)

@@ -90,7 +90,7 @@ def write(image: Path, manifest: Manifest, cancelled: Callable[[], bool] = lambd
     sums = DataSums()
     reports: list[tuple[int, int]] = []
     fill(
-        image, dumpe2fs.OFFSET, manifest, epoch=1, seen=sums, cancelled=cancelled,
+        image, dumpe2fs.OFFSET, manifest, epoch=1, observer=sums, cancelled=cancelled,
         progress=lambda done, total: reports.append((done, total)),
     )  # fmt: skip
     assert sums.of(manifest) == read_sums(manifest).of(manifest)

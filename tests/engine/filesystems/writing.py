@@ -37,7 +37,7 @@ def write(image: Path, planned: FilesystemPlan, *, epoch: int = EPOCH) -> DataSu
         file.write(AROUND)
     writer = table.writer(planned.type)
     writer.make(image, OFFSET, planned, epoch=epoch)
-    writer.populate(image, OFFSET, planned, epoch=epoch, seen=sums)
+    writer.populate(image, OFFSET, planned, epoch=epoch, observer=sums)
     with image.open("rb") as file:
         assert file.read(len(AROUND)) == AROUND
         file.seek(OFFSET - len(AROUND))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.pipeline import takeover
-from engine.pipeline.takeover import Kept, Undo
+from engine.pipeline.takeover import Reused, Undo
 
 BLOCK = 4096
 SIZE = 24
@@ -34,18 +34,18 @@ def sparse(path: Path, blocks: list[int]) -> Path:
 
 
 @st.composite
-def images(draw: st.DrawFn) -> tuple[list[int], list[int], list[Kept]]:
+def images(draw: st.DrawFn) -> tuple[list[int], list[int], list[Reused]]:
     """An old image, a new one, and what of the new one the old one has."""
     blocks = st.integers(0, 3)
     old = draw(st.lists(blocks, min_size=1, max_size=SIZE))
     new: list[int] = []
-    kept: list[Kept] = []
+    kept: list[Reused] = []
     while len(new) < SIZE and draw(st.booleans()):
         if draw(st.booleans()):
             same = len(new) < len(old) and draw(st.booleans())
             start = len(new) if same else draw(st.integers(0, len(old) - 1))
             count = draw(st.integers(1, len(old) - start))
-            kept.append(Kept(len(new) * BLOCK, start * BLOCK, count * BLOCK))
+            kept.append(Reused(len(new) * BLOCK, start * BLOCK, count * BLOCK))
             new += old[start : start + count]
         else:
             new += draw(st.lists(blocks, min_size=1, max_size=4))
@@ -55,7 +55,7 @@ def images(draw: st.DrawFn) -> tuple[list[int], list[int], list[Kept]]:
 @given(images())
 @settings(max_examples=60)
 def test_the_image_is_the_new_one(
-    tmp_path_factory: pytest.TempPathFactory, three: tuple[list[int], list[int], list[Kept]]
+    tmp_path_factory: pytest.TempPathFactory, three: tuple[list[int], list[int], list[Reused]]
 ) -> None:
     before, after, pieces = three
     folder = tmp_path_factory.mktemp("images")
@@ -100,7 +100,7 @@ def test_what_does_not_differ_is_not_written(tmp_path: Path) -> None:
     old = os.open(sparse(tmp_path / "old", [1, 2, 0, 3]), os.O_RDONLY)
     made = os.open(sparse(tmp_path / "made", [1, 3, 0, 0]), os.O_RDONLY)
     try:
-        patch = takeover.compare(old, made, [Kept(3 * BLOCK, 3 * BLOCK, BLOCK)], never)
+        patch = takeover.compare(old, made, [Reused(3 * BLOCK, 3 * BLOCK, BLOCK)], never)
     finally:
         os.close(old)
         os.close(made)
@@ -109,9 +109,9 @@ def test_what_does_not_differ_is_not_written(tmp_path: Path) -> None:
 
 
 def test_ranges_that_follow_one_another_in_both_are_one() -> None:
-    assert takeover.joined([Kept(4, 14, 2), Kept(0, 10, 4), Kept(6, 17, 1)]) == [
-        Kept(0, 10, 6),
-        Kept(6, 17, 1),
+    assert takeover.joined([Reused(4, 14, 2), Reused(0, 10, 4), Reused(6, 17, 1)]) == [
+        Reused(0, 10, 6),
+        Reused(6, 17, 1),
     ]
 
 

@@ -39,7 +39,7 @@ def test_sums_of_what_is_written_are_those_of_the_files(tmp_path: Path) -> None:
     image = tmp_path / "image"
     dumpe2fs.make(image, geometry(64 * MIB))
     sums = DataSums()
-    fill(image, dumpe2fs.OFFSET, manifest, epoch=1, seen=sums)
+    fill(image, dumpe2fs.OFFSET, manifest, epoch=1, observer=sums)
     found = sums.of(manifest)
     by_path = {entry.path: found[id(entry)] for entry in manifest if id(entry) in found}
     holes = by_path.pop(b"holes")

@@ -396,7 +396,7 @@ def test_progress_sums_and_cancel(scratch: Path) -> None:
     fill(
         image, 0, LAYOUTS["32"], VOLUME, contents,
         progress=lambda done, total: reports.append((done, total)),
-        seen=Noted(seen),
+        observer=Noted(seen),
     )  # fmt: skip
     assert reports == [(at * 5 * MIB, 15 * MIB) for at in (1, 2, 3)] + [(15 * MIB, 15 * MIB)]
     assert seen == [(b"A", 0), (b"B", 0), (b"C", 0)]

@@ -53,7 +53,7 @@ def made(image: Path, planned: FilesystemPlan) -> DataSums:
     image.unlink(missing_ok=True)
     sums = DataSums()
     (argv,) = table.DRIVERS["squashfs"].make(planned, "image", 0, str(image))
-    archive = b"".join(map(bytes, stream(planned.manifest, keep=kept, seen=sums)))
+    archive = b"".join(map(bytes, stream(planned.manifest, keep=kept, observer=sums)))
     done = run_tool(argv, input=archive, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     return sums
