@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyte
 
-from engine.boot.qemu import Machine, plain, unfinished
+from engine.boot.qemu import VirtualMachine, plain, unfinished
 from engine.problem import Refused
 from engine.tools.environment import tool_environment
 from engine.tools.failure import StepFailed
@@ -121,7 +121,7 @@ class ConsoleSession:
 
     # ------------------------------------------------------------------ what happens
 
-    async def run(self, machines: Callable[[Path], list[Machine]]) -> None:
+    async def run(self, machines: Callable[[Path], list[VirtualMachine]]) -> None:
         """Boots the image until the machine is off; cancelled, it ends within seconds.
 
         Args:
@@ -141,7 +141,7 @@ class ConsoleSession:
             self.ended = "the machine is off"
         self.changed += 1
 
-    async def _boot(self, machine: Machine) -> None:
+    async def _boot(self, machine: VirtualMachine) -> None:
         from engine.pipeline.proof import choose_accelerator
 
         self._firmware = machine.firmware.upper()

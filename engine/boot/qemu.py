@@ -41,7 +41,7 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[0-Z\\-~])|[\x
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class VirtualMachine:
     """A virtual machine that boots an image.
 
     Attributes:

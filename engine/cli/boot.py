@@ -14,7 +14,7 @@ from engine.cli import exits
 from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:
-    from engine.boot.qemu import Machine
+    from engine.boot.qemu import VirtualMachine
     from engine.pipeline.proof import Verdict
 
 _COMPRESSED = {b"\x28\xb5\x2f\xfd": "zstd -d", b"\xfd7zXZ\0": "unxz -k", b"\x1f\x8b": "gunzip -k"}
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 def machines_for(
     path: Path, *, firmware: str | None = None, efi_vars: Path | None = None, memory: int = _MEMORY
-) -> list[Machine]:
+) -> list[VirtualMachine]:
     """Returns a machine for each firmware.
 
     Args:
@@ -92,7 +92,7 @@ def machines_for(
     Raises:
         Refused: The image, QEMU or the firmware is missing.
     """
-    from engine.boot.qemu import BOARDS, Machine
+    from engine.boot.qemu import BOARDS, VirtualMachine
     from engine.cli.images import refused
     from engine.inspect.image import open_image
     from engine.inspect.report import image_report
@@ -123,7 +123,7 @@ def machines_for(
         )  # fmt: skip
     pairs = [_firmware(efi_vars, architecture) if kind == "uefi" else ("", "") for kind in kinds]
     return [
-        Machine(
+        VirtualMachine(
             image=str(path.absolute()), format=report["format"],
             sector_size=report["disk"]["sector_size"], memory_mib=memory,
             accelerator="tcg", code=code, variables=variables, architecture=architecture,
@@ -187,7 +187,7 @@ def _refuse(code: str, message: str, hint: str = "") -> Exception:
     return Refused([Problem(code, "error", "", message, hint)])
 
 
-def _interactive(machine: Machine) -> int:
+def _interactive(machine: VirtualMachine) -> int:
     """Gives the terminal to the machine's serial port until it ends."""
     import asyncio
     import shutil
@@ -210,7 +210,7 @@ def _interactive(machine: Machine) -> int:
     return exits.DONE if status == 0 else exits.FAILED
 
 
-async def _all(args: argparse.Namespace, machines: list[Machine]) -> int:
+async def _all(args: argparse.Namespace, machines: list[VirtualMachine]) -> int:
     from engine.pipeline.proof import boot
     from engine.tools.failure import StepFailed
 

@@ -31,7 +31,7 @@ ROOT_TYPES: Mapping[str, str] = MappingProxyType(
         "s390x": "5EEAD9A9-FE09-4A1E-A1D7-520D00531306",
     }
 )
-"""Types of a root by machine, as `uname -m` names it."""
+"""Types of a root by architecture, as `uname -m` names it."""
 
 _USR_TYPES = {
     "x86_64": "8484680C-9521-48C6-9C11-B0720656F69E",
@@ -64,8 +64,8 @@ class Role:
         title: As people call it, in the middle of a sentence.
         label: The shortest name, for a drawing.
         purpose: One line for a legend.
-        gpt: Its GPT type where the machine does not matter or has no type of its own.
-        gpt_by_machine: Its GPT types by machine (`uname -m`).
+        gpt: Its GPT type where the architecture does not matter or has no type of its own.
+        gpt_by_architecture: Its GPT types by architecture (`uname -m`).
         mbr: Its type in an MBR.
         name: Name of its GPT partition, by default.
         flags: What libparted calls the flags that go with it.
@@ -79,7 +79,7 @@ class Role:
     label: str
     purpose: str
     gpt: str = LINUX_TYPE
-    gpt_by_machine: Mapping[str, str] = field(default_factory=dict)
+    gpt_by_architecture: Mapping[str, str] = field(default_factory=dict)
     mbr: str = MBR_LINUX_TYPE
     name: str
     flags: tuple[str, ...] = ()
@@ -87,14 +87,14 @@ class Role:
     mount: str | None = None
     weight: int = 4
 
-    def type(self, scheme: str, machine: str) -> str:
-        """Returns the partition type for a table ("gpt" or "mbr") and a machine."""
-        return self.gpt_by_machine.get(machine, self.gpt) if scheme == "gpt" else self.mbr
+    def type(self, scheme: str, architecture: str) -> str:
+        """Returns the partition type for a table ("gpt" or "mbr") and an architecture."""
+        return self.gpt_by_architecture.get(architecture, self.gpt) if scheme == "gpt" else self.mbr
 
     @property
     def types(self) -> frozenset[str]:
         """Every GPT type by which this role is known."""
-        return frozenset((self.gpt, *self.gpt_by_machine.values()))
+        return frozenset((self.gpt, *self.gpt_by_architecture.values()))
 
 
 _TABLE = (
@@ -118,12 +118,12 @@ _TABLE = (
         purpose="A file system for /boot",
     ),
     Role(
-        key="root", title="root file system", label="root", name="root", gpt_by_machine=ROOT_TYPES,
-        mount="/", weight=8, purpose="The root file system",
+        key="root", title="root file system", label="root", name="root",
+        gpt_by_architecture=ROOT_TYPES, mount="/", weight=8, purpose="The root file system",
     ),
     Role(
-        key="usr", title="/usr file system", label="usr", name="usr", gpt_by_machine=_USR_TYPES,
-        mount="/usr",
+        key="usr", title="/usr file system", label="usr", name="usr",
+        gpt_by_architecture=_USR_TYPES, mount="/usr",
         purpose="The system's programs, often read-only",
     ),
     Role(
@@ -152,22 +152,22 @@ _TABLE = (
     ),
     Role(
         key="root-verity", title="hash tree of the root", label="hash", name="root-verity",
-        gpt_by_machine=_ROOT_VERITY_TYPES, format="none", weight=1,
+        gpt_by_architecture=_ROOT_VERITY_TYPES, format="none", weight=1,
         purpose="The dm-verity hash tree of a root",
     ),
     Role(
         key="usr-verity", title="hash tree of /usr", label="hash", name="usr-verity",
-        gpt_by_machine=_USR_VERITY_TYPES, format="none", weight=1,
+        gpt_by_architecture=_USR_VERITY_TYPES, format="none", weight=1,
         purpose="The dm-verity hash tree of a /usr",
     ),
     Role(
         key="root-verity-sig", title="signature of the root", label="sig", name="root-verity-sig",
-        gpt_by_machine=_ROOT_VERITY_SIG_TYPES, format="none", weight=1,
+        gpt_by_architecture=_ROOT_VERITY_SIG_TYPES, format="none", weight=1,
         purpose="The signature of a root's hash tree",
     ),
     Role(
         key="usr-verity-sig", title="signature of /usr", label="sig", name="usr-verity-sig",
-        gpt_by_machine=_USR_VERITY_SIG_TYPES, format="none", weight=1,
+        gpt_by_architecture=_USR_VERITY_SIG_TYPES, format="none", weight=1,
         purpose="The signature of a /usr's hash tree",
     ),
     Role(

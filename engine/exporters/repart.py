@@ -112,7 +112,7 @@ def _identity(volume: Volume, exported: Exported) -> Iterator[str]:
     role = volume.purpose
     type_ = volume.type or role.type("gpt", "x86_64")
     # A role's name follows the machine; a type that is given does not.
-    follows = not volume.type and role.gpt_by_machine
+    follows = not volume.type and role.gpt_by_architecture
     yield f"Type={role.key if follows else name_of(type_) or type_.lower()}"
     if volume.name:
         yield f"Label={_escaped(volume.name)}"

@@ -163,7 +163,7 @@ def _type(one: Definition, draft: Draft) -> tuple[str, str | None]:
         return "data", None
     implied = ROLES[role].type("gpt", "x86_64")
     # A name without an architecture follows the contents' kernel, as a role does.
-    follows = text in ROLES or not ROLES[role].gpt_by_machine
+    follows = text in ROLES or not ROLES[role].gpt_by_architecture
     return role, None if guid == implied and follows else guid
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.boot.firmware import FirmwareKind
-from engine.boot.qemu import CORRUPTION, Accelerator, Machine, diagnose, plain, unfinished
+from engine.boot.qemu import CORRUPTION, Accelerator, VirtualMachine, diagnose, plain, unfinished
 from engine.plan.model import Plan
 from engine.plan.outputs import EFI_VARIABLES
 from engine.plan.steps import virtual_machine
@@ -97,7 +97,7 @@ class _Watch:
             self.seen.set()
 
 
-def machine_of(plan: Plan, kind: FirmwareKind, image: Path) -> Machine:
+def machine_of(plan: Plan, kind: FirmwareKind, image: Path) -> VirtualMachine:
     """Returns the machine that boots a plan's finished image, for `boot`.
 
     Args:
@@ -114,7 +114,12 @@ def machine_of(plan: Plan, kind: FirmwareKind, image: Path) -> Machine:
 
 
 async def boot(
-    machine: Machine, *, expect: str, limit: float, on_text: OnText, scratch: Path | None = None
+    machine: VirtualMachine,
+    *,
+    expect: str,
+    limit: float,
+    on_text: OnText,
+    scratch: Path | None = None,
 ) -> Verdict:
     """Boots an image until its console shows `expect`, it switches off, or time is up.
 
@@ -145,7 +150,7 @@ async def boot(
     return replace(verdict, note=note)
 
 
-async def choose_accelerator(machine: Machine) -> tuple[Accelerator, str]:
+async def choose_accelerator(machine: VirtualMachine) -> tuple[Accelerator, str]:
     """Returns KVM if it shows by this very image that it runs kernels, else TCG; and why.
 
     Raises:
@@ -168,7 +173,7 @@ def _ignore(_: object) -> None:
 
 
 async def _boot(
-    machine: Machine, accelerator: Accelerator, folder: Path, expect: re.Pattern[str] | None,
+    machine: VirtualMachine, accelerator: Accelerator, folder: Path, expect: re.Pattern[str] | None,
     limit: float, on_text: OnText,
 ) -> Verdict | None:  # fmt: skip
     """Returns how a boot with this accelerator went, or None if KVM showed no sign of life."""
@@ -214,7 +219,7 @@ def kvm_is_plausible(architecture: str = "x86_64") -> tuple[bool, str]:
     return True, ""
 
 
-async def _attempt(machine: Machine, watch: _Watch, limit: float) -> bool | None:
+async def _attempt(machine: VirtualMachine, watch: _Watch, limit: float) -> bool | None:
     """Returns whether it was seen, or None if KVM showed no sign of life."""
     # The console goes to the watch as it comes; lines are of no use here.
     qemu = asyncio.create_task(

@@ -182,11 +182,11 @@ def _too_small(
     return f"the partitions take {sized(taken)} at least, and the disk has {sized(disk)}"
 
 
-def entry(scheme: Scheme, volume: Volume, machine: str) -> TableEntry:
-    """Returns what the table says of a volume, for a root of that machine."""
+def entry(scheme: Scheme, volume: Volume, architecture: str) -> TableEntry:
+    """Returns what the table says of a volume, for a root of that architecture."""
     if scheme == "none":
         return TableEntry()
-    type_ = volume.type or volume.purpose.type(scheme, machine)
+    type_ = volume.type or volume.purpose.type(scheme, architecture)
     if scheme == "gpt":
         return TableEntry(type_, volume.guid or None, volume.name, volume.flags)
     bootable = "boot" in volume.flags and volume.role != "esp"

@@ -61,7 +61,7 @@ class Design:
         return EMPTY if volume is None else self.contents.get(volume.id, EMPTY)
 
     @cached_property
-    def machine(self) -> str:
+    def root_architecture(self) -> str:
         """What the root is for, as `uname -m` names it."""
         tree = mounted(self.settings.volumes, self.contents)
         return by_loader(tree) or self.architecture or DEFAULT
@@ -145,7 +145,7 @@ class Aligned:
         return one.filesystem.driver.fit(one.filesystem.request, size)
 
     def entry(self, volume: Volume) -> TableEntry:
-        return aligned.entry(self._design.settings.scheme, volume, self._design.machine)
+        return aligned.entry(self._design.settings.scheme, volume, self._design.root_architecture)
 
 
 class Parted:

@@ -51,7 +51,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.boot.firmware import FirmwareKind
-from engine.boot.qemu import BOARDS, Accelerator, Machine
+from engine.boot.qemu import BOARDS, Accelerator, VirtualMachine
 from engine.disk.verity import SIGNATURES, TREES
 from engine.filesystems.table import DRIVERS
 from engine.plan import filling, nixos
@@ -205,7 +205,7 @@ def _prove(plan: Plan) -> Commands:
 
 def virtual_machine(
     plan: Plan, kind: FirmwareKind, *, image: str, variables: str, accelerator: Accelerator
-) -> Machine:
+) -> VirtualMachine:
     """Returns the virtual machine that proves that the image boots.
 
     Args:
@@ -216,7 +216,7 @@ def virtual_machine(
         accelerator: What runs it.
     """
     uefi = plan.boot.uefi
-    return Machine(
+    return VirtualMachine(
         image=image,
         format=plan.output.format.driver,
         sector_size=plan.disk.sector_size,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.boot.qemu import Machine, diagnose, plain, unfinished
+from engine.boot.qemu import VirtualMachine, diagnose, plain, unfinished
 from engine.cli import boot, exits
 from engine.cli.main import main
 from engine.pipeline import proof
@@ -38,15 +38,15 @@ def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Qemu:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path) -> VirtualMachine:
     image = tmp_path / "disk, one.img"
     image.write_bytes(bytes(1 << 20))
-    return Machine(
+    return VirtualMachine(
         image=str(image), format="raw", sector_size=512, memory_mib=64, accelerator="tcg"
     )
 
 
-def test_arm64_has_a_machine_of_its_own(machine: Machine) -> None:
+def test_arm64_has_a_machine_of_its_own(machine: VirtualMachine) -> None:
     arm = replace(machine, architecture="aarch64", code="code.fd", variables="vars.fd")
     words = " ".join(arm.argv())
     assert words.startswith("qemu-system-aarch64 -machine virt,accel=tcg -cpu cortex-a57 -m 64 ")
@@ -72,14 +72,17 @@ def test_an_image_is_for_what_its_firmware_starts(
 
 
 def booted(
-    machine: Machine, expect: str = "login:", limit: float = 30, text: list[str] | None = None
+    machine: VirtualMachine,
+    expect: str = "login:",
+    limit: float = 30,
+    text: list[str] | None = None,
 ) -> proof.Verdict:
     on_text = (text if text is not None else []).append
     return asyncio.run(proof.boot(machine, expect=expect, limit=limit, on_text=on_text))
 
 
 def test_it_ends_as_soon_as_the_console_shows_what_is_expected(
-    qemu: Qemu, machine: Machine
+    qemu: Qemu, machine: VirtualMachine
 ) -> None:
     qemu("printf '\\033[2J\\033[01;01Hlog'; sleep 0.1; printf 'in: '; exec sleep 60")
     text: list[str] = []
@@ -90,7 +93,9 @@ def test_it_ends_as_soon_as_the_console_shows_what_is_expected(
     assert "".join(text) == "\x1b[2J\x1b[01;01Hlogin: "
 
 
-def test_a_prompt_is_no_proof_where_dm_verity_complains(qemu: Qemu, machine: Machine) -> None:
+def test_a_prompt_is_no_proof_where_dm_verity_complains(
+    qemu: Qemu, machine: VirtualMachine
+) -> None:
     said = "device-mapper: verity: 253:2: data block 67117 is corrupted"
     qemu(f"echo 'Linux version 6'; echo '{said}'; echo 'login: '; exec sleep 60")
     verdict = booted(machine)
@@ -104,7 +109,7 @@ def test_a_prompt_is_no_proof_where_dm_verity_complains(qemu: Qemu, machine: Mac
 
 
 def test_kvm_is_given_up_when_no_kernel_speaks(
-    qemu: Qemu, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    qemu: Qemu, machine: VirtualMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proof, "kvm_is_plausible", lambda architecture="x86_64": (True, ""))
     monkeypatch.setattr(proof, "KVM_SIGN_OF_LIFE_SECONDS", 0.5)
@@ -116,7 +121,7 @@ def test_kvm_is_given_up_when_no_kernel_speaks(
 
 
 def test_kvm_is_kept_once_a_kernel_speaks(
-    qemu: Qemu, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    qemu: Qemu, machine: VirtualMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proof, "kvm_is_plausible", lambda architecture="x86_64": (True, ""))
     qemu('echo "Linux version 6"; sleep 0.1; echo "accel: $*"; echo login:')
@@ -127,7 +132,7 @@ def test_kvm_is_kept_once_a_kernel_speaks(
 
 
 def test_a_silent_machine_is_ended_when_time_is_up(
-    qemu: Qemu, machine: Machine, tmp_path: Path
+    qemu: Qemu, machine: VirtualMachine, tmp_path: Path
 ) -> None:
     qemu(f"echo $$ >{tmp_path}/pid; echo 'Kernel panic - not syncing: VFS: Unable to mount root fs'"
          "; exec sleep 60")  # fmt: skip
@@ -138,7 +143,9 @@ def test_a_silent_machine_is_ended_when_time_is_up(
     assert not alive(int((tmp_path / "pid").read_text()))
 
 
-def test_a_cancelled_boot_leaves_no_process(qemu: Qemu, machine: Machine, tmp_path: Path) -> None:
+def test_a_cancelled_boot_leaves_no_process(
+    qemu: Qemu, machine: VirtualMachine, tmp_path: Path
+) -> None:
     qemu(f"echo $$ >{tmp_path}/pid; exec sleep 60")
 
     async def cancelled() -> None:
@@ -154,13 +161,13 @@ def test_a_cancelled_boot_leaves_no_process(qemu: Qemu, machine: Machine, tmp_pa
     asyncio.run(cancelled())
 
 
-def test_what_qemu_says_when_it_refuses_is_passed_on(qemu: Qemu, machine: Machine) -> None:
+def test_what_qemu_says_when_it_refuses_is_passed_on(qemu: Qemu, machine: VirtualMachine) -> None:
     qemu("echo 'qemu: no such device' >&2; exit 1")
     with pytest.raises(StepFailed, match="no such device"):
         booted(machine)
 
 
-def test_a_panic_is_no_proper_end(qemu: Qemu, machine: Machine) -> None:
+def test_a_panic_is_no_proper_end(qemu: Qemu, machine: VirtualMachine) -> None:
     qemu("echo 'Kernel panic - not syncing'")
     assert not booted(machine, expect="").seen
     qemu("echo bye")
@@ -168,7 +175,7 @@ def test_a_panic_is_no_proper_end(qemu: Qemu, machine: Machine) -> None:
 
 
 def test_neither_image_nor_variables_are_handed_over_for_writing(
-    qemu: Qemu, machine: Machine, tmp_path: Path
+    qemu: Qemu, machine: VirtualMachine, tmp_path: Path
 ) -> None:
     from dataclasses import replace
 
@@ -206,7 +213,7 @@ def test_escape_sequences_go_wherever_they_are_cut() -> None:
 
 
 def test_the_command_says_what_it_saw(
-    qemu: Qemu, machine: Machine, capfd: pytest.CaptureFixture[str]
+    qemu: Qemu, machine: VirtualMachine, capfd: pytest.CaptureFixture[str]
 ) -> None:
     qemu("echo 'debian login: '; exec sleep 60")
     assert main(["boot", machine.image, "--expect", "login:"]) == exits.DONE
@@ -232,7 +239,7 @@ def test_the_command_says_what_it_saw(
     ],
 )
 def test_what_cannot_be_booted_is_refused(
-    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    machine: VirtualMachine, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     words: list[str], said: str,
 ) -> None:  # fmt: skip
     (tmp_path / "disk.img.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(4096))
@@ -242,7 +249,7 @@ def test_what_cannot_be_booted_is_refused(
 
 
 def test_a_missing_qemu_is_named_with_its_package(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    machine: VirtualMachine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hide_tools(monkeypatch)
     assert main(["boot", machine.image]) == exits.REFUSED
@@ -252,13 +259,15 @@ def test_a_missing_qemu_is_named_with_its_package(
 
 
 @pytest.mark.parametrize("words", [["--expect", "("], ["--timeout", "0"], ["--timeout", "soon"]])
-def test_arguments_that_make_no_sense_are_refused(machine: Machine, words: list[str]) -> None:
+def test_arguments_that_make_no_sense_are_refused(
+    machine: VirtualMachine, words: list[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
         main(["boot", machine.image, *words])
     assert left.value.code == exits.REFUSED
 
 
-def test_a_terminal_becomes_the_console(qemu: Qemu, machine: Machine) -> None:
+def test_a_terminal_becomes_the_console(qemu: Qemu, machine: VirtualMachine) -> None:
     import pty
     import sys
 
