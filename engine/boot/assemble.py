@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.boot import (
@@ -12,34 +12,39 @@ from engine.boot import (
     grub,
     grub_home,
     guest,
+    judged,
     kernels,
     machine,
-    roothash,
     systemd_boot,
     uki,
 )
 from engine.boot.architecture import Architecture
 from engine.boot.given import given
-from engine.boot.initrdfiles import opens_hash_trees
 from engine.boot.menu import MenuEntry
-from engine.boot.packed import BadKernel, Kind, described, unpacked
+from engine.boot.packed import BadKernel, unpacked
 from engine.boot.parts import LoaderParts, Missing, gather
 from engine.boot.pe import BadStub
 from engine.boot.tree import data, read_text, regular
+from engine.boot.wanted import (
+    boots_by_bios,
+    boots_by_uefi,
+    grub_targets,
+    is_own,
+    takes_systemd_boot,
+    ukis_elsewhere,
+)
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import LeadsNowhere
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import copy_of, file_of
 from engine.manifest.mounted import Mounted, mounted
-from engine.problem import Fix, Problem, errors
+from engine.problem import Problem, errors
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 
 # What systemd takes for "first boot" (machine-id(5)).
 _UNINITIALIZED = b"uninitialized\n"
-_OWN_LOADERS = {"grub", "systemd-boot", "uki"}
-_BIOS_SECTOR = 512
 _SECOND_NS = 1_000_000_000
 
 
@@ -79,23 +84,6 @@ class BootAssets:
     filler: fill.Filler | None = None
     missing: tuple[Missing, ...] = ()
     problems: tuple[Problem, ...] = ()
-
-
-def is_own(settings: Settings) -> bool:
-    """Whether a loader of this tool's own is to be installed, and has a place for it."""
-    return settings.boot.loader in _OWN_LOADERS and LOADERS[settings.boot.loader].fits(
-        settings.boots
-    )
-
-
-def boots_by_bios(settings: Settings) -> bool:
-    """Whether this tool writes BIOS boot code: wherever the layout is for a BIOS."""
-    return is_own(settings) and "bios" in settings.boots
-
-
-def boots_by_uefi(settings: Settings) -> bool:
-    """Whether this tool fills the ESP with a loader."""
-    return is_own(settings) and "uefi" in settings.boots
 
 
 def assemble(settings: Settings, contents: Mapping[str, Manifest]) -> BootAssets:
@@ -164,18 +152,18 @@ def _assemble(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest
     target = esp.target(settings, tree, contents)
     menu, architecture = found.entries, found.kind.architecture
     problems = (
-        *found.problems, *esp.unreadable(settings), *_unfit(settings, menu[0], found.kind),
-        *_sealed(menu[0]),
+        *found.problems, *esp.unreadable(settings), *judged.unfit(settings, menu[0], found.kind),
+        *judged.sealed(settings, menu[0]),
     )  # fmt: skip
     if architecture is None or errors(problems):
         return BootAssets(menu=menu, problems=problems)
-    if _takes_systemd_boot(settings):
+    if takes_systemd_boot(settings):
         menu = systemd_boot.arranged(menu, target.names, target.there)
         if systemd_boot.is_undecided(menu, target.names, target.there):
-            problems = (*problems, _undecided())
+            problems = (*problems, judged.undecided())
     menu = tuple(map(_unpacked, menu)) if boots_by_uefi(settings) else menu
     home = _grub_home(settings, tree, menu)
-    targets = _grub_targets(settings, architecture)
+    targets = grub_targets(settings, architecture)
     if home is not None:
         refused = grub_home.unreadable(home, menu, targets)
         if refused is not None:
@@ -194,7 +182,7 @@ def _assemble(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest
     if home is not None:
         text = grub.menu_config(menu, home.file).encode("utf-8", "surrogateescape")
         config = file_of(home.config.path, text, mtime_ns=mtime_ns)
-        problems = (*problems, *_replaced_menu(tree))
+        problems = (*problems, *judged.replaced_menu(tree))
         system[home.config.volume] = (config,)
     for entry in added:
         where = tree.place(entry.path)
@@ -208,32 +196,11 @@ def _assemble(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest
     )  # fmt: skip
 
 
-def _replaced_menu(tree: Mounted) -> Iterator[Problem]:
-    there = regular(tree, grub.CONFIG_PATH)
-    if there is not None and there.size:
-        origin = f" ({there.source.describe(there)})" if there.source is not None else ""
-        yield Problem(
-            "menu-replaced", "warning", "boot.loader",
-            f"/{grub.CONFIG_PATH.decode()} of the contents{origin} is replaced by a menu of the "
-            "kernels found",
-            "exclude it from the contents to say so yourself",
-        )  # fmt: skip
-
-
 def _by_volume(tree: Mounted, paths: Iterable[bytes]) -> dict[str, tuple[bytes, ...]]:
     found: dict[str, tuple[bytes, ...]] = {}
     for where in map(tree.place, paths):
         found[where.volume] = (*found.get(where.volume, ()), where.path)
     return found
-
-
-def _grub_targets(settings: Settings, architecture: Architecture) -> tuple[str, ...]:
-    """Returns GRUB's targets that have to be built; "" stands for one that there is not."""
-    uefi = boots_by_uefi(settings) and settings.boot.loader == "grub"
-    return (
-        *([architecture.grub_bios] if boots_by_bios(settings) else []),
-        *([architecture.grub_efi] if uefi else []),
-    )
 
 
 def _grub_home(
@@ -250,10 +217,6 @@ def _efi_entries(menu: tuple[MenuEntry, ...], paths: list[str]) -> tuple[tuple[s
     return tuple((entry.heading, path) for entry, path in zip(menu, paths, strict=False))
 
 
-def _takes_systemd_boot(settings: Settings) -> bool:
-    return boots_by_uefi(settings) and settings.boot.loader == "systemd-boot"
-
-
 def _unpacked(entry: MenuEntry) -> MenuEntry:
     """Returns an entry with its kernel unpacked, which no loader of UEFI would do.
 
@@ -265,78 +228,6 @@ def _unpacked(entry: MenuEntry) -> MenuEntry:
     return replace(entry, unpacked=unpacked(entry.kernel.path, data(entry.kernel)))
 
 
-def _undecided() -> Problem:
-    return Problem(
-        "default-undecided", "warning", "boot.loader",
-        "the contents bring entries and a loader.conf of their own to the ESP, whose default is "
-        "none of the kernels found: systemd-boot may start one of those entries",
-        "name the default in their loader.conf, or exclude it from the contents",
-    )  # fmt: skip
-
-
-def _unfit(settings: Settings, entry: MenuEntry, kind: Kind) -> Iterator[Problem]:
-    """Yields why a kernel and what is to boot it do not go together."""
-    loader, kernel, architecture = (
-        LOADERS[settings.boot.loader],
-        entry.kernel_path,
-        kind.architecture,
-    )
-    if architecture is None:
-        what, hint = described(kind)
-        yield _error(
-            "kernel-unknown", "boot.kernel",
-            f"{kernel} is not a kernel that a loader can boot: it {what}", hint,
-        )  # fmt: skip
-    elif architecture.name not in loader.architectures:
-        yield _error(
-            "loader-architecture", "boot.loader",
-            f"{loader.title} is for {', '.join(loader.architectures)}, and {kernel} is a kernel "
-            f"for {architecture.name}",
-            'take "systemd-boot" or "uki"',
-            Fix("Take systemd-boot", (("boot.loader", "systemd-boot"),)),
-        )  # fmt: skip
-    elif entry.packing and (settings.boot.loader == "grub" or boots_by_bios(settings)):
-        yield _error(
-            "kernel-packed", "boot.kernel",
-            f"{kernel} is packed with {entry.packing}, and GRUB as built here unpacks no kernels",
-            "unpack it",
-        )  # fmt: skip
-    elif boots_by_bios(settings) and not architecture.grub_bios:
-        yield _error(
-            "no-bios", "layout.table",
-            f"layout {settings.layout.table} boots under a BIOS, and {kernel} is a kernel for "
-            f"{architecture.name}, which has none",
-            'take layout.table = "efi"',
-            Fix("Boot under UEFI only", (("layout.table", "efi"),)),
-        )  # fmt: skip
-    elif boots_by_bios(settings) and settings.layout.sector_size != _BIOS_SECTOR:
-        yield _error(
-            "bios-sector-size", "layout.sector_size",
-            f"is {settings.layout.sector_size}, and a BIOS reads disks of {_BIOS_SECTOR}-byte "
-            f"sectors only; layout {settings.layout.table} boots under a BIOS",
-            f'take {_BIOS_SECTOR}, or layout.table = "efi"',
-            Fix(f"Use {_BIOS_SECTOR}", (("layout.sector_size", _BIOS_SECTOR),)),
-        )  # fmt: skip
-
-
-def _sealed(entry: MenuEntry) -> Iterator[Problem]:
-    """Yields that an initrd, as far as can be seen, does not open the hash trees of the disk."""
-    if not roothash.is_named(entry.options) or opens_hash_trees(entry.initrds) is not False:
-        return
-    yield Problem(
-        "initrd-without-verity", "warning", "boot.initrd",
-        f"{' and '.join(entry.initrd_paths)} has no program that opens a hash tree: with systemd "
-        "it takes systemd-veritysetup-generator, else veritysetup or dmsetup; without one the "
-        "image does not boot",
-        'make it with dracut --add "systemd-veritysetup dm" (packages dracut, cryptsetup-bin); '
-        "what initramfs-tools makes has no systemd",
-    )  # fmt: skip
-
-
-def _error(code: str, path: str, message: str, hint: str, fix: Fix | None = None) -> Problem:
-    return Problem(code, "error", path, message, hint, fix)
-
-
 def _parts(
     settings: Settings, architecture: Architecture, tree: Mounted, home: grub_home.GrubHome | None
 ) -> LoaderParts:
@@ -344,7 +235,7 @@ def _parts(
     return gather(
         architecture,
         want_systemd_boot=uefi
-        and (settings.boot.loader == "systemd-boot" or _ukis_elsewhere(settings)),
+        and (settings.boot.loader == "systemd-boot" or ukis_elsewhere(settings)),
         want_stub=uefi and settings.boot.loader == "uki",
         want_grub_efi=uefi and settings.boot.loader == "grub",
         want_grub_bios=boots_by_bios(settings),
@@ -352,14 +243,6 @@ def _parts(
         grub_modules=() if home is None else home.modules,
         contents=tree,
     )  # fmt: skip
-
-
-def _ukis_elsewhere(settings: Settings) -> bool:
-    """Whether UKIs go to an extended boot partition, where systemd-boot has to find them.
-
-    Firmware itself starts nothing but what is on the ESP.
-    """
-    return settings.boot.loader == "uki" and esp.extended(settings) is not None
 
 
 def _loader_files(

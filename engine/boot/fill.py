@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.boot.architecture import HEADER_BYTES, X86_64, of_kernel
-from engine.boot.guest import PROBE, READY, Guest, Modules, machine, static_busybox
+from engine.boot.guest import PROBE, READY, Guest, machine, static_busybox
+from engine.boot.modules import Modules
 from engine.boot.parts import Missing
 from engine.boot.qemu import Accelerator
 from engine.boot.tree import children, data, regular

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from engine.boot.architecture import HEADER_BYTES, X86_64, of_kernel
 from engine.boot.cpio import newc
+from engine.boot.modules import Modules, name_of
 from engine.boot.parts import Missing
 from engine.boot.qemu import QEMU, Accelerator
 from engine.boot.tree import children, data, read_text, regular
@@ -153,32 +154,6 @@ def _text(root: Listing, path: bytes) -> str:
     return read_text(root, path, _TABLE_LIMIT) or ""
 
 
-class Modules:
-    """What a kernel has as modules, and what is part of it (modules.dep(5), modules.builtin)."""
-
-    def __init__(self, dependencies: str, builtin: str) -> None:
-        lines = (line.partition(":") for line in dependencies.splitlines() if ":" in line)
-        self._needs = {path: needs.split() for path, _, needs in lines}
-        self._paths = {_name(path): path for path in self._needs}
-        self._builtin = {_name(path) for path in builtin.split()}
-
-    def has(self, name: str) -> bool:
-        """Whether the kernel can do it, one way or the other."""
-        return name in self._paths or name in self._builtin
-
-    def load_order(self, names: Iterable[str]) -> list[str]:
-        """Returns the paths of modules after what they depend on, each once."""
-        order: dict[str, None] = {}
-        for path in (self._paths[name] for name in names if name in self._paths):
-            # modules.dep lists what comes first last.
-            order |= dict.fromkeys([*reversed(self._needs[path]), path])
-        return list(order)
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
-
-
 def static_busybox() -> Path | None:
     """Returns this machine's busybox if it runs where there are no libraries."""
     path = find_tool("busybox")
@@ -236,7 +211,7 @@ def _files(guest: Guest, script: bytes) -> Iterator[tuple[str, int, bytes]]:
     yield "bin/busybox", stat.S_IFREG | 0o755, guest.busybox.read_bytes()
     yield "init", stat.S_IFREG | 0o755, script
     for number, module in enumerate(guest.modules):
-        name = _name(module.name.decode())
+        name = name_of(module.name.decode())
         packed = read(data(module), _MODULE_LIMIT)
         yield f"modules/{number:02}-{name}.ko", stat.S_IFREG | 0o644, _unpacked(module, packed)
 

@@ -1,4 +1,4 @@
-"""What an initrd holds, by name: cpio archives one after the other, the last often compressed.
+"""What an initrd holds: cpio archives one after the other, the last often compressed.
 
 Format: Documentation/driver-api/early-userspace/buffer-format.rst of the kernel's sources.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import posixpath
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from engine.boot.modules import BUILTIN, name_of
 from engine.boot.tree import data
 from engine.manifest.compressed import CORRUPT, HEAD, Stream, form_of, unpacked
 from engine.manifest.entry import Entry
@@ -22,40 +24,75 @@ _LONGEST_NAME = 4096
 _PIECE = 1 << 16
 _LARGEST = 512 << 20
 """Bytes of an initrd, as it is stored, that are looked at."""
+_LIST = b"/" + BUILTIN.encode()
+_LIST_LIMIT = 1 << 20
 
-_SYSTEMD = "systemd"
+_SYSTEMD = "lib/systemd/systemd"
+"""Of the program, wherever the tree begins; folders of the name are everywhere."""
 _GENERATOR = "systemd-veritysetup-generator"
 _PROGRAMS = ("veritysetup", "dmsetup")
+_NESTED = ("squash-root.img", "squashfs-root.img", "erofs-root.img")
+"""What dracut's module squash leaves: a file system with all the rest in it."""
+_MODULE = ".ko"
 
 
 class Unreadable(Exception):
     """An initrd is not what can be read here: compressed by lz4, or damaged."""
 
 
-def opens_hash_trees(initrds: Iterable[Entry]) -> bool | None:
-    """Whether initrds bring what opens a hash tree: systemd its generator, any other a program.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the initrds of a kernel hold.
 
-    None where they cannot be read.
+    Attributes:
+        paths: Of all their files and folders.
+        builtin: Names of what they say is part of the kernel; empty where they do not say.
+    """
+
+    paths: frozenset[str]
+    builtin: frozenset[str]
+
+    def opens_hash_trees(self) -> bool:
+        """Whether they bring what opens a hash tree: systemd its generator, any other a program."""
+        names = {posixpath.basename(path) for path in self.paths}
+        if any(f"/{path}".endswith(f"/{_SYSTEMD}") for path in self.paths):
+            return _GENERATOR in names
+        return not names.isdisjoint(_PROGRAMS)
+
+    def lacks(self, modules: Iterable[str]) -> tuple[str, ...]:
+        """Returns those modules that are neither there nor, as they say, part of the kernel.
+
+        Args:
+            modules: Names as modprobe has them, with underscores.
+        """
+        if not self.builtin:
+            return ()
+        there = self.builtin | {name_of(path) for path in self.paths if _MODULE in path}
+        return tuple(name for name in modules if name not in there)
+
+
+def held(initrds: Iterable[Entry]) -> Held | None:
+    """Returns what initrds hold; None where that cannot be seen.
 
     Raises:
         SourceChanged, OSError: One cannot be read from its source.
     """
-    names: set[str] = set()
+    paths: set[str] = set()
+    builtin: set[str] = set()
     try:
         for initrd in initrds:
-            stored = read(data(initrd), _LARGEST)
-            names.update(
-                posixpath.basename(path.decode(errors="replace")) for path in paths(stored)
-            )
+            for path, listed in files(read(data(initrd), _LARGEST)):
+                paths.add(path.decode(errors="replace"))
+                builtin.update(map(name_of, listed.decode(errors="replace").split()))
     except Unreadable:
         return None
-    if _SYSTEMD in names:
-        return _GENERATOR in names
-    return not names.isdisjoint(_PROGRAMS)
+    if any(path.endswith(_NESTED) for path in paths):
+        return None
+    return Held(frozenset(paths), frozenset(builtin))
 
 
-def paths(initrd: bytes) -> Iterator[bytes]:
-    """Yields the paths in all archives of an initrd.
+def files(initrd: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yields the paths in all archives of an initrd, each with its data if it is modules.builtin.
 
     Raises:
         Unreadable: It holds something else.
@@ -78,7 +115,7 @@ def paths(initrd: bytes) -> Iterator[bytes]:
         raise Unreadable(str(error)) from error
 
 
-def _archive(reader: _Reader) -> Iterator[bytes]:
+def _archive(reader: _Reader) -> Iterator[tuple[bytes, bytes]]:
     while True:
         header = reader.take(_HEADER)
         if not header.startswith(_MAGICS):
@@ -91,8 +128,9 @@ def _archive(reader: _Reader) -> Iterator[bytes]:
         reader.skip(-(_HEADER + length) % 4)
         if name == _TRAILER:
             return
-        yield name
-        reader.skip(size + -size % 4)
+        wanted = size if name.endswith(_LIST) and size <= _LIST_LIMIT else 0
+        yield name, reader.take(wanted)
+        reader.skip(size - wanted + -size % 4)
 
 
 class _Reader:

@@ -6,8 +6,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from engine.boot import fstab, references, repart
-from engine.boot.assemble import BootAssets, assemble, is_own
+from engine.boot.assemble import BootAssets, assemble
 from engine.boot.overlay import overlay
+from engine.boot.wanted import is_own
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import copy

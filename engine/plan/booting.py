@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.boot import grub
 from engine.boot.architecture import X86_64
-from engine.boot.assemble import BootAssets, is_own
+from engine.boot.assemble import BootAssets
 from engine.boot.firmware import PACKAGES, Firmware
 from engine.boot.qemu import BOARDS
+from engine.boot.wanted import is_own
 from engine.plan.host import Host
 from engine.plan.model import BootPlan, DiskPlan, Plan, VolumePlan
 from engine.problem import Problem

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine.boot.cpio import newc
-from engine.boot.guest import Guest, Modules, init, initrd, static_busybox
+from engine.boot.guest import Guest, init, initrd, static_busybox
+from engine.boot.modules import Modules
 from engine.manifest.memory import file_of
 from tests.support.tools import hide_tools, run_tool
 
