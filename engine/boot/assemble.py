@@ -153,7 +153,7 @@ def _assemble(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest
     menu, architecture = found.entries, found.kind.architecture
     problems = (
         *found.problems, *esp.unreadable(settings), *judged.unfit(settings, menu[0], found.kind),
-        *judged.sealed(settings, menu[0]),
+        *judged.sealed(settings, menu[0]), *judged.unready(settings, tree),
     )  # fmt: skip
     if architecture is None or errors(problems):
         return BootAssets(menu=menu, problems=problems)

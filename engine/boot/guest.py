@@ -1,7 +1,8 @@
 """A small virtual machine in which a NixOS system's own installer finds a disk to write to.
 
 It runs the kernel of the system that is being installed, with an initrd made in memory: busybox
-and the kernel's own virtio and ext4 modules. The image is its disk, /dev/vda.
+and the kernel's own modules for virtio and the file systems. The image is its disk, /dev/vda, and
+every volume with a mount point is mounted.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from engine.boot.architecture import HEADER_BYTES, X86_64, of_kernel
 from engine.boot.cpio import newc
+from engine.boot.installer_mounts import Mount, mounts, needs_disk
 from engine.boot.modules import Modules, name_of
 from engine.boot.parts import Missing
 from engine.boot.qemu import QEMU, Accelerator
@@ -35,8 +37,15 @@ READY = "diskwright guest ready"
 PROBE = "diskwright.probe"
 
 # In this order, each after what it depends on. Newer kernels have the first as a library.
-_OPTIONAL = ("crc32c_generic",)
-_NEEDED = ("virtio_pci", "virtio_blk", "virtio_console", "ext4")
+_OPTIONAL = (
+    "crc32c_generic", "xxhash_generic", "sha256_generic", "blake2b_generic",
+    "nls_cp437", "nls_iso8859_1", "nls_ascii", "nls_utf8",
+)  # fmt: skip
+"""What file systems ask for by another name than a module's: checksums, and FAT its characters."""
+_NEEDED = ("virtio_pci", "virtio_blk", "virtio_console")
+_DRIVERS = {"ext2": "ext4", "ext3": "ext4"}
+_NO_THREAD = ",noinit_itable"
+"""Tables that mke2fs left for later stay as they are: the kernel's thread would race the end."""
 _TABLE_LIMIT = 1 << 22
 _MODULE_LIMIT = 1 << 26
 _ZSTD_SECONDS = 30
@@ -61,8 +70,7 @@ for module in /modules/*; do $b insmod "$module"; done
 echo "{ready}"
 if $b grep -q {probe} /proc/cmdline; then $b poweroff -f; $b sleep 60; fi
 for try in $($b seq 100); do [ -b {device} ] && break; $b sleep 0.1; done
-# Tables that mke2fs left for later stay as they are: the kernel's thread would race the end.
-$b mount -t ext4 -o noinit_itable {device} /root || finish "cannot mount {device} as the root"
+{mounts}
 for name in dev proc sys; do $b mount -o bind /$name /root/$name; done
 $b mount -t tmpfs tmpfs /root/tmp
 $b mount -t tmpfs tmpfs /root/run
@@ -71,7 +79,7 @@ $b env -i {environment} $b chroot /root {command} </dev/null
 status=$?
 kill -KILL -1 2>/dev/null
 for name in run tmp sys proc dev; do $b umount /root/$name; done
-$b umount /root || finish "cannot unmount the root"
+{unmounts}
 finish $status
 """
 
@@ -84,11 +92,13 @@ class Guest:
         kernel: Of the system that is being installed.
         modules: Its modules in the order in which they are loaded.
         busybox: A static one of this machine.
+        mounts: What the installer finds mounted below the root.
     """
 
     kernel: Entry
     modules: tuple[Entry, ...]
     busybox: Path
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +111,8 @@ class GuestLookup:
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Whether the system's own installer needs a disk: it boots by BIOS, so there is no ESP."""
-    return settings.boot.loader == "nixos" and "bios" in settings.boots and not settings.has("esp")
+    """Whether the system's own installer runs and needs a disk."""
+    return settings.boot.loader == "nixos" and needs_disk(settings)
 
 
 def find(settings: Settings, root: Listing) -> GuestLookup:
@@ -125,10 +135,14 @@ def find(settings: Settings, root: Listing) -> GuestLookup:
     modules = Modules(
         _text(root, folder + b"/modules.dep"), _text(root, folder + b"/modules.builtin")
     )
-    lacking = [name for name in _NEEDED if not modules.has(name)]
+    there = mounts(settings)
+    root_format = settings.root.format if settings.root is not None else "ext4"
+    formats = dict.fromkeys((root_format, *(mount.format for mount in there)))
+    needed = (*_NEEDED, *(_DRIVERS.get(each, each) for each in formats))
+    lacking = [name for name in needed if not modules.has(name)]
     if lacking:
         return _refused(f"the kernel of {settings.nix.system} has no {', '.join(lacking)}")
-    paths = [folder + b"/" + path.encode() for path in modules.load_order(_OPTIONAL + _NEEDED)]
+    paths = [folder + b"/" + path.encode() for path in modules.load_order((*_OPTIONAL, *needed))]
     entries = [regular(root, path) for path in paths]
     gone = [path.decode() for path, entry in zip(paths, entries, strict=True) if entry is None]
     if gone:
@@ -137,7 +151,7 @@ def find(settings: Settings, root: Listing) -> GuestLookup:
     if binary is None:
         return GuestLookup(missing=(Missing("a static busybox", _STATIC_BUSYBOX),))
     found = tuple(entry for entry in entries if entry is not None)
-    return GuestLookup(Guest(kernel=kernel, modules=found, busybox=binary))
+    return GuestLookup(Guest(kernel=kernel, modules=found, busybox=binary, mounts=there))
 
 
 def _refused(message: str) -> GuestLookup:
@@ -171,22 +185,51 @@ def _is_static(binary: bytes) -> bool:
 
 
 def init(
-    *, device: str, system: str, command: Iterable[str], environment: Mapping[str, str]
-) -> bytes:
+    *, root: tuple[int, str], mounts: Iterable[Mount], system: str, command: Iterable[str],
+    environment: Mapping[str, str],
+) -> bytes:  # fmt: skip
     """Returns the guest's first program, a script of busybox's shell.
 
     Args:
-        device: The root's, in the guest.
+        root: Number of its partition, and its format.
+        mounts: What is mounted below it, parents first.
         system: Store path of the system.
         command: Run in the root; its exit status goes to the virtio serial port.
         environment: The command's, complete.
     """
     pairs = (f"{name}={value}" for name, value in environment.items())
+    below = list(mounts)
+    places = ["", *(mount.place.rstrip("/") for mount in below)]
+    lines = [_mount(*root, "", writable=True)]
+    lines += [_mount(one.number, one.format, one.place, writable=one.writable) for one in below]
     script = _INIT.format(
-        ready=READY, probe=PROBE, device=device, system=shlex.quote(system),
+        ready=READY, probe=PROBE, device=_device(root[0]), system=shlex.quote(system),
+        mounts="\n".join(lines), unmounts="\n".join(map(_unmount, reversed(places))),
         command=shlex.join(command), environment=shlex.join(pairs),
     )  # fmt: skip
     return script.encode()
+
+
+def _device(number: int) -> str:
+    return f"/dev/vda{number}"
+
+
+def _mount(number: int, format_: str, place: str, *, writable: bool) -> str:
+    """Returns the line that mounts a volume in the root in the making; "" is the root itself."""
+    options = ("rw" if writable else "ro") + (_NO_THREAD if format_ == "ext4" and writable else "")
+    made = shlex.quote("/root" + place)
+    command = f"$b mount -t {format_} -o {options} {_device(number)} {made}"
+    return f"$b mkdir -p {made}; {command} || finish {_cannot('mount', place, number)}"
+
+
+def _unmount(place: str) -> str:
+    return f"$b umount {shlex.quote('/root' + place)} || finish {_cannot('unmount', place)}"
+
+
+def _cannot(verb: str, place: str, number: int = 0) -> str:
+    device = f" {_device(number)}" if number else ""
+    at = f" at {place}" if place else " as the root" if number else " the root"
+    return shlex.quote(f"cannot {verb}{device}{at}")
 
 
 def initrd(guest: Guest, script: bytes, more: Iterable[tuple[str, int, bytes]] = ()) -> bytes:

@@ -11,12 +11,16 @@ from engine.boot.packed import Kind, described
 from engine.boot.tree import regular
 from engine.boot.wanted import boots_by_bios
 from engine.disk import verity
+from engine.manifest.lookup import find
 from engine.manifest.mounted import Mounted
 from engine.problem import Fix, Problem
+from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.loaders import LOADERS
 from engine.spec.settings import Settings
 
 _BIOS_SECTOR = 512
+_MOUNT_POINTS = ("dev", "proc", "run", "sys")
+"""What systemd takes along into the root that it switches to (src/shared/switch-root.c)."""
 _HASH_TREES = "dm_verity"
 _DRIVERS = {"ext2": "ext4", "ext3": "ext4"}
 """Modules that are not called as what they read."""
@@ -102,6 +106,23 @@ def sealed(settings: Settings, entry: MenuEntry) -> Iterator[Problem]:
             f"{paths} has no module {' and no module '.join(lacking)}, which the kernel needs to "
             "read what has a hash tree and does not have built in; the image does not boot",
             f'make it with dracut --no-hostonly --add-drivers "{" ".join(lacking)}"',
+        )  # fmt: skip
+
+
+def unready(settings: Settings, tree: Mounted) -> Iterator[Problem]:
+    """Yields that a root that can only be read lacks folders that a booting system mounts onto."""
+    root = settings.root
+    sealed_root = root is not None and root in verity.hashed(settings.volumes)
+    if root is None or (FILESYSTEMS[root.format].writable and not sealed_root):
+        return
+    lacking = [name for name in _MOUNT_POINTS if find(tree.get, name.encode()) is None]
+    if lacking:
+        yield Problem(
+            "root-without-mount-points", "warning", "contents",
+            f"bring no /{', no /'.join(lacking)}, and on {root.id}, which can only be read, "
+            "nothing adds them when the system boots: systemd leaves its initrd only for a root "
+            f"that has all of /{', /'.join(_MOUNT_POINTS)}",
+            "add them as empty folders",
         )  # fmt: skip
 
 

@@ -216,7 +216,7 @@ class _Run:
         self._sharing = sharing
         self._versions = versions
         self._proofs: list[Verdict] = []
-        self._loader_files: list[Entry] = []
+        self._loader_files: dict[str, list[Entry]] = {}
         self._root_hashes: dict[str, str] = {}
 
     async def step(self, position: int, earlier: Earlier) -> None:

@@ -59,7 +59,7 @@ class Work:
         artifacts: The finished outputs by name, once their sums are known.
         proofs: How the image booted, where that was to be proved.
         inputs: What went in, once that is known.
-        loader_files: What the system's own installer made for the ESP.
+        loader_files: What the system's own installer made, by id of the volume that it goes to.
         root_hashes: In hexadecimal, by id of what is hashed, once that is written.
         reuse: What is taken over from the last build, and gathered for the next.
         repeats: What the image has in common with others of this process.
@@ -74,7 +74,7 @@ class Work:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     proofs: list[Verdict] = field(default_factory=list)
     inputs: Inputs = field(default_factory=Inputs)
-    loader_files: list[Entry] = field(default_factory=list)
+    loader_files: dict[str, list[Entry]] = field(default_factory=dict)
     root_hashes: dict[str, str] = field(default_factory=dict)
     reuse: Reuse = field(default_factory=Reuse)
     repeats: Repeats = field(default_factory=Repeats)
@@ -113,7 +113,8 @@ class Work:
     def manifest(self) -> Manifest:
         """What goes into that volume: what was planned, and what the system's installer made."""
         planned = self.filesystem.manifest
-        return overlay(planned, self.loader_files) if self.volume.role == "esp" else planned
+        made = self.loader_files.get(self.volume.id)
+        return overlay(planned, made) if made else planned
 
     async def versions_of(self, names: Iterable[str]) -> dict[str, str]:
         """Returns the version of each tool by name, without those that do not say."""

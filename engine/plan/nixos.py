@@ -2,13 +2,13 @@
 
 As nixpkgs' nixos-enter does it: the system is activated, then told to install its loader, in a
 root of its own. Here that root is a folder with the store bound into it, in a user namespace
-(bwrap(1)), and what it puts into /boot becomes the contents of the ESP. A layout that boots by
-BIOS alone has no ESP: there the installer runs in a virtual machine, on the image itself.
+(bwrap(1)), and what it puts into a place where FAT is mounted later goes there. Where it needs a
+disk, or /boot is not FAT, it runs in a virtual machine, on the image itself.
 """
 
 from __future__ import annotations
 
-from engine.boot import guest
+from engine.boot import guest, installer_mounts
 from engine.boot.qemu import Accelerator
 from engine.filesystems.driver import FilesystemPlan, Request
 from engine.filesystems.table import DRIVERS
@@ -100,7 +100,21 @@ def guest_command(plan: Plan, *, accelerator: Accelerator, probe: bool = False) 
 
 def guest_init(plan: Plan) -> bytes:
     """Returns what the virtual machine does; see `engine.boot.guest.init`."""
+    root = plan.of_role("root")
+    assert root is not None
+    assert plan.boot.guest is not None
     return guest.init(
-        device=f"/dev/vda{plan.volume('root').number}", system=plan.nix.system,
-        command=_SWITCH, environment=_environment(plan),
+        root=(root.number, plan.root.type), mounts=plan.boot.guest.mounts,
+        system=plan.nix.system, command=_SWITCH, environment=_environment(plan),
     )  # fmt: skip
+
+
+def written(plan: Plan) -> frozenset[str]:
+    """Returns the ids of the volumes that the system's own installer may write to."""
+    if plan.boot.loader != "nixos":
+        return frozenset()
+    below = installer_mounts.mounts(plan.settings)
+    if plan.boot.guest is None:
+        return frozenset(mount.volume for mount in below if mount.is_folder)
+    roots = {volume.id for volume in plan.volumes if volume.role == "root"}
+    return frozenset(roots | {mount.volume for mount in below if mount.writable})

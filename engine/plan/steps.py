@@ -25,7 +25,7 @@ A step without commands is done in process. Ids and what they leave behind:
     make-ID        an empty file system in its place, with its identifier; a hash tree or its
                    signature, whole. A root hash is known from here on, and what later steps write
                    has it (`engine.plan.verity`)
-    nixos-loader   what the NixOS system's own installer makes for the ESP, still in a folder
+    nixos-loader   what the NixOS system's own installer makes for FAT, still in folders
     populate-ID    its entries; absent where the file system is made with them. Where only a kernel
                    can put them in, one does in a virtual machine, which then reads them back
     loader-boot-code  GRUB's boot sector and core, outside all partitions, read back
@@ -132,13 +132,13 @@ def _filling(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
         bytes=filesystem.structure_bytes,
         argv=driver.make(filesystem, IMAGE, offset, VOLUME),
     )
-    installs = volume.role == "esp" and _installs_itself(plan)
-    if installs:
+    adds = nixos.written(plan) if _installs_itself(plan) else frozenset()
+    if volume.id == next((one.id for one in _in_order(plan) if one.id in adds), ""):
         yield from _rows(plan, (_NIXOS_LOADER,))
     row = FILESYSTEMS[filesystem.type]
     if row.own_file and not (row.mounted and filesystem.filled):
         return
-    if filesystem.filled or volume.role == "root" or installs:
+    if filesystem.filled or volume.role == "root" or volume.id in adds:
         yield StepPlan(
             id=f"populate-{volume.id}",
             verb="populate",
@@ -165,7 +165,7 @@ def _checking(plan: Plan, volume: VolumePlan) -> Iterator[StepPlan]:
 
 
 def _installs_itself(plan: Plan) -> bool:
-    return plan.boot.loader == "nixos" and plan.has("esp")
+    return plan.boot.loader == "nixos" and plan.has("esp") and plan.boot.guest is None
 
 
 def written_bytes(plan: Plan) -> int:

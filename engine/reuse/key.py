@@ -11,6 +11,7 @@ import msgspec
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.table import DRIVERS
 from engine.manifest.manifest import Manifest
+from engine.plan import nixos
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.steps import IMAGE, VOLUME
 from engine.provenance.inputs import Digest, of_filesystem
@@ -76,9 +77,8 @@ def volume_key(
 
 def _ours_alone(plan: Plan, volume: VolumePlan) -> bool:
     """Whether nobody but our own steps writes to a volume, from nothing but its manifest."""
-    installed = plan.boot.guest is not None or plan.boot.loader == "nixos"
     hashed = bool(plan.hash_trees) and volume.role in ("esp", "xbootldr", "boot")
-    return not (installed and volume.role in ("root", "esp")) and not hashed
+    return volume.id not in nixos.written(plan) and not hashed
 
 
 def _figures(planned: FilesystemPlan) -> dict[str, Any]:

@@ -157,7 +157,6 @@ def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "what fits: " + ", ".join(fitting),
             edit(f"Take {best}", ("boot.loader", best)),
         )
-    yield from _boot_volume(settings)
     if settings.boot.prove and not settings.boots:
         yield error(
             "prove-without-table",
@@ -173,21 +172,6 @@ def _loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
             "boots the image, but no loader is installed",
             "the contents must bring one, or set boot.loader",
         )
-
-
-def _boot_volume(settings: Settings) -> Iterator[Problem]:
-    """A /boot of its own, which the system's own installer does not see."""
-    there = next((one for one in settings.volumes if one.mount == "/boot"), None)
-    if settings.boot.loader == "nixos" and there is not None and there.role != "esp":
-        home = "ESP" if settings.has("esp") else "root"
-        ours = "systemd-boot" if settings.has("esp") else "grub"
-        yield Problem(
-            "boot-volume-unseen", "warning", "boot.loader",
-            f"what the system's installer puts into /boot goes to the {home}, not to the volume "
-            f"{there.id}, which is mounted there later",
-            f'boot.loader = "{ours}" has its files on {there.id}',
-            edit(f"Take {ours}", ("boot.loader", ours)),
-        )  # fmt: skip
 
 
 def _guest_loader(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:

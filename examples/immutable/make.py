@@ -152,7 +152,7 @@ def make(package: Path, work: Path) -> None:
     root = HERE / "rootfs"
     shutil.rmtree(root, ignore_errors=True)
     busybox(root)
-    for name in ("proc", "sys", "dev", "tmp", "etc"):
+    for name in ("proc", "sys", "dev", "run", "tmp", "etc"):  # whatever mounts, nothing can add one
         (root / name).mkdir()
     executable(root / "sbin/init", INIT)
     (root / "etc/motd").write_text(MOTD)

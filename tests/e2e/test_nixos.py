@@ -218,10 +218,10 @@ def test_a_system_that_nix_cannot_evaluate_shows_why(
     assert not (tmp_path / "out").exists()
 
 
-def esp_files(built: Built, folder: Path) -> dict[str, bytes]:
-    """Returns the files of an image's ESP, by a tool that is not ours."""
+def esp_files(built: Built, folder: Path, volume: str = "esp") -> dict[str, bytes]:
+    """Returns the files of an image's ESP, or another FAT, by a tool that is not ours."""
     folder.mkdir()
-    drive = f"{built.image}@@{built.plan.offset('esp')}"
+    drive = f"{built.image}@@{built.plan.offset(volume)}"
     run_tool(["mcopy", "-s", "-i", drive, "::", str(folder)], check=True, capture_output=True)
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -244,6 +244,21 @@ def test_the_systems_own_installer_fills_the_esp(lab: Lab, tmp_path: Path) -> No
     assert filecmp.cmp(built.image, again.image, shallow=False)
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"lab.img", "build.jsonl"}
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_what_the_installer_puts_onto_an_extended_boot_partition_goes_there(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """As with boot.loader.efi.efiSysMountPoint = "/efi" and xbootldrMountPoint = "/boot"."""
+    spec = spec_of(tmp_path, lab, lab.build("toplevel"), table="efixbootldr", loader="nixos")
+
+    built = build_spec(spec, tmp_path / "out")
+
+    assert built.plan.problems == ()
+    esp = esp_files(built, tmp_path / "esp")
+    boot = esp_files(built, tmp_path / "boot", "xbootldr")
+    assert set(esp) == {"EFI/BOOT/BOOTX64.EFI"}
+    assert set(boot) == {"kernels/linux", "kernels/initrd", "loader/entries/lab.conf"}
 
 
 def test_the_installers_exit_status_is_kept(
@@ -357,6 +372,58 @@ def test_what_an_installer_writes_to_the_disk_starts_it(
     assert built.plan.boot.code is None
     check_tools(built)
     assert report(boots(built, "bios"))["profile"] == [system]
+
+
+@pytest.mark.slow
+def test_systemd_boot_finds_what_an_installer_puts_onto_an_extended_boot_partition(
+    bootable: Lab, tmp_path: Path
+) -> None:
+    starts(bootable, tmp_path, "efixbootldr", "nixos", "uefi")
+
+
+@pytest.mark.slow
+def test_an_installer_in_a_machine_finds_a_boot_volume(kernel: Kernel, tmp_path: Path) -> None:
+    """GRUB in the gap behind an MBR, its menu and the kernels on a FAT mounted at /boot."""
+    first = make_lab(tmp_path / "first", kernel)
+    (tmp_path / "own").mkdir()
+    spec = spec_of(
+        tmp_path / "own", first, first.build("toplevel"), table="legacy+boot", loader="grub"
+    )
+    lab = make_lab(tmp_path / "lab", kernel, code=plan_of(spec).boot.code)
+    system = lab.build("toplevel")
+    spec = spec_of(tmp_path, lab, system, table="legacy+boot", loader="nixos")
+
+    built = build_spec(spec, tmp_path / "out")
+
+    assert built.plan.problems == ()
+    check_tools(built)
+    files = esp_files(built, tmp_path / "boot", "boot")
+    assert {"kernels/linux", "kernels/initrd", "grub/grub.cfg"} <= set(files)
+    assert b"linux /kernels/linux" in files["grub/grub.cfg"]
+    assert not list((extracted(built, tmp_path / "root") / "boot").iterdir())
+    assert report(boots(built, "bios"))["profile"] == [system]
+
+
+@pytest.mark.slow
+def test_an_installer_finds_kernels_beside_the_esp(kernel: Kernel, tmp_path: Path) -> None:
+    """As boot.loader.efi.efiSysMountPoint = "/boot/efi" with an ext4 at /boot wants it."""
+    lab = make_lab(tmp_path / "lab", kernel, loader=b"MZ loader")
+    volumes = (
+        '[[volume]]\nid = "esp"\nmount = "/boot/efi"\n'
+        '[[volume]]\nid = "boot"\nmount = "/boot"\nsize = "96MiB"\n[[volume]]\nid = "root"\n'
+    )
+    spec = spec_of(tmp_path, lab, lab.build("toplevel"), table="gpt", loader="nixos", more=volumes)
+
+    built = build_spec(spec, tmp_path / "out")
+
+    assert [step.id for step in built.plan.steps if "nixos" in step.id] == ["nixos-guest"]
+    check_tools(built)
+    assert esp_files(built, tmp_path / "esp") == {"EFI/BOOT/BOOTX64.EFI": b"MZ loader"}
+    where = f"{built.image}?offset={built.plan.offset('boot')}"
+    run_tool(["e2fsck", "-f", "-n", where], check=True, capture_output=True)
+    shown = run_tool(["debugfs", "-R", "ls -p /kernels", where], capture_output=True, text=True)
+    assert "/linux/" in shown.stdout
+    assert "/initrd/" in shown.stdout
 
 
 @pytest.mark.slow

@@ -82,10 +82,12 @@ in rec {
     #!${shell}/bin/sh
     PATH=${shell}/bin
     echo "installing for \$1, NIXOS_INSTALL_BOOTLOADER=\$NIXOS_INSTALL_BOOTLOADER"
-    mkdir -p /boot/EFI/BOOT /boot/loader/entries /boot/kernels
+    esp=/boot
+    for place in /efi /boot/efi; do [ -d \$place ] && esp=\$place; done
+    mkdir -p \$esp/EFI/BOOT /boot/loader/entries /boot/kernels
     cp ${kernel}/bzImage /boot/kernels/linux
     cp ${initrd}/initrd /boot/kernels/initrd
-    cp ${./loader.efi} /boot/EFI/BOOT/BOOTX64.EFI
+    cp ${./loader.efi} \$esp/EFI/BOOT/BOOTX64.EFI
     cat > /boot/loader/entries/lab.conf <<END
     title The lab's own
     linux /kernels/linux
@@ -96,9 +98,11 @@ in rec {
       dd if=${./boot.img} of=/dev/vda bs=440 count=1 conv=notrunc
       dd if=${./core.img} of=/dev/vda bs=512 seek=SECTOR conv=notrunc
       mkdir -p /boot/grub
+      boot=/boot
+      [ "\$(stat -c %d /boot)" = "\$(stat -c %d /)" ] || boot=
       cat > /boot/grub/grub.cfg <<END
-    linux /boot/kernels/linux init=$out/init root=LABEL=LABEL console=ttyS0 panic=-1
-    initrd /boot/kernels/initrd
+    linux \$boot/kernels/linux init=$out/init root=LABEL=LABEL console=ttyS0 panic=-1
+    initrd \$boot/kernels/initrd
     boot
     END
     fi
@@ -204,6 +208,9 @@ def make_lab(
     return Lab(folder / "store", sources, environment)
 
 
+_FAT_MODULES = ("nls_cp437", "nls_ascii", "fat", "vfat")
+
+
 def _modules(folder: Path, kernel: Kernel | None) -> None:
     """Fills lib/modules as a NixOS system's kernel-modules has it; without a kernel, with none."""
     if kernel is None:
@@ -214,7 +221,7 @@ def _modules(folder: Path, kernel: Kernel | None) -> None:
     shutil.copy(kernel.modules / "modules.builtin", release)
     before: list[str] = []
     lines = []
-    for name in GUEST_MODULES:
+    for name in (*GUEST_MODULES, *_FAT_MODULES):
         found = kernel.module(name)
         if found is not None:
             shutil.copy(found, release / found.name)

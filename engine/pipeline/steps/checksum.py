@@ -90,7 +90,7 @@ async def _inputs(work: Work) -> None:
 def _digest(work: Work) -> None:
     """Sums up what each file system was filled from, as it was hashed on its way.
 
-    What an installer made may have taken the place of planned files of the ESP: they are read.
+    What an installer made may have taken the place of planned files: they are read.
     """
     if work.reuse.filesystems:  # an update has summed them up before it wrote anything
         work.inputs.filesystems |= work.reuse.filesystems
@@ -100,7 +100,7 @@ def _digest(work: Work) -> None:
         if volume.filesystem is None:
             continue
         manifest = volume.filesystem.manifest
-        read = volume.role == "esp" and bool(work.loader_files)
+        read = bool(work.loader_files.get(volume.id))
         sums = (read_sums(manifest, work.cancelled) if read else work.inputs.data).of(manifest)
         work.inputs.filesystems[volume.id] = of_filesystem(manifest, sums)
         for where, sources in manifest.origins.items():

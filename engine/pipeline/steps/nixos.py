@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
+from engine.boot import installer_mounts
+from engine.boot.installer_mounts import Mount
 from engine.boot.overlay import overlay
 from engine.filesystems.driver import FilesystemPlan
 from engine.manifest.entry import Entry
@@ -24,7 +27,6 @@ _ANY_STATUS = frozenset(range(256))
 _STORE = b"nix/store"
 # What an installer looks at besides the store: who the system is, and its generations.
 _SEEN = (b"etc", b"nix/var/nix")
-_BOOT = "boot"
 _NOT_SHIPPED = {b"loader/random-seed"}
 """bootctl draws it; every machine booted from the image would have the same."""
 
@@ -43,15 +45,18 @@ _DEVICE_HINT = (
 
 
 async def install(work: Work) -> None:
-    """Runs the installer; what it puts into /boot goes to the ESP with everything else.
+    """Runs the installer; what it puts where a FAT is mounted goes there with everything else.
 
     Raises:
         StepFailed: It failed (with its own exit status), left an ESP with nothing to start, or
-            the ESP cannot hold what it made.
+            made what a volume cannot hold.
         SourceChanged: A file that it looks at is no longer what was scanned.
     """
     root = work.staging.folder / ROOT
+    mounts = [one for one in installer_mounts.mounts(work.plan.settings) if one.is_folder]
     await work.thread(lambda report: _prepare(work.plan.root.manifest, root))
+    for mount in mounts:
+        (root / mount.place[1:]).mkdir(parents=True, exist_ok=True)
     activate, switch = work.step.argv
     try:
         await work.tool(activate, accept=_ANY_STATUS)
@@ -61,23 +66,28 @@ async def install(work: Work) -> None:
         raise StepFailed(error.message, hint) from error
     finally:
         _open_folders(root)
-    work.loader_files += _files(work, root / _BOOT)
-    if not any(entry.is_regular for entry in _on_esp(work)):
-        raise StepFailed("the installer ended well and put no file into /boot", _NOTHING_HINT)
-    _fits(work)
-    size = sum(entry.size for entry in work.loader_files)
-    work.note(f"the installer made {counted(len(work.loader_files), 'file')}, {size} bytes")
+    for mount in mounts:
+        inside = [one.place for one in mounts if one.place.startswith(mount.place + "/")]
+        work.loader_files[mount.volume] = _files(work, root, mount.place, inside)
+        if work.plan.volume(mount.volume).role == "esp" and not any(
+            entry.is_regular for entry in _filled(work, mount.volume)
+        ):
+            message = f"the installer ended well and put no file into {mount.place}"
+            raise StepFailed(message, _NOTHING_HINT)
+        _fits(work, mount)
+    made = [entry for files in work.loader_files.values() for entry in files]
+    size = sum(entry.size for entry in made)
+    work.note(f"the installer made {counted(len(made), 'file')}, {size} bytes")
 
 
-def _esp(work: Work) -> FilesystemPlan:
-    esp = work.plan.of_role("esp")
-    assert esp is not None
-    assert esp.filesystem is not None
-    return esp.filesystem
+def _planned(work: Work, volume: str) -> FilesystemPlan:
+    planned = work.plan.volume(volume).filesystem
+    assert planned is not None
+    return planned
 
 
-def _on_esp(work: Work) -> Manifest:
-    return overlay(_esp(work).manifest, work.loader_files)
+def _filled(work: Work, volume: str) -> Manifest:
+    return overlay(_planned(work, volume).manifest, work.loader_files[volume])
 
 
 def _prepare(manifest: Manifest, root: Path) -> None:
@@ -109,30 +119,40 @@ def _open_folders(root: Path) -> None:
                 path.chmod(path.stat().st_mode | stat.S_IRWXU)
 
 
-def _files(work: Work, boot: Path) -> list[Entry]:
-    """Returns what the installer left in /boot, as files of the ESP."""
+def _files(work: Work, root: Path, place: str, inside: Iterable[str]) -> list[Entry]:
+    """Returns what the installer left where a volume is mounted, as files of that volume.
+
+    Args:
+        place: Where it is mounted.
+        inside: Where others are mounted below.
+    """
     made_ns = work.plan.identity.epoch * 1_000_000_000
     walk = Walk(Rules(newest_ns=made_ns), Ticker())
-    walk.folder(os.fsencode(boot), b"")
+    walk.folder(os.fsencode(root / place[1:]), b"")
+    others = tuple(os.fsencode(other.removeprefix(place + "/")) + b"/" for other in inside)
     return [
-        entry for entry in walk.entries if not entry.is_directory and entry.path not in _NOT_SHIPPED
+        entry
+        for entry in walk.entries
+        if not (entry.is_directory or entry.path in _NOT_SHIPPED or entry.path.startswith(others))
     ]
 
 
-def _fits(work: Work) -> None:
-    """Refuses what the ESP cannot hold, by its figures."""
-    planned = _esp(work)
-    fitted = nixos.refitted(work.plan, planned, _on_esp(work))
+def _fits(work: Work, mount: Mount) -> None:
+    """Refuses what a volume cannot hold, by its figures."""
+    planned = _planned(work, mount.volume)
+    fitted = nixos.refitted(work.plan, planned, _filled(work, mount.volume))
     title = FILESYSTEMS[planned.type].title
     for one in fitted.refused:
         path = one.entry.path.decode(errors="backslashreplace")
         raise StepFailed(
-            f"the installer made /boot/{path}, which {title} cannot hold: {one.reason}"
+            f"the installer made {mount.place}/{path}, which {title} cannot hold: {one.reason}"
         )
     short = fitted.shortage
     if short is not None:
+        volume = work.plan.volume(mount.volume)
+        key = f"{volume.path}.size" if volume.path else "size.boot"
         raise StepFailed(
-            f"the installer's files take {short.needed} {short.resource} of the ESP, which has "
-            f"{short.available}",
-            f"make size.boot at least {short.needed - short.available} bytes larger",
+            f"the installer's files take {short.needed} {short.resource} of the {volume.title}, "
+            f"which has {short.available}",
+            f"make {key} at least {short.needed - short.available} bytes larger",
         )

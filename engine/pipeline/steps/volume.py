@@ -14,12 +14,10 @@ from engine.pipeline.reusing import Filling
 from engine.pipeline.sparse import copy_range
 from engine.pipeline.steps import fill, verity, whole
 from engine.pipeline.work import Work
-from engine.plan import steps
+from engine.plan import nixos, steps
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.failure import StepFailed
 
-_INSTALLED = {"root", "esp"}
-"""Roles of the volumes that an installer in a virtual machine writes to."""
 _OURS = "this is a fault of Diskwright or of a tool; please report it with build.jsonl"
 
 
@@ -115,7 +113,7 @@ async def _verdict(work: Work, planned: FilesystemPlan) -> tuple[list[str], str]
         return await work.thread(lambda report: _read_back(work, planned))
     command = own.command(steps.IMAGE, work.offset)
     printed = (await work.tool(command, quiet=True)).stdout if command else ""
-    touched = work.plan.boot.guest is not None and work.volume.role in _INSTALLED
+    touched = work.plan.boot.guest is not None and work.volume.id in nixos.written(work.plan)
     return await work.thread(
         lambda report: own.verdict(
             Written(

@@ -14,6 +14,7 @@ import pytest
 
 from engine.boot.cpio import newc
 from engine.boot.guest import Guest, init, initrd, static_busybox
+from engine.boot.installer_mounts import Mount
 from engine.boot.modules import Modules
 from engine.manifest.memory import file_of
 from tests.support.tools import hide_tools, run_tool
@@ -24,6 +25,7 @@ FILES = (
     ("init", stat.S_IFREG | 0o755, b"#!/bin/busybox sh\n"),
     ("nothing", stat.S_IFREG | 0o600, b""),
 )
+MOUNTS = (Mount("esp", 1, "/boot", "vfat"), Mount("nix", 3, "/my nix", "erofs"))
 DEPENDENCIES = """\
 kernel/drivers/virtio/virtio.ko.xz:
 kernel/drivers/virtio/virtio_ring.ko.xz:
@@ -102,11 +104,25 @@ def test_the_initrd_holds_unpacked_modules_and_repeats(tmp_path: Path) -> None:
 
 def test_the_script_is_one_that_a_shell_reads() -> None:
     script = init(
-        device="/dev/vda2", system="/nix/store/a b", command=("/switch", "boot"),
+        root=(2, "ext4"), mounts=MOUNTS, system="/nix/store/a b", command=("/switch", "boot"),
         environment={"WITH": "two words; and 'more'"},
     )  # fmt: skip
 
     subprocess.run(["busybox", "sh", "-n"], input=script, check=True)
+    lines = [
+        line for line in script.decode().splitlines() if "mount -t" in line or "umount" in line
+    ]
+    assert [line.partition(" || ")[0] for line in lines[3:]] == [
+        "$b mkdir -p /root; $b mount -t ext4 -o rw,noinit_itable /dev/vda2 /root",
+        "$b mkdir -p /root/boot; $b mount -t vfat -o rw /dev/vda1 /root/boot",
+        "$b mkdir -p '/root/my nix'; $b mount -t erofs -o ro /dev/vda3 '/root/my nix'",
+        "$b mount -t tmpfs tmpfs /root/tmp",
+        "$b mount -t tmpfs tmpfs /root/run",
+        "for name in run tmp sys proc dev; do $b umount /root/$name; done",
+        "$b umount '/root/my nix'",
+        "$b umount /root/boot",
+        "$b umount /root",
+    ]
     assert b"'WITH=two words; and '" in script
     assert b"ln -s '/nix/store/a b'" in script
 

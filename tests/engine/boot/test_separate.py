@@ -183,6 +183,8 @@ def test_a_kernel_without_an_initrd_is_offered_the_partition(table: str, expecte
     assert str(spec.boot.cmdline).startswith("console=ttyS0 root=PARTUUID=")
 
 
+WHOLE: Tree = {**BOOTABLE, **{f"{name}/mark": b"" for name in ("dev", "proc", "run", "sys")}}
+"""With what a system mounts onto, which a root that can only be read has to bring."""
 ESP, ROOT = "id = 'esp', size = '64MiB'", "id = 'root', format = '{}'"
 CANNOT = [
     (own("id = 'bios-boot'", ROOT.format("erofs"), loader="grub"), "volume[1].format"),
@@ -204,7 +206,7 @@ def test_what_a_loader_cannot_read_is_said_and_the_fix_solves_it(
 
     def problems() -> tuple[Problem, ...]:
         settings, _ = resolve(authored, Path("/"), {})
-        return install(settings, spread(BOOTABLE, mounted_at(settings.volumes))).boot.problems
+        return install(settings, spread(WHOLE, mounted_at(settings.volumes))).boot.problems
 
     (problem,) = problems()
     assert (problem.path, problem.severity) == (path, "error")
@@ -216,8 +218,19 @@ def test_what_a_loader_cannot_read_is_said_and_the_fix_solves_it(
 def test_a_module_that_grub_has_goes_into_its_core(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = asked_for(monkeypatch)
     monkeypatch.setattr("engine.boot.grub_home.find_grub", lambda target, name="": True)
-    assert made(CANNOT[1][0], BOOTABLE).boot.problems == ()
+    assert made(CANNOT[1][0], WHOLE).boot.problems == ()
     assert [modules for _, modules in asked] == [("erofs",)]
+
+
+def test_a_root_that_can_only_be_read_brings_what_is_mounted_onto() -> None:
+    """As tried: systemd goes back to its initrd, again and again, where the root has no /run."""
+    uki = own(ESP, ROOT.format("squashfs"), loader="uki")
+    assert made(uki, WHOLE).boot.problems == ()
+    lacking = {name: data for name, data in WHOLE.items() if not name.startswith("run/")}
+    (problem,) = made(uki, lacking).boot.problems
+    assert (problem.code, problem.severity) == ("root-without-mount-points", "warning")
+    assert "bring no /run, and on root, which can only be read," in problem.message
+    assert made(own(ESP, ROOT.format("ext4"), loader="uki"), lacking).boot.problems == ()
 
 
 def test_a_menu_of_the_contents_is_said_to_be_replaced() -> None:
@@ -229,29 +242,6 @@ def test_a_menu_of_the_contents_is_said_to_be_replaced() -> None:
         "GRUB/grub.cfg"
     ]
     assert b"menuentry" in content(done.volumes["boot"], "GRUB/grub.cfg")
-
-
-@pytest.mark.parametrize(
-    ("table", "home", "ours"),
-    [("efixbootldr", "ESP", "systemd-boot"), ("legacy+boot", "root", "grub")],
-)
-def test_a_systems_own_installer_does_not_see_the_boot_volume(
-    table: str, home: str, ours: str
-) -> None:
-    spec = loads(
-        f"schema = 1\nlayout.table = '{table}'\nboot.loader = 'nixos'\nnix.system = '/nix/store/s'"
-    )
-
-    def said() -> list[Problem]:
-        found = resolve(spec, Path("/"), {})[1]
-        return [problem for problem in found if problem.code == "boot-volume-unseen"]
-
-    (problem,) = said()
-    assert f"goes to the {home}" in problem.message
-    assert problem.fix is not None
-    spec = apply_fix(spec, problem.fix)
-    assert spec.boot.loader == ours
-    assert said() == []
 
 
 def test_unified_kernel_images_go_to_the_extended_boot_partition() -> None:
