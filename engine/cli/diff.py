@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(to_json(found), indent=1))
     else:
         print(to_text(found))
+    for note in found.notes:
+        print(f"warning: {note}", file=sys.stderr)
     return exits.DONE if found.identical else exits.DIFFERENT
 
 
@@ -50,6 +53,7 @@ def to_json(found: Comparison) -> dict[str, Any]:
             {"start": r.start, "end": r.end, "a": r.a, "b": r.b} for r in found.ranges
         ],
         "more_ranges": found.cut,
+        "notes": list(found.notes),
     }  # fmt: skip
 
 

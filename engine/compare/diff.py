@@ -13,6 +13,7 @@ from engine.compare.regions import Region, RegionMap, merge
 from engine.image.container import BadImage
 from engine.image.reading import describes_itself
 from engine.inspect.image import Image, Part, open_image
+from engine.inspect.report import stale_because
 
 _MAX_RANGES = 1 << 16
 _GAP = "outside all partitions"
@@ -41,12 +42,14 @@ class Comparison:
         ranges: What differs byte for byte, attributed.
         bytes: How many bytes all differing ranges span.
         cut: How many ranges there are beyond those listed.
+        notes: Which files may be older than what a mount shows, and why.
     """
 
     fields: tuple[Difference, ...]
     ranges: tuple[ByteRange, ...]
     bytes: int
     cut: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def identical(self) -> bool:
@@ -89,7 +92,16 @@ def _compare(a: Image, b: Image, reached: Reached) -> Comparison:
     if not ranges and a.disk.size == b.disk.size:
         return Comparison((), (), 0)
     fields = tuple(sorted(_fields(a, b), key=lambda found: found.kind in _BOOKKEEPING))
-    return Comparison(fields, tuple(_attributed(a, b, ranges)), span, cut)
+    notes = tuple(_older(a)) + tuple(_older(b))
+    return Comparison(fields, tuple(_attributed(a, b, ranges)), span, cut, notes)
+
+
+def _older(image: Image) -> Iterator[str]:
+    for part in image.parts:
+        why = stale_because(part.content) if part.content is not None else ""
+        if why:
+            older = "files may be older than what a mount shows"
+            yield f"{image.path.name}, {part.name}: {why}; {older}"
 
 
 def _fields(a: Image, b: Image) -> Iterator[Difference]:

@@ -6,13 +6,14 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from engine.image.fields import Record, differences, moment, number
+from engine.image.fields import Record, big_number, differences, moment, number
 from engine.image.reading import (
     BadFilesystem,
     Filesystem,
     Node,
     describes_itself,
     holds_files,
+    most_data,
     shows_records,
     walk,
 )
@@ -96,7 +97,8 @@ def _record(where: str, left: Record, right: Record) -> Iterator[Difference]:
     names = sorted(left.values.keys() | right.values.keys())
     ours, theirs = ({name: of.values.get(name) for name in names} for of in (left, right))
     yield from _mapping(left.kind, where, ours, theirs)
-    counting = {name for name, _, _, show in left.fields if show is number}
+    numbers = (number, big_number)
+    counting = {name for name, _, _, show in left.fields if show in numbers}
     for name, one, other in differences(left.raw, right.raw, left.fields):
         yield Difference(left.kind, f"{where}, {name}", one, other, name in counting)
 
@@ -128,7 +130,7 @@ def _value(value: object) -> str:
 
 
 def _trees(left: Filesystem, right: Filesystem, where: str) -> Iterator[Difference]:
-    room = left.room + right.room
+    room = most_data(left) + most_data(right)
     compared: set[tuple[int, int]] = set()
     for one, other in _pairs(_all(left), _all(right)):
         node = one or other

@@ -74,6 +74,16 @@ def number(raw: bytes) -> str:
     return str(int.from_bytes(raw, "little"))
 
 
+def big_number(raw: bytes) -> str:
+    """Shows a big-endian number."""
+    return str(int.from_bytes(raw, "big"))
+
+
+def big_flags(raw: bytes) -> str:
+    """Shows a big-endian set of bits."""
+    return f"{int.from_bytes(raw, 'big'):#x}"
+
+
 def flags(raw: bytes) -> str:
     """Shows a little-endian set of bits."""
     return f"{int.from_bytes(raw, 'little'):#x}"

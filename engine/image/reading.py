@@ -17,6 +17,8 @@ _FEW = 4
 """Extents that fit into an inode: a file with more has a map of its own."""
 _MAX_BLOCKS = 1 << 22
 """Blocks of all directories; a sound tree of a million directories has a quarter of them."""
+_MOST_SHARED = 64
+"""How often a block is read at most where files share blocks by design."""
 _PIECE = 1 << 22
 """Bytes of file data that are read at once."""
 
@@ -312,6 +314,12 @@ class Numbered(ABC):
             for at in range(0, min(length, node.size - offset), _PIECE):
                 take = min(_PIECE, length - at, node.size - offset - at)
                 yield offset + at, self._window.read(place + at, take)
+
+
+def most_data(filesystem: Content) -> int:
+    """Returns the bytes of data that all files have at most, in one that is not made to harm."""
+    shared = getattr(filesystem, "shares_blocks", False)
+    return filesystem.room * (_MOST_SHARED if shared else 1)
 
 
 def runs(numbers: Iterator[int]) -> Iterator[tuple[int, int]]:

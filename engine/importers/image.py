@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from engine.importers.model import (
 )
 from engine.inspect.extract import Extracted
 from engine.inspect.image import Image, Part, open_image
-from engine.inspect.report import image_report
+from engine.inspect.report import image_report, stale_because
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.model import Content, Identity, ImageSpec, Layout, Output, Size, VolumeEntry
@@ -189,6 +189,7 @@ def of_image(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]
         left.append(_LOADER_LEFT)
     gap = _MBR_GAP if boots and image.table.kind == "mbr" else -1
     raw |= {piece_name(at): piece for at, piece in disk.pieces.items() if at != gap}
+    left += _older(filesystems)
     first = {name: filesystems[name] for name in ("root", "esp") if name in filesystems}
     return _spec(image, report, disk), Takeover(first | filesystems, raw, tuple(left))
 
@@ -232,7 +233,15 @@ def _bare(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]:
     if part.filesystem is None:
         return spec, Takeover({}, {}, (f"{part.name} is not carried over: {_UNREADABLE}",))
     files = {"root": part.filesystem} if _has_files(part.filesystem) else {}
-    return spec, Takeover(files, {}, ())
+    return spec, Takeover(files, {}, tuple(_older(files)))
+
+
+def _older(filesystems: Mapping[str, Filesystem]) -> Iterator[str]:
+    """Yields which files may not be those that a mount would show, and why."""
+    for name, filesystem in filesystems.items():
+        why = stale_because(filesystem)
+        if why:
+            yield f"the files of {name} may be older than what a mount shows: {why}"
 
 
 def _has_files(filesystem: Filesystem) -> bool:

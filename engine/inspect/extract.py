@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.image.container import BadImage
-from engine.image.reading import BadFilesystem, Entered, Filesystem, Node
+from engine.image.reading import BadFilesystem, Entered, Filesystem, Node, most_data
 from engine.inspect import rescue
 from engine.inspect.extract_folder import folder_sink
 from engine.inspect.extract_tar import tar_sink
@@ -32,8 +32,6 @@ ARCHIVE = ".tar"
 _COMPRESSED = (".tgz", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".zip")
 
 _SHARED = "more data in files than there is room: they share it"
-_MOST_SHARED = 64
-"""How often a block is copied at most where files share blocks by design (shared_blocks)."""
 _PATH_MAX = 4096
 """Bytes of a path that a program can name, NUL included (limits.h)."""
 
@@ -94,7 +92,7 @@ def extract(
     _refuse_unfit(node, dest)
     with unpublished(dest) as folder:
         free = _free(folder)
-        if free < _most_bytes(filesystem):  # else it fits, whatever is in it
+        if free < most_data(filesystem):  # else it fits, whatever is in it
             needed = rescue.least_bytes(filesystem, node, lambda: ticker.add(0, 0))
             _refuse_without_room(dest, needed, free)
         into = tar_sink(folder / CONTENT, notes) if archive else folder_sink(folder, notes)
@@ -162,7 +160,7 @@ class _Copy:
         self._folder = folder
         self._entered = Entered(filesystem)
         self._names: dict[int, bytes] = {}
-        self._room = _most_bytes(filesystem)
+        self._room = most_data(filesystem)
         self._sure = 0
         self._is_cut = filesystem.size > filesystem.room
 
@@ -294,12 +292,6 @@ def _refuse_without_room(dest: Path, needed: int, free: int) -> None:
         )
         hint = f"free at least {human(needed - free)} there, or name another place"
         raise Refused([Problem("no-room", "error", "", what, hint)])
-
-
-def _most_bytes(filesystem: Filesystem) -> int:
-    """Returns the bytes of data that are copied out of a file system at most."""
-    shared = getattr(filesystem, "shares_blocks", False)
-    return filesystem.room * (_MOST_SHARED if shared else 1)
 
 
 def _free(folder: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -119,6 +120,8 @@ def test_a_kernel_fills_both(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     log = capsys.readouterr()
     told = f"entries went in by /boot/vmlinuz-{release} of the contents, which reads them back"
     assert (log.out + log.err).count(told) == 2
+    # Our own reader has seen them as well.
+    assert re.search(r"read back: .* and its entries \(12\d\d\) are as planned", log.out + log.err)
     assert sorted(path.name for path in out.iterdir()) == [
         "SHA256SUMS", "build.jsonl", "disk.img", "manifest.json",
     ]  # fmt: skip

@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
+from engine.image.crc32c import crc32c
+
 Field = tuple[int, str]
 """Offset, and how `struct` has the number."""
 
@@ -85,6 +87,54 @@ def ext(data: bytes) -> Sequence[Field]:
             fields += [(inode + at, "<H") for at in (40, 42, 46, 128)]
             fields += _array("<I", inode + 40, 15, len(data))
     return fields
+
+
+def xfs(data: bytes) -> Sequence[Field]:
+    """Superblock, headers of the first group, and inodes (Linux, fs/xfs/libxfs/xfs_format.h)."""
+    fields = [(at, ">I") for at in (4, 84, 88, 96, 200, 212, 216)]
+    fields += [(at, ">Q") for at in (8, 16, 48, 56, 128, 136, 144)]
+    fields += [(at, ">H") for at in (100, 102, 104, 106)] + [(at, ">B") for at in range(120, 127)]
+    for start in (512, 1024):
+        fields += _array(">I", start + 4, 22, len(data))
+    for inode in _starts(data, b"IN", 256):
+        fields += [(inode + at, ">B") for at in (4, 5, 82, 83)]
+        fields += [(inode + 2, ">H"), (inode + 24, ">Q"), (inode + 56, ">Q"), (inode + 64, ">Q")]
+        fields += [(inode + 76, ">I"), (inode + 80, ">H"), (inode + 90, ">H"), (inode + 120, ">Q")]
+        fields += _array(">I", inode + 176, 12, len(data))
+    return fields
+
+
+_XFS_SUMS = (
+    (b"XFSB", 0, 512, 512, 224), (b"XAGF", 0, 512, 512, 216), (b"XAGI", 0, 512, 512, 312),
+    (b"XAFL", 0, 512, 512, 32), (b"IN", 0, 512, 512, 100), (b"AB3B", 0, 4096, 4096, 52),
+    (b"AB3C", 0, 4096, 4096, 52), (b"IAB3", 0, 4096, 4096, 52), (b"FIB3", 0, 4096, 4096, 52),
+    (b"R3FC", 0, 4096, 4096, 52), (b"XDB3", 0, 4096, 4096, 4), (b"XDD3", 0, 4096, 4096, 4),
+    (b"\x3d\xf1", 8, 4096, 4096, 12), (b"\x3b\xee", 8, 4096, 4096, 12),
+    (b"XARM", 0, 4096, 4096, 12),
+)  # fmt: skip
+"""Magic number, where it stands, units it is looked for in, bytes that are summed up, the sum's
+place."""
+
+
+def xfs_sums(data: bytes) -> bytes:
+    """Makes the sums of an XFS of version 5, of 512-byte sectors and 4096-byte blocks, right."""
+    fixed = bytearray(data)
+    for magic, at, unit, size, place in _XFS_SUMS:
+        for start in _starts(fixed, magic, unit, at):
+            if start + size <= len(fixed):
+                struct.pack_into("<I", fixed, start + place, 0)
+                value = crc32c(fixed[start : start + size]) ^ 0xFFFFFFFF
+                struct.pack_into("<I", fixed, start + place, value)
+    return bytes(fixed)
+
+
+def _starts(data: bytes | bytearray, magic: bytes, unit: int, at: int = 0) -> Iterator[int]:
+    """Yields the units that have a magic number at a place."""
+    found = data.find(magic)
+    while found >= 0:
+        if found % unit == at:
+            yield found - at
+        found = data.find(magic, found + 1)
 
 
 def fat(data: bytes) -> Sequence[Field]:

@@ -18,6 +18,10 @@ FAT32_BYTES = 34 << 20
 _FAT32_USED = 640 << 10
 """Bytes that hold a small FAT32's boot sectors, tables and first clusters."""
 
+XFS_BYTES = 300 << 20
+_XFS_USED = 1 << 20
+"""Bytes that hold the headers, trees, inodes and files of a small XFS's first group."""
+
 PACKAGE_DATABASES = (
     b"var/lib/dpkg/status", b"lib/apk/db/installed", b"usr/lib/sysimage/rpm/rpmdb.sqlite",
     b"var/lib/rpm/Packages", b"var/lib/rpm/Packages", b"usr/lib/sysimage/rpm/Packages.db",
@@ -174,6 +178,29 @@ def fats(folder: Path) -> Sequence[bytes]:
 def fat32s(folder: Path) -> Sequence[bytes]:
     """The beginning of a FAT32."""
     return [_fat(folder, "32", FAT32_BYTES >> 10)[:_FAT32_USED]]
+
+
+def xfss(folder: Path) -> Sequence[bytes]:
+    """The beginning of an XFS of version 5 and of one of version 4, with what a system has."""
+    release, listed = folder / "os-release", folder / "listed"
+    release.write_text("ID=x\nPRETTY_NAME=X\n")
+    many = "\n".join(f"{number}-{'x' * 40} ---644 3 4 {release}" for number in range(90))
+    listed.write_text(
+        f"/\n0 0\nd--755 0 0\netc d--755 0 0\nos-release ---644 0 0 {release}\n$\n"
+        f"boot d--755 0 0\nvmlinuz-1 -u-755 1 2 {release}\nup l--777 0 0 ../etc\n$\n"
+        f"many d--755 0 0\n{many}\n$\nchr c--620 0 5 5 1\nfifo p--600 0 0\n$\n"
+    )
+    made = []
+    for number, options in enumerate((("-m", "crc=1"), ("-m", "crc=0,finobt=0"))):
+        image = folder / f"xfs-{number}"
+        with image.open("wb") as file:
+            file.truncate(XFS_BYTES)
+        run("mkfs.xfs", "-q", *options, "-p", listed, image)
+        changes = ("-cpath /boot/vmlinuz-1", "-cattr_set -u -v 9 a", "-cattr_set -s -v 3000 b")
+        run("xfs_db", "-x", *changes, image)
+        with image.open("rb") as file:
+            made.append(file.read(_XFS_USED))
+    return made
 
 
 def gpts(folder: Path) -> Sequence[bytes]:

@@ -390,6 +390,8 @@ TARGETS = {
         _image_target("ext", seeds.exts, fields=fields.ext),
         _image_target("fat", seeds.fats, fields=fields.fat),
         _image_target("fat32", seeds.fat32s, size=seeds.FAT32_BYTES, fields=fields.fat),
+        _image_target("xfs", seeds.xfss, size=seeds.XFS_BYTES, fields=fields.xfs,
+                      repair=fields.xfs_sums),
         _image_target("qcow2", seeds.qcow2s, fields=fields.qcow2),
         _image_target("vdi", seeds.vdis, fields=fields.vdi),
         _image_target("vhd", seeds.vhds, fields=fields.vhd, repair=fields.vhd_sums),

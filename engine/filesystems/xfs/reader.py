@@ -12,6 +12,7 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping
 
+from engine.filesystems.xfs import reader_fields as fields
 from engine.filesystems.xfs import reader_map
 from engine.filesystems.xfs.reader_attributes import Attributes, unwrapped
 from engine.filesystems.xfs.reader_blocks import Blocks
@@ -21,6 +22,7 @@ from engine.filesystems.xfs.reader_inode import BTREE, DEVICE, EXTENTS, LOCAL, I
 from engine.filesystems.xfs.reader_log import dirty
 from engine.filesystems.xfs.reader_superblock import MAGIC, SIZE, parse, sector_size
 from engine.image.container import BadImage
+from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Numbered, Window
 
 _LINK = b"XSLM"
@@ -81,18 +83,22 @@ class Xfs(Numbered):
         }  # fmt: skip
 
     def header(self) -> Mapping[str, object]:
+        """See `Described.header`; the records have every field."""
+        return {}
+
+    def records(self) -> Iterator[Record]:
         superblock = self.superblock
-        return {
-            "version": superblock.version, "block size": superblock.block_size,
-            "blocks": superblock.blocks, "allocation groups": superblock.groups,
-            "blocks of a group": superblock.group_blocks,
-            "blocks of the journal": superblock.log_blocks,
-            "sector size": superblock.sector_size, "inode size": superblock.inode_size,
-            "inodes": superblock.inodes, "free inodes": superblock.free_inodes,
-            "free blocks": superblock.free_blocks,
-            "features": " ".join(f"{word:#x}" for word in superblock.features),
-            "uuid": self.uuid, "label": self.label,
-        }  # fmt: skip
+        yield Record("superblock", "superblock", superblock.raw, fields.SUPERBLOCK)
+        for number in range(superblock.groups):
+            for sector, what, known in (
+                (1, "header of free space", fields.SPACE), (2, "header of inodes", fields.INODES),
+            ):  # fmt: skip
+                where = f"{what} of group {number}"
+                yield Record("descriptor", where, self.groups.sector(number, sector), known)
+
+    def inode_record(self, node: Node) -> Record:
+        raw = self.inodes.raw(node.inode)
+        return Record("path", "", raw, fields.inode(raw), fields.inode_times(raw))
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
         return reader_map.structures(self)

@@ -30,7 +30,7 @@ from engine.image.container import BadImage
 from engine.image.reading import Examination, Findings
 
 _MOST_GROUPS = 1 << 12
-_MOST_INODES = 20_000
+_MOST_INODES = 50_000
 _GEOMETRY = (slice(4, 16), slice(84, 92), slice(102, 106), slice(120, 125))
 """Sizes of blocks, sectors and inodes, and the groups; other fields of a copy may be older."""
 _QUOTA = 0x40

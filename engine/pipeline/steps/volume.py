@@ -8,7 +8,7 @@ from engine.filesystems import table
 from engine.filesystems.driver import FilesystemPlan, Written
 from engine.filesystems.populate import PopulateFailed
 from engine.image.container.disk import RawDisk
-from engine.image.reading import BadFilesystem, Window
+from engine.image.reading import BadFilesystem, Window, holds_files
 from engine.pipeline.readback import differences
 from engine.pipeline.reusing import Filling
 from engine.pipeline.sparse import copy_range
@@ -132,7 +132,6 @@ def _read_back(work: Work, planned: FilesystemPlan) -> tuple[list[str], str]:
         if content is None:
             raise BadFilesystem(trouble or f"no {planned.type} is there")
         found = differences(content, planned, sums, work.cancelled, table.keep(planned.type))
-    row = FILESYSTEMS[planned.type]
-    names = len(planned.manifest) if row.files and not row.mounted else 0
+    names = len(planned.manifest) if holds_files(content) else 0
     entries = f" and its entries ({names})" if names else ""
     return found, f"figures of the {work.volume.title}{entries} are as planned"

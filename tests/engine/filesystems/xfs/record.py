@@ -76,6 +76,8 @@ def _record(name: str, folder: Path) -> None:
         (_few if name == "dirty" else _fill)(top, block)
         if name == "folders":
             _crowd(top, block)
+        if name == "modern":
+            _share(top)
         os.sync()
         seen = list(_seen(top))
         if name == "dirty":
@@ -114,6 +116,18 @@ def _few(top: Path, block: int) -> None:
     del block
     (top / "folder").mkdir()
     (top / "folder" / "file").write_text("in its place")
+
+
+def _share(top: Path) -> None:
+    """Makes files that share all of their blocks, and have more data than there is room."""
+    (top / "shared").mkdir()
+    (top / "shared" / "0").write_bytes(b"r" * (3 << 20))
+    for number in range(1, 30):
+        clone = ("cp", "--reflink=always", top / "shared" / "0", top / "shared" / str(number))
+        subprocess.run(clone, check=True)
+    with (top / "shared" / "7").open("r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"its own")
 
 
 def _crowd(top: Path, block: int) -> None:
