@@ -51,9 +51,11 @@ _NOT = {
     "TPM2PCRs": "Diskwright does not encrypt",
     "Integrity": "Diskwright makes no dm-integrity",
     "IntegrityAlgorithm": "Diskwright makes no dm-integrity",
-    "PaddingWeight": "partitions follow each other without room between them",
-    "PaddingMinBytes": "partitions follow each other without room between them",
-    "PaddingMaxBytes": "partitions follow each other without room between them",
+    **dict.fromkeys(
+        ("PaddingWeight", "PaddingMinBytes", "PaddingMaxBytes"),
+        "partitions follow each other without room between them; an empty volume with "
+        'format = "none" keeps room, as a partition of its own',
+    ),
     "MakeDirectories": "a spec has no directories without a source",
     "MakeSymlinks": "a spec has no links without a source",
     "ExcludeFilesTarget": "a spec leaves out what is in a source, not what is in the target",

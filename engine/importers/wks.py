@@ -16,9 +16,9 @@ from engine.importers.draft import Draft, Place, mounts, size_text
 from engine.importers.kickstart import COMMANDS, FLAGS, Command, commands, lines, number_of, size_of
 from engine.importers.model import Candidate, Imported
 from engine.importers.parttypes import by_code
-from engine.importers.variables import unknown
+from engine.importers.wks_sources import add_files, loader_of, raw_source, root_of
 from engine.spec.identity import is_uuid
-from engine.spec.model import Boot, Content, Identity, ImageSpec, Layout, VolumeEntry
+from engine.spec.model import Boot, Identity, ImageSpec, Layout, VolumeEntry
 from engine.units import KIB, MIB, ceil_to
 
 _EXTRA = 10 * MIB
@@ -42,7 +42,6 @@ _FORMATS = {"msdos": "vfat", "efi": "vfat"}
 _BY_MOUNT = {
     role.mount: role.key for role in ROLES.values() if role.mount and role.key != "xbootldr"
 }
-_LOADERS = {"grub-efi": "grub", "systemd-boot": "systemd-boot"}
 _MICROSOFT_DATA = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 _MBR_FAT = "0x0c"
 
@@ -82,7 +81,7 @@ def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
     options = loader or Command("bootloader", Place(candidate.path.name, 1))
     gpt = options.get("ptable").startswith("gpt")
     disk = _Disk(gpt, (FIRST_USABLE[512] if gpt else 1) * 512)
-    root = _root(candidate, environment)
+    root = root_of(candidate, environment)
     started = ""
     for command in found:
         if command.name in COMMANDS[:2]:
@@ -101,19 +100,13 @@ def read(candidate: Candidate, environment: Mapping[str, str]) -> Imported:
     return Imported(spec, draft.told(candidate.path.name))
 
 
-def _root(candidate: Candidate, environment: Mapping[str, str]) -> str:
-    if candidate.root is not None:
-        return str(candidate.root.absolute())
-    return environment.get("IMAGE_ROOTFS", "")
-
-
 def _partition(command: Command, disk: _Disk, root: str, file: Path, draft: Draft) -> str:
     """Adds a partition as a volume; returns the loader that wic would put on it, or ""."""
     source = command.get("source")
     params = dict(
         part.partition("=")[::2] for part in command.get("sourceparams").split(",") if part
     )
-    raw = _raw_source(command, params, file, draft) if source == "rawcopy" else None
+    raw = raw_source(command, params, file, draft) if source == "rawcopy" else None
     if command.get("no-table"):
         _outside(command, disk, raw, draft)
         return ""
@@ -146,8 +139,8 @@ def _partition(command: Command, disk: _Disk, root: str, file: Path, draft: Draf
         )
     )
     disk.at = None
-    _files(command, source, entry.id, root, file, draft)
-    return _loader(command, source, params, draft)
+    add_files(command, source, entry.id, root, file, draft)
+    return loader_of(command, source, params, draft)
 
 
 def _mount(command: Command, mount: str, format_: str, draft: Draft) -> str:
@@ -158,20 +151,6 @@ def _mount(command: Command, mount: str, format_: str, draft: Draft) -> str:
         draft.note(command.where, f"the mount point {mount}", "the volume has raw bytes")
         return ""
     return mount
-
-
-def _raw_source(
-    command: Command, params: Mapping[str, str], file: Path, draft: Draft
-) -> str | None:
-    """Returns the file that rawcopy copies."""
-    name = params.get("file", "")
-    for key in (key for key in params if key != "file"):
-        draft.note(command.where, f"{key} of --sourceparams", "a file is copied whole")
-    if not name or unknown(name):
-        draft.note(command.where, "--source rawcopy", f'it is not known which file "{name}" is',
-                   "set the variable in the environment, or name the file as source")  # fmt: skip
-        return None
-    return str(file.absolute().parent / name)
 
 
 def _outside(command: Command, disk: _Disk, source: str | None, draft: Draft) -> None:
@@ -322,60 +301,6 @@ def _guid(command: Command, disk: _Disk, draft: Draft) -> str | None:
     draft.note(command.where, f"--uuid={text}",
                "it is not a UUID" if disk.gpt else "partitions of an MBR have none")  # fmt: skip
     return None
-
-
-def _files(command: Command, source: str, volume: str, root: str, file: Path, draft: Draft) -> None:
-    """Adds the files of a partition, where it is known which these are."""
-    if source in {"", "empty", "rawcopy"}:
-        return
-    if source not in {"rootfs", "extra_partition"} and not source.startswith("bootimg"):
-        draft.note(command.where, f"--source {source}", "it is a plugin of wic",
-                   f'name the files as contents with volume = "{volume}"')  # fmt: skip
-        return
-    if source != "rootfs":
-        draft.note(command.where, f"what --source {source} puts on the partition",
-                   "the build system of the image chooses it (IMAGE_BOOT_FILES and the like)",
-                   f'name the files as contents with volume = "{volume}"')  # fmt: skip
-        return
-    folder = command.get("rootfs-dir") or root
-    if not folder or unknown(folder):
-        draft.note(command.where, "--source rootfs", "it is not known which tree of files that is",
-                   "--root DIR, or IMAGE_ROOTFS in the environment, names it")  # fmt: skip
-        return
-    top = file.absolute().parent / folder / command.get("change-directory")
-    draft.contents.append(
-        Content(
-            source=f"{top}/",
-            target="/",
-            exclude=tuple(_exclude(path) for path in command.lists.get("exclude-path", ())),
-            volume=volume,
-        )
-    )
-    for path in command.lists.get("include-path", ()):
-        if unknown(path):
-            draft.note(command.where, f"--include-path {path}", "it is not known which that is")
-        else:
-            draft.contents.append(
-                Content(source=f"{file.absolute().parent / path}/", target="/", volume=volume)
-            )
-
-
-def _exclude(path: str) -> str:
-    """Returns the pattern for a path; one that ends in a slash stays as an empty folder."""
-    clean = path.strip("/")
-    return f"/{clean}/**" if path.endswith("/") else f"/{clean}"
-
-
-def _loader(command: Command, source: str, params: Mapping[str, str], draft: Draft) -> str:
-    """Returns the loader that a partition's plugin installs, as a spec names it."""
-    if source in {"bootimg-pcbios", "bootimg_pcbios"}:
-        draft.note(command.where, "SYSLINUX, which --source bootimg-pcbios installs",
-                   "Diskwright installs GRUB for a BIOS", 'boot.loader = "grub"')  # fmt: skip
-    name = params.get("loader", "")
-    if name and name not in _LOADERS:
-        draft.note(command.where, f"the loader {name}", "Diskwright does not install it",
-                   "boot.loader has those that it does")  # fmt: skip
-    return _LOADERS.get(name, "")
 
 
 def _bootloader(command: Command, loader: str, draft: Draft) -> tuple[Boot, Identity]:
