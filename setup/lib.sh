@@ -140,12 +140,16 @@ make_environment() {
 install_locked() {
     say "installing locked dependencies ($(lock_file "$1"))"
     [ "$1" = run ] && pip_install "$root/requirements-build.lock"
-    pip_install "$(lock_file "$1")"
+    # Of what developers need, most is never imported: Python compiles what is.
+    compile=
+    [ "$1" = dev ] && compile=--no-compile
+    pip_install "$(lock_file "$1")" $compile
 }
 
+# Installs what the lock file $1 names; further arguments are options of pip.
 pip_install() {
     quietly "$venv/bin/python" -I -m pip install --quiet --no-input --disable-pip-version-check \
-        --require-hashes --no-build-isolation --requirement "$1"
+        --require-hashes --no-build-isolation --requirement "$@"
 }
 
 # Runs a command, showing what it printed only if it fails.
