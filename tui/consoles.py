@@ -137,6 +137,9 @@ class ConsoleSession:
         except StepFailed as failed:
             self.ended = "QEMU failed"
             self.feed(f"\r\n{failed.message}\r\n".encode(errors="replace"))
+        except OSError as error:
+            self.ended = "QEMU cannot be started"
+            self.feed(f"\r\n{error}\r\n".encode(errors="replace"))
         else:
             self.ended = "the machine is off"
         self.changed += 1

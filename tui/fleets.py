@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -147,12 +148,15 @@ class FleetSession:
         """Reads the fleet and plans its rows; writes nothing."""
         if self._events:
             return
-        assert self.outdir is not None
+        stopped = threading.Event()
         try:
-            self._prepared = await asyncio.to_thread(self._planned)
+            self._prepared = await asyncio.to_thread(self._planned, stopped.is_set)
         except Refused as refused:
             self._refused(refused.problems)
             return
+        finally:
+            # Where nobody waits any more, the thread is not to keep the wizard from ending.
+            stopped.set()
         prepared = self._prepared
         self.rows = {
             row.name: RowState(row.name, "unchanged" if row.name in prepared.kept else "waiting")
@@ -170,9 +174,10 @@ class FleetSession:
         self.problems = tuple(one.line() for one in prepared.errors)
         self.phase = "refused" if self.problems else "planned"
 
-    def _planned(self) -> Prepared:
+    def _planned(self, cancelled: Callable[[], bool]) -> Prepared:
         assert self.outdir is not None
-        return prepare(read_fleet(self.path), self.outdir, planners=self._planners)
+        fleet = read_fleet(self.path)
+        return prepare(fleet, self.outdir, planners=self._planners, cancelled=cancelled)
 
     def _refused(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problem.line() for problem in problems)
@@ -195,6 +200,8 @@ class FleetSession:
             await run.run()
         except Refused as refused:
             self._refused(refused.problems)
+        except OSError as error:
+            self.problems, self.phase = (str(error),), "refused"
         finally:
             self._retry = None
 

@@ -301,7 +301,7 @@ KEYS: tuple[Key, ...] = (
     Key("fleet", "open", "enter", "open", "Its page",
         "Open the page of the row's build, with its steps and its log", show=True),
     Key("fleet", "failures", "f", "failures", "Failures",
-        "Show the rows that failed alone, or all again", show=True),
+        "Show only the rows that failed, or all again", show=True),
     Key("fleet", "retry", "r", "retry", "Retry", "Try the row once more", show=True),
     Key("fleet", "cancel", "ctrl+x", "cancel", "Cancel", "Cancel the fleet", show=True),
     Key("verb", "back", "escape", "back", "Back", "End the verb and go back", show=True),

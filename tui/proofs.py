@@ -6,6 +6,7 @@ A proof counts only while the image is as it was recorded: of that size, and not
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,10 @@ class Proof:
 
 def proofs_of(image: Path) -> tuple[Proof, ...]:
     """Returns the boots that the manifest beside an image records of it, if all were seen."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    # The manifest may be anybody's.
+    with suppress(
+        OSError, ValueError, KeyError, TypeError, AttributeError, re.error, RecursionError
+    ):
         file = image.with_name(_MANIFEST)
         status = image.stat()
         if file.stat().st_size > _MOST or status.st_mtime > file.stat().st_mtime:
@@ -43,11 +47,12 @@ def proofs_of(image: Path) -> tuple[Proof, ...]:
         sizes = {output["path"]: output["bytes"] for output in manifest["outputs"]}
         if sizes.get(image.name) != status.st_size:
             return ()
-        expected = manifest["plan"]["boot"]["expect"]
+        expected = str(manifest["plan"]["boot"]["expect"])
+        re.compile(expected)
         proofs = manifest["proofs"]
         if all(proof["seen"] is True for proof in proofs):
             return tuple(
-                Proof(_NAMES[proof["firmware"]], str(expected), float(proof["seconds"]))
+                Proof(_NAMES[proof["firmware"]], expected, float(proof["seconds"]))
                 for proof in proofs
             )
     return ()

@@ -197,7 +197,7 @@ def keys(plan: Plan, reuse: Reuse, sums: Sums) -> dict[str, str]:
 def leave(
     plan: Plan, outdir: Path, reuse: Reuse, sums: DataSums, found: Mapping[str, Artifact],
     names: Iterable[str],
-) -> None:  # fmt: skip  # fmt: skip
+) -> None:  # fmt: skip
     """Leaves the record of a build whose outputs have their names.
 
     Args:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,29 @@ serial = "2"
 source = "own/"
 target = "/"
 """
+
+
+async def test_planning_ends_when_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, told = threading.Event(), threading.Event()
+
+    def waits(*_given: object, cancelled: Callable[[], bool], **_more: object) -> None:
+        begun.set()
+        while not cancelled():
+            time.sleep(0.005)
+        told.set()
+
+    monkeypatch.setattr("tui.fleets.prepare", waits)
+    monkeypatch.setattr("tui.fleets.read_fleet", lambda path: path)
+    planning = asyncio.create_task(FleetSession(tmp_path / "fleet.toml", tmp_path).plan())
+    await asyncio.to_thread(begun.wait)
+
+    planning.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await planning
+    assert await asyncio.to_thread(told.wait, 60)
 
 
 @pytest.fixture

@@ -130,14 +130,14 @@ async def test_what_is_typed_goes_to_the_line_and_what_is_wrong_is_told(
         assert (await settled(pilot)).spec.layout.table == "efi"
 
 
-def made_image(folder: Path, **proof: object) -> Path:
+def made_image(folder: Path, expect: str = "login:", **proof: object) -> Path:
     """Writes an image, and the manifest of a build that proved it."""
     image = folder / "lab.img"
     image.write_bytes(b"x" * 5000)
     told = {"firmware": "uefi", "seen": True, "seconds": 7.31} | proof
     manifest = {
         "outputs": [{"path": image.name, "bytes": 5000}],
-        "plan": {"boot": {"expect": "login:"}},
+        "plan": {"boot": {"expect": expect}},
         "proofs": [told],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -150,6 +150,7 @@ def test_a_badge_comes_of_a_proof_of_this_very_image(tmp_path: Path) -> None:
     assert badge(proofs_of(image)) == "boots: UEFI, login: in 7.3 s"
     assert proofs_of(made_image(tmp_path, seen=False)) == ()
     assert proofs_of(made_image(tmp_path, seconds="soon")) == ()
+    assert proofs_of(made_image(tmp_path, expect="(")) == ()  # not an expression to wait for
     image = made_image(tmp_path)
     os.utime(image)
     os.utime(tmp_path / "manifest.json", (2_000, 2_000))

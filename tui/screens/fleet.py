@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.worker import Worker
 
 from tui.bridge import DRAIN_SECONDS
 from tui.fleets import FleetRows, FleetSession, RowJob, RowState
@@ -39,7 +37,7 @@ A row for each image: how it stands, how much of it is done, how fast, by which 
 what has changed since the last time; images that are up to date stay as they are.
 
 - Enter opens the page of a row's build, with its steps and its log.
-- f shows the rows that failed alone, or all again.
+- f shows only the rows that failed, or all again.
 - r tries the row under the cursor once more, while the others go on.
 - Ctrl+X cancels; what is done stays.
 """
@@ -48,7 +46,6 @@ what has changed since the last time; images that are up to date stay as they ar
         super().__init__()
         self.fleet = session
         self.glyphs = glyphs
-        self._worker: Worker[None] | None = None
         self._shown: list[int] = []
 
     def compose(self) -> ComposeResult:
@@ -121,9 +118,8 @@ what has changed since the last time; images that are up to date stay as they ar
 
     def action_build(self) -> None:
         """Builds what has changed; planned anew where it was built before."""
-        self._worker = self.app.run_worker(
-            partial(self._build), group=GROUP, exclusive=True, exit_on_error=False
-        )
+        # A fault of ours ends the wizard with its report: the page would say "running" for ever.
+        self.app.run_worker(self._build(), group=GROUP, exclusive=True)
 
     async def _build(self) -> None:
         if self.fleet.phase == "over":
@@ -156,7 +152,7 @@ what has changed since the last time; images that are up to date stay as they ar
         self.app.run_worker(page.build.run(), group="fleet-row", exclusive=True)
 
     def action_failures(self) -> None:
-        """Shows the rows that failed alone, or all again."""
+        """Shows only the rows that failed, or all again."""
         self.fleet.only_failures = not self.fleet.only_failures
         self._fill()
 
