@@ -19,10 +19,10 @@ from unittest import mock
 
 from engine.events import AnyEvent, StepStarted
 from engine.pipeline import schedule
-from engine.pipeline.build import BuildResult, build
+from engine.pipeline.build import BuildResult
 from engine.problem import Refused
 from tests.faults.injection import FAULTS, Fault, Strike
-from tests.faults.scene import KINDS, LOADER, Scene, tools_of
+from tests.faults.scene import KINDS, LOADER, Scene
 from tests.support.ordinary import become_ordinary
 
 _PYTHON = Path(sys.executable).resolve()
@@ -33,7 +33,7 @@ def combinations(
     scene: Scene, fault: Fault, steps: frozenset[str], done: set[str]
 ) -> Iterator[tuple[str, str]]:
     """Yields step and tool of every combination that was not had before."""
-    for step, tools in tools_of(scene.plan()).items():
+    for step, tools in scene.steps.items():
         if (step in done and step not in scene.kind.again) or (steps and step not in steps):
             continue
         done.add(step)
@@ -45,6 +45,7 @@ def combinations(
 
 def run(scene: Scene, fault: Fault, step: str, tool: str) -> dict[str, object]:
     """Lets one fault befall one build; returns how it ended and what is wrong after it."""
+    scene.prepare()
     scene.plant()
     with contextlib.ExitStack() as stack:
         result, end = asyncio.run(_struck(scene, fault, step, tool, stack))
@@ -57,8 +58,9 @@ def run(scene: Scene, fault: Fault, step: str, tool: str) -> dict[str, object]:
     if end == "failed" and not re.search(fault.message, message, re.DOTALL):
         wrong.append(f"the error does not tell: {message!r}")
     if not wrong:
-        with contextlib.suppress(FileNotFoundError):
-            _empty(scene)
+        if not scene.kind.update:
+            with contextlib.suppress(FileNotFoundError):
+                _empty(scene)
         try:
             scene.build()
         except (AssertionError, Refused) as error:
@@ -80,7 +82,7 @@ async def _struck(
             struck = True
             stack.enter_context(fault.strike(Strike(scene, step, tool, task.cancel)))
 
-    task = asyncio.ensure_future(build(scene.plan(), emit, outdir=scene.outdir))
+    task = asyncio.ensure_future(scene.start(emit))
     try:
         result = await task
     except asyncio.CancelledError:

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
+from engine.events import Emit
+from engine.pipeline import takeover
 from engine.pipeline.build import BuildResult, build
+from engine.pipeline.reusing import steps_of
 from engine.pipeline.steps import STEPS
 from engine.plan.model import Plan
 from tests.engine.boot.trees import X86_KERNEL
@@ -41,6 +44,7 @@ class Kind:
         esp: Whether files of the spec's go to an ESP.
         system: Whether a NixOS system's own installer is to install its loader.
         again: Steps that do something else here than in the kinds before.
+        update: Whether each build updates what one before it left.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Kind:
     esp: bool = True
     system: bool = False
     again: frozenset[str] = frozenset()
+    update: bool = False
 
 
 PLAIN = Kind(name="plain", overrides=("output.format=qcow2", "hooks.after_build=true"))
@@ -108,16 +113,17 @@ HYPERVISOR = Kind(
     esp=False,
     again=frozenset({"convert"}),
 )
-KINDS = (PLAIN, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE, APPLIANCE, CLOUD, HYPERVISOR)
+UPDATE = Kind(name="update", overrides=("layout.table=efi",), update=True)
+KINDS = (
+    PLAIN, UPDATE, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE, APPLIANCE, CLOUD, HYPERVISOR,
+)  # fmt: skip
 """Together they have every step that there is."""
 
 THEIRS = {"notes.txt": "not ours", "disk.img.bak": "an older image", "SHA256SUMS.old": "sums"}
 """Files that are none of a build's outputs, as they may lie in an output folder."""
 
 _OF_VOLUMES = frozenset({"make", "populate", "check"})
-_OF_UPDATES = frozenset({"compare", "take-over"})
-"""Which `tests/e2e/test_update.py` disturbs, as a build from nothing has them not."""
-STEP_IDS = frozenset(STEPS.keys() - _OF_VOLUMES - _OF_UPDATES) | {
+STEP_IDS = frozenset(STEPS.keys() - _OF_VOLUMES) | {
     f"{verb}-{volume}" for verb in _OF_VOLUMES for volume in ("root", "esp")
 }
 """The ids of all steps, those of volumes for the two of the scenes."""
@@ -134,6 +140,7 @@ class Scene:
         read: Sources that faults change.
         overrides: Of the spec.
         planted: Whether files of others are in the output folder.
+        earlier: Digest by name of what the build left that is updated.
     """
 
     folder: Path
@@ -144,6 +151,7 @@ class Scene:
     read: list[Path] = field(init=False)
     overrides: tuple[str, ...] = field(init=False)
     planted: bool = False
+    earlier: dict[str, str] = field(default_factory=dict)
     _environment: dict[str, str] = field(init=False)
     _sources: str = field(init=False)
 
@@ -151,7 +159,10 @@ class Scene:
         sources = self.folder / "sources"
         for folder in (sources, self.fakes, self.installed, self.temporary):
             folder.mkdir(parents=True)
-        self._environment = {MARK: self.mark, "TMPDIR": str(self.temporary)}
+        self._environment = {
+            MARK: self.mark, "TMPDIR": str(self.temporary),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+        }  # fmt: skip
         self.overrides = self.kind.overrides
         self.spec = write_spec(sources, esp=self.kind.esp)
         # Where a loader has no file of its own.
@@ -202,6 +213,9 @@ class Scene:
         with (
             mock.patch.dict(os.environ, self._environment, PATH=path),
             mock.patch.object(tempfile, "tempdir", str(self.temporary)),
+            # As where an image is large and blocks are not shared: changed in its place.
+            mock.patch.object(takeover, "WORTH", 0),
+            mock.patch.object(takeover, "cloned", return_value=False),
         ):
             yield
 
@@ -217,7 +231,18 @@ class Scene:
 
     def plan(self) -> Plan:
         """Plans anew, as the command line does."""
-        return plan_of(self.spec, self.overrides, outdir=self.outdir)
+        return plan_of(self.spec, self.overrides, outdir=self.outdir, update=self.kind.update)
+
+    @property
+    def steps(self) -> dict[str, tuple[str, ...]]:
+        """The tools that each step runs, by its id."""
+        more: dict[str, Sequence[str]] = {
+            "check-root": ("debugfs",), "efi-variables": ("virt-fw-vars",),
+        }  # fmt: skip
+        return {
+            step.id: tuple(dict.fromkeys([*(a[0] for a in step.argv), *more.get(step.id, ())]))
+            for step in steps_of(self.plan(), update=self.kind.update)
+        }
 
     def build(self) -> BuildResult:
         """Builds without a fault, and notes what it makes the first time.
@@ -225,12 +250,38 @@ class Scene:
         Raises:
             AssertionError: It fails, or makes something else than before.
         """
-        result = asyncio.run(build(self.plan(), lambda event: None, outdir=self.outdir))
+        result = asyncio.run(self.start(lambda event: None))
         assert result.status == "ok", f"an undisturbed build failed: {result.message}"
         sums = {artifact.path: artifact.digest for artifact in result.artifacts}
         assert self.good in ({}, sums), "an undisturbed build made other bytes"
         self.good = sums
         return result
+
+    async def start(self, emit: Emit) -> BuildResult:
+        """Builds what is planned anew."""
+        plan = self.plan()
+        return await build(plan, emit, outdir=self.outdir, update=self.kind.update)
+
+    def prepare(self) -> None:
+        """Leaves what an update finds: the build of a source that was another one."""
+        if not self.kind.update:
+            return
+        source = self.read[0]
+        now, times = source.read_bytes(), source.stat()
+        source.write_bytes(now.upper())
+        result = asyncio.run(self.start(lambda event: None))
+        assert result.status == "ok", f"the build to be updated failed: {result.message}"
+        source.write_bytes(now)
+        os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+        self.earlier = self._outputs()
+
+    def _outputs(self) -> dict[str, str]:
+        """Returns digests of all files that a build left, by name."""
+        return {
+            name: hashlib.sha256((self.outdir / name).read_bytes()).hexdigest()
+            for name in self.left()
+            if (self.outdir / name).is_file() and name != "build.jsonl"
+        }
 
     def faults(self, result: BuildResult | None) -> list[str]:
         """Returns what is not as it must be after a disturbed build (None: it was cancelled)."""
@@ -240,6 +291,9 @@ class Scene:
             sums = {artifact.path: artifact.digest for artifact in result.artifacts}
             if sums != self.good:
                 wrong.append("it says that all is well and made other bytes")
+        elif self.kind.update and self.planted:
+            if self._outputs() != self.earlier:
+                wrong.append("what was to be updated is not what it was")
         elif left - {"build.jsonl"}:
             wrong.append(f"left behind: {sorted(left)}")
         if result is not None and result.status == "failed":
@@ -346,14 +400,3 @@ def mounts(folder: Path) -> list[str]:
         with contextlib.suppress(OSError):  # another's, gone since
             lines.append(backing.read_text())
     return [line for line in lines if f"{folder}/" in line]
-
-
-def tools_of(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Returns the tools that each step of a plan runs."""
-    more: dict[str, Sequence[str]] = {
-        "check-root": ("debugfs",), "efi-variables": ("virt-fw-vars",),
-    }  # fmt: skip
-    return {
-        step.id: tuple(dict.fromkeys([*(a[0] for a in step.argv), *more.get(step.id, ())]))
-        for step in plan.steps
-    }

@@ -6,6 +6,7 @@ The quick tests take a few steps for each fault, and tell how many combinations 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.events import AnyEvent, Log
 from tests.faults.injection import FAULTS, FULL
-from tests.faults.scene import KINDS, STEP_IDS, Scene, tools_of
+from tests.faults.scene import KINDS, STEP_IDS, UPDATE, Scene
 
 ROOT = Path(__file__).parents[2]
 QUICK = {
-    "eio": ("populate-root", "wrap", "publish"),
+    "eio": ("populate-root", "take-over", "wrap", "publish"),
     "eacces": ("allocate", "convert"),
     "tool-missing": ("make-root",),
     "tool-fails": ("make-root", "prove"),
@@ -28,7 +30,7 @@ QUICK = {
     "tool-garbage": ("identifiers", "sign"),
     "tool-floods": ("check-esp",),
     "tool-hangs": ("convert", "prove"),
-    "cancel": ("populate-root", "check-esp", "convert", "wrap", "pack"),
+    "cancel": ("populate-root", "check-esp", "convert", "take-over", "wrap", "pack"),
     "source-changed": ("populate-root",),
     "source-vanished": ("populate-esp",),
     "output-removed": ("make-root", "sign", "publish"),
@@ -38,7 +40,7 @@ QUICK = {
 }
 REST = tuple(fault for fault in QUICK if fault not in {"eacces", "enospc"})
 """These need no process of their own."""
-ALL_COMBINATIONS = 290
+ALL_COMBINATIONS = 310
 """So many there are at least: steps, for some faults times their tools."""
 
 _IN_A_SMALL_FILESYSTEM = """
@@ -89,7 +91,7 @@ def test_the_scenes_have_every_step_that_there_is(
     for kind in KINDS:
         scene = Scene(tmp_path / kind.name, kind)
         with scene.entered():
-            for step, tools in tools_of(scene.plan()).items():
+            for step, tools in scene.steps.items():
                 if step in kind.again or step not in dict(places):
                     places.append((step, tools))
 
@@ -101,6 +103,18 @@ def test_the_scenes_have_every_step_that_there_is(
         sys.stdout.write(f"\nfaults: {count} combinations of a step and a fault\n")
     assert dict(places).keys() == STEP_IDS
     assert count >= ALL_COMBINATIONS
+
+
+def test_the_update_that_is_struck_changes_the_last_image_in_its_place(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / UPDATE.name, UPDATE)
+    said: list[AnyEvent] = []
+    with scene.entered():
+        scene.prepare()
+        result = asyncio.run(scene.start(said.append))
+
+    assert result.status == "ok"
+    notes = [event.text for event in said if isinstance(event, Log) and event.id == "take-over"]
+    assert "changed in its place" in notes[-1]
 
 
 @pytest.mark.parametrize("faults", [("eacces",), ("enospc",), REST], ids=lambda names: names[0])

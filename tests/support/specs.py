@@ -50,8 +50,13 @@ def write_spec(folder: Path, *, esp: bool = False) -> Path:
 
 
 def plan_of(
-    spec: Path, overrides: Sequence[str] = (), *, outdir: Path | None = None, force: bool = False
+    spec: Path,
+    overrides: Sequence[str] = (),
+    *,
+    outdir: Path | None = None,
+    force: bool = False,
+    update: bool = False,
 ) -> Plan:
     """Returns the plan of a spec file."""
     loaded = load(spec, overrides)
-    return plan_spec(loaded.spec, base=loaded.base, outdir=outdir, force=force)
+    return plan_spec(loaded.spec, base=loaded.base, outdir=outdir, force=force, update=update)
