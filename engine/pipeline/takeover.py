@@ -20,7 +20,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from engine.image.whole import read_whole, write_whole
 from engine.pipeline.sparse import copy_data, data_ranges
@@ -46,9 +46,8 @@ Range = tuple[int, int]
 """First byte, and the one behind the last."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Reused:
-    """Bytes of the new image that the old one has.
+class Reused(NamedTuple):
+    """Bytes of the new image that the old one has; there may be one for each file.
 
     Attributes:
         new: Where they are to be.
