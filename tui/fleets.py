@@ -24,8 +24,8 @@ from engine.fleet.events import (
     State,
 )
 from engine.fleet.plan import Planners
+from engine.fleet.prepare import Prepared, prepare
 from engine.fleet.read import read_fleet
-from engine.fleet.run import Prepared, prepare
 from engine.problem import Problem, Refused
 from engine.units import human
 from tui.glyphs import Glyphs

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from engine.fleet.events import FleetEmit, FleetEvent
     from engine.fleet.job import StoreUse
+    from engine.fleet.model import Wrong
     from engine.fleet.plan import FleetPlan, Planners
-    from engine.fleet.read import Wrong
-    from engine.fleet.run import FleetResult, Prepared
+    from engine.fleet.prepare import Prepared
+    from engine.fleet.run import FleetResult
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -137,8 +138,8 @@ async def _work(
 
 
 def _prepared(args: argparse.Namespace, planners: Planners) -> Prepared:
+    from engine.fleet.prepare import prepare
     from engine.fleet.read import read_fleet
-    from engine.fleet.run import prepare
 
     return prepare(
         read_fleet(args.fleet, args.set), args.output, force=args.force, resume=args.resume,
@@ -172,7 +173,7 @@ def _answer(args: argparse.Namespace, result: FleetResult | None) -> int:
 
 def show_plan(args: argparse.Namespace) -> int:
     """Prints the plan of a fleet: a table, or JSON."""
-    from engine.fleet.read import Wrong
+    from engine.fleet.model import Wrong
     from engine.fleet.render import SCHEMA, to_json, to_text, wrong_to_json
     from engine.problem import Refused
 
@@ -196,8 +197,8 @@ def show_plan(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> FleetPlan:
     from engine.fleet.plan import plan_fleet
+    from engine.fleet.prepare import prepare
     from engine.fleet.read import read_fleet
-    from engine.fleet.run import prepare
     from engine.problem import Problem, Refused
 
     if args.contents:

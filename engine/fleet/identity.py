@@ -19,7 +19,7 @@ import msgspec
 
 import engine
 from engine.fleet.job import EPOCH
-from engine.fleet.read import Row
+from engine.fleet.model import Row
 from engine.manifest.patterns import glob, is_glob
 from engine.spec.model import Boot, ImageSpec, Nix
 from engine.spec.paths import home

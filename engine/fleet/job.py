@@ -14,8 +14,8 @@ import msgspec
 from engine import __version__
 from engine.events import Artifact, Emit
 from engine.fleet.events import DONE, State
+from engine.fleet.model import Row
 from engine.fleet.plan import Planners
-from engine.fleet.read import Row
 from engine.manifest.scan import ScanCancelled
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build

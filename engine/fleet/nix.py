@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.fleet.read import Fleet, Gathered, Wrong
+from engine.fleet.model import Fleet, Gathered, Wrong
 from engine.nix.export import export
 from engine.nix.values import show, show_key
 from engine.problem import Refused, errors

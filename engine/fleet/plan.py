@@ -12,7 +12,7 @@ import msgspec
 
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.table import DRIVERS
-from engine.fleet.read import Fleet, Gathered, Row, Wrong
+from engine.fleet.model import Fleet, Gathered, Row, Wrong
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.manifest.progress import IsCancelled

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from engine.fleet.model import Wrong
 from engine.fleet.plan import FleetPlan, RowPlan
-from engine.fleet.read import Wrong
 from engine.plan.as_json import problems_to_json
 from engine.plan.tables import columns
 from engine.units import human, sized

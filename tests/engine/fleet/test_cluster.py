@@ -20,8 +20,9 @@ from engine.cli.main import main
 from engine.events import StepStarted
 from engine.fleet.cluster import OnDask, local_workers, running_cluster
 from engine.fleet.events import FleetEvent, Said
+from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
-from engine.fleet.run import FleetResult, Run, prepare
+from engine.fleet.run import FleetResult, Run
 from engine.problem import Refused
 from tests.engine.fleet.conftest import Yard
 

@@ -20,9 +20,10 @@ from engine.fleet import record
 from engine.fleet.events import FleetEvent, FleetFinished, RowFinished, Said
 from engine.fleet.job import InProcess, Job, Outcome
 from engine.fleet.narration import FleetNarration
+from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.replay import read_fleet_record
-from engine.fleet.run import FleetResult, Run, prepare
+from engine.fleet.run import FleetResult, Run
 from engine.problem import Refused
 from tests.engine.fleet.conftest import Yard
 from tests.support.full import in_small_tmpfs

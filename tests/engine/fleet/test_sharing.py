@@ -12,8 +12,9 @@ from engine.cli.main import main
 from engine.events import Log
 from engine.fleet.events import FleetEvent, Said
 from engine.fleet.job import InProcess, StoreUse
+from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
-from engine.fleet.run import FleetResult, Run, prepare
+from engine.fleet.run import FleetResult, Run
 from engine.pipeline.store import Store
 from tests.engine.fleet.conftest import Yard
 
