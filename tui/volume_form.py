@@ -307,7 +307,7 @@ class VolumeForm:
             named = getattr(entry, key)
             if named and named not in self.others:
                 there = ", ".join(self.others) or "none"
-                text = f"is {visible(named)}, which is no other volume; there are {there}"
+                text = f"is {visible(named)}, but the other volumes are {there}"
                 return Problem("unknown-volume", "error", f"volume[0].{key}", text)
         return next(check_values(ImageSpec(volume=(entry,))), None)
 

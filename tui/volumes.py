@@ -117,7 +117,7 @@ def _kinds(settings: Settings, plan: Plan | None) -> Iterator[Kind]:
     yield Kind("empty", "Empty", "A partition with nothing in it",
                entry("empty", "data", format=RAW, size="64MiB"))  # fmt: skip
     if "esp" not in roles:
-        yield Kind("esp", "ESP", "EFI system partition: what UEFI starts lies there",
+        yield Kind("esp", "ESP", "EFI system partition: holds what UEFI boots",
                    entry("esp", "esp"))  # fmt: skip
     if "bios-boot" not in roles and settings.scheme == "gpt":
         yield Kind("bios-boot", "BIOS boot", "Room for GRUB's core, for machines with a BIOS",

@@ -74,8 +74,8 @@ def unreadable(settings: Settings) -> Iterator[Problem]:
         if not FILESYSTEMS[volume.format].firmware:
             yield Problem(
                 "firmware-cannot-read", "error", f"{volume.path}.format",
-                f"is {volume.format}, and firmware, which {'systemd-boot' if other else 'UEFI'} "
-                f"reads the {volume.purpose.title} by, reads FAT only",
+                f"is {volume.format}, and {'systemd-boot' if other else 'UEFI'} reads the "
+                f"{volume.purpose.title} through the firmware, which reads FAT only",
                 "take vfat",
                 Fix(f"Make {volume.id} FAT", ((f"{volume.path}.format", "vfat"),)),
             )  # fmt: skip

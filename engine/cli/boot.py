@@ -152,7 +152,7 @@ def _refuse_compressed(image: Path) -> None:
     for magic, command in _COMPRESSED.items():
         if head.startswith(magic):
             raise _refuse(
-                "compressed-image", f"{image} is compressed, and QEMU reads no such disk",
+                "compressed-image", f"{image} is compressed, and QEMU cannot read it",
                 f"unpack it first: {command} {shlex.quote(str(image))}",
             )  # fmt: skip
 

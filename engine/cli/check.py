@@ -75,7 +75,7 @@ def _request(args: argparse.Namespace) -> Request:
         problems.append(
             Problem(
                 "not-deterministic", "error", "identity.deterministic",
-                "is false, so two builds differ by intent",
+                "is false, so two builds differ on purpose",
                 "check it with --set identity.deterministic=true",
             )
         )  # fmt: skip

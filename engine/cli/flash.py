@@ -134,7 +134,7 @@ def _list(args: argparse.Namespace, disks: list[BlockDevice]) -> int:
         print(f"{one.path!s:<16} {human(one.bytes):>10}  {one.bus:<7} {model}{use}".rstrip())
     if disks:
         return exits.DONE
-    message = "there is no disk to write to: none but the system's own is there"
+    message = "there is no disk to write to: the system's own is the only one"
     raise Refused([Problem("flash-no-device", "error", "", message, "plug one in")])
 
 

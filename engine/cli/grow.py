@@ -104,7 +104,7 @@ def _announce(found: Growth) -> None:
 
     what = "and its file system" if found.filesystem else "and no file system that is known"
     if found.part.foreign is not None:
-        what = f"{found.part.foreign.what} in it stays as large as it is"
+        what = f"{found.part.foreign.what} in it keeps its size"
     print(f"{found.part.name} grows by {human(found.by)}, {what}", file=sys.stderr)
     if found.behind:
         numbers = ", ".join(str(partition.number) for partition in found.behind)

@@ -201,7 +201,7 @@ def _copied(settings: Settings, exported: Exported) -> dict[str, list[str]]:
                           "systemd-repart copies files and folders; unpack it first")  # fmt: skip
         elif "*" in str(content.source):
             exported.note(f"{path}.source", f"is {show(str(content.source))}",
-                          "systemd-repart takes no pattern; name the folder")  # fmt: skip
+                          "systemd-repart does not take patterns; name the folder")  # fmt: skip
         else:
             _place(content, settings, found, exported)
     return found

@@ -73,7 +73,7 @@ def find_destination(path: Path, machine: Machine) -> tuple[Destination | None, 
     if stat.S_ISBLK(mode):
         device = machine.numbered(status.st_rdev)
         if device is None:
-            message = f"{path} is a block device that the kernel tells nothing of"
+            message = f"{path} is a block device that the kernel says nothing about"
             return None, [_problem("flash-unknown", message, "check it with lsblk")]
         return Destination(
             path=path, real=real, kind="device", bytes=device.bytes, device=device

@@ -172,6 +172,6 @@ def _refuse_container(path: Path, form: str, packed: bytes, first: bytes) -> Non
         unpack = {"gzip": "gzip -dk", "zstd": "zstd -d", "xz": "xz -dk", "bzip2": "bzip2 -dk"}
         command = f"{unpack.get(form, 'unlzma -k')} {name}"
         raise BadImage(
-            f"{path.name} is compressed by {form} and holds no raw disk but a container: unpack "
-            f"it with `{command}`, and give what that makes"
+            f"{path.name} is compressed by {form}, and what is in it is not a raw disk: unpack it "
+            f"with `{command}`, and name the result"
         )

@@ -180,7 +180,7 @@ def _objections(image: Image, found: Growth) -> Iterator[Problem]:
         why = _WHY_NOT.get(content.type, f"is {content.type}, which is grown only while mounted")
         yield _problem(
             "grow-format", f"{part.name} {why}",
-            "name another volume with --volume, or build the image anew with the size you want",
+            "name another volume with --volume, or rebuild the image with the size you want",
         )  # fmt: skip
     if content is not None and found.filesystem and content.size > part.window.size:
         message = f"the file system in {part.name} says it is larger than its partition"
@@ -190,13 +190,13 @@ def _objections(image: Image, found: Growth) -> Iterator[Problem]:
     if role and f"{role}-verity" in trees:
         yield _problem(
             "grow-verity", f"{part.name} has a hash tree beside it, which would not fit any more",
-            "build the image anew",
+            "rebuild the image",
         )  # fmt: skip
     yield from _moving(image, found)
     if any(_outside(image, found)):
         yield _problem(
             "grow-outside", f"behind {part.name} there are bytes outside of all partitions",
-            "they have a place of their own; build the image anew",
+            "they have a place of their own; rebuild the image",
         )  # fmt: skip
     if table.kind == "mbr":
         last = max(p.end for p in _real(image)) + found.by // table.sector_size
@@ -223,7 +223,7 @@ def _moving(image: Image, found: Growth) -> Iterator[Problem]:
                 "grow-behind",
                 f"partition {partition.number}, behind {found.part.name}, holds GRUB's core, which "
                 "the boot sector finds by its place",
-                "build the image anew",
+                "rebuild the image",
             )
 
 

@@ -49,8 +49,8 @@ _NOT = {
     "Encrypt": "Diskwright does not encrypt",
     "EncryptedVolume": "Diskwright does not encrypt",
     "TPM2PCRs": "Diskwright does not encrypt",
-    "Integrity": "Diskwright makes no dm-integrity",
-    "IntegrityAlgorithm": "Diskwright makes no dm-integrity",
+    "Integrity": "Diskwright does not make dm-integrity",
+    "IntegrityAlgorithm": "Diskwright does not make dm-integrity",
     **dict.fromkeys(
         ("PaddingWeight", "PaddingMinBytes", "PaddingMaxBytes"),
         "partitions follow each other without room between them; an empty volume with "
@@ -228,7 +228,7 @@ def _path(option: Option, text: str, draft: Draft) -> str | None:
     """Returns a path without specifiers; notes what has one."""
     if "%" in text.replace("%%", ""):
         draft.note(option.where, f"{option.key}={option.value}",
-                   "what its % stands for is known to a running system only")  # fmt: skip
+                   "only a running system knows what its % stands for")  # fmt: skip
         return None
     return text.replace("%%", "%")
 

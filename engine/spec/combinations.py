@@ -133,7 +133,7 @@ def _label(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
 def _efi_variables(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
     if not settings.boot.efi_variables or settings.has("esp"):
         return
-    message = f"needs an EFI system partition, which layout {show(settings.layout.table)} has not"
+    message = f"needs an EFI system partition, but layout {show(settings.layout.table)} has none"
     hint = 'take layout.table = "efi" or "hybrid", or leave efi_variables out'
     if settings.rules.blank_variables and settings.layout.table == "legacy+gpt":
         message += "; as in make-disk-image, efi-vars.fd is the firmware's empty store"

@@ -167,7 +167,7 @@ _TABLE = (
         qemu_img=("-O", "qcow2", "-c", "-o", "compression_type=zlib"),
         hydra_type="qcow2-image",
         other_sectors=True,
-        note="For readers of qcow2 that know no zstd",
+        note="For readers of qcow2 without zstd",
     ),
     Format(
         key="vdi",
@@ -197,7 +197,7 @@ _TABLE = (
         size=SizeRule(largest=_WORKSTATION_LARGEST, reader="VMware Workstation"),
         firmware={"uefi": FirmwareRule(advice=_VMX_EFI)},
         readable=False,
-        note="ESXi runs no such disk: take ova for it, or convert with vmkfstools -i",
+        note="ESXi does not run it: take ova, or convert with vmkfstools -i",
     ),
     Format(
         key="vmdk-stream",
@@ -291,7 +291,7 @@ _TABLE = (
             ),
         },
         readable=False,
-        note="Holds disk.raw alone, its holes left out",
+        note="Holds disk.raw only, without its holes",
     ),
 )
 

@@ -81,7 +81,7 @@ def _sums(spec: ImageSpec) -> Iterator[Problem]:
     if alone and len(wanted) > 1:
         yield error(
             "sums-not-alone", "output.sums",
-            f"{show(min(alone))} stands alone, and here it is one of {len(wanted)} values",
+            f"{show(min(alone))} must stand alone, and here it is one of {len(wanted)} values",
             'take "sha256", "fsverity" or both',
             edit("Take SHA-256", ("output.sums", "sha256")),
         )  # fmt: skip

@@ -99,7 +99,7 @@ def _listed(outdir: Path) -> dict[str, dict[str, str]]:
             found.setdefault(name, {})[form.algorithm] = digest
     if not lists:
         message = f"{outdir} has no {sums.SHA256.name}: it is not the output folder of a build"
-        hint = 'or of one with output.sums = "none", which nothing can be held against'
+        hint = 'or of one with output.sums = "none", which leaves nothing to verify against'
         raise Refused([Problem("no-sums", "error", "", message, hint)])
     return found
 

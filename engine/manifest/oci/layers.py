@@ -93,7 +93,7 @@ def _take(content: Content, member: Member, index: int, make: EntryMaker) -> Non
     elif last.startswith(PREFIX):
         gone = last.removeprefix(PREFIX)
         if gone in {b"", b".", b".."}:
-            make.odd(member, "is a whiteout of no name")
+            make.odd(member, "is a whiteout without a name")
         else:
             content.deleted.append(above + b"/" + gone if above else gone)
     elif member.kind == HARD_LINK:

@@ -56,7 +56,7 @@ async def compare(work: Work) -> None:
         work.note("nothing has changed: the outputs stay as they are")
         return
     reuse.cold = whole_image(work.plan) or (
-        "" if record.image == work.plan.output.disk else "the last build left no such raw image"
+        "" if record.image == work.plan.output.disk else "the last build left another image"
     )
     if reuse.cold:
         reuse.taken_over.clear()
