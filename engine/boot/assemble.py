@@ -162,8 +162,8 @@ def _assemble(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest
         if systemd_boot.is_undecided(menu, target.names, target.there):
             problems = (*problems, judged.undecided())
     menu = tuple(map(_unpacked, menu)) if boots_by_uefi(settings) else menu
-    home = _grub_home(settings, tree, menu)
     targets = grub_targets(settings, architecture)
+    home = _grub_home(settings, tree, menu, targets)
     if home is not None:
         refused = grub_home.unreadable(home, menu, targets)
         if refused is not None:
@@ -189,6 +189,9 @@ def _assemble(settings: Settings, tree: Mounted, contents: Mapping[str, Manifest
         file = entry if where.path == entry.path else copy_of(where.path, entry)
         system[where.volume] = (*system.get(where.volume, ()), file)
     files, paths = _loader_files(settings, tree, menu, parts, architecture, target)
+    if home is not None and home.copies:
+        volume = home.config.volume
+        files = {**files, volume: (*files.get(volume, ()), *home.files())}
     return BootAssets(
         menu=menu, loader_files=files, system_files=system, removed=_by_volume(tree, removed),
         boot=parts.grub_boot, core=parts.grub_core, architecture=architecture.name,
@@ -204,10 +207,10 @@ def _by_volume(tree: Mounted, paths: Iterable[bytes]) -> dict[str, tuple[bytes, 
 
 
 def _grub_home(
-    settings: Settings, tree: Mounted, menu: Sequence[MenuEntry]
+    settings: Settings, tree: Mounted, menu: Sequence[MenuEntry], targets: Sequence[str]
 ) -> grub_home.GrubHome | None:
     wanted = settings.boot.loader == "grub" or boots_by_bios(settings)
-    return grub_home.find(settings, tree, menu) if wanted else None
+    return grub_home.find(settings, tree, menu, targets) if wanted else None
 
 
 def _efi_entries(menu: tuple[MenuEntry, ...], paths: list[str]) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ import lzma
 import shlex
 import stat
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,7 @@ _OPTIONAL = (
 """What file systems ask for by another name than a module's: checksums, and FAT its characters."""
 _NEEDED = ("virtio_pci", "virtio_blk", "virtio_console")
 _DRIVERS = {"ext2": "ext4", "ext3": "ext4"}
-_NO_THREAD = ",noinit_itable"
+_EXT4 = {"ext4": "noinit_itable"}
 """Tables that mke2fs left for later stay as they are: the kernel's thread would race the end."""
 _TABLE_LIMIT = 1 << 22
 _MODULE_LIMIT = 1 << 26
@@ -92,7 +92,7 @@ class Guest:
         kernel: Of the system that is being installed.
         modules: Its modules in the order in which they are loaded.
         busybox: A static one of this machine.
-        mounts: What the installer finds mounted below the root.
+        mounts: What the installer finds mounted, the root first.
     """
 
     kernel: Entry
@@ -136,8 +136,7 @@ def find(settings: Settings, root: Listing) -> GuestLookup:
         _text(root, folder + b"/modules.dep"), _text(root, folder + b"/modules.builtin")
     )
     there = mounts(settings)
-    root_format = settings.root.format if settings.root is not None else "ext4"
-    formats = dict.fromkeys((root_format, *(mount.format for mount in there)))
+    formats = dict.fromkeys(mount.format for mount in there)
     needed = (*_NEEDED, *(_DRIVERS.get(each, each) for each in formats))
     lacking = [name for name in needed if not modules.has(name)]
     if lacking:
@@ -185,51 +184,45 @@ def _is_static(binary: bytes) -> bool:
 
 
 def init(
-    *, root: tuple[int, str], mounts: Iterable[Mount], system: str, command: Iterable[str],
-    environment: Mapping[str, str],
-) -> bytes:  # fmt: skip
+    *, mounts: Sequence[Mount], system: str, command: Iterable[str], environment: Mapping[str, str]
+) -> bytes:
     """Returns the guest's first program, a script of busybox's shell.
 
     Args:
-        root: Number of its partition, and its format.
-        mounts: What is mounted below it, parents first.
+        mounts: What is mounted, the root first and parents before what is below them.
         system: Store path of the system.
         command: Run in the root; its exit status goes to the virtio serial port.
         environment: The command's, complete.
     """
     pairs = (f"{name}={value}" for name, value in environment.items())
-    below = list(mounts)
-    places = ["", *(mount.place.rstrip("/") for mount in below)]
-    lines = [_mount(*root, "", writable=True)]
-    lines += [_mount(one.number, one.format, one.place, writable=one.writable) for one in below]
     script = _INIT.format(
-        ready=READY, probe=PROBE, device=_device(root[0]), system=shlex.quote(system),
-        mounts="\n".join(lines), unmounts="\n".join(map(_unmount, reversed(places))),
+        ready=READY, probe=PROBE, device=_device(mounts[0]), system=shlex.quote(system),
+        mounts="\n".join(map(_mount, mounts)), unmounts="\n".join(map(_unmount, mounts[::-1])),
         command=shlex.join(command), environment=shlex.join(pairs),
     )  # fmt: skip
     return script.encode()
 
 
-def _device(number: int) -> str:
-    return f"/dev/vda{number}"
+def _device(mount: Mount) -> str:
+    return f"/dev/vda{mount.number}"
 
 
-def _mount(number: int, format_: str, place: str, *, writable: bool) -> str:
-    """Returns the line that mounts a volume in the root in the making; "" is the root itself."""
-    options = ("rw" if writable else "ro") + (_NO_THREAD if format_ == "ext4" and writable else "")
-    made = shlex.quote("/root" + place)
-    command = f"$b mount -t {format_} -o {options} {_device(number)} {made}"
-    return f"$b mkdir -p {made}; {command} || finish {_cannot('mount', place, number)}"
+def _place(mount: Mount) -> str:
+    """Returns where something is mounted in the guest, for its shell."""
+    return shlex.quote("/root" + mount.place.rstrip("/"))
 
 
-def _unmount(place: str) -> str:
-    return f"$b umount {shlex.quote('/root' + place)} || finish {_cannot('unmount', place)}"
+def _mount(mount: Mount) -> str:
+    options = ",".join(
+        filter(None, ("rw" if mount.writable else "ro", mount.option, _EXT4.get(mount.format, "")))
+    )
+    command = f"$b mount -t {mount.format} -o {shlex.quote(options)} {_device(mount)}"
+    said = shlex.quote(f"cannot mount {_device(mount)} at {mount.place}")
+    return f"$b mkdir -p {_place(mount)}; {command} {_place(mount)} || finish {said}"
 
 
-def _cannot(verb: str, place: str, number: int = 0) -> str:
-    device = f" {_device(number)}" if number else ""
-    at = f" at {place}" if place else " as the root" if number else " the root"
-    return shlex.quote(f"cannot {verb}{device}{at}")
+def _unmount(mount: Mount) -> str:
+    return f"$b umount {_place(mount)} || finish {shlex.quote(f'cannot unmount {mount.place}')}"
 
 
 def initrd(guest: Guest, script: bytes, more: Iterable[tuple[str, int, bytes]] = ()) -> bytes:

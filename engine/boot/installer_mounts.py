@@ -14,19 +14,21 @@ BOOT = "/boot"
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A volume besides the root, as the installer sees it.
+    """A volume, or a subvolume of one, as the installer sees it.
 
     Attributes:
-        volume: Its id.
+        volume: Id of the volume.
         number: Of its partition.
         place: Absolute path.
         format: Of its file system.
+        option: Of the mount, to name a subvolume; or "".
     """
 
     volume: str
     number: int
     place: str
     format: str
+    option: str = ""
 
     @property
     def writable(self) -> bool:
@@ -40,18 +42,19 @@ class Mount:
 
 
 def mounts(settings: Settings) -> tuple[Mount, ...]:
-    """Returns the volumes that are mounted below the root, parents first."""
-    return tuple(sorted(_mounts(settings), key=lambda mount: mount.place))
+    """Returns what is mounted, the root first and parents before what is below them."""
+    return tuple(sorted(_mounts(settings), key=lambda mount: mount.place.rstrip("/")))
 
 
 def _mounts(settings: Settings) -> Iterator[Mount]:
     taken = {volume.mount for volume in settings.volumes}
     for volume in settings.volumes:
-        place = volume.mount
-        if volume.role == "esp" and not place and BOOT not in taken:
-            place = BOOT
-        if place and place != "/" and FILESYSTEMS[volume.format].files:
-            yield Mount(volume.id, settings.number(volume.id), place, volume.format)
+        number, format_ = settings.number(volume.id), volume.format
+        if volume.role == "esp" and not volume.mount and BOOT not in taken:
+            yield Mount(volume.id, number, BOOT, format_)
+        elif FILESYSTEMS[format_].files:
+            for one in volume.mounts:
+                yield Mount(volume.id, number, one.mount, format_, volume.option(one))
 
 
 def needs_disk(settings: Settings) -> bool:

@@ -100,12 +100,10 @@ def guest_command(plan: Plan, *, accelerator: Accelerator, probe: bool = False) 
 
 def guest_init(plan: Plan) -> bytes:
     """Returns what the virtual machine does; see `engine.boot.guest.init`."""
-    root = plan.of_role("root")
-    assert root is not None
     assert plan.boot.guest is not None
     return guest.init(
-        root=(root.number, plan.root.type), mounts=plan.boot.guest.mounts,
-        system=plan.nix.system, command=_SWITCH, environment=_environment(plan),
+        mounts=plan.boot.guest.mounts, system=plan.nix.system, command=_SWITCH,
+        environment=_environment(plan),
     )  # fmt: skip
 
 
@@ -113,8 +111,7 @@ def written(plan: Plan) -> frozenset[str]:
     """Returns the ids of the volumes that the system's own installer may write to."""
     if plan.boot.loader != "nixos":
         return frozenset()
-    below = installer_mounts.mounts(plan.settings)
+    there = installer_mounts.mounts(plan.settings)
     if plan.boot.guest is None:
-        return frozenset(mount.volume for mount in below if mount.is_folder)
-    roots = {volume.id for volume in plan.volumes if volume.role == "root"}
-    return frozenset(roots | {mount.volume for mount in below if mount.writable})
+        return frozenset(mount.volume for mount in there if mount.is_folder)
+    return frozenset(mount.volume for mount in there if mount.writable)

@@ -25,7 +25,10 @@ FILES = (
     ("init", stat.S_IFREG | 0o755, b"#!/bin/busybox sh\n"),
     ("nothing", stat.S_IFREG | 0o600, b""),
 )
-MOUNTS = (Mount("esp", 1, "/boot", "vfat"), Mount("nix", 3, "/my nix", "erofs"))
+MOUNTS = (
+    Mount("root", 2, "/", "ext4"), Mount("esp", 1, "/boot", "vfat"),
+    Mount("nix", 3, "/my nix", "erofs"), Mount("all", 4, "/var/log", "btrfs", "subvol=@log"),
+)  # fmt: skip
 DEPENDENCIES = """\
 kernel/drivers/virtio/virtio.ko.xz:
 kernel/drivers/virtio/virtio_ring.ko.xz:
@@ -104,7 +107,7 @@ def test_the_initrd_holds_unpacked_modules_and_repeats(tmp_path: Path) -> None:
 
 def test_the_script_is_one_that_a_shell_reads() -> None:
     script = init(
-        root=(2, "ext4"), mounts=MOUNTS, system="/nix/store/a b", command=("/switch", "boot"),
+        mounts=MOUNTS, system="/nix/store/a b", command=("/switch", "boot"),
         environment={"WITH": "two words; and 'more'"},
     )  # fmt: skip
 
@@ -116,9 +119,11 @@ def test_the_script_is_one_that_a_shell_reads() -> None:
         "$b mkdir -p /root; $b mount -t ext4 -o rw,noinit_itable /dev/vda2 /root",
         "$b mkdir -p /root/boot; $b mount -t vfat -o rw /dev/vda1 /root/boot",
         "$b mkdir -p '/root/my nix'; $b mount -t erofs -o ro /dev/vda3 '/root/my nix'",
+        "$b mkdir -p /root/var/log; $b mount -t btrfs -o rw,subvol=@log /dev/vda4 /root/var/log",
         "$b mount -t tmpfs tmpfs /root/tmp",
         "$b mount -t tmpfs tmpfs /root/run",
         "for name in run tmp sys proc dev; do $b umount /root/$name; done",
+        "$b umount /root/var/log",
         "$b umount '/root/my nix'",
         "$b umount /root/boot",
         "$b umount /root",

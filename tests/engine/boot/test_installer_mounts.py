@@ -47,7 +47,17 @@ BOOT = "id = 'boot'\nmount = '/boot'"
 def test_volumes_are_where_they_are_mounted_later(
     settings: Settings, seen: list[str], *, disk: bool
 ) -> None:
-    found = mounts(settings)
+    root, *found = mounts(settings)
+    assert (root.volume, root.place) == ("root", "/")
     assert [f"{one.place} {one.format}" for one in found] == seen
     assert all(one.number == settings.number(one.volume) for one in found)
     assert needs_disk(settings) is disk
+
+
+def test_subvolumes_are_named_to_the_mount() -> None:
+    btrfs = (
+        "id = 'root'\nformat = 'btrfs'\nsubvolumes = ['@:/', '@home:/home', '@spare']\n"
+        "default_subvolume = '@'"
+    )
+    found = mounts(settings_of("gpt", "id = 'bios-boot'", btrfs))
+    assert [(one.place, one.option) for one in found] == [("/", ""), ("/home", "subvol=@home")]

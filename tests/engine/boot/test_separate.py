@@ -136,6 +136,31 @@ def test_grub_searches_a_volume_that_is_not_its_own() -> None:
     assert "  initrd '/amd-ucode.img' ($volume0)'/lib/modules/6.1/initrd'" in said
 
 
+def test_grub_has_copies_of_what_it_cannot_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "engine.boot.grub_home.find_grub", lambda target, name="": name != "erofs.mod"
+    )
+    asked = asked_for(monkeypatch)
+    spec = own(
+        "id = 'bios-boot'", "id = 'root'", "id = 'usr', format = 'erofs'", "id = 'boot'",
+        loader="grub",
+    )  # fmt: skip
+    taken: Tree = {**IN_USR, "boot/initrd-6.1.img": b"of another"}
+    done = made(spec, taken)
+    assert done.boot.problems == ()
+    assert asked == [("(,gpt4)/grub", ())]
+    assert paths(done.volumes["boot"]) == [
+        "amd-ucode.img", "grub/grub.cfg", "initrd-6.1.img", "initrd-6.1.img-2",
+        "vmlinuz-6.1",
+    ]  # fmt: skip
+    assert content(done.volumes["boot"], "vmlinuz-6.1") == X86_KERNEL
+    assert content(done.volumes["boot"], "initrd-6.1.img-2") == b"new"
+    said = text(done.volumes["boot"], "grub/grub.cfg")
+    assert "search" not in said
+    assert "  linux '/vmlinuz-6.1' 'root=UUID=" in said
+    assert "  initrd '/amd-ucode.img' '/initrd-6.1.img-2'\n" in said
+
+
 def test_a_separate_usr_is_named_to_the_initrd_unless_the_spec_names_it() -> None:
     spec = own("id = 'esp', size = '64MiB'", "id = 'root'", "id = 'usr', format = 'erofs'")
     settings, _ = resolve(loads(f"schema = 1\n{spec}"), Path("/spec"), {})

@@ -45,7 +45,11 @@ def test_a_boot_partition_boots(
     assert OLD not in said["cmdline"][0]
 
 
-def test_grub_finds_a_kernel_on_a_usr_of_its_own(system: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("copied", [False, True])
+def test_grub_finds_a_kernel_on_a_usr_of_its_own(
+    system: Path, tmp_path: Path, *, copied: bool
+) -> None:
+    """Or a copy of it at /boot, where it cannot read that /usr: a squashfs."""
     root = tmp_path / "root"
     shutil.copytree(system, root, symlinks=True)
     kernel = next(path for path in (root / "boot").glob("vmlinuz-*") if OLD not in path.name)
@@ -56,9 +60,11 @@ def test_grub_finds_a_kernel_on_a_usr_of_its_own(system: Path, tmp_path: Path) -
     kernel.rename(modules / "vmlinuz")
     shutil.rmtree(root / "boot")
     spec = tmp_path / "spec.toml"
-    spec.write_text(SPEC.format(root=root) + VOLUMES)
+    more = 'format = "squashfs"\n[[volume]]\nid = "boot"\n' if copied else ""
+    spec.write_text(SPEC.format(root=root) + VOLUMES + more)
     built = build_spec(spec, tmp_path / "out", "boot.loader=grub")
     said = check_report(boots(built, "bios"))
-    usr = built.plan.volume("usr").filesystem
-    assert usr is not None
-    assert f"mount.usr=UUID={usr.uuid}" in said["cmdline"][0]
+    usr = built.plan.volume("usr")
+    assert usr.filesystem is not None
+    named = f"PARTUUID={usr.guid}".lower() if copied else f"UUID={usr.filesystem.uuid}"
+    assert f"mount.usr={named}".lower() in said["cmdline"][0].lower()
