@@ -29,7 +29,9 @@ _REMOTE = b"XARM"
 _REMOTE_HEADER = 56
 _MAX_VALUE = 1 << 16
 _MAX_BYTES = 1 << 23
-"""Of all values of one inode."""
+"""Of all attributes of one inode."""
+_COST = 16
+"""Bytes that an attribute counts for besides its name and value."""
 _MAX_BLOCKS = 1 << 16
 _MAX_LEVELS = 5
 
@@ -55,14 +57,14 @@ class Attributes:
             return
         left = _MAX_BYTES
         for flags, name, value in self._stored(inode, fork):
+            left -= _COST + len(name) + len(value)
+            if left < 0:
+                raise BadFilesystem(f"inode {inode.number}: over {_MAX_BYTES} bytes of attributes")
             if flags & (_INCOMPLETE | _PARENT):
                 continue
             prefix = _PREFIXES.get(flags & ~_LOCAL)
             if prefix is None:
                 raise BadFilesystem(f"inode {inode.number}: an attribute of kind {flags:#x}")
-            left -= len(name) + len(value)
-            if left < 0:
-                raise BadFilesystem(f"inode {inode.number}: over {_MAX_BYTES} bytes of attributes")
             full = prefix + name
             acl = _ACLS.get(full)
             yield (full, value) if acl is None else (acl, _acl(inode.number, value))

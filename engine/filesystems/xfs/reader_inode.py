@@ -27,7 +27,7 @@ DEVICE, LOCAL, EXTENTS, BTREE = range(4)
 """How a fork holds what it holds."""
 _RECORD = struct.Struct(">QQ")
 _RECORD_SIZE = 16
-_MAX_EXTENTS = 1 << 22
+_MAX_EXTENTS = 1 << 20
 _MAX_LEVELS = 9
 """Of a tree of extents (XFS_BTREE_MAXLEVELS)."""
 _MAP = Layout("map of extents", b"BMA3", b"BMAP", _RECORD_SIZE, 8, long=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 
 from engine.filesystems.xfs.reader_blocks import Blocks
-from engine.image.reading import BadFilesystem
+from engine.image.reading import BadFilesystem, Window
 
 _UNIT = 512
 """Bytes of a basic block, each of which begins with the number of the round it was written in."""
@@ -34,19 +34,19 @@ def dirty(blocks: Blocks) -> str:
         return "its log is on another device, which is not read here"
     count = superblock.log_blocks * superblock.block_size // _UNIT
     start = blocks.place(superblock.log_start, superblock.log_blocks)
-    log = _Log(blocks, start, count)
+    log = Log(blocks.window, start, count)
     if log.unmounted():
         return ""
     return "its log holds changes that are not in their places, and is not replayed here"
 
 
-class _Log:
+class Log:
     """A log of so many units; it is written round and round."""
 
-    def __init__(self, blocks: Blocks, start: int, count: int) -> None:
+    def __init__(self, window: Window, start: int, count: int) -> None:
         if count < 2:
             raise BadFilesystem(f"a log of {count} units")
-        self._window = blocks.window
+        self._window = window
         self._start = start
         self._count = count
 
@@ -78,11 +78,12 @@ class _Log:
         if end == self._count and self._round(0) == 0:
             return True  # never written
         back = min(_BACK, end)
-        raw = self._read(end - back, back)
-        for unit in range(back - 1, -1, -1):
+        around = min(_BACK - back, self._count - end)  # a record may go on at the beginning
+        raw = self._read(self._count - around, around) + self._read(end - back, back)
+        for unit in range(back + around - 1, -1, -1):
             at = unit * _UNIT
             if struct.unpack_from(">I", raw, at)[0] == _MAGIC:
-                return self._says_so(raw[at:], back - unit)
+                return self._says_so(raw[at:], back + around - unit)
         return False
 
     @staticmethod

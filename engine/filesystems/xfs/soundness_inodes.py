@@ -106,6 +106,8 @@ class Look:
             met: set[int] = set()
             what = f"{fork.name} of {path}"
             for extent in self._xfs.inodes.extents(inode, fork, met):
+                if len(self._runs) >= _MOST_RUNS:
+                    return  # `look` tells
                 count += extent.blocks
                 if not inode.realtime or fork.name != "data":
                     self._runs.append(Run(extent.block, extent.blocks, what))

@@ -17,7 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,23 +63,18 @@ def main(names: list[str]) -> None:
 
 def _record(name: str, folder: Path) -> None:
     image, top = folder / "image", folder / "top"
-    with image.open("wb") as file:
-        file.truncate((64 if name != "large" else 192) * MIB)
-    # Smaller ones than mkfs.xfs makes for use, as its own tests have them.
-    small = {"TEST_DIR": "/", "TEST_DEV": "/", "QA_CHECK_FS": "1", **os.environ}
-    argv = ("mkfs.xfs", "-q", "-d", "agcount=3", "-L", name, *IMAGES[name], str(image))
-    subprocess.run(argv, check=True, env=small)
+    make(image, name, IMAGES[name])
     block = 4096
     top.mkdir()
-    with _mounted(image, top):
+    with mounted(image, top):
         block = os.statvfs(top).f_bsize
-        (_few if name == "dirty" else _fill)(top, block)
+        (_few if name == "dirty" else fill)(top, block)
         if name == "folders":
             _crowd(top, block)
         if name == "modern":
             _share(top)
         os.sync()
-        seen = list(_seen(top))
+        said = list(seen(top))
         if name == "dirty":
             (top / "not yet in its place").write_text("only the log knows")
             subprocess.run(("xfs_io", "-x", "-c", "shutdown -f", str(top)), check=True)
@@ -87,9 +82,23 @@ def _record(name: str, folder: Path) -> None:
         subprocess.run(("xfs_repair", "-L", "-f", str(image)), check=True, capture_output=True)
     if name != "dirty":
         subprocess.run(("xfs_repair", "-n", "-f", str(image)), check=True, capture_output=True)
+    keep(name, image, said)
+
+
+def make(image: Path, name: str, options: Sequence[str]) -> None:
+    """Makes an empty file system, smaller than mkfs.xfs makes for use, as its own tests have it."""
+    with image.open("wb") as file:
+        file.truncate((64 if name != "large" else 192) * MIB)
+    small = {"TEST_DIR": "/", "TEST_DEV": "/", "QA_CHECK_FS": "1", **os.environ}
+    argv = ("mkfs.xfs", "-q", "-d", "agcount=3", "-L", name, *options, str(image))
+    subprocess.run(argv, check=True, env=small)
+
+
+def keep(name: str, image: Path, said: list[dict[str, object]]) -> None:
+    """Packs an image and what was said of it."""
     DATA.mkdir(exist_ok=True)
     (DATA / f"{name}.img.xz").write_bytes(lzma.compress(_pieces_of(image), preset=9))
-    (DATA / f"{name}.json.xz").write_bytes(lzma.compress(json.dumps(seen).encode(), preset=9))
+    (DATA / f"{name}.json.xz").write_bytes(lzma.compress(json.dumps(said).encode(), preset=9))
 
 
 def _pieces_of(image: Path) -> bytes:
@@ -104,7 +113,8 @@ def _pieces_of(image: Path) -> bytes:
 
 
 @contextmanager
-def _mounted(image: Path, top: Path) -> Iterator[None]:
+def mounted(image: Path, top: Path) -> Iterator[None]:
+    """Mounts an image."""
     subprocess.run(("mount", "-t", "xfs", "-o", "loop,attr2,allocsize=4k", image, top), check=True)
     try:
         yield
@@ -151,7 +161,7 @@ def _crowd(top: Path, block: int) -> None:
         os.link(top / "more behind", top / "crowded" / f"{number}-{'c' * 200}")
 
 
-def _fill(top: Path, block: int) -> None:
+def fill(top: Path, block: int) -> None:
     """Fills a file system with each form that XFS keeps anything in."""
     (top / "empty").mkdir()
     _names(top / "short", 3)
@@ -268,7 +278,7 @@ def _attributes(top: Path, block: int) -> None:
     os.setxattr(top / "console", b"trusted.on-a-device", b"d")
 
 
-def _seen(top: Path) -> Iterator[dict[str, object]]:
+def seen(top: Path) -> Iterator[dict[str, object]]:
     """Yields what the kernel says of everything, in no order."""
     for folder, _, files in os.walk(os.fsencode(top)):
         for path in (folder, *(folder + b"/" + name for name in files)):
