@@ -228,6 +228,23 @@ class Listed(Filesystem, Protocol):
         ...
 
 
+class Divided(Filesystem, Protocol):
+    """One with subvolumes: other folders than its topmost one may be mounted as a root.
+
+    Attributes:
+        tops: Paths of what may be, the one first that a mount shows where nothing else is said.
+    """
+
+    @property
+    def tops(self) -> tuple[bytes, ...]:
+        """See the class.
+
+        Raises:
+            BadImage: A structure is damaged.
+        """
+        ...
+
+
 def holds_files(content: Content | None) -> TypeGuard[Filesystem]:
     """Whether a content has files to look at."""
     return hasattr(content, "lookup")
@@ -236,6 +253,11 @@ def holds_files(content: Content | None) -> TypeGuard[Filesystem]:
 def lists(filesystem: Filesystem) -> TypeGuard[Listed]:
     """Whether a file system's directory entries hold all there is of a file."""
     return hasattr(filesystem, "listed")
+
+
+def is_divided(content: Content | None) -> TypeGuard[Divided]:
+    """Whether a file system may have subvolumes."""
+    return hasattr(content, "tops")
 
 
 def describes_itself(content: Content | None) -> TypeGuard[Described]:
@@ -378,7 +400,7 @@ def walk(filesystem: Filesystem, top: Node | None = None) -> Iterator[Node]:
     entered = Entered(filesystem)
     entered.add(start)
     fragmented: set[int] = set()
-    room = filesystem.room // filesystem.block_size
+    room = most_data(filesystem) // filesystem.block_size
     pending = [filesystem.children(start)]
     while pending:
         node = next(pending[-1], None)

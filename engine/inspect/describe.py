@@ -118,6 +118,10 @@ def _filesystem_lines(place: dict[str, Any]) -> list[str]:
         lines.append(f"   {filesystem['inodes']} inodes, {filesystem['free_inodes']} free")
     if filesystem.get("compression"):
         lines.append(f"   compressed with {filesystem['compression']}")
+    if filesystem.get("subvolumes"):
+        count, shown = filesystem["subvolumes"], filesystem["default_subvolume"]
+        subvolumes = "1 subvolume" if count == 1 else f"{count} subvolumes"
+        lines.append(f"   {subvolumes}; a mount shows {shown}")
     lines += [f"   not checked: {what}" for what in filesystem["unchecked"]]
     return lines
 

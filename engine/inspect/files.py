@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from engine.image.container import BadImage
-from engine.image.reading import BadFilesystem, Filesystem, Node, contents
+from engine.image.reading import BadFilesystem, Filesystem, Node, contents, is_divided
 from engine.inspect.image import Part
 
 OnFinding = Callable[[str], None]
@@ -85,9 +85,16 @@ class Files:
             links += 1
             if links > _MAX_LINKS:
                 raise BadFilesystem(f"{absolute(path)} leads round in circles of symlinks")
-            at = [] if node.target.startswith(b"/") else at
+            at = self._root_of(at) if node.target.startswith(b"/") else at
             pending.extendleft(reversed(_components(node.target)))
         return self.filesystem.lookup(b"/".join(at))
+
+    def _root_of(self, at: list[bytes]) -> list[bytes]:
+        """Returns the subvolume that a folder is in, which is "/" to the links in it."""
+        if not is_divided(self.filesystem):
+            return []
+        tops = [_components(top) for top in self.filesystem.tops]
+        return max((top for top in tops if at[: len(top)] == top), key=len, default=[])
 
     def regular(self, path: bytes | str) -> Node | None:
         """Returns the regular file that a path leads to, or None."""

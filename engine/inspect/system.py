@@ -11,12 +11,15 @@ from engine.boot.bootspec import BOOTSPEC_LIMIT, SYSTEM_PROFILE, generations
 from engine.boot.initrds import INITRD_NAMES, MODULE_INITRD_NAMES
 from engine.boot.osrelease import release_fields
 from engine.boot.versions import age, comparable
+from engine.image.reading import is_divided
 from engine.inspect.booting.entry import BootEntry
 from engine.inspect.files import Files, absolute, decoded
 
 _OS_RELEASE = (b"etc/os-release", b"usr/lib/os-release")
 _BOOT_FOLDERS = (b"boot", b"")
 """In a root file system, and in one that is mounted at /boot."""
+_MOST_TOPS = 16
+"""Subvolumes that are looked into: snapshots of a system hold it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def systems(files: Files) -> Iterator[System]:
     Raises:
         BadImage: The file system is damaged.
     """
-    texts = (files.text(path) for path in _OS_RELEASE)
+    texts = (files.text(below(system_top(files), path)) for path in _OS_RELEASE)
     found = next((text for text in texts if text is not None), None)
     if found is None:
         return
@@ -68,6 +71,25 @@ def systems(files: Files) -> Iterator[System]:
         fields.get("VERSION") or fields.get("VERSION_ID", ""),
         fields.get("ARCHITECTURE", ""),
     )
+
+
+def system_top(files: Files) -> bytes:
+    """Returns the path of the folder that a system has as its root: b"", or a subvolume's.
+
+    Raises:
+        BadImage: The file system is damaged.
+    """
+    if not is_divided(files.filesystem):
+        return b""
+    for top in files.filesystem.tops[:_MOST_TOPS]:
+        if any(files.has(below(top, path)) for path in _OS_RELEASE):
+            return top
+    return b""
+
+
+def below(top: bytes, path: bytes) -> bytes:
+    """Returns a path below a folder."""
+    return b"/".join(filter(None, (top, path)))
 
 
 def kernels(everywhere: Iterable[Files], entries: Iterable[BootEntry]) -> list[Kernel]:
@@ -108,7 +130,8 @@ def _kernel(files: Files, path: bytes | str, version: str, initrd: str | None) -
 
 
 def _in_boot(files: Files) -> Iterator[Kernel]:
-    for folder in _BOOT_FOLDERS:
+    top = system_top(files)
+    for folder in dict.fromkeys((below(top, b"boot"), *_BOOT_FOLDERS)):
         for node in files.listed(folder):
             if node.name.startswith(b"vmlinuz-") and stat.S_ISREG(node.mode):
                 release = decoded(node.name.removeprefix(b"vmlinuz-"))
@@ -116,14 +139,17 @@ def _in_boot(files: Files) -> Iterator[Kernel]:
 
 
 def _in_modules(files: Files) -> Iterator[Kernel]:
-    for folder in files.listed(b"usr/lib/modules"):
+    top = system_top(files)
+    for folder in files.listed(below(top, b"usr/lib/modules")):
         path = folder.path + b"/vmlinuz"
         if not stat.S_ISDIR(folder.mode) or not files.has(path):
             continue
         beside = (folder.path + b"/" + name for name in MODULE_INITRD_NAMES)
         initrd = next((absolute(name) for name in beside if files.has(name)), None)
         release = decoded(folder.name)
-        yield from _kernel(files, path, release, initrd or _initrd(files, b"boot", release))
+        yield from _kernel(
+            files, path, release, initrd or _initrd(files, below(top, b"boot"), release)
+        )
 
 
 def _in_bootspec(files: Files) -> Iterator[Kernel]:

@@ -8,7 +8,15 @@ from itertools import chain, islice
 
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.paxstream import Keep, everything
-from engine.image.reading import BadFilesystem, Content, Filesystem, Node, holds_files, walk
+from engine.image.reading import (
+    BadFilesystem,
+    Content,
+    Filesystem,
+    Node,
+    holds_files,
+    is_divided,
+    walk,
+)
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry, order
 from engine.manifest.tar import Ranges
@@ -59,6 +67,12 @@ def _differences(
     ):
         if seen != wanted:
             yield f"its {what} is {seen}, planned {wanted}"
+    if is_divided(content):
+        tops = content.tops
+        names = {b"", *map(str.encode, planned.subvolumes)}
+        if set(tops) != names or tops[0] != planned.default_subvolume.encode():
+            found = ", ".join(_shown(top) or "/" for top in tops)
+            yield f"its subvolumes, the default one first, are {found}"
     if holds_files(content):
         yield from _trees(content, planned, sums, keep)
 

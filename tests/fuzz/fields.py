@@ -71,6 +71,45 @@ def vhd_sums(data: bytes) -> bytes:
     return bytes(fixed)
 
 
+BTRFS_SUPERBLOCK, BTRFS_NODE = 0x10000, 4096
+
+
+def btrfs_nodes(data: bytes) -> Iterator[int]:
+    """Yields where nodes of 4096 bytes begin, the superblock among them: they have its UUID."""
+    for at in range(BTRFS_SUPERBLOCK, len(data) - BTRFS_NODE + 1, BTRFS_NODE):
+        own = data[BTRFS_SUPERBLOCK + 32 : BTRFS_SUPERBLOCK + 48]
+        if data[at + 32 : at + 48] == own:
+            yield at
+
+
+def btrfs(data: bytes) -> Sequence[Field]:
+    """Superblock, and of every node header, keys, pointers and items (Linux, btrfs_tree.h)."""
+    words = (0x48, 0x50, 0x58, 0x60, 0x70, 0x78, 0x80, 0x88)
+    fields: list[Field] = [(BTRFS_SUPERBLOCK + at, "<Q") for at in words]
+    fields += [(BTRFS_SUPERBLOCK + at, "<I") for at in (0x90, 0x94, 0xA0)]
+    fields += [(BTRFS_SUPERBLOCK + 0x32B + at, "<Q") for at in (0, 9, 17, 41, 65, 73)]
+    for at in list(btrfs_nodes(data))[1:]:
+        fields += [(at + 0x30, "<Q"), (at + 0x50, "<Q"), (at + 0x60, "<I"), (at + 0x64, "<B")]
+        (count,) = struct.unpack_from("<I", data, at + 0x60)
+        leaf = not data[at + 0x64]
+        for item in range(at + 101, at + 101 + min(count, 100) * 25, 25):
+            fields += [(item, "<Q"), (item + 8, "<B"), (item + 9, "<Q"), (item + 17, "<I")]
+            if leaf and item + 25 <= at + BTRFS_NODE:
+                place, length = struct.unpack_from("<II", data, item + 17)
+                there = range(at + 101 + place, at + 101 + place + min(length, 64), 8)
+                fields += [(each, "<Q") for each in there if each + 8 <= at + BTRFS_NODE]
+    return [field for field in fields if field[0] + 8 <= len(data)]
+
+
+def btrfs_sums(data: bytes) -> bytes:
+    """Makes the checksums of a Btrfs' superblock and nodes right."""
+    fixed = bytearray(data)
+    for at in btrfs_nodes(data):
+        value = crc32c(fixed[at + 32 : at + BTRFS_NODE]) ^ 0xFFFFFFFF
+        struct.pack_into("<I", fixed, at, value)
+    return bytes(fixed)
+
+
 def ext(data: bytes) -> Sequence[Field]:
     """Superblock, group descriptors, inodes and the entries of their maps (Linux, ext4 docs)."""
     words = (0, 4, 12, 16, 20, 24, 28, 32, 36, 40, 0x4C, 0x54, 0x5C, 0x60, 0x64, 0x150, 0x158)

@@ -15,6 +15,7 @@ from tests.support import containers
 from tests.support.tools import run_tool
 
 FAT32_BYTES = 34 << 20
+BTRFS_BYTES = 16 << 20
 _FAT32_USED = 640 << 10
 """Bytes that hold a small FAT32's boot sectors, tables and first clusters."""
 
@@ -157,6 +158,16 @@ def exts(folder: Path) -> Sequence[bytes]:
         run("mke2fs", "-q", "-F", *options, "-d", tree(folder), image, "1M")
         made.append(image.read_bytes())
     return made
+
+
+def btrfses(folder: Path) -> Sequence[bytes]:
+    """Btrfs with small nodes, up to where it has anything."""
+    image = folder / "btrfs"
+    with image.open("wb") as empty:
+        empty.truncate(BTRFS_BYTES)
+    options = ("--mixed", "--nodesize", "4096", "--rootdir", tree(folder))
+    run("mkfs.btrfs", "--quiet", *options, image)
+    return [image.read_bytes().rstrip(b"\0")]
 
 
 def copied(folder: Path) -> Sequence[bytes]:

@@ -388,6 +388,10 @@ TARGETS = {
         _image_target("gpt", seeds.gpts, repair=seeds.gpt_sums),
         _image_target("mbr", seeds.mbrs),
         _image_target("ext", seeds.exts, fields=fields.ext),
+        _image_target(
+            "btrfs", seeds.btrfses, size=seeds.BTRFS_BYTES, fields=fields.btrfs,
+            repair=fields.btrfs_sums,
+        ),
         _image_target("fat", seeds.fats, fields=fields.fat),
         _image_target("fat32", seeds.fat32s, size=seeds.FAT32_BYTES, fields=fields.fat),
         _image_target("xfs", seeds.xfss, size=seeds.XFS_BYTES, fields=fields.xfs,
