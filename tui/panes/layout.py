@@ -50,8 +50,8 @@ class LayoutPane(Pane):
     HELP = """
 # Volumes
 
-Every part of the disk in disk order: those of the layout, and your own. What the size of each
-comes to stands beside its rule, and how many files the contents give it.
+Every volume in disk order: those of the layout, and your own. Beside the rule of each size is what
+it comes to, and how many files the contents put there.
 
 An edit moves the map at once; Ctrl+Z takes it back. A layout whose own volumes change places or
 go becomes a list of your own: a GPT or an MBR with the same volumes.

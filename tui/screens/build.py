@@ -52,7 +52,7 @@ class BuildScreen(Screen[None]):
     HELP = """
 # Build
 
-The steps run in the order of the plan; what each printed stands in the log below. Escape goes back
+The steps run in the order of the plan; what each one printed is in the log below. Escape goes back
 to the design while the build runs on. Cancelling ends every process and leaves nothing partial.
 """
 

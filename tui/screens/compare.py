@@ -40,12 +40,12 @@ class CompareScreen(Screen[None]):
 # Two images
 
 First files by path, then the fields of tables, partitions and file systems, then every range of
-bytes that differs, with the structure it lies in; where that is the same in both images, it stands
-there once.
+bytes that differs, with the structure that it is part of, shown once where it is the same in
+both images.
 
 - `/` keeps only the rows with a text in them, Escape shows all again.
 - `f` keeps only what differs in files.
-- Below the table stands the row in full.
+- The row in full is below the table.
 
 Nothing is changed in either image. Escape goes back.
 """

@@ -34,9 +34,9 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
     HELP = """
 # A volume
 
-- **Role**: what it is for; it tells the partition's type and where it is mounted.
+- **Role**: what it is for; it decides the partition's type and where it is mounted.
 - **Format**: only those that a build can make. With `nothing`, the bytes of a file, or none.
-- **Mount**: contents below it go to this volume without being told.
+- **Mount**: contents below it go to this volume by themselves.
 - **Size**: *fixed*; *contents + free*, what is put there and some room; or *a share* of what a
   disk of fixed size has left. *As usual*: what the layout and the step Size say.
 - **Hash of**: the volume whose hash tree this is, for dm-verity. That volume can then only be read.

@@ -78,7 +78,7 @@ class PartitionTable(Widget, can_focus=True):
     HELP = """
 # Partition table
 
-Start counts sectors. Up and Down choose a row, the map follows. Below the table stands every
+Start counts sectors. Up and Down choose a row, the map follows. Below the table is every
 figure of the chosen row, exact.
 """
     BINDINGS: ClassVar[list[BindingType]] = bindings("table")

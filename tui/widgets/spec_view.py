@@ -31,7 +31,7 @@ class SpecView(ScrollView, can_focus=True):
 # The spec
 
 The TOML as it would be saved now, with the comments that the file has. What the last edit wrote
-is marked with `+`; `-` stands where it took lines away.
+is marked with `+`; `-` marks where it removed lines.
 
 Up, Down, Page up, Page down and the sideways arrows scroll; Escape goes back to the form.
 """
