@@ -36,6 +36,10 @@ def structures(xfs: Xfs) -> Iterator[_Structure]:
         for sector, what in enumerate(_HEADERS):
             copy = "" if not number and not sector else f" of group {number}"
             yield xfs.groups.place(number, sector), superblock.sector_size, what + copy
+        behind = -len(_HEADERS) * superblock.sector_size % unit
+        if behind:
+            place = xfs.groups.place(number, len(_HEADERS))
+            yield place, behind, f"rest of the headers' block of group {number}"
         group = xfs.groups.group(number)
         for block in group.listed:
             place = xfs.blocks.place(xfs.blocks.number(number, block))
