@@ -7,7 +7,7 @@ from the top); the options subvol= and the default subvolume of btrfs(5).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,16 @@ def mounted(subvolumes: Iterable[Subvolume], top: str) -> tuple[Subvolume, ...]:
     found = {one.mount: one for one in subvolumes if one.mount}
     found.setdefault(top, Subvolume("", top))
     return tuple(found[mount] for mount in sorted(found, key=lambda mount: mount.rstrip("/")))
+
+
+def with_default(subvolumes: Iterable[Subvolume], default: str, top: str) -> tuple[Subvolume, ...]:
+    """Returns subvolumes with the default one mounted at the volume's place, if none is there."""
+    found = tuple(subvolumes)
+    if not default or any(one.mount == top for one in found):
+        return found
+    return tuple(
+        replace(one, mount=top) if one.name == default and not one.mount else one for one in found
+    )
 
 
 def told(subvolumes: Iterable[Subvolume], default: str) -> str:

@@ -12,10 +12,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine.disk.presets import PRESETS
+from engine.disk.subvolumes import Arrangement, Subvolume, with_default
 from engine.image.container import BadImage
-from engine.image.reading import Filesystem, Node, Window
-from engine.importers.draft import Draft
+from engine.image.mounted import MountedView
+from engine.image.reading import Filesystem, Node, Window, is_divided
+from engine.importers.draft import Draft, mount_of
 from engine.importers.files import extract_all
+from engine.importers.image_mounts import with_mounts
 from engine.importers.image_volumes import Disk, disk_of
 from engine.importers.model import (
     Candidate,
@@ -28,6 +31,7 @@ from engine.importers.model import (
 from engine.inspect.extract import Extracted
 from engine.inspect.image import Image, Part, open_image
 from engine.inspect.report import image_report, stale_because
+from engine.problem import printable
 from engine.spec.filesystems import ROOT_FILESYSTEMS
 from engine.spec.formats import FORMATS
 from engine.spec.model import Content, Identity, ImageSpec, Layout, Output, Size, VolumeEntry
@@ -38,6 +42,7 @@ _BOOT_SECTOR = "boot sector"
 _MBR_GAP = 512
 """Where GRUB's core begins that a boot sector of an MBR starts."""
 _UNREADABLE = "no file system that can be read"
+_NAMED = 3
 _LOADER_LEFT = (
     "the loader for BIOS in the boot sector is not carried over: step Boot can put GRUB in"
 )
@@ -183,6 +188,10 @@ def of_image(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]
             filesystems[name] = part.filesystem
         elif part.trouble or (part.filesystem is not None and not _is_readable(part.filesystem)):
             left.append(f"what is in {part.name} is not carried over: it cannot be read")
+    for entry in disk.volumes:
+        if entry.id in filesystems:
+            left += _unmounted(entry, filesystems[entry.id])
+            filesystems[entry.id] = _shown(entry, filesystems[entry.id])
     raw = {name: part.window for name, part in parts.items() if _is_raw(name, part, disk)}
     boots = any(loader["where"] == _BOOT_SECTOR for loader in report["loaders"])
     if boots:
@@ -224,7 +233,9 @@ def _bare(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]:
             label=(inside["label"] or None) if root and inside is not None else None,
         ),
         size=Size(disk=format_exact(disk["bytes"])),
-        volume=(VolumeEntry(id="root", format=kind),) if kind and not root else (),
+        volume=with_mounts((VolumeEntry(id="root", format=kind),), {"root": part})
+        if kind and not root
+        else (),
         output=_output(report),
         identity=Identity(
             root_filesystem_uuid=inside["uuid"] if root and inside is not None else None
@@ -233,7 +244,36 @@ def _bare(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]:
     if part.filesystem is None:
         return spec, Takeover({}, {}, (f"{part.name} is not carried over: {_UNREADABLE}",))
     files = {"root": part.filesystem} if _has_files(part.filesystem) else {}
-    return spec, Takeover(files, {}, tuple(_older(files)))
+    left = list(_older(files))
+    for entry in spec.volume if files else ():
+        left += _unmounted(entry, files["root"])
+        files["root"] = _shown(entry, files["root"])
+    return spec, Takeover(files, {}, tuple(left))
+
+
+def _shown(entry: VolumeEntry, filesystem: Filesystem) -> Filesystem:
+    """Returns the files of a volume as its subvolumes show them, once they are mounted."""
+    top = mount_of(entry)
+    if not entry.subvolumes or not top:
+        return filesystem
+    given = map(Subvolume.parsed, entry.subvolumes)
+    subvolumes = with_default(given, entry.default_subvolume or "", top)
+    return MountedView(filesystem, Arrangement(subvolumes, top))
+
+
+def _unmounted(entry: VolumeEntry, filesystem: Filesystem) -> Iterator[str]:
+    """Yields the subvolumes that stay behind, since nothing mounts them."""
+    if not entry.subvolumes or not is_divided(filesystem):
+        return
+    there = {Subvolume.parsed(text).name for text in entry.subvolumes}
+    names = (top.decode("utf-8", "replace") for top in filesystem.tops if top)
+    left = [printable(name) for name in names if name not in there]
+    if left:
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        yield (
+            f"what only the subvolumes {', '.join(left[:_NAMED])}{more} of {entry.id} hold is not "
+            "carried over: it does not show where they are mounted"
+        )
 
 
 def _older(filesystems: Mapping[str, Filesystem]) -> Iterator[str]:

@@ -12,13 +12,16 @@ import msgspec
 from engine.boot.devices import tagged
 from engine.boot.fstab import PATH
 from engine.disk.roles import ROLES, Role
+from engine.disk.subvolumes import Arrangement, Subvolume, below, with_default
 from engine.image.container import BadImage
-from engine.image.reading import Filesystem
+from engine.image.reading import Filesystem, is_divided
 from engine.inspect.image import Part
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.model import VolumeEntry
 
 _MOST = 1 << 16
+_MOST_TOPS = 16
+_SUBVOLUME = "subvol="
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -38,11 +41,40 @@ def with_mounts(
     if root is None or filesystem is None:
         return volumes
     places: dict[str, str] = {}
-    for device, place in _lines(_text(filesystem)):
+    inside: dict[str, dict[str, str]] = {}
+    for device, place, name in _lines(_text(filesystem)):
         volume = next((one.id for one in volumes if _is(parts[one.id], device)), None)
-        if volume is not None and volume != root.id and place not in places.values():
+        if volume is None:
+            continue
+        if name and place not in inside.setdefault(volume, {}).values():
+            inside[volume].setdefault(name, place)
+        if place != "/" and volume != root.id and place not in places.values():
             places.setdefault(volume, place)
-    return tuple(_mounted(one, places.get(one.id, "")) for one in volumes)
+    return tuple(
+        _divided(_mounted(one, places.get(one.id, "")), parts[one.id], inside.get(one.id, {}))
+        for one in volumes
+    )
+
+
+def _divided(volume: VolumeEntry, part: Part, places: Mapping[str, str]) -> VolumeEntry:
+    """Returns a volume with the subvolumes that show once it is mounted as it was."""
+    try:
+        tops = part.filesystem.tops if is_divided(part.filesystem) else ()
+    except BadImage:
+        return volume
+    names = {top.decode("utf-8", "replace"): top for top in tops if top}
+    default = next((name for name, top in names.items() if top == tops[0]), "")
+    mount = volume.mount if volume.mount is not None else _role(volume).mount
+    if mount:
+        places = {name: place for name, place in places.items() if below(place, mount) is not None}
+    found = [Subvolume(name, places.get(name, "")) for name in names]
+    shown = Arrangement(with_default(found, default, mount or ""), mount or "") if mount else None
+    texts = [
+        str(one) for one in found if shown is None or shown.outside(one.name.encode()) is not None
+    ]
+    return msgspec.structs.replace(
+        volume, subvolumes=tuple(texts), default_subvolume=default or None
+    )
 
 
 def _mounted(volume: VolumeEntry, place: str) -> VolumeEntry:
@@ -59,8 +91,11 @@ def _role(volume: VolumeEntry) -> Role:
 
 
 def _text(filesystem: Filesystem) -> str:
+    """Returns the fstab: of the first subvolume that has one, where there are some."""
     try:
-        node = filesystem.lookup(PATH)
+        tops = filesystem.tops[:_MOST_TOPS] if is_divided(filesystem) else (b"",)
+        paths = (b"/".join(filter(None, (top, PATH))) for top in tops)
+        node = next(filter(None, map(filesystem.lookup, paths)), None)
         if node is None or not 0 < node.size <= _MOST:
             return ""
         pieces = b"".join(data for _, data in filesystem.data(node))
@@ -69,15 +104,17 @@ def _text(filesystem: Filesystem) -> str:
     return pieces.decode("utf-8", "replace")
 
 
-def _lines(text: str) -> Iterator[tuple[str, str]]:
-    """Yields device and mount point of each line that has both."""
+def _lines(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yields device, mount point and subvolume, or "", of each line that has a mount point."""
     for line in text.splitlines():
         fields = line.split()
         if len(fields) < 3 or fields[0].startswith("#"):
             continue
         place = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[1])
-        if place.startswith("/") and place != "/" and ".." not in PurePosixPath(place).parts:
-            yield fields[0], str(PurePosixPath(place))
+        if place.startswith("/") and ".." not in PurePosixPath(place).parts:
+            options = fields[3].split(",") if len(fields) > 3 else []
+            names = [each.partition("=")[2] for each in options if each.startswith(_SUBVOLUME)]
+            yield fields[0], str(PurePosixPath(place)), "".join(names[-1:]).strip("/")
 
 
 def _is(part: Part, device: str) -> bool:

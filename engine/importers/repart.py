@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from engine.disk.discoverable import named, role_of_type
 from engine.disk.roles import ROLES
-from engine.disk.subvolumes import Arrangement, Subvolume
+from engine.disk.subvolumes import Arrangement, Subvolume, with_default
 from engine.importers.draft import Draft, mount_of, size_text
 from engine.importers.model import Candidate, Imported
 from engine.importers.repart_files import Definition, Option, definition, files
@@ -417,12 +416,8 @@ def _target(path: str, entry: VolumeEntry, option: Option, draft: Draft) -> str 
     if not entry.subvolumes:
         return path
     top = mount_of(entry) or "/"
-    subvolumes = [Subvolume.parsed(text) for text in entry.subvolumes]
-    if all(one.mount != top for one in subvolumes):
-        subvolumes = [
-            replace(one, mount=top) if one.name == entry.default_subvolume else one
-            for one in subvolumes
-        ]
+    given = map(Subvolume.parsed, entry.subvolumes)
+    subvolumes = with_default(given, entry.default_subvolume or "", top)
     shown = Arrangement(subvolumes, top).outside(path.strip("/").encode())
     if shown is not None:
         return "/" + shown.decode()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from engine.disk import verity
 from engine.disk.presets import PRESETS, PresetVolume
 from engine.disk.roles import ROLES, Role
-from engine.disk.subvolumes import Subvolume
+from engine.disk.subvolumes import with_default
 from engine.disk.volume import Volume
 from engine.spec import identity
 from engine.spec.filesystems import ESP_LABEL, FILESYSTEMS, RAW, has_serial
@@ -194,7 +194,8 @@ def _changed(base: Volume, entry: VolumeSettings, settings: Settings) -> Volume:
         certificate=entry.certificate,
         path=entry.path,
     )
-    changed = replace(changed, subvolumes=_with_default(changed))
+    subvolumes = with_default(entry.subvolumes, entry.default_subvolume, changed.top)
+    changed = replace(changed, subvolumes=subvolumes)
     if entry.size is not None:
         return replace(changed, size=entry.size, free=None, grow=0, rest=False)
     if entry.free is not None:
@@ -209,18 +210,6 @@ def _changed(base: Volume, entry: VolumeSettings, settings: Settings) -> Volume:
             rest=False,
         )
     return changed
-
-
-def _with_default(volume: Volume) -> tuple[Subvolume, ...]:
-    """Returns the subvolumes, the default one mounted at the volume's place if none is there."""
-    if not volume.default_subvolume or any(one.mount == volume.top for one in volume.subvolumes):
-        return volume.subvolumes
-    return tuple(
-        replace(one, mount=volume.top)
-        if one.name == volume.default_subvolume and not one.mount
-        else one
-        for one in volume.subvolumes
-    )
 
 
 def _identified(volume: Volume, settings: Settings, entry: VolumeSettings | None) -> Volume:

@@ -178,6 +178,10 @@ def _subvolumes(top: Path) -> None:
     _btrfs("subvolume", "create", top / "@")
     (top / "@" / "etc").mkdir()
     (top / "@" / "etc" / "os-release").write_text('ID=inner\nPRETTY_NAME="In a subvolume"\n')
+    (top / "@" / "etc" / "fstab").write_text(
+        "LABEL=usual / btrfs defaults 0 1\nLABEL=usual /home btrfs noatime,subvol=/@home 0 2\n"
+    )
+    (top / "@" / "home").mkdir()
     (top / "@" / "deep").mkdir()
     _btrfs("subvolume", "create", top / "@" / "deep" / "er")
     (top / "@" / "deep" / "er" / "file").write_text("in the inner one")

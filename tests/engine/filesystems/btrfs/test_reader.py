@@ -170,8 +170,8 @@ def test_several_devices_are_told_by_their_superblock(tmp_path: Path) -> None:
     ("name", "rounds"),
     [
         ("usual", 8), ("small", 8),
-        pytest.param("usual", 400, marks=pytest.mark.slow),
-        pytest.param("small", 400, marks=pytest.mark.slow),
+        pytest.param("usual", 150, marks=pytest.mark.slow),
+        pytest.param("small", 150, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_damage_ends_in_words(name: str, rounds: int, images: dict[str, Path]) -> None:
