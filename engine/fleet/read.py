@@ -194,6 +194,9 @@ def _row(raw: RawRow, number: int, reading: _Reading) -> Row | None:
     assert isinstance(table, dict)
     keys = []
     for key, value in raw.columns.items():
+        if not _is_key(key) and isinstance(value, list):
+            wrong_type = _wrong_type(key, value, "text or a number: it fills placeholders")
+            reading.found.add(dataclasses.replace(wrong_type, file=raw.where), name)
         if not _is_key(key) or key == _NAME or value == "":
             continue
         keys.append(key)
@@ -323,7 +326,10 @@ def _append(
     reading: _Reading,
     name: str,
 ) -> Iterator[str]:
-    """Adds a row's own contents and volumes; yields the key paths of what it added."""
+    """Adds a row's own contents and volumes; yields the key paths of what it added.
+
+    A volume of an id that the spec has changes that one, as it does a preset's.
+    """
     for list_name, entries in raw.added.items():
         there = table.setdefault(list_name, [])
         if not isinstance(there, list):
@@ -337,8 +343,19 @@ def _append(
                 # Relative to the file that it stands in; a slash at its end would get lost.
                 slash = "/" if source.endswith("/") else ""
                 new["source"] = str((reading.folder / home(source)).absolute()).rstrip("/") + slash
-            there.append(new)
-            yield f"{list_name}[{len(there) - 1}]"
+            at = _same_id(there, new) if list_name == "volume" else len(there)
+            there[at : at + 1] = [{**there[at], **new} if at < len(there) else new]
+            yield f"{list_name}[{at}]"
+
+
+def _same_id(entries: Sequence[object], new: Mapping[str, object]) -> int:
+    """Returns the index of the entry with an entry's id, or their number."""
+    named = (
+        index
+        for index, entry in enumerate(entries)
+        if isinstance(entry, Mapping) and entry.get("id") == new.get("id")
+    )
+    return next(named, len(entries))
 
 
 def _unknown_places(

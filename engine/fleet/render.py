@@ -9,7 +9,7 @@ from engine.fleet.model import Wrong
 from engine.fleet.plan import FleetPlan, RowPlan
 from engine.plan.as_json import problems_to_json
 from engine.plan.tables import columns
-from engine.units import human, sized
+from engine.units import counted, human, sized
 
 SCHEMA = 1
 _MOST_NAMES = 3
@@ -18,7 +18,9 @@ _MOST_NAMES = 3
 def to_text(plan: FleetPlan) -> str:
     """Returns the table: a line for each row, what is shared, and what could be."""
     wrong = _wrong_rows(plan)
-    head = f"{plan.path}: {len(plan.rows)} images, {sized(plan.bytes)} of disks"
+    if not plan.rows:
+        return f"{plan.path}: no image"
+    head = f"{plan.path}: {counted(len(plan.rows), 'image')}, {sized(plan.bytes)} of disks"
     totals = f"about {sized(plan.written)} to write"
     if plan.shared:
         totals += f", {sized(plan.shared)} of it shared: written once and taken over"

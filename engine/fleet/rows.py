@@ -15,6 +15,7 @@ import msgspec
 from engine.problem import Problem, Refused
 from engine.spec.load import read_text
 from engine.spec.shape import show
+from engine.units import counted
 
 MOST_ROWS = 100_000
 """A file with more is not a list of machines."""
@@ -96,7 +97,8 @@ def _csv(path: Path) -> tuple[list[RawRow], list[Problem]]:
             if not cells or cells == [""]:
                 continue
             if len(cells) != len(header):
-                message = f"has {len(cells)} cells, and the header names {len(header)} columns"
+                names = counted(len(header), "column")
+                message = f"has {counted(len(cells), 'cell')}, and the header names {names}"
                 hint = 'put a cell with a comma in it into "quotes"'
                 problems.append(Problem("ragged-row", "error", "", message, hint, file=where))
                 continue
@@ -104,7 +106,8 @@ def _csv(path: Path) -> tuple[list[RawRow], list[Problem]]:
             rows.append(RawRow(where, dict(zip(header, cells, strict=True))))
     except csv.Error as error:
         where = f"{path}:{reader.line_num}"
-        problems.append(Problem("csv-syntax", "error", "", str(error), file=where))
+        hint = 'a cell that begins with a quote ends with one; within, write "" for a quote'
+        problems.append(Problem("csv-syntax", "error", "", str(error), hint, file=where))
     return rows, problems
 
 

@@ -76,6 +76,17 @@ def test_contents_of_a_row_come_last_and_are_relative_to_the_fleet(yard: Yard) -
     assert row.base == yard.folder / "specs"
 
 
+def test_a_volume_of_a_row_changes_that_of_its_id_or_is_one_more(yard: Yard) -> None:
+    listed = '[[volume]]\nid = "root"\nfree = "1MiB"\nlabel = "here"\n'
+    yard.write("base.toml", (yard.folder / "base.toml").read_text() + listed)
+    yard.rows("1", more='[[row.volume]]\nid = "root"\nfree = "2MiB"\n[[row.volume]]\nid = "more"\n')
+    (row,) = read_fleet(yard.fleet).rows
+
+    root, more = row.spec.volume
+    assert (root.id, root.free, root.label) == ("root", "2MiB", "here")
+    assert more.id == "more"
+
+
 def test_a_list_of_specs_is_a_fleet(yard: Yard) -> None:
     yard.write("a.toml", 'schema = 1\nname = "alpha"\n')
     yard.write("b.toml", "schema = 1\n")
@@ -121,6 +132,7 @@ def test_what_set_says_holds_for_every_row(yard: Yard) -> None:
         ('base = "base.toml"\nname = "{serial}"\n[[row]]\nserial = 1\ncontents = 1\n',
          "must be tables"),
         ('base = "base.toml"\nname = "{serial}"\n[[row]]\nserial = 1\nspec = 1\n', "a path"),
+        ('base = "base.toml"\nname = "{serial}"\n[[row]]\nserial = [1]\n', "text or a number"),
         ('base = "base.toml"\nname = "n"\n[[row]]\nx = 1\n', "no column fills {serial}"),
     ],
 )  # fmt: skip
@@ -137,8 +149,8 @@ def test_what_is_wrong_is_said_with_what_to_do(yard: Yard, text: str, said: str)
         ("serial,,x\n1,2,3\n", "column 2 has no name"),
         ("serial,serial\n1,2\n", '"serial" 2 times'),
         ("serial;x\n1;2\n", "separate cells by commas"),
-        ("serial,x\n1\n", "a.csv:2: has 1 cells, and the header names 2 columns"),
-        ('serial\n"1\n', "csv-syntax"),
+        ("serial,x\n1\n", "a.csv:2: has 1 cell, and the header names 2 columns"),
+        ('serial\n"1\n', "a cell that begins with a quote ends with one"),
     ],
 )
 def test_what_is_wrong_with_csv_is_said_by_line(yard: Yard, text: str, said: str) -> None:
