@@ -252,7 +252,7 @@ class FleetSession:
         return self.phase == "running"
 
     @property
-    def kept(self) -> list[int]:
+    def shown(self) -> list[int]:
         """Numbers of the rows that pass the filter."""
         return [
             number
@@ -266,13 +266,13 @@ class FleetSession:
         if self.phase == "planning":
             return "Reading and planning the rows..."
         counts = Counter(row.state for row in self.rows.values())
-        told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
         size = human(sum(row.bytes for row in self.rows.values()))
         if self.phase == "refused":
             return f"Nothing is built: {counted(len(self.problems), 'problem')}"
         if self.phase == "planned":
-            return f"{counted(len(self.rows), 'image')}, {size} of disks; F5 builds them: {told}"
-        return f"{told} after {self.time:.0f} s"
+            return f"{counted(len(self.rows), 'image')}, {size} of disks; F5 builds them: {states}"
+        return f"{states} after {self.time:.0f} s"
 
     @property
     def outcome(self) -> Literal["", "ok", "failed"]:

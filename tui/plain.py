@@ -108,8 +108,8 @@ class Interview:
         for number, choice in enumerate(choices, start=1):
             summary = f": {choice.summary}" if choice.summary else ""
             self.say(f"  {number} {choice.title}{summary}")
-        told = [f"{choice.title}: {choice.why}" for choice in choices if choice.why]
-        explained = "\n".join([help, *told])
+        reasons = [f"{choice.title}: {choice.why}" for choice in choices if choice.why]
+        explained = "\n".join([help, *reasons])
         values = [choice.value for choice in choices]
         preset = str(values.index(default) + 1) if default in values else ""
         while True:

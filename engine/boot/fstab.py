@@ -54,11 +54,11 @@ def text(
 def possible(settings: Settings) -> tuple[str, ...]:
     """Returns the lines that are written where the contents bring none; () if none ever are."""
     # A preset's root alone needs no line, unless it grows.
-    told = any(
+    has_own_mounts = any(
         one.mount and (one.path or one.grown or (one.takes_below and one.mount != "/"))
         for one in settings.volumes
     )
-    if settings.layout.fstab == "keep" or not (told or settings.layout.fstab == "write"):
+    if settings.layout.fstab == "keep" or not (has_own_mounts or settings.layout.fstab == "write"):
         return ()
     return tuple(lines(settings))
 

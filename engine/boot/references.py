@@ -92,10 +92,12 @@ def _cmdline(settings: Settings, there: Devices) -> Iterator[Problem]:
     text = settings.boot.cmdline
     words = list(missing(text, there))
     if words:
-        told = [f"{word.text} (here {word.better})" if word.better else word.text for word in words]
+        named = [
+            f"{word.text} (here {word.better})" if word.better else word.text for word in words
+        ]
         yield Problem(
             "cmdline-unknown-device", "warning", "boot.cmdline",
-            f"names what this image does not have: {_listed(told)}; a system that waits for it "
+            f"names what this image does not have: {_listed(named)}; a system that waits for it "
             "does not boot",
             "leave root= out for the root of this image",
             Fix("Name what the image has", (("boot.cmdline", mended(text, words)),)),
@@ -131,13 +133,13 @@ def _file(where: str, text: str, there: Devices) -> Iterator[Problem]:
     words = [word for word in missing(text, there) if "$" not in word.text]
     if not words:
         return
-    told = dict.fromkeys(
+    named = dict.fromkeys(
         f"{word.text} (here {word.better})" if word.better else word.text for word in words
     )
     fixes = dict.fromkeys(filter(None, (_renamed(word.text, there) for word in words)))
     yield Problem(
         "cmdline-unknown-device", "warning", "contents",
-        f"{where} names what this image does not have: {_listed([*told])}; a system that waits "
+        f"{where} names what this image does not have: {_listed([*named])}; a system that waits "
         "for it does not boot",
         "change it in the source, or give the volume that is meant this identifier",
         next(iter(fixes)) if len(fixes) == 1 else None,

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 def _print_json(image: Path, name: str, grown: Grown) -> None:
     import json
 
-    told = {
+    answer = {
         "schema": 1,
         "image": str(image),
         "disk": {"before": grown.disk[0], "after": grown.disk[1]},
@@ -83,7 +83,7 @@ def _print_json(image: Path, name: str, grown: Grown) -> None:
         "wrong_records": list(grown.wrong),
         "stale": list(grown.stale),
     }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(answer, indent=1))
 
 
 def _change(before: int, after: int) -> str:

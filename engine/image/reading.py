@@ -117,16 +117,16 @@ class Findings:
     def add(self, kind: str, sentence: str) -> None:
         """Notes one."""
         self._counts[kind] = self._counts.get(kind, 0) + 1
-        told = self._kinds.setdefault(kind, {})
-        if len(told) < self._shown:
-            told[sentence] = None
+        sentences = self._kinds.setdefault(kind, {})
+        if len(sentences) < self._shown:
+            sentences[sentence] = None
 
     def with_unchecked(self, *unchecked: str) -> Examination:
         """Returns what was found, with what was not looked at."""
         lines: list[str] = []
-        for kind, told in self._kinds.items():
-            lines += told
-            more = self._counts[kind] - len(told)
+        for kind, sentences in self._kinds.items():
+            lines += sentences
+            more = self._counts[kind] - len(sentences)
             if more:
                 lines.append(f"{more} more of the kind before")
         return Examination(tuple(lines), unchecked)

@@ -264,8 +264,8 @@ def _role(
         if option is None or not re.fullmatch(r"0[xX][0-9a-fA-F]{1,2}|[0-9]{1,3}", option.value):
             return guess, None
         code = f"0x{int(option.value, 0) & 0xFF:02x}"
-        told = {"0xef": "esp", "0x82": "swap"}.get(code, guess)
-        return told, None if code == ROLES[told].mbr else code
+        role = {"0xef": "esp", "0x82": "swap"}.get(code, guess)
+        return role, None if code == ROLES[role].mbr else code
     text = option.value if option is not None else "L"
     found = by_short_name(text)
     if found is None:

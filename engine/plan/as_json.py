@@ -128,8 +128,8 @@ def _verity(partition: VolumePlan) -> dict[str, Any]:
     inside = partition.filesystem
     if inside is None or inside.type != TREE:
         return {}
-    told = {"data": partition.verity, "salt": inside.layout.salt.hex()}
-    return {"verity": {**told, "root_hash": partition.root_hash or None}}
+    described = {"data": partition.verity, "salt": inside.layout.salt.hex()}
+    return {"verity": {**described, "root_hash": partition.root_hash or None}}
 
 
 def _filesystem(filesystem: FilesystemPlan | None) -> dict[str, Any] | None:

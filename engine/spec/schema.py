@@ -105,8 +105,8 @@ def _choices_told(key: Key) -> dict[str, object]:
         "volume[].role": {one.key: f"{one.title}. {one.purpose}" for one in ROLES.values()},
         "volume[].format": {one.key: one.summary for one in FILESYSTEMS.values()},
     }
-    told = tables.get(key.path)
-    if told is None:
+    summaries = tables.get(key.path)
+    if summaries is None:
         return {}
-    values = [told.get(str(choice)) for choice in key.choices]
+    values = [summaries.get(str(choice)) for choice in key.choices]
     return {"x-taplo": {"docs": {"enumValues": values}}}

@@ -46,8 +46,8 @@ def put(spec: ImageSpec, settings: Settings, name: str, entry: VolumeEntry) -> I
         entries = [entry if one is before else one for one in spec.volume]
     else:
         entries = [*spec.volume, entry]
-    told = _telling(_of_preset(spec, settings), entries)
-    return _renamed(replace(spec, volume=told), name, entry.id)
+    entries_after = _telling(_of_preset(spec, settings), entries)
+    return _renamed(replace(spec, volume=entries_after), name, entry.id)
 
 
 def seal(spec: ImageSpec, settings: Settings, name: str, filesystem: str) -> ImageSpec:

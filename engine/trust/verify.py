@@ -268,16 +268,18 @@ def _of_partition(
 def _sealed(number: int, plan: dict[str, Any], parts: Mapping[int, Part]) -> Iterator[str]:
     """Yields what is no longer as its hash tree says, by the root hash in the plan."""
     tree = next((one for one in plan["partitions"] if one["number"] == number), None)
-    told = None if tree is None else tree.get("verity")
-    if not told:  # a disk without a table has no partition to hold one
+    described = None if tree is None else tree.get("verity")
+    if not described:  # a disk without a table has no partition to hold one
         return
-    where, root_hash, content = f"partition {number}", told["root_hash"], parts[number].content
-    data = next((one for one in plan["partitions"] if one["id"] == told["data"]), None)
+    where, root_hash, content = f"partition {number}", described["root_hash"], parts[number].content
+    data = next((one for one in plan["partitions"] if one["id"] == described["data"]), None)
     if data is None or not _HASH.fullmatch(str(root_hash)):
         yield f"{where}, hash tree: the plan does not say what it is of"
     elif isinstance(content, HashTree) and data["number"] in parts:
         found = content.damaged(parts[data["number"]].window, str(root_hash))
-        yield from (f"{where}, hash tree of {told['data']}: {one}" for one in islice(found, _NAMED))
+        yield from (
+            f"{where}, hash tree of {described['data']}: {one}" for one in islice(found, _NAMED)
+        )
 
 
 def _plain(value: object) -> str:

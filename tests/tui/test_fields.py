@@ -234,7 +234,7 @@ async def test_entries_are_filtered_and_edited_where_they_stand(make_app: MakeAp
         screen = await settled(pilot)
         await pilot.press("4", "slash", "1", "enter")
         table = screen.query_one(EntryTable)
-        assert table.kept == [1, 10, 11]
+        assert table.shown_entries == [1, 10, 11]
         assert app.focused is table
         line = screen.query_one("#entry-line", Plain)
         assert str(line.render()).startswith("3 of 12 shown. ")
@@ -243,10 +243,10 @@ async def test_entries_are_filtered_and_edited_where_they_stand(make_app: MakeAp
         assert [entry.target for entry in screen.spec.contents] == [
             f"/{number}" for number in range(12) if number != 10
         ]
-        assert table.kept == [1, 10]
+        assert table.shown_entries == [1, 10]
         await pilot.press("escape")
         await pilot.pause()
-        assert len(table.kept) == 11
+        assert len(table.shown_entries) == 11
         assert app.focused is table
 
 

@@ -147,12 +147,12 @@ async def test_a_row_that_failed_is_found_and_tried_again(fleet: Path, make_app:
         assert [row.state for row in session.rows.values()] == ["ok", "refused"]
         assert session.outcome == "failed"
         await pilot.press("f")
-        assert session.kept == [1]
+        assert session.shown == [1]
         assert "node-1" not in shown_on(app)
         blocked.unlink()
         await pilot.press("r")
         await eventually(pilot, lambda: session.rows["node-2"].state == "ok")
-        await eventually(pilot, lambda: session.kept == [])
+        await eventually(pilot, lambda: session.shown == [])
 
 
 @pytest.fixture

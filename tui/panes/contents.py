@@ -143,11 +143,11 @@ sources are read when the image is built, and the build stops if they changed me
             field.display = used or field.spec.path == "nix.system"
         closure = preview.closure
         self.query_one("#nix-actions").display = closure is not None
-        told = self.query_one("#nix-closure", Plain)
-        told.display = closure is not None
+        line = self.query_one("#nix-closure", Plain)
+        line.display = closure is not None
         if closure is not None:
             size = sum(path.nar_size for path in closure.paths)
-            told.show(f"{len(closure):,} store paths, {human(size)} ({size:,} bytes)")
+            line.show(f"{len(closure):,} store paths, {human(size)} ({size:,} bytes)")
         empty = self.query_one("#entries-empty", Plain)
         empty.display = not preview.spec.contents and preview.closure is None
         empty.show("Nothing yet: the image would be empty. Press a to add a folder or an archive.")
@@ -157,14 +157,14 @@ sources are read when the image is built, and the build stops if they changed me
     def _tell_row(self) -> None:
         line = self.query_one("#entry-line", Plain)
         line.display = bool(self.entries)
-        told = sentence(self.preview, self.row)
+        text = sentence(self.preview, self.row)
         many = len(self.entries) >= _MANY
         table = self.query_one(EntryTable)
         if table.text:
-            told = f"{len(table.kept)} of {len(self.entries)} shown. {told}"
+            text = f"{len(table.shown_entries)} of {len(self.entries)} shown. {text}"
         elif many:
-            told = f"{self.row + 1} of {len(self.entries)}. {told}"
-        line.show(told)
+            text = f"{self.row + 1} of {len(self.entries)}. {text}"
+        line.show(text)
 
     # ------------------------------------------------------------------ the filter
 

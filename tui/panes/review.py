@@ -83,14 +83,14 @@ class ReviewPane(Pane):
         ready = "Ready: nix builds the system first" if preview.builds_system else "Ready to build"
         button = self.query_one("#review-build", Button)
         button.disabled = bool(why) and not preview.waits_for_scan
-        told = self.query_one("#review-why", Plain)
+        line = self.query_one("#review-why", Plain)
         if preview.waits_for_scan:
-            told.show(Content.styled(self._scanning(preview), "$muted"))
+            line.show(Content.styled(self._scanning(preview), "$muted"))
         elif why:
             text = f"{self.glyphs.error} Cannot build yet: {visible(why)}"
-            told.show(Content.styled(text, "$state-error"))
+            line.show(Content.styled(text, "$state-error"))
         else:
-            told.show(Content.styled(f"{self.glyphs.done} {ready}", "$state-done"))
+            line.show(Content.styled(f"{self.glyphs.done} {ready}", "$state-done"))
         note = "" if preview.plan is None or preview.stale else unbootable(preview.plan)
         noted = self.query_one("#review-note", Plain)
         noted.display = bool(note) and not why

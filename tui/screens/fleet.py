@@ -71,7 +71,7 @@ what has changed since the last time; images that are up to date stay as they ar
 
     def _drain(self) -> None:
         if self.fleet.drain():
-            if self._shown != self.fleet.kept or not self._shown:
+            if self._shown != self.fleet.shown or not self._shown:
                 self._fill()
             self.query_one(RowTable).refresh()
             self._tell()
@@ -79,7 +79,7 @@ what has changed since the last time; images that are up to date stay as they ar
     def _fill(self) -> None:
         """Shows the rows that pass the filter; the cursor stays where it is."""
         table = self.query_one(RowTable)
-        at, self._shown = table.cursor, self.fleet.kept
+        at, self._shown = table.cursor, self.fleet.shown
         table.show(FleetRows(self.fleet, self.glyphs), self._shown)
         table.go(at)
         self._tell()

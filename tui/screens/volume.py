@@ -147,11 +147,11 @@ class VolumeScreen(ModalScreen[VolumeEntry | None]):
     def _tell(self) -> None:
         """Shows what the entry would come to, or what is wrong with it."""
         problem = self.form.problem()
-        told = self.query_one("#volume-gives", Plain)
+        line = self.query_one("#volume-gives", Plain)
         if problem is None:
-            told.show(visible(self.gives(self.form.made())))
+            line.show(visible(self.gives(self.form.made())))
         else:
-            told.show(self._error(problem))
+            line.show(self._error(problem))
 
     def _error(self, problem: Problem) -> Content:
         key = problem.path.rpartition(".")[2]

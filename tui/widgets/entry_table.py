@@ -66,7 +66,7 @@ class EntryTable(DataTable[Text]):
         super().__init__(cursor_type="row", zebra_stripes=False, id=id)
         self.glyphs = glyphs
         self.text = ""
-        self.kept: list[int] = []
+        self.shown_entries: list[int] = []
         self._preview = Preview()
 
     def on_resize(self) -> None:
@@ -84,7 +84,7 @@ class EntryTable(DataTable[Text]):
         }
         widths = self._widths(list(rows.values()))
         shown = [index for index, width in enumerate(widths) if width]
-        self.kept = list(rows)
+        self.shown_entries = list(rows)
         self.clear(columns=True)
         for index in shown:
             self.add_column(_TITLES[index], width=widths[index])
@@ -96,13 +96,17 @@ class EntryTable(DataTable[Text]):
     @property
     def chosen(self) -> int:
         """The entry under the cursor; -1 where there is none."""
-        return self.kept[self.cursor_row] if 0 <= self.cursor_row < len(self.kept) else -1
+        return (
+            self.shown_entries[self.cursor_row]
+            if 0 <= self.cursor_row < len(self.shown_entries)
+            else -1
+        )
 
     def choose(self, entry: int) -> None:
         """Puts the cursor on an entry, or on the next one that is shown."""
-        if self.kept:
-            later = (row for row, index in enumerate(self.kept) if index >= entry)
-            self.move_cursor(row=next(later, len(self.kept) - 1))
+        if self.shown_entries:
+            later = (row for row, index in enumerate(self.shown_entries) if index >= entry)
+            self.move_cursor(row=next(later, len(self.shown_entries) - 1))
 
     def _cells(self, row: Row, widths: tuple[int, ...]) -> tuple[Text, ...]:
         source, target, _entries, _bytes, mode, owner = widths

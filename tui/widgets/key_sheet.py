@@ -117,10 +117,10 @@ class KeySheet(Widget):
             left = right + _GAP
 
     def _cell(self, row: _Row, keys: int, words: int) -> Content:
-        shown, told = row
-        if not told:
+        shown, what = row
+        if not what:
             return Content.styled(pad(shown, keys + words + 2), "bold $accent")
         room = min(words, max(self.size.width - keys - 2, 1))
         return Content.assemble(
-            (pad(shown, keys), "bold $footer-key-foreground"), "  ", pad(cut(told, room), words)
+            (pad(shown, keys), "bold $footer-key-foreground"), "  ", pad(cut(what, room), words)
         )

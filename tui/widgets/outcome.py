@@ -47,13 +47,13 @@ class Outcome(Vertical):
         """Shows how a build ended, what is proved of it, and what can be done now."""
         width = max(self.app.size.width - 6, 20)
         words = {"ok": self._success, "failed": self._failure}.get(state.status, self._cancelled)
-        told = words(state, width)
+        text = words(state, width)
         if proved:
             mark = f" {self.glyphs.done} {visible(proved)} "
-            told = Content("\n").join(
-                [told, Content.styled(mark, "bold $background on $state-done")]
+            text = Content("\n").join(
+                [text, Content.styled(mark, "bold $background on $state-done")]
             )
-        self.query_one("#outcome-words", Plain).show(told)
+        self.query_one("#outcome-words", Plain).show(text)
         self._answers = answers
         box = self.query_one("#outcome-buttons", Vertical)
         await box.remove_children()
