@@ -21,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.image.crc32c import crc32c
+
 DATA = Path(__file__).parent / "data"
 PIECE = 4096
 MIB = 1 << 20
@@ -41,6 +43,7 @@ IMAGES = {
         "size=1024",
     ),
     "dirty": (),
+    "newer": ("-i", "nrext64=1"),
 }
 """Options of mkfs.xfs by name."""
 _WITHOUT_LOG = ("modern", "plain")
@@ -64,11 +67,13 @@ def main(names: list[str]) -> None:
 def _record(name: str, folder: Path) -> None:
     image, top = folder / "image", folder / "top"
     make(image, name, IMAGES[name])
+    if name == "newer":
+        _set_features(image)
     block = 4096
     top.mkdir()
     with mounted(image, top):
         block = os.statvfs(top).f_bsize
-        (_few if name == "dirty" else fill)(top, block)
+        (_few if name in {"dirty", "newer"} else fill)(top, block)
         if name == "folders":
             _crowd(top, block)
         if name == "modern":
@@ -80,9 +85,21 @@ def _record(name: str, folder: Path) -> None:
             subprocess.run(("xfs_io", "-x", "-c", "shutdown -f", str(top)), check=True)
     if name in _WITHOUT_LOG:
         subprocess.run(("xfs_repair", "-L", "-f", str(image)), check=True, capture_output=True)
-    if name != "dirty":
+    if name not in {"dirty", "newer"}:
         subprocess.run(("xfs_repair", "-n", "-f", str(image)), check=True, capture_output=True)
     keep(name, image, said)
+
+
+def _set_features(image: Path) -> None:
+    """Turns on what mkfs.xfs 6.1 does not know: names in inodes, and files that change places."""
+    data = bytearray(image.read_bytes())
+    (block,), (length,) = (struct.unpack_from(">I", data, at) for at in (4, 84))
+    for at in range(0, len(data), length * block):
+        (features,) = struct.unpack_from(">I", data, at + 216)
+        struct.pack_into(">I", data, at + 216, features | 0xC0)
+        struct.pack_into("<I", data, at + 224, 0)
+        struct.pack_into("<I", data, at + 224, crc32c(data[at : at + 512]) ^ 0xFFFFFFFF)
+    image.write_bytes(data)
 
 
 def make(image: Path, name: str, options: Sequence[str]) -> None:
@@ -126,6 +143,10 @@ def _few(top: Path, block: int) -> None:
     del block
     (top / "folder").mkdir()
     (top / "folder" / "file").write_text("in its place")
+    for number in range(40):  # so many names that what leads back from the file has a block
+        os.link(top / "folder" / "file", top / f"{number}-{'n' * 30}")
+    os.setxattr(top / "folder" / "file", "user.one", b"1")
+    os.setxattr(top / "folder", "trusted.two", b"2" * 300)
 
 
 def _share(top: Path) -> None:

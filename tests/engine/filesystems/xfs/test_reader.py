@@ -30,7 +30,7 @@ from tests.engine.filesystems.xfs import recorded
 from tests.support.tools import run_tool
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-_RECORDED = ("modern", "plain", "large", "folders", "old")
+_RECORDED = ("modern", "plain", "large", "folders", "newer", "old")
 _SHARED = "data of /shared/"
 _OWN = {"trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT"}
 """What the kernel shows of ACLs besides ACLs."""
