@@ -112,6 +112,7 @@ CASES = (
     Case("hybrid-fixed-compat", (*_COMPAT, "layout.table=hybrid", "size.disk=256",
                                  "size.boot=100M")),
     _variation("efi-inodes", "size.inodes=5000", "size.additional=0"),
+    _variation("none-untimed", "layout.table=none", "identity.source_date_epoch=0"),
     _variation("none-large", "layout.table=none", "size.additional=700MiB"),
     _variation("efi-identifiers", "identity.seed=00000000-1111-4222-8333-444444444444",
                "identity.disk_guid=5AB6C67A-1111-4222-8333-444444444444",

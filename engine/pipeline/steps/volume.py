@@ -31,11 +31,13 @@ async def make(work: Work) -> None:
     if row.layer or row.own_file:
         await (verity if row.layer else whole).make(work)
         return
-    if work.step.argv:
-        for argv in work.step.argv:
-            await work.tool(argv)
-        return
     planned, epoch = work.filesystem, work.plan.identity.epoch
+    if work.step.argv:
+        # mke2fs before 1.47.1 knows no time of 0 (tool_environment); newer ones write the same.
+        now = {"SOURCE_DATE_EPOCH": str(max(epoch, 1))}
+        for argv in work.step.argv:
+            await work.tool(argv, extra=now)
+        return
     try:
         await work.thread(
             lambda report: table.writer(planned.type).make(
