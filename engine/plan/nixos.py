@@ -84,6 +84,11 @@ def _environment(plan: Plan) -> dict[str, str]:
     return {**dict(_ENVIRONMENT), "SOURCE_DATE_EPOCH": str(plan.identity.epoch)}
 
 
+def folders(plan: Plan) -> tuple[installer_mounts.Mount, ...]:
+    """Returns the volumes that the installer finds mounted as folders, parents first."""
+    return tuple(one for one in installer_mounts.mounts(plan.settings) if one.is_folder)
+
+
 def guest_commands(plan: Plan) -> tuple[tuple[str, ...], ...]:
     """Returns the command that runs the installer in a virtual machine, by emulation."""
     return (guest_command(plan, accelerator="tcg"),)

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.boot import installer_mounts
 from engine.boot.installer_mounts import Mount
 from engine.boot.overlay import overlay
 from engine.filesystems.driver import FilesystemPlan
@@ -53,7 +52,7 @@ async def install(work: Work) -> None:
         SourceChanged: A file that it looks at is no longer what was scanned.
     """
     root = work.staging.folder / ROOT
-    mounts = [one for one in installer_mounts.mounts(work.plan.settings) if one.is_folder]
+    mounts = nixos.folders(work.plan)
     await work.thread(lambda report: _prepare(work.plan.root.manifest, root))
     for mount in mounts:
         (root / mount.place[1:]).mkdir(parents=True, exist_ok=True)
