@@ -19,9 +19,8 @@ from engine.filesystems.xfs.reader_blocks import Blocks
 from engine.filesystems.xfs.reader_directory import Directories
 from engine.filesystems.xfs.reader_groups import Groups
 from engine.filesystems.xfs.reader_inode import BTREE, DEVICE, EXTENTS, LOCAL, Inode, Inodes
-from engine.filesystems.xfs.reader_log import dirty
+from engine.filesystems.xfs.reader_log import state
 from engine.filesystems.xfs.reader_superblock import MAGIC, SIZE, parse, sector_size
-from engine.image.container import BadImage
 from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Numbered, Window
 
@@ -59,16 +58,18 @@ class Xfs(Numbered):
         self.room = min(self.size, window.size)
         self.label, self.uuid = superblock.label, superblock.uuid
         self.shares_blocks = superblock.shares
-        try:
-            self.stale = dirty(self.blocks)
-        except (BadImage, struct.error) as error:
-            self.stale = f"its log cannot be read: {error}"
+        self._has_changes, self.stale = state(self.blocks)
 
     @property
     def clean(self) -> bool:
         """Whether it was made to the end and unmounted, and nothing is under repair."""
         superblock = self.superblock
-        return not (self.stale or superblock.in_progress or superblock.needs_repair)
+        return not (self._has_changes or superblock.in_progress or superblock.needs_repair)
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that is on the disk is in its place, and is known to be."""
+        return self.clean and not self.stale
 
     @property
     def free(self) -> int:

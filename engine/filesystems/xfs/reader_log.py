@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 
 from engine.filesystems.xfs.reader_blocks import Blocks
+from engine.image.container import BadImage
 from engine.image.reading import BadFilesystem, Window
 
 _UNIT = 512
@@ -23,21 +24,22 @@ _HEADER_HOLDS = 32 << 10
 _UNMOUNT = 0x20
 
 
-def dirty(blocks: Blocks) -> str:
-    """Returns why files may be older than what a mount shows, or "".
+def state(blocks: Blocks) -> tuple[bool, str]:
+    """Returns whether the log has changes, as far as it is known, and what that means for files.
 
-    Raises:
-        BadImage: The log is damaged.
+    The second is why they may be older than what a mount shows, or "".
     """
     superblock = blocks.superblock
     if not superblock.log_start:
-        return "its log is on another device, which is not read here"
+        return False, "its log is on another device, which is not read here"
     count = superblock.log_blocks * superblock.block_size // _UNIT
-    start = blocks.place(superblock.log_start, superblock.log_blocks)
-    log = Log(blocks.window, start, count)
-    if log.unmounted():
-        return ""
-    return "its log holds changes that are not in their places, and is not replayed here"
+    try:
+        start = blocks.place(superblock.log_start, superblock.log_blocks)
+        if Log(blocks.window, start, count).unmounted():
+            return False, ""
+    except (BadImage, struct.error) as error:
+        return False, f"its log cannot be read: {error}"
+    return True, "its log holds changes that are not in their places, and is not replayed here"
 
 
 class Log:

@@ -97,7 +97,7 @@ class _Groups:
                 groups.append(group)
         if superblock.log_start:
             self.runs.append(Run(superblock.log_start, superblock.log_blocks, "the log"))
-        if not self.whole or not self._xfs.clean:
+        if not self.whole or not self._xfs.settled:
             return
         free = sum(group.free_blocks + len(group.listed) + group.tree_blocks for group in groups)
         for what, said, counted in (
@@ -148,7 +148,7 @@ class _Groups:
                 self._tree(group, root)
             except (BadImage, struct.error) as error:
                 self._fail(number, error)
-        if group.unlinked and self._xfs.clean:
+        if group.unlinked and self._xfs.settled:
             self._add(
                 "unlinked",
                 f"group {number}: {group.unlinked} lists of inodes that are to be removed",

@@ -188,7 +188,7 @@ class Look:
             self.unchecked.append("its directory of metadata")
             return
         nameless = self._in_use - self._paths.keys() - own
-        if nameless and self._xfs.clean:
+        if nameless and self._xfs.settled:
             self._add(
                 "nameless",
                 f"{len(nameless)} inodes are in use and have no name, {min(nameless)} first",
