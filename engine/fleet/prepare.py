@@ -13,7 +13,7 @@ from engine.fleet.identity import Identities
 from engine.fleet.model import Fleet, Gathered, Wrong
 from engine.fleet.plan import FleetPlan, Planners, plan_fleet, total_space
 from engine.fleet.record import RowRecord
-from engine.manifest.progress import IsCancelled
+from engine.manifest.progress import IsCancelled, ScanCancelled
 from engine.plan.outdir import refusals
 from engine.problem import Problem, Refused
 from engine.units import sized
@@ -74,7 +74,7 @@ def prepare(
 
     Raises:
         Refused: The folder cannot be the output folder, or holds what is no fleet's.
-        engine.manifest.scan.ScanCancelled: It was asked to stop.
+        ScanCancelled: It was asked to stop.
     """
     problems = refusals(outdir, os.environ)
     if problems:
@@ -85,6 +85,8 @@ def prepare(
     kept: dict[str, RowRecord] = {}
     files: dict[str, Mapping[str, str]] = {}
     for row in fleet.rows:
+        if cancelled is not None and cancelled():
+            raise ScanCancelled
         known = before.get(row.name, RowRecord(image=row.name))
         there = record.intact(outdir / row.name, known)
         # Of a row whose build was ended from outside, some files may be new already.

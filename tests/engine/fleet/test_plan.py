@@ -8,8 +8,10 @@ import pytest
 
 from engine.cli.main import main
 from engine.fleet.plan import plan_fleet
+from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.render import to_json, to_text
+from engine.manifest.progress import ScanCancelled
 from engine.planning import plan_spec
 from tests.engine.fleet.conftest import Yard
 
@@ -61,6 +63,22 @@ def test_a_folder_that_rows_bring_for_a_volume_of_their_own_parts_nobody(yard: Y
 
     (share,) = plan_fleet(read_fleet(yard.fleet, overrides)).shares
     assert share.volume == "root"
+
+
+def test_planning_ends_between_rows_whose_sources_are_known(yard: Yard) -> None:
+    yard.rows("1", "2", "3")
+    planned: list[int] = []
+
+    with pytest.raises(ScanCancelled):
+        plan_fleet(
+            read_fleet(yard.fleet),
+            progress=lambda done, total: planned.append(done),
+            cancelled=lambda: len(planned) > 1,
+        )
+
+    assert planned == [0, 1]
+    with pytest.raises(ScanCancelled):
+        prepare(read_fleet(yard.fleet), yard.out, cancelled=lambda: True)
 
 
 def test_what_is_wrong_names_its_rows_and_its_place(yard: Yard) -> None:
