@@ -127,11 +127,12 @@ def find(settings: Settings, root: Listing) -> GuestLookup:
         return GuestLookup()  # a problem of its own already
     kernel = regular(root, system + b"/kernel")
     if kernel is None or of_kernel(read(data(kernel), HEADER_BYTES)) != X86_64:
-        return _refused(f"{settings.nix.system}/kernel is not a kernel for {X86_64.name}")
+        message = f"{settings.nix.system}/kernel is not a kernel for {X86_64.name}"
+        return _refused(settings, message)
     tables = (folder.path for folder in children(root, system + b"/kernel-modules/lib/modules"))
     folder = next((path for path in tables if regular(root, path + b"/modules.dep")), None)
     if folder is None:
-        return _refused(f"{settings.nix.system}/kernel-modules has no modules.dep")
+        return _refused(settings, f"{settings.nix.system}/kernel-modules has no modules.dep")
     modules = Modules(
         _text(root, folder + b"/modules.dep"), _text(root, folder + b"/modules.builtin")
     )
@@ -140,12 +141,13 @@ def find(settings: Settings, root: Listing) -> GuestLookup:
     needed = (*_NEEDED, *(_DRIVERS.get(each, each) for each in formats))
     lacking = [name for name in needed if not modules.has(name)]
     if lacking:
-        return _refused(f"the kernel of {settings.nix.system} has no {', '.join(lacking)}")
+        message = f"the kernel of {settings.nix.system} has no {', '.join(lacking)}"
+        return _refused(settings, message)
     paths = [folder + b"/" + path.encode() for path in modules.load_order((*_OPTIONAL, *needed))]
     entries = [regular(root, path) for path in paths]
     gone = [path.decode() for path, entry in zip(paths, entries, strict=True) if entry is None]
     if gone:
-        return _refused(f"modules.dep names what is not there: /{gone[0]}")
+        return _refused(settings, f"modules.dep names what is not there: /{gone[0]}")
     binary = static_busybox()
     if binary is None:
         return GuestLookup(missing=(Missing("a static busybox", _STATIC_BUSYBOX),))
@@ -153,12 +155,13 @@ def find(settings: Settings, root: Listing) -> GuestLookup:
     return GuestLookup(Guest(kernel=kernel, modules=found, busybox=binary, mounts=there))
 
 
-def _refused(message: str) -> GuestLookup:
+def _refused(settings: Settings, message: str) -> GuestLookup:
+    ours = "systemd-boot" if settings.has("esp") else "grub"
     problem = Problem(
         "guest-kernel", "error", "boot.loader",
         f"{message}; the system's installer runs in a virtual machine with the system's own "
         "kernel and modules",
-        'boot.loader = "grub" needs none: it does its work from the system\'s bootspec',
+        f'boot.loader = "{ours}" needs none: it does its work from the system\'s bootspec',
     )  # fmt: skip
     return GuestLookup(problems=(problem,))
 

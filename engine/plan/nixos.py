@@ -116,7 +116,6 @@ def written(plan: Plan) -> frozenset[str]:
     """Returns the ids of the volumes that the system's own installer may write to."""
     if plan.boot.loader != "nixos":
         return frozenset()
-    there = installer_mounts.mounts(plan.settings)
     if plan.boot.guest is None:
-        return frozenset(mount.volume for mount in there if mount.is_folder)
-    return frozenset(mount.volume for mount in there if mount.writable)
+        return frozenset(mount.volume for mount in folders(plan))
+    return frozenset(mount.volume for mount in plan.boot.guest.mounts if mount.writable)
