@@ -8,10 +8,12 @@ import shlex
 import socket
 import subprocess
 import tarfile
+import tempfile
 import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,20 +39,25 @@ def _zeros(name: str, size: int) -> Callable[[Path], object]:
     return write
 
 
-def _build(text: str) -> Callable[[Path], object]:
-    def build(folder: Path) -> None:
-        spec = folder / "built" / "disk.toml"
-        spec.parent.mkdir()
-        spec.write_text(f"schema = 1\n{text}")
-        assert main(["build", str(spec), "-o", str(spec.parent / "out"), "--quiet"]) == 0
-        (spec.parent / "out" / "disk.img").rename(folder / "disk.img")
+def _image(text: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "disk.img").write_bytes(_built(text))
 
-    return build
+
+@cache
+def _built(text: str) -> bytes:
+    """Returns the image of a spec, built once: syncing takes a while."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make("", folder)
+        spec = folder / "disk.toml"
+        spec.write_text(f"schema = 1\n{text}")
+        assert main(["build", str(spec), "-o", str(folder / "out"), "--quiet"]) == 0
+        return (folder / "out" / "disk.img").read_bytes()
 
 
 def _build_beside(folder: Path) -> None:
     spec = folder / "disk.toml"
-    spec.write_text(f"schema = 1\n{_IMAGE.replace('../', '')}")
+    spec.write_text(f"schema = 1\n{_IMAGE}")
     assert main(["build", str(spec), "-o", str(folder / "out"), "--quiet"]) == 0
 
 
@@ -96,7 +103,15 @@ def _spec(data: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / "disk.toml").write_bytes(data)
 
 
-_IMAGE = '[layout]\ntable = "none"\n[[contents]]\nsource = "../tree"\ntarget = "/"\n'
+_IMAGE = """
+[layout]
+table = "none"
+[size]
+additional = "1MiB"
+[[contents]]
+source = "tree"
+target = "/"
+"""
 _PARTITIONED = """
 [layout]
 table = "gpt"
@@ -126,8 +141,8 @@ MAKERS: Mapping[str, Callable[[Path], object]] = {
     "fstab that leads nowhere": lambda folder: (folder / "tree/etc/fstab").symlink_to("/run/fstab"),
     "kernel": TREES["kernel"],
     "member below a file": TREES["member below a file"],
-    "image": _build(_IMAGE),
-    "partitioned image": _build(_PARTITIONED),
+    "image": _image(_IMAGE),
+    "partitioned image": _image(_PARTITIONED),
     "compressed image": lambda folder: (folder / "disk.img.zst").write_bytes(
         b"\x28\xb5\x2f\xfd\x24\x00\x01\x00\x00\x99\xe9\xd8\x51"
     ),
