@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -123,6 +124,7 @@ class FleetSession:
         phase: How it stands as a whole.
         rows: In the order of the file.
         problems: What keeps it from being built.
+        workers: Processes of this machine that build, or 0 for this one alone.
     """
 
     def __init__(
@@ -132,6 +134,7 @@ class FleetSession:
         self.phase: Phase = "planning"
         self.rows: dict[str, RowState] = {}
         self.problems: tuple[str, ...] = ()
+        self.workers = 0
         self.summary = ""
         self.time = 0.0
         self.only_failures = False
@@ -190,14 +193,21 @@ class FleetSession:
             await self._replay()
             return
         # Here, because the pipeline takes a third of a second to import.
-        from engine.fleet.job import InProcess
+        from engine.fleet.cluster import local_workers
+        from engine.fleet.job import Executor, InProcess
         from engine.fleet.run import Run
 
-        assert self._prepared is not None
-        run = Run(self._prepared, InProcess(self._planners), self._queue.append)
-        self._retry = run.retry
+        prepared = self._prepared
+        assert prepared is not None
+        executor: Executor = InProcess(self._planners)
         try:
-            await run.run()
+            async with AsyncExitStack() as stack:
+                if self.workers:
+                    local = local_workers(self.workers, prepared.outdir)
+                    executor = await stack.enter_async_context(local)
+                run = Run(prepared, executor, self._queue.append)
+                self._retry = run.retry
+                await run.run()
         except Refused as refused:
             self._refused(refused.problems)
         except OSError as error:
@@ -271,7 +281,9 @@ class FleetSession:
         if self.phase == "refused":
             return f"Nothing is built: {counted(len(self.problems), 'problem')}"
         if self.phase == "planned":
-            return f"{counted(len(self.rows), 'image')}, {size} of disks; F5 builds them: {states}"
+            by = f" by {self.workers} workers" if self.workers else ""
+            images = counted(len(self.rows), "image")
+            return f"{images}, {size} of disks; F5 builds them{by}: {states}"
         return f"{states} after {self.time:.0f} s"
 
     @property
@@ -283,7 +295,7 @@ class FleetSession:
 
     def allows(self, action: str, row: RowState | None) -> bool:
         """Whether an action makes sense now, of the row under the cursor."""
-        if action == "build":
+        if action in {"build", "workers"}:
             return self.phase == "planned" or (self.phase == "over" and self.outdir is not None)
         if action == "cancel":
             return self.is_running
@@ -293,6 +305,19 @@ class FleetSession:
         if action == "open":
             return row is not None and row.first is not None
         return True
+
+    def change_workers(self) -> None:
+        """Takes twice as many workers, from two to as many as there are processors, then none.
+
+        Raises:
+            Refused: What they need is not installed.
+        """
+        from engine.filesystems.copiers import processors
+        from engine.fleet.cluster import require
+
+        require()
+        most = max(processors(), 2)
+        self.workers = 0 if self.workers == most else min(max(2 * self.workers, 2), most)
 
     def retry(self, name: str) -> bool:
         """Puts a row back in while the others run; whether it could be."""

@@ -303,6 +303,8 @@ KEYS: tuple[Key, ...] = (
     Key("fleet", "failures", "f", "failures", "Failures",
         "Show only the rows that failed, or all again", show=True),
     Key("fleet", "retry", "r", "retry", "Retry", "Try the row once more", show=True),
+    Key("fleet", "workers", "w", "workers", "Workers",
+        "Build by this process, or by more and more processes of this machine", show=True),
     Key("fleet", "cancel", "ctrl+x", "cancel", "Cancel", "Cancel the fleet", show=True),
     Key("verb", "back", "escape", "back", "Back", "End the verb and go back", show=True),
     Key("stages", "up", "up", "move(-1)", "Up", "Choose the step above", palette=False),

@@ -14,6 +14,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -101,13 +102,22 @@ def _free(outdir: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def _module() -> ModuleType:
-    try:
-        import distributed
-    except ImportError:
+def require() -> None:
+    """Refuses where Dask is not installed.
+
+    Raises:
+        Refused: It is not; the problem says what to do.
+    """
+    if find_spec("distributed") is None:
         message = f"{FLEET.package} is not installed, which is needed to {FLEET.purpose}"
         problem = Problem("fleet-extra-missing", "error", "", message, extra_hint(FLEET))
-        raise Refused([problem]) from None
+        raise Refused([problem])
+
+
+def _module() -> ModuleType:
+    require()
+    import distributed
+
     return distributed
 
 

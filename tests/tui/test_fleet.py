@@ -11,12 +11,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from engine.events import BuildStarted, Log, Progress, StepFinished, StepStarted
+from engine.filesystems import copiers
+from engine.fleet import cluster
 from engine.fleet.events import (
     FleetEvent,
     FleetStarted,
@@ -133,6 +136,52 @@ async def test_a_fleet_is_planned_built_and_kept(fleet: Path, make_app: MakeApp)
         await eventually(pilot, lambda: session.phase == "over")
         await pilot.press("escape")
         await eventually(pilot, lambda: isinstance(app.screen, StartScreen))
+
+
+async def test_workers_are_chosen_before_it_is_built(
+    fleet: Path, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copiers, "processors", lambda: 5)
+    app = make_app(subject=Fleet(fleet))
+    async with app.run_test(size=(120, 40)) as pilot:
+        session = await reached(pilot, "planned")
+        for wanted in (2, 4, 5, 0):
+            await pilot.press("w")
+            told = f"F5 builds them by {wanted} workers" if wanted else "F5 builds them:"
+            await eventually(pilot, partial(shows, app, told))
+            assert session.workers == wanted
+
+
+def shows(app: DiskwrightApp, text: str) -> bool:
+    return text in shown_on(app)
+
+
+async def test_without_dask_the_wizard_says_what_workers_need(
+    fleet: Path, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    app = make_app(subject=Fleet(fleet))
+    async with app.run_test(size=(120, 40)) as pilot:
+        session = await reached(pilot, "planned")
+        await pilot.press("w")
+        await eventually(pilot, lambda: len(app._notifications))
+        (told,) = app._notifications
+        assert "is not installed" in told.message
+        assert (session.workers, session.phase) == (0, "planned")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Dask's own sockets
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_workers_build_it(fleet: Path, make_app: MakeApp) -> None:
+    app = make_app(subject=Fleet(fleet))
+    async with app.run_test(size=(120, 40)) as pilot:
+        session = await reached(pilot, "planned")
+        session.workers = 2
+        await pilot.press("f5")
+        await reached(pilot, "over")
+        assert [row.state for row in session.rows.values()] == ["ok", "ok"]
+        assert {row.worker for row in session.rows.values()} == {"0", "1"}
 
 
 async def test_a_row_that_failed_is_found_and_tried_again(fleet: Path, make_app: MakeApp) -> None:

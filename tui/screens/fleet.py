@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from engine.problem import Refused
 from tui.bridge import DRAIN_SECONDS
 from tui.fleets import FleetRows, FleetSession, RowJob, RowState
 from tui.glyphs import UNICODE, Glyphs
@@ -38,6 +39,8 @@ what has changed since the last time; images that are up to date stay as they ar
 
 - Enter opens the page of a row's build, with its steps and its log.
 - f shows only the rows that failed, or all again.
+- w has more and more processes of this machine build, then this one alone again. Small images are
+  built faster so; a large one takes all processors anyway.
 - r tries the row under the cursor once more, while the others go on.
 - Ctrl+X cancels; what is done stays.
 """
@@ -161,6 +164,14 @@ what has changed since the last time; images that are up to date stay as they ar
         row = self._row
         if row is not None and not self.fleet.retry(row.name):
             self.action_build()  # nothing runs any more: whatever is not done is built
+
+    async def action_workers(self) -> None:
+        """Changes how many processes build."""
+        try:
+            await asyncio.to_thread(self.fleet.change_workers)
+        except Refused as refused:
+            self.notify(refused.problems[0].line(), severity="warning", markup=False)
+        self._tell()
 
     async def action_back(self) -> None:
         """Leaves the fleet, unless it is being built."""
