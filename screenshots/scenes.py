@@ -20,6 +20,7 @@ from engine.events import AnyEvent, Emit, Progress
 from engine.pipeline.replay import read_record
 from engine.problem import Problem
 from engine.spec.model import Content, ImageSpec, Layout, Size
+from screenshots.fleets import fleet_tour
 from screenshots.images import image_tour
 from screenshots.machine import make_machine
 from screenshots.waiting import PATIENCE, quiet
@@ -174,6 +175,8 @@ async def tour(app: DiskwrightApp, pilot: Pilot[int], folder: Path) -> AsyncIter
     async for name in volume_tour(app, pilot):
         yield name
     async for name in image_tour(app, pilot, folder):
+        yield name
+    async for name in fleet_tour(app, pilot):
         yield name
     async for name in build_tour(app, pilot):
         yield name
