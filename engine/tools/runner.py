@@ -283,7 +283,9 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     """Waits for the tool itself; asyncio's own wait also waits for all who hold its pipes."""
     try:
         handle = os.pidfd_open(process.pid)
-    except OSError:  # over already, or a kernel before 5.3
+    except ProcessLookupError:  # over, and its status was taken
+        return
+    except OSError:  # a kernel before 5.3
         await process.wait()
         return
     loop = asyncio.get_running_loop()

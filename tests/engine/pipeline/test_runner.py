@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,24 @@ async def test_the_dead_that_nobody_collects_are_not_waited_for(
         assert os.waitpid(dead, os.WNOHANG)[0] == dead  # noqa: ASYNC222 - does not wait
     finally:
         prctl(reaper, 0)
+
+
+async def test_a_tool_that_is_over_before_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, go, pid_file = os.pidfd_open, tmp_path / "go", tmp_path / "pid"
+
+    def late(pid: int) -> int:
+        go.touch()
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(0.01)  # until asyncio's own thread has taken its status
+        return look(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", late)
+    async with asyncio.timeout(120):
+        await shell(f"until [ -e {go} ]; do sleep 0.01; done; sleep 1000 & echo $! > {pid_file}")
+
+    assert not alive(int(pid_file.read_text()))
 
 
 async def test_a_daemon_that_holds_the_pipes_is_not_waited_for(tmp_path: Path) -> None:
