@@ -430,14 +430,17 @@ def test_an_installer_finds_kernels_beside_the_esp(kernel: Kernel, tmp_path: Pat
 def test_the_exit_status_comes_out_of_the_machine(
     kernel: Kernel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """And where there was no room for the kernels, what to make larger."""
     lab = make_lab(tmp_path / "lab", kernel, status=7)
-    spec = spec_of(tmp_path, lab, lab.build("toplevel"), table="legacy", loader="nixos")
-    options = ("--set", "size.additional=64MiB")
+    volumes = '[[volume]]\nid = "boot"\nmount = "/boot"\nsize = "4MiB"\n[[volume]]\nid = "root"\n'
+    spec = spec_of(tmp_path, lab, lab.build("toplevel"), table="mbr", loader="nixos", more=volumes)
     outdir = tmp_path / "out"
 
-    assert main(["build", str(spec), "-o", str(outdir), *options]) == 1
+    assert main(["build", str(spec), "-o", str(outdir)]) == 1
 
-    assert "switch-to-configuration exited with status 7" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "switch-to-configuration exited with status 7" in error
+    assert "a volume is full" in error
     said = [e.text for e in events_of(outdir / "build.jsonl") if isinstance(e, Log)]
     assert "installing for boot, NIXOS_INSTALL_BOOTLOADER=1" in said
     assert [path.name for path in outdir.iterdir()] == ["build.jsonl"]

@@ -24,6 +24,11 @@ _HINT = (
     'its own messages are above; boot.loader = "grub" does the same work from the system\'s '
     "bootspec, without a virtual machine"
 )
+_FULL = "No space left on device"
+_ROOM_HINT = (
+    "a volume is full; what the installer adds is not planned: make size.boot, size.additional, or "
+    "size or free of the volume at /boot larger"
+)
 
 
 async def install(work: Work) -> None:
@@ -89,7 +94,8 @@ def _judge(word: str, console: str) -> None:
         tail = "".join(f"\n  | {line}" for line in console.splitlines()[-5:])
         raise StepFailed(f"the virtual machine ended early: {diagnose(console)}{tail}", _HINT)
     if word.isdecimal() and word != "0":
-        raise StepFailed(f"switch-to-configuration exited with status {word}", _HINT)
+        hint = _ROOM_HINT if _FULL in console else _HINT
+        raise StepFailed(f"switch-to-configuration exited with status {word}", hint)
     if word != "0":
         raise StepFailed(f"in the virtual machine: {word}", _HINT)
 
