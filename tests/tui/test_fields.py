@@ -11,9 +11,9 @@ from engine.nix.closure import Closure, StorePath
 from engine.spec.keys import KEYS
 from engine.spec.model import Content, ImageSpec, Layout, Nix, VolumeEntry
 from tests.support.containers import Made, archived, layer, layout, member
-from tests.tui.conftest import MakeApp, settled, shown, type_text
+from tests.tui.conftest import MakeApp, eventually, settled, shown, type_text
 from tui.fields import FIELDS, OUTDIR
-from tui.screens.closure import ClosureScreen
+from tui.screens.closure import ClosureScreen, ClosureTree
 from tui.screens.entry import EntryScreen
 from tui.screens.volume import VolumeScreen
 from tui.typed import pasted
@@ -305,16 +305,20 @@ async def test_the_closure_says_why(make_app: MakeApp, size: tuple[int, int]) ->
     async with app.run_test(size=size) as pilot:
         await settled(pilot)
         await app.push_screen(ClosureScreen(CLOSURE))
-        await app.workers.wait_for_complete()
-        await pilot.pause()
+        tree = app.screen.query_one(ClosureTree)
+
+        def branches() -> object:
+            return tree.cursor_node is not None and tree.cursor_node.children
+
+        await eventually(pilot, branches)
         await pilot.press("down")  # what the system refers to, the largest closure first
-        await pilot.pause()
-        assert "/nix/store/c-app-3" in shown(app)
-        await pilot.press("enter", "down")
-        await pilot.pause()
+        await eventually(pilot, lambda: "/nix/store/c-app-3" in shown(app))
+        await pilot.press("enter")
+        await eventually(pilot, branches)
+        await pilot.press("down")
         if size[0] >= 60:
+            await eventually(pilot, lambda: "5,005,107 bytes" in shown(app))
             text = shown(app)
-            assert "5,005,107 bytes" in text
             assert "system-1 → app-3 → zlib-1.3" in text
             assert "More than once" in text
 

@@ -112,7 +112,7 @@ def test_what_the_machine_lacks_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_tar_runs_with_what_the_initrd_has_of_it(tmp_path: Path) -> None:
     filler = found(tree("6.1"), tmp_path)
-    files, libraries = fill.files(filler.tar)
+    files, libraries = fill.files([filler.tar])
     root = tmp_path / "root"
     root.mkdir()
     argv = ["cpio", "--quiet", "-i", "--no-preserve-owner"]
