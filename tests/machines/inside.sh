@@ -5,7 +5,8 @@
 #   inside.sh network         whether what set-up downloads from answers
 #   inside.sh examples OUT    builds every example that needs no download, and prints
 #                             "SHA-256 NAME" of each image
-#   inside.sh tests PATH...   runs the quick tests
+#   inside.sh tests PATH...   runs the quick tests; what fails on a loaded computer is tried once
+#                             more, by itself, and then decides, as .ci/run does
 set -eu
 
 verb=$1
@@ -41,7 +42,11 @@ case $verb in
         done
         ;;
     tests)
-        exec .venv/bin/python -P -m pytest -q --numprocesses 4 --dist loadfile -m 'not slow' "$@" >&2
+        workers=$(($(nproc) * 2)) # as ./check has them
+        [ "$workers" -le 16 ] || workers=16
+        set -- -q --dist loadfile -m 'not slow' "$@"
+        .venv/bin/python -P -m pytest --numprocesses "$workers" "$@" >&2 ||
+            .venv/bin/python -P -m pytest --numprocesses 2 --last-failed "$@" >&2
         ;;
     *)
         echo "inside.sh: unknown verb $verb" >&2

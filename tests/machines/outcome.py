@@ -10,13 +10,17 @@ class Failed(Exception):
     """A machine was made, and Diskwright did not work there."""
 
 
+class Cut(Exception):
+    """A phase took longer than it may: nothing is known of what it would have shown."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """How a machine ended.
 
     Attributes:
         name: Of the machine.
-        moves: Its suite changes from day to day: only set-up, builds and read-backs count.
+        moves: Its suite changes from day to day: what fails there does not count.
         end: What is told of it.
         failed: Diskwright does not work there.
         sums: SHA-256 of every image that it built.
@@ -27,6 +31,13 @@ class Outcome:
     end: str = "works"
     failed: bool = False
     sums: dict[str, str] = field(default_factory=dict)
+
+    def fail(self, why: str) -> None:
+        """Ends with a failure, which only counts where the suite stands still."""
+        self.failed = not self.moves
+        self.end = f"FAILED: {why}" + (
+            ". It changes daily, so this does not count" if self.moves else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)

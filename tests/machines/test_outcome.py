@@ -46,6 +46,17 @@ def test_a_difference_is_told_with_who_has_what() -> None:
     assert note == f"NOTE: {seen}"
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_a_failure_is_told_and_counts_where_the_suite_stands_still(*, moves: bool) -> None:
+    ended = outcome("13", moves=moves)
+
+    ended.fail("tests ended with status 1")
+
+    assert ended.failed is not moves
+    assert ended.end.startswith("FAILED: tests ended with status 1")
+    assert ("does not count" in ended.end) is moves
+
+
 def test_the_table_names_tests_that_exist() -> None:
     table = tomllib.loads(Path(__file__).with_name("machines.toml").read_text())
     root = Path(__file__).parents[2]
