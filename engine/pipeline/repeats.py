@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from engine.pipeline.packing import Sum, take_range
@@ -93,13 +94,13 @@ class Repeats:
     ) -> Sum:
         taker, at, size = Sum(), 0, path.stat().st_size
         with path.open("rb", buffering=0) as reader:
+            take = partial(_take, reader.fileno(), lambda done, _: report(done, size), cancelled)
             for part in parts:
-                take_range(reader.fileno(), (at, part.start), [taker], cancelled)
+                take(taker, at, part.start)
                 before = taker.digest(), part
                 after = self.hashed.states.get(before)
                 if after is None:
-                    taken = part.start, part.end
-                    take_range(reader.fileno(), taken, [taker], cancelled)
+                    take(taker, part.start, part.end)
                     if cancelled():
                         return taker
                     self.hashed.states[before] = taker.copy()
@@ -107,7 +108,7 @@ class Repeats:
                     taker = after.copy()
                 at = part.end
                 report(at, size)
-            take_range(reader.fileno(), (at, size), [taker], cancelled)
+            take(taker, at, size)
         report(size, size)
         return taker
 
@@ -120,12 +121,13 @@ class Repeats:
     ) -> FsVerity:
         taker, at, size = FsVerity(), 0, path.stat().st_size
         with path.open("rb", buffering=0) as reader:
+            take = partial(_take, reader.fileno(), lambda done, _: report(done, size), cancelled)
             for part in parts:
                 known = self.hashed.branches.get((part.key, part.start % GROUP))
                 if known is None or not part.groups:
                     continue
                 first = part.groups[0]
-                take_range(reader.fileno(), (at, first * GROUP), [taker], cancelled)
+                take(taker, at, first * GROUP)
                 if cancelled():
                     return taker
                 for number in part.groups:
@@ -135,7 +137,7 @@ class Repeats:
                         taker.hole(GROUP)
                 at = (part.groups[-1] + 1) * GROUP
                 report(at, size)
-            take_range(reader.fileno(), (at, size), [taker], cancelled)
+            take(taker, at, size)
         report(size, size)
         if not cancelled():
             self._keep(taker, parts)
@@ -152,3 +154,14 @@ class Repeats:
                     for number in part.groups
                     if number in taker.groups
                 }
+
+
+def _take(
+    handle: int,
+    report: Callable[[int, int], None],
+    cancelled: Callable[[], bool],
+    taker: Sum | FsVerity,
+    start: int,
+    end: int,
+) -> None:
+    take_range(handle, (start, end), [taker], cancelled, report)

@@ -76,6 +76,18 @@ def test_a_part_that_is_known_is_not_read_again(tmp_path: Path) -> None:
     assert as_told == digests(tmp_path / "second", KINDS, nobody, lambda: False)
 
 
+def test_progress_counts_the_bytes_of_the_whole_image(tmp_path: Path) -> None:
+    """Also within a part that is read for the first time, which may be most of it."""
+    image = tmp_path / "image"
+    image.write_bytes(b"x" * (4 << 20))
+    told: list[tuple[int, int]] = []
+    parts = [Part("key", 1 << 20, 4 << 20)]
+    Repeats().taken(image, ["sha256"], parts, lambda *now: told.append(now), lambda: False)
+
+    assert [done >> 20 for done, _ in dict.fromkeys(told)] == [1, 2, 3, 4]
+    assert {total for _, total in told} == {4 << 20}
+
+
 @pytest.mark.parametrize("hook", ["", "true"])
 def test_an_image_that_a_hook_may_change_is_read(tmp_path: Path, hook: str) -> None:
     spec = tmp_path / "disk.toml"
