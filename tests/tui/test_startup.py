@@ -67,6 +67,27 @@ async def test_the_design_page_is_styled_for_its_size_at_once(
         assert [node for node in updates if node is screen] == [screen]
 
 
+async def test_the_design_page_is_styled_again_only_after_another_was_shown(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    styled: list[DOMNode] = []
+    update = DOMNode.update_node_styles
+
+    def seen(node: DOMNode, animate: bool = True) -> None:
+        if node.children:
+            styled.append(node)
+        update(node, animate)
+
+    app = make_app(ImageSpec())
+    monkeypatch.setattr(DOMNode, "update_node_styles", seen)
+    async with app.run_test() as pilot:
+        screen = await settled(pilot)
+
+        assert screen not in styled
+        await pilot.press("f1", "escape")
+        assert screen in styled
+
+
 def test_a_breakpoint_counts_from_its_cells_on() -> None:
     assert [class_for(cells, COLUMNS) for cells in (0, 49, 50, 79, 80, 119, 120, 500)] == [
         "-tiny", "-tiny", "-narrow", "-narrow", "-normal", "-normal", "-wide", "-wide",

@@ -89,7 +89,7 @@ class DesignScreen(Screen[None]):
         self._replanner = Replanner(self, self.design, lambda: self.outdir, self._show_design)
         self.set_reactive(DesignScreen.step, step)
         self._sight = Sight(self, self.design, self._enter)
-        self._resumed = False
+        self._left = False
 
     # ------------------------------------------------------------------ what is on it
 
@@ -119,9 +119,11 @@ class DesignScreen(Screen[None]):
         self.call_after_refresh(lambda: self.watch_preview(self.preview))
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
-        # Textual resumes a new mode twice; the first time, all styles are fresh from mounting.
-        event.refresh_styles = self._resumed
-        self._resumed = True
+        # Textual resumes a new mode twice; all styles are fresh from mounting.
+        event.refresh_styles = self._left
+
+    def on_screen_suspend(self) -> None:
+        self._left = True
 
     # ------------------------------------------------------------------ steps
 
