@@ -19,6 +19,10 @@ _CHANGES = frozenset(
 _SECOND = frozenset({"os.rename", "os.link", "os.symlink"})
 
 
+_WAITING = 20
+"""Seconds by the clock for each of a processor: how long something may wait, or others may work."""
+
+
 class Hang(BaseException):
     """An input took longer than it may; no `except Exception` can swallow this."""
 
@@ -70,13 +74,22 @@ _WATCH = _Watch()
 def guarded(folder: Path, seconds: float) -> Iterator[None]:
     """Ends what takes too long, and refuses writes outside `folder`, which it goes to.
 
+    Args:
+        folder: The one that may be written to.
+        seconds: Of this process's processor time: a busy machine makes nothing a hang.
+
     Raises:
-        Hang: After so many seconds.
+        Hang: After so many seconds, or after waiting `_WAITING` times as long.
         WroteOutside: At the first write outside.
     """
     _WATCH.install()
-    before = signal.signal(signal.SIGALRM, _late)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = (
+        (signal.SIGPROF, signal.ITIMER_PROF, 1),
+        (signal.SIGALRM, signal.ITIMER_REAL, _WAITING),
+    )
+    before = [(number, signal.signal(number, _late)) for number, _, _ in timers]
+    for _, timer, times in timers:
+        signal.setitimer(timer, seconds * times)
     here = Path.cwd()
     os.chdir(folder)
     _WATCH.folder = os.path.realpath(folder)
@@ -85,8 +98,10 @@ def guarded(folder: Path, seconds: float) -> Iterator[None]:
     finally:
         _WATCH.folder = None
         os.chdir(here)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for _, timer, _ in timers:
+            signal.setitimer(timer, 0)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _late(number: int, frame: FrameType | None) -> None:

@@ -85,6 +85,11 @@ def test_a_view_without_end_in_place_of_the_packages_is_given_up(tmp_path: Path)
         TARGETS["packages"].read(file)
 
 
+def _spin() -> None:
+    while True:
+        pass
+
+
 def test_the_guard_sees_writes_outside_and_hangs(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
@@ -101,6 +106,8 @@ def test_the_guard_sees_writes_outside_and_hangs(tmp_path: Path) -> None:
         Path("../sideways").mkdir()
     with pytest.raises(Hang), guarded(inside, 0.05):
         threading.Event().wait(60)
+    with pytest.raises(Hang), guarded(inside, 0.05):
+        _spin()
 
 
 def test_the_guard_sees_memory_without_bounds() -> None:

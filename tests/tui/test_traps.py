@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +18,7 @@ from textual.widgets import Button, Input
 
 from engine.planning import Sources
 from engine.spec.model import Content, ImageSpec, Layout, Size
-from tests.tui.conftest import MakeApp, eventually, settled, shown, type_text
+from tests.tui.conftest import PATIENCE, MakeApp, eventually, settled, shown, type_text
 from tui import planner
 from tui.app import DiskwrightApp
 from tui.document import open_document
@@ -78,14 +77,15 @@ async def test_a_digit_goes_to_its_step_where_no_text_is_typed(make_app: MakeApp
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await settled(pilot)
         await send(pilot, "6")
-        assert screen.step == "review"
+        await eventually(pilot, lambda: screen.step == "review")
         await send(pilot, "5")
-        assert screen.step == "output"
-        screen.query_one("#field-name Input", Input).focus()
-        await pilot.pause()
+        await eventually(pilot, lambda: screen.step == "output")
+        name = screen.query_one("#field-name Input", Input)
+        name.focus()
+        await eventually(pilot, lambda: name.has_focus)
         await send(pilot, "4")
-        await settled(pilot)
-        assert (screen.step, screen.spec.name) == ("output", "4")
+        await eventually(pilot, lambda: screen.spec.name == "4")
+        assert screen.step == "output"
 
 
 # ---- the table in full
@@ -139,8 +139,8 @@ async def test_text_that_is_not_a_size_has_no_figures_of_its_beginning(make_app:
         note = str(screen.query_one("#field-size-disk #note").render())
         assert "2,097,152" not in note
         await pilot.press("tab")
-        await pilot.pause()
-        assert "Error" in str(screen.query_one("#field-size-disk #note").render())
+        note_of = screen.query_one("#field-size-disk #note").render
+        await eventually(pilot, lambda: "Error" in str(note_of()))
 
 
 @pytest.mark.parametrize("size", [(120, 40), (100, 30)])
@@ -151,11 +151,9 @@ async def test_an_error_below_a_field_is_whole(make_app: MakeApp, size: tuple[in
         await pilot.press("alt+2", "tab")
         screen.query_one("#field-size-disk Input", Input).value = "many " * 12
         await pilot.press("tab")
-        await pilot.pause()
-        problem = screen.preview.problems[0]
-        words = problem.message.split()
-        text = " ".join(shown(app).split())
-        assert words[-1].rstrip(")") in text
+        await eventually(pilot, lambda: screen.preview.problems)
+        last = screen.preview.problems[0].message.split()[-1].rstrip(")")
+        await eventually(pilot, lambda: last in " ".join(shown(app).split()))
         note = screen.query_one("#field-size-disk #note")
         assert note.virtual_size.height <= note.size.height
 
@@ -169,19 +167,12 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     opened, read = threading.Event(), planner.read
 
     def wait(*arguments: Any) -> Sources:  # noqa: ANN401
-        opened.wait(60)
+        opened.wait(2 * PATIENCE)
         return read(*arguments)
 
     monkeypatch.setattr(planner, "read", wait)
     yield opened
     opened.set()
-
-
-async def until(pilot: Pilot[int], holds: Callable[[], bool]) -> None:
-    """Waits until something holds."""
-    async with asyncio.timeout(60):
-        while not holds():
-            await pilot.pause(0.01)
 
 
 def asked(app: DiskwrightApp) -> bool:
@@ -195,7 +186,9 @@ async def test_a_build_asked_for_while_sources_are_scanned_starts_when_they_are_
     app = make_app(ImageSpec(contents=(Content(source="rootfs/", target="/"),)))
     wanted: list[BuildRequested] = []
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: app.designing is not None and app.designing.preview.scanning)
+        await eventually(
+            pilot, lambda: app.designing is not None and app.designing.preview.scanning
+        )
         screen = app.designing
         assert screen is not None
         monkeypatch.setattr(screen, "post_message", _keep(screen, wanted))
@@ -210,7 +203,7 @@ async def test_a_build_asked_for_while_sources_are_scanned_starts_when_they_are_
         assert not wanted
         assert "starts when" in shown(app)
         gate.set()
-        await until(pilot, lambda: bool(wanted))
+        await eventually(pilot, lambda: bool(wanted))
         assert len(wanted) == 1
 
 
@@ -220,7 +213,9 @@ async def test_an_edit_ends_the_waiting_of_a_build(
     app = make_app(ImageSpec(contents=(Content(source="rootfs/", target="/"),)))
     wanted: list[BuildRequested] = []
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: app.designing is not None and app.designing.preview.scanning)
+        await eventually(
+            pilot, lambda: app.designing is not None and app.designing.preview.scanning
+        )
         screen = app.designing
         assert screen is not None
         await pilot.press("f5")
@@ -260,14 +255,14 @@ async def test_a_disk_that_nothing_boots_from_is_noted_and_asked_about(make_app:
         await pilot.pause()
         assert "Nothing boots from this disk" in shown(app)
         await pilot.press("f5")
-        await until(pilot, lambda: isinstance(app.screen, BuildScreen))
+        await eventually(pilot, lambda: isinstance(app.screen, BuildScreen))
         screen = app.screen
         assert isinstance(screen, BuildScreen)
-        await until(pilot, lambda: screen.build.state.status == "ok")
+        await eventually(pilot, lambda: screen.build.state.status == "ok")
         await pilot.pause()
         screen.action_verb("boot")
-        await until(pilot, lambda: asked(app))
-        await until(pilot, lambda: "no boot loader" in shown(app))
+        await eventually(pilot, lambda: asked(app))
+        await eventually(pilot, lambda: "no boot loader" in shown(app))
         await pilot.press("escape")
         await pilot.pause()
         assert app.screen is screen
@@ -299,14 +294,14 @@ async def test_work_that_a_session_left_unsaved_is_offered_with_its_file(
     orphan(home, path)
     app = make_app(document=open_document(path))
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: asked(app))
+        await eventually(pilot, lambda: asked(app))
         assert "Unsaved changes from" in shown(app)
         await pilot.click("#answer-compare")
-        await until(pilot, lambda: bool(app.screen.query("#differences-lines")))
+        await eventually(pilot, lambda: bool(app.screen.query("#differences-lines")))
         assert '-name = "one"' in shown(app)
         assert '+name = "unsaved"' in shown(app)
         await pilot.press("escape")
-        await until(pilot, lambda: asked(app))
+        await eventually(pilot, lambda: asked(app))
         await pilot.press("escape")
         screen = await settled(pilot)
         assert (screen.spec.name, screen.step, screen.outdir) == ("unsaved", "output", "there")
@@ -319,7 +314,7 @@ async def test_work_left_unsaved_can_be_discarded(make_app: MakeApp, home: Path)
     session = orphan(home, path)
     app = make_app(document=open_document(path))
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: asked(app))
+        await eventually(pilot, lambda: asked(app))
         await pilot.click("#answer-discard")
         screen = await settled(pilot)
         assert screen.spec.name == "one"
@@ -337,16 +332,18 @@ async def test_a_file_that_others_changed(make_app: MakeApp, home: Path, answer:
         theirs = 'schema = 1\nname = "theirs"\n'
         path.write_text(theirs)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: asked(app))
+        await eventually(pilot, lambda: asked(app))
         await pilot.click("#answer-compare")
-        await until(pilot, lambda: bool(app.screen.query("#differences-lines")))
+        await eventually(pilot, lambda: bool(app.screen.query("#differences-lines")))
         assert '+name = "here"' in shown(app)
         await pilot.press("escape")
-        await until(pilot, lambda: asked(app))
+        await eventually(pilot, lambda: asked(app))
         await pilot.click(f"#answer-{answer}")
-        await until(pilot, lambda: not isinstance(app.screen, ConfirmScreen))
+        await eventually(pilot, lambda: not isinstance(app.screen, ConfirmScreen))
         wanted = {"stay": "here", "reload": "theirs", "overwrite": "here"}[answer]
-        await until(pilot, lambda: app.designing is not None and app.designing.spec.name == wanted)
+        await eventually(
+            pilot, lambda: app.designing is not None and app.designing.spec.name == wanted
+        )
         screen = await settled(pilot)
         assert screen.is_saved == (answer != "stay")
         assert ('name = "here"' in path.read_text()) == (answer == "overwrite")
@@ -401,15 +398,15 @@ async def test_tab_completes_a_path_and_then_goes_on(make_app: MakeApp, home: Pa
         await pilot.press("alt+4", "a")
         source = app.screen.query_one("#entry-source", Input)
         await type_text(pilot, "roo")
-        await until(pilot, lambda: source._suggestion == "rootfs/")
+        await eventually(pilot, lambda: source._suggestion == "rootfs/")
         await pilot.press("tab")
         assert source.value == "rootfs/"
         assert app.focused is source
         await type_text(pilot, "e")
-        await until(pilot, lambda: source._suggestion == "rootfs/etc/")
+        await eventually(pilot, lambda: source._suggestion == "rootfs/etc/")
         await pilot.press("tab")
         assert source.value == "rootfs/etc/"
-        await until(pilot, lambda: source._suggestion == "rootfs/etc/hostname")
+        await eventually(pilot, lambda: source._suggestion == "rootfs/etc/hostname")
         source.cursor_position = 0
         await pilot.press("tab")
         assert app.focused is not source
