@@ -71,8 +71,7 @@ def test_a_filled_root_boots(
     built = build_spec(spec, tmp_path / "out")
 
     assert {problem.code for problem in built.plan.problems} == {"not-repeatable"}
-    # `inspect` reads no files of theirs, so that it foretells nothing.
-    said = report(boots(built, firmware, foretold=False))
+    said = report(boots(built, firmware))
     assert said["mount"][0].startswith(f"{format_} rw")
     assert f"root=UUID={built.plan.root.uuid}" in said["cmdline"][0]
     assert "/tmp 0:0 1777" in said["stat"]

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from engine.boot import grub_home
+from engine.boot.cmdline import finding
 from engine.manifest.lookup import stream
+from engine.manifest.memory import file_of
+from engine.manifest.mounted import mounted
 from engine.plan.model import Plan
 from engine.planning import Planner
 from engine.spec.load import loads
@@ -130,3 +134,61 @@ def test_a_root_that_is_not_mounted_has_no_table(tmp_path: Path) -> None:
         for volume in plan.volumes
         if volume.filesystem is not None
     )
+
+
+SUBVOLUMES = """\
+schema = 1
+name = "fstab"
+size.boot = "40MiB"
+[[volume]]
+id = "root"
+format = "btrfs"
+compression = "zstd"
+free = "8MiB"
+flags = ["grow-file-system"]
+subvolumes = ["@:/", "@home:/home", "@usr:/usr", "@spare"]
+{more}
+[[contents]]
+source = "tree"
+target = "/"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "top", "found"),
+    [
+        ("", ",subvol=@", ("rootflags=subvol=@",)),
+        ('default_subvolume = "@"', "", ()),
+    ],
+)
+def test_subvolumes_are_named_unless_a_mount_shows_them_anyway(
+    tmp_path: Path, more: str, top: str, found: tuple[str, ...]
+) -> None:
+    made = planned(tmp_path, SUBVOLUMES.format(more=more))
+    root = f"UUID={made.root.uuid}"
+    entry = made.root.manifest.get(b"@/etc/fstab")
+    assert entry is not None
+    text = b"".join(bytes(piece) for _, _, piece in stream([entry])).decode()
+    assert [line for line in text.splitlines() if "btrfs" in line] == [
+        f"{root} / btrfs defaults,compress=zstd{top},x-systemd.growfs 0 1",
+        f"{root} /home btrfs defaults,compress=zstd,subvol=@home 0 2",
+        f"{root} /usr btrfs defaults,compress=zstd,subvol=@usr 0 2",
+    ]
+    words = finding(made.settings)
+    assert words[0] == (f"root={root}", "rw")
+    assert words[1:-1] == (found,) * bool(found)
+    assert words[-1] == (f"mount.usr={root}", "mount.usrfstype=btrfs",
+                         "mount.usrflags=rw,subvol=@usr")  # fmt: skip
+    seen = {entry.path for entry in made.root_tree}
+    assert seen >= {b"etc/fstab", b"home", b"usr"}
+    assert b"@spare" not in seen
+    assert {entry.path for entry in made.root.manifest} >= {b"@", b"@/home", b"@home", b"@spare"}
+
+
+def test_grub_finds_its_menu_in_a_subvolume(tmp_path: Path) -> None:
+    made = planned(tmp_path, SUBVOLUMES.format(more=""))
+    tree = mounted(made.settings.volumes, {"root": made.root_tree})
+    home = grub_home.find(made.settings, tree, (), ())
+    assert home.prefix.endswith(")/@/boot/grub")
+    assert home.file(file_of(b"boot/vmlinuz", b"", mtime_ns=0)).path == "/@/boot/vmlinuz"
+    assert home.file(file_of(b"home/vmlinuz", b"", mtime_ns=0)).path == "/@home/vmlinuz"

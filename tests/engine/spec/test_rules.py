@@ -169,6 +169,8 @@ ERRORS = [
 ]  # fmt: skip
 
 WARNINGS = [
+    ("[boot]\ncmdline = 'quiet rootflags=noatime'\n[[volume]]\nid = 'root'\nformat = 'btrfs'\n"
+     "subvolumes = ['@:/']", "rootflags-without-subvolume", "boot.cmdline", True),
     ("[size]\ndisk = '1000001B'", "size-rounded", "size.disk", True),
     ("[size]\ndisk = '2.1GiB'", "size-rounded", "size.disk", True),
     ("[size]\nboot = '40000001B'", "size-rounded", "size.boot", True),
