@@ -77,10 +77,10 @@ def children() -> list[int]:
 
 
 @contextlib.contextmanager
-def nobody_left() -> Iterator[None]:
-    """Asserts that every process is gone that was begun meanwhile."""
-    before = children()
-    yield
+def nobody_left() -> Iterator[Callable[[], list[int]]]:
+    """Asserts that every process is gone that was begun meanwhile; yields what tells them."""
+    before = children()  # another test may have left one for those after it
+    yield lambda: [pid for pid in children() if pid not in before]
     assert children() == before
 
 
@@ -139,8 +139,8 @@ def test_a_file_that_changed_is_named(
 
 def test_a_cancel_ends_all(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work_for(monkeypatch, 2)
-    with nobody_left(), pytest.raises(Cancelled):
-        write(tmp_path / "image", scanned(folder), cancelled=lambda: bool(children()))
+    with nobody_left() as begun, pytest.raises(Cancelled):
+        write(tmp_path / "image", scanned(folder), cancelled=lambda: bool(begun()))
 
 
 def test_a_process_that_is_killed_ends_the_rest(
@@ -148,13 +148,13 @@ def test_a_process_that_is_killed_ends_the_rest(
 ) -> None:
     work_for(monkeypatch, 2)
 
-    def kill() -> bool:
-        for pid in children()[:1]:
+    def kill(begun: Callable[[], list[int]]) -> bool:
+        for pid in begun()[:1]:
             os.kill(pid, signal.SIGKILL)
         return False
 
-    with nobody_left(), pytest.raises(PopulateFailed, match=r"was killed; .*memory"):
-        write(tmp_path / "image", scanned(folder), cancelled=kill)
+    with nobody_left() as begun, pytest.raises(PopulateFailed, match=r"was killed; .*memory"):
+        write(tmp_path / "image", scanned(folder), cancelled=lambda: kill(begun))
 
 
 def test_a_full_disk_is_told_as_such(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
