@@ -60,6 +60,10 @@ def make_app(home: Path, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
 PATIENCE = 90
 """Seconds: below the time that pytest gives a test, and far above what any machine needs."""
 
+# A pilot gives widgets 30 s to do what they were told; a loaded machine needs more.
+assert Pilot._wait_for_screen.__defaults__ == (30.0,)
+Pilot._wait_for_screen.__defaults__ = (float(PATIENCE),)
+
 
 async def eventually(
     pilot: Pilot[int], holds: Callable[[], object], instead: Callable[[], object] = lambda: None
