@@ -189,6 +189,7 @@ async def volume_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[st
         await pilot.press("a", *["down"] * down, "enter")
         await quiet(pilot)
         if down == 3:
+            await _from_its_top(app, pilot)
             yield "volume"
         await pilot.press("ctrl+s")
         await _planned(app, pilot)
@@ -199,6 +200,15 @@ async def volume_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[st
     await pilot.press("escape")
     await pilot.press("ctrl+z", "ctrl+z", "ctrl+z")
     await _planned(app, pilot)
+
+
+async def _from_its_top(app: DiskwrightApp, pilot: Pilot[int]) -> None:
+    """Scrolls a form down to its focus: where it stood depends on which line came first."""
+    app.screen.query_one(".dialog-form").scroll_home(animate=False)
+    await quiet(pilot)
+    assert app.screen.focused is not None
+    app.screen.focused.scroll_visible(animate=False)
+    await quiet(pilot)
 
 
 async def build_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[str]:

@@ -100,7 +100,7 @@ def _shape(table: Mapping[str, object]) -> Iterator[Problem]:
             near = nearest(key, _KEYS)
             hint = f'did you mean "{near}"?' if near else f"valid here: {', '.join(_KEYS)}"
             if key in {path.partition(".")[0].partition("[")[0] for path in key_paths()}:
-                hint = "keys of images stand in the base spec, or in a row"
+                hint = "keys of images belong in the base spec, or in a row"
             yield Problem("unknown-key", "error", key, f"unknown key, set to {show(value)}", hint)
         elif key in {"base", "name", "rows"} and not isinstance(value, str):
             yield _wrong_type(key, value, "text")

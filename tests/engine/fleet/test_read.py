@@ -109,7 +109,7 @@ def test_what_set_says_holds_for_every_row(yard: Yard) -> None:
     [
         ('base = "base.toml"\n', "no-rows"),
         ('bse = "base.toml"\n', 'did you mean "base"?'),
-        ("size.disk = 1\n", "keys of images stand in the base spec"),
+        ("size.disk = 1\n", "keys of images belong in the base spec"),
         ("rows = 1\n", "wrong-type"),
         ("row = 1\n", "wrong-type"),
         ("specs = [1]\n", "wrong-type"),
