@@ -273,9 +273,9 @@ class Scene:
         assert result.status == "ok", f"the build to be updated failed: {result.message}"
         source.write_bytes(now)
         os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
-        self.earlier = self._outputs()
+        self.earlier = self.outputs()
 
-    def _outputs(self) -> dict[str, str]:
+    def outputs(self) -> dict[str, str]:
         """Returns digests of all files that a build left, by name."""
         return {
             name: hashlib.sha256((self.outdir / name).read_bytes()).hexdigest()
@@ -292,7 +292,7 @@ class Scene:
             if sums != self.good:
                 wrong.append("it says that all is well and made other bytes")
         elif self.kind.update and self.planted:
-            if self._outputs() != self.earlier:
+            if self.outputs() != self.earlier:
                 wrong.append("what was to be updated is not what it was")
         elif left - {"build.jsonl"}:
             wrong.append(f"left behind: {sorted(left)}")

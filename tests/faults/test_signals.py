@@ -19,6 +19,7 @@ from tests.faults.scene import (
     LOADER,
     PLAIN,
     STEP_IDS,
+    UPDATE,
     Scene,
     all_end,
 )
@@ -28,6 +29,7 @@ QUICK = ("populate-root", "convert", "prove")
 KIND_OF = {
     "loader-boot-code": LOADER, "efi-variables": LOADER, "prove": DELIVERY, "pack": DELIVERY,
     "sign": DELIVERY, "wrap": CLOUD, "nixos-loader": INSTALLER, "nixos-guest": GUEST,
+    "compare": UPDATE, "take-over": UPDATE,
 }  # fmt: skip
 """Where a step is found that a plain build has not."""
 
@@ -62,6 +64,7 @@ def strike(scene: Scene, step: str, number: signal.Signals) -> tuple[int, str]:
     """Builds by the command and sends it a signal as a step begins; returns how it ended."""
     command = [sys.executable, "-m", "engine.cli", "build", str(scene.spec), "-o",
                str(scene.outdir), "--events", "-", "--quiet"]  # fmt: skip
+    command += ["--update"] if scene.kind.update else []
     for override in scene.overrides:
         command += ["--set", override]
     with subprocess.Popen(
@@ -82,18 +85,22 @@ def check(scene: Scene, step: str, number: signal.Signals) -> None:
 
 
 def _check(scene: Scene, step: str, number: signal.Signals) -> None:
+    scene.prepare()
     code, said = strike(scene, step, number)
 
     shown = [name for name in scene.left() if not name.startswith(".")]
     assert "Traceback" not in said
     if code != 0:  # otherwise it came to its end before the signal came to it
         assert code == (130 if number == signal.SIGTERM else -number)
-        assert shown == (["build.jsonl"] if number == signal.SIGTERM else [])
+        if not scene.kind.update:
+            assert shown == (["build.jsonl"] if number == signal.SIGTERM else [])
+        elif number == signal.SIGTERM:
+            assert scene.outputs() == scene.earlier
     if number == signal.SIGTERM:
         assert [name for name in scene.left() if name.startswith(".")] == []
     assert all_end(scene.mark)
     for name in shown:
-        if (scene.outdir / name).is_file():
+        if (scene.outdir / name).is_file() and not scene.kind.update:
             (scene.outdir / name).unlink()
     assert list(scene.temporary.iterdir()) == []
     scene.build()
