@@ -79,9 +79,7 @@ def test_they_are_built_as_planned(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run_tool(("cmp", image, again / "disk.img")).returncode == 0
 
 
-def test_what_is_in_them_is_told_not_to_be_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_one_is_read_as_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec, out = written(tmp_path), tmp_path / "out"
     assert main.main(["build", str(spec), "-o", str(out), "--quiet"]) == 0
     image = str(out / "disk.img")
@@ -91,8 +89,10 @@ def test_what_is_in_them_is_told_not_to_be_read(
     assert "64 inodes, 61 free" in shown
     assert main.main(["inspect", image, "--json"]) == 0
     parts = {one["name"]: one for one in json.loads(capsys.readouterr().out)["partitions"]}
-    assert "which is not read here" in parts["home"]["foreign"]["sentence"]
-    assert parts["root"]["foreign"] is None
+    assert [parts[name]["foreign"] for name in ("home", "var", "root")] == [None] * 3
+    for number in (parts["home"]["number"], parts["var"]["number"]):
+        assert main.main(["inspect", image, f"{number}:/", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["entries"] == []
 
 
 def test_a_place_that_is_too_small_is_told_with_the_least(

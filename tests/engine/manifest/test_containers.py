@@ -390,7 +390,9 @@ def test_random_layers_are_what_umoci_makes_of_them(
         # Umoci knows a hard link only to what came before it, and no layer in which a later
         # member takes it away again.
         linked = any(made[0].islnk() for members in layers for made in members)
-        assert found.problems or linked, ran.stderr
+        # It looks for what a whiteout removes below a link to itself, where there is nothing.
+        looped = "too many levels of symbolic links" in ran.stderr
+        assert found.problems or linked or looped, ran.stderr
     else:
         there = on_disk(os.fsencode(bundle / "rootfs"))
         bodies = data(found.volumes["root"])

@@ -20,11 +20,10 @@ from engine.provenance.inputs import read_sums
 from engine.reuse.digests import BadDigests, Digests
 
 
-def walked(folder: Path, *, later: bool = True) -> Manifest:
-    """Walks a folder as if some time had gone by since it was made."""
-    walk = Walk(Rules(), Ticker(None, None))
-    if later:
-        walk._begun_ns += 2 * COARSE_NS
+def walked(folder: Path, *, age_ns: int = 2 * COARSE_NS) -> Manifest:
+    """Walks a folder as if that much time had gone by since it was last changed."""
+    newest_ns = max(path.stat().st_ctime_ns for path in (folder, *folder.rglob("*")))
+    walk = Walk(Rules(), Ticker(None, None), _begun_ns=newest_ns + age_ns)
     walk.folder(os.fsencode(folder), b"")
     walk.tie()
     return Manifest(walk.entries)
@@ -69,7 +68,7 @@ def test_a_file_is_read_again_whose_size_and_time_were_put_back(tmp_path: Path) 
 
 def test_a_file_that_has_just_changed_is_not_learned(tmp_path: Path) -> None:
     folder = tree(tmp_path / "tree")
-    digests = learned(walked(folder, later=False))
+    digests = learned(walked(folder, age_ns=0))
     assert len(digests) == 0
 
 
