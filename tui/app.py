@@ -155,14 +155,22 @@ class DiskwrightApp(App[int]):
         """
 
         def fitting(make: Callable[[], Screen[Any]]) -> Screen[Any]:
-            screen = make()
-            screen.add_class(class_for(self.size.width, COLUMNS))
-            screen.add_class(class_for(self.size.height, ROWS))
-            return screen
+            return self._fit(make())
 
         if not isinstance(base_screen, str):
             base_screen = partial(fitting, base_screen)
         super().add_mode(mode, base_screen)
+
+    def push_screen(self, screen: Any, *rest: Any, **options: Any) -> Any:  # noqa: ANN401
+        """Shows a dialog; what it scrolls to depends on the size that it has from the first."""
+        return super().push_screen(
+            screen if isinstance(screen, str) else self._fit(screen), *rest, **options
+        )
+
+    def _fit(self, screen: Screen[Any]) -> Screen[Any]:
+        screen.add_class(class_for(self.size.width, COLUMNS))
+        screen.add_class(class_for(self.size.height, ROWS))
+        return screen
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Gives every theme the colours of volumes."""
