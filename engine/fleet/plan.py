@@ -211,7 +211,7 @@ class _Likeness:
     """Digests of what volumes are made from, those of a manifest computed once."""
 
     def __init__(self) -> None:
-        self._manifests: dict[int, tuple[Manifest, str]] = {}
+        self._manifests: dict[tuple[str, int], tuple[Manifest, str]] = {}
 
     def outline(self, plan: Plan, volume: VolumePlan) -> VolumeOutline:
         """Returns what a fleet's plan has of a volume."""
@@ -236,13 +236,14 @@ class _Likeness:
 
     def _contents(self, filesystem: FilesystemPlan) -> str:
         manifest = filesystem.manifest
-        known = self._manifests.get(id(manifest))
+        key = filesystem.type, id(manifest)
+        known = self._manifests.get(key)
         if known is None:
             # Kept beside its digest, since the id of what is gone may be given again.
             known = manifest, _digest(filesystem.type, manifest)
             if len(self._manifests) > 16:
                 self._manifests.clear()
-            self._manifests[id(manifest)] = known
+            self._manifests[key] = known
         return known[1]
 
 
