@@ -97,7 +97,8 @@ def stamp_vmdk(path: Path, origin: Origin) -> None:
             raise StepFailed(f"{path.name}: qemu-img wrote no VMDK header")
         at, size = (_SECTOR * number for number in struct.unpack_from("<QQ", head, _VMDK_TEXT_AT))
         image.seek(at)
-        text = image.read(size).rstrip(b"\0")
+        # Behind the text is what a longer one, with a longer id, left when qemu-img wrote this one.
+        text = image.read(size).partition(b"\0")[0]
         content = uuid.uuid5(origin.seed, "vmdk").int >> 96 or 1
         # "No parent" is ffffffff, and readers of a child compare with it.
         text, ids = _VMDK_CID.subn(b"CID=%08x" % min(content, 0xFFFF_FFFD), text)

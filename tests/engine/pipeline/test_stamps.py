@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import subprocess
 import uuid
@@ -48,6 +49,24 @@ def ids(format_: Format) -> str:
 
 def test_every_stamp_is_some_format_s() -> None:
     assert {format_.stamp for format_ in STAMPED} == STAMPS.keys()
+
+
+@pytest.mark.parametrize(
+    "format_", [format_ for format_ in STAMPED if format_.driver == "vmdk"], ids=ids
+)
+def test_a_short_content_id_leaves_nothing_behind(
+    raw: Path, tmp_path: Path, format_: Format
+) -> None:
+    one, two = made(raw, tmp_path / "one", format_), made(raw, tmp_path / "two", format_)
+    # qemu-img writes a random id without its zeros over a longer one, whose end stays.
+    data = two.read_bytes()
+    at = data.index(b"# Disk DescriptorFile")
+    text = data[at : data.index(b"\0", at)]
+    short = re.sub(rb"CID=[0-9a-f]+\n", b"CID=1\n", text, count=1)
+    left = (short + b"\0").ljust(len(text), b"\n")
+    two.write_bytes(data[:at] + left + data[at + len(text) :])
+
+    assert stamp(one, format_) == stamp(two, format_)
 
 
 @pytest.mark.parametrize("format_", STAMPED, ids=ids)
