@@ -127,7 +127,7 @@ def test_restores_what_btrfs_restore_does(images: dict[str, Path], tmp_path: Pat
 
 def test_a_bad_copy_of_a_node_is_passed_over_and_two_are_told(images: dict[str, Path]) -> None:
     with opened(images["usual"]) as btrfs:
-        places = btrfs._trees.places(btrfs.superblock.root, btrfs.superblock.node_size)
+        places = btrfs._forest.nodes.places(btrfs.superblock.root, btrfs.superblock.node_size)
     assert len(places) == 2
     with Patched(images["usual"]) as disk:
         for place, sound in zip(places, (True, False), strict=True):
@@ -178,7 +178,7 @@ def test_damage_ends_in_words(name: str, rounds: int, images: dict[str, Path]) -
     """Random bytes with checksums made right again: errors that are documented, and an end."""
     chosen = random.Random(rounds)
     with opened(images[name]) as btrfs:
-        trees, size = btrfs._trees, btrfs.superblock.node_size
+        trees, size = btrfs._forest.nodes, btrfs.superblock.node_size
         copies = sorted({tuple(trees.places(at, size)) for at in _nodes(btrfs)})
         checksums = btrfs.superblock.checksums
     for _ in range(rounds):
@@ -200,13 +200,13 @@ def _nodes(btrfs: BtrfsFilesystem) -> set[int]:
     said = btrfs.superblock
     tops = [(said.root, said.root_level)]
     for tree in (5, 7, *btrfs.subvolumes()):
-        there = btrfs._tree(tree)
+        there = btrfs._forest.tree(tree)
         tops.append((there.root, there.level))
     while tops:
         at, level = tops.pop()
         found.add(at)
         if level:
-            node = btrfs._trees.node(at, level)
+            node = btrfs._forest.nodes.node(at, level)
             tops += [(place, level - 1) for place, _ in node.pointers]
     return found
 
