@@ -8,13 +8,9 @@ packed, and beside each what the kernel said of every file in it.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import lzma
 import os
 import random
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
@@ -22,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-DATA = Path(__file__).parent / "data"
-PIECE = 4096
+from tests.engine.filesystems.recorded import ACL, Recordings, kernel_says
+
+RECORDINGS = Recordings(Path(__file__).parent / "data")
 MIB = 1 << 20
 IMAGES: dict[str, tuple[str, ...]] = {
     "usual": (),
@@ -33,11 +30,6 @@ IMAGES: dict[str, tuple[str, ...]] = {
     "other": ("--nodesize", "16384", "--csum", "xxhash", "--metadata", "single"),
 }  # fmt: skip
 """Options of mkfs.btrfs by name."""
-_ACL = struct.pack("<I", 2) + b"".join(
-    struct.pack("<HHI", *each)
-    for each in ((1, 7, 0xFFFFFFFF), (2, 6, 1000), (4, 5, 0xFFFFFFFF), (8, 4, 7),
-                 (0x10, 7, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
-)  # fmt: skip
 
 
 def main(names: list[str]) -> None:
@@ -58,23 +50,9 @@ def _record(name: str, folder: Path) -> None:
         _fill(top)
         (_crowd if name == "small" else _subvolumes)(top)
     with _mounted(image, top, "ro,subvolid=5"):
-        seen = list(_seen(top))
+        said = list(kernel_says(top))
     subprocess.run(("btrfs", "check", "--check-data-csum", image), check=True, capture_output=True)
-    DATA.mkdir(exist_ok=True)
-    (DATA / f"{name}.img.xz").write_bytes(lzma.compress(_pieces_of(image), preset=9))
-    (DATA / f"{name}.json.xz").write_bytes(lzma.compress(json.dumps(seen).encode(), preset=9))
-
-
-def _pieces_of(image: Path) -> bytes:
-    """Returns the size of a file and each of its pieces that is not all zeros, with its place."""
-    with image.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        pieces = [struct.pack("<Q", size)]
-        for at in range(0, size, PIECE):
-            piece = file.read(PIECE)
-            if piece.strip(b"\0"):
-                pieces.append(struct.pack("<Q", at) + piece)
-    return b"".join(pieces)
+    RECORDINGS.keep(name, image, said)
 
 
 @contextmanager
@@ -118,8 +96,8 @@ def _fill(top: Path) -> None:
     values = {b"user.%02d" % number: b"v" * number for number in range(30)}
     for key, value in {**values, b"trusted.b": b"2", b"user.empty": b""}.items():
         os.setxattr(top / "inline", key, value)
-    os.setxattr(top / "names", b"system.posix_acl_access", _ACL)
-    os.setxattr(top / "names", b"system.posix_acl_default", _ACL)
+    os.setxattr(top / "names", b"system.posix_acl_access", ACL)
+    os.setxattr(top / "names", b"system.posix_acl_default", ACL)
     os.setxattr(top / "link of 1", b"trusted.on-a-link", b"1", follow_symlinks=False)
     for name, nanoseconds in (("early", -(1 << 40) * 10**9 + 1), ("late", (1 << 40) * 10**9 + 5)):
         (top / name).write_text(name)
@@ -199,55 +177,6 @@ def _crowd(top: Path) -> None:
     (top / "crowd").mkdir()
     for number in range(1500):
         (top / "crowd" / f"{number}-{'c' * (number % 190)}").write_bytes(b"%d" % number)
-
-
-def _seen(top: Path) -> Iterator[dict[str, object]]:
-    """Yields what the kernel says of everything, in no order."""
-    for folder, _, files in os.walk(os.fsencode(top)):
-        for path in (folder, *(folder + b"/" + name for name in files)):
-            yield _said(path, os.fsencode(top))
-
-
-def _said(path: bytes, top: bytes) -> dict[str, object]:
-    found = os.lstat(path)
-    kind = stat.S_IFMT(found.st_mode)
-    names = os.listxattr(path, follow_symlinks=False)
-    values = {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
-    return {
-        "path": path[len(top) :].lstrip(b"/").hex(),
-        "mode": found.st_mode, "uid": found.st_uid, "gid": found.st_gid,
-        "links": found.st_nlink, "inode": found.st_ino, "mtime": found.st_mtime_ns,
-        "size": found.st_size,
-        "rdev": found.st_rdev if kind in {stat.S_IFBLK, stat.S_IFCHR} else 0,
-        "target": _target(path).hex() if kind == stat.S_IFLNK else "",
-        "data": _data(path, found.st_size) if kind == stat.S_IFREG else "",
-        "xattrs": {name: value.hex() for name, value in values.items()},
-    }  # fmt: skip
-
-
-def _target(path: bytes) -> bytes:
-    return os.fsencode(Path(os.fsdecode(path)).readlink())
-
-
-def _data(path: bytes, size: int) -> str:
-    """Returns a sum of the pieces of a file that are not zeros, and of where they are."""
-    total = hashlib.sha256()
-    descriptor = os.open(path, os.O_RDONLY)
-    at = 0
-    while at < size:
-        try:
-            start = os.lseek(descriptor, at, os.SEEK_DATA)
-        except OSError:
-            break
-        at = os.lseek(descriptor, start, os.SEEK_HOLE)
-        data = os.pread(descriptor, at - start, start)
-        assert len(data) == at - start
-        for offset in range(0, len(data), 512):
-            piece = data[offset : offset + 512]
-            if piece.strip(b"\0"):
-                total.update(struct.pack("<Q", start + offset) + piece)
-    os.close(descriptor)
-    return total.hexdigest()
 
 
 if __name__ == "__main__":

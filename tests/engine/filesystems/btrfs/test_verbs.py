@@ -10,12 +10,12 @@ import pytest
 
 from engine.cli.main import main
 from engine.spec.load import load
-from tests.engine.filesystems.btrfs import recorded
+from tests.engine.filesystems.btrfs.record import RECORDINGS
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded.unpacked("usual", tmp_path_factory.mktemp("btrfs"))
+    return RECORDINGS.unpacked("usual", tmp_path_factory.mktemp("btrfs"))
 
 
 def test_inspect_finds_the_system_in_its_subvolume(
@@ -45,7 +45,7 @@ def test_extract_copies_what_is_compressed_and_shared(image: Path, tmp_path: Pat
 def test_diff_names_the_file_and_the_superblock(
     image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = recorded.unpacked("small", tmp_path)
+    other = RECORDINGS.unpacked("small", tmp_path)
     assert main(["diff", str(image), str(other)]) == 3
     told = capsys.readouterr().out
     assert "Btrfs, default subvolume" in told

@@ -8,9 +8,6 @@ packed, and beside each what the kernel said of every file in it.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import lzma
 import os
 import stat
 import struct
@@ -22,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.image.crc32c import crc32c
+from tests.engine.filesystems.recorded import ACL, Recordings, kernel_says
 
-DATA = Path(__file__).parent / "data"
-PIECE = 4096
+RECORDINGS = Recordings(Path(__file__).parent / "data")
 MIB = 1 << 20
 IMAGES = {
     "modern": ("-b", "size=1k", "-m", "rmapbt=1,reflink=1", "-i", "nrext64=1"),
@@ -50,11 +47,6 @@ _WITHOUT_LOG = ("modern", "plain")
 """Those whose log is made empty: it has all metadata a second time."""
 _SCATTERED = {1024: 1500, 4096: 1500}
 """Names that take so many blocks that their map does not fit into an inode, by bytes of a block."""
-_ACL = struct.pack("<I", 2) + b"".join(
-    struct.pack("<HHI", *each)
-    for each in ((1, 7, 0xFFFFFFFF), (2, 6, 1000), (4, 5, 0xFFFFFFFF), (8, 4, 7),
-                 (0x10, 7, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
-)  # fmt: skip
 
 
 def main(names: list[str]) -> None:
@@ -79,7 +71,7 @@ def _record(name: str, folder: Path) -> None:
         if name == "modern":
             _share(top)
         os.sync()
-        said = list(seen(top))
+        said = list(kernel_says(top))
         if name == "dirty":
             (top / "not yet in its place").write_text("only the log knows")
             subprocess.run(("xfs_io", "-x", "-c", "shutdown -f", str(top)), check=True)
@@ -87,7 +79,7 @@ def _record(name: str, folder: Path) -> None:
         subprocess.run(("xfs_repair", "-L", "-f", str(image)), check=True, capture_output=True)
     if name not in {"dirty", "newer"}:
         subprocess.run(("xfs_repair", "-n", "-f", str(image)), check=True, capture_output=True)
-    keep(name, image, said)
+    RECORDINGS.keep(name, image, said)
 
 
 def _set_features(image: Path) -> None:
@@ -109,24 +101,6 @@ def make(image: Path, name: str, options: Sequence[str]) -> None:
     small = {"TEST_DIR": "/", "TEST_DEV": "/", "QA_CHECK_FS": "1", **os.environ}
     argv = ("mkfs.xfs", "-q", "-d", "agcount=3", "-L", name, *options, str(image))
     subprocess.run(argv, check=True, env=small)
-
-
-def keep(name: str, image: Path, said: list[dict[str, object]]) -> None:
-    """Packs an image and what was said of it."""
-    DATA.mkdir(exist_ok=True)
-    (DATA / f"{name}.img.xz").write_bytes(lzma.compress(_pieces_of(image), preset=9))
-    (DATA / f"{name}.json.xz").write_bytes(lzma.compress(json.dumps(said).encode(), preset=9))
-
-
-def _pieces_of(image: Path) -> bytes:
-    """Returns the size of a file and each of its pieces that is not all zeros, with its place."""
-    with image.open("rb") as file:
-        pieces = [struct.pack("<Q", os.fstat(file.fileno()).st_size)]
-        for at in range(0, os.fstat(file.fileno()).st_size, PIECE):
-            piece = file.read(PIECE)
-            if piece.strip(b"\0"):
-                pieces.append(struct.pack("<Q", at) + piece)
-    return b"".join(pieces)
 
 
 @contextmanager
@@ -292,60 +266,11 @@ def _attributes(top: Path, block: int) -> None:
                     between.write(b"b" * block)
                     between.flush()
                     os.fsync(between.fileno())
-    os.setxattr(top / "short", b"system.posix_acl_access", _ACL)
-    os.setxattr(top / "short", b"system.posix_acl_default", _ACL)
+    os.setxattr(top / "short", b"system.posix_acl_access", ACL)
+    os.setxattr(top / "short", b"system.posix_acl_default", ACL)
     os.setxattr(top / "link of 1", b"trusted.on-a-link", b"1", follow_symlinks=False)
     os.setxattr(top / "link of 1023", b"security.on-a-link", b"l" * 500, follow_symlinks=False)
     os.setxattr(top / "console", b"trusted.on-a-device", b"d")
-
-
-def seen(top: Path) -> Iterator[dict[str, object]]:
-    """Yields what the kernel says of everything, in no order."""
-    for folder, _, files in os.walk(os.fsencode(top)):
-        for path in (folder, *(folder + b"/" + name for name in files)):
-            yield _said(path, os.fsencode(top))
-
-
-def _said(path: bytes, top: bytes) -> dict[str, object]:
-    found = os.lstat(path)
-    regular, device = stat.S_ISREG(found.st_mode), stat.S_IFMT(found.st_mode)
-    names = os.listxattr(path, follow_symlinks=False)
-    values = {name: os.getxattr(path, name, follow_symlinks=False) for name in names}
-    return {
-        "path": path[len(top) :].lstrip(b"/").hex(),
-        "mode": found.st_mode, "uid": found.st_uid, "gid": found.st_gid,
-        "links": found.st_nlink, "inode": found.st_ino, "mtime": found.st_mtime_ns,
-        "size": found.st_size,
-        "rdev": found.st_rdev if device in {stat.S_IFBLK, stat.S_IFCHR} else 0,
-        "target": _target(path).hex() if stat.S_ISLNK(found.st_mode) else "",
-        "data": _data(path, found.st_size) if regular else "",
-        "xattrs": {name: value.hex() for name, value in values.items()},
-    }  # fmt: skip
-
-
-def _target(path: bytes) -> bytes:
-    return os.fsencode(Path(os.fsdecode(path)).readlink())
-
-
-def _data(path: bytes, size: int) -> str:
-    """Returns a sum of the pieces of a file that are not zeros, and of where they are."""
-    total = hashlib.sha256()
-    descriptor = os.open(path, os.O_RDONLY)
-    at = 0
-    while at < size:
-        try:
-            start = os.lseek(descriptor, at, os.SEEK_DATA)
-        except OSError:
-            break
-        at = os.lseek(descriptor, start, os.SEEK_HOLE)
-        data = os.pread(descriptor, at - start, start)
-        assert len(data) == at - start
-        for offset in range(0, len(data), 512):
-            piece = data[offset : offset + 512]
-            if piece.strip(b"\0"):
-                total.update(struct.pack("<Q", start + offset) + piece)
-    os.close(descriptor)
-    return total.hexdigest()
 
 
 if __name__ == "__main__":

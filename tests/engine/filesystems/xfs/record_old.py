@@ -20,6 +20,7 @@ from pathlib import Path
 from engine.boot import fill
 from engine.boot.cpio import newc
 from tests.e2e.test_kernel_mounts import modules
+from tests.engine.filesystems.recorded import kernel_says
 from tests.engine.filesystems.xfs import record
 from tests.support.booting import alone, cache_folder
 from tests.support.busybox import Kernel, fetch_kernel
@@ -67,7 +68,7 @@ def _record(kernel: Kernel, folder: Path) -> None:
     )  # fmt: skip
     assert b"FILLED" in done.stdout, done.stdout.decode(errors="replace")
     subprocess.run(("xfs_repair", "-L", "-f", str(image)), check=True, capture_output=True)
-    record.keep("old", image, seen)
+    record.RECORDINGS.keep("old", image, seen)
 
 
 def _source(folder: Path, archive: Path) -> Iterator[dict[str, object]]:
@@ -86,7 +87,7 @@ def _source(folder: Path, archive: Path) -> Iterator[dict[str, object]]:
         tar = ("tar", "--create", "--file", archive, "--directory", top, "--numeric-owner",
                "--xattrs", "--xattrs-include=*", "--sparse", "--format=pax", ".")  # fmt: skip
         subprocess.run(tar, check=True)
-        for row in record.seen(top):
+        for row in kernel_says(top):
             del row["inode"]
             if stat.S_ISDIR(int(str(row["mode"]))):
                 del row["size"]

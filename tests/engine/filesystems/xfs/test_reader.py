@@ -25,8 +25,9 @@ from engine.filesystems.xfs.soundness_index import index_troubles, name_hash
 from engine.filesystems.xfs.soundness_runs import Run, overlaps
 from engine.image.container import BadImage
 from engine.image.container.disk import RawDisk
-from engine.image.reading import Node, Window, contents, walk
-from tests.engine.filesystems.xfs import recorded
+from engine.image.reading import Window, contents
+from tests.engine.filesystems.recorded import nodes, seen
+from tests.engine.filesystems.xfs.record import RECORDINGS
 from tests.support.tools import run_tool
 
 _QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -56,7 +57,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(shared: Path) -> dict[str, Path]:
-    return {name: recorded.unpacked(name, shared) for name in (*_RECORDED, "dirty")}
+    return {name: RECORDINGS.unpacked(name, shared) for name in (*_RECORDED, "dirty")}
 
 
 @contextmanager
@@ -66,13 +67,6 @@ def opened(file: Path) -> Iterator[Xfs]:
         content, trouble = table.probe(Window(disk, 0, disk.size))
         assert isinstance(content, Xfs), trouble
         yield content
-
-
-def nodes(xfs: Xfs) -> Iterator[Node]:
-    """Yields all there is."""
-    root = xfs.lookup(b"")
-    assert root is not None
-    return iter((root, *walk(xfs)))
 
 
 def db(file: Path, *commands: str) -> str:
@@ -89,7 +83,7 @@ def changed(file: Path, *commands: str) -> None:
 
 @pytest.mark.parametrize("name", _RECORDED)
 def test_sees_what_the_kernel_saw(name: str, images: dict[str, Path]) -> None:
-    wanted = dict(recorded.said(name))
+    wanted = dict(RECORDINGS.said(name))
     with opened(images[name]) as xfs:
         assert (xfs.label, xfs.clean, xfs.stale) == (name, True, "")
         for node in nodes(xfs):
@@ -97,8 +91,8 @@ def test_sees_what_the_kernel_saw(name: str, images: dict[str, Path]) -> None:
             said["xattrs"] = {
                 key: value for key, value in said["xattrs"].items() if key not in _OWN
             }
-            seen = recorded.seen(xfs, node)
-            assert {key: seen[key] for key in said} == said
+            found = seen(xfs, node)
+            assert {key: found[key] for key in said} == said
         assert not wanted
         examination = table.examine(xfs)
     assert examination.findings == ()
@@ -163,9 +157,9 @@ def test_a_log_that_was_not_replayed_is_told(images: dict[str, Path]) -> None:
         assert not xfs.clean
         assert xfs.stale == "its log holds changes that are not in their places, and is not " \
                             "replayed here"  # fmt: skip
-        seen = {node.path for node in nodes(xfs)}
+        listed = {node.path for node in nodes(xfs)}
         assert table.examine(xfs).findings == ()
-    assert seen < recorded.said("dirty").keys() | {b""}
+    assert listed < RECORDINGS.said("dirty").keys() | {b""}
 
 
 def _record(length: int, *, unmounts: bool) -> list[bytes]:

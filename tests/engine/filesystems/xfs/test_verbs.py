@@ -12,18 +12,18 @@ import pytest
 
 from engine.cli.main import main
 from engine.compare.diff import compare
-from tests.engine.filesystems.xfs import recorded
+from tests.engine.filesystems.xfs.record import RECORDINGS
 from tests.support.tools import run_tool
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded.unpacked("plain", tmp_path_factory.mktemp("plain"))
+    return RECORDINGS.unpacked("plain", tmp_path_factory.mktemp("plain"))
 
 
 @pytest.fixture
 def dirty(tmp_path: Path) -> Path:
-    return recorded.unpacked("dirty", tmp_path)
+    return RECORDINGS.unpacked("dirty", tmp_path)
 
 
 def test_inspect_lists_and_shows(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,7 +44,7 @@ def test_inspect_lists_and_shows(plain: Path, capsys: pytest.CaptureFixture[str]
 def test_a_copy_has_what_the_kernel_saw(plain: Path, tmp_path: Path) -> None:
     archive = tmp_path / "copy.tar"
     assert main(["inspect", str(plain), "--extract", str(archive)]) == 0
-    said = recorded.said("plain")
+    said = RECORDINGS.said("plain")
     with tarfile.open(archive, errors="surrogateescape") as copy:
         members = {os.fsencode(each.name).removeprefix(b"./").removesuffix(b"/"): each
                    for each in copy}  # fmt: skip
@@ -90,12 +90,12 @@ def test_import_takes_the_files_along(
     capsys.readouterr()
     assert 'format = "xfs"' in spec.read_text()
     with tarfile.open(tmp_path / "plain-root.tar", errors="surrogateescape") as archive:
-        assert len(archive.getnames()) > len(recorded.said("plain")) - 10
+        assert len(archive.getnames()) > len(RECORDINGS.said("plain")) - 10
 
 
 def test_files_that_share_blocks_are_compared(tmp_path: Path) -> None:
     """They have 90 MiB in a file system of 64."""
-    image = recorded.unpacked("modern", tmp_path)
+    image = RECORDINGS.unpacked("modern", tmp_path)
     other = tmp_path / "other"
     run_tool(("cp", "--sparse=always", image, other), check=True)
     run_tool(("xfs_db", "-x", "-cpath /shared/9", "-cwrite -d core.gen 77", other),
