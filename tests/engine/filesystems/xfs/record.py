@@ -61,7 +61,6 @@ def _record(name: str, folder: Path) -> None:
     make(image, name, IMAGES[name])
     if name == "newer":
         _set_features(image)
-    block = 4096
     top.mkdir()
     with mounted(image, top):
         block = os.statvfs(top).f_bsize
