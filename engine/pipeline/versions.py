@@ -37,9 +37,12 @@ class Versions:
             epoch: As for `tool_environment`.
             step: Id of the step that asks.
         """
-        ordered = sorted(names)
-        said = await asyncio.gather(*(self._version(name, epoch, step) for name in ordered))
-        return {name: version for name, version in zip(ordered, said, strict=True) if version}
+        # A group waits for all when it is cancelled; gather() would leave tools running.
+        async with asyncio.TaskGroup() as group:
+            asked = {
+                name: group.create_task(self._version(name, epoch, step)) for name in sorted(names)
+            }
+        return {name: version for name, task in asked.items() if (version := task.result())}
 
     async def _version(self, name: str, epoch: int, step: str) -> str:
         program = _program(name)

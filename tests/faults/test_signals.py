@@ -89,7 +89,7 @@ def _check(scene: Scene, step: str, number: signal.Signals) -> None:
     code, said = strike(scene, step, number)
 
     shown = [name for name in scene.left() if not name.startswith(".")]
-    assert "Traceback" not in said
+    assert "Traceback" not in said, said
     if code != 0:  # otherwise it came to its end before the signal came to it
         assert code == (130 if number == signal.SIGTERM else -number)
         if not scene.kind.update:
