@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -160,17 +160,16 @@ class OnDask:
         refused = self._too_large(job)
         if refused is not None:
             return refused
-        tried: set[str] = set()
         outcome = await self._once(job, say, begun, None)
-        for _ in range(_TRIES - 1):
-            if not outcome.elsewhere:
+        failed: list[Outcome] = []
+        while outcome.elsewhere and len(failed) < _TRIES - 1:
+            failed.append(outcome)
+            others = await self._others({one.worker for one in failed})
+            # A full disk stays full, but a process that is gone is replaced on the same worker.
+            if not others and outcome.state != "lost":
                 break
-            tried.add(outcome.worker)
-            others = await self._others(tried)
-            if not others:
-                break
-            outcome = await self._once(job, say, begun, others)
-        return outcome
+            outcome = await self._once(job, say, begun, others or None)
+        return _with_losses(outcome, failed)
 
     def _too_large(self, job: Job) -> Outcome | None:
         known = [room for room in self._rooms.values() if room > 0]
@@ -238,6 +237,18 @@ class OnDask:
         listener = self._listeners.get(event[1]["image"])
         if listener is not None:
             listener(event[1])
+
+
+def _with_losses(outcome: Outcome, failed: Sequence[Outcome]) -> Outcome:
+    """Returns an outcome that says how often a row was tried that a process was lost with."""
+    lost = [one for one in failed if one.state == "lost"]
+    if not lost or outcome.state not in {"ok", "lost"}:
+        return outcome
+    tries = len(failed) + 1
+    said = outcome if outcome.state == "lost" else lost[-1]
+    message = f"{said.message} on worker {said.worker}; "
+    message += f"try {tries} built it" if outcome.state == "ok" else f"it was tried {tries} times"
+    return msgspec.structs.replace(outcome, message=message)
 
 
 def _rooms(dask_scheduler: Scheduler) -> dict[str, float]:

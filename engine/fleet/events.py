@@ -62,7 +62,8 @@ class RowFinished(_Event, frozen=True, kw_only=True, tag="row-finished"):
         bytes: Of the image's file.
         digest: Of the image, "sha256:..." or "fsverity:sha256:...", or "" where none is made.
         reused: Bytes that were taken over from what there was.
-        step, message, hint: Of what went wrong, and what to do.
+        step, message, hint: Of what went wrong, and what to do; the message of an image that was
+            made says what was lost before.
     """
 
     image: str

@@ -91,7 +91,8 @@ class FleetNarration:
         where = f" on {event.worker}" if event.worker else ""
         if event.state == "ok":
             reused = f", {human(event.reused)} taken over" if event.reused else ""
-            self._say(f"{_MARKS['ok']} {image}  {event.seconds:.2f} s{where}{reused}")
+            why = f" ({event.message})" if event.message else ""
+            self._say(f"{_MARKS['ok']} {image}  {event.seconds:.2f} s{where}{reused}{why}")
             return
         if event.state == "failed":
             for line in tail:

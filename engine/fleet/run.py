@@ -204,7 +204,7 @@ class Run:
             size = sum(each.bytes for each in kept.outputs)
             # What the next run is to believe stays; what this one did for it is nothing.
             self._records[name] = msgspec.structs.replace(
-                kept, state="unchanged", seconds=0.0, reused=size, worker=""
+                kept, state="unchanged", seconds=0.0, reused=size, worker="", message=None
             )
             self._tell(name)
 

@@ -176,12 +176,25 @@ def _once(job: Job, tell: Callable[[list[bytes]], None], given_up: Callable[[], 
                 return Outcome(name=job.name, state="cancelled")
     except BrokenPipeError:
         process.stop()
-        status = process.popen.returncode
-        message = f"the process that built it ended with status {status}"
-        return Outcome(name=job.name, state="lost", message=message, elsewhere=True)
+        message, hint = _ended(process.popen.returncode)
+        return Outcome(name=job.name, state="lost", message=message, hint=hint, elsewhere=True)
     except BaseException:
         process.stop()
         raise
+
+
+def _ended(status: int) -> tuple[str, str | None]:
+    """Returns how a process ended that owed an answer, and what may help."""
+    if status >= 0:
+        return f"the process that built it ended with status {status}", None
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    hint = "the kernel may have run out of memory; start fewer workers"
+    return f"the process that built it was killed ({name})", (
+        hint if -status == signal.SIGKILL else None
+    )
 
 
 def _taken() -> _Process:

@@ -56,10 +56,13 @@ def none_left() -> None:
 
 
 async def on_workers(
-    yard: Yard, *overrides: str, strike: Callable[[OnDask, FleetEvent], None] | None = None
+    yard: Yard,
+    *overrides: str,
+    strike: Callable[[OnDask, FleetEvent], None] | None = None,
+    workers: int = 2,
 ) -> FleetResult:
     prepared = prepare(read_fleet(yard.fleet, overrides), yard.out)
-    async with local_workers(2, yard.out) as executor:
+    async with local_workers(workers, yard.out) as executor:
 
         def emit(event: FleetEvent) -> None:
             if strike is not None:
@@ -83,7 +86,8 @@ def test_two_workers_build_what_one_process_builds(yard: Yard) -> None:
     none_left()
 
 
-def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard, workers: int) -> None:
     yard.rows("1", "2", "3")
     killed: list[int] = []
 
@@ -93,10 +97,13 @@ def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard) -> None:
                 killed.append(builder(yard.out / "node-2"))
                 os.kill(killed[0], signal.SIGKILL)
 
-    result = asyncio.run(on_workers(yard, HOOK, strike=strike))
+    result = asyncio.run(on_workers(yard, HOOK, strike=strike, workers=workers))
 
     assert len(killed) == 1
     assert set(states(result).values()) == {"ok"}
+    said = {row.image: row.message for row in result.rows if row.message}
+    assert said.keys() == {"node-2"}
+    assert said["node-2"].startswith("the process that built it was killed (SIGKILL) on worker ")
     assert sorted(yard.images()) == ["node-1", "node-2", "node-3"]
     assert list(yard.out.rglob("*part*")) == []
     none_left()

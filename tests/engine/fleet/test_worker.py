@@ -84,17 +84,18 @@ class _Future:
 
 
 class _Client:
-    """A cluster of two workers that ends jobs as told."""
+    """A cluster that ends jobs as told."""
 
-    def __init__(self, *outcomes: Outcome) -> None:
+    def __init__(self, *outcomes: Outcome, workers: str = "ab") -> None:
         self.outcomes = list(outcomes)
+        self.workers = workers
         self.asked: list[object] = []
 
     def subscribe_topic(self, topic: str, handler: object) -> None:
         """Tells nothing."""
 
     async def run_on_scheduler(self, function: object) -> dict[str, str]:
-        return {"tcp://a": "a", "tcp://b": "b"}
+        return {f"tcp://{name}": name for name in self.workers}
 
     def submit(self, *given: object, **more: object) -> _Future:
         self.asked.append(more["workers"])
@@ -116,6 +117,26 @@ def test_another_worker_tries_what_one_has_no_room_for(yard: Yard) -> None:
         executor = OnDask(cast("Any", client), {"tcp://a": 0, "tcp://b": 0})
         ended = asyncio.run(executor.build(job(yard), lambda event: None, lambda worker: None))
         assert (ended.state, client.asked) == (state, asked)
+
+
+def test_a_lost_process_is_replaced_where_there_is_no_other_worker(yard: Yard) -> None:
+    yard.rows("1")
+    lost = Outcome(name="node-1", state="lost", worker="a", message="killed", elsewhere=True)
+    full = Outcome(name="node-1", state="failed", worker="a", message="full", elsewhere=True)
+    fine = Outcome(name="node-1", state="ok", worker="a")
+
+    for given, workers, asked, ended in (
+        ([lost, fine], "a", [None, None], ("ok", "killed on worker a; try 2 built it")),
+        ([lost, fine], "ab", [None, ["tcp://b"]], ("ok", "killed on worker a; try 2 built it")),
+        ([lost] * 3, "a", [None] * 3, ("lost", "killed on worker a; it was tried 3 times")),
+        ([lost, full], "a", [None, None], ("failed", "full")),
+        ([full], "a", [None], ("failed", "full")),
+    ):
+        client = _Client(*given, workers=workers)
+        executor = OnDask(cast("Any", client), {"tcp://a": 0})
+        outcome = asyncio.run(executor.build(job(yard), lambda event: None, lambda worker: None))
+        assert client.asked == asked
+        assert (outcome.state, outcome.message) == ended
 
 
 def test_what_no_worker_has_room_for_is_refused(yard: Yard) -> None:
