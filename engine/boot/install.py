@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from engine.boot import fstab, references, repart
@@ -46,6 +46,7 @@ class LoaderCache:
         self._known: tuple[Hashable, Contents, Installed] | None = None
         self.mounted: tuple[Installed, Hashable, Installed] | None = None
         """What /etc/fstab and its kind were added to last, which they were, and the answer."""
+        self._overlaid: dict[tuple[str, str], tuple[Manifest, Hashable, Manifest]] = {}
 
     def get(self, key: Hashable, contents: Contents) -> Installed | None:
         """Returns the answer for this key and these very manifests, if it was the last."""
@@ -55,6 +56,28 @@ class LoaderCache:
         same = known == key and before.keys() == contents.keys()
         same = same and all(before[name] is contents[name] for name in before)
         return answer if same else None
+
+    def overlaid(
+        self,
+        name: tuple[str, str],
+        manifest: Manifest,
+        added: Sequence[Entry],
+        removed: Iterable[bytes] = (),
+    ) -> Manifest:
+        """Returns what `overlay` does; the last answer where nothing differs.
+
+        Args:
+            name: The volume, and which files of it these are.
+            manifest: What they go to.
+            added: Files.
+            removed: Paths left out.
+        """
+        said = tuple(map(_described, added)), tuple(removed)
+        known = self._overlaid.get(name)
+        if known is None or known[0] is not manifest or known[1] != said:
+            known = manifest, said, overlay(manifest, added, removed)
+            self._overlaid[name] = known
+        return known[2]
 
     def put(self, key: Hashable, contents: Contents, answer: Installed) -> None:
         """Keeps an answer."""
@@ -69,19 +92,19 @@ def install(settings: Settings, contents: Contents, cache: LoaderCache | None = 
         contents: What was scanned, by id of the volume.
         cache: Kept from one call to the next of a session.
     """
-    key = _relevant(settings)
-    known = cache.get(key, contents) if cache is not None else None
+    key, cache = _relevant(settings), cache or LoaderCache()
+    known = cache.get(key, contents)
     if known is None:
-        known = _install(settings, contents)
+        known = _install(settings, contents, cache)
         # What is missing on this machine may be installed by the time it is asked again.
         lacks = known.boot.missing or (known.boot.filler is not None and known.boot.filler.lacks)
-        if cache is not None and not lacks:
+        if not lacks:
             cache.put(key, contents, known)
     return _mounted(settings, contents, known, cache)
 
 
 def _mounted(
-    settings: Settings, contents: Contents, known: Installed, cache: LoaderCache | None
+    settings: Settings, contents: Contents, known: Installed, cache: LoaderCache
 ) -> Installed:
     """Adds what mounts and grows the volumes, and what the contents name that is not there."""
     tree = mounted(settings.volumes, contents)
@@ -98,17 +121,16 @@ def _mounted(
     if not made:
         return known
     said = tuple((volume, entry.path, entry.stamp) for volume, entry in made)
-    if cache is not None and cache.mounted is not None and not problems:
+    if cache.mounted is not None and not problems:
         before, earlier, answer = cache.mounted
         if before is known and earlier == said:
             return answer
     changed = dict(known.volumes)
     for volume in {volume for volume, _ in made}:
         files = [entry for home, entry in made if home == volume]
-        changed[volume] = overlay(changed[volume], files)
+        changed[volume] = cache.overlaid((volume, "mounts"), changed[volume], files)
     answer = replace(known, volumes=changed)
-    if cache is not None:
-        cache.mounted = known, said, answer
+    cache.mounted = known, said, answer
     return answer
 
 
@@ -130,7 +152,15 @@ def _relevant(settings: Settings) -> Hashable:
     )
 
 
-def _install(settings: Settings, contents: Contents) -> Installed:
+def _described(entry: Entry) -> Hashable:
+    """Returns all that an entry is; one with data of another origin is never the same."""
+    return (
+        entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.target,
+        entry.rdev, entry.xattrs, entry.extents, entry.link_to, entry.source, entry.stamp,
+    )  # fmt: skip
+
+
+def _install(settings: Settings, contents: Contents, cache: LoaderCache) -> Installed:
     assets = assemble(settings, contents)
     changed = dict(contents)
     problems = [*assets.problems]
@@ -146,7 +176,7 @@ def _install(settings: Settings, contents: Contents) -> Installed:
             files = [*own, *system]
         if volume.id in contents or files:
             removed = assets.removed.get(volume.id, ())
-            changed[volume.id] = overlay(manifest, files, removed)
+            changed[volume.id] = cache.overlaid((volume.id, "loader"), manifest, files, removed)
     return Installed(changed, replace(assets, problems=tuple(problems)))
 
 

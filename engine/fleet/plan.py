@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -211,7 +212,7 @@ class _Likeness:
     """Digests of what volumes are made from, those of a manifest computed once."""
 
     def __init__(self) -> None:
-        self._manifests: dict[tuple[str, int], tuple[Manifest, str]] = {}
+        self._manifests: WeakKeyDictionary[Manifest, dict[str, str]] = WeakKeyDictionary()
 
     def outline(self, plan: Plan, volume: VolumePlan) -> VolumeOutline:
         """Returns what a fleet's plan has of a volume."""
@@ -235,16 +236,10 @@ class _Likeness:
         )
 
     def _contents(self, filesystem: FilesystemPlan) -> str:
-        manifest = filesystem.manifest
-        key = filesystem.type, id(manifest)
-        known = self._manifests.get(key)
-        if known is None:
-            # Kept beside its digest, since the id of what is gone may be given again.
-            known = manifest, _digest(filesystem.type, manifest)
-            if len(self._manifests) > 16:
-                self._manifests.clear()
-            self._manifests[key] = known
-        return known[1]
+        known = self._manifests.setdefault(filesystem.manifest, {})
+        if filesystem.type not in known:
+            known[filesystem.type] = _digest(filesystem.type, filesystem.manifest)
+        return known[filesystem.type]
 
 
 def _digest(kind: str, manifest: Manifest) -> str:

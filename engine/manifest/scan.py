@@ -40,6 +40,8 @@ __all__ = ["ContentCount", "ScanCache", "ScanCancelled", "Scanned", "scan"]
 _PAYLOAD = b"payload"
 _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 _SECOND_NS = 1_000_000_000
+_FEW = 16
+"""Entries up to which a share is compared by what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,26 @@ class ScanCache:
 
     def __init__(self) -> None:
         self._parts: dict[Hashable, tuple[Part, ContentCount]] = {}
-        self._manifests: dict[str, tuple[Hashable, Manifest]] = {}
+        self._shares: dict[Hashable, dict[str, Part]] = {}
+        self._manifests: dict[str, _Known] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The manifest of a volume.
+
+    Attributes:
+        exact: What it was made of.
+        alike: The same, but that folders from elsewhere count as the same where they are alike.
+    """
+
+    exact: Hashable
+    alike: Hashable
+    manifest: Manifest
+
+    def answers(self, exact: Hashable, alike: Hashable) -> bool:
+        """Whether it is what would be made; a problem may name one source, and not one like it."""
+        return self.exact == exact or (self.alike == alike and not self.manifest.problems)
 
 
 def scan(
@@ -121,7 +142,9 @@ def scan(
     mounted = settings.volumes if settings.rules.makes_mount_points else ()
     points = tuple(mounts([(one.mount, one.id) for one in mounted if one.mount]))
     parts: dict[str, list[Part]] = {volume.id: [] for volume in settings.volumes}
-    keys: dict[str, list[Hashable]] = {volume.id: [] for volume in settings.volumes}
+    keys: dict[str, list[tuple[Hashable, Hashable]]] = {one.id: [] for one in settings.volumes}
+    shares: dict[Hashable, dict[str, Part]] = {}
+    where = (tuple(sorted(at.items())), points)
     fresh: dict[Hashable, tuple[Part, ContentCount]] = {}
     roots = [volume.id for volume in settings.volumes if volume.role == "root"]
     main = roots[0] if roots else ""
@@ -131,16 +154,20 @@ def scan(
             part, count = cache._parts.get(key) or _scan_content(settings, content, ticker)
             fresh[key] = part, count
             counts[content.index] = count
-            for each in (part, *part.also):
+            for number, each in enumerate((part, *part.also)):
                 part = replace(each, where=f"contents[{content.index}]")
-                found = {content.volume: part} if content.volume else split(part, at)
+                known_as = content.index, key, number, where
+                found = cache._shares.get(known_as) or (
+                    {content.volume: part} if content.volume else split(part, at)
+                )
+                shares[known_as] = found
                 for volume, share in found.items():
                     parts.setdefault(volume, []).append(share)
-                    keys.setdefault(volume, []).append((content.index, key))
+                    keys.setdefault(volume, []).append(_keys((content.index, key), share))
         for part in extra:
             for volume, share in split(part, at).items():
                 parts.setdefault(volume, []).append(share)
-                keys.setdefault(volume, []).append(id(part))
+                keys.setdefault(volume, []).append((id(part), id(part)))
         for volume, share in mount_points(
             points, at, settings.identity.source_date_epoch * _SECOND_NS
         ).items():
@@ -148,22 +175,38 @@ def scan(
             keys.setdefault(volume, [])  # "" where nothing is mounted at /: a problem by itself
         manifests: dict[str, Manifest] = {}
         for volume in sorted(parts, key=lambda name: name != main):
-            where = (tuple(sorted(at.items())), points)
             named = any(part.user or part.group for part in parts[volume])
             system = manifests.get(main) if named else None
-            state = (*keys[volume], where, id(system), settings.identity.source_date_epoch)
+            common = where, id(system), settings.identity.source_date_epoch
+            exact, alike = (tuple(pair[at] for pair in keys[volume]) + common for at in (0, 1))
             known = cache._manifests.get(volume)
-            if known is None or known[0] != state:
+            if known is None or not known.answers(exact, alike):
                 made = _manifest(settings, parts[volume], system, is_root=volume in roots)
-                known = state, made
+                known = _Known(exact, alike, made)
                 cache._manifests[volume] = known
-            manifests[volume] = known[1]
+            manifests[volume] = known.manifest
         for raw in settings.volumes:
             if raw.source:
                 manifests[raw.id] = _payload(settings, raw, ticker)
-    cache._parts = fresh
+    cache._parts, cache._shares = fresh, shares
     ticker.report()
     return Scanned(manifests, counts)
+
+
+def _keys(exact: Hashable, share: Part) -> tuple[Hashable, Hashable]:
+    """Returns what a share comes from, and what it is where that is a few folders.
+
+    So images that each bring a folder of their own for the mount point of another volume have one
+    manifest of what they have in common.
+    """
+    folders = [entry for entry in share.entries[:_FEW] if entry.is_directory]
+    if share.findings or share.heads or len(folders) < len(share.entries):
+        return exact, exact
+    return exact, (
+        share.where, share.kind, share.target, share.stated, share.user, share.group,
+        share.replaces, share.into,
+        *((one.path, one.mode, one.uid, one.gid, one.mtime_ns, one.xattrs) for one in folders),
+    )  # fmt: skip
 
 
 def _payload(settings: Settings, volume: Volume, ticker: Ticker) -> Manifest:

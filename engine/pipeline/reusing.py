@@ -17,8 +17,9 @@ from engine.manifest.entry import Entry
 from engine.pipeline.takeover import Range, Reused
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.plan.outputs import RECORD
+from engine.provenance import inputs
 from engine.provenance.fsverity import FsVerity
-from engine.provenance.inputs import Digest, of_filesystem, of_sources
+from engine.provenance.inputs import Digest
 from engine.reuse.design import design
 from engine.reuse.digests import Digests
 from engine.reuse.key import volume_key
@@ -173,11 +174,9 @@ def summed(plan: Plan, sums: Sums, into: Reuse) -> None:
     for volume in plan.volumes:
         if volume.filesystem is None:
             continue
-        manifest, known = volume.filesystem.manifest, sums[volume.id]
-        into.filesystems[volume.id] = of_filesystem(manifest, known)
-        for where, sources in manifest.origins.items():
-            if where and sources:
-                into.contents[where] = of_sources(manifest, known, sources)
+        found = inputs.summed(volume.filesystem.manifest, sums[volume.id])
+        into.filesystems[volume.id] = found.whole
+        into.contents |= found.contents
 
 
 def keys(plan: Plan, reuse: Reuse, sums: Sums) -> dict[str, str]:

@@ -6,14 +6,17 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from engine.manifest.datasums import DataSums
+from engine.manifest.manifest import Manifest
+from engine.manifest.memory import MADE
 from engine.pipeline.repeats import Hashed, Part, Repeats
 from engine.pipeline.sparse import copy_data
 from engine.pipeline.store import Damaged, Store, Stored
 from engine.pipeline.work import Work
 from engine.plan.model import VolumePlan
-from engine.provenance.inputs import read_sums
+from engine.provenance.inputs import Summed, read_sums, summed
 from engine.reuse import maker
 from engine.reuse.key import volume_key
 from engine.units import MIB, human
@@ -41,6 +44,7 @@ class Shelf:
         self.stays = stays
         self.digests = store.digests()
         self.hashed = Hashed()
+        self.summed: WeakKeyDictionary[Manifest, Summed] = WeakKeyDictionary()
 
     def renew(self) -> None:
         """Takes what other builds have learned meanwhile."""
@@ -171,22 +175,26 @@ def _fetch(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> Stored | No
     Only what its key cannot be told without is read: files that changed, and those of our own
     making; where that is much of it, making the volume tells it along the way.
     """
-    sums, missing = shelf.digests.known(work.manifest)
-    unknown = sum(entry.size for entry in missing)
-    if unknown > work.manifest.counts.data_bytes // _MOST_READ + _WORTH:
-        return None
-    read = read_sums(missing, work.cancelled).of(missing)
-    for entry in missing:
-        sums.adopt(entry, read[id(entry)])
-    known = sums.of(work.manifest)
-    key = volume_key(work.plan, work.volume, known, versions)
+    manifest = work.manifest
+    found = shelf.summed.get(manifest)
+    if found is None:
+        sums, missing = shelf.digests.known(manifest)
+        unknown = sum(entry.size for entry in missing)
+        if unknown > manifest.counts.data_bytes // _MOST_READ + _WORTH:
+            return None
+        read = read_sums(missing, work.cancelled).of(missing)
+        for entry in missing:
+            sums.adopt(entry, read[id(entry)])
+        found = summed(manifest, sums.of(manifest))
+        # What lies on a disk and had to be read has no identity: it may be changing still.
+        if all(entry.source is MADE for entry in missing) and not work.cancelled():
+            shelf.summed[manifest] = found
+    key = volume_key(work.plan, work.volume, {}, versions, contents=found.whole)
     stored = shelf.store.get(key, work.cancelled) if key is not None else None
     if stored is None:
         return None
     _copy(stored.path, work.image, work.offset, stored.length, work.cancelled)
-    for entry in work.manifest:
-        if id(entry) in known and entry.size:
-            work.inputs.data.adopt(entry, known[id(entry)])
+    work.inputs.summed[work.volume.id] = found
     return stored
 
 

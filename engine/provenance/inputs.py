@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from engine.manifest.datasums import DataSums, has_data
 from engine.manifest.entry import Entry, Source
+from engine.manifest.manifest import Manifest
 
 _FIELD = b"%d:%s\0"
 _FIELDS = _FIELD * 10
@@ -24,17 +25,32 @@ class Digest:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """What goes into one file system, summed up.
+
+    Attributes:
+        whole: Of all that it is filled with.
+        contents: Of what comes of each content entry, by its key path.
+    """
+
+    whole: Digest
+    contents: Mapping[str, Digest]
+
+
 @dataclass(slots=True)
 class Inputs:
     """All digests of a build.
 
     Attributes:
-        data: Of the root file system's files, as they were written.
+        data: Of the files' data, as they were written.
+        summed: Of volumes that were taken over, by id.
         filesystems: By role of the file system.
         contents: By key path of the content entry.
     """
 
     data: DataSums = field(default_factory=DataSums)
+    summed: dict[str, Summed] = field(default_factory=dict)
     filesystems: dict[str, Digest] = field(default_factory=dict)
     contents: dict[str, Digest] = field(default_factory=dict)
 
@@ -57,6 +73,24 @@ def read_sums(entries: Iterable[Entry], cancelled: Callable[[], bool] = lambda: 
             if cancelled():
                 return sums
     return sums
+
+
+def summed(manifest: Manifest, sums: Mapping[int, bytes]) -> Summed:
+    """Sums up a manifest.
+
+    Args:
+        manifest: What goes into a file system.
+        sums: Of its files' data, by `id` of the entry.
+    """
+    origins = manifest.origins.items()
+    return Summed(
+        of_filesystem(manifest, sums),
+        {
+            where: of_sources(manifest, sums, sources)
+            for where, sources in origins
+            if where and sources
+        },
+    )
 
 
 def of_filesystem(entries: Iterable[Entry], sums: Mapping[int, bytes]) -> Digest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -99,8 +100,17 @@ def _wanted(plan: Plan, volume: VolumePlan) -> dict[str, Any]:
     return {}
 
 
+_known_holes: WeakKeyDictionary[Manifest, str] = WeakKeyDictionary()
+
+
 def _holes(manifest: Manifest) -> str:
     """Returns a digest of where the holes of files are, which their data's do not tell of all."""
+    if manifest not in _known_holes:
+        _known_holes[manifest] = _digest_of_holes(manifest)
+    return _known_holes[manifest]
+
+
+def _digest_of_holes(manifest: Manifest) -> str:
     digest = hashlib.sha256()
     for entry in manifest:
         if entry.extents is not None:

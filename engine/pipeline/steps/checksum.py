@@ -11,7 +11,7 @@ from engine.pipeline.packing import digests, taken, verity_again
 from engine.pipeline.steps.names import announce, current_image, finish_image
 from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA
-from engine.provenance.inputs import of_filesystem, of_sources, read_sums
+from engine.provenance.inputs import read_sums, summed
 from engine.tools import runner
 
 _ADVICE = '`output.sums = "fsverity"` reads what changed'
@@ -101,10 +101,11 @@ def _digest(work: Work) -> None:
             continue
         manifest = volume.filesystem.manifest
         read = bool(work.loader_files.get(volume.id))
-        sums = (read_sums(manifest, work.cancelled) if read else work.inputs.data).of(manifest)
-        work.inputs.filesystems[volume.id] = of_filesystem(manifest, sums)
-        for where, sources in manifest.origins.items():
-            if where and sources:
-                work.inputs.contents[where] = of_sources(manifest, sums, sources)
+        known = None if read else work.inputs.summed.get(volume.id)
+        if known is None:
+            data = read_sums(manifest, work.cancelled) if read else work.inputs.data
+            known = summed(manifest, data.of(manifest))
+        work.inputs.filesystems[volume.id] = known.whole
+        work.inputs.contents |= known.contents
     work.reuse.filesystems |= work.inputs.filesystems
     work.reuse.contents |= work.inputs.contents

@@ -7,11 +7,13 @@ import json
 import pytest
 
 from engine.cli.main import main
-from engine.fleet.plan import plan_fleet
+from engine.fleet.plan import Planners, plan_fleet
 from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.render import to_json, to_text
+from engine.manifest.manifest import Manifest
 from engine.manifest.progress import ScanCancelled
+from engine.plan.model import Plan
 from engine.planning import plan_spec
 from tests.engine.fleet.conftest import Yard
 
@@ -41,6 +43,12 @@ def test_volumes_are_shared_where_files_and_identifiers_are_the_same(yard: Yard)
     assert same.shared_with("node-3") == (("root", "node-1"),)
 
 
+def manifest(plan: Plan, volume: str) -> Manifest:
+    filesystem = plan.volume(volume).filesystem
+    assert filesystem is not None
+    return filesystem.manifest
+
+
 def test_a_row_with_other_files_shares_nothing(yard: Yard) -> None:
     yard.write("own/2/x", "x")
     yard.write("own/1/x", "y")
@@ -61,8 +69,15 @@ def test_a_folder_that_rows_bring_for_a_volume_of_their_own_parts_nobody(yard: Y
     root = '[[volume]]\nid = "root"\n'
     yard.write("base.toml", (yard.folder / "base.toml").read_text() + root)
 
-    (share,) = plan_fleet(read_fleet(yard.fleet, overrides)).shares
+    fleet, planners = read_fleet(yard.fleet, overrides), Planners()
+    (share,) = plan_fleet(fleet).shares
     assert share.volume == "root"
+    # All that is known of what the rows share is then known once.
+    one, two = (planners.plan(row, None, force=False) for row in fleet.rows)
+    assert manifest(one, "root") is manifest(two, "root")
+    assert manifest(one, "own") is not manifest(two, "own")
+    (yard.folder / "own/2").chmod(0o700)
+    assert plan_fleet(fleet).shares == ()
 
 
 def test_planning_ends_between_rows_whose_sources_are_known(yard: Yard) -> None:
