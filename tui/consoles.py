@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyte
 
-from engine.boot.qemu import VirtualMachine, plain, unfinished
+from engine.boot.qemu import CORRUPTION, VirtualMachine, plain, unfinished
 from engine.problem import Refused
 from engine.tools.environment import tool_environment
 from engine.tools.failure import StepFailed
@@ -26,6 +26,7 @@ from tui.proofs import Proof, badge
 COLUMNS, LINES = 80, 24
 """What those who write to a serial port take a terminal for."""
 EXPECTED = "login:"
+_CORRUPT = "not proved: dm-verity read a block that is not what was hashed"
 _WINDOW = 1 << 14
 """Characters of the console's end in which the expected is looked for."""
 _KEYS = {
@@ -96,6 +97,7 @@ class ConsoleSession:
         self._begun = clock()
         self._firmware = ""
         self._keys: int | None = None
+        self._corrupt = False
 
     # ------------------------------------------------------------------ how it stands
 
@@ -107,7 +109,7 @@ class ConsoleSession:
     @property
     def figure(self) -> str:
         """What is proved, how it ended, or for how long it has run."""
-        seen = badge((self.proof,)) if self.proof else ""
+        seen = badge((self.proof,)) if self.proof else _CORRUPT if self._corrupt else ""
         return ", ".join(filter(None, (seen, self.ended))) or f"{minutes(self._elapsed)} so far"
 
     @property
@@ -179,7 +181,10 @@ class ConsoleSession:
         self._pending = unfinished(text)
         self._recent += plain(text[: len(text) - len(self._pending)])
         self._recent = self._recent[-_WINDOW:]
-        if self.proof is None and self._pattern.search(self._recent):
+        if not self._corrupt and re.search(CORRUPTION, self._recent):
+            # The system goes on all the same, but is not the one that was sealed.
+            self._corrupt, self.proof = True, None
+        if self.proof is None and not self._corrupt and self._pattern.search(self._recent):
             self.proof = Proof(self._firmware, self._expected, self._elapsed)
 
     def press(self, data: bytes) -> None:

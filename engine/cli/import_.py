@@ -86,11 +86,15 @@ def _notes(imported: Imported, *, files_taken: bool) -> list[str]:
 
 def _archives(args: argparse.Namespace, imported: Imported) -> dict[str, Path]:
     """Returns the archives to write, by partition; none unless they are asked for."""
+    import sys
+
     from engine.importers.model import free_archives, refused
 
     if not args.files:
         return {}
     if not imported.files:
+        for note in imported.notes:
+            print(f"warning: {note.line()}", file=sys.stderr)
         raise refused(f"{args.file} has no files that can be taken along", "leave out --files")
     if args.output is None:
         raise refused("--files writes archives beside the spec", "name the spec with -o SPEC")

@@ -244,6 +244,14 @@ class Divided(Filesystem, Protocol):
         """
         ...
 
+    def subvolumes(self) -> Mapping[int, bytes]:
+        """Returns the paths of the subvolumes from the top of the file system, by their ids.
+
+        Raises:
+            BadImage: They lie in each other, or somewhere that is not there.
+        """
+        ...
+
 
 def holds_files(content: Content | None) -> TypeGuard[Filesystem]:
     """Whether a content has files to look at."""

@@ -198,7 +198,7 @@ def of_image(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]
         left.append(_LOADER_LEFT)
     gap = _MBR_GAP if boots and image.table.kind == "mbr" else -1
     raw |= {piece_name(at): piece for at, piece in disk.pieces.items() if at != gap}
-    left += _older(filesystems)
+    left += _older({name: part.filesystem for name, part in parts.items() if part.filesystem})
     first = {name: filesystems[name] for name in ("root", "esp") if name in filesystems}
     return _spec(image, report, disk), Takeover(first | filesystems, raw, tuple(left))
 
@@ -244,7 +244,7 @@ def _bare(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]:
     if part.filesystem is None:
         return spec, Takeover({}, {}, (f"{part.name} is not carried over: {_UNREADABLE}",))
     files = {"root": part.filesystem} if _has_files(part.filesystem) else {}
-    left = list(_older(files))
+    left = list(_older({"root": part.filesystem}))
     for entry in spec.volume if files else ():
         left += _unmounted(entry, files["root"])
         files["root"] = _shown(entry, files["root"])

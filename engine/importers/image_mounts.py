@@ -21,7 +21,9 @@ from engine.spec.model import VolumeEntry
 
 _MOST = 1 << 16
 _MOST_TOPS = 16
-_SUBVOLUME = "subvol="
+_SUBVOLUME, _SUBVOLUME_ID = "subvol=", "subvolid="
+_TOP_IDS = (0, 5)
+"""Ids by which a mount names the top of a Btrfs (btrfs(5))."""
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -42,10 +44,11 @@ def with_mounts(
         return volumes
     places: dict[str, str] = {}
     inside: dict[str, dict[str, str]] = {}
-    for device, place, name in _lines(_text(filesystem)):
+    for device, place, options in _lines(_text(filesystem)):
         volume = next((one.id for one in volumes if _is(parts[one.id], device)), None)
         if volume is None:
             continue
+        name = _subvolume(options, parts[volume])
         if name and place not in inside.setdefault(volume, {}).values():
             inside[volume].setdefault(name, place)
         if place != "/" and volume != root.id and place not in places.values():
@@ -104,8 +107,23 @@ def _text(filesystem: Filesystem) -> str:
     return pieces.decode("utf-8", "replace")
 
 
-def _lines(text: str) -> Iterator[tuple[str, str, str]]:
-    """Yields device, mount point and subvolume, or "", of each line that has a mount point."""
+def _subvolume(options: list[str], part: Part) -> str:
+    """Returns the subvolume that a mount names, by its path or its id; "" for none or the top."""
+    names = [each.removeprefix(_SUBVOLUME) for each in options if each.startswith(_SUBVOLUME)]
+    if names:
+        return names[-1].strip("/")
+    ids = [each.removeprefix(_SUBVOLUME_ID) for each in options if each.startswith(_SUBVOLUME_ID)]
+    try:
+        number = int(ids[-1], 0) if ids else _TOP_IDS[0]
+        if number in _TOP_IDS or not is_divided(part.filesystem):
+            return ""
+        return part.filesystem.subvolumes().get(number, b"").decode("utf-8", "replace")
+    except (ValueError, BadImage, struct.error):
+        return ""
+
+
+def _lines(text: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Yields device, mount point and options of each line that has a mount point."""
     for line in text.splitlines():
         fields = line.split()
         if len(fields) < 3 or fields[0].startswith("#"):
@@ -113,8 +131,7 @@ def _lines(text: str) -> Iterator[tuple[str, str, str]]:
         place = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[1])
         if place.startswith("/") and ".." not in PurePosixPath(place).parts:
             options = fields[3].split(",") if len(fields) > 3 else []
-            names = [each.partition("=")[2] for each in options if each.startswith(_SUBVOLUME)]
-            yield fields[0], str(PurePosixPath(place)), "".join(names[-1:]).strip("/")
+            yield fields[0], str(PurePosixPath(place)), options
 
 
 def _is(part: Part, device: str) -> bool:

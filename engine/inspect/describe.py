@@ -116,6 +116,10 @@ def _filesystem_lines(place: dict[str, Any]) -> list[str]:
     ]
     if "inodes" in filesystem:
         lines.append(f"   {filesystem['inodes']} inodes, {filesystem['free_inodes']} free")
+    if "data_bytes" in filesystem:
+        room = (f"{human(filesystem[f'{of}_used'])} of {human(filesystem[f'{of}_bytes'])}"
+                for of in ("data", "metadata"))  # fmt: skip
+        lines.append("   chunks: data {}, metadata {}".format(*room))
     if filesystem.get("compression"):
         lines.append(f"   compressed with {filesystem['compression']}")
     if filesystem.get("subvolumes"):

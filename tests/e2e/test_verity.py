@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import filecmp
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import pytest
 
 from engine.boot.roothash import placeholder
+from engine.cli import exits
+from engine.cli.main import main
 from engine.filesystems.verity.tree import hash_tree_size
 from engine.filesystems.verity.writer import write_tree
 from engine.inspect.image import open_image
@@ -100,6 +104,27 @@ async def test_a_root_and_its_tree_are_found_by_the_root_hash(tmp_path: Path, se
         assert guids(image)["root-verity"] == there["root-verity"]["guid"]
     again = await built(planned(tmp_path, spec), tmp_path / "again")
     assert filecmp.cmp(image, again, shallow=False)
+
+
+def test_a_boot_proves_nothing_of_a_changed_root_though_the_console_is_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With loglevel=3 a kernel says nothing of what dm-verity finds."""
+    plan = planned(tree(tmp_path), SPEC)
+    image = asyncio.run(built(plan, tmp_path / "out"))
+    qemu = tmp_path / "bin/qemu-system-x86_64"
+    qemu.parent.mkdir()
+    qemu.write_text("#!/bin/sh\necho 'box login: '; exec sleep 60\n")
+    qemu.chmod(0o755)
+    monkeypatch.setenv("PATH", str(qemu.parent), prepend=os.pathsep)
+    command = ["boot", str(image), "--firmware", "bios", "--expect", "login:"]
+    assert main(command) == exits.DONE
+    changed = bytearray(image.read_bytes())
+    changed[plan.offset("root") + 100_000] ^= 1
+    image.write_bytes(changed)
+    assert main(command) == exits.NOT_SEEN
+    told = capfd.readouterr().err
+    assert "partition 2 is not what its hash tree was made of, though the console shows no" in told
 
 
 async def test_one_bit_is_noticed(tmp_path: Path) -> None:

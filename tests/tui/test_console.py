@@ -94,6 +94,15 @@ async def test_how_a_machine_ends_is_told(scratch: Path) -> None:
     assert session.ended == "QEMU failed"
 
 
+def test_what_dm_verity_complains_of_is_no_proof() -> None:
+    session = ConsoleSession(Path("disk.img"), lambda: 0.0)
+    session.feed(b"box login: ")
+    assert session.proof is not None
+    session.feed(b"device-mapper: verity: 253:0: data block 7 is corrupted\r\nbox login: ")
+    assert session.proof is None
+    assert session.figure.startswith("not proved: dm-verity read a block")
+
+
 @given(st.lists(st.binary(max_size=60) | st.text("\x1b[]()?>;0123456789hlmHJKrcnq", max_size=20)))
 def test_nothing_a_guest_prints_breaks_the_console(pieces: list[bytes | str]) -> None:
     session = ConsoleSession(Path("disk.img"), lambda: 0.0)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from engine.filesystems.btrfs.reader_data import INODE, INODE_ITEM, FileData
 from engine.filesystems.btrfs.reader_forest import END, ROOT_ITEM, TOP, Forest
+from engine.filesystems.btrfs.reader_room import Room, between, joined
 from engine.filesystems.btrfs.reader_superblock import AT, COPIES, MAGIC, MAGIC_AT, SIZE, Superblock
 from engine.filesystems.btrfs.reader_tree import Item, Key
 from engine.filesystems.crc32c import crc32c
@@ -27,6 +28,8 @@ _ROOTS, _FIRST, _LAST = 6, 256, (1 << 64) - 256
 _NO_SUBVOLUME = 2
 """What the kernel numbers a directory that stands for a subvolume of another tree."""
 _ENTRY = struct.Struct("<QBQQHHB")
+_RESERVED = 1 << 20
+"""Bytes at the beginning that are left to boot loaders (BTRFS_DEVICE_RANGE_RESERVED)."""
 _MAX_TARGET = 4096
 _MAX_SUBVOLUMES = 1 << 16
 _DEEPEST_NAME = 64
@@ -79,7 +82,7 @@ class Btrfs:
                 yield at, SIZE, "superblock" if at == AT else "copy of the superblock"
 
     def unused(self) -> Iterator[tuple[int, int]]:
-        """See `Described.unused`; what its trees say is free is not read."""
+        """See `Described.unused`: of several devices it is not known."""
         return iter(())
 
 
@@ -98,6 +101,7 @@ class BtrfsFilesystem(Numbered, Btrfs):
         Btrfs.__init__(self, window, superblock)
         self._forest = Forest(window, superblock)
         self._files = FileData(window, superblock, self._forest)
+        self._room = Room(superblock, self._forest)
         self.stale = "its log has not been replayed" if superblock.log else ""
         self.root = self._forest.tree(TOP).directory
         self._names: dict[int, bytes] | None = None
@@ -255,7 +259,8 @@ class BtrfsFilesystem(Numbered, Btrfs):
     def figures(self) -> Mapping[str, int | str]:
         shown = ("/" + self.default.decode("utf-8", "backslashreplace")) if self.default else "/"
         return {
-            **super().figures(), "subvolumes": len(self.subvolumes()), "default_subvolume": shown,
+            **super().figures(), **self._room.figures(),
+            "subvolumes": len(self.subvolumes()), "default_subvolume": shown,
             "checksums": self.superblock.checksums.name
             + ("" if self.superblock.checksums.known else " (not checked)"),
         }  # fmt: skip
@@ -268,7 +273,9 @@ class BtrfsFilesystem(Numbered, Btrfs):
 
     def structures(self) -> Iterator[tuple[int, int, str]]:
         yield from super().structures()
+        yield 0, AT, "room for a boot loader"
         named: set[int] = set()
+        pieces: list[tuple[int, int]] = []
         root = self.lookup(b"")
         assert root is not None
         for node in walk(self, root):
@@ -278,7 +285,30 @@ class BtrfsFilesystem(Numbered, Btrfs):
             path = "/" + node.path.decode("utf-8", "backslashreplace")
             for one in self._files.extents(node.inode, node.size):
                 if one.inline is None:
-                    yield *self._files.lies(one), f"data of {path}"
+                    pieces.append(self._files.lies(one))
+                    yield *pieces[-1], f"data of {path}"
+        pieces = list(joined(pieces))
+        for taken in self._room.taken():
+            for place in self._room.places(taken):
+                if taken.what:
+                    yield place, taken.length, taken.what
+                    continue
+                # Part of an extent may belong to no file: kept ready, or written anew elsewhere.
+                for start, length in between(pieces, place, place + taken.length):
+                    yield start, length, "room of files without data of theirs"
+
+    def unused(self) -> Iterator[tuple[int, int]]:
+        """See `Described.unused`: what no extent takes, of chunks and behind them.
+
+        With a log that is not replayed it is not known, for what that holds has no extents yet.
+        """
+        if self.stale:
+            return
+        taken = [(0, _RESERVED)]
+        taken += ((at, SIZE) for at in COPIES if at + SIZE <= self.room)
+        for one in self._room.taken():
+            taken += ((place, one.length) for place in self._room.places(one))
+        yield from between(list(joined(taken)), 0, self.room)
 
 
 def _entries(item: Item) -> Iterator[tuple[bytes, Key, int, bytes]]:

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from engine.cli.main import main
+from engine.image.reading import is_divided
+from engine.importers import image_mounts
+from engine.inspect.image import open_image
 from engine.spec.load import load
+from engine.spec.model import VolumeEntry
+from tests.engine.filesystems.btrfs.record import RECORDINGS
 
 SPEC = """schema = 1
 name = "disk"
@@ -70,3 +75,29 @@ def test_lines_are_read_as_a_system_reads_them(
 ) -> None:
     text = SPEC.format(data="", srv="")
     assert imported(tmp_path, text, f"# mounts\n{line}\n")["data"] == mount
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [
+        ("subvol=/@home", True),
+        ("noatime,subvolid={id}", True),
+        ("subvolid={id:#x},compress=zstd", True),
+        ("subvolid=5", False),
+        ("subvolid=999", False),
+        ("subvolid=many", False),
+    ],
+)
+def test_a_subvolume_is_known_by_its_path_or_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, known: bool
+) -> None:
+    image = open_image(RECORDINGS.unpacked("usual", tmp_path))
+    with image.disk:
+        (part,) = image.parts
+        assert is_divided(part.filesystem)
+        number = next(one for one, path in part.filesystem.subvolumes().items() if path == b"@home")
+        fstab = f"UUID={part.filesystem.uuid} /home btrfs {options.format(id=number)} 0 0\n"
+        monkeypatch.setattr(image_mounts, "_text", lambda _: fstab)
+        volumes = (VolumeEntry(id="root", format="btrfs"),)
+        (found,) = image_mounts.with_mounts(volumes, {"root": part})
+    assert ("@home:/home" in (found.subvolumes or ())) == known

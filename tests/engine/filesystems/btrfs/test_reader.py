@@ -19,6 +19,7 @@ from engine.filesystems import table
 from engine.filesystems.btrfs import reader_packed
 from engine.filesystems.btrfs.reader import BtrfsFilesystem
 from engine.filesystems.btrfs.reader_checksums import Checksums
+from engine.filesystems.btrfs.reader_room import between, joined
 from engine.filesystems.btrfs.reader_superblock import AT
 from engine.image.container import BadImage
 from engine.image.container.disk import RawDisk
@@ -82,6 +83,71 @@ def test_sees_what_the_kernel_saw(name: str, images: dict[str, Path]) -> None:
     assert examination.unchecked == ("the trees of its room",) + (
         ("checksums, which are xxHash64",) if name == "other" else ()
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["usual", *(pytest.param(name, marks=pytest.mark.slow) for name in IMAGES if name != "usual")],
+)
+def test_what_is_not_in_use_can_hold_anything(
+    name: str, images: dict[str, Path], tmp_path: Path
+) -> None:
+    wanted = RECORDINGS.said(name)
+    file = tmp_path / "other.img"
+    file.write_bytes(images[name].read_bytes())
+    with opened(file) as btrfs, file.open("r+b") as image:
+        ends = [0]
+        for start, length in btrfs.unused():
+            assert start > ends[-1]
+            ends.append(start + length)
+            image.seek(start)
+            image.write(b"\xa5" * min(length, 1 << 16))
+    run_tool(("btrfs", "check", "--check-data-csum", file), check=True, capture_output=True)
+    with opened(file) as btrfs:
+        assert {node.path for node in nodes(btrfs)} == set(wanted)
+        assert table.examine(btrfs).findings == ()
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_every_byte_is_named_or_not_in_use(name: str, images: dict[str, Path]) -> None:
+    with opened(images[name]) as btrfs:
+        free = list(btrfs.unused())
+        named = sorted((at, at + length) for at, length, _ in btrfs.structures())
+        words = {what for _, _, what in btrfs.structures()}
+        figures = btrfs.figures()
+    assert {"tree of extents", "tree of the files", "superblock"} <= words
+    ranges = sorted([*named, *((at, at + length) for at, length in free)])
+    end = 0
+    for start, stop in ranges:
+        assert start <= end or end < 1 << 20  # what is before belongs to boot loaders
+        end = max(end, stop)
+    assert end == 128 << 20
+    assert not any(
+        start < at + length and at < stop
+        for at, length in free[1:5]
+        for start, stop in named
+    )  # fmt: skip
+    dump = run_tool(("btrfs", "inspect-internal", "dump-tree", "-t", "extent", images[name]),
+                    check=True, capture_output=True, text=True).stdout  # fmt: skip
+    groups = re.findall(
+        r"BLOCK_GROUP_ITEM (\d+)\).*\n\s+block group used (\d+) .* flags (\S+)", str(dump)
+    )
+    for of, is_data in (("data", True), ("metadata", False)):
+        mine = [(int(size), int(used)) for size, used, flags in groups
+                if ("DATA" in re.split(r"\W", flags)) == is_data]  # fmt: skip
+        assert figures[f"{of}_bytes"] == sum(size for size, _ in mine)
+        assert figures[f"{of}_used"] == sum(used for _, used in mine)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9)), max_size=9),
+       st.integers(0, 30), st.integers(0, 30))  # fmt: skip
+def test_what_lies_between_pieces(pieces: list[tuple[int, int]], start: int, length: int) -> None:
+    covered = {byte for at, size in pieces for byte in range(at, at + size)}
+    found = list(between(list(joined(pieces)), start, start + length))
+    assert [byte for at, size in found for byte in range(at, at + size)] == [
+        byte for byte in range(start, start + length) if byte not in covered
+    ]
+    assert all(size for _, size in found)
 
 
 @pytest.mark.parametrize("name", ["usual", "small"])

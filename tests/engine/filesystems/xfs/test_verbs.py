@@ -80,6 +80,8 @@ def test_a_log_that_was_not_replayed_is_told_by_each(
         file.write(b"x")
     assert main(["diff", str(dirty), str(other)]) == 3
     assert f"warning: dirty.img, disk: {older}; files may be older" in capsys.readouterr().err
+    main(["import", str(dirty), "--files", "-o", str(tmp_path / "spec.toml")])
+    assert f"root may be older than what a mount shows: {older}" in capsys.readouterr().err
 
 
 def test_import_takes_the_files_along(
