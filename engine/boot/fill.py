@@ -81,7 +81,7 @@ $b mount -t {type} -o {options} /dev/vda /root || finish "it cannot be mounted"
 {before}\
 {tar} --extract --file=- --read-full-records --directory=/root --numeric-owner --same-owner \\
   --preserve-permissions --delay-directory-restore --xattrs '--xattrs-include=*' \\
-  --record-size=32768 <"$(port {contents})" \\
+  --warning=no-timestamp --record-size=32768 <"$(port {contents})" \\
   || finish "tar could not write all of the contents (status $?)"
 {behind}\
 $b umount /root || finish "it cannot be unmounted"
