@@ -104,6 +104,8 @@ async def build(
             recorder.record(event)
         reuse = Reuse(update=update, asked=asked)
         with contextlib.closing(sharing or Sharing()) as shared:
+            if shared.shelf is None:
+                reuse.plan = plan
             return await _build(plan, recorder, staging, shared, reuse, versions or Versions())
 
 
@@ -178,8 +180,8 @@ async def _build(
     try:
         with steady(staging.folder):
             await run_all(running, run.step, hashed=bool(plan.hash_trees))
-        if sharing.shelf is None:
-            await _leave(plan, staging, emit, reuse, run.inputs, run.artifacts)
+        if reuse.plan is not None:
+            await _leave(plan, staging, emit, reuse, run.artifacts)
     except StepsFailed as ended:
         result = _failed(ended, emit, plan, staging)
     else:
@@ -261,13 +263,10 @@ def _failed(ended: StepsFailed, emit: Recorder, plan: Plan, staging: Staging) ->
 
 
 async def _leave(
-    plan: Plan, staging: Staging, emit: Recorder, reuse: Reuse, inputs: Inputs,
-    artifacts: dict[str, Artifact],
-) -> None:  # fmt: skip
+    plan: Plan, staging: Staging, emit: Recorder, reuse: Reuse, artifacts: dict[str, Artifact]
+) -> None:
     """Leaves the record for the next update; without one, that begins from nothing."""
-    call = partial(
-        leave, plan, staging.outdir, reuse, inputs.data, artifacts, staging.published
-    )  # fmt: skip
+    call = partial(leave, plan, staging.outdir, reuse, artifacts, staging.published)
     if reuse.nothing and reuse.record is not None:
         staging.keep_record()
         call = partial(renew, plan, staging.outdir, reuse)

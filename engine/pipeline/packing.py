@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import lzma
-import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -14,57 +12,18 @@ from typing import Protocol
 import zstandard
 
 from engine.filesystems.copiers import processors
-from engine.image.whole import fill_whole, zeros
+from engine.image.whole import zeros
 from engine.pipeline.gzipped import Gzip
-from engine.pipeline.sparse import data_ranges
-from engine.provenance.bmap import BLOCK
+from engine.pipeline.taking import Sum, take_all, take_range
 from engine.provenance.fsverity import GROUP, FsVerity
 from engine.tools.failure import StepFailed
 
-_CHUNK = 1 << 20
-_HOLE_AT_ONCE = 1 << 30
 _UNPACKED_AT_ONCE = 1 << 12
 """Bytes of a compressed image; zeros unpack to some thousand times as much."""
 _ZSTD_LEVEL = 3
 _ZSTD_MOST = 4
 """Threads that compress at once: each has some 30 MB."""
 _XZ_PRESET = 6
-
-
-class Taker(Protocol):
-    """Takes an image from its first byte to its last."""
-
-    def data(self, piece: memoryview) -> None:
-        """Takes the next bytes."""
-
-    def hole(self, length: int) -> None:
-        """Takes that many zeros."""
-
-
-class Sum:
-    """SHA-256 of all that was taken."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def data(self, piece: memoryview) -> None:
-        """Takes the next bytes."""
-        self._digest.update(piece)
-
-    def hole(self, length: int) -> None:
-        """Takes that many zeros."""
-        for piece in zeros(length):
-            self._digest.update(piece)
-
-    def copy(self) -> Sum:
-        """Returns another that has taken the same and goes on by itself."""
-        other = Sum()
-        other._digest = self._digest.copy()
-        return other
-
-    def digest(self) -> str:
-        """Returns the sum of what was taken so far, in hexadecimal."""
-        return self._digest.hexdigest()
 
 
 DIGESTS: Mapping[str, type[Sum | FsVerity]] = MappingProxyType(
@@ -193,52 +152,6 @@ def _zstd(size: int) -> _Stream:
     return compressor.compressobj(size=size)
 
 
-def take_all(
-    path: Path,
-    takers: Iterable[Taker],
-    report: Callable[[int, int], None],
-    cancelled: Callable[[], bool],
-) -> None:
-    """Reads an image once, its holes not at all, and hands every piece to all takers."""
-    wanted = list(takers)
-    with path.open("rb", buffering=0) as reader:
-        size = os.fstat(reader.fileno()).st_size
-        take_range(reader.fileno(), (0, size), wanted, cancelled, report)
-    report(size, size)
-
-
-def take_range(
-    handle: int,
-    wanted: tuple[int, int],
-    takers: Sequence[Taker],
-    cancelled: Callable[[], bool],
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> None:
-    """Hands the bytes of a file from one to another, which is at a block or its end, to takers."""
-    at, last = wanted
-    buffer = memoryview(bytearray(_CHUNK))
-    for first, end in _block_ranges(data_ranges(handle, at, last), last):
-        _hole(takers, first - at, cancelled)
-        at = first
-        while at < end and not cancelled():
-            piece = buffer[: min(_CHUNK, end - at)]
-            fill_whole(handle, piece, at)
-            for taker in takers:
-                taker.data(piece)
-            at += len(piece)
-            report(at, last)
-    _hole(takers, last - at, cancelled)
-
-
-def _hole(takers: Iterable[Taker], length: int, cancelled: Callable[[], bool]) -> None:
-    """Hands a hole to all takers, in pieces that leave time to be cancelled."""
-    while length and not cancelled():
-        piece = min(length, _HOLE_AT_ONCE)
-        for taker in takers:
-            taker.hole(piece)
-        length -= piece
-
-
 def verify_packed(path: Path, kind: str, size: int, cancelled: Callable[[], bool]) -> None:
     """Unpacks a compressed image again; all formats carry a checksum of their contents.
 
@@ -274,18 +187,3 @@ def _unpacker(kind: str) -> _Unpacker:
     if kind == "gz":
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     return lzma.LZMADecompressor(lzma.FORMAT_XZ)
-
-
-def _block_ranges(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
-    """Yields ranges widened to whole blocks and joined where they then meet."""
-    start = end = 0
-    for begun, ended in ranges:
-        first, last = begun // BLOCK * BLOCK, min(-(-ended // BLOCK) * BLOCK, size)
-        if first <= end and end:
-            end = max(end, last)
-            continue
-        if end > start:
-            yield start, end
-        start, end = first, last
-    if end > start:
-        yield start, end

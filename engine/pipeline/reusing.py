@@ -51,6 +51,17 @@ _SKIPPED = frozenset({"make", "populate", "check"})
 """Verbs of the steps of a volume whose bytes are taken over."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """What the record of a build says that is known before the outputs are."""
+
+    design: str
+    volumes: tuple[VolumeRecord, ...]
+    digests: bytes
+    sources: tuple[SourceRecord, ...]
+    machine: tuple[SourceRecord, ...]
+
+
 @dataclass(slots=True)
 class Reuse:
     """The state of it, which the steps of one build share.
@@ -72,6 +83,8 @@ class Reuse:
         tree: Digests of parts of the image, by their number (`engine.provenance.fsverity`).
         manner: How the image was put together.
         fillings: What was told of files' places, a volume each.
+        plan: As it was before anything was written, where a record of the build is to be left.
+        gathered: For that record, or why there can be none.
     """
 
     update: bool = False
@@ -90,12 +103,26 @@ class Reuse:
     tree: dict[int, bytes] = field(default_factory=dict)
     manner: Literal["", "clone", "in place", "copy"] = ""
     fillings: list[Filling] = field(default_factory=list)
+    plan: Plan | None = None
+    gathered: Gathered | OSError | None = None
     _places: dict[str, Places] = field(default_factory=dict)
 
     def keep_tree(self, taker: object) -> None:
         """Keeps the digests of the image's parts for the next update, where they were computed."""
         if isinstance(taker, FsVerity):
             self.tree = taker.groups
+
+    def gather(self, sums: DataSums) -> None:
+        """Gathers what a record says of all that went in, if one is to be left: it takes a while.
+
+        Args:
+            sums: Of all files' data.
+        """
+        if self.plan is not None:
+            try:
+                self.gathered = _gathered(self.plan, self, sums)
+            except OSError as error:  # the build itself does not need it
+                self.gathered = error
 
     def skips(self, step: StepPlan) -> bool:
         """Whether a step has nothing to do."""
@@ -193,35 +220,53 @@ def keys(plan: Plan, reuse: Reuse, sums: Sums) -> dict[str, str]:
     return found
 
 
+def _gathered(plan: Plan, reuse: Reuse, sums: DataSums) -> Gathered:
+    known = sums_of(plan, sums)
+    for volume in plan.volumes:
+        if volume.filesystem is not None:
+            reuse.digests.learn(volume.filesystem.manifest, known[volume.id])
+    raw = not whole_image(plan)
+    made = keys(plan, reuse, known) if raw else {}
+    return Gathered(
+        design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
+        volumes=tuple(
+            VolumeRecord(
+                volume.id, made.get(volume.id, ""), plan.offset(volume.id), volume.bytes,
+                _files(volume, reuse, known[volume.id]),
+            )
+            for volume in plan.volumes
+            if raw and volume.filesystem is not None
+        ),
+        digests=reuse.digests.dumps(),
+        sources=_sources(plan) if reuse.asked else (),
+        machine=_machine(plan) if reuse.asked else (),
+    )  # fmt: skip
+
+
 def leave(
-    plan: Plan, outdir: Path, reuse: Reuse, sums: DataSums, found: Mapping[str, Artifact],
-    names: Iterable[str],
-) -> None:  # fmt: skip
+    plan: Plan, outdir: Path, reuse: Reuse, found: Mapping[str, Artifact], names: Iterable[str]
+) -> None:
     """Leaves the record of a build whose outputs have their names.
 
     Args:
         plan: As it was before anything was written.
         outdir: The output folder.
         reuse: What the build took over and gathered.
-        sums: Of all files' data.
         found: Outputs that were announced, by name.
         names: Of all outputs.
 
     Raises:
-        OSError: It cannot be written, or an output is gone.
+        OSError: It cannot be written or gathered, or an output is gone.
     """
-    known = sums_of(plan, sums)
-    for volume in plan.volumes:
-        if volume.filesystem is not None:
-            reuse.digests.learn(volume.filesystem.manifest, known[volume.id])
-    raw = not whole_image(plan)
-    image = plan.output.disk
-    made = keys(plan, reuse, known) if raw else {}
+    raw, gathered = not whole_image(plan), reuse.gathered
+    if isinstance(gathered, OSError):
+        raise gathered
+    assert gathered is not None
     record = Record(
         outdir="",
         spec=reuse.asked,
-        design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
-        image=image if raw else "",
+        design=gathered.design,
+        image=plan.output.disk if raw else "",
         outputs=tuple(
             OutputRecord(
                 name,
@@ -236,19 +281,12 @@ def leave(
             for name in names
             if name != RECORD
         ),
-        volumes=tuple(
-            VolumeRecord(
-                volume.id, made.get(volume.id, ""), plan.offset(volume.id), volume.bytes,
-                _files(volume, reuse, known[volume.id]),
-            )
-            for volume in plan.volumes
-            if raw and volume.filesystem is not None
-        ),
-        digests=reuse.digests.dumps(),
+        volumes=gathered.volumes,
+        digests=gathered.digests,
         tree=reuse.tree if raw else {},
-        sources=_sources(plan) if reuse.asked else (),
-        machine=_machine(plan) if reuse.asked else (),
-    )  # fmt: skip
+        sources=gathered.sources,
+        machine=gathered.machine,
+    )
     save(outdir, record)
 
 

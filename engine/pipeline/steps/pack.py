@@ -8,8 +8,9 @@ from pathlib import Path
 
 from engine.inspect.image import open_image
 from engine.inspect.unused import unused
-from engine.pipeline.packing import DIGESTS, Compressor, Taker, take_all, verify_packed
+from engine.pipeline.packing import DIGESTS, Compressor, verify_packed
 from engine.pipeline.steps.names import announce, current_image, finish_image
+from engine.pipeline.taking import Taker, take_all
 from engine.pipeline.work import Work
 from engine.provenance.bmap import Mapper
 

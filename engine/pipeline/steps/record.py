@@ -12,7 +12,6 @@ import zstandard
 
 from engine.pipeline.packing import DIGESTS, digests
 from engine.pipeline.staging import Staging
-from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
 from engine.plan.as_json import to_json
 from engine.plan.outputs import HYDRA, MANIFEST
@@ -38,7 +37,7 @@ async def record(work: Work) -> None:
         kind = plan.output.format.hydra_type
         lines = f"file {kind} {staging.outdir / image}\n{announced}"
         staging.write(HYDRA, lines.encode("utf-8", "surrogateescape"))
-    described = msgspec.json.encode(await _manifest(work))
+    described = msgspec.json.encode(_manifest(work))
     written = staging.write(MANIFEST, msgspec.json.format(described, indent=1) + b"\n")
     _write_sums(work, {MANIFEST: written})
 
@@ -62,12 +61,10 @@ def _digest(work: Work, path: Path, kind: str) -> str:
     return digests(path, (kind,), lambda done, total: None, work.cancelled)[kind]
 
 
-async def _manifest(work: Work) -> dict[str, Any]:
+def _manifest(work: Work) -> dict[str, Any]:
     """Returns what manifest.json holds."""
     plan = work.plan
-    if work.reuse.versions is None:
-        work.reuse.versions = await work.versions_of(tools_of(work.plan))
-    tools = dict(work.reuse.versions)
+    tools = dict(work.reuse.versions or {})
     if plan.output.compress == "zst":
         tools["libzstd"] = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
     if plan.output.compress == "gz" or plan.output.format.wrap == "gce":

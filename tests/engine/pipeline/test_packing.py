@@ -12,7 +12,8 @@ import pytest
 
 from engine.pipeline import packing
 from engine.pipeline.build import BuildResult, build
-from engine.pipeline.packing import Compressor, Sum, take_all, verify_packed
+from engine.pipeline.packing import Compressor, verify_packed
+from engine.pipeline.taking import Sum, take_all
 from engine.problem import Refused
 from engine.tools.failure import StepFailed
 from engine.trust.verify import bad, verify
