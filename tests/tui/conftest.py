@@ -19,6 +19,7 @@ from tui.document import Document
 from tui.preview import Preview
 from tui.screens.design import DesignScreen
 from tui.session import Session
+from tui.stylesheet import COLUMNS, ROWS, class_for
 
 SIZES = [(120, 40), (100, 30), (80, 24), (60, 20), (40, 12)]
 ENVIRONMENT = {"TERM": "xterm-256color", "TEXTUAL_ANIMATIONS": "none"}
@@ -103,6 +104,16 @@ async def settled(pilot: Pilot[int]) -> DesignScreen:
                 continue
             await pilot.pause()
             return screen
+
+
+async def resized(pilot: Pilot[int], width: int, height: int) -> None:
+    """Gives the terminal another size and waits until the screen is styled for it."""
+    await pilot.resize_terminal(width, height)
+    screen, wanted = pilot.app.screen, {class_for(width, COLUMNS), class_for(height, ROWS)}
+    async with asyncio.timeout(PATIENCE):
+        while not wanted <= screen.classes:
+            await pilot.pause(0.01)
+    await pilot.pause()
 
 
 def _running(app: DiskwrightApp) -> list[Any]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.spec.model import ImageSpec, Layout, Size
 from engine.spec.save import dumps
-from tests.tui.conftest import MakeApp, settled, shown
+from tests.tui.conftest import MakeApp, resized, settled, shown
 from tui.document import open_document
 from tui.listing import listed
 from tui.widgets.spec_view import SpecView
@@ -60,8 +60,7 @@ async def test_the_last_edit_stands_out_with_the_comments_of_the_file(
         assert marked(view) == []
         assert view.listing.gone
         # Where there is no room beside the form, the key puts one in the other's place.
-        await pilot.resize_terminal(80, 24)
-        await pilot.pause()
+        await resized(pilot, 80, 24)
         assert not view.display
         await pilot.press("ctrl+l")
         await pilot.pause()

@@ -10,7 +10,7 @@ from textual.css.parse import parse
 from textual.dom import DOMNode
 
 from engine.spec.model import ImageSpec
-from tests.tui.conftest import MakeApp, settled
+from tests.tui.conftest import MakeApp, resized, settled
 from tui.stylesheet import COLUMNS, ROWS, class_for
 from tui.theme import LIGHT
 
@@ -62,7 +62,7 @@ async def test_the_design_page_is_styled_for_its_size_at_once(
 
         assert {class_for(size[0], COLUMNS), class_for(size[1], ROWS)} <= screen.classes
         assert [node for node in updates if node is screen] == []
-        await pilot.resize_terminal(45, 40)
+        await resized(pilot, 45, 40)
         assert {"-tiny", "-tall"} <= screen.classes
         assert [node for node in updates if node is screen] == [screen]
 
