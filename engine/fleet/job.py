@@ -15,7 +15,7 @@ from engine import __version__
 from engine.events import Artifact, Emit
 from engine.fleet.events import DONE, State
 from engine.fleet.model import Row
-from engine.fleet.plan import Planners
+from engine.fleet.plan import AT_ONCE, Planners
 from engine.manifest.scan import ScanCancelled
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
@@ -178,10 +178,14 @@ class Executor(Protocol):
 
 
 class InProcess:
-    """Builds in this process, one image after the other: a build uses all processors itself."""
+    """Builds in this process, two images at a time.
+
+    A build uses all processors where it is large. Where it is small, or takes most of its bytes
+    from another, it waits for programs and the disk in between, and the next one goes on then.
+    """
 
     workers = 1
-    slots: int | None = 1
+    slots: int | None = AT_ONCE
 
     def __init__(self, planners: Planners | None = None) -> None:
         """Prepares it.
@@ -198,7 +202,7 @@ class InProcess:
 
 
 class Builder:
-    """Builds images one after the other, and keeps what they have in common.
+    """Builds images, and keeps what they have in common.
 
     Args:
         planners: What has read sources already.

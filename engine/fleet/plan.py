@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import heapq
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,9 @@ from engine.plan.steps import IMAGE, VOLUME
 from engine.planning import Planner
 from engine.problem import Problem, errors
 from engine.spec.filesystems import FILESYSTEMS
+
+AT_ONCE = 2
+"""Images that one process builds at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +124,11 @@ class FleetPlan:
 
 
 class Planners:
-    """Plans rows one after the other, and reads what they have in common once."""
+    """Plans rows one after the other, on any thread, and reads what they have in common once."""
 
     def __init__(self) -> None:
         self._planners: dict[Path, Planner] = {}
+        self._lock = threading.Lock()
 
     def plan(
         self,
@@ -143,10 +149,11 @@ class Planners:
         Raises:
             engine.manifest.scan.ScanCancelled: It was asked to stop.
         """
-        planner = self._planners.setdefault(row.base, Planner(row.base))
-        resolved = planner.resolve(row.spec)
-        sources = planner.read(resolved.settings, cancelled=cancelled)
-        plan = planner.plan(resolved, sources, outdir, force=force)
+        with self._lock:
+            planner = self._planners.setdefault(row.base, Planner(row.base))
+            resolved = planner.resolve(row.spec)
+            sources = planner.read(resolved.settings, cancelled=cancelled)
+            plan = planner.plan(resolved, sources, outdir, force=force)
         return dataclasses.replace(plan, problems=tuple(row.locate(plan.problems)))
 
 
@@ -297,7 +304,7 @@ def _unshared(rows: Sequence[RowPlan]) -> Iterator[str]:
 
 
 def total_space(rows: Iterable[RowPlan]) -> int:
-    """Returns about how many bytes the output folder needs for all rows, one built at a time."""
+    """Returns about how many bytes the output folder needs for all rows, some built at a time."""
     known = list(rows)
-    most = max((max(row.peak - row.written, 0) for row in known), default=0)
-    return sum(row.written for row in known) + most
+    beyond = heapq.nlargest(AT_ONCE, (max(row.peak - row.written, 0) for row in known))
+    return sum(row.written for row in known) + sum(beyond)

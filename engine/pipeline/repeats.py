@@ -8,7 +8,9 @@ a part are the same wherever it lies alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from engine.provenance.fsverity import GROUP, FsVerity
 
 _MOST = 64
 """Parts whose branches are kept: some 64 bytes for each 512 KiB."""
+_WAIT_SECONDS = 0.05
 _WRITES_LATER = frozenset({"hook", "loader-boot-code", "nixos-loader", "nixos-guest"})
 """Verbs of steps that write to volumes after these are made and filled."""
 
@@ -48,6 +51,19 @@ class Hashed:
     def __init__(self) -> None:
         self.states: dict[tuple[str, Part], Sum] = {}
         self.branches: dict[tuple[str, int], dict[int, bytes]] = {}
+        self._turns: dict[tuple[str, Part], threading.Lock] = {}
+
+    @contextlib.contextmanager
+    def turn(self, what: tuple[str, Part], cancelled: Callable[[], bool]) -> Iterator[None]:
+        """Waits while another build of this process computes the same state."""
+        lock = self._turns.setdefault(what, threading.Lock())
+        while not (held := lock.acquire(timeout=_WAIT_SECONDS)) and not cancelled():
+            pass
+        try:
+            yield
+        finally:
+            if held:
+                lock.release()
 
 
 @dataclass(slots=True)
@@ -98,14 +114,14 @@ class Repeats:
             for part in parts:
                 take(taker, at, part.start)
                 before = taker.digest(), part
-                after = self.hashed.states.get(before)
-                if after is None:
-                    take(taker, part.start, part.end)
-                    if cancelled():
-                        return taker
-                    self.hashed.states[before] = taker.copy()
-                else:
-                    taker = after.copy()
+                with self.hashed.turn(before, cancelled):
+                    after = self.hashed.states.get(before)
+                    if after is None:
+                        take(taker, part.start, part.end)
+                        if cancelled():
+                            return taker
+                        after = self.hashed.states[before] = taker.copy()
+                taker = after.copy()
                 at = part.end
                 report(at, size)
             take(taker, at, size)

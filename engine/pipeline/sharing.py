@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,13 +43,29 @@ class Shelf:
     def __init__(self, store: Store, *, stays: bool) -> None:
         self.store = store
         self.stays = stays
+        self._state = store.digests_state()
         self.digests = store.digests()
         self.hashed = Hashed()
         self.summed: WeakKeyDictionary[Manifest, Summed] = WeakKeyDictionary()
+        self._lock = threading.Lock()
 
     def renew(self) -> None:
         """Takes what other builds have learned meanwhile."""
-        self.digests = self.digests.joined(self.store.digests())
+        with self._lock:
+            state = self.store.digests_state()
+            if state != self._state:
+                self.digests = self.digests.joined(self.store.digests())
+                self._state = state
+
+    def learn(self, manifest: Manifest, sums: Mapping[int, bytes]) -> None:
+        """Keeps the digests of a manifest's files, for other builds and processes, too.
+
+        Raises:
+            OSError: They cannot be written.
+        """
+        with self._lock:
+            self.digests.learn(manifest, sums)
+            self.store.learn(self.digests)
 
 
 @dataclass(slots=True)
@@ -209,10 +226,10 @@ def _keep(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> tuple[str | 
     """Returns the key of a volume, and whether it was put into the store just now."""
     data: DataSums = work.inputs.data
     sums = data.of(work.manifest)
-    key = volume_key(work.plan, work.volume, sums, versions)
+    contents = work.inputs.filesystems.get(work.volume.id)
+    key = volume_key(work.plan, work.volume, sums, versions, contents=contents)
     if key is None:
         return None, False
     kept = shelf.store.put(key, work.image, work.offset, work.volume.bytes, work.cancelled)
-    shelf.digests.learn(work.manifest, sums)
-    shelf.store.learn(shelf.digests)
+    shelf.learn(work.manifest, sums)
     return key, kept

@@ -44,7 +44,7 @@ _GRAIN = 1 << 16
 _ZEROS = bytes(_GRAIN)
 _STALE_SECONDS = 24 * 3600
 """Age from which on what lies in `tmp` is somebody's who was killed."""
-_WAIT_SECONDS = 0.05
+_WAIT_SECONDS = 0.02
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -223,6 +223,13 @@ class Store:
             if place.name != keep and self._throw_out(place):
                 taken -= size
         return taken
+
+    def digests_state(self) -> tuple[int, ...] | None:
+        """Returns what tells whether `digests` would return something else, or None."""
+        try:
+            return _state(self._known.stat())
+        except OSError:
+            return None
 
     def digests(self) -> Digests:
         """Returns the digests of files that builds on this machine have learned."""

@@ -243,7 +243,7 @@ async def test_a_cancel_asks_and_leaves_what_is_done(fleet: Path, make_app: Make
         await pilot.pause()
         await pilot.press("tab", "enter")
         await eventually(pilot, lambda: session.phase == "over")
-        assert [row.state for row in session.rows.values()] == ["cancelled", "waiting"]
+        assert [row.state for row in session.rows.values()] == ["cancelled", "cancelled"]
         assert list((fleet.parent / "out").rglob("*part*")) == []
 
 

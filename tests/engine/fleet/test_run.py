@@ -17,9 +17,10 @@ import pytest
 from engine.cli.main import main
 from engine.events import Emit, StepStarted
 from engine.fleet import record
-from engine.fleet.events import FleetEvent, FleetFinished, RowFinished, Said
+from engine.fleet.events import FleetEvent, FleetFinished, RowFinished, RowStarted, Said
 from engine.fleet.job import InProcess, Job, Outcome
 from engine.fleet.narration import FleetNarration
+from engine.fleet.plan import AT_ONCE
 from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.replay import read_fleet_record
@@ -157,6 +158,8 @@ async def test_a_row_that_fails_fails_alone(yard: Yard) -> None:
     prepared = prepare(read_fleet(yard.fleet), yard.out)
 
     class Spoiling(InProcess):
+        slots: int | None = 1  # the others are not to see it spoiled
+
         async def build(self, job: Job, say: Emit, begun: Callable[[str], None]) -> Outcome:
             def spoil(event: object) -> None:
                 if job.name == "node-2" and isinstance(event, StepStarted):
@@ -211,29 +214,52 @@ async def test_a_cancel_ends_it_and_leaves_what_is_done(yard: Yard) -> None:
 
     def emit(event: FleetEvent) -> None:
         match event:
-            case Said(image="node-2", event=StepStarted()):
+            case Said(image="node-3", event=StepStarted()):  # so one of the others is done
                 task.cancel()
 
     task = asyncio.ensure_future(Run(prepared, InProcess(), emit).run())
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert sorted(yard.images()) == ["node-1"]
     assert list(yard.out.rglob("*part*")) == []
     rows = json.loads((yard.out / "fleet.json").read_text())["rows"]
-    assert [row["state"] for row in rows] == ["ok", "cancelled", "waiting"]
-    assert states((await build(yard, resume=True))[0]) == {
-        "node-1": "unchanged", "node-2": "ok", "node-3": "ok",
-    }  # fmt: skip
+    done = {row["image"] for row in rows if row["state"] == "ok"}
+    assert done == yard.images().keys()
+    assert done
+    assert {row["state"] for row in rows if row["image"] not in done} == {"cancelled"}
+    assert "node-3" not in done
+    after = states((await build(yard, resume=True))[0])
+    assert after == {row["image"]: "unchanged" if row["image"] in done else "ok" for row in rows}
 
 
-def killed_in_the_second(yard: Yard, number: signal.Signals) -> int:
-    """Ends the command once its second row has begun; returns how it ended."""
+async def test_two_rows_are_built_at_a_time(yard: Yard) -> None:
+    yard.rows("1", "2", "3", "4")
+    running: set[str] = set()
+    most = 0
+
+    def emit(event: FleetEvent) -> None:
+        nonlocal most
+        match event:
+            case RowStarted():
+                running.add(event.image)
+            case RowFinished():
+                running.discard(event.image)
+        most = max(most, len(running))
+
+    prepared = prepare(read_fleet(yard.fleet), yard.out)
+    assert states(await Run(prepared, InProcess(), emit).run()) == dict.fromkeys(
+        yard.images(), "ok"
+    )
+    assert most == AT_ONCE
+
+
+def ended_in_the_third(yard: Yard, number: signal.Signals) -> int:
+    """Ends the command once its third row has begun, so that one is done; returns how it ended."""
     process = subprocess.Popen(command(yard, "--events", "-"), stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL)  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
-        if b'"image":"node-2"' in line and b'"step-started"' in line:
+        if b'"image":"node-3"' in line and b'"step-started"' in line:
             process.send_signal(number)
             break
     process.stdout.read()
@@ -242,27 +268,31 @@ def killed_in_the_second(yard: Yard, number: signal.Signals) -> int:
 
 
 def test_the_command_goes_on_after_it_was_killed(yard: Yard) -> None:
-    yard.rows("1", "2")
-    assert killed_in_the_second(yard, signal.SIGKILL) == -signal.SIGKILL
-    before = (yard.out / "node-1/node-1.img").stat().st_ctime_ns
+    yard.rows("1", "2", "3")
+    assert ended_in_the_third(yard, signal.SIGKILL) == -signal.SIGKILL
     told = read_fleet_record(yard.out / "fleet.jsonl")
     assert isinstance(told[-1], FleetFinished)
-    assert told[-1].states == {"ok": 1, "lost": 1}
+    ended = {one.image: one.state for one in told if isinstance(one, RowFinished)}
+    done = [name for name, state in ended.items() if state == "ok"]
+    assert done
+    assert told[-1].states == {"ok": len(done), "lost": 3 - len(done)}
+    before = {name: (yard.out / f"{name}/{name}.img").stat().st_ctime_ns for name in done}
     resumed = subprocess.run(command(yard, "--resume"), capture_output=True, text=True)
 
     assert resumed.returncode == 0, resumed.stderr
-    assert "1 of 2 images are up to date" in resumed.stderr
+    assert f"{len(done)} of 3 images are up to date" in resumed.stderr
     assert [line.split("/")[-1] for line in resumed.stdout.split()[1::2]] == [
-        "node-1.img", "node-2.img",
+        "node-1.img", "node-2.img", "node-3.img",
     ]  # fmt: skip
-    assert (yard.out / "node-1/node-1.img").stat().st_ctime_ns == before
+    for name in done:
+        assert (yard.out / f"{name}/{name}.img").stat().st_ctime_ns == before[name]
     assert list(yard.out.rglob("*part*")) == []
 
 
 def test_sigterm_cancels_the_command(yard: Yard) -> None:
-    yard.rows("1", "2")
+    yard.rows("1", "2", "3")
 
-    assert killed_in_the_second(yard, signal.SIGTERM) == 130
+    assert ended_in_the_third(yard, signal.SIGTERM) == 130
     assert list(yard.out.rglob("*part*")) == []
 
 
