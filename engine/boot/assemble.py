@@ -111,12 +111,12 @@ def _system(settings: Settings) -> str:
 def _filler(
     settings: Settings, tree: Mounted, contents: Mapping[str, Manifest]
 ) -> fill.Filler | None:
-    """Returns what fills the volumes that only a kernel fills, and that may have contents."""
+    """Returns what fills the volumes that only a kernel fills: with contents or subvolumes."""
     formats = {
         volume.format
         for volume in settings.volumes
         if FILESYSTEMS[volume.format].mounted
-        and (volume.role == "root" or len(contents.get(volume.id, ())) > 1)
+        and (volume.role == "root" or volume.subvolumes or len(contents.get(volume.id, ())) > 1)
     }
     return fill.find(tree, sorted(formats), system=_system(settings)) if formats else None
 

@@ -53,13 +53,14 @@ class Devices:
 
     @cached_property
     def _known(self) -> Mapping[str, frozenset[str]]:
-        volumes = self.settings.volumes
+        tags = [self._tags(volume) for volume in self.settings.volumes]
+        return {tag: frozenset(each[tag] for each in tags) for tag in _TAGS}
+
+    def _tags(self, volume: Volume) -> Mapping[str, str]:
         return {
-            "UUID": frozenset(volume.uuid.lower() for volume in volumes),
-            "LABEL": frozenset(volume.label for volume in volumes),
-            "PARTUUID": frozenset(self.settings.partuuid(volume) for volume in volumes),
-            "PARTLABEL": frozenset(volume.name or "" for volume in volumes),
-        }
+            "UUID": volume.uuid.lower(), "LABEL": volume.label,
+            "PARTUUID": self.settings.partuuid(volume), "PARTLABEL": volume.name or "",
+        }  # fmt: skip
 
     @cached_property
     def _opaque(self) -> bool:
@@ -85,7 +86,8 @@ class Devices:
             inside = self._opaque and tag in {"UUID", "LABEL"}
             return not inside and wanted not in self._known[tag]
         if text.startswith("/dev/disk/"):
-            return True
+            # systemd has these links for what it finds by type alone.
+            return not text.startswith("/dev/disk/by-designator/")
         number = _DISK.fullmatch(text) or _VIRTUAL.fullmatch(text)
         if number is not None:
             ours = {self.settings.number(volume.id) for volume in self.settings.volumes}
@@ -95,6 +97,15 @@ class Devices:
         if layer is None or self._opaque or text in self._verified:
             return False
         return layer[1] not in self.mapped
+
+    def named(self, text: str) -> Volume | None:
+        """Returns the volume that a text names by a tag, or None."""
+        tag, value = tagged(text)
+        if tag not in _TAGS or not value:
+            return None
+        wanted = value if tag in _CASED else value.lower()
+        found = (one for one in self.settings.volumes if self._tags(one)[tag] == wanted)
+        return next(found, None)
 
     def name(self, volume: Volume) -> str:
         """Returns what the image has a volume found by."""

@@ -5,6 +5,7 @@ Source: fstab(5), systemd.mount(5).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from engine.boot.devices import Devices, device, is_numbered
@@ -25,6 +26,12 @@ PATH = b"etc/fstab"
 _SECOND_NS = 1_000_000_000
 _HEAD = "# Written by Diskwright for the volumes of this image.\n"
 _NAMED = 5
+_OPTIONAL = frozenset({"noauto", "nofail"})
+"""Options of what a system boots without (systemd.mount(5))."""
+_DRIVERS = {"ext2": ("ext4",), "ext3": ("ext4", "ext2"), "vfat": ("msdos",)}
+"""By what other type a kernel mounts a format, too."""
+_SUBVOLUME = "subvol="
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def text(
@@ -111,11 +118,10 @@ def _unknown(text: str, settings: Settings, devices: Devices) -> Iterator[Proble
         fields = _fields(line)
         if len(fields) < 3:
             continue
-        optional = len(fields) > 3 and "noauto" in fields[3].split(",")
-        if not optional and (devices.lacks(fields[0]) or is_numbered(fields[0])):
-            meant = _meant(settings, fields[1], fields[2])
-            here = f" (here {devices.name(meant)})" if meant is not None else ""
-            missing.append(f"line {number}: {fields[0]} for {fields[1]}{here}")
+        options = fields[3].split(",") if len(fields) > 3 else []
+        why = "" if _OPTIONAL & set(options) else _lacking(fields, options, settings, devices)
+        if why:
+            missing.append(f"line {number}: {why}")
     if not missing:
         return
     more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
@@ -126,6 +132,32 @@ def _unknown(text: str, settings: Settings, devices: Devices) -> Iterator[Proble
         'layout.fstab = "write" writes one for the volumes of the image',
         Fix("Write /etc/fstab anew", (("layout.fstab", "write"),)),
     )  # fmt: skip
+
+
+def _lacking(fields: list[str], options: list[str], settings: Settings, devices: Devices) -> str:
+    """Returns what a line names and the image does not have, or ""."""
+    what, name = f"{fields[0]} for {fields[1]}", unescaped(fields[0])
+    if devices.lacks(name) or is_numbered(name):
+        meant = _meant(settings, fields[1], fields[2])
+        return what + (f" (here {devices.name(meant)})" if meant is not None else "")
+    volume = devices.named(name)
+    if volume is None or volume.format == "none":
+        return ""
+    taken_for = {"auto", volume.format, *_DRIVERS.get(volume.format, ())}
+    if taken_for.isdisjoint(fields[2].split(",")):
+        return f"{what} as {fields[2]} (here {volume.format})"
+    given = [each.removeprefix(_SUBVOLUME).strip("/") for each in options
+             if each.startswith(_SUBVOLUME)]  # fmt: skip
+    there = [one.name for one in volume.subvolumes]
+    if given and given[-1] and given[-1] not in there:
+        here = f" (here {', '.join(there)})" if there else ""
+        return f"the subvolume {given[-1]} of {what}{here}"
+    return ""
+
+
+def unescaped(field: str) -> str:
+    """Returns a field as it is meant: blanks are octal numbers in it (fstab(5))."""
+    return _OCTAL.sub(lambda code: chr(int(code[1], 8)), field)
 
 
 def _fields(line: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -10,7 +9,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from engine.boot.devices import tagged
-from engine.boot.fstab import PATH
+from engine.boot.fstab import PATH, unescaped
 from engine.disk.roles import ROLES, Role
 from engine.disk.subvolumes import Arrangement, Subvolume, below, with_default
 from engine.image.container import BadImage
@@ -24,7 +23,6 @@ _MOST_TOPS = 16
 _SUBVOLUME, _SUBVOLUME_ID = "subvol=", "subvolid="
 _TOP_IDS = (0, 5)
 """Ids by which a mount names the top of a Btrfs (btrfs(5))."""
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def with_mounts(
@@ -128,10 +126,10 @@ def _lines(text: str) -> Iterator[tuple[str, str, list[str]]]:
         fields = line.split()
         if len(fields) < 3 or fields[0].startswith("#"):
             continue
-        place = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[1])
+        place = unescaped(fields[1])
         if place.startswith("/") and ".." not in PurePosixPath(place).parts:
             options = fields[3].split(",") if len(fields) > 3 else []
-            yield fields[0], str(PurePosixPath(place)), options
+            yield unescaped(fields[0]), str(PurePosixPath(place)), options
 
 
 def _is(part: Part, device: str) -> bool:

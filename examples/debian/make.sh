@@ -2,7 +2,7 @@
 # A Debian that starts: its root made from Debian's packages, the image from that root, and the
 # proof that it reaches `login:`.
 #
-#   examples/debian/make.sh [efi|hybrid|legacy|legacy-gpt] [OUTDIR]
+#   examples/debian/make.sh [efi|hybrid|legacy|legacy-gpt|btrfs] [OUTDIR]
 #   examples/debian/make.sh root        only the root tarball
 #
 # Needs mmdebstrap. The root tarball is made once and kept beside this script; as an ordinary user

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.boot.firmware import FirmwareKind
+from tests.engine.boot.conftest import PROJECT
 from tests.support import kernels
 from tests.support.booting import alone, boots, build_spec, cache_folder, report
 from tests.support.busybox import fetch_kernel, make_initrd, make_root
@@ -34,10 +35,8 @@ user = "root"
 group = "root"
 """
 
-SUBVOLUMES = """
-compression = "zstd"
-subvolumes = ["@:/", "@home:/home", "@spare"]
-"""
+EXAMPLE = (PROJECT / "examples/debian/debian-btrfs.toml").read_text()
+SUBVOLUMES = EXAMPLE.partition('format = "btrfs"\n')[2].partition("[[contents]]")[0]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -71,6 +70,7 @@ def test_a_filled_root_boots(
     built = build_spec(spec, tmp_path / "out")
 
     assert {problem.code for problem in built.plan.problems} == {"not-repeatable"}
+    assert "in the future" not in (tmp_path / "out/build.jsonl").read_text()
     said = report(boots(built, firmware))
     assert said["mount"][0].startswith(f"{format_} rw")
     assert f"root=UUID={built.plan.root.uuid}" in said["cmdline"][0]
@@ -79,4 +79,6 @@ def test_a_filled_root_boots(
     assert said["home"] == ["in the right one"]
     if format_ == "btrfs":
         assert "rootflags=subvol=@" in said["cmdline"][0].split()
-        assert said["subvolume"] == ["/ /@", "/home /@home"]
+        assert sorted(said["subvolume"]) == [
+            "/ /@", "/.snapshots /@snapshots", "/home /@home", "/var/log /@log",
+        ]  # fmt: skip

@@ -116,6 +116,57 @@ def test_what_the_image_does_not_have_is_named_and_the_fix_solves_it(tmp_path: P
     assert problem.fix.edits == (("layout.fstab", "write"),)
 
 
+KINDS = """\
+schema = 1
+layout.table = "gpt"
+[[volume]]
+id = "root"
+label = "rootfs"
+[[volume]]
+id = "swap"
+size = "4MiB"
+label = "my swap"
+[[volume]]
+id = "data"
+format = "btrfs"
+mount = "/data"
+size = "140MiB"
+subvolumes = ["@d:/data", "@x"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("LABEL=rootfs / xfs defaults 0 1", "LABEL=rootfs for / as xfs (here ext4)"),
+        ("LABEL=rootfs / ext3 defaults 0 1", "LABEL=rootfs for / as ext3 (here ext4)"),
+        ("LABEL=rootfs / xfs,ext4 defaults 0 1", ""),
+        ("LABEL=rootfs / auto defaults 0 1", ""),
+        ("PARTLABEL=swap none ext4 sw", "PARTLABEL=swap for none as ext4 (here swap)"),
+        (r"LABEL=my\040swap none swap sw", ""),
+        (r'LABEL="my\040swap" none swap sw', ""),
+        (r"LABEL=my\040other none swap sw", r"LABEL=my\040other for none (here UUID="),
+        ("UUID=1111 /x ext4 noatime,nofail 0 2", ""),
+        ("/dev/disk/by-designator/root / ext4", ""),
+        ("PARTLABEL=data /data btrfs subvol=/@d", ""),
+        ("PARTLABEL=data /data btrfs subvol=/", ""),
+        ("PARTLABEL=data /data btrfs compress=zstd,subvol=@nope",
+         "the subvolume @nope of PARTLABEL=data for /data (here @d, @x)"),
+    ],
+)  # fmt: skip
+def test_a_line_is_held_against_what_the_volume_is(tmp_path: Path, line: str, told: str) -> None:
+    made = planned(tmp_path, KINDS + CONTENTS, f"{line}\n")
+    found = [one.message for one in made.problems if one.code == "fstab-unknown-device"]
+    assert bool(found) == bool(told)
+    assert not told or f": line 1: {told}" in found[0]
+
+
+def test_a_volume_of_subvolumes_alone_has_a_kernel_looked_for(tmp_path: Path) -> None:
+    """They are made in the virtual machine, though no file goes in."""
+    made = planned(tmp_path, KINDS + CONTENTS, "")
+    assert made.boot.filler is not None
+
+
 def test_planning_again_keeps_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "tree" / "etc").mkdir(parents=True)
     planner = Planner(tmp_path, {})
