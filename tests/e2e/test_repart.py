@@ -84,9 +84,12 @@ grow = 1
     plan = plan_spec(loads(text), base=tmp_path)
     assert not errors(plan.problems)
 
+    # With --empty=create systemd 252 takes no dry run, but wants loop devices and makes it all.
+    with (tmp_path / "x.img").open("wb") as disk:
+        disk.truncate(500 << 20)
     done = subprocess.run(
-        ["systemd-repart", f"--definitions={folder}", "--empty=create", "--size=500M",
-         "--dry-run=yes", "--json=short", tmp_path / "x.img"],
+        ["systemd-repart", f"--definitions={folder}", "--empty=require", "--dry-run=yes",
+         "--json=short", tmp_path / "x.img"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
 
