@@ -193,6 +193,11 @@ async def volume_tour(app: DiskwrightApp, pilot: Pilot[int]) -> AsyncIterator[st
             yield "volume"
         await pilot.press("ctrl+s")
         await _planned(app, pilot)
+    assert app.designing is not None
+    app.designing.pane.scroll_home(animate=False)  # as in _from_its_top
+    await quiet(pilot)
+    app.designing.show_fields()
+    await quiet(pilot)
     yield "volumes"
     await pilot.press("ctrl+l")
     await quiet(pilot)
