@@ -7,7 +7,7 @@ again (`Planner`, which keeps what an edit did not touch).
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,6 +86,7 @@ class Planner:
         self,
         settings: Settings,
         *,
+        scanned: Scanned | None = None,
         progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
     ) -> Sources:
@@ -93,6 +94,7 @@ class Planner:
 
         Args:
             settings: The resolved spec.
+            scanned: What a walk would find, where that is known.
             progress: Called now and then while sources are walked.
             cancelled: Asked as often whether to stop.
 
@@ -100,7 +102,7 @@ class Planner:
             engine.manifest.scan.ScanCancelled: It was asked to stop.
         """
         brought = gather(settings, self.environment, self._stores)
-        contents = scan(
+        contents = scanned or scan(
             settings,
             progress=progress,
             cancelled=cancelled,
@@ -164,6 +166,7 @@ def plan_spec(
     outdir: Path | None = None,
     force: bool = False,
     update: bool = False,
+    look: Callable[[Settings], Scanned | None] | None = None,
     progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Plan:
@@ -175,6 +178,7 @@ def plan_spec(
         outdir: Where a build would write, so that its room and contents are looked at too.
         force: Outputs that exist may be replaced.
         update: Those of an earlier build may be.
+        look: Returns what a scan would, if that is known.
         progress: Called with entries and bytes found while sources are scanned.
         cancelled: Asked now and then whether to stop scanning.
 
@@ -183,7 +187,10 @@ def plan_spec(
     """
     planner = Planner(base)
     resolved = planner.resolve(spec)
-    sources = planner.read(resolved.settings, progress=progress, cancelled=cancelled)
+    scanned = look(resolved.settings) if look is not None else None
+    sources = planner.read(
+        resolved.settings, scanned=scanned, progress=progress, cancelled=cancelled
+    )
     return planner.plan(resolved, sources, outdir, force=force, update=update)
 
 

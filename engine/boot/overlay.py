@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from engine.manifest.entry import Entry, order
 from engine.manifest.manifest import Manifest
@@ -24,6 +24,10 @@ def overlay(manifest: Manifest, added: Iterable[Entry], removed: Iterable[bytes]
     gone = new.keys() | set(removed)
     if not gone:
         return manifest
+    if not any(manifest.get(path) for path in gone):
+        known = manifest.overlaid(_with_parents(manifest, new))
+        if known is not None:
+            return known
     entries = [entry for entry in manifest.entries if entry.path not in gone]
     if len(entries) < len(manifest.entries):
         entries = _inherited(entries, [e for e in map(manifest.get, gone) if e is not None])
@@ -32,7 +36,20 @@ def overlay(manifest: Manifest, added: Iterable[Entry], removed: Iterable[bytes]
         for folder in _above(path):
             _insert(entries, directory(folder, mtime_ns=epoch_ns), keep=True)
         _insert(entries, new[path])
-    return Manifest(entries, manifest.problems, manifest.origins)
+    base = manifest.base or manifest
+    return Manifest(entries, manifest.problems, manifest.origins, base)
+
+
+def _with_parents(manifest: Manifest, new: Mapping[bytes, Entry]) -> list[Entry]:
+    """Returns files and the directories that they lie in and that are not there, in order."""
+    root = manifest.get(b"")
+    epoch_ns = root.mtime_ns if root is not None else 0
+    found = dict(new)
+    for path in new:
+        for folder in _above(path):
+            if folder not in found and manifest.get(folder) is None:
+                found[folder] = directory(folder, mtime_ns=epoch_ns)
+    return sorted(found.values(), key=lambda entry: order(entry.path))
 
 
 def _above(path: bytes) -> Iterable[bytes]:

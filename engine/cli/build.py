@@ -10,12 +10,13 @@ from engine.cli import exits
 from engine.cli.planning import add_spec_arguments, loaded_for, named_path, plan_for
 from engine.cli.problems import show_problems
 from engine.cli.signals import cancellable
-from engine.cli.standing import stands
+from engine.cli.standing import Standing
 
 if TYPE_CHECKING:
     from engine.cli.narration import Narration
     from engine.events import AnyEvent, Emit
     from engine.plan.model import Plan
+    from engine.reuse.record import SourceRecord
     from engine.spec.load import LoadedSpec
 
 
@@ -50,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     from contextlib import ExitStack
 
     loaded = loaded_for(args)
-    if args.update and stands(args, loaded):
+    standing = Standing(args, loaded) if args.update else None
+    if standing is not None and standing.stands:
+        standing.say(args)
         return exits.DONE
 
     from engine.cli.eventsfile import lines_to
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.pipeline import realise
     from engine.reuse.sources import asked
 
-    plan = _plan(args, loaded)
+    plan = _plan(args, loaded, standing)
     realising = realise.wanted(plan)
     if not realising and _refused(plan, quiet=args.quiet):
         return exits.REFUSED
@@ -83,15 +86,19 @@ def run(args: argparse.Namespace) -> int:
                 return exits.CANCELLED if built is None else exits.FAILED
             sinks.remove(before.append)
             loaded = loaded_for(args)
-            plan = _plan(args, loaded)
+            standing = None
+            plan = _plan(args, loaded, standing)
             if _refused(plan, quiet=args.quiet):
                 return exits.REFUSED
-        return _build(args, plan, emit, asked(loaded.spec, loaded.base), before)
+        again = standing.again if standing is not None else None
+        sources = again.sources if again is not None else ()
+        return _build(args, plan, emit, asked(loaded.spec, loaded.base), sources, before)
 
 
-def _plan(args: argparse.Namespace, loaded: LoadedSpec) -> Plan:
+def _plan(args: argparse.Namespace, loaded: LoadedSpec, standing: Standing | None) -> Plan:
+    look = standing.look if standing is not None else None
     return plan_for(
-        args, outdir=args.output, force=args.force, update=args.update, loaded=loaded
+        args, outdir=args.output, force=args.force, update=args.update, loaded=loaded, look=look
     )  # fmt: skip
 
 
@@ -105,14 +112,15 @@ def _refused(plan: Plan, *, quiet: bool) -> bool:
 
 
 def _build(
-    args: argparse.Namespace, plan: Plan, emit: Emit, asked: str, before: Sequence[AnyEvent]
-) -> int:
+    args: argparse.Namespace, plan: Plan, emit: Emit, asked: str,
+    sources: Sequence[SourceRecord], before: Sequence[AnyEvent],
+) -> int:  # fmt: skip
     from engine.pipeline.build import build
 
     result = cancellable(
         build(
             plan, emit, outdir=args.output, force=args.force, update=args.update,
-            asked=asked, before=before,
+            asked=asked, sources=sources, before=before,
         )
     )  # fmt: skip
     if result is None:

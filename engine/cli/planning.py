@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.manifest.scan import Scanned
     from engine.plan.model import Plan
     from engine.problem import Refused
     from engine.spec.load import LoadedSpec
+    from engine.spec.settings import Settings
 
 _NOT_TOML = {"spec-not-utf8", "spec-too-large", "toml-syntax", "spec-not-found"}
 """Codes of problems with a file that may be something else than a spec."""
@@ -120,8 +122,17 @@ def plan_for(
     force: bool = False,
     update: bool = False,
     loaded: LoadedSpec | None = None,
+    look: Callable[[Settings], Scanned | None] | None = None,
 ) -> Plan:
     """Returns the plan for a verb's arguments, its problems inside.
+
+    Args:
+        args: Of the verb.
+        outdir: Where a build would write.
+        force: Outputs that exist may be replaced.
+        update: Those of an earlier build may be.
+        loaded: The spec, once it is loaded.
+        look: Returns what a scan would, if that is known.
 
     Raises:
         Refused: The spec cannot be read as one.
@@ -135,7 +146,7 @@ def plan_for(
     try:
         plan = plan_spec(
             loaded.spec, base=loaded.base, outdir=outdir, force=force, update=update,
-            progress=counter,
+            look=look, progress=counter,
         )  # fmt: skip
     finally:
         counter.close()

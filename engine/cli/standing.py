@@ -1,4 +1,4 @@
-"""An update that has nothing to do, which is known before there is a plan."""
+"""What an update knows before there is a plan: that it has nothing to do, or what changed."""
 
 from __future__ import annotations
 
@@ -10,39 +10,75 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.events import AnyEvent
+    from engine.manifest.scan import Scanned
+    from engine.reuse.again import Again
     from engine.reuse.record import Record
     from engine.spec.load import LoadedSpec
+    from engine.spec.settings import Settings
+
+_MOST = 1000
+"""Changes of one source up to which it is not scanned anew."""
 
 
-def stands(args: argparse.Namespace, loaded: LoadedSpec) -> bool:
-    """Whether the last build has left just what this one would; says so, too.
+class Standing:
+    """What an update finds out before there is a plan, which alone would take longer.
 
-    It is found out before there is a plan, which alone would take longer.
+    Attributes:
+        again: What the sources hold now, once `look` has found it without a scan.
     """
-    from engine.cli.eventsfile import lines_to
-    from engine.events import Artifact, encode
-    from engine.reuse.record import Unbelievable, load
-    from engine.reuse.sources import asked, stand
 
-    begun = time.monotonic()
-    try:
-        record = load(args.output)
-    except Unbelievable:
-        return False  # the build says why
-    if not stand(record, asked(loaded.spec, loaded.base), args.output):
-        return False
-    events = _standing(record, args.output.absolute(), time.monotonic() - begun)
-    if args.events:
-        with lines_to(args.events) as line:
+    def __init__(self, args: argparse.Namespace, loaded: LoadedSpec) -> None:
+        """Looks at the record, at every output, and at every source."""
+        from engine.reuse.record import Unbelievable, load
+        from engine.reuse.sources import asked, changes, stands
+
+        self.again: Again | None = None
+        self._begun = time.monotonic()
+        self._outdir = args.output
+        self._record: Record | None = None
+        self._changes: list[list[int]] | None = None
+        try:
+            record = load(args.output)
+        except Unbelievable:
+            return  # the build says why
+        if stands(record, asked(loaded.spec, loaded.base), args.output):
+            self._record, self._changes = record, changes(record, _MOST)
+
+    @property
+    def stands(self) -> bool:
+        """Whether the last build has left just what this one would."""
+        return self._changes is not None and not any(self._changes)
+
+    def say(self, args: argparse.Namespace) -> None:
+        """Says so."""
+        from engine.cli.eventsfile import lines_to
+        from engine.events import Artifact, encode
+
+        assert self._record is not None
+        seconds = time.monotonic() - self._begun
+        events = _standing(self._record, args.output.absolute(), seconds)
+        if args.events:
+            with lines_to(args.events) as line:
+                for event in events:
+                    line(encode(event))
+        if not args.quiet:
+            print("nothing has changed: the outputs stay as they are", file=sys.stderr)
+        if args.events != "-":
             for event in events:
-                line(encode(event))
-    if not args.quiet:
-        print("nothing has changed: the outputs stay as they are", file=sys.stderr)
-    if args.events != "-":
-        for event in events:
-            if isinstance(event, Artifact):
-                print(event.line)
-    return True
+                if isinstance(event, Artifact):
+                    print(event.line)
+
+    def look(self, settings: Settings) -> Scanned | None:
+        """Returns what a scan would, if the record and a look at what changed tell it."""
+        from engine.reuse.again import look_again
+        from engine.reuse.record import load_kept
+
+        record, changes = self._record, self._changes
+        if record is None or changes is None:
+            return None
+        kept = load_kept(self._outdir, record)
+        self.again = look_again(record, kept, changes, settings)
+        return self.again.scanned if self.again is not None else None
 
 
 def _standing(record: Record, outdir: Path, seconds: float) -> list[AnyEvent]:

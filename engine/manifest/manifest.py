@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ class Manifest:
 
     Immutable once made. `problems` are those the walk found; a manifest with errors is shown
     but never built. `origins` are the sources of data by the key path of the content entry that
-    named them, "" for those of the builder.
+    named them, "" for those of the builder. `base` is what it was before files of the builder's
+    were put in (`engine.boot.overlay`), if any were.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Manifest:
         entries: Sequence[Entry],
         problems: Sequence[Problem] = (),
         origins: Mapping[str, Sequence[Source]] = MappingProxyType({}),
+        base: Manifest | None = None,
     ) -> None:
         self.entries = entries
+        self.base = base
         self.problems = tuple(problems)
         self.origins = origins
 
@@ -102,6 +106,23 @@ class Manifest:
             yield entry
             # Behind a directory is what it holds; a name cannot go on with a byte below this one.
             at = self._from(key + b"\1") if entry.is_directory else at + 1
+
+    def overlaid(self, inserted: Sequence[Entry]) -> Manifest | None:
+        """Returns this manifest with more entries, if it is known from an earlier build; or None.
+
+        Args:
+            inserted: Of paths where nothing is, in order.
+        """
+        return None
+
+    @cached_property
+    def holes(self) -> str:
+        """A digest of where the holes of files are, computed once."""
+        digest = hashlib.sha256()
+        for entry in self.entries:
+            if entry.extents is not None:
+                digest.update(b"%d:%s %r\n" % (len(entry.path), entry.path, entry.extents))
+        return digest.hexdigest()
 
     def _from(self, key: bytes) -> int:
         """Returns the position of the first entry whose place in the order is not before a key."""

@@ -244,7 +244,7 @@ def _scan_content(
 ) -> tuple[Part, ContentCount]:
     """Walks one content entry."""
     findings = Findings()
-    rules = _rules(settings, content, findings)
+    rules = rules_of(settings, content, findings)
     target = content.target.strip(b"/")
     walk = Walk(rules, ticker, findings)
     kind: Kind = "folder"
@@ -316,7 +316,8 @@ def _inside(target: bytes, content: ContentSettings, walk: Walk) -> bytes:
     return target + b"/" + name if target else name
 
 
-def _rules(settings: Settings, content: ContentSettings, findings: Findings) -> Rules:
+def rules_of(settings: Settings, content: ContentSettings, findings: Findings) -> Rules:
+    """Returns what becomes of a content entry's metadata; what is wrong with it is a finding."""
     mode = None
     if content.mode:
         try:

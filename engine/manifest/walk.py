@@ -135,6 +135,31 @@ class Walk:
         except OSError as error:
             self.failed(above, error)
 
+    def again(self, source: FolderSource, below: bytes) -> tuple[Entry | None, list[bytes]]:
+        """Looks once more at one name of a folder, and lists it if it is a directory.
+
+        Args:
+            source: The folder.
+            below: The path in it; b"" is the folder itself.
+
+        Returns:
+            The entry, its path in the image left to the caller, or None if it is gone, is left
+            out, cannot be read, or is one of several names of an inode; the names in it, sorted.
+        """
+        above, _, name = below.rpartition(b"/")
+        names: list[bytes] = []
+        try:
+            with Descent(source.folder) as descent:
+                fd = descent.enter(above)
+                place = _Place(source.place(above), above + b"/" if above else b"", b"")
+                found = self._look(source, fd, [name or b"."], place)
+                if found and found[0].is_directory:
+                    names = _names(descent.enter(below))
+        except OSError as error:
+            self.failed(source.place(below), error)
+            return None, []
+        return (None if self._shared or not found else found[0]), names
+
     def _children(self, descent: Descent, parent: Entry, folder: bytes) -> list[Entry]:
         """Returns the entries directly in a directory, sorted by name."""
         source = parent.source

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.events import Artifact
 from engine.filesystems.driver import FilesystemPlan
+from engine.filesystems.ext4.patch import Patched
 from engine.filesystems.placed import Place
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
@@ -22,8 +23,10 @@ from engine.provenance.fsverity import FsVerity
 from engine.provenance.inputs import Digest
 from engine.reuse.design import design
 from engine.reuse.digests import Digests
-from engine.reuse.key import volume_key
-from engine.reuse.places import Known, Places
+from engine.reuse.keep import keep
+from engine.reuse.kept import Kept
+from engine.reuse.key import volume_key, volume_shape
+from engine.reuse.places import Known, Places, moved
 from engine.reuse.record import (
     OutputRecord,
     Record,
@@ -35,6 +38,7 @@ from engine.reuse.record import (
     settled,
     unchanged,
 )
+from engine.reuse.remembered import Remembered
 from engine.reuse.sources import machine, seen
 from engine.tools.installed import find
 from engine.tools.table import TOOLS
@@ -60,6 +64,7 @@ class Gathered:
     digests: bytes
     sources: tuple[SourceRecord, ...]
     machine: tuple[SourceRecord, ...]
+    kept: tuple[Kept, ...]
 
 
 @dataclass(slots=True)
@@ -85,10 +90,14 @@ class Reuse:
         fillings: What was told of files' places, a volume each.
         plan: As it was before anything was written, where a record of the build is to be left.
         gathered: For that record, or why there can be none.
+        sources: What was seen of the sources, where they were not scanned for the plan.
+        patches: Of volumes that are taken over but for these entries, by id.
+        patched: These volumes, as they are in the old image.
     """
 
     update: bool = False
     asked: str = ""
+    sources: tuple[SourceRecord, ...] = ()
     record: Record | None = None
     cold: str = ""
     nothing: bool = False
@@ -105,6 +114,8 @@ class Reuse:
     fillings: list[Filling] = field(default_factory=list)
     plan: Plan | None = None
     gathered: Gathered | OSError | None = None
+    patches: dict[str, list[Patched]] = field(default_factory=dict)
+    patched: dict[str, VolumeRecord] = field(default_factory=dict)
     _places: dict[str, Places] = field(default_factory=dict)
 
     def keep_tree(self, taker: object) -> None:
@@ -126,6 +137,8 @@ class Reuse:
 
     def skips(self, step: StepPlan) -> bool:
         """Whether a step has nothing to do."""
+        if step.verb == "make" and step.volume in self.patches:
+            return True
         return self.nothing or (step.verb in _SKIPPED and step.volume in self.taken_over)
 
     def places(self, volume: VolumePlan, filesystem: FilesystemPlan) -> Places:
@@ -182,12 +195,17 @@ Sums = Mapping[str, Mapping[int, bytes]]
 
 
 def sums_of(plan: Plan, sums: DataSums) -> Sums:
-    """Returns the sums of all files of a plan, which takes a while and is done once."""
-    return {
-        volume.id: sums.of(volume.filesystem.manifest)
-        for volume in plan.volumes
-        if volume.filesystem is not None
-    }
+    """Returns the sums of all files of a plan, which takes a while and is done once.
+
+    Nothing is returned of a volume of which the last record and what changed tell all.
+    """
+    found: dict[str, Mapping[int, bytes]] = {}
+    for volume in plan.volumes:
+        if volume.filesystem is not None:
+            manifest = volume.filesystem.manifest
+            settled = isinstance(manifest, Remembered) and manifest.settled is not None
+            found[volume.id] = {} if settled else sums.of(manifest)
+    return found
 
 
 def summed(plan: Plan, sums: Sums, into: Reuse) -> None:
@@ -201,7 +219,12 @@ def summed(plan: Plan, sums: Sums, into: Reuse) -> None:
     for volume in plan.volumes:
         if volume.filesystem is None:
             continue
-        found = inputs.summed(volume.filesystem.manifest, sums[volume.id])
+        manifest = volume.filesystem.manifest
+        if isinstance(manifest, Remembered) and manifest.settled is not None:
+            into.filesystems[volume.id] = manifest.digest
+            into.contents |= manifest.digests
+            continue
+        found = inputs.summed(manifest, sums[volume.id])
         into.filesystems[volume.id] = found.whole
         into.contents |= found.contents
 
@@ -222,24 +245,36 @@ def keys(plan: Plan, reuse: Reuse, sums: Sums) -> dict[str, str]:
 
 def _gathered(plan: Plan, reuse: Reuse, sums: DataSums) -> Gathered:
     known = sums_of(plan, sums)
+    sources = _sources(plan, reuse) if reuse.asked else ()
+    kept: list[Kept | None] = []
     for volume in plan.volumes:
-        if volume.filesystem is not None:
-            reuse.digests.learn(volume.filesystem.manifest, known[volume.id])
+        if volume.filesystem is None:
+            continue
+        manifest = volume.filesystem.manifest
+        if isinstance(manifest, Remembered) and manifest.settled is not None:
+            kept.append(manifest.settled)
+            reuse.digests.learn((new for _, new in manifest.changed.values()), manifest.new)
+        else:
+            kept.append(keep(volume.id, manifest, known[volume.id]) if sources else None)
+            reuse.digests.learn(manifest, known[volume.id])
     raw = not whole_image(plan)
     made = keys(plan, reuse, known) if raw else {}
+    whole = tuple(one for one in kept if one is not None)
     return Gathered(
         design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
         volumes=tuple(
             VolumeRecord(
                 volume.id, made.get(volume.id, ""), plan.offset(volume.id), volume.bytes,
                 _files(volume, reuse, known[volume.id]),
+                volume_shape(plan, volume, reuse.versions or {}),
             )
             for volume in plan.volumes
             if raw and volume.filesystem is not None
         ),
         digests=reuse.digests.dumps(),
-        sources=_sources(plan) if reuse.asked else (),
+        sources=sources,
         machine=_machine(plan) if reuse.asked else (),
+        kept=whole if len(whole) == len(kept) else (),
     )  # fmt: skip
 
 
@@ -287,7 +322,7 @@ def leave(
         sources=gathered.sources,
         machine=gathered.machine,
     )
-    save(outdir, record)
+    save(outdir, record, gathered.kept)
 
 
 def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
@@ -298,10 +333,10 @@ def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
     """
     if reuse.record is not None and reuse.asked:
         now = msgspec.structs.replace(
-            reuse.record, spec=reuse.asked, sources=_sources(plan), machine=_machine(plan)
+            reuse.record, spec=reuse.asked, sources=_sources(plan, reuse), machine=_machine(plan)
         )
         if now != reuse.record:
-            save(outdir, now)
+            save(outdir, now, ())
 
 
 def seen_again(outdir: Path, name: str) -> None:
@@ -316,13 +351,15 @@ def seen_again(outdir: Path, name: str) -> None:
         msgspec.structs.replace(one, state=settled(outdir / name)) if one.name == name else one
         for one in record.outputs
     )
-    save(outdir, msgspec.structs.replace(record, outputs=outputs))
+    save(outdir, msgspec.structs.replace(record, outputs=outputs), None)
 
 
-def _sources(plan: Plan) -> tuple[SourceRecord, ...]:
-    manifests = [one.filesystem.manifest for one in plan.volumes if one.filesystem is not None]
-    origins = [one for each in manifests for some in each.origins.values() for one in some]
-    return seen(plan, manifests, origins)
+def _sources(plan: Plan, reuse: Reuse) -> tuple[SourceRecord, ...]:
+    if reuse.sources:
+        return reuse.sources
+    return seen(
+        plan, [one.filesystem.manifest for one in plan.volumes if one.filesystem is not None]
+    )
 
 
 def _machine(plan: Plan) -> tuple[SourceRecord, ...]:
@@ -333,9 +370,19 @@ def _machine(plan: Plan) -> tuple[SourceRecord, ...]:
 def _files(volume: VolumePlan, reuse: Reuse, sums: Mapping[int, bytes]) -> bytes:
     if volume.id in reuse.taken_over:
         return reuse.taken_over[volume.id].files
+    if volume.id in reuse.patches:
+        manifest = volume.filesystem.manifest if volume.filesystem is not None else None
+        assert isinstance(manifest, Remembered)
+        changes = {
+            one.first: manifest.new[id(one.entry)] for one in reuse.patches[volume.id] if one.pieces
+        }
+        return moved(reuse.patched[volume.id].files, changes)
     places = reuse._places.get(volume.id)
     assert volume.filesystem is not None
-    return places.dumps(volume.filesystem.manifest, sums) if places is not None else b""
+    manifest = volume.filesystem.manifest
+    if isinstance(manifest, Remembered) and manifest.settled is not None:
+        sums = manifest.sums()
+    return places.dumps(manifest, sums) if places is not None else b""
 
 
 class Filling:

@@ -103,7 +103,7 @@ def of_filesystem(entries: Iterable[Entry], sums: Mapping[int, bytes]) -> Digest
     lines: list[bytes] = []
     for entry in entries:
         data = sums.get(id(entry))
-        lines.append(_line(entry, data or b""))
+        lines.append(line_of(entry, data or b""))
         count += 1
         if data is not None:
             size += entry.size
@@ -114,8 +114,13 @@ def of_filesystem(entries: Iterable[Entry], sums: Mapping[int, bytes]) -> Digest
     return Digest(count, size, digest.hexdigest())
 
 
-def _line(entry: Entry, data: bytes) -> bytes:
-    """Returns all fields of an entry, in one go: there are many entries."""
+def line_of(entry: Entry, data: bytes) -> bytes:
+    """Returns all fields of an entry, in one go: there are many entries.
+
+    Args:
+        entry: Any.
+        data: SHA-256 of its data; nothing where it has none.
+    """
     mode, uid, gid = b"%d" % entry.mode, b"%d" % entry.uid, b"%d" % entry.gid
     mtime, size, rdev = b"%d" % entry.mtime_ns, b"%d" % entry.size, b"%d" % entry.rdev
     link = entry.link_to.path if entry.link_to is not None else b""
@@ -127,6 +132,43 @@ def _line(entry: Entry, data: bytes) -> bytes:
     if entry.xattrs:
         line += b"".join(_FIELD % (len(part), part) for pair in entry.xattrs for part in pair)
     return line + b"\n"
+
+
+def entry_of(line: bytes) -> tuple[Entry, bytes, bytes]:
+    """Returns the entry that `line_of` made a line of, without its origin and its holes.
+
+    Returns:
+        The entry, the path of the first name of its inode, and its data's digest.
+    """
+    *fields, rest = line.split(b"\0", 8)
+    path, mode, uid, gid, mtime, size, rdev, target = [
+        field[field.index(b":") + 1 :] for field in fields
+    ]
+    link, rest = _field(rest)
+    data, rest = _field(rest)
+    entry = Entry(
+        path, int(mode), uid=int(uid), gid=int(gid), mtime_ns=int(mtime), size=int(size),
+        rdev=int(rdev), target=target,
+    )  # fmt: skip
+    if len(rest) > 1:
+        parts = []
+        while len(rest) > 1:
+            part, rest = _field(rest)
+            parts.append(part)
+        entry.xattrs = tuple(zip(parts[::2], parts[1::2], strict=True))
+    return entry, link, data
+
+
+def _field(text: bytes) -> tuple[bytes, bytes]:
+    """Returns the first field of a text, and what is behind it."""
+    length, _, rest = text.partition(b":")
+    end = int(length)
+    return rest[:end], rest[end + 1 :]
+
+
+def sum_line(entry: Entry, data: bytes) -> bytes:
+    """Returns what `sha256sum` prints of a file, by its path in the image."""
+    return b"%s  %s\n" % (data.hex().encode(), entry.path)
 
 
 def of_sources(
@@ -142,7 +184,7 @@ def of_sources(
     for entry in entries:
         data = sums.get(id(entry))
         if data is not None and id(entry.source) in wanted:
-            digest.update(b"%s  %s\n" % (data.hex().encode(), entry.path))
+            digest.update(sum_line(entry, data))
             count += 1
             size += entry.size
     return Digest(count, size, digest.hexdigest())

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import msgspec
 
 from engine.filesystems.driver import FilesystemPlan
+from engine.filesystems.ext4.format import FORMATS
 from engine.filesystems.table import DRIVERS
-from engine.manifest.manifest import Manifest
 from engine.plan import nixos
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.steps import IMAGE, VOLUME
@@ -49,6 +48,47 @@ def volume_key(
         ours, one that a system's own installer or a kernel writes to, a hash tree or a signature,
         one that has files which name the root hash of another.
     """
+    described = _described(plan, volume, versions)
+    if described is None:
+        return None
+    planned = volume.filesystem
+    assert planned is not None
+    filled = contents or of_filesystem(planned.manifest, sums)
+    return _digest(described | {"filesystem": _figures(planned), "contents": filled.sha256})
+
+
+def volume_shape(plan: Plan, volume: VolumePlan, versions: Mapping[str, str]) -> str:
+    """Returns a digest of what the layout of a volume follows from besides its entries.
+
+    Two ext2, ext3 or ext4 volumes of one shape, whose entries have the same names, metadata but
+    times, and numbers of blocks, differ in the data of files and in sizes and times alone.
+
+    Args:
+        plan: Without errors.
+        volume: One of its.
+        versions: Of the programs that make it.
+
+    Returns:
+        "" for a volume of another format, or that has no key either (`volume_key`).
+    """
+    described = _described(plan, volume, versions)
+    planned = volume.filesystem
+    if described is None or planned is None or planned.type not in FORMATS:
+        return ""
+    figures = _figures(planned)
+    for name in ("data_bytes", "parts"):
+        del figures[name]
+    return _digest(described | {"filesystem": figures})
+
+
+def _digest(described: Mapping[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(described, order="sorted")).hexdigest()
+
+
+def _described(
+    plan: Plan, volume: VolumePlan, versions: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Returns what the bytes of a volume follow from besides its figures and its contents."""
     planned = volume.filesystem
     if planned is None or FILESYSTEMS[planned.type].layer or not _ours_alone(plan, volume):
         return None
@@ -57,8 +97,7 @@ def volume_key(
     names = maker.tools(plan, volume)
     if not all(versions.get(name) for name in names):
         return None
-    filled = contents or of_filesystem(planned.manifest, sums)
-    described: dict[str, Any] = {
+    return {
         "schema": _SCHEMA,
         "program": maker.program(),
         "tools": {name: versions[name] for name in names},
@@ -67,13 +106,10 @@ def volume_key(
         "sector": plan.disk.sector_size,
         "bytes": volume.bytes,
         "start": volume.start if FILESYSTEMS[planned.type].placed else 0,
-        "filesystem": _figures(planned),
         "wanted": _wanted(plan, volume),
         "make": DRIVERS[planned.type].make(planned, IMAGE, 0, VOLUME),
-        "contents": filled.sha256,
-        "holes": _holes(planned.manifest),
+        "holes": planned.manifest.holes,
     }
-    return hashlib.sha256(msgspec.json.encode(described, order="sorted")).hexdigest()
 
 
 def _ours_alone(plan: Plan, volume: VolumePlan) -> bool:
@@ -98,21 +134,3 @@ def _wanted(plan: Plan, volume: VolumePlan) -> dict[str, Any]:
         if one.id == volume.id:
             return {"compression": one.compression, "grown": one.grown, "inodes": one.inodes}
     return {}
-
-
-_known_holes: WeakKeyDictionary[Manifest, str] = WeakKeyDictionary()
-
-
-def _holes(manifest: Manifest) -> str:
-    """Returns a digest of where the holes of files are, which their data's do not tell of all."""
-    if manifest not in _known_holes:
-        _known_holes[manifest] = _digest_of_holes(manifest)
-    return _known_holes[manifest]
-
-
-def _digest_of_holes(manifest: Manifest) -> str:
-    digest = hashlib.sha256()
-    for entry in manifest:
-        if entry.extents is not None:
-            digest.update(b"%d:%s %r\n" % (len(entry.path), entry.path, entry.extents))
-    return digest.hexdigest()

@@ -68,6 +68,24 @@ class Places:
         return msgspec.msgpack.encode(stored)
 
 
+def moved(data: bytes, changes: Mapping[int, bytes]) -> bytes:
+    """Returns places with other data in some of them.
+
+    Args:
+        data: As `Places.dumps` returned it.
+        changes: By first block, the digest of what is there now.
+    """
+    stored = _DECODER.decode(data)
+    firsts = array("q")
+    firsts.frombytes(stored.firsts)
+    digests = bytearray(stored.digests)
+    pieces = {some[0][1]: -1 - number for number, some in enumerate(stored.pieces)}
+    for first, digest in changes.items():
+        at = firsts.index(pieces.get(first, first)) * _SIZE
+        digests[at : at + _SIZE] = digest
+    return msgspec.msgpack.encode(msgspec.structs.replace(stored, digests=bytes(digests)))
+
+
 class Known:
     """The places of data in a volume that an earlier build left, by digest."""
 

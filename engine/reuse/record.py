@@ -12,16 +12,18 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from engine.events import Artifact, readable
 from engine.manifest.folder import GRAIN_NS, is_recent
+from engine.reuse.kept import Kept
 
-SCHEMA = 1
+SCHEMA = 2
 _MAGIC = b"diskwright record "
+_KEPT = ".kept"
 _DIGEST = 32
 _MOST = 4 << 30
 """Bytes; a million files take some 80 MB."""
@@ -69,6 +71,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, array_like=True):
         offset: Byte of the image where it begins.
         length: Bytes of it.
         files: Where its files' data is (`engine.reuse.places`), or nothing.
+        shape: See `engine.reuse.key`; "" where it has none.
     """
 
     id: str
@@ -76,6 +79,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     length: int
     files: bytes
+    shape: str = ""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -85,11 +89,15 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
         folder: Its path.
         names: Paths below it, each ended by NUL.
         stamps: Of each, 8 bytes.
+        where: Key path of the content entry that names it, if one does.
+        target: Path in the image of the first of the names, which the others are below.
     """
 
     folder: bytes
     names: bytes
     stamps: bytes
+    where: str = ""
+    target: bytes = b""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -106,6 +114,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         tree: Digests of the image's parts (`engine.provenance.fsverity`), where it has them.
         sources: All that was read or listed, where that is known to the last.
         machine: What the program and its tools are files of.
+        kept: SHA-256 of the file with the entries of all volumes (`load_kept`), or nothing.
     """
 
     outdir: str
@@ -118,6 +127,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     tree: dict[int, bytes]
     sources: tuple[SourceRecord, ...]
     machine: tuple[SourceRecord, ...]
+    kept: bytes = b""
 
     def output(self, name: str) -> OutputRecord | None:
         """Returns what is said of an output."""
@@ -138,6 +148,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 _DECODER = msgspec.msgpack.Decoder(Record)
+_KEPT_DECODER = msgspec.msgpack.Decoder(tuple[Kept, ...])
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -228,8 +239,33 @@ def load(outdir: Path) -> Record:
     return record
 
 
-def save(outdir: Path, record: Record) -> None:
+def load_kept(outdir: Path, record: Record) -> tuple[Kept, ...]:
+    """Returns the entries of all volumes, or nothing where they are not known.
+
+    Args:
+        outdir: The output folder.
+        record: That of it.
+    """
+    path = record_path(outdir)
+    if path is None or not record.kept:
+        return ()
+    try:
+        data = path.with_suffix(_KEPT).read_bytes()
+    except OSError:
+        return ()
+    if hashlib.sha256(data).digest() != record.kept:
+        return ()
+    return _KEPT_DECODER.decode(data)
+
+
+def save(outdir: Path, record: Record, kept: Sequence[Kept] | None = ()) -> None:
     """Leaves a record for the next build, and removes those of folders that are gone.
+
+    Args:
+        outdir: The output folder.
+        record: Of what it holds.
+        kept: The entries of all volumes; nothing where they are not kept, None where those of the
+            record before stand.
 
     Raises:
         OSError: It cannot be written.
@@ -237,8 +273,9 @@ def save(outdir: Path, record: Record) -> None:
     path = record_path(outdir)
     if path is None:
         return
-    body = _ENCODER.encode(msgspec.structs.replace(record, outdir=_named(outdir)))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest = record.kept if kept is None else _save_kept(path.with_suffix(_KEPT), kept)
+    body = _ENCODER.encode(msgspec.structs.replace(record, outdir=_named(outdir), kept=digest))
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         with open(part, "xb", opener=_private) as file:
@@ -253,12 +290,31 @@ def save(outdir: Path, record: Record) -> None:
     _collect(path.parent)
 
 
+def _save_kept(path: Path, kept: Sequence[Kept]) -> bytes:
+    """Writes the entries of volumes; returns the digest. A record of another says nothing of it."""
+    if not kept:
+        path.unlink(missing_ok=True)
+        return b""
+    data = _ENCODER.encode(kept)
+    part = path.with_suffix(f".{os.getpid()}.kept-part")
+    try:
+        with open(part, "xb", opener=_private) as file:
+            file.write(data)
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+    return hashlib.sha256(data).digest()
+
+
 def forget(outdir: Path) -> None:
     """Removes the record of an output folder."""
     path = record_path(outdir)
     if path is not None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+            path.with_suffix(_KEPT).unlink(missing_ok=True)
 
 
 def _collect(folder: Path) -> None:
@@ -266,7 +322,8 @@ def _collect(folder: Path) -> None:
     for note in folder.glob("*.where"):
         with contextlib.suppress(OSError):
             if not Path(os.fsdecode(note.read_bytes())).is_dir():
-                note.with_suffix(".record").unlink(missing_ok=True)
+                for suffix in (".record", _KEPT):
+                    note.with_suffix(suffix).unlink(missing_ok=True)
                 note.unlink()
 
 

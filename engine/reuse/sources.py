@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.manifest.archive import ArchiveSource
-from engine.manifest.entry import Entry, Source
+from engine.manifest.entry import Source
 from engine.manifest.folder import FolderSource, stamp_of
-from engine.manifest.memory import MADE, Elsewhere
+from engine.manifest.manifest import Manifest
+from engine.manifest.memory import MADE, Elsewhere, original
 from engine.manifest.patterns import is_glob
 from engine.reuse.record import Record, SourceRecord, unchanged
 from engine.spec.filesystems import FILESYSTEMS, RAW
@@ -51,15 +52,12 @@ def asked(spec: ImageSpec, base: Path) -> str:
     return hashlib.sha256(msgspec.json.encode(described, order="sorted")).hexdigest()
 
 
-def seen(
-    plan: Plan, entries: Iterable[Iterable[Entry]], origins: Iterable[Source]
-) -> tuple[SourceRecord, ...]:
+def seen(plan: Plan, manifests: Iterable[Manifest]) -> tuple[SourceRecord, ...]:
     """Returns what was read and listed for a plan; nothing where that is not all it depends on.
 
     Args:
         plan: What was built.
-        entries: Of each volume.
-        origins: Sources of the contents, those too of which nothing is left in a volume.
+        manifests: Of each volume. Their origins name those sources too of which nothing is left.
     """
     settings = plan.settings
     if any(FILESYSTEMS[one.format].mounted for one in settings.volumes if one.format != RAW):
@@ -70,13 +68,22 @@ def seen(
         return ()
     if any(one.key or one.certificate or _linked(one.source) for one in settings.volumes):
         return ()
-    sources: dict[int, Source] = {id(one): one for one in origins}
-    for volume in entries:
-        sources |= {id(one.source): one.source for one in volume if one.source is not None}
+    sources: dict[int, Source] = {}
+    where: dict[int, str] = {}
+    for manifest in manifests:
+        for key, some in manifest.origins.items():
+            sources |= {id(one): one for one in some}
+            where |= dict.fromkeys(map(id, some), key)
+        for entry in manifest:
+            first = original(entry) if isinstance(entry.source, Elsewhere) else entry
+            if first.source is not None:
+                sources[id(first.source)] = first.source
+                if first is not entry and id(entry.source) in where:
+                    where.setdefault(id(first.source), where[id(entry.source)])
     found = []
     for source in sources.values():
         if isinstance(source, FolderSource):
-            found.append(_folder(source))
+            found.append(_folder(source, where.get(id(source), "")))
         elif isinstance(source, ArchiveSource):
             stamp = _NEVER if source.recent else source.stamp
             found.append(_record(b"/", [source.path.lstrip(b"/")], [stamp]))
@@ -90,13 +97,15 @@ def _linked(path: str) -> bool:
     return bool(path) and os.path.realpath(path) != path
 
 
-def _folder(source: FolderSource) -> SourceRecord:
+def _folder(source: FolderSource, where: str) -> SourceRecord:
     stamps = (one.stamp if isinstance(one.stamp, int) else _NEVER for one in source.walked)
-    return _record(
+    found = _record(
         source.folder,
         [source.origin(one) for one in source.walked],
         [_NEVER if stamp in source.recent else stamp for stamp in stamps],
     )
+    target = source.walked[0].path if source.walked else b""
+    return msgspec.structs.replace(found, where=where, target=target)
 
 
 def _record(folder: bytes, names: Sequence[bytes], stamps: Sequence[int]) -> SourceRecord:
@@ -137,8 +146,8 @@ def _code() -> Iterator[bytes]:
         yield os.fsencode(path)
 
 
-def stand(record: Record, spec: str, outdir: Path) -> bool:
-    """Whether a build would leave just what there is.
+def stands(record: Record, spec: str, outdir: Path) -> bool:
+    """Whether all but the sources is what a build of this would begin with, and has left.
 
     Args:
         record: Of the last build in the folder.
@@ -149,22 +158,47 @@ def stand(record: Record, spec: str, outdir: Path) -> bool:
         bool(record.sources)
         and record.spec == spec
         and all(unchanged(outdir / one.name, one.state) for one in record.outputs)
-        and all(_same(one, os.stat) for one in record.machine)
-        and all(_same(one, os.lstat) for one in record.sources)
+        and all(_changed(one, os.stat, most=0) == [] for one in record.machine)
     )
 
 
-def _same(source: SourceRecord, look: Callable[..., os.stat_result]) -> bool:
-    """Whether every file and directory is what it was. The loop of a rebuild without work."""
+def changes(record: Record, most: int) -> list[list[int]] | None:
+    """Returns which files and directories of the sources changed: their numbers, by source.
+
+    Args:
+        record: Of the last build.
+        most: So many of one source at most.
+
+    Returns:
+        None where there are more, or something is gone.
+    """
+    found = []
+    for source in record.sources:
+        changed = _changed(source, os.lstat, most=most)
+        if changed is None or len(changed) > most:
+            return None
+        found.append(changed)
+    return found
+
+
+def _changed(
+    source: SourceRecord, look: Callable[..., os.stat_result], most: int
+) -> list[int] | None:
+    """Returns what is not what it was. The loop of a rebuild without work.
+
+    Returns:
+        At most one more than asked for; None where something is gone.
+    """
     stamps = array("q")
     stamps.frombytes(source.stamps)
     names = source.names.split(b"\0")
+    changed: list[int] = []
     try:
         folder = os.open(source.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
-        for name, stamp in zip(names, stamps, strict=False):
+        for number, (name, stamp) in enumerate(zip(names, stamps, strict=False)):
             status = look(name or b".", dir_fd=folder)
             if (
                 hash(
@@ -178,9 +212,11 @@ def _same(source: SourceRecord, look: Callable[..., os.stat_result]) -> bool:
                 )
                 != stamp
             ):
-                return False
+                changed.append(number)
+                if len(changed) > most:
+                    break
     except OSError:
-        return False
+        return None
     finally:
         os.close(folder)
-    return True
+    return changed

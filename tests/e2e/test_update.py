@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,13 +20,17 @@ import pytest
 
 from engine.cli import exits
 from engine.cli.main import main
+from engine.cli.standing import Standing
 from engine.events import AnyEvent, Log, StepFinished, StepStarted
 from engine.pipeline import takeover
 from engine.pipeline.build import BuildResult, build
 from engine.pipeline.staging import Staging
 from engine.plan.outputs import RECORD
+from engine.planning import plan_spec
 from engine.reuse import maker
 from engine.reuse.record import FileState, record_path, state_of
+from engine.reuse.sources import asked
+from engine.spec.load import load
 from tests.support.specs import plan_of
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +58,10 @@ size = "4MiB"
 class Built:
     """What one build said and did."""
 
-    def __init__(self, result: BuildResult, events: list[AnyEvent]) -> None:
+    def __init__(
+        self, result: BuildResult, events: list[AnyEvent], *, scanned: bool = True
+    ) -> None:
+        self.scanned = scanned
         self.status = result.status
         self.artifacts = result.artifacts
         self.notes = [event.text for event in events if isinstance(event, Log)]
@@ -67,12 +75,22 @@ class Built:
 def building(
     spec: Path, out: Path, *overrides: str, update: bool = True, force: bool = False
 ) -> Built:
+    """Builds as the command does it, but for what stands without a plan."""
     events: list[AnyEvent] = []
-    plan = plan_of(spec, overrides, outdir=out, force=True)
-    result = asyncio.run(
-        build(plan, events.append, outdir=out, update=update, force=force or not update)
+    loaded = load(spec, overrides)
+    standing = Standing(Namespace(output=out), loaded) if update else None
+    plan = plan_spec(
+        loaded.spec, base=loaded.base, outdir=out, force=True,
+        look=standing.look if standing is not None else None,
     )  # fmt: skip
-    return Built(result, events)
+    again = standing.again if standing is not None else None
+    result = asyncio.run(
+        build(
+            plan, events.append, outdir=out, update=update, force=force or not update,
+            asked=asked(loaded.spec, loaded.base), sources=again.sources if again else (),
+        )
+    )  # fmt: skip
+    return Built(result, events, scanned=again is None)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -252,6 +270,67 @@ def test_many_random_edits_give_what_a_cold_build_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     rounds(tmp_path, seed, 8, monkeypatch)
+
+
+def rewrite(path: Path, draw: random.Random) -> None:
+    """Gives a file other data of as many blocks, in its place or by a rename, or another time."""
+    size = path.stat().st_size
+    least = (size - 1) // 4096 * 4096 + 1
+    data = draw.randbytes(draw.choice([size, draw.randint(least, size)]) if size else 0)
+    how = draw.choice(["write", "rename", "time"]) if size else "time"
+    if how == "write":
+        path.write_bytes(data)
+    elif how == "rename":
+        other = path.with_name("other")
+        other.write_bytes(data)
+        for name in os.listxattr(path):
+            os.setxattr(other, name, os.getxattr(path, name))
+        other.rename(path)
+    else:
+        os.utime(path, ns=(0, draw.randrange(10**18)))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())  # until it has its blocks, it may have holes
+
+
+def in_their_blocks(
+    tmp_path: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatch, *settings: str
+) -> None:
+    """Changes files so that no layout changes, and holds every update against a cold build."""
+    draw = random.Random(seed)
+    spec = make_tree(tmp_path, draw)
+    (tmp_path / "tree" / "large").write_bytes(draw.randbytes(3_000_000))
+    os.setxattr(tmp_path / "tree" / "large", "user.note", bytes(150))
+    os.sync()
+    age(tmp_path)
+    out = tmp_path / "out"
+    building(spec, out, *settings, update=False)
+    files = [tmp_path / "tree" / "large", *(tmp_path / "tree").glob("dir[0234]/file*")]
+    for number in range(count):
+        monkeypatch.setattr(takeover, "WORTH", draw.choice([0, 1 << 40]))
+        for path in draw.sample(files, draw.choice([1, 2, 5])):
+            rewrite(path, draw)
+        if draw.random() < 0.5:
+            age(tmp_path)
+        built = building(spec, out, *settings)
+        assert built.status == "ok"
+        assert not built.scanned, (seed, number)
+        assert "make-root" in built.skipped, built.notes
+        assert any("root file system: taken over but for" in note for note in built.notes)
+        the_same_as_cold(spec, out, *settings)
+
+
+def test_where_files_keep_their_blocks_only_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_their_blocks(tmp_path, 5, 3, monkeypatch, 'output.sums="fsverity"')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("type_", ["ext2", "ext3", "ext4"])
+def test_files_keep_their_blocks_in_every_ext_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, type_: str
+) -> None:
+    in_their_blocks(tmp_path, 11, 8, monkeypatch, f'layout.filesystem="{type_}"')
 
 
 def test_of_an_image_changed_behind_our_back_nothing_is_taken(spec: Path, tmp_path: Path) -> None:

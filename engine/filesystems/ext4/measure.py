@@ -8,7 +8,8 @@ two, which may deepen its extent tree. `Need.breakable_blocks` bounds that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from engine.filesystems.ext4.directory import DirectoryTooLarge, record_length, shape
@@ -90,6 +91,34 @@ def measure(manifest: Manifest, ext: ExtFormat = EXT4) -> Need:
     if ext.name not in by_format:
         by_format[ext.name] = _Tally(ext).of(manifest)
     return by_format[ext.name]
+
+
+def measured(manifest: Manifest) -> dict[str, Need]:
+    """Returns what was measured of a manifest so far, by format; more may be put in."""
+    return _measured.setdefault(manifest, {})
+
+
+def adjusted(need: Need, ext: ExtFormat, changes: Iterable[tuple[Entry, Entry]]) -> Need:
+    """Returns what a manifest takes once the data of some of its files has another size.
+
+    Args:
+        need: Before.
+        ext: The format.
+        changes: Files as they were, and as they are.
+    """
+    before, after = _Tally(ext), _Tally(ext)
+    for old, new in changes:
+        if old.is_regular:
+            before._file(old)
+            after._file(new)
+    return replace(
+        need,
+        data_blocks=need.data_blocks + after.data - before.data,
+        extent_blocks=need.extent_blocks + after.mapping - before.mapping,
+        breakable_blocks=need.breakable_blocks + after.breakable - before.breakable,
+        data_bytes=need.data_bytes + after.bytes - before.bytes,
+        unwritable=tuple(after.unwritable),
+    )
 
 
 class _Tally:

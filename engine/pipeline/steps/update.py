@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
+from engine.filesystems.ext4.format import BLOCK_SIZE
+from engine.filesystems.ext4.patch import NoPatch, patches, ranges
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
+from engine.manifest.manifest import Manifest
 from engine.pipeline import takeover
 from engine.pipeline.reusing import Sums, believed, keys, summed, sums_of, whole_image
 from engine.pipeline.takeover import Reused, Undo
@@ -17,7 +20,9 @@ from engine.pipeline.work import Work
 from engine.provenance.inputs import read_sums
 from engine.reuse.design import design
 from engine.reuse.digests import BadDigests, Digests
+from engine.reuse.key import volume_shape
 from engine.reuse.record import Unbelievable
+from engine.reuse.remembered import Remembered
 from engine.units import human
 
 _MOST_READ = 4
@@ -64,20 +69,71 @@ async def compare(work: Work) -> None:
         reuse.contents.clear()
         work.note(f"nothing of the image is taken over: {reuse.cold}")
         return
+    await work.thread(lambda report: _patch(work))
     _take_volumes(work)
-    for each in known.values():
-        reuse.sums.update(each)
+    await work.thread(lambda report: _known(work, known))
 
 
-def _manifests(work: Work) -> list[Iterable[Entry]]:
+def _patch(work: Work) -> None:
+    """Finds out which volumes keep their layout, so that only what changed is written."""
+    reuse, plan = work.reuse, work.plan
+    assert reuse.record is not None
+    there = {one.id: one for one in reuse.record.volumes if one.shape}
+    for volume in plan.volumes:
+        old = there.get(volume.id)
+        filesystem = volume.filesystem
+        manifest = filesystem.manifest if filesystem is not None else None
+        if old is None or volume.id in reuse.taken_over or not isinstance(manifest, Remembered):
+            continue
+        stays = all(_blocks(one) == _blocks(other) for one, other in manifest.changed.values())
+        if not stays or old.shape != volume_shape(plan, volume, reuse.versions or {}):
+            continue
+        try:
+            found = patches(
+                work.staging.outdir / reuse.record.image, old.offset, old.length,
+                manifest.changed.values(), epoch=plan.identity.epoch,
+            )  # fmt: skip
+        except NoPatch as error:
+            work.note(f"{volume.title}: made anew, since {error}")
+            continue
+        reuse.patches[volume.id], reuse.patched[volume.id] = found, old
+
+
+def _blocks(entry: Entry) -> int:
+    return -(-entry.size // BLOCK_SIZE) if entry.is_regular else 0
+
+
+def _known(work: Work, known: Sums) -> None:
+    """Keeps the digests of files of which more has to be known than that they changed."""
+    reuse = work.reuse
+    for name, sums in known.items():
+        if name in reuse.taken_over or name in reuse.patches:
+            continue
+        planned = work.plan.volume(name).filesystem
+        if planned is not None and isinstance(planned.manifest, Remembered):
+            reuse.sums.update(planned.manifest.sums())
+        else:
+            reuse.sums.update(sums)
+
+
+def _manifests(work: Work) -> list[Manifest]:
     return [one.filesystem.manifest for one in work.plan.volumes if one.filesystem is not None]
+
+
+def _new(manifest: Manifest) -> Iterable[Entry]:
+    """Returns the entries whose digests the last record may not have."""
+    if isinstance(manifest, Remembered):
+        return [new for _, new in manifest.changed.values()]
+    return manifest
 
 
 def _sums(work: Work) -> DataSums | None:
     """Returns the digests of all files, reading only those that changed; None if most did."""
     sums, missing, whole = DataSums(), [], 0
     for manifest in _manifests(work):
-        for entry in manifest:
+        if isinstance(manifest, Remembered):
+            whole += manifest.counts.data_bytes
+        for entry in _new(manifest):
             if entry.is_regular and entry.link_to is None and entry.size:
                 whole += entry.size
                 digest = work.reuse.digests.of(entry)
@@ -91,6 +147,9 @@ def _sums(work: Work) -> DataSums | None:
     for entry in missing:
         if id(entry) in read:
             sums.adopt(entry, read[id(entry)])
+    for manifest in _manifests(work):
+        if isinstance(manifest, Remembered):
+            manifest.settle(sums.of(_new(manifest)))
     return sums
 
 
@@ -110,6 +169,8 @@ def _decide(work: Work, sums: Sums) -> None:
             reuse.taken_over[volume] = there[key]
             manifest = plan.volume(volume).filesystem
             assert manifest is not None
+            if isinstance(manifest.manifest, Remembered):
+                continue  # its record knows them
             for entry in manifest.manifest:
                 digest = sums[volume].get(id(entry))
                 if digest is not None and entry.size:
@@ -117,7 +178,17 @@ def _decide(work: Work, sums: Sums) -> None:
 
 
 def _take_volumes(work: Work) -> None:
-    for name, record in work.reuse.taken_over.items():
+    reuse = work.reuse
+    for name, found in reuse.patches.items():
+        volume, record = work.plan.volume(name), reuse.patched[name]
+        entries = f"{len(found)} entries" if len(found) != 1 else "1 entry"
+        work.note(f"{volume.title}: taken over but for {entries}, {human(volume.bytes)}")
+        start, at = work.plan.offset(name), 0
+        for first, last in (*ranges(found), (volume.bytes, volume.bytes)):
+            if first > at:
+                reuse.kept.append(Reused(start + at, record.offset + at, first - at))
+            at = last
+    for name, record in reuse.taken_over.items():
         volume = work.plan.volume(name)
         work.note(f"{volume.title}: taken over as it is, {human(volume.bytes)}")
         work.reuse.kept.append(Reused(work.plan.offset(name), record.offset, volume.bytes))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from dataclasses import replace
 
 from engine.filesystems import table
 from engine.filesystems.driver import FilesystemPlan, Written
+from engine.filesystems.ext4 import patch
 from engine.filesystems.populate import PopulateFailed
 from engine.image.container.disk import RawDisk
 from engine.image.reading import BadFilesystem, Window, holds_files
@@ -55,6 +58,9 @@ async def populate(work: Work) -> None:
         StepFailed: An entry cannot be written.
         SourceChanged: A source changed or cannot be read, by name.
     """
+    if work.volume.id in work.reuse.patches:
+        await work.thread(lambda report: _patch(work))
+        return
     planned = _filled(work)
     if FILESYSTEMS[planned.type].mounted:
         await fill.fill(work)
@@ -71,6 +77,23 @@ async def populate(work: Work) -> None:
         raise StepFailed(str(error)) from error
     for note in planned.notes:
         work.note(note)
+
+
+def _patch(work: Work) -> None:
+    """Writes the entries that changed of a volume whose other bytes are taken over."""
+    reuse = work.reuse
+    assert reuse.record is not None
+    with ExitStack() as stack:
+        files = []
+        for path in (work.staging.outdir / reuse.record.image, work.image):
+            flags = os.O_RDONLY if path != work.image else os.O_RDWR
+            files.append(os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW))
+            stack.callback(os.close, files[-1])
+        old, made = files
+        patch.write(
+            reuse.patches[work.volume.id], old, reuse.patched[work.volume.id].offset, made,
+            work.offset, work.inputs.data, work.cancelled,
+        )  # fmt: skip
 
 
 async def check(work: Work) -> None:

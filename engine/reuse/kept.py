@@ -1,0 +1,84 @@
+"""The entries of a volume as a record keeps them, and what was computed of all of them.
+
+So an update neither walks nor measures nor sums up again what stayed: it has a line for each, that
+of the digest of the volume (`engine.provenance.inputs.line_of`), and changes those few lines whose
+entries changed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.reuse.lines import Lines
+
+NOWHERE = -1
+"""In place of a source: a directory that no source brings."""
+
+BUILDER = -2
+"""In place of a source: what the builder made."""
+
+
+class From(msgspec.Struct, frozen=True, array_like=True):
+    """A folder that entries come from (`engine.manifest.folder.FolderSource`).
+
+    Attributes:
+        folder: Its path on the host.
+        target: Path in the volume that it stands for.
+        names: Paths in the folder of those entries to which that does not apply.
+    """
+
+    folder: bytes
+    target: bytes
+    names: dict[bytes, bytes]
+
+
+class Content(msgspec.Struct, frozen=True, array_like=True):
+    """What a content entry brings to a volume.
+
+    Attributes:
+        where: Its key path.
+        sources: Numbers of its sources.
+        files: Numbers of its entries with data, 4 bytes each.
+        lines: Of these (`engine.provenance.inputs.sum_line`).
+        size: Of their data.
+    """
+
+    where: str
+    sources: tuple[int, ...]
+    files: bytes
+    lines: Lines
+    size: int
+
+
+class Kept(msgspec.Struct, frozen=True, array_like=True):
+    """One volume.
+
+    Attributes:
+        id: Of the volume.
+        lines: Of its entries.
+        stamps: Of each, 8 bytes (`engine.manifest.folder.stamp_of`); 0 where it has none.
+        origins: Of each, the number of its source, 4 bytes.
+        sources: What is numbered so.
+        contents: What came of each content entry.
+        extents: Of entries with holes.
+        inserted: Entries that the builder put in when all others were there.
+        made: Data of those that have some.
+        counts: `engine.manifest.manifest.Counts`.
+        needs: By format, `engine.filesystems.ext4.measure.Need` but for what cannot be written.
+        size: Of all data.
+        holes: See `Manifest.holes`.
+    """
+
+    id: str
+    lines: Lines
+    stamps: bytes
+    origins: bytes
+    sources: tuple[From, ...]
+    contents: tuple[Content, ...]
+    extents: dict[int, tuple[tuple[int, int], ...]]
+    inserted: tuple[int, ...]
+    made: dict[int, bytes]
+    counts: tuple[int, ...]
+    needs: dict[str, tuple[int, ...]]
+    size: int
+    holes: str

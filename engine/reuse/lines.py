@@ -1,0 +1,62 @@
+"""Lines that a digest is over: one of them can change without the others being made again."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from itertools import accumulate
+from typing import Self
+
+import msgspec
+
+
+class Lines(msgspec.Struct, frozen=True, array_like=True, dict=True):
+    """Byte strings, one behind the other.
+
+    Attributes:
+        data: All of them.
+        lengths: Of each, 4 bytes in this machine's order.
+    """
+
+    data: bytes
+    lengths: bytes
+
+    @classmethod
+    def of(cls, lines: Iterable[bytes]) -> Self:
+        """Returns some lines."""
+        found = list(lines)
+        return cls(b"".join(found), array("I", map(len, found)).tobytes())
+
+    @cached_property
+    def _starts(self) -> array[int]:
+        lengths = array("I")
+        lengths.frombytes(self.lengths)
+        return array("q", accumulate(lengths, initial=0))
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, index: int) -> bytes:
+        return self.data[self._starts[index] : self._starts[index + 1]]
+
+    def replaced(self, changes: Mapping[int, bytes]) -> Self:
+        """Returns the lines with some of them changed, by their index."""
+        if not changes:
+            return self
+        starts, view = self._starts, memoryview(self.data)
+        lengths = array("I")
+        lengths.frombytes(self.lengths)
+        parts: list[bytes | memoryview] = []
+        at = 0
+        for index, line in sorted(changes.items()):
+            parts += [view[at : starts[index]], line]
+            at = starts[index + 1]
+            lengths[index] = len(line)
+        return type(self)(b"".join((*parts, view[at:])), lengths.tobytes())
+
+    @property
+    def sha256(self) -> str:
+        """The digest of all of them, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()

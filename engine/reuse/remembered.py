@@ -1,0 +1,281 @@
+"""A manifest that a record tells, with those entries that changed as they are now.
+
+Entries are made when they are asked for, and what the record has of all of them is not computed
+again. Everything else sees an ordinary manifest.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any, overload
+
+import msgspec
+
+from engine.filesystems.ext4.format import FORMATS
+from engine.filesystems.ext4.measure import Need, adjusted, measured
+from engine.manifest.datasums import has_data
+from engine.manifest.entry import Entry, Source, order
+from engine.manifest.folder import FolderSource
+from engine.manifest.manifest import Counts, Manifest
+from engine.manifest.memory import MADE
+from engine.provenance.inputs import Digest, entry_of, line_of, sum_line
+from engine.reuse.kept import BUILDER, Content, Kept
+
+
+class Rows:
+    """The entries of a volume by their number, each made once."""
+
+    def __init__(self, kept: Kept) -> None:
+        """Prepares it.
+
+        Args:
+            kept: The volume.
+        """
+        self.kept = kept
+        self.sources = tuple(
+            FolderSource(one.folder, one.target, one.names) for one in kept.sources
+        )
+        self.changed: dict[int, tuple[Entry, Entry]] = {}
+        self._made: dict[int, Entry] = {}
+
+    @cached_property
+    def _stamps(self) -> array[int]:
+        return _numbers("q", self.kept.stamps)
+
+    @cached_property
+    def _origins(self) -> array[int]:
+        return _numbers("i", self.kept.origins)
+
+    def __len__(self) -> int:
+        return len(self.kept.lines)
+
+    def __getitem__(self, index: int) -> Entry:
+        entry = self._made.get(index)
+        if entry is None:
+            entry = self._made[index] = self._entry(index)
+        return entry
+
+    def change(self, index: int, entry: Entry) -> None:
+        """Puts an entry as it is now in the place of what it was."""
+        self.changed[index] = self[index], entry
+        self._made[index] = entry
+
+    def source(self, number: int) -> Source | None:
+        """Returns a source by its number."""
+        if number == BUILDER:
+            return MADE
+        return self.sources[number] if number >= 0 else None
+
+    def digest(self, index: int) -> bytes:
+        """Returns the digest of an entry's data in the last build."""
+        return entry_of(self.kept.lines[index])[2]
+
+    def at(self, path: bytes) -> int | None:
+        """Returns the number of the entry at a path."""
+        key = order(path)
+        index = bisect_left(range(len(self)), key, key=lambda at: order(self._path(at)))
+        return index if index < len(self) and self._path(index) == path else None
+
+    def _path(self, index: int) -> bytes:
+        line = self.kept.lines[index]
+        return line[line.index(b":") + 1 : line.index(b"\0")]
+
+    def _entry(self, index: int) -> Entry:
+        entry, link, _ = entry_of(self.kept.lines[index])
+        entry.source = self.source(self._origins[index])
+        entry.extents = self.kept.extents.get(index)
+        if entry.source is MADE:
+            entry.stamp = self.kept.made[index]
+        elif entry.source is not None:
+            entry.stamp = self._stamps[index]
+        if link:
+            first = self.at(link)
+            assert first is not None
+            entry.link_to = self[first]
+        return entry
+
+
+class _Entries(Sequence[Entry]):
+    """The entries of a volume, without some."""
+
+    def __init__(self, rows: Rows, without: Sequence[int] = ()) -> None:
+        self._rows = rows
+        self._without = without
+
+    def __len__(self) -> int:
+        return len(self._rows) - len(self._without)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | Sequence[Entry]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        for number in self._without:
+            if number <= index:
+                index += 1
+        return self._rows[index]
+
+    def __iter__(self) -> Iterator[Entry]:
+        left_out = set(self._without)
+        return (self._rows[at] for at in range(len(self._rows)) if at not in left_out)
+
+
+class Remembered(Manifest):
+    """All entries of a volume as the last build had them, but for those that changed.
+
+    Attributes:
+        rows: The entries by their number in the record.
+        settled: What the next record keeps, once the digests of changed files are known.
+        new: These digests, by `id` of the entry.
+    """
+
+    def __init__(self, rows: Rows, *, base: Manifest | None = None) -> None:
+        """Tells it.
+
+        Args:
+            rows: What is known, and what changed.
+            base: What it was before the builder's files were put in, if any were.
+        """
+        kept = rows.kept
+        origins = {
+            one.where: tuple(rows.sources[number] for number in one.sources)
+            for one in kept.contents
+        }
+        super().__init__(_Entries(rows), (), origins, base)
+        self.rows = rows
+        self.settled: Kept | None = None
+        self.new: Mapping[int, bytes] = {}
+        grown = sum(new.size - old.size for old, new in rows.changed.values() if has_data(new))
+        counts = Counts(*kept.counts)
+        self.counts = replace(counts, data_bytes=counts.data_bytes + grown)
+        self.holes = kept.holes
+        for name, figures in kept.needs.items():
+            need = adjusted(_need(figures), FORMATS[name], rows.changed.values())
+            measured(self)[name] = need
+
+    @property
+    def changed(self) -> Mapping[int, tuple[Entry, Entry]]:
+        """By number: entries as they were, and as they are."""
+        return self.rows.changed
+
+    def settle(self, sums: Mapping[int, bytes]) -> None:
+        """Takes the digests of the files that changed.
+
+        Args:
+            sums: By `id` of the entry, of every changed file with data.
+        """
+        self.new = sums
+        kept, rows = self.rows.kept, self.rows
+        lines, stamps = {}, _numbers("q", kept.stamps)
+        for index, (_, new) in rows.changed.items():
+            lines[index] = line_of(new, sums.get(id(new), b""))
+            stamps[index] = new.stamp if isinstance(new.stamp, int) else 0
+        self.settled = msgspec.structs.replace(
+            kept,
+            lines=kept.lines.replaced(lines),
+            stamps=stamps.tobytes(),
+            contents=tuple(self._content(one, sums) for one in kept.contents),
+            counts=(*kept.counts[:-1], self.counts.data_bytes),
+            needs={name: _figures(need) for name, need in measured(self).items()},
+            size=self.counts.data_bytes,
+        )
+
+    def _content(self, content: Content, sums: Mapping[int, bytes]) -> Content:
+        files = _numbers("I", content.files)
+        lines, grown = {}, 0
+        for index, (old, new) in self.rows.changed.items():
+            at = bisect_left(files, index)
+            if at < len(files) and files[at] == index:
+                lines[at] = sum_line(new, sums[id(new)])
+                grown += new.size - old.size
+        return msgspec.structs.replace(
+            content, lines=content.lines.replaced(lines), size=content.size + grown
+        )
+
+    @cached_property
+    def digest(self) -> Digest:
+        """That of `engine.provenance.inputs.of_filesystem`, once it is settled."""
+        assert self.settled is not None
+        return Digest(len(self), self.settled.size, self.settled.lines.sha256)
+
+    @cached_property
+    def digests(self) -> dict[str, Digest]:
+        """Those of `engine.provenance.inputs.of_sources` by content entry, once it is settled."""
+        assert self.settled is not None
+        return {
+            one.where: Digest(len(one.lines), one.size, one.lines.sha256)
+            for one in self.settled.contents
+        }
+
+    def sums(self) -> dict[int, bytes]:
+        """Returns the digests of all files by `id` of the entry, once it is settled."""
+        assert self.settled is not None
+        found = {}
+        for index, entry in enumerate(self.entries):
+            if has_data(entry):
+                found[id(entry)] = entry_of(self.settled.lines[index])[2]
+        return found
+
+
+class Before(Manifest):
+    """Such a manifest without what the builder put in, which it puts in anew in every build."""
+
+    def __init__(self, rows: Rows) -> None:
+        """Tells it; see `Remembered`."""
+        after = Remembered(rows)
+        super().__init__(_Entries(rows, rows.kept.inserted), (), after.origins)
+        self._rows = rows
+
+    def overlaid(self, inserted: Sequence[Entry]) -> Manifest | None:
+        """Returns the whole, if what is put in now is what was put in before but for its time."""
+        rows = self._rows
+        then = [rows[index] for index in rows.kept.inserted]
+        if len(then) != len(inserted):
+            return None
+        if any(not _alike(old, new) for old, new in zip(then, inserted, strict=True)):
+            return None
+        for index, old, new in zip(rows.kept.inserted, then, inserted, strict=True):
+            if old.mtime_ns != new.mtime_ns:
+                rows.change(index, new)
+        return Remembered(rows, base=self)
+
+
+def _alike(old: Entry, new: Entry) -> bool:
+    """Whether an entry of the builder's is what it was but for its time."""
+    return old.source is new.source and all(
+        getattr(old, name) == getattr(new, name)
+        for name in ("path", "mode", "uid", "gid", "size", "target", "xattrs", "stamp")
+    )
+
+
+def manifest(rows: Rows) -> Manifest:
+    """Returns what the sources bring to a volume, before the builder puts files in."""
+    return Before(rows) if rows.kept.inserted else Remembered(rows)
+
+
+_NEED = tuple(one.name for one in fields(Need) if one.name != "unwritable")
+
+
+def _need(figures: Sequence[int]) -> Need:
+    named: dict[str, Any] = dict(zip(_NEED, figures, strict=True))
+    return Need(**named)
+
+
+def _figures(need: Need) -> tuple[int, ...]:
+    return tuple(getattr(need, name) for name in _NEED)
+
+
+def _numbers(kind: str, data: bytes) -> array[int]:
+    found = array(kind)
+    found.frombytes(data)
+    return found
