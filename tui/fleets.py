@@ -312,8 +312,8 @@ class FleetSession:
         Raises:
             Refused: What they need is not installed.
         """
-        from engine.filesystems.copiers import processors
         from engine.fleet.cluster import require
+        from engine.tools.processors import processors
 
         require()
         most = max(processors(), 2)

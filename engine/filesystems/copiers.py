@@ -22,6 +22,7 @@ from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.folder import FolderSource
 from engine.manifest.memory import original
+from engine.tools.processors import processors
 from engine.tools.program import modules_folder
 
 Copied = Callable[[int, list[tuple[Entry, bytes]]], None]
@@ -43,11 +44,6 @@ _FILE_COSTS = 20 << 10
 _PATIENCE = 0.05
 """Seconds between two looks at whether to end."""
 _MAIN = "import sys; sys.path.insert(0, {!r}); from {}.copier import main; main()"
-
-
-def processors() -> int:
-    """Returns how many processors this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def pay(files: int, size: int) -> bool:

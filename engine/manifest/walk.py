@@ -11,15 +11,17 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.manifest.acl import chmod_acls
+from engine.manifest.columns import columns, entries_of
 from engine.manifest.descent import Descent
 from engine.manifest.entry import Entry, order
 from engine.manifest.findings import Findings, shown
 from engine.manifest.folder import COARSE_NS, FolderSource, is_recent
+from engine.manifest.helpers import Helpers, Item, Part, Share, Walker
 from engine.manifest.patterns import Excluded
 from engine.manifest.progress import Ticker
 from engine.spec.modes import ModeRule
@@ -29,6 +31,9 @@ _SYMLINK, _SOCKET = stat.S_IFLNK, stat.S_IFSOCK
 _READ_BY_ALL = 0o444
 _ST_BLOCK = 512
 """Unit of st_blocks (stat(2))."""
+
+_SHARE = 500
+"""Entries that a helper walks at most before it says what it found."""
 
 _ROOT = (0, 0)
 _ALWAYS = sys.maxsize
@@ -105,13 +110,113 @@ class Walk:
                 root.path = target
             self.ticker.add(len(found), 0)
             begun = len(self.entries)
-            pending = found
-            while pending:
-                entry = pending.pop()
-                self.entries.append(entry)
-                if entry.mode & _TYPE == _DIRECTORY:
-                    pending += reversed(self._children(descent, entry, source.origin(entry)))
+            pending: list[Item] = [*found]
+            with Helpers(
+                self._walker(source, descent),
+                lambda share: self._found(source, share),
+                lambda: self.ticker.add(0, 0),
+            ) as helpers:
+                while pending:
+                    item = pending.pop()
+                    if isinstance(item, Entry):
+                        self._enter(descent, source, item, pending)
+                        helpers.turn(pending, len(self.entries) - begun)
+                    elif isinstance(item, Share):
+                        pending += helpers.wait(item)
+                    else:
+                        self.entries += item
         source.walked = self.entries[begun:]
+
+    def _enter(
+        self, descent: Descent, source: FolderSource, directory: Entry, pending: list[Item]
+    ) -> None:
+        """Takes a directory, and puts what is in it on the stack."""
+        self.entries.append(directory)
+        found = self._children(descent, directory, source.origin(directory))
+        others: list[Entry] = []
+        for entry in reversed(found):
+            if entry.mode & _TYPE != _DIRECTORY:
+                others.append(entry)
+                continue
+            if others:
+                pending.append(others[::-1])
+                others = []
+            pending.append(entry)
+        if others:
+            pending.append(others[::-1])
+
+    def _walker(self, source: FolderSource, descent: Descent) -> Walker:
+        """Returns what a helper does in the walk of a folder."""
+        descents: list[Descent] = []
+
+        def walk(paths: Sequence[bytes]) -> Part:
+            if not descents:
+                # Of its own: descriptors that two processes share have one position.
+                descents.append(Descent(b"/proc/self/fd/%d" % descent.root_fd))
+            part = Walk(
+                self.rules, Ticker(), _unsupported=self._unsupported, _begun_ns=self._begun_ns
+            )
+            return part._part(descents[0], source, paths)
+
+        return walk
+
+    def _part(self, descent: Descent, source: FolderSource, paths: Sequence[bytes]) -> Part:
+        """Walks what is below directories, up to a number of entries; see `Part`."""
+        source.recent.clear()
+        counts: list[int] = []
+        pending: list[Item] = []
+        for path in paths:
+            begun = len(self.entries)
+            self._enter(descent, source, Entry(path, _DIRECTORY, source=source), pending)
+            del self.entries[begun]
+            while pending and len(self.entries) < _SHARE:
+                item = pending.pop()
+                if type(item) is Entry:
+                    self._enter(descent, source, item, pending)
+                elif type(item) is list:
+                    self.entries += item
+            counts.append(len(self.entries) - begun)
+            if len(self.entries) >= _SHARE:
+                break
+        if list(self.findings):
+            raise ValueError("somebody has to be told of something")
+        left: list[int] = []
+        for item in pending:
+            if type(item) is Entry:
+                self.entries.append(item)
+                left.append(0)
+            elif type(item) is list:
+                self.entries += item
+                left.append(len(item))
+        at = {id(entry): at for at, entry in enumerate(self.entries)} if self._shared else {}
+        shared = [(*inode, at[id(one)]) for inode, names in self._shared.items() for one in names]
+        return counts, left, columns(self.entries), shared, list(source.recent)
+
+    def _found(self, source: FolderSource, share: Share) -> list[Item]:
+        """Takes in a helper's share; returns what of it is still to come, bottom first."""
+        rest = share.items
+        if share.part is None:
+            return rest
+        counts, left, found, shared, recent = share.part
+        entries = entries_of(found, source, *(self.rules.owner or _ROOT))
+        self.ticker.add(len(entries), sum([entry.size for entry in entries]))
+        for device, inode, at in shared:
+            self._shared.setdefault((device, inode), []).append(entries[at])
+        source.recent.update(recent)
+        done: list[Entry] = []
+        begin = 0
+        for count in counts:
+            while type(item := rest.pop()) is list:
+                done += item
+            assert type(item) is Entry
+            done.append(item)
+            done += entries[begin : begin + count]
+            begin += count
+        for length in left:
+            rest.append(entries[begin : begin + length] if length else entries[begin])
+            begin += length or 1
+        rest.append(done)
+        return rest
 
     def tie(self) -> None:
         """Ties the names of each inode to the first in manifest order, at the walk's end."""

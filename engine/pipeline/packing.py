@@ -11,12 +11,12 @@ from typing import Protocol
 
 import zstandard
 
-from engine.filesystems.copiers import processors
 from engine.image.whole import zeros
 from engine.pipeline.gzipped import Gzip
 from engine.pipeline.taking import Sum, take_all, take_range
 from engine.provenance.fsverity import GROUP, FsVerity
 from engine.tools.failure import StepFailed
+from engine.tools.processors import processors
 
 _UNPACKED_AT_ONCE = 1 << 12
 """Bytes of a compressed image; zeros unpack to some thousand times as much."""

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 
-from engine.filesystems.copiers import processors
 from engine.plan.model import StepPlan
 from engine.tools import runner
+from engine.tools.processors import processors
 
 Earlier = Callable[[], Awaitable[None]]
 """Waits until all earlier steps are over."""

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.filesystems.copiers import processors
 from engine.tools.failure import StepFailed
+from engine.tools.processors import processors
 from engine.tools.program import modules_folder
 
 _WORTH_IT = 128 << 20

@@ -18,7 +18,6 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.events import BuildStarted, Log, Progress, StepFinished, StepStarted
-from engine.filesystems import copiers
 from engine.fleet import cluster
 from engine.fleet.events import (
     FleetEvent,
@@ -141,7 +140,7 @@ async def test_a_fleet_is_planned_built_and_kept(fleet: Path, make_app: MakeApp)
 async def test_workers_are_chosen_before_it_is_built(
     fleet: Path, make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copiers, "processors", lambda: 5)
+    monkeypatch.setattr("engine.tools.processors.processors", lambda: 5)
     app = make_app(subject=Fleet(fleet))
     async with app.run_test(size=(120, 40)) as pilot:
         session = await reached(pilot, "planned")
