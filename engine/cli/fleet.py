@@ -12,6 +12,7 @@ from engine.cli.planning import named_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import ExitStack
 
     from engine.fleet.events import FleetEmit, FleetEvent
     from engine.fleet.job import StoreUse
@@ -90,13 +91,13 @@ def run(args: argparse.Namespace) -> int:
     if args.store is not None:
         Store(args.store, args.store_limit)  # refused before anything is written, if it is none
     planners = Planners()
-    prepared = _prepared(args, planners)
-    show_wrong(prepared.errors if args.quiet else prepared.plan.wrong)
-    if prepared.errors:
-        return exits.REFUSED
-    for name in prepared.gone:
-        print(f"note: {name} is not in the fleet any more; its folder stays", file=sys.stderr)
     with ExitStack() as stack:
+        prepared = _prepared(args, planners, stack)
+        show_wrong(prepared.errors if args.quiet else prepared.plan.wrong)
+        if prepared.errors:
+            return exits.REFUSED
+        for name in prepared.gone:
+            print(f"note: {name} is not in the fleet any more; its folder stays", file=sys.stderr)
         sinks: list[FleetEmit] = [FleetNarration(sys.stderr, quiet=args.quiet)]
         if args.events:
             line = stack.enter_context(lines_to(args.events))
@@ -126,7 +127,8 @@ async def _work(
 
     async with AsyncExitStack() as stack:
         executor: Executor = InProcess(planners)
-        if args.workers is not None or args.scheduler is not None:
+        wanted = args.workers is not None or args.scheduler is not None
+        if wanted and len(prepared.kept) < len(prepared.fleet.rows):
             from engine.fleet.cluster import local_workers, running_cluster
 
             executor = await stack.enter_async_context(
@@ -137,13 +139,26 @@ async def _work(
         return await Run(prepared, executor, emit, use).run()
 
 
-def _prepared(args: argparse.Namespace, planners: Planners) -> Prepared:
+def _prepared(args: argparse.Namespace, planners: Planners, stack: ExitStack) -> Prepared:
+    """Plans what has to be built; workers of this machine start meanwhile, if there is any."""
     from engine.fleet.prepare import prepare
     from engine.fleet.read import read_fleet
 
+    count = _counter()
+
+    def planned(done: int, total: int) -> None:
+        if args.workers is not None and total and not done:
+            from engine.fleet.cluster import require
+            from engine.fleet.task import begin, dismiss
+
+            require()
+            stack.callback(dismiss)
+            begin(min(args.workers, total))
+        count(done, total)
+
     return prepare(
         read_fleet(args.fleet, args.set), args.output, force=args.force, resume=args.resume,
-        planners=planners, progress=_counter(),
+        planners=planners, progress=planned,
     )  # fmt: skip
 
 

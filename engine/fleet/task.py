@@ -94,9 +94,9 @@ class _Process:
 
 
 def begin(count: int) -> None:
-    """Starts processes, so that they are ready when the first jobs come."""
+    """Has so many processes wait, so that they are ready when the first jobs come."""
     with _lock:
-        _idle.extend(_Process() for _ in range(count))
+        _idle.extend(_Process() for _ in range(count - len(_idle)))
 
 
 def dismiss() -> None:

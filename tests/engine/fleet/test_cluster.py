@@ -109,6 +109,18 @@ def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard, workers:
     none_left()
 
 
+def test_workers_that_start_while_rows_are_planned_end_with_what_is_wrong(
+    yard: Yard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    yard.rows("1", "2", more='[[row.contents]]\nsource = "missing"\ntarget = "/x"\n')
+    words = ["fleet", str(yard.fleet), "-o", str(yard.out), "--workers", "2"]
+
+    assert main(words) == 2
+    assert "does not exist" in capsys.readouterr().err
+    none_left()
+    assert not yard.out.exists()
+
+
 def builder(folder: Path) -> int:
     """Returns the process that builds an image, of which a tool works in a folder."""
     for path in Path("/proc").glob("[0-9]*"):

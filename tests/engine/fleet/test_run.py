@@ -16,7 +16,8 @@ import pytest
 
 from engine.cli.main import main
 from engine.events import Emit, StepStarted
-from engine.fleet import record
+from engine.fleet import cluster, record
+from engine.fleet import task as tasks
 from engine.fleet.events import FleetEvent, FleetFinished, RowFinished, RowStarted, Said
 from engine.fleet.job import InProcess, Job, Outcome
 from engine.fleet.narration import FleetNarration
@@ -92,6 +93,21 @@ async def test_the_second_run_touches_nothing_and_a_third_what_changed(yard: Yar
     assert states(third) == {"node-1": "unchanged", "node-2": "ok"}
     assert yard.images()["node-1"] == first["node-1"]
     assert yard.images()["node-2"] != first["node-2"]
+
+
+def test_where_nothing_is_to_be_built_no_worker_is_asked(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.rows("1")
+    words = ["fleet", str(yard.fleet), "-o", str(yard.out), "--quiet"]
+    assert main(words) == 0
+    started: list[int] = []
+    monkeypatch.setattr(tasks, "begin", started.append)
+    monkeypatch.setattr(cluster, "local_workers", lambda *given: started.append(given[0]))
+
+    assert main([*words, "--workers", "2"]) == 0
+    assert main([*words, "--scheduler", "tcp://127.0.0.1:9"]) == 0
+    assert started == []
 
 
 @pytest.mark.parametrize(
