@@ -137,7 +137,7 @@ async def measure(home: Path, tree: Path, keys: int) -> None:
         entries = counts.files + counts.directories + counts.symlinks
         print(f"{'scanned, planned':<34} {entries:,} entries in {seconds:.2f} s")
         clock.tell("while scanning and planning")
-        screen.step = "size"
+        await screen.show_step("size")
         await pilot.pause(0.5)
         screen.query_one("#field-size-disk Input").focus()
         await pilot.press("end", "left", "left", "left")

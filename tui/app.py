@@ -329,7 +329,7 @@ class DiskwrightApp(App[int]):
     async def _field_wanted(self, message: BuildScreen.FieldWanted) -> None:
         if self.designing is not None:
             await self.switch_mode("design")
-            self.designing.go_to(message.path)
+            await self.designing.go_to(message.path)
 
     @on(BuildScreen.TitleChanged)
     def _title_changed(self, message: BuildScreen.TitleChanged) -> None:

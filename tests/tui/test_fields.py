@@ -14,6 +14,7 @@ from tests.support.containers import Made, archived, layer, layout, member
 from tests.tui.conftest import MakeApp, eventually, settled, shown, type_text
 from tui.fields import FIELDS, OUTDIR
 from tui.screens.closure import ClosureScreen, ClosureTree
+from tui.screens.design import PANES
 from tui.screens.entry import EntryScreen
 from tui.screens.volume import VolumeScreen
 from tui.typed import pasted
@@ -57,6 +58,8 @@ async def test_every_field_stands_in_its_pane(make_app: MakeApp) -> None:
     app = make_app(ImageSpec())
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await settled(pilot)
+        for number in range(1, len(PANES) + 1):
+            await pilot.press(f"alt+{number}")
         for field in FIELDS.values():
             assert len(screen.query(f"#{field.step} #{field.widget_id}")) == 1
         await pilot.press("alt+4", "a")

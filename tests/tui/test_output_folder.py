@@ -136,7 +136,7 @@ async def test_the_folder_is_undone_and_marks_the_design_as_changed(
         assert screen.is_saved
         before = screen.outdir
 
-        screen.go_to("outdir")
+        await screen.go_to("outdir")
         await pilot.pause()
         await pilot.press("end")
         await type_text(pilot, "put")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from textual import events
+from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -26,7 +28,7 @@ from tui.widgets.suggest import PathSuggester
 
 
 class Pane(VerticalScroll, can_focus=False):
-    """A step of the design screen.
+    """A step of the design screen. Its form is made when the step is first shown.
 
     Attributes:
         STEP: Its key; also its widget id.
@@ -41,10 +43,37 @@ class Pane(VerticalScroll, can_focus=False):
     preview: reactive[Preview] = reactive(Preview)
     outdir = reactive("")
 
-    def __init__(self, glyphs: Glyphs = UNICODE, base: Path | None = None) -> None:
+    def __init__(
+        self, glyphs: Glyphs = UNICODE, base: Path | None = None, *, shown: bool = False
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            glyphs: What it is drawn with.
+            base: The folder that relative paths start from.
+            shown: Whether this is the step that is shown first.
+        """
         super().__init__(id=self.STEP, classes="pane")
         self.glyphs = glyphs
         self.base = base or Path.cwd()
+        self._shown_first = shown
+        self._making = asyncio.Lock()
+        self.is_made = False
+
+    def compose(self) -> ComposeResult:
+        if self._shown_first:
+            yield from self.form()
+
+    def form(self) -> ComposeResult:
+        """Makes the widgets of the step."""
+        raise NotImplementedError
+
+    async def make(self) -> None:
+        """Makes the form, unless there is one."""
+        async with self._making:
+            if not self.is_made:
+                await self.mount_compose(self.form())
+                self.is_made = True
 
     def field(self, path: str, *, suggester: PathSuggester | None = None) -> Field:
         """Makes the field of a key path."""
@@ -56,14 +85,16 @@ class Pane(VerticalScroll, can_focus=False):
         return ""
 
     def on_mount(self) -> None:
-        self.show(self.preview)
+        self.is_made = self._shown_first
+        if self.is_made:
+            self.show(self.preview)
 
     def watch_preview(self, preview: Preview) -> None:
-        if self.is_mounted and self.display:
+        if self.is_made and self.display:
             self.show(preview)
 
     def watch_outdir(self) -> None:
-        if self.is_mounted:
+        if self.is_made:
             self.show(self.preview)
 
     def show(self, preview: Preview) -> None:

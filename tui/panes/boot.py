@@ -33,7 +33,7 @@ class BootPane(Pane):
         title = "no loader" if loader is None or loader.key == "none" else loader.title
         return f"{title}, tested" if settings.boot.prove else title
 
-    def compose(self) -> ComposeResult:
+    def form(self) -> ComposeResult:
         paths = PathSuggester(self.base)
         yield Plain("Boot loader", classes="section")
         yield Choices((), glyphs=self.glyphs, id="loader", help_text=_guide())

@@ -78,7 +78,7 @@ sources are read when the image is built, and the build stops if they changed me
         files = preview.plan.counts.files
         return counted(files, "file") if files else "empty"
 
-    def compose(self) -> ComposeResult:
+    def form(self) -> ComposeResult:
         yield EntryTable(self.glyphs, id="entries")
         keep = SafeInput(placeholder="Show entries with", compact=True, id="entries-keep")
         keep.display = False

@@ -74,7 +74,7 @@ go becomes a list of your own: a GPT or an MBR with the same volumes.
         joint = ": " if preset.own else " + "
         return f"{title}{joint}{more}" if more else title
 
-    def compose(self) -> ComposeResult:
+    def form(self) -> ComposeResult:
         yield Choices(
             tuple(
                 Choice(key, layout.title, detail=_boots(layout), drawing=draw(layout, 20))

@@ -42,7 +42,7 @@ class OutputPane(Pane):
         packed = "" if settings.output.compress == "none" else f" + {settings.output.compress}"
         return visible(f"{title}{packed}")
 
-    def compose(self) -> ComposeResult:
+    def form(self) -> ComposeResult:
         yield self.field("name")
         yield self.field("output.name")
         yield self.field("outdir", suggester=PathSuggester(self.base))

@@ -59,7 +59,7 @@ class ReviewPane(Pane):
             return "ready"
         return counted(len(preview.errors), "error") if preview.errors else "not yet"
 
-    def compose(self) -> ComposeResult:
+    def form(self) -> ComposeResult:
         with Horizontal(id="review-actions"):
             yield Button("Build (F5)", id="review-build", compact=True, variant="primary")
             yield Button("Save the spec (Ctrl+S)", id="review-save", compact=True)
@@ -127,7 +127,7 @@ class ReviewPane(Pane):
         self.run_worker(ask, thread=True, exclusive=True, group="differences")
 
     def watch_building_waits(self) -> None:
-        if self.is_mounted:
+        if self.is_made:
             self.show(self.preview)
 
     def watch_differences(self, lines: tuple[str, ...]) -> None:

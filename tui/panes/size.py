@@ -35,7 +35,7 @@ class SizePane(Pane):
             return human(settings.size.disk)
         return human(preview.plan.disk.bytes) if preview.plan else "as needed"
 
-    def compose(self) -> ComposeResult:
+    def form(self) -> ComposeResult:
         yield Plain("The disk is", classes="section")
         yield Choices(
             _MODES,

@@ -102,7 +102,8 @@ class DesignScreen(Screen[None]):
                 yield Plain("", id="lead")
                 with ContentSwitcher(initial=self.step, id="panes"):
                     for pane in PANES:
-                        yield pane(self.glyphs, self.document.base).data_bind(
+                        shown = self.step == pane.STEP
+                        yield pane(self.glyphs, self.document.base, shown=shown).data_bind(
                             DesignScreen.preview, DesignScreen.outdir
                         )
             yield SpecView(self.glyphs, id="spec-view")
@@ -136,6 +137,16 @@ class DesignScreen(Screen[None]):
         """Shows the pane in sight anew."""
         self.pane.show(self.preview)
 
+    async def show_step(self, step: str) -> None:
+        """Shows a step; its form is made when it is shown for the first time."""
+        pane = self.query_one(f"#{step}", Pane)
+        if not pane.is_made:
+            await pane.make()
+            exact = self.query_one("#breakdown", BreakdownBar).exact
+            for bar in pane.query(BreakdownBar):
+                bar.exact = exact
+        self.step = step
+
     def watch_step(self, step: str) -> None:
         if self.is_mounted:
             self._show_step(step)
@@ -150,11 +161,11 @@ class DesignScreen(Screen[None]):
         self.refresh_bindings()
 
     @on(StepWanted)
-    def _step_wanted(self, message: StepWanted) -> None:
+    async def _step_wanted(self, message: StepWanted) -> None:
         if message.step == "+":
-            self.action_next_step()
+            await self.action_next_step()
             return
-        self.step = message.step
+        await self.show_step(message.step)
         if message.enter:
             self._enter()
 
@@ -163,23 +174,23 @@ class DesignScreen(Screen[None]):
         if widget is not None:
             widget.focus()
 
-    def action_step(self, index: int) -> None:
+    async def action_step(self, index: int) -> None:
         """Shows a step by its position."""
-        self.step = PANES[index].STEP
+        await self.show_step(PANES[index].STEP)
         self._enter()
 
     def _position(self) -> int:
         return [pane.STEP for pane in PANES].index(self.step)
 
-    def action_next_step(self) -> None:
+    async def action_next_step(self) -> None:
         """Shows the next step and goes into it."""
-        self.action_step(min(self._position() + 1, len(PANES) - 1))
+        await self.action_step(min(self._position() + 1, len(PANES) - 1))
 
-    def action_previous_step(self) -> None:
+    async def action_previous_step(self) -> None:
         """Shows the step before and goes into it."""
-        self.action_step(max(self._position() - 1, 0))
+        await self.action_step(max(self._position() - 1, 0))
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """Leaves table or spec, then the field, then the step; never discards anything."""
         if not self._sight.is_form:
             self._sight.show_form()
@@ -188,7 +199,7 @@ class DesignScreen(Screen[None]):
         if self.focused is not rail:
             rail.focus()
         elif self._position():
-            self.step = PANES[self._position() - 1].STEP
+            await self.show_step(PANES[self._position() - 1].STEP)
 
     def _show_rail(self) -> None:
         self.query_one(StepRail).steps = rail_steps(PANES, self.preview)
@@ -331,20 +342,20 @@ class DesignScreen(Screen[None]):
     def action_problems(self) -> None:
         """Opens the list of problems."""
 
-        def act(answer: Answer | None) -> None:
+        async def act(answer: Answer | None) -> None:
             if answer is None:
                 return
             what, problem = answer
             if what == "fix" and problem.fix is not None:
                 self.apply_fix(problem.fix)
             else:
-                self.go_to(problem.path)
+                await self.go_to(problem.path)
 
         self.app.push_screen(ProblemsScreen(self.preview.problems, self.glyphs), act)
 
-    def go_to(self, path: str) -> None:
+    async def go_to(self, path: str) -> None:
         """Shows the step of a key path and focuses its field."""
-        self.step = step_of(path)
+        await self.show_step(step_of(path))
 
         def focus() -> None:
             if not self.pane.focus_path(path):
@@ -426,10 +437,10 @@ class DesignScreen(Screen[None]):
     def _build_wanted(self) -> None:
         self.build()
 
-    def action_build(self) -> None:
+    async def action_build(self) -> None:
         """Goes to Review; from there, builds."""
         if self.step != "review":
-            self.step = "review"
+            await self.show_step("review")
             self.call_after_refresh(self._enter)
             return
         self.build()
