@@ -144,7 +144,9 @@ async def test_edit_contents_and_undo_all(make_app: MakeApp, size: tuple[int, in
         await pilot.press("x")
         await settled(pilot)
         assert len(screen.spec.contents) == 2
-        await pilot.press("e", "tab", "tab")
+        await pilot.press("e")
+        await eventually(pilot, lambda: isinstance(app.screen, EntryScreen))
+        await pilot.press("tab", "tab")
         await type_text(pilot, "644")
         await pilot.press("enter")
         await settled(pilot)
