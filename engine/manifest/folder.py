@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self
 
 from engine.manifest.descent import Descent
 from engine.manifest.entry import Entry, SourceChanged
@@ -87,7 +89,11 @@ class FolderSource:
 
     def origin(self, entry: Entry) -> bytes:
         """Returns the entry's path below the folder."""
-        return self._names.get(entry.path) or entry.path[self._skip :]
+        return self.below(entry.path)
+
+    def below(self, path: bytes) -> bytes:
+        """Returns the path below the folder of what is at a path in the image."""
+        return self._names.get(path) or path[self._skip :]
 
     def identity(self, entry: Entry) -> int | None:
         """Returns the stamp of a file, unless it may have changed since without a trace."""
@@ -96,7 +102,7 @@ class FolderSource:
 
     def describe(self, entry: Entry) -> str:
         """Returns the file's path on the host."""
-        return shown(self.place(self.origin(entry)))
+        return self._described(entry.path)
 
     def place(self, below: bytes) -> bytes:
         """Returns the host's path of what is so far below the folder, the folder's own if empty."""
@@ -104,46 +110,22 @@ class FolderSource:
 
     def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, int, memoryview]]:
         """Yields the data of regular files; see `engine.manifest.entry.Source.stream`."""
+        if not entries:
+            return
         buffer = memoryview(bytearray(_CHUNK))
-        here: bytes | None = None
-        folder_fd = -1
-        with self._descend(entries) as descent:
+        with Reader(self, entries[0].path) as reader:
             for entry in entries:
-                above, _, name = self.origin(entry).rpartition(b"/")
-                try:
-                    if above != here:
-                        folder_fd = descent.enter(above)
-                        here = above
-                    fd = os.open(name, _FILE_FLAGS, dir_fd=folder_fd)
-                except OSError as error:
-                    raise self._named(error, entry) from error
                 if entry.size > _CHUNK or entry.extents is not None:
+                    fd = reader.open(entry.path)
                     try:
                         yield from self._pieces(fd, entry, buffer)
                     finally:
                         os.close(fd)
                     continue
                 piece = buffer[: entry.size]
-                try:
-                    got = os.readv(fd, (piece,)) if entry.size else 0
-                    # One read, and only then the check: it covers before and after.
-                    same = stamp_of(os.fstat(fd)) == entry.stamp
-                except OSError as error:
-                    raise self._named(error, entry) from error
-                finally:
-                    os.close(fd)
-                if not same or got != entry.size:
-                    raise self._changed(entry)
-                if got:
+                reader.fill(entry.path, entry.stamp, piece)
+                if entry.size:
                     yield entry, 0, piece
-
-    def _descend(self, entries: Sequence[Entry]) -> Descent:
-        try:
-            return Descent(self.folder)
-        except OSError as error:
-            if entries:
-                raise self._named(error, entries[0]) from error
-            raise
 
     def _pieces(
         self, fd: int, entry: Entry, buffer: memoryview
@@ -158,25 +140,101 @@ class FolderSource:
                 try:
                     got = os.preadv(fd, (piece,), offset)
                 except OSError as error:
-                    raise self._named(error, entry) from error
+                    raise self.named(error, entry.path) from error
                 if got == 0:
-                    raise self._changed(entry)
+                    raise self.changed(entry.path)
                 yield entry, offset, piece[:got]
                 offset += got
         self._check(fd, entry)
 
     def _check(self, fd: int, entry: Entry) -> None:
         if stamp_of(os.fstat(fd)) != entry.stamp:
-            raise self._changed(entry)
+            raise self.changed(entry.path)
 
-    def _changed(self, entry: Entry) -> SourceChanged:
-        return SourceChanged(f"{self.describe(entry)} changed after it was scanned")
+    def changed(self, path: bytes) -> SourceChanged:
+        """Returns the error of a file that is not what was scanned, by its path in the image."""
+        return SourceChanged(f"{self._described(path)} changed after it was scanned")
 
-    def _named(self, error: OSError, entry: Entry) -> Exception:
-        """Returns the error with the file's whole path; one that was replaced has changed."""
+    def named(self, error: OSError, path: bytes) -> Exception:
+        """Returns an error with the file's whole path; one that was replaced has changed."""
         if error.errno in _REPLACED:
             return SourceChanged(
-                f"{self.describe(entry)} is not what was scanned any more"
+                f"{self._described(path)} is not what was scanned any more"
                 f" ({os.strerror(error.errno or 0)})"
             )
-        return OSError(error.errno, os.strerror(error.errno or 0), self.describe(entry))
+        return OSError(error.errno, os.strerror(error.errno or 0), self._described(path))
+
+    def _described(self, path: bytes) -> str:
+        return shown(self.place(self.below(path)))
+
+
+class Reader:
+    """Opens files of a folder, which may have changed since they were scanned; a context."""
+
+    def __init__(self, source: FolderSource, first: bytes) -> None:
+        """Opens the folder.
+
+        Args:
+            source: The folder.
+            first: Path in the image of a file that is to be read, which an error names.
+
+        Raises:
+            SourceChanged: It is not there any more.
+            OSError: It cannot be opened.
+        """
+        self._source = source
+        self._here: bytes | None = None
+        self._folder = -1
+        try:
+            self._descent = Descent(source.folder)
+        except OSError as error:
+            raise source.named(error, first) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._descent.__exit__(kind, error, trace)
+
+    def open(self, path: bytes) -> int:
+        """Returns a descriptor of a file, by its path in the image.
+
+        Raises:
+            SourceChanged: It is gone, or another kind of file.
+            OSError: It cannot be opened.
+        """
+        above, _, name = self._source.below(path).rpartition(b"/")
+        try:
+            if above != self._here:
+                self._folder = self._descent.enter(above)
+                self._here = above
+            return os.open(name, _FILE_FLAGS, dir_fd=self._folder)
+        except OSError as error:
+            raise self._source.named(error, path) from error
+
+    def fill(self, path: bytes, stamp: object, piece: memoryview) -> None:
+        """Fills a buffer with a whole file.
+
+        Args:
+            path: The file's in the image.
+            stamp: What it was when it was scanned.
+            piece: As large as it was.
+
+        Raises:
+            SourceChanged: It is not what was scanned.
+            OSError: It cannot be read.
+        """
+        fd = self.open(path)
+        try:
+            got = os.readv(fd, (piece,)) if piece else 0
+            # One read, and only then the check: it covers before and after.
+            same = stamp_of(os.fstat(fd)) == stamp
+        except OSError as error:
+            raise self._source.named(error, path) from error
+        finally:
+            os.close(fd)
+        if not same or got != len(piece):
+            raise self._source.changed(path)
