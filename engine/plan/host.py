@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from engine.boot.firmware import Firmware, find_firmware
 from engine.boot.qemu import BOARDS
 from engine.plan.outdir import VACANT, Occupied, look, refusals, wants_products
-from engine.plan.outputs import writes
+from engine.plan.outputs import output_plan, writes
 from engine.problem import Problem
 from engine.spec.choices import SUMS
 from engine.spec.settings import Settings
@@ -27,6 +28,9 @@ from engine.tools.table import Distribution
 _MOUNTS = Path("/proc/self/mounts")
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 """How blanks and backslashes are written there (fstab(5))."""
+
+_ST_BLOCK = 512
+"""Unit of st_blocks (stat(2))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,7 @@ class Host:
         products: `outdir` is the output of the Nix derivation that is being built.
         force: Outputs that exist may be replaced.
         update: Those of an earlier build may be.
+        held: Bytes of an earlier build's image in `outdir`, which an update may take over.
         firmware: UEFI firmware by architecture: the spec's own, or one that is installed.
     """
 
@@ -77,6 +82,7 @@ class Host:
     products: bool = False
     force: bool = False
     update: bool = False
+    held: int = 0
     firmware: Mapping[str, Firmware] = field(default_factory=dict)
 
 
@@ -101,8 +107,18 @@ def probe(
         products=outdir is not None and wants_products(outdir, os.environ),
         force=force,
         update=update,
+        held=0 if outdir is None or not update else _held(outdir / output_plan(settings).disk),
         firmware=_firmware(settings),
     )
+
+
+def _held(image: Path) -> int:
+    """Returns the bytes that a file takes, 0 where there is none."""
+    try:
+        status = image.lstat()
+    except OSError:
+        return 0
+    return status.st_blocks * _ST_BLOCK if stat.S_ISREG(status.st_mode) else 0
 
 
 def _firmware(settings: Settings) -> dict[str, Firmware]:

@@ -256,7 +256,15 @@ def _space(plan: Plan, host: Host) -> Iterator[Problem]:
     if not plan.steps or errors(plan.problems):
         return
     needed = peak_bytes(plan)
-    if needed > volume.free_bytes:
+    if volume.free_bytes < needed <= volume.free_bytes + host.held:
+        yield Problem(
+            "output-full", "warning", "",
+            f"the update takes up to {human(needed)} ({needed} bytes) below {volume.path} if "
+            f"everything changed, where {human(volume.free_bytes)} ({volume.free_bytes} bytes) are "
+            "free; what stays of the last image takes none",
+            "free some space if much has changed",
+        )  # fmt: skip
+    elif needed > volume.free_bytes:
         yield Problem(
             "output-full", "error", "",
             f"the build takes up to {human(needed)} ({needed} bytes) below {volume.path}, where "

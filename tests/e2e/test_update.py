@@ -190,6 +190,9 @@ def test_one_file_is_opened_and_the_rest_taken_over(
 Change = Callable[[Path, random.Random], object]
 
 
+Edit = Callable[[Path], object]
+
+
 def grow(tree: Path, draw: random.Random) -> None:
     some(tree, draw).write_bytes(draw.randbytes(draw.randrange(60_000)))
 
@@ -331,6 +334,63 @@ def test_files_keep_their_blocks_in_every_ext_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, type_: str
 ) -> None:
     in_their_blocks(tmp_path, 11, 8, monkeypatch, f'layout.filesystem="{type_}"')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: (tree / "dir0" / "new").write_bytes(b"new"),
+        lambda tree: (tree / "dir0" / "file5").unlink(),
+        lambda tree: (tree / "dir2" / "file2").chmod(0o600),
+        lambda tree: (tree / "same").write_bytes(b"of two names"),
+        lambda tree: os.truncate(tree / "holes", 2 << 20),
+    ],
+    ids=["new", "removed", "mode", "hard link", "holes"],
+)
+def test_what_is_more_than_data_and_times_is_scanned(
+    spec: Path, tmp_path: Path, change: Edit
+) -> None:
+    out = tmp_path / "out"
+    building(spec, out, update=False)
+    change(tmp_path / "tree")
+    built = building(spec, out)
+    assert built.scanned
+    assert "make-root" not in built.skipped
+    the_same_as_cold(spec, out)
+
+
+def test_what_a_record_kept_of_volumes_is_not_believed_once_it_changed(
+    spec: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    building(spec, out, update=False)
+    path = record_path(out)
+    assert path is not None
+    kept = path.with_suffix(".kept")
+    data = kept.read_bytes()
+    kept.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    (tmp_path / "tree" / "dir2" / "file2").write_bytes(b"changed")
+    assert building(spec, out).scanned
+    the_same_as_cold(spec, out)
+
+
+def test_a_change_below_a_mounted_volume_is_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = make_tree(tmp_path, random.Random(2))
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "file").write_bytes(b"first")
+    with spec.open("a") as file:
+        file.write('[[contents]]\nsource = "below"\ntarget = "/srv/below"\n')
+    age(tmp_path)
+    out = tmp_path / "out"
+    call = ["build", str(spec), "-o", str(out), "--update"]
+    assert main(call) == exits.DONE
+    (tmp_path / "below" / "file").write_bytes(b"other")
+    capsys.readouterr()
+    assert main(call) == exits.DONE
+    assert "nothing has changed" not in capsys.readouterr().err
+    the_same_as_cold(spec, out)
 
 
 def test_of_an_image_changed_behind_our_back_nothing_is_taken(spec: Path, tmp_path: Path) -> None:

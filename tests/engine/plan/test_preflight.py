@@ -287,6 +287,14 @@ def test_output_folder_without_room() -> None:
     assert str(2 * GIB) in problem.message
 
 
+def test_an_update_needs_no_room_for_what_stays() -> None:
+    volume = Volume(path=Path("/out"), type="xfs", free_bytes=2 * GIB)
+    problem = only(plan(settings(), BIG, replace(host(volume=volume), held=3 * GIB)))
+    assert (problem.code, problem.severity) == ("output-full", "warning")
+    problem = only(plan(settings(), BIG, replace(host(volume=volume), held=GIB // 2)))
+    assert (problem.code, problem.severity) == ("output-full", "error")
+
+
 def test_a_conversion_takes_room_beside_the_image() -> None:
     volume = Volume(path=Path("/out"), type="ext4", free_bytes=4 * GIB)
     machine = host(volume=volume)
