@@ -37,13 +37,13 @@ def _walks() -> Iterator[ParameterSet]:
 @pytest.mark.parametrize("one", list(_walks()))
 async def test_every_page_looks_as_it_did(sources: Path, one: Walk) -> None:
     reports, pictures, files = [], dict[str, str](), set()
-    async for scene, look, svg in walk(one, sources):
+    async for scene, look, taken in walk(one, sources):
         file = one.file(scene)
         files.add(file)
         recorded = read(file.read_text(encoding="utf-8")) if file.exists() else {}
         if report := drift(recorded.get(one.theme, NOTHING), look):
             reports.append(f"{file.name}, {one.theme}:\n{report}")
-        pictures |= dict.fromkeys(one.pictures(scene), svg)
+        pictures |= taken
     if reports:
         command = "if this is right, python -m tests.tui.snapshots records it"
         pytest.fail("\n\n".join([*reports, command]), pytrace=False)

@@ -39,12 +39,13 @@ class Walk(NamedTuple):
 WALKS = tuple(Walk(size, theme) for size in SIZES for theme in THEMES)
 
 
-async def walk(one: Walk, folder: Path) -> AsyncIterator[tuple[str, Look, str]]:
-    """Yields every page's name, its look and its picture (SVG).
+async def walk(one: Walk, folder: Path) -> AsyncIterator[tuple[str, Look, dict[str, str]]]:
+    """Yields every page's name, its look, and the documentation's pictures (SVG) of it, by name.
 
     `folder` holds what `screenshots.scenes.make_tree` makes, and is the current folder.
     """
     app = make_app(folder, theme=THEMES[one.theme])
     async with app.run_test(size=one.size) as pilot:
         async for scene in tour(app, pilot, folder):
-            yield scene, seen(app), picture(app)
+            names = one.pictures(scene)
+            yield scene, seen(app), dict.fromkeys(names, picture(app)) if names else {}
