@@ -55,18 +55,18 @@ def end(scheme: Scheme, disk: int, sector_size: int) -> int:
     return usable // MIB * MIB
 
 
-def begin(scheme: Scheme, sizes: Sequence[int]) -> int:
+def begin(scheme: Scheme, sizes: Sequence[int], first: int = FIRST_BYTE) -> int:
     """Returns the byte where the next volume begins behind volumes of these sizes."""
-    at = FIRST_BYTE
+    at = first
     for index, size in enumerate(sizes):
         at = _start(scheme, len(sizes) + 1, index, at)
         at = ceil_to(at + size, MIB)
     return _start(scheme, len(sizes) + 1, len(sizes), at)
 
 
-def span(scheme: Scheme, sizes: Sequence[int]) -> int:
-    """Returns the byte where volumes of these sizes end, in whole MiB, the first MiB included."""
-    at = FIRST_BYTE
+def span(scheme: Scheme, sizes: Sequence[int], first: int = FIRST_BYTE) -> int:
+    """Returns the byte where volumes of these sizes end, in whole MiB, what is before included."""
+    at = first
     for index, size in enumerate(sizes):
         at = ceil_to(_start(scheme, len(sizes), index, at) + size, MIB)
     return at
@@ -78,16 +78,37 @@ def _start(scheme: Scheme, count: int, index: int, at: int) -> int:
     return at + MIB if logical else at
 
 
-def place(scheme: Scheme, sector_size: int, sizes: Sequence[tuple[str, int]]) -> tuple[Place, ...]:
+def behind(scheme: Scheme, sizes: Sequence[int], taken: Sequence[tuple[int, int]]) -> int:
+    """Returns the byte where the first volume begins so that none of them meets what is taken.
+
+    Args:
+        scheme: "gpt" or "mbr".
+        sizes: Bytes of the volumes, in disk order.
+        taken: Ranges (first byte, byte behind the last) outside of all partitions. One that the
+            volumes would meet comes before all of them.
+    """
+    at = FIRST_BYTE
+    while True:
+        last = span(scheme, sizes, at)
+        met = [end for start, end in taken if start < last and end > at]
+        if not met:
+            return at
+        at = ceil_to(max(met), MIB)
+
+
+def place(
+    scheme: Scheme, sector_size: int, sizes: Sequence[tuple[str, int]], first: int = FIRST_BYTE
+) -> tuple[Place, ...]:
     """Returns the places of volumes in disk order.
 
     Args:
         scheme: "gpt" or "mbr".
         sector_size: Bytes of a logical sector.
         sizes: Ids with bytes, each a multiple of `sector_size`.
+        first: Byte where the first one begins.
     """
     placed = []
-    at = FIRST_BYTE
+    at = first
     given = numbers(scheme, len(sizes))
     for index, (name, size) in enumerate(sizes):
         at = _start(scheme, len(sizes), index, at)

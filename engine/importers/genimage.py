@@ -234,17 +234,19 @@ def _tree(handler: Section, config: Config, entry: VolumeEntry) -> None:
 def _outside(part: Section, image: Section | None, config: Config) -> VolumeEntry | None:
     name, draft = part.text("image"), config.draft
     offset = config.size(part.option("offset")) or 0
-    if not name or image is not None:
-        if name:
-            draft.note(part.where, f"the partition {part.title}",
-                       "outside of all partitions there can only be a file's bytes")  # fmt: skip
+    size = config.size(part.option("size"))
+    if image is not None or not (name or size):
+        draft.note(part.where, f"the partition {part.title}",
+                   "outside of all partitions there can only be a file's bytes, or room that "
+                   "has a size")  # fmt: skip
         return None
     return draft.add(
         VolumeEntry(
             id=draft.id_for(part.title or name),
             role="raw",
-            source=str(config.input / name),
+            source=str(config.input / name) if name else None,
             offset=size_text(offset),
+            size=size_text(size) if size and not name else None,
         )
     )
 

@@ -31,7 +31,7 @@ def filled(config: Config) -> None:
             continue
         if source:
             add(Content(source=f"{config.input.parent / source}/", target="/", volume=volume))
-        elif not by_mount or (rooted and by_mount.get(mount) == volume):
+        elif not config.draft.volumes or (rooted and by_mount.get(mount) == volume):
             shared = True
         else:
             tree = config.root / mount.strip("/")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from engine.disk import placement
 from engine.disk.volume import Scheme
@@ -33,7 +35,7 @@ NOT = {
     "block-size": "file systems are made with options of Diskwright's own",
     "flashtype": "Diskwright makes disks, not flash images",
 }
-_OUTSIDE = "genimage's own settings"
+_SETTINGS = "genimage's own settings"
 
 
 def moved(
@@ -42,7 +44,9 @@ def moved(
     """Notes partitions that have an offset and come to lie elsewhere."""
     inside = [(option, entry) for option, entry in places if entry and entry.offset is None]
     sizes = [parse_size(entry.size) if entry.size else None for _, entry in inside]
-    placed = placement.place(scheme, 512, [(str(i), size or MIB) for i, size in enumerate(sizes)])
+    named = [(str(index), size or MIB) for index, size in enumerate(sizes)]
+    first = placement.behind(scheme, [size for _, size in named], list(_outside(places)))
+    placed = placement.place(scheme, 512, named, first)
     known = True
     for (option, _), size, place in zip(inside, sizes, placed, strict=True):
         start = place.start * 512 if known else None
@@ -55,6 +59,21 @@ def moved(
                 draft.note(option.where, f"offset = {option.value}",
                            f"partitions follow each other at whole MiB; {here}")  # fmt: skip
         known = known and size is not None
+
+
+def _outside(
+    places: Sequence[tuple[Option | None, VolumeEntry | None]],
+) -> Iterator[tuple[int, int]]:
+    """Yields the ranges outside of all partitions, as far as the files are there to be measured."""
+    for _, entry in places:
+        if entry is None or entry.offset is None:
+            continue
+        length = parse_size(entry.size) if entry.size else 1
+        if entry.source:
+            with suppress(OSError, ValueError):
+                length = Path(entry.source).stat().st_size
+        start = parse_size(entry.offset) or 0
+        yield start, start + (length or 1)
 
 
 def unknown(section: Section, known: set[str], draft: Draft) -> None:
@@ -72,12 +91,12 @@ def unknown(section: Section, known: set[str], draft: Draft) -> None:
 def rest(top: Section, config: Config) -> None:
     """Notes what of the whole configuration is left over."""
     for option in top.options:
-        config.draft.note(option.where, option.key, f"it is one of {_OUTSIDE}")
+        config.draft.note(option.where, option.key, f"it is one of {_SETTINGS}")
     for section in top.sections:
         if section.kind == "config":
             for option in section.options:
                 if option.key not in _CONFIG_KEYS:
-                    config.draft.note(option.where, option.key, f"it is one of {_OUTSIDE}")
+                    config.draft.note(option.where, option.key, f"it is one of {_SETTINGS}")
         elif section.kind == "flash":
             config.draft.note(section.where, f"flash {section.title}", NOT["flashtype"])
         elif section.kind == "image" and section.title not in config.used:

@@ -6,6 +6,7 @@ Source: repart.d(5) of systemd 257, with what older and newer versions have.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -378,7 +379,7 @@ def _verity(index: int, one: Definition, keys: Mapping[str, str], draft: Draft) 
 
 def _contents(one: Definition, entry: VolumeEntry, root: Path | None, draft: Draft) -> None:
     """Adds what CopyFiles= brings, without what ExcludeFiles= names."""
-    excluded = [option.value for option in one.all("ExcludeFiles")]
+    excluded = [path for option in one.all("ExcludeFiles") for path in _words(option.value)]
     used: set[str] = set()
     for option in one.all("CopyFiles"):
         path = _path(option, option.value, draft)
@@ -407,8 +408,17 @@ def _contents(one: Definition, entry: VolumeEntry, root: Path | None, draft: Dra
             )
         )
     for option in one.all("ExcludeFiles"):
-        if option.value not in used:
-            draft.note(option.where, f"ExcludeFiles={option.value}", "it is in no CopyFiles=")
+        for path in _words(option.value):
+            if path not in used:
+                draft.note(option.where, f"ExcludeFiles={path}", "it is in no CopyFiles=")
+
+
+def _words(value: str) -> list[str]:
+    """Returns the paths of an option that may have several; quotes hold blanks together."""
+    try:
+        return shlex.split(value)
+    except ValueError:
+        return [value]
 
 
 def _target(path: str, entry: VolumeEntry, option: Option, draft: Draft) -> str | None:

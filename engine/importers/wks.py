@@ -16,6 +16,7 @@ from engine.importers.draft import Draft, Place, mounts, size_text
 from engine.importers.kickstart import COMMANDS, FLAGS, Command, commands, lines, number_of, size_of
 from engine.importers.model import Candidate, Imported
 from engine.importers.parttypes import by_code
+from engine.importers.variables import unknown
 from engine.importers.wks_sources import add_files, loader_of, raw_source, root_of
 from engine.spec.identity import is_uuid
 from engine.spec.model import Boot, Identity, ImageSpec, Layout, VolumeEntry
@@ -112,7 +113,7 @@ def _partition(command: Command, disk: _Disk, root: str, file: Path, draft: Draf
         return ""
     disk.partitions += 1
     mount = command.words[0] if command.words else ""
-    role, type_ = _role(command, disk, mount)
+    role, type_ = _role(command, disk, mount, draft)
     format_ = "none" if source == "rawcopy" else _format(command, role, mount, draft)
     if format_ == "vfat" and role not in {"esp", "xbootldr"} and type_ is None:
         type_ = _MICROSOFT_DATA if disk.gpt else _MBR_FAT
@@ -188,7 +189,7 @@ def _length(path: str) -> int | None:
         return None
 
 
-def _role(command: Command, disk: _Disk, mount: str) -> tuple[str, str | None]:
+def _role(command: Command, disk: _Disk, mount: str, draft: Draft) -> tuple[str, str | None]:
     """Returns what a partition is for, and its type where that is not the role's own."""
     system, code = command.get("system-id"), command.get("part-type")
     source, fstype = command.get("source"), command.get("fstype")
@@ -198,6 +199,9 @@ def _role(command: Command, disk: _Disk, mount: str) -> tuple[str, str | None]:
         if role == "data":
             role = _BY_MOUNT.get(mount, "data")
         return role, None if guid == ROLES[role].type("gpt", "x86_64") else guid
+    if code:
+        draft.note(command.where, f"--part-type={code}", "it is not the type of a GPT partition"
+                   if disk.gpt else "the type in an MBR is --system-id")  # fmt: skip
     if source in {"bootimg-efi", "bootimg_efi", "bootimg-biosplusefi"} or fstype == "efi":
         role = "esp"
     elif mount == "swap" or fstype == "swap":
@@ -218,6 +222,8 @@ def _wanted_id(command: Command, role: str, mount: str) -> str:
 def _format(command: Command, role: str, mount: str, draft: Draft) -> str:
     given = command.get("fstype")
     plain = given.partition("-")[0]
+    if command.get("source") == "empty":  # that plugin of wic makes no file system
+        return "none"
     if not given:
         default = {"swap": "swap", "none": "none"}.get(ROLES[role].format, "vfat")
         return "swap" if mount == "swap" else default
@@ -310,6 +316,12 @@ def _bootloader(command: Command, loader: str, draft: Draft) -> tuple[Boot, Iden
         draft.note(command.where, f"the loader {loader}", "no contents bring a kernel yet",
                    f'boot.loader = "{loader}" once they do')  # fmt: skip
         loader = ""
+    left = unknown(command.get("append"))
+    if left:
+        draft.say(
+            command.where, f"--append has {left}, which nothing here knows; it is kept as text",
+            "set the variable in the environment, or write the value",
+        )  # fmt: skip
     return (
         Boot(loader=loader or None, cmdline=command.get("append") or None),
         _identity(command, draft),

@@ -120,9 +120,16 @@ def disk_bytes(scheme: Scheme, volumes: Sequence[Wanted], known: Sizes) -> int:
     if scheme == "none":
         return sum(size or MIB for size in known.bytes.values())
     ordered = [known.bytes[name] or least for name, least in _least(volumes, known).items()]
-    raw = [_outside(one, 1) for one in volumes if not one.volume.partitioned]
-    end = max([placement.span(scheme, ordered), *(ceil_to(r.start + r.sectors, MIB) for r in raw)])
+    raw = _taken(volumes)
+    first = placement.behind(scheme, ordered, raw)
+    end = max([placement.span(scheme, ordered, first), *(ceil_to(end, MIB) for _, end in raw)])
     return end + placement.tail(scheme)
+
+
+def _taken(volumes: Sequence[Wanted]) -> list[tuple[int, int]]:
+    """Returns the ranges of bytes outside of all partitions that volumes take."""
+    raw = [_outside(one, 1) for one in volumes if not one.volume.partitioned]
+    return [(one.start, one.start + one.sectors) for one in raw]
 
 
 def _least(volumes: Sequence[Wanted], known: Sizes) -> dict[str, int]:
@@ -149,36 +156,38 @@ def place(
     without = [known.bytes[name] or 0 for name in least]
     end = placement.end(scheme, disk, sector_size)
     floors = [least[volume.id] for volume in growing]
-    available = end - placement.span(scheme, without)
+    first = placement.behind(scheme, list(least.values()), _taken(volumes))
+    available = end - placement.span(scheme, without, first)
     if available < sum(floors):
         needed = disk_bytes(scheme, volumes, known)
-        raise PlacementError(_too_small(scheme, disk, least, growing), needed)
+        raise PlacementError(_too_small(scheme, disk, least, growing, first), needed)
     shares = share_out(available, [volume.grow for volume in growing], floors)
     final = least | {volume.id: size for volume, size in zip(growing, shares, strict=True)}
     outside = tuple(_outside(one, sector_size) for one in volumes if not one.volume.partitioned)
-    return (*placement.place(scheme, sector_size, list(final.items())), *outside)
+    return (*placement.place(scheme, sector_size, list(final.items()), first), *outside)
 
 
 def _outside(one: Wanted, sector_size: int) -> Place:
     """Returns the place of a volume outside of all partitions: the sectors of its bytes."""
     assert one.volume.offset is not None
     length = 0 if one.filesystem is None else one.filesystem.request.manifest.counts.data_bytes
+    length = length or one.volume.size or 0
     sectors = max(1, -(-length // sector_size))
     return Place(one.volume.id, 0, one.volume.offset // sector_size, sectors)
 
 
 def _too_small(
-    scheme: Scheme, disk: int, least: Mapping[str, int], growing: Sequence[Volume]
+    scheme: Scheme, disk: int, least: Mapping[str, int], growing: Sequence[Volume], first: int
 ) -> str:
     """Says what does not fit: the one that would have had the rest, or all together."""
     names = list(least)
     if len(growing) == 1 and growing[0].id == names[-1]:
-        begin = placement.begin(scheme, [least[name] for name in names[:-1]])
+        begin = placement.begin(scheme, [least[name] for name in names[:-1]], first)
         return (
             f"a disk of {sized(disk)} is too small: what comes before the {growing[0].id} "
             f"partition takes {sized(begin)}"
         )
-    taken = placement.span(scheme, list(least.values())) + placement.tail(scheme)
+    taken = placement.span(scheme, list(least.values()), first) + placement.tail(scheme)
     return f"the partitions take {sized(taken)} at least, and the disk has {sized(disk)}"
 
 

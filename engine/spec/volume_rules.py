@@ -268,11 +268,11 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
                 f"is for a volume outside of all partitions, and the role is {show(volume.role)}",
                 'take role = "raw", or remove the key', _leave_out(f"{path}.offset"),
             )  # fmt: skip
-        if volume.offset is not None and not volume.source:
+        if volume.offset is not None and not (volume.source or volume.size):
             yield error(
                 "offset-needs-source", f"{path}.source",
                 "is missing: outside of all partitions there can only be a file's bytes",
-                "name the file",
+                "name the file, or give a size to keep that room free",
             )  # fmt: skip
         if volume.role == "bios-boot" and settings.scheme == "mbr":
             yield error(

@@ -233,9 +233,61 @@ def test_more_than_a_table_holds_is_refused(tmp_path: Path) -> None:
 def test_a_blob_that_meets_a_volume_is_refused_with_figures(tmp_path: Path) -> None:
     (tmp_path / "blob").write_bytes(bytes(2 << 20))
     spec = (
-        'schema = 1\nlayout.table = "legacy"\n[[volume]]\nid = "u-boot"\nrole = "raw"\n'
-        'source = "blob"\noffset = "8KiB"\n'
+        'schema = 1\nlayout.table = "legacy"\nsize.disk = "64MiB"\n[[volume]]\nid = "u-boot"\n'
+        'role = "raw"\nsource = "blob"\noffset = "32MiB"\n'
     )
     (problem,) = errors(planned(tmp_path, spec).problems)
     assert (problem.code, problem.path) == ("raw-overlap", "volume[0].offset")
-    assert "u-boot takes bytes 8192 to 2105343" in problem.message
+    assert "u-boot takes bytes 33554432 to 35651583" in problem.message
+
+
+BOARD = """
+schema = 1
+layout.table = "{table}"
+[[volume]]
+id = "idb"
+role = "raw"
+source = "idb"
+offset = "32KiB"
+[[volume]]
+id = "u-boot"
+role = "raw"
+source = "u-boot"
+offset = "8MiB"
+[[volume]]
+id = "env"
+role = "raw"
+offset = "10MiB"
+size = "64KiB"
+[[volume]]
+id = "boot"
+format = "vfat"
+role = "data"
+size = "40MiB"
+[[volume]]
+id = "root"
+"""
+
+
+@pytest.mark.parametrize("table", ["gpt", "mbr"])
+async def test_partitions_begin_behind_what_a_board_reads(tmp_path: Path, table: str) -> None:
+    """Rockchip's boards have a second loader at 8 MiB, and often room for its settings."""
+    blobs = {"idb": b"first" * 40_000, "u-boot": b"next" * 200_000}
+    for name, data in blobs.items():
+        (tmp_path / name).write_bytes(data)
+    plan = planned(tmp_path, BOARD.format(table=table))
+    image = await built(plan, tmp_path / "out")
+    check(image, plan, tmp_path / "part")
+    data = image.read_bytes()
+    assert data[32 << 10 :].startswith(blobs["idb"])
+    assert data[8 << 20 :].startswith(blobs["u-boot"])
+    assert not any(data[10 << 20 : 11 << 20])
+    told = run_tool(("sfdisk", "--json", image), capture_output=True, check=True, text=True).stdout
+    first, second = json.loads(told)["partitiontable"]["partitions"]
+    assert first["start"] == 11 << 11
+    assert second["start"] == 51 << 11
+    assert sum(size for _, size in breakdown(plan)) == len(data)
+
+
+def breakdown(plan: Plan) -> list[tuple[str, int]]:
+    return [(part.key, part.bytes) for part in plan.breakdown]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.compare.diff import ByteRange, Comparison
 from engine.compare.fields import Difference
 from engine.compare.ranges import Reached
-from tests.tui.conftest import PATIENCE, SIZES, MakeApp, shown
+from tests.tui.conftest import PATIENCE, SIZES, MakeApp, eventually, shown
 from tests.tui.images import made, take
 from tui.differences import Differences, told_apart
 from tui.screens.compare import CompareScreen
@@ -97,6 +97,20 @@ async def test_every_differing_range_can_be_gone_to(
         await pilot.press("f")
         await app.workers.wait_for_complete()
         assert table.row_count == count + 3
+
+
+async def test_what_a_log_may_hold_back_is_told(make_app: MakeApp, home: Path) -> None:
+    note = "a.img, disk: its log has not been replayed; files may be older than what a mount shows"
+
+    def noted(_a: Path, _b: Path, _reached: Reached) -> Comparison:
+        return Comparison((), (), 0, notes=(note,))
+
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = CompareScreen(home / "a", home / "b", comparing=noted)
+        await app.push_screen(screen)
+        await eventually(pilot, lambda: "Identical" in shown(app))
+        assert "its log has not been replayed; files may be older" in " ".join(shown(app).split())
 
 
 async def test_leaving_ends_the_comparison(make_app: MakeApp, home: Path) -> None:

@@ -109,10 +109,14 @@ Nothing is changed in either image. Escape goes back.
             self.query_one("#compare-verdict", Plain).show(f"Comparing, {percent} % done")
 
     def _verdict(self, found: Comparison) -> Content:
+        notes = [
+            (f"\n{self.glyphs.warning} {visible(note)}", "$state-warning") for note in found.notes
+        ]
         if found.identical:
-            return Content.styled(f"{self.glyphs.done} Identical, bit for bit", "$state-done")
+            same = (f"{self.glyphs.done} Identical, bit for bit", "$state-done")
+            return Content.assemble(same, *notes)
         return Content.assemble(
-            (f"{self.glyphs.error} They differ: ", "bold $state-error"), summary(found)
+            (f"{self.glyphs.error} They differ: ", "bold $state-error"), summary(found), *notes
         )
 
     @on(RowTable.Moved)

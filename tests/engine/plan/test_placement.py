@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.disk import placement
 from engine.disk.gpt import BACKUP_SECTORS, FIRST_USABLE
 from engine.disk.presets import PRESETS
 from engine.disk.roles import ROOT_TYPES
+from engine.disk.volume import Scheme
 from engine.plan.model import VolumePlan
 from engine.spec.settings import Settings
 from tests.engine.plan.support import MIB, TABLES, Contents, file, manifest, plan, settings
@@ -122,3 +124,21 @@ def test_machine_is_told_by_the_contents(path: bytes, expected: str) -> None:
     contents = Contents(manifest([file(path)]))
     made = plan(settings("efi"), contents)
     assert made.volume("root").type == ROOT_TYPES[expected]
+
+
+@given(
+    st.sampled_from(["gpt", "mbr"]),
+    st.lists(st.integers(1, 40), max_size=7),
+    st.lists(st.tuples(st.integers(0, 60 << 10), st.integers(1, 9 << 10)), max_size=5),
+)
+def test_partitions_meet_nothing_that_lies_outside_of_them(
+    scheme: Scheme, sizes: list[int], taken: list[tuple[int, int]]
+) -> None:
+    volumes = [(str(number), size * MIB) for number, size in enumerate(sizes)]
+    ranges = [(at * 1024, (at + length) * 1024) for at, length in taken]
+    first = placement.behind(scheme, [size for _, size in volumes], ranges)
+    assert first % MIB == 0
+    assert first == MIB or any(end <= first < end + MIB for _, end in ranges)
+    for one in placement.place(scheme, 512, volumes, first):
+        start, end = one.start * 512, (one.start + one.sectors) * 512
+        assert not any(low < end and start < high for low, high in ranges)
