@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.boot import roothash
-from engine.boot.devices import Devices, device
+from engine.boot.devices import Devices, device, mounts_as
 from engine.disk import verity
 from engine.disk.volume import Volume
 from engine.spec.filesystems import FILESYSTEMS
@@ -100,7 +100,8 @@ def missing(text: str, devices: Devices) -> Iterator[Word]:
     settings = devices.settings
     swap = next((volume for volume in settings.volumes if volume.format == "swap"), None)
     meant = {
-        "root": settings.root, "mount.usr": _usr(settings), "usr": _usr(settings), "resume": swap,
+        "root": settings.root, "real_root": settings.root, "mount.usr": _usr(settings),
+        "usr": _usr(settings), "resume": swap,
     }  # fmt: skip
     for word in _WORD.findall(text):
         key, _, value = word.replace('"', "").partition("=")
@@ -110,6 +111,26 @@ def missing(text: str, devices: Devices) -> Iterator[Word]:
                 yield Word(word, f"{key}={devices.name(volume)}" if volume is not None else "")
         elif _names_missing(key, value, devices):
             yield Word(word, "")
+        elif (better := _not_of(settings.root, key, value)) is not None:
+            yield Word(word, better)
+
+
+def _not_of(root: Volume | None, key: str, value: str) -> str | None:
+    """Returns what says how the root is mounted, where a word says what it is not; else None."""
+    if root is None or root.format == "none":
+        return None
+    if key == "rootfstype" and value and not mounts_as(root, value):
+        return f"{key}={root.format}"
+    if key != "rootflags":
+        return None
+    options = value.split(",")
+    named = [each.removeprefix("subvol=").strip("/") for each in options
+             if each.startswith("subvol=")]  # fmt: skip
+    if not named or not named[-1] or named[-1] in {one.name for one in root.subvolumes}:
+        return None
+    kept = [each for each in options if not each.startswith("subvol=")]
+    flags = ",".join(filter(None, (*kept, _subvolume(root, root.top))))
+    return f"{key}={flags}" if flags else ""
 
 
 def _names_missing(key: str, value: str, devices: Devices) -> bool:
@@ -118,6 +139,9 @@ def _names_missing(key: str, value: str, devices: Devices) -> bool:
         return devices.lacks("UUID=" + value.removeprefix("luks-").partition("=")[0])
     if key in _GROUPS:
         return devices.lacks(f"/dev/mapper/{value}")
+    if key in {"systemd.mount-extra", "systemd.swap-extra"}:
+        options = value.split(":")[-1].split(",")
+        return "nofail" not in options and devices.lacks(value.partition(":")[0])
     if key == "cryptdevice":
         return devices.lacks(value.partition(":")[0])
     if key in _HASHES:

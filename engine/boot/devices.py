@@ -26,7 +26,11 @@ _LINK = re.compile(r"/dev/disk/(by-[a-z0-9]+)/(.+)")
 _DISK = re.compile(r"/dev/(?:[sh]d[a-z]+|nvme\d+n\d+p?|mmcblk\d+p?)(\d*)")
 _VIRTUAL = re.compile(r"/dev/x?vd[a-z]+(\d*)")
 _LAYERS = re.compile(r"/dev/(?:mapper/|md|dm-)(.*)")
+# LVM's name of a volume in a group; the folders are those that udev has for other things.
+_GROUP = re.compile(r"/dev/(?!(?:block|bus|by-|char|cdrom|disk|loop|mapper|shm|zvol)/)[^/]+/[^/]+")
 _CASED = frozenset({"LABEL", "PARTLABEL"})
+_DRIVERS = {"ext2": ("ext4",), "ext3": ("ext4", "ext2"), "vfat": ("msdos",)}
+"""By what other type a kernel mounts a format, too."""
 
 
 def device(settings: Settings, volume: Volume) -> str:
@@ -93,6 +97,8 @@ class Devices:
             ours = {self.settings.number(volume.id) for volume in self.settings.volumes}
             right = ours if meant is None else {self.settings.number(meant.id)}
             return int(number[1] or 0) not in right
+        if _GROUP.fullmatch(text):
+            return not self._opaque
         layer = _LAYERS.fullmatch(text)
         if layer is None or self._opaque or text in self._verified:
             return False
@@ -110,6 +116,13 @@ class Devices:
     def name(self, volume: Volume) -> str:
         """Returns what the image has a volume found by."""
         return device(self.settings, volume)
+
+
+def mounts_as(volume: Volume, types: str) -> bool:
+    """Whether a kernel mounts a volume as one of some types, "ext4,xfs" or "auto"."""
+    return not {"auto", volume.format, *_DRIVERS.get(volume.format, ())}.isdisjoint(
+        types.split(",")
+    )
 
 
 def tagged(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engine.boot.devices import Devices, device, is_numbered
+from engine.boot.devices import Devices, device, is_numbered, mounts_as
 from engine.boot.tree import read_text
 from engine.disk import verity
 from engine.disk.subvolumes import Subvolume
@@ -28,8 +28,6 @@ _HEAD = "# Written by Diskwright for the volumes of this image.\n"
 _NAMED = 5
 _OPTIONAL = frozenset({"noauto", "nofail"})
 """Options of what a system boots without (systemd.mount(5))."""
-_DRIVERS = {"ext2": ("ext4",), "ext3": ("ext4", "ext2"), "vfat": ("msdos",)}
-"""By what other type a kernel mounts a format, too."""
 _SUBVOLUME = "subvol="
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -143,8 +141,7 @@ def _lacking(fields: list[str], options: list[str], settings: Settings, devices:
     volume = devices.named(name)
     if volume is None or volume.format == "none":
         return ""
-    taken_for = {"auto", volume.format, *_DRIVERS.get(volume.format, ())}
-    if taken_for.isdisjoint(fields[2].split(",")):
+    if not mounts_as(volume, fields[2]):
         return f"{what} as {fields[2]} (here {volume.format})"
     given = [each.removeprefix(_SUBVOLUME).strip("/") for each in options
              if each.startswith(_SUBVOLUME)]  # fmt: skip

@@ -80,6 +80,13 @@ def named(plan: Plan) -> list[Problem]:
         ("rd.md.uuid=11111111:22222222:33333333:44444444 quiet", "quiet"),
         (f"mount.usr=UUID={FOREIGN} quiet", "quiet"),
         ("roothash=0123456789abcdef quiet", "quiet"),
+        ("quiet rootfstype=xfs", "quiet rootfstype=ext4"),
+        ("rootflags=noatime,subvol=@ quiet", "rootflags=noatime quiet"),
+        ("rootflags=subvol=@ quiet", "quiet"),
+        ("root=/dev/vg0/root quiet", f"root={HERE} quiet"),
+        (f"real_root=UUID={FOREIGN}", f"real_root={HERE}"),
+        ("systemd.mount-extra=LABEL=nope:/x:ext4 quiet", "quiet"),
+        ("systemd.swap-extra=LABEL=nope quiet", "quiet"),
         (f"systemd.verity_root_data=PARTUUID={FOREIGN} quiet", "quiet"),
     ],
 )
@@ -105,6 +112,8 @@ def _set(words: str) -> Fix:
         "root=/dev/sda2", "root=/dev/vda2", "root=/dev/nfs", "root=gpt-auto", "root=live:CDLABEL=x",
         f"resume=UUID={SWAP.uuid}", "resume=/dev/vda3", "rd.luks=0", "rd.break", "",
         "init=/nix/store/x/init", 'dyndbg="file a.c +p"', "root=ZFS=pool/root",
+        "rootfstype=xfs,ext4", "rootfstype=auto", "rootflags=data=journal", "root=/dev/zvol/a/b",
+        "systemd.mount-extra=LABEL=nope:/x:ext4:nofail", "systemd.mount-extra=LABEL=system:/x",
     ],
 )  # fmt: skip
 def test_what_is_there_is_not_told(words: str) -> None:
