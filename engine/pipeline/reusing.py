@@ -257,6 +257,8 @@ def _gathered(plan: Plan, reuse: Reuse, sums: DataSums) -> Gathered:
         else:
             kept.append(keep(volume.id, manifest, known[volume.id]) if sources else None)
             reuse.digests.learn(manifest, known[volume.id])
+    # Nobody asks for these any more: they would take tens of megabytes beside what follows.
+    digests, reuse.digests = reuse.digests.dumps(), Digests()
     raw = not whole_image(plan)
     made = keys(plan, reuse, known) if raw else {}
     whole = tuple(one for one in kept if one is not None)
@@ -271,7 +273,7 @@ def _gathered(plan: Plan, reuse: Reuse, sums: DataSums) -> Gathered:
             for volume in plan.volumes
             if raw and volume.filesystem is not None
         ),
-        digests=reuse.digests.dumps(),
+        digests=digests,
         sources=sources,
         machine=_machine(plan) if reuse.asked else (),
         kept=whole if len(whole) == len(kept) else (),
@@ -377,7 +379,7 @@ def _files(volume: VolumePlan, reuse: Reuse, sums: Mapping[int, bytes]) -> bytes
             one.first: manifest.new[id(one.entry)] for one in reuse.patches[volume.id] if one.pieces
         }
         return moved(reuse.patched[volume.id].files, changes)
-    places = reuse._places.get(volume.id)
+    places = reuse._places.pop(volume.id, None)
     assert volume.filesystem is not None
     manifest = volume.filesystem.manifest
     if isinstance(manifest, Remembered) and manifest.settled is not None:

@@ -101,14 +101,14 @@ def _folder(source: FolderSource, where: str) -> SourceRecord:
     stamps = (one.stamp if isinstance(one.stamp, int) else _NEVER for one in source.walked)
     found = _record(
         source.folder,
-        [source.origin(one) for one in source.walked],
+        (source.origin(one) for one in source.walked),
         [_NEVER if stamp in source.recent else stamp for stamp in stamps],
     )
     target = source.walked[0].path if source.walked else b""
     return msgspec.structs.replace(found, where=where, target=target)
 
 
-def _record(folder: bytes, names: Sequence[bytes], stamps: Sequence[int]) -> SourceRecord:
+def _record(folder: bytes, names: Iterable[bytes], stamps: Sequence[int]) -> SourceRecord:
     return SourceRecord(
         folder, b"".join(name + b"\0" for name in names), array("q", stamps).tobytes()
     )

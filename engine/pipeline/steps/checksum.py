@@ -96,8 +96,12 @@ async def _inputs(work: Work) -> None:
     reuse = work.reuse
     if reuse.versions is None:
         reuse.versions = await work.versions_of(tools_of(work.plan))
-    await work.thread(lambda report: _digest(work))
-    await work.thread(lambda report: reuse.gather(work.inputs.data))
+    await work.thread(lambda report: _gather(work))
+
+
+def _gather(work: Work) -> None:
+    _digest(work)
+    work.reuse.gather(work.inputs.data)
 
 
 def _digest(work: Work) -> None:
