@@ -44,9 +44,8 @@ _PROGRAMS = (b"sbin/init", b"bin/busybox", b"usr/bin/busybox", b"bin/sh", b"init
 
 def by_loader(manifest: Listing) -> str:
     """Returns the machine that a dynamic loader in a root tells, or ""."""
-    folders = [folder for folder in _FOLDERS if manifest.get(folder[:-1]) is not None]
     for loader, name in _LOADERS.items():
-        if any(manifest.get(folder + loader) is not None for folder in folders):
+        if any(manifest.get(folder + loader) is not None for folder in _FOLDERS):
             return name
     return ""
 

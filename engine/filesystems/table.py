@@ -3,9 +3,10 @@
 A format's folder has these modules: `driver` with `DRIVERS` (a `Driver` by format), `writer` as
 `engine.filesystems.driver.Writer` says, `reader` with `probe`, which returns what is in a window,
 or None if it is not of this format. It may have `check`, as `engine.filesystems.driver.Check` says,
-`kept`, whose function of that name is a `Keep`, and `soundness`, whose `examine` looks for damage
-that the reader does not meet, and `native`, whose `library_version` is that of the C library that
-its writer computes with. A writer may have `settle`.
+`kept`, whose function of that name is a `Keep`, `patch`, which is an
+`engine.filesystems.patching.Patcher`, `soundness`, whose `examine` looks for damage that the reader
+does not meet, and `native`, whose `library_version` is that of the C library that its writer
+computes with. A writer may have `settle`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import ModuleType
 from typing import cast
 
 from engine.filesystems.driver import Check, Driver, FilesystemPlan, Request, Writer
+from engine.filesystems.patching import Patcher
 from engine.filesystems.paxstream import Keep, everything
 from engine.image.container import BadImage
 from engine.image.reading import Content, Examination, Window
@@ -98,6 +100,19 @@ def keep(key: str) -> Keep:
 def check(key: str) -> Check | None:
     """Returns what holds a format against its plan, or None where its reader does."""
     return cast("Check", _module(FILESYSTEMS[key].folder, "check")) if _has(key, "check") else None
+
+
+def patcher(key: str) -> Patcher | None:
+    """Returns what changes entries of a filled file system, or None where it is made anew."""
+    return (
+        cast("Patcher", _module(FILESYSTEMS[key].folder, "patch")) if _has(key, "patch") else None
+    )
+
+
+def patchers() -> Iterator[Patcher]:
+    """Yields all there are."""
+    found = (patcher(key) for key, row in FILESYSTEMS.items() if row.folder)
+    yield from dict.fromkeys(one for one in found if one is not None)
 
 
 def probe(window: Window) -> tuple[Content | None, str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.events import Artifact
 from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.ext4.patch import Patched
+from engine.filesystems.patching import Patched
 from engine.filesystems.placed import Place
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 
-from engine.filesystems.ext4.measure import measured
+from engine.filesystems.table import patchers
 from engine.manifest.entry import Entry, Source
 from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Manifest
@@ -73,11 +73,7 @@ def _keep(volume: str, manifest: Manifest, sums: Mapping[int, bytes]) -> Kept:
         inserted=inserted,
         made=made,
         counts=astuple(counts),
-        needs={
-            name: astuple(need)[:-1]
-            for name, need in measured(manifest).items()
-            if not need.unwritable
-        },
+        needs={name: need for one in patchers() for name, need in one.figures(manifest).items()},
         size=counts.data_bytes,
         holes=manifest.holes,
     )

@@ -64,7 +64,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
         inserted: Entries that the builder put in when all others were there.
         made: Data of those that have some.
         counts: `engine.manifest.manifest.Counts`.
-        needs: By format, `engine.filesystems.ext4.measure.Need` but for what cannot be written.
+        needs: By format, what was measured of them (`engine.filesystems.patching.Patcher.figures`).
         size: Of all data.
         holes: See `Manifest.holes`.
     """

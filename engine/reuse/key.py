@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.ext4.format import FORMATS
-from engine.filesystems.table import DRIVERS
+from engine.filesystems.table import DRIVERS, patcher
 from engine.plan import nixos
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.steps import IMAGE, VOLUME
@@ -60,8 +59,9 @@ def volume_key(
 def volume_shape(plan: Plan, volume: VolumePlan, versions: Mapping[str, str]) -> str:
     """Returns a digest of what the layout of a volume follows from besides its entries.
 
-    Two ext2, ext3 or ext4 volumes of one shape, whose entries have the same names, metadata but
-    times, and numbers of blocks, differ in the data of files and in sizes and times alone.
+    Two volumes of one shape, of a format that can be patched (`engine.filesystems.patching`), whose
+    entries have the same names, metadata but times, and numbers of blocks, differ in the data of
+    files and in sizes and times alone.
 
     Args:
         plan: Without errors.
@@ -73,7 +73,7 @@ def volume_shape(plan: Plan, volume: VolumePlan, versions: Mapping[str, str]) ->
     """
     described = _described(plan, volume, versions)
     planned = volume.filesystem
-    if described is None or planned is None or planned.type not in FORMATS:
+    if described is None or planned is None or patcher(planned.type) is None:
         return ""
     figures = _figures(planned)
     for name in ("data_bytes", "parts"):

@@ -9,14 +9,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, overload
+from typing import overload
 
 import msgspec
 
-from engine.filesystems.ext4.format import FORMATS
-from engine.filesystems.ext4.measure import Need, adjusted, measured
+from engine.filesystems.table import patchers
 from engine.manifest.datasums import has_data
 from engine.manifest.entry import Entry, Source, order
 from engine.manifest.folder import FolderSource
@@ -159,9 +158,8 @@ class Remembered(Manifest):
         counts = Counts(*kept.counts)
         self.counts = replace(counts, data_bytes=counts.data_bytes + grown)
         self.holes = kept.holes
-        for name, figures in kept.needs.items():
-            need = adjusted(_need(figures), FORMATS[name], rows.changed.values())
-            measured(self)[name] = need
+        for one in patchers():
+            one.restore(self, kept.needs, rows.changed.values())
 
     @property
     def changed(self) -> Mapping[int, tuple[Entry, Entry]]:
@@ -186,7 +184,7 @@ class Remembered(Manifest):
             stamps=stamps.tobytes(),
             contents=tuple(self._content(one, sums) for one in kept.contents),
             counts=(*kept.counts[:-1], self.counts.data_bytes),
-            needs={name: _figures(need) for name, need in measured(self).items()},
+            needs={name: need for one in patchers() for name, need in one.figures(self).items()},
             size=self.counts.data_bytes,
         )
 
@@ -261,18 +259,6 @@ def _alike(old: Entry, new: Entry) -> bool:
 def manifest(rows: Rows) -> Manifest:
     """Returns what the sources bring to a volume, before the builder puts files in."""
     return Before(rows) if rows.kept.inserted else Remembered(rows)
-
-
-_NEED = tuple(one.name for one in fields(Need) if one.name != "unwritable")
-
-
-def _need(figures: Sequence[int]) -> Need:
-    named: dict[str, Any] = dict(zip(_NEED, figures, strict=True))
-    return Need(**named)
-
-
-def _figures(need: Need) -> tuple[int, ...]:
-    return tuple(getattr(need, name) for name in _NEED)
 
 
 def _numbers(kind: str, data: bytes) -> array[int]:

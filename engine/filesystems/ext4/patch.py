@@ -7,12 +7,14 @@ would have written of the old entry.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from engine.filesystems.ext4.format import BLOCK_SIZE, INODE_SIZE
+from engine.filesystems.ext4.format import BLOCK_SIZE, FORMATS, INODE_SIZE
 from engine.filesystems.ext4.inode import BLOCK_MAP_OFFSET, InodePacker
+from engine.filesystems.ext4.measure import Need, adjusted, measured
 from engine.filesystems.ext4.native import LibraryError
 from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.filesystems.ext4.reader_inodes import inode_of
@@ -22,63 +24,45 @@ from engine.filesystems.ext4.superblock import (
     UnsupportedFilesystem,
     parse,
 )
+from engine.filesystems.patching import Changes, NoPatch, Patched, Piece
 from engine.filesystems.populate import Cancelled, DataObserver
 from engine.image.container.disk import BadImage, RawDisk
 from engine.image.reading import BadFilesystem, Window
 from engine.image.whole import read_whole, write_whole
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import stream
+from engine.manifest.manifest import Manifest
 
 _SECTORS, _SECTORS_HIGH = (28, 4), (116, 2)
 _AREA = 160
 """Where in an inode its attributes begin, behind the fields that are written."""
 
-Piece = tuple[int, int, int]
-"""Of a file: a byte of it, the byte of the volume where that is, how many."""
+_NEED = tuple(one.name for one in fields(Need) if one.name != "unwritable")
 
 
-@dataclass(frozen=True, slots=True)
-class Patched:
-    """One entry in its place.
-
-    Attributes:
-        entry: As it is now.
-        inode: Byte of the volume where its inode begins.
-        raw: The inode as it is to be.
-        pieces: Where its data goes, in whole blocks; none for a directory.
-    """
-
-    entry: Entry
-    inode: int
-    raw: bytes
-    pieces: tuple[Piece, ...]
-
-    @property
-    def first(self) -> int:
-        """The block that its data begins in."""
-        return self.pieces[0][1] // BLOCK_SIZE
+def blocks(entry: Entry) -> int:
+    """See `Patcher.blocks`."""
+    return -(-entry.size // BLOCK_SIZE) if entry.is_regular else 0
 
 
-class NoPatch(Exception):
-    """The file system is to be made anew; the message says why."""
+def figures(manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """See `Patcher.figures`."""
+    return {
+        name: tuple(getattr(need, each) for each in _NEED)
+        for name, need in measured(manifest).items()
+        if not need.unwritable
+    }
 
 
-def patches(
-    image: Path, offset: int, size: int, changes: Iterable[tuple[Entry, Entry]], *, epoch: int
-) -> list[Patched]:
-    """Returns what has to change in a file system for entries to become others.
+def restore(manifest: Manifest, figures: Mapping[str, Sequence[int]], changes: Changes) -> None:
+    """See `Patcher.restore`."""
+    for name, numbers in figures.items():
+        named: dict[str, Any] = dict(zip(_NEED, numbers, strict=True))
+        measured(manifest)[name] = adjusted(Need(**named), FORMATS[name], changes)
 
-    Args:
-        image: That holds it.
-        offset: Byte where it begins.
-        size: Bytes of it.
-        changes: Files and directories as they were when it was filled, and as they are. The
-            writer would give both the same blocks.
-        epoch: That it was filled with, and is to have.
 
-    Raises:
-        NoPatch: It is not what the writer makes of the old entries.
-    """
+def patches(image: Path, offset: int, size: int, changes: Changes, *, epoch: int) -> list[Patched]:
+    """See `Patcher.patches`."""
     try:
         with RawDisk(image) as disk:
             window = Window(disk, offset, size)
@@ -110,7 +94,8 @@ def _patched(there: ExtFilesystem, packer: InodePacker, old: Entry, new: Entry) 
         if sum(length for _, _, length in pieces) != -(-new.size // BLOCK_SIZE) * BLOCK_SIZE:
             raise NoPatch(f"/{name} has other blocks")
     inode = there.inode_place(node.inode)
-    return Patched(new, inode, _packed(packer, node.inode, raw, new, size), pieces)
+    first = pieces[0][1] // BLOCK_SIZE if pieces else 0
+    return Patched(new, inode, _packed(packer, node.inode, raw, new, size), pieces, first)
 
 
 def _packed(packer: InodePacker, number: int, raw: bytes, entry: Entry, size: int) -> bytes:
@@ -129,7 +114,7 @@ def _packed(packer: InodePacker, number: int, raw: bytes, entry: Entry, size: in
 
 
 def ranges(patched: Iterable[Patched]) -> list[tuple[int, int]]:
-    """Returns the ranges of a volume that are written: first byte, and the one behind the last."""
+    """See `Patcher.ranges`."""
     found = set()
     for one in patched:
         first = one.inode // BLOCK_SIZE * BLOCK_SIZE
@@ -142,21 +127,7 @@ def write(
     patched: Sequence[Patched], old: int, there: int, made: int, offset: int,
     observer: DataObserver, cancelled: Callable[[], bool],
 ) -> None:  # fmt: skip
-    """Writes the ranges that differ (`ranges`) into an image that has zeros there.
-
-    Args:
-        patched: What changes.
-        old: The image of which all else stays, open for reading.
-        there: Byte of it where the volume begins.
-        made: The image, open for writing.
-        offset: Byte of it where the volume begins.
-        observer: Takes the data of files.
-        cancelled: Asked several times a second.
-
-    Raises:
-        engine.manifest.entry.SourceChanged: A source is not what was scanned.
-        OSError: Reading or writing failed.
-    """
+    """See `Patcher.write`."""
     for one in patched:
         first = one.inode // BLOCK_SIZE * BLOCK_SIZE
         write_whole(made, read_whole(old, BLOCK_SIZE, there + first), offset + first)

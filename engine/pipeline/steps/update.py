@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from engine.filesystems.ext4.format import BLOCK_SIZE
-from engine.filesystems.ext4.patch import NoPatch, patches, ranges
+from engine.filesystems.patching import NoPatch
+from engine.filesystems.table import patcher
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
@@ -82,14 +82,16 @@ def _patch(work: Work) -> None:
     for volume in plan.volumes:
         old = there.get(volume.id)
         filesystem = volume.filesystem
-        manifest = filesystem.manifest if filesystem is not None else None
-        if old is None or volume.id in reuse.taken_over or not isinstance(manifest, Remembered):
+        if old is None or volume.id in reuse.taken_over or filesystem is None:
             continue
-        stays = all(_blocks(one) == _blocks(other) for one, other in manifest.changed.values())
+        manifest, by = filesystem.manifest, patcher(filesystem.type)
+        if by is None or not isinstance(manifest, Remembered):
+            continue
+        stays = all(by.blocks(one) == by.blocks(other) for one, other in manifest.changed.values())
         if not stays or old.shape != volume_shape(plan, volume, reuse.versions or {}):
             continue
         try:
-            found = patches(
+            found = by.patches(
                 work.staging.outdir / reuse.record.image, old.offset, old.length,
                 manifest.changed.values(), epoch=plan.identity.epoch,
             )  # fmt: skip
@@ -97,10 +99,6 @@ def _patch(work: Work) -> None:
             work.note(f"{volume.title}: made anew, since {error}")
             continue
         reuse.patches[volume.id], reuse.patched[volume.id] = found, old
-
-
-def _blocks(entry: Entry) -> int:
-    return -(-entry.size // BLOCK_SIZE) if entry.is_regular else 0
 
 
 def _known(work: Work, known: Sums) -> None:
@@ -181,10 +179,12 @@ def _take_volumes(work: Work) -> None:
     reuse = work.reuse
     for name, found in reuse.patches.items():
         volume, record = work.plan.volume(name), reuse.patched[name]
+        by = patcher(volume.filesystem.type) if volume.filesystem is not None else None
+        assert by is not None
         entries = f"{len(found)} entries" if len(found) != 1 else "1 entry"
         work.note(f"{volume.title}: taken over but for {entries}, {human(volume.bytes)}")
         start, at = work.plan.offset(name), 0
-        for first, last in (*ranges(found), (volume.bytes, volume.bytes)):
+        for first, last in (*by.ranges(found), (volume.bytes, volume.bytes)):
             if first > at:
                 reuse.kept.append(Reused(start + at, record.offset + at, first - at))
             at = last

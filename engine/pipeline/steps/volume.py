@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from engine.filesystems import table
 from engine.filesystems.driver import FilesystemPlan, Written
-from engine.filesystems.ext4 import patch
 from engine.filesystems.populate import PopulateFailed
 from engine.image.container.disk import RawDisk
 from engine.image.reading import BadFilesystem, Window, holds_files
@@ -81,8 +80,9 @@ async def populate(work: Work) -> None:
 
 def _patch(work: Work) -> None:
     """Writes the entries that changed of a volume whose other bytes are taken over."""
-    reuse = work.reuse
+    reuse, by = work.reuse, table.patcher(work.filesystem.type)
     assert reuse.record is not None
+    assert by is not None
     with ExitStack() as stack:
         files = []
         for path in (work.staging.outdir / reuse.record.image, work.image):
@@ -90,7 +90,7 @@ def _patch(work: Work) -> None:
             files.append(os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW))
             stack.callback(os.close, files[-1])
         old, made = files
-        patch.write(
+        by.write(
             reuse.patches[work.volume.id], old, reuse.patched[work.volume.id].offset, made,
             work.offset, work.inputs.data, work.cancelled,
         )  # fmt: skip
