@@ -11,17 +11,20 @@ import contextlib
 import hashlib
 import os
 import stat
+import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from msgspec.structs import fields
 
 from engine.events import Artifact, readable
 from engine.manifest.folder import GRAIN_NS, is_recent
 from engine.reuse.kept import Kept
 
-SCHEMA = 2
+SCHEMA = 3
 _MAGIC = b"diskwright record "
 _KEPT = ".kept"
 _DIGEST = 32
@@ -148,7 +151,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 _DECODER = msgspec.msgpack.Decoder(Record)
-_KEPT_DECODER = msgspec.msgpack.Decoder(tuple[Kept, ...])
+_KEPT_DECODERS = [(one.name, msgspec.msgpack.Decoder(one.type)) for one in fields(Kept)]
+_LENGTH = struct.Struct("<Q")
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -255,7 +259,26 @@ def load_kept(outdir: Path, record: Record) -> tuple[Kept, ...]:
         return ()
     if hashlib.sha256(data).digest() != record.kept:
         return ()
-    return _KEPT_DECODER.decode(data)
+    return tuple(_decoded(memoryview(data)))
+
+
+def _encoded(kept: Sequence[Kept]) -> Iterator[bytes]:
+    """Yields volumes field by field, each behind its length: all at once takes as much again."""
+    for one in kept:
+        for name, _ in _KEPT_DECODERS:
+            data = _ENCODER.encode(getattr(one, name))
+            yield _LENGTH.pack(len(data))
+            yield data
+
+
+def _decoded(data: memoryview) -> Iterator[Kept]:
+    while data:
+        found: dict[str, Any] = {}
+        for name, decoder in _KEPT_DECODERS:
+            end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
+            found[name] = decoder.decode(data[_LENGTH.size : end])
+            data = data[end:]
+        yield Kept(**found)
 
 
 def save(outdir: Path, record: Record, kept: Sequence[Kept] | None = ()) -> None:
@@ -295,17 +318,19 @@ def _save_kept(path: Path, kept: Sequence[Kept]) -> bytes:
     if not kept:
         path.unlink(missing_ok=True)
         return b""
-    data = _ENCODER.encode(kept)
     part = path.with_suffix(f".{os.getpid()}.kept-part")
+    digest = hashlib.sha256()
     try:
         with open(part, "xb", opener=_private) as file:
-            file.write(data)
+            for data in _encoded(kept):
+                digest.update(data)
+                file.write(data)
         part.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
-    return hashlib.sha256(data).digest()
+    return digest.digest()
 
 
 def forget(outdir: Path) -> None:
