@@ -86,7 +86,7 @@ def _plan(request: Request, size: int, held: Held) -> FilesystemPlan:
     if size > _LARGEST:
         raise DoesNotFit(f"{size} bytes are more than Btrfs is made with here", _LARGEST)
     blocks = size // BLOCK_SIZE
-    aside = 2 * min(size // _METADATA_SHARE, _METADATA_MOST)
+    aside = 2 * min(blocks * BLOCK_SIZE // _METADATA_SHARE, _METADATA_MOST)
     return plain(
         request,
         "btrfs",

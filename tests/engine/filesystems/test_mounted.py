@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.filesystems import table
@@ -41,6 +41,7 @@ trees = st.dictionaries(
 
 @pytest.mark.parametrize("key", FORMATS)
 @given(files=trees, free=st.integers(0, 1 << 36), more=st.integers(0, 1 << 36))
+@example(files={b"a": (1, 0)}, free=2049, more=2048)  # half a block more is nothing more
 def test_the_least_holds_it_and_what_is_less_does_not(
     key: str, files: dict[bytes, tuple[int, int]], free: int, more: int
 ) -> None:
