@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from engine.manifest.entry import Entry
 from engine.manifest.folder import FolderSource
+from engine.packed import numbers
 
 Columns = tuple[list[bytes], bytes, list[int], bytes, bytes, dict[int, tuple[object, ...]]]
 """Paths, modes, times, sizes and stamps of entries; what only few of them have, by position."""
@@ -37,7 +38,7 @@ def entries_of(found: Columns, source: FolderSource, uid: int, gid: int) -> list
     paths, modes, times, sizes, stamps, rare = found
     entries: list[Entry] = []
     for path, mode, mtime_ns, size, stamp in zip(
-        paths, _numbers("I", modes), times, _numbers("q", sizes), _numbers("q", stamps), strict=True
+        paths, numbers("I", modes), times, numbers("q", sizes), numbers("q", stamps), strict=True
     ):
         entry = new(make)
         entry.path = path
@@ -64,9 +65,3 @@ def entries_of(found: Columns, source: FolderSource, uid: int, gid: int) -> list
 def _stamp(entry: Entry) -> int:
     assert isinstance(entry.stamp, int)
     return entry.stamp
-
-
-def _numbers(kind: str, data: bytes) -> array[int]:
-    numbers = array(kind)
-    numbers.frombytes(data)
-    return numbers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +16,7 @@ from engine.manifest.progress import Ticker
 from engine.manifest.scan import Scanned, rules_of
 from engine.manifest.volumes import Mounts, place
 from engine.manifest.walk import Rules, Walk
+from engine.packed import numbers
 from engine.reuse import remembered
 from engine.reuse.kept import Kept
 from engine.reuse.record import Record, SourceRecord
@@ -99,8 +99,7 @@ class _Look:
         findings = Findings()
         rules = rules_of(self.settings, content, findings)
         names = source.names.split(b"\0")[:-1]
-        stamps = array("q")
-        stamps.frombytes(source.stamps)
+        stamps = numbers("q", source.stamps)
         for number in changed:
             stamp = self._entry(source, content, rules, names, number)
             if stamp is None:

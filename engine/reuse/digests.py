@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry, identity
 from engine.manifest.manifest import Manifest
+from engine.packed import numbers
 
 _SIZE = 32
 _MAGIC = b"diskwright digests 1\n"
@@ -93,11 +94,10 @@ class Digests:
         count, rest = divmod(len(data) - len(header), _WORD + _SIZE)
         if rest:
             raise BadDigests("the digests are cut short")
-        numbers = array("q")
         start = len(header) + count * _WORD
-        numbers.frombytes(data[len(header) : start])
+        identities = numbers("q", data[len(header) : start])
         digests = (data[at : at + _SIZE] for at in range(start, len(data), _SIZE))
-        return cls(dict(zip(numbers, digests, strict=True)))
+        return cls(dict(zip(identities, digests, strict=True)))
 
 
 def _header() -> bytes:

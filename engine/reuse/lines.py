@@ -11,6 +11,8 @@ from typing import Self
 
 import msgspec
 
+from engine.packed import numbers
+
 
 class Lines(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """Byte strings, one behind the other.
@@ -31,9 +33,7 @@ class Lines(msgspec.Struct, frozen=True, array_like=True, dict=True):
 
     @cached_property
     def _starts(self) -> array[int]:
-        lengths = array("I")
-        lengths.frombytes(self.lengths)
-        return array("q", accumulate(lengths, initial=0))
+        return array("q", accumulate(numbers("I", self.lengths), initial=0))
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -46,8 +46,7 @@ class Lines(msgspec.Struct, frozen=True, array_like=True, dict=True):
         if not changes:
             return self
         starts, view = self._starts, memoryview(self.data)
-        lengths = array("I")
-        lengths.frombytes(self.lengths)
+        lengths = numbers("I", self.lengths)
         parts: list[bytes | memoryview] = []
         at = 0
         for index, line in sorted(changes.items()):

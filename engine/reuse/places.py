@@ -9,6 +9,7 @@ import msgspec
 
 from engine.filesystems.placed import Piece, Place
 from engine.manifest.entry import Entry
+from engine.packed import numbers
 
 _SIZE = 32
 
@@ -76,8 +77,7 @@ def moved(data: bytes, changes: Mapping[int, bytes]) -> bytes:
         changes: By first block, the digest of what is there now.
     """
     stored = _DECODER.decode(data)
-    firsts = array("q")
-    firsts.frombytes(stored.firsts)
+    firsts = numbers("q", stored.firsts)
     digests = bytearray(stored.digests)
     pieces = {some[0][1]: -1 - number for number, some in enumerate(stored.pieces)}
     for first, digest in changes.items():
@@ -96,8 +96,7 @@ class Known:
             ValueError: It is something else.
         """
         stored = _DECODER.decode(data)
-        firsts = array("q")
-        firsts.frombytes(stored.firsts)
+        firsts = numbers("q", stored.firsts)
         digests = stored.digests
         if len(digests) != _SIZE * len(firsts):
             raise ValueError("places and digests are not as many")

@@ -21,6 +21,7 @@ from engine.manifest.entry import Entry, Source, order
 from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Counts, Manifest
 from engine.manifest.memory import MADE
+from engine.packed import numbers
 from engine.provenance.inputs import Digest, entry_of, line_of, sum_line
 from engine.reuse.kept import BUILDER, Content, Kept
 
@@ -43,11 +44,11 @@ class Rows:
 
     @cached_property
     def _stamps(self) -> array[int]:
-        return _numbers("q", self.kept.stamps)
+        return numbers("q", self.kept.stamps)
 
     @cached_property
     def _origins(self) -> array[int]:
-        return _numbers("i", self.kept.origins)
+        return numbers("i", self.kept.origins)
 
     def __len__(self) -> int:
         return len(self.kept.lines)
@@ -174,7 +175,7 @@ class Remembered(Manifest):
         """
         self.new = sums
         kept, rows = self.rows.kept, self.rows
-        lines, stamps = {}, _numbers("q", kept.stamps)
+        lines, stamps = {}, numbers("q", kept.stamps)
         for index, (_, new) in rows.changed.items():
             lines[index] = line_of(new, sums.get(id(new), b""))
             stamps[index] = new.stamp if isinstance(new.stamp, int) else 0
@@ -189,7 +190,7 @@ class Remembered(Manifest):
         )
 
     def _content(self, content: Content, sums: Mapping[int, bytes]) -> Content:
-        files = _numbers("I", content.files)
+        files = numbers("I", content.files)
         lines, grown = {}, 0
         for index, (old, new) in self.rows.changed.items():
             at = bisect_left(files, index)
@@ -259,9 +260,3 @@ def _alike(old: Entry, new: Entry) -> bool:
 def manifest(rows: Rows) -> Manifest:
     """Returns what the sources bring to a volume, before the builder puts files in."""
     return Before(rows) if rows.kept.inserted else Remembered(rows)
-
-
-def _numbers(kind: str, data: bytes) -> array[int]:
-    found = array(kind)
-    found.frombytes(data)
-    return found

@@ -23,6 +23,7 @@ from engine.manifest.folder import FolderSource, stamp_of
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import MADE, Elsewhere, original
 from engine.manifest.patterns import is_glob
+from engine.packed import numbers
 from engine.reuse.record import Record, SourceRecord, unchanged
 from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.model import ImageSpec
@@ -189,8 +190,7 @@ def _changed(
     Returns:
         At most one more than asked for; None where something is gone.
     """
-    stamps = array("q")
-    stamps.frombytes(source.stamps)
+    stamps = numbers("q", source.stamps)
     names = source.names.split(b"\0")
     changed: list[int] = []
     try:
