@@ -1,7 +1,7 @@
 """What a process of `copiers` runs: reads files, sums them up and writes them to their places.
 
-It takes batches on standard input and answers on standard output, each message a length and a
-pickle of plain values. It ends where its input does: with whoever started it.
+It takes batches on standard input and answers on standard output, each message a pickle of plain
+values. It ends where its input does: with whoever started it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import pickle
 import signal
 import stat
-import struct
 import sys
 import traceback
 from hashlib import sha256
@@ -23,13 +22,12 @@ from engine.image.whole import write_whole
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.folder import FolderSource, Reader
+from engine.tools.messages import receive, send
 
 _PLAIN = 256 << 10
 """Bytes of a file that is read by one call, and of what is written by one."""
 _BUFFER = _PLAIN + (64 << 10)
 """Whole blocks of any size have room."""
-LENGTH = struct.Struct("<I")
-"""Before every message: its bytes."""
 
 File = tuple[bytes, int, tuple[tuple[int, int], ...] | None, object, Place | None]
 """Path in the image, size, extents and stamp of an entry, and the place of its data."""
@@ -158,21 +156,12 @@ def _copy_any(
 
 def _receive() -> tuple[int, FolderSource | None, list[File]] | None:
     """Returns the next message, or None at the end."""
-    head = _exactly(LENGTH.size)
-    data = None if head is None else _exactly(*LENGTH.unpack(head))
+    data = receive(sys.stdin.buffer)
     if data is None:
         return None
     batch: tuple[int, FolderSource | None, list[File]] = pickle.loads(data)  # noqa: S301 # from copiers
     return batch
 
 
-def _exactly(length: int) -> bytes | None:
-    data = sys.stdin.buffer.read(length)
-    return data if len(data) == length else None
-
-
 def _send(message: Answer) -> None:
-    data = pickle.dumps(message)
-    rest = LENGTH.pack(len(data)) + data
-    while rest:
-        rest = rest[os.write(1, rest) :]
+    send(1, pickle.dumps(message))

@@ -12,18 +12,18 @@ import pickle
 import selectors
 import signal
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable
 
-from engine.filesystems.copier import LENGTH, Answer, File
+from engine.filesystems.copier import Answer, File
 from engine.filesystems.placed import Place
 from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.folder import FolderSource
 from engine.manifest.memory import original
+from engine.tools.messages import complete, framed
 from engine.tools.processors import processors
-from engine.tools.program import modules_folder
+from engine.tools.program import isolated_command
 
 Copied = Callable[[int, list[tuple[Entry, bytes]]], None]
 """Called with bytes that were written since, and with files that are complete and their sums, where
@@ -43,7 +43,6 @@ _FILE_COSTS = 20 << 10
 """Bytes that could be copied in the time that opening and closing a file takes."""
 _PATIENCE = 0.05
 """Seconds between two looks at whether to end."""
-_MAIN = "import sys; sys.path.insert(0, {!r}); from {}.copier import main; main()"
 
 
 def pay(files: int, size: int) -> bool:
@@ -195,8 +194,7 @@ class _Batch:
     def message(self, *, known: bool) -> bytes:
         """Returns what a process is sent; it may know the source already."""
         source = None if known else self.source.bare()
-        data = pickle.dumps((self.index, source, self._files))
-        return LENGTH.pack(len(data)) + data
+        return framed(pickle.dumps((self.index, source, self._files)))
 
 
 class _Copier:
@@ -208,10 +206,8 @@ class _Copier:
     """
 
     def __init__(self, arguments: tuple[str, ...], descriptor: int) -> None:
-        # Without the environment's and the site's additions: it needs the standard library only.
-        main = _MAIN.format(str(modules_folder()), __package__)
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", main, *arguments],
+            isolated_command(f"{__package__}.copier", *arguments),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             pass_fds=(descriptor,), bufsize=0, process_group=0,
         )  # fmt: skip
@@ -258,14 +254,7 @@ class _Copier:
         if not data:
             raise self._ended()
         self._in += data
-        found: list[Answer] = []
-        while len(self._in) >= LENGTH.size:
-            end = LENGTH.size + LENGTH.unpack_from(self._in)[0]
-            if len(self._in) < end:
-                break
-            found.append(pickle.loads(self._in[LENGTH.size : end]))  # noqa: S301 # from `copier`
-            del self._in[:end]
-        return found
+        return [pickle.loads(one) for one in complete(self._in)]  # noqa: S301 # from `copier`
 
     def kill(self) -> None:
         """Ends it at once."""

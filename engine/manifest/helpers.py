@@ -18,7 +18,6 @@ import marshal
 import os
 import select
 import signal
-import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from typing import NoReturn, Self
 
 from engine.manifest.columns import Columns
 from engine.manifest.entry import Entry
+from engine.tools.messages import complete, framed, receive, send
 from engine.tools.processors import processors
 
 Part = tuple[list[int], list[int], Columns, list[tuple[int, int, int]], list[int]]
@@ -51,7 +51,6 @@ _PATIENCE = 50
 """Milliseconds between two looks at whether to end."""
 _PIPE = 1 << 20
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_LENGTH = struct.Struct("<I")
 
 
 class Share:
@@ -240,10 +239,9 @@ class _Helper:
 
     def give(self, directories: list[bytes]) -> bool:
         """Sends a share's directories; returns whether the process has them."""
-        data = marshal.dumps(directories)
-        message = _LENGTH.pack(len(data)) + data
+        order = framed(marshal.dumps(directories))
         try:
-            return os.write(self._orders, message) == len(message)
+            return os.write(self._orders, order) == len(order)
         except OSError:  # it has ended, or does not read
             return False
 
@@ -254,14 +252,10 @@ class _Helper:
         except BlockingIOError:
             return True
         self._in += data
-        while len(self._in) >= _LENGTH.size:
-            end = _LENGTH.size + _LENGTH.unpack_from(self._in)[0]
-            if len(self._in) < end:
-                break
+        for answer in complete(self._in):
             share = self.shares.popleft()
-            share.part = marshal.loads(self._in[_LENGTH.size : end])  # noqa: S302 # from `_serve`
+            share.part = marshal.loads(answer)  # noqa: S302 # from `_serve`
             share.waiting = False
-            del self._in[:end]
         return bool(data)
 
     def end(self) -> None:
@@ -286,11 +280,7 @@ def _serve(orders: int, answers: int, walker: Walker, theirs: Sequence[int]) -> 
         for descriptor in theirs:
             os.close(descriptor)
         with os.fdopen(orders, "rb") as reader:
-            while len(head := reader.read(_LENGTH.size)) == _LENGTH.size:
-                data = reader.read(*_LENGTH.unpack(head))
-                answer = marshal.dumps(walker(marshal.loads(data)))  # noqa: S302 # from `give`
-                rest = memoryview(_LENGTH.pack(len(answer)) + answer)
-                while rest:
-                    rest = rest[os.write(answers, rest) :]
+            while (order := receive(reader)) is not None:
+                send(answers, marshal.dumps(walker(marshal.loads(order))))  # noqa: S302 # from `give`
     finally:
         os._exit(0)

@@ -10,19 +10,17 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from engine.tools.failure import StepFailed
 from engine.tools.processors import processors
-from engine.tools.program import modules_folder
+from engine.tools.program import isolated_command
 
 _WORTH_IT = 128 << 20
 """Bytes on disk from which a process gains more than it takes to begin."""
 _PATIENCE = 0.05
 """Seconds between two looks at whether to end."""
-_MAIN = "import sys; sys.path.insert(0, {!r}); from {}.summer import main; main()"
 
 
 def pays(path: Path) -> bool:
@@ -37,11 +35,10 @@ def sha256(path: Path, report: Callable[[int, int], None], cancelled: Callable[[
         StepFailed: The process ended early.
         OSError: The file cannot be read, or no process can be started.
     """
-    main = _MAIN.format(str(modules_folder()), __package__)
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", main, str(file.fileno())],
+            isolated_command(f"{__package__}.summer", str(file.fileno())),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             pass_fds=(file.fileno(),), bufsize=0, process_group=0,
         )  # fmt: skip

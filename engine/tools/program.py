@@ -14,6 +14,17 @@ def modules_folder() -> Path:
     return Path(__file__).resolve().parents[__name__.count(".")]
 
 
+def isolated_command(module: str, *arguments: str) -> tuple[str, ...]:
+    """Returns the command that runs the function `main` of a module by this interpreter alone.
+
+    It begins sooner without the environment's and the site's additions, for a module that needs
+    nothing but the standard library and others of this program like it.
+    """
+    folder = str(modules_folder())
+    main = f"import sys; sys.path.insert(0, {folder!r}); from {module} import main; main()"
+    return (sys.executable, "-I", "-S", "-c", main, *arguments)
+
+
 def module_command(module: str, *arguments: str) -> tuple[str, ...]:
     """Returns the command that runs a module of this program by this interpreter."""
     return (sys.executable, "-m", module, *arguments)
