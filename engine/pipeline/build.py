@@ -25,7 +25,8 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
 from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
-from engine.pipeline.reusing import Reuse, leave, renew, seen_again, steps_of
+from engine.pipeline.remembering import leave, renew, seen_again
+from engine.pipeline.reusing import Reuse, steps_of
 from engine.pipeline.schedule import Earlier, StepsFailed, run_all
 from engine.pipeline.sharing import Sharing
 from engine.pipeline.staging import Staging, locked

@@ -1,15 +1,11 @@
-"""What one build takes over from the one before it, and what it leaves for the next."""
+"""What one build takes over from the one before it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
-from engine.events import Artifact
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.patching import Patched
 from engine.filesystems.placed import Place
@@ -17,31 +13,19 @@ from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
 from engine.pipeline.takeover import Range, Reused
 from engine.plan.model import Plan, StepPlan, VolumePlan
-from engine.plan.outputs import RECORD
-from engine.provenance import inputs
 from engine.provenance.fsverity import FsVerity
 from engine.provenance.inputs import Digest
-from engine.reuse.design import design
 from engine.reuse.digests import Digests
-from engine.reuse.keep import keep
 from engine.reuse.kept import Kept
-from engine.reuse.key import volume_key, volume_shape
-from engine.reuse.places import Known, Places, moved
+from engine.reuse.places import Known, Places
 from engine.reuse.record import (
-    OutputRecord,
     Record,
     SourceRecord,
     Unbelievable,
     VolumeRecord,
     load,
-    save,
-    settled,
     unchanged,
 )
-from engine.reuse.remembered import Remembered
-from engine.reuse.sources import machine, seen
-from engine.tools.installed import find
-from engine.tools.table import TOOLS
 
 COMPARE = StepPlan(id="compare", verb="compare", title="Compare with the last build")
 TAKE_OVER = StepPlan(id="take-over", verb="take-over", title="Take over what has not changed")
@@ -123,18 +107,6 @@ class Reuse:
         if isinstance(taker, FsVerity):
             self.tree = taker.groups
 
-    def gather(self, sums: DataSums) -> None:
-        """Gathers what a record says of all that went in, if one is to be left: it takes a while.
-
-        Args:
-            sums: Of all files' data.
-        """
-        if self.plan is not None:
-            try:
-                self.gathered = _gathered(self.plan, self, sums)
-            except OSError as error:  # the build itself does not need it
-                self.gathered = error
-
     def skips(self, step: StepPlan) -> bool:
         """Whether a step has nothing to do."""
         if step.verb == "make" and step.volume in self.patches:
@@ -144,6 +116,10 @@ class Reuse:
     def places(self, volume: VolumePlan, filesystem: FilesystemPlan) -> Places:
         """Returns what takes the places of a volume's files."""
         return self._places.setdefault(volume.id, Places(filesystem.block_size))
+
+    def placed(self, volume: VolumePlan) -> Places | None:
+        """Returns where a volume's files were placed, if they were, and keeps it no longer."""
+        return self._places.pop(volume.id, None)
 
     def known(self, volume: VolumePlan) -> tuple[VolumeRecord, Known] | None:
         """Returns the volume of that id in the old image, if places in it are known."""
@@ -188,203 +164,6 @@ def believed(outdir: Path) -> Record:
         listed = ", ".join(changed[:3]) + (" and more" if len(changed) > 3 else "")
         raise Unbelievable(f"{listed} changed since the last build, or went")
     return record
-
-
-Sums = Mapping[str, Mapping[int, bytes]]
-"""By id of the volume: SHA-256 of its files' data by `id` of the entry (`DataSums.of`)."""
-
-
-def sums_of(plan: Plan, sums: DataSums) -> Sums:
-    """Returns the sums of all files of a plan, which takes a while and is done once.
-
-    Nothing is returned of a volume of which the last record and what changed tell all.
-    """
-    found: dict[str, Mapping[int, bytes]] = {}
-    for volume in plan.volumes:
-        if volume.filesystem is not None:
-            manifest = volume.filesystem.manifest
-            settled = isinstance(manifest, Remembered) and manifest.settled is not None
-            found[volume.id] = {} if settled else sums.of(manifest)
-    return found
-
-
-def summed(plan: Plan, sums: Sums, into: Reuse) -> None:
-    """Sums up what goes into each file system and comes of each content entry, once.
-
-    Args:
-        plan: As it was before anything was written.
-        sums: Of all files' data.
-        into: Gets the digests.
-    """
-    for volume in plan.volumes:
-        if volume.filesystem is None:
-            continue
-        manifest = volume.filesystem.manifest
-        if isinstance(manifest, Remembered) and manifest.settled is not None:
-            into.filesystems[volume.id] = manifest.digest
-            into.contents |= manifest.digests
-            continue
-        found = inputs.summed(manifest, sums[volume.id])
-        into.filesystems[volume.id] = found.whole
-        into.contents |= found.contents
-
-
-def keys(plan: Plan, reuse: Reuse, sums: Sums) -> dict[str, str]:
-    """Returns the keys of the volumes that have one, by id."""
-    found = {}
-    for volume in plan.volumes:
-        if volume.filesystem is not None and volume.id in reuse.filesystems:
-            key = volume_key(
-                plan, volume, sums[volume.id], reuse.versions or {},
-                contents=reuse.filesystems[volume.id],
-            )  # fmt: skip
-            if key is not None:
-                found[volume.id] = key
-    return found
-
-
-def _gathered(plan: Plan, reuse: Reuse, sums: DataSums) -> Gathered:
-    known = sums_of(plan, sums)
-    sources = _sources(plan, reuse) if reuse.asked else ()
-    kept: list[Kept | None] = []
-    for volume in plan.volumes:
-        if volume.filesystem is None:
-            continue
-        manifest = volume.filesystem.manifest
-        if isinstance(manifest, Remembered) and manifest.settled is not None:
-            kept.append(manifest.settled)
-            reuse.digests.learn((new for _, new in manifest.changed.values()), manifest.new)
-        else:
-            kept.append(keep(volume.id, manifest, known[volume.id]) if sources else None)
-            reuse.digests.learn(manifest, known[volume.id])
-    # Nobody asks for these any more: they would take tens of megabytes beside what follows.
-    digests, reuse.digests = reuse.digests.dumps(), Digests()
-    raw = not whole_image(plan)
-    made = keys(plan, reuse, known) if raw else {}
-    whole = tuple(one for one in kept if one is not None)
-    return Gathered(
-        design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
-        volumes=tuple(
-            VolumeRecord(
-                volume.id, made.get(volume.id, ""), plan.offset(volume.id), volume.bytes,
-                _files(volume, reuse, known[volume.id]),
-                volume_shape(plan, volume, reuse.versions or {}),
-            )
-            for volume in plan.volumes
-            if raw and volume.filesystem is not None
-        ),
-        digests=digests,
-        sources=sources,
-        machine=_machine(plan) if reuse.asked else (),
-        kept=whole if len(whole) == len(kept) else (),
-    )  # fmt: skip
-
-
-def leave(
-    plan: Plan, outdir: Path, reuse: Reuse, found: Mapping[str, Artifact], names: Iterable[str]
-) -> None:
-    """Leaves the record of a build whose outputs have their names.
-
-    Args:
-        plan: As it was before anything was written.
-        outdir: The output folder.
-        reuse: What the build took over and gathered.
-        found: Outputs that were announced, by name.
-        names: Of all outputs.
-
-    Raises:
-        OSError: It cannot be written or gathered, or an output is gone.
-    """
-    raw, gathered = not whole_image(plan), reuse.gathered
-    if isinstance(gathered, OSError):
-        raise gathered
-    assert gathered is not None
-    record = Record(
-        outdir="",
-        spec=reuse.asked,
-        design=gathered.design,
-        image=plan.output.disk if raw else "",
-        outputs=tuple(
-            OutputRecord(
-                name,
-                settled(outdir / name),
-                name in found,
-                {
-                    kind: text
-                    for kind in ("sha256", "fsverity")
-                    if name in found and (text := getattr(found[name], kind))
-                },
-            )
-            for name in names
-            if name != RECORD
-        ),
-        volumes=gathered.volumes,
-        digests=gathered.digests,
-        tree=reuse.tree if raw else {},
-        sources=gathered.sources,
-        machine=gathered.machine,
-    )
-    save(outdir, record, gathered.kept)
-
-
-def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
-    """Leaves a record again of outputs that stay, with what its sources are now.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    if reuse.record is not None and reuse.asked:
-        now = msgspec.structs.replace(
-            reuse.record, spec=reuse.asked, sources=_sources(plan, reuse), machine=_machine(plan)
-        )
-        if now != reuse.record:
-            save(outdir, now, ())
-
-
-def seen_again(outdir: Path, name: str) -> None:
-    """Has the record know an output again that has its bytes back.
-
-    Raises:
-        Unbelievable: There is no record.
-        OSError: The output is gone, or the record cannot be written.
-    """
-    record = load(outdir)
-    outputs = tuple(
-        msgspec.structs.replace(one, state=settled(outdir / name)) if one.name == name else one
-        for one in record.outputs
-    )
-    save(outdir, msgspec.structs.replace(record, outputs=outputs), None)
-
-
-def _sources(plan: Plan, reuse: Reuse) -> tuple[SourceRecord, ...]:
-    if reuse.sources:
-        return reuse.sources
-    return seen(
-        plan, [one.filesystem.manifest for one in plan.volumes if one.filesystem is not None]
-    )
-
-
-def _machine(plan: Plan) -> tuple[SourceRecord, ...]:
-    names = {argv[0] for step in plan.steps for argv in step.argv} & TOOLS.keys()
-    return machine(path for name in names if (path := find(name)) is not None)
-
-
-def _files(volume: VolumePlan, reuse: Reuse, sums: Mapping[int, bytes]) -> bytes:
-    if volume.id in reuse.taken_over:
-        return reuse.taken_over[volume.id].files
-    if volume.id in reuse.patches:
-        manifest = volume.filesystem.manifest if volume.filesystem is not None else None
-        assert isinstance(manifest, Remembered)
-        changes = {
-            one.first: manifest.new[id(one.entry)] for one in reuse.patches[volume.id] if one.pieces
-        }
-        return moved(reuse.patched[volume.id].files, changes)
-    places = reuse._places.pop(volume.id, None)
-    assert volume.filesystem is not None
-    manifest = volume.filesystem.manifest
-    if isinstance(manifest, Remembered) and manifest.settled is not None:
-        sums = manifest.sums()
-    return places.dumps(manifest, sums) if places is not None else b""
 
 
 class Filling:

@@ -70,10 +70,6 @@ class Rows:
             return MADE
         return self.sources[number] if number >= 0 else None
 
-    def digest(self, index: int) -> bytes:
-        """Returns the digest of an entry's data in the last build."""
-        return entry_of(self.kept.lines[index])[2]
-
     def at(self, path: bytes) -> int | None:
         """Returns the number of the entry at a path."""
         key = order(path)

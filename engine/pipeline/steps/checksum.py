@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.pipeline import summing
 from engine.pipeline.packing import digests, taken, verity_again
+from engine.pipeline.remembering import gather
 from engine.pipeline.steps.names import announce, current_image, finish_image
 from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
@@ -101,7 +102,7 @@ async def _inputs(work: Work) -> None:
 
 def _gather(work: Work) -> None:
     _digest(work)
-    work.reuse.gather(work.inputs.data)
+    gather(work.reuse, work.inputs.data)
 
 
 def _digest(work: Work) -> None:

@@ -13,7 +13,8 @@ from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import takeover
-from engine.pipeline.reusing import Sums, believed, keys, summed, sums_of, whole_image
+from engine.pipeline.remembering import Sums, keys, summed, sums_of
+from engine.pipeline.reusing import believed, whole_image
 from engine.pipeline.takeover import Reused, Undo
 from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
