@@ -115,6 +115,11 @@ def patchers() -> Iterator[Patcher]:
     yield from dict.fromkeys(one for one in found if one is not None)
 
 
+def figures(manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """Returns what was measured of a manifest, by format, for `Patcher.restore`."""
+    return {name: found for one in patchers() for name, found in one.figures(manifest).items()}
+
+
 def probe(window: Window) -> tuple[Content | None, str]:
     """Returns what is in a window, or None and why what is there can't be read."""
     if window.size < _LEAST:

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 
-from engine.filesystems.table import patchers
+from engine.filesystems.table import figures
 from engine.manifest.entry import Entry, Source
 from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Manifest
@@ -73,7 +73,7 @@ def _keep(volume: str, manifest: Manifest, sums: Mapping[int, bytes]) -> Kept:
         inserted=inserted,
         made=made,
         counts=astuple(counts),
-        needs={name: need for one in patchers() for name, need in one.figures(manifest).items()},
+        needs=figures(manifest),
         size=counts.data_bytes,
         holes=manifest.holes,
     )

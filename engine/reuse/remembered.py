@@ -15,7 +15,7 @@ from typing import overload
 
 import msgspec
 
-from engine.filesystems.table import patchers
+from engine.filesystems.table import figures, patchers
 from engine.manifest.datasums import has_data
 from engine.manifest.entry import Entry, Source, order
 from engine.manifest.folder import FolderSource
@@ -181,7 +181,7 @@ class Remembered(Manifest):
             stamps=stamps.tobytes(),
             contents=tuple(self._content(one, sums) for one in kept.contents),
             counts=(*kept.counts[:-1], self.counts.data_bytes),
-            needs={name: need for one in patchers() for name, need in one.figures(self).items()},
+            needs=figures(self),
             size=self.counts.data_bytes,
         )
 
