@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from engine.boot import roothash
 from engine.boot.devices import Devices, device, mounts_as
 from engine.disk import verity
+from engine.disk.subvolumes import subvolume_in
 from engine.disk.volume import Volume
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.settings import Settings
@@ -124,9 +125,8 @@ def _not_of(root: Volume | None, key: str, value: str) -> str | None:
     if key != "rootflags":
         return None
     options = value.split(",")
-    named = [each.removeprefix("subvol=").strip("/") for each in options
-             if each.startswith("subvol=")]  # fmt: skip
-    if not named or not named[-1] or named[-1] in {one.name for one in root.subvolumes}:
+    named = subvolume_in(options)
+    if not named or named in {one.name for one in root.subvolumes}:
         return None
     kept = [each for each in options if not each.startswith("subvol=")]
     flags = ",".join(filter(None, (*kept, _subvolume(root, root.top))))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from engine.boot.devices import Devices, device, is_numbered, mounts_as
 from engine.boot.tree import read_text
 from engine.disk import verity
-from engine.disk.subvolumes import Subvolume
+from engine.disk.subvolumes import Subvolume, subvolume_in
 from engine.disk.volume import Volume
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import LeadsNowhere, resolve
@@ -28,7 +28,6 @@ _HEAD = "# Written by Diskwright for the volumes of this image.\n"
 _NAMED = 5
 _OPTIONAL = frozenset({"noauto", "nofail"})
 """Options of what a system boots without (systemd.mount(5))."""
-_SUBVOLUME = "subvol="
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -143,12 +142,11 @@ def _lacking(fields: list[str], options: list[str], settings: Settings, devices:
         return ""
     if not mounts_as(volume, fields[2]):
         return f"{what} as {fields[2]} (here {volume.format})"
-    given = [each.removeprefix(_SUBVOLUME).strip("/") for each in options
-             if each.startswith(_SUBVOLUME)]  # fmt: skip
+    given = subvolume_in(options)
     there = [one.name for one in volume.subvolumes]
-    if given and given[-1] and given[-1] not in there:
+    if given and given not in there:
         here = f" (here {', '.join(there)})" if there else ""
-        return f"the subvolume {given[-1]} of {what}{here}"
+        return f"the subvolume {given} of {what}{here}"
     return ""
 
 

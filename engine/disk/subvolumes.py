@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+_OPTION = "subvol="
+
 
 @dataclass(frozen=True, slots=True)
 class Subvolume:
@@ -30,6 +32,15 @@ class Subvolume:
 
     def __str__(self) -> str:
         return f"{self.name}:{self.mount}" if self.mount else self.name
+
+
+def subvolume_in(options: Iterable[str]) -> str | None:
+    """Returns the subvolume that mount options name, "" for the top; None if they name none.
+
+    The last of several counts.
+    """
+    named = [each.removeprefix(_OPTION) for each in options if each.startswith(_OPTION)]
+    return named[-1].strip("/") if named else None
 
 
 def place(path: str) -> str:

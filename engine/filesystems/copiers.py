@@ -21,6 +21,7 @@ from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.folder import FolderSource
 from engine.manifest.memory import original
+from engine.tools.failure import signal_name
 from engine.tools.messages import complete, framed
 from engine.tools.processors import processors
 from engine.tools.program import isolated_command
@@ -273,7 +274,7 @@ class _Copier:
         if status == -signal.SIGKILL:
             how = "was killed; the machine may be short of memory"
         elif status < 0:
-            how = f"was ended by {signal.Signals(-status).name}"
+            how = f"was ended by {signal_name(-status)}"
         else:
             how = f"ended with status {status}"
         return PopulateFailed(f"a process that copies files {how}")

@@ -21,6 +21,7 @@ import msgspec
 
 from engine.fleet.job import Job, Outcome
 from engine.fleet.worker import Ended
+from engine.tools.failure import signal_name
 from engine.tools.program import module_command
 
 _FLUSH_SECONDS = 0.2
@@ -187,12 +188,8 @@ def _ended(status: int) -> tuple[str, str | None]:
     """Returns how a process ended that owed an answer, and what may help."""
     if status >= 0:
         return f"the process that built it ended with status {status}", None
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
     hint = "the kernel may have run out of memory; start fewer workers"
-    return f"the process that built it was killed ({name})", (
+    return f"the process that built it was killed ({signal_name(-status)})", (
         hint if -status == signal.SIGKILL else None
     )
 

@@ -11,7 +11,7 @@ import msgspec
 from engine.boot.devices import tagged
 from engine.boot.fstab import PATH, unescaped
 from engine.disk.roles import ROLES, Role
-from engine.disk.subvolumes import Arrangement, Subvolume, below, with_default
+from engine.disk.subvolumes import Arrangement, Subvolume, below, subvolume_in, with_default
 from engine.image.container import BadImage
 from engine.image.reading import Filesystem, is_divided
 from engine.inspect.image import Part
@@ -20,7 +20,7 @@ from engine.spec.model import VolumeEntry
 
 _MOST = 1 << 16
 _MOST_TOPS = 16
-_SUBVOLUME, _SUBVOLUME_ID = "subvol=", "subvolid="
+_SUBVOLUME_ID = "subvolid="
 _TOP_IDS = (0, 5)
 """Ids by which a mount names the top of a Btrfs (btrfs(5))."""
 
@@ -107,9 +107,9 @@ def _text(filesystem: Filesystem) -> str:
 
 def _subvolume(options: list[str], part: Part) -> str:
     """Returns the subvolume that a mount names, by its path or its id; "" for none or the top."""
-    names = [each.removeprefix(_SUBVOLUME) for each in options if each.startswith(_SUBVOLUME)]
-    if names:
-        return names[-1].strip("/")
+    named = subvolume_in(options)
+    if named is not None:
+        return named
     ids = [each.removeprefix(_SUBVOLUME_ID) for each in options if each.startswith(_SUBVOLUME_ID)]
     try:
         number = int(ids[-1], 0) if ids else _TOP_IDS[0]

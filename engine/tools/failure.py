@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 
 
 class StepFailed(Exception):
@@ -13,6 +14,14 @@ class StepFailed(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def signal_name(number: int) -> str:
+    """Returns what a signal is called; one of real time has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def out_of_space(text: str) -> bool:

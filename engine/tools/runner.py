@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.events import Emit, Log, Progress
-from engine.tools.failure import StepFailed
+from engine.tools.failure import StepFailed, signal_name
 from engine.tools.lines import LineSplitter
 
 GRACE = 5.0
@@ -230,11 +230,7 @@ async def _write(process: asyncio.subprocess.Process, feed: Iterable[bytes | mem
 def _failure(result: ToolResult) -> StepFailed:
     name = Path(result.argv[0]).name
     if result.status < 0:
-        number = -result.status
-        try:
-            ended = f"was killed by {signal.Signals(number).name}"
-        except ValueError:
-            ended = f"was killed by signal {number}"
+        ended = f"was killed by {signal_name(-result.status)}"
     else:
         ended = f"exited with status {result.status}"
     said = "; ".join(line.strip() for line in result.tail[-3:])
