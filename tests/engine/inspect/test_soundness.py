@@ -229,8 +229,27 @@ def test_metadata_changed_anywhere_is_found_where_e2fsck_finds_it(
         nonzero = (nonzero + 1) % len(changed)
     changed[nonzero] ^= data.draw(st.integers(1, 255))
     image.write_bytes(changed)
-    if e2fsck(image) & ~1:
+    if nonzero in MAGIC:
+        assert_nothing_is_known(image)
+    elif e2fsck(image) & ~1:
         assert findings(image), hex(nonzero)
+
+
+MAGIC = (1024 + 0x38, 1024 + 0x39)
+
+
+def assert_nothing_is_known(image: Path) -> None:
+    opened = open_image(image)
+    with opened.disk:
+        assert image_report(opened)["filesystem"] is None
+
+
+@pytest.mark.parametrize("at", MAGIC)
+def test_without_its_magic_a_file_system_is_none(at: int, source: Path, tmp_path: Path) -> None:
+    image = made(tmp_path / "fs.img", source, *EXT["ext4, 1 KiB"])
+    flip(image, at)
+    assert e2fsck(image) & ~1
+    assert_nothing_is_known(image)
 
 
 FAT = {
