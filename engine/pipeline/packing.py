@@ -13,8 +13,8 @@ import zstandard
 
 from engine.image.whole import zeros
 from engine.pipeline.gzipped import Gzip
-from engine.pipeline.taking import Sum, take_all, take_range
-from engine.provenance.fsverity import GROUP, FsVerity
+from engine.pipeline.taking import Sum, take_all
+from engine.provenance.fsverity import FsVerity
 from engine.tools.failure import StepFailed
 from engine.tools.processors import processors
 
@@ -39,60 +39,10 @@ def digests(
     cancelled: Callable[[], bool],
 ) -> dict[str, str]:
     """Returns digests of a file by algorithm, in hexadecimal; its holes are not read."""
-    takers = taken(path, kinds, report, cancelled)
-    return {kind: taker.digest() for kind, taker in takers.items()}
-
-
-def taken(
-    path: Path,
-    kinds: Iterable[str],
-    report: Callable[[int, int], None],
-    cancelled: Callable[[], bool],
-) -> dict[str, Sum | FsVerity]:
-    """Returns what has taken a whole file, by algorithm, and knows its digest."""
     takers = {kind: DIGESTS[kind]() for kind in kinds}
     if takers:
         take_all(path, takers.values(), report, cancelled)
-    return takers
-
-
-def verity_again(
-    path: Path,
-    known: Mapping[int, bytes],
-    size: int,
-    touched: Iterable[tuple[int, int]],
-    cancelled: Callable[[], bool],
-) -> FsVerity:
-    """Returns what computes the fs-verity digest of a changed file, reading only what changed.
-
-    Args:
-        path: The file.
-        known: `FsVerity.groups` of what it was.
-        size: Bytes that it had.
-        touched: Ranges that may differ from what they were; what it had behind its end was zero.
-        cancelled: Asked several times a second.
-    """
-    verity = FsVerity()
-    length = path.stat().st_size
-    whole = length // GROUP
-    again = {whole, size // GROUP}  # the last ones are no whole groups
-    for start, end in touched:
-        again.update(range(start // GROUP, -(-end // GROUP)))
-    at = 0
-    with path.open("rb", buffering=0) as reader:
-        for number in sorted({*again, *known}):
-            if number > whole:
-                break
-            verity.hole((number - at) * GROUP)
-            if number in again:
-                part = number * GROUP, min((number + 1) * GROUP, length)
-                take_range(reader.fileno(), part, [verity], cancelled)
-            else:
-                verity.group(known[number])
-            at = number + 1
-            if cancelled():
-                break
-    return verity
+    return {kind: taker.digest() for kind, taker in takers.items()}
 
 
 class _Stream(Protocol):

@@ -19,12 +19,14 @@ from engine.reuse.digests import Digests
 from engine.reuse.keep import keep
 from engine.reuse.kept import Kept
 from engine.reuse.key import volume_key, volume_shape
+from engine.reuse.leaves import install
 from engine.reuse.places import moved
 from engine.reuse.record import (
     OutputRecord,
     Record,
     SourceRecord,
     VolumeRecord,
+    leaves_path,
     load,
     save,
     settled,
@@ -189,6 +191,9 @@ def leave(
         machine=gathered.machine,
     )
     save(outdir, record, gathered.kept)
+    install(
+        reuse.leaves.finish() if reuse.leaves is not None and raw else None, leaves_path(outdir)
+    )
 
 
 def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,12 +12,15 @@ from engine.filesystems.patching import Patched
 from engine.filesystems.placed import Place
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
+from engine.pipeline.packing import DIGESTS
 from engine.pipeline.takeover import Range, Reused
+from engine.pipeline.taking import Sum
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.fsverity import FsVerity
 from engine.provenance.inputs import Digest
 from engine.reuse.digests import Digests
 from engine.reuse.kept import Kept
+from engine.reuse.leaves import LeafWriter
 from engine.reuse.places import Known, Places
 from engine.reuse.record import (
     Record,
@@ -29,6 +33,8 @@ from engine.reuse.record import (
 
 COMPARE = StepPlan(id="compare", verb="compare", title="Compare with the last build")
 TAKE_OVER = StepPlan(id="take-over", verb="take-over", title="Take over what has not changed")
+
+_LEAVES = "leaves.part"
 
 _BEFORE = frozenset(
     {"check", "efi-variables", "convert", "hook", "prove", "wrap", "pack", "sbom", "checksum"}
@@ -69,7 +75,9 @@ class Reuse:
         taken_over: Volumes taken over as a whole, by id, as they are in the old image.
         kept: Bytes that the old image has.
         touched: Ranges of the old image that differ in the new one, once that is known.
+        moved: Of them, what the old image has elsewhere.
         tree: Digests of parts of the image, by their number (`engine.provenance.fsverity`).
+        leaves: Takes those of its blocks.
         manner: How the image was put together.
         fillings: What was told of files' places, a volume each.
         plan: As it was before anything was written, where a record of the build is to be left.
@@ -93,7 +101,9 @@ class Reuse:
     taken_over: dict[str, VolumeRecord] = field(default_factory=dict)
     kept: list[Reused] = field(default_factory=list)
     touched: list[Range] | None = None
+    moved: list[Reused] = field(default_factory=list)
     tree: dict[int, bytes] = field(default_factory=dict)
+    leaves: LeafWriter | None = None
     manner: Literal["", "clone", "in place", "copy"] = ""
     fillings: list[Filling] = field(default_factory=list)
     plan: Plan | None = None
@@ -101,6 +111,19 @@ class Reuse:
     patches: dict[str, list[Patched]] = field(default_factory=dict)
     patched: dict[str, VolumeRecord] = field(default_factory=dict)
     _places: dict[str, Places] = field(default_factory=dict)
+
+    def takers(self, kinds: Iterable[str], folder: Path) -> dict[str, Sum | FsVerity]:
+        """Returns what computes digests of the image, by algorithm.
+
+        Args:
+            kinds: The algorithms.
+            folder: Where digests of the image's blocks are gathered for the next update.
+        """
+        found = {kind: DIGESTS[kind]() for kind in kinds}
+        if "fsverity" in found and self.plan is not None:
+            self.leaves = LeafWriter(folder / _LEAVES)
+            found["fsverity"] = FsVerity(self.leaves.keep)
+        return found
 
     def keep_tree(self, taker: object) -> None:
         """Keeps the digests of the image's parts for the next update, where they were computed."""

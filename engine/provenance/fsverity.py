@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Callable
 
 BLOCK = 4096
-_PER_BLOCK = BLOCK // 32
+DIGEST = 32
+"""Bytes of a digest."""
+_PER_BLOCK = BLOCK // DIGEST
 GROUP = BLOCK * _PER_BLOCK
 """Bytes of a file whose digests make one block: what is hashed again where one of them changed."""
 _DESCRIPTOR = struct.Struct("<BBBBIQ64s32s144x")
@@ -28,11 +31,16 @@ class FsVerity:
     """The digest of all that is taken, from the first byte to the last.
 
     Attributes:
-        groups: Digests of whole groups (`GROUP`) by number, but for those of zeros.
+        groups: Digests of whole groups (`GROUP`) by number, in order, but for those of zeros.
+
+    Args:
+        keep: Called for each of `groups` with the digests of its blocks, or as many zeros where
+            they are not known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[bytes], object] = len) -> None:
         self.groups: dict[int, bytes] = {}
+        self._keep = keep
         self._size = 0
         self._part = bytearray()
         self._levels: list[bytearray] = []
@@ -48,8 +56,8 @@ class FsVerity:
             piece = piece[wanted:]
             self._flush()
         whole = len(piece) - len(piece) % BLOCK
-        for at in range(0, whole, BLOCK):
-            self._add(hashlib.sha256(piece[at : at + BLOCK]).digest())
+        blocks = (piece[at : at + BLOCK] for at in range(0, whole, BLOCK))
+        self._leaves(b"".join([hashlib.sha256(block).digest() for block in blocks]))
         self._part += piece[whole:]
 
     def hole(self, length: int) -> None:
@@ -63,16 +71,27 @@ class FsVerity:
         self._add_zeros(length // BLOCK, 0)
         self._part += bytes(length % BLOCK)
 
-    def group(self, digest: bytes) -> None:
+    def group(self, digest: bytes, leaves: bytes = bytes(BLOCK)) -> None:
         """Takes a whole group by its digest, as `groups` of an equal file has it.
 
         What was taken before must be whole groups.
+
+        Args:
+            digest: Of the group.
+            leaves: The digests of its blocks, for `keep`.
         """
         assert not self._size % GROUP
         self._size += GROUP
         self._reach(0)
         self._counts[0] += _PER_BLOCK
-        self._closed(digest, 0)
+        self._grouped(digest, leaves)
+        self._add(digest, 1)
+
+    def leaves(self, digests: bytes) -> None:
+        """Takes whole blocks by their digests; what was taken before must be whole blocks."""
+        assert not self._size % BLOCK
+        self._size += len(digests) // DIGEST * BLOCK
+        self._leaves(digests)
 
     def digest(self) -> str:
         """Returns the digest as `fsverity digest` prints it, without the algorithm: 64 digits."""
@@ -108,18 +127,31 @@ class FsVerity:
         if len(self._levels[level]) == BLOCK:
             self._close(level)
 
+    def _leaves(self, digests: bytes) -> None:
+        self._reach(0)
+        at = 0
+        while at < len(digests):
+            piece = digests[at : at + BLOCK - len(self._levels[0])]
+            self._levels[0] += piece
+            self._counts[0] += len(piece) // DIGEST
+            at += len(piece)
+            if len(self._levels[0]) == BLOCK:
+                self._close(0)
+
     def _close(self, level: int) -> None:
         """Hands the digest of a full block to the level above; a lone one stays for `_root`."""
         block = self._levels[level]
         digest = hashlib.sha256(block).digest()
+        if not level:
+            self._grouped(digest, bytes(block))
         block.clear()
-        self._closed(digest, level)
-
-    def _closed(self, digest: bytes, level: int) -> None:
-        number, rest = divmod(self._counts[level], _PER_BLOCK)
-        if not level and not rest:
-            self.groups[number - 1] = digest
         self._add(digest, level + 1)
+
+    def _grouped(self, digest: bytes, leaves: bytes) -> None:
+        number, rest = divmod(self._counts[0], _PER_BLOCK)
+        if not rest and digest != self._zero(1):
+            self.groups[number - 1] = digest
+            self._keep(leaves)
 
     def _add_zeros(self, count: int, level: int) -> None:
         """Adds so many subtrees of zeros whose roots are at a level."""

@@ -26,7 +26,7 @@ from engine.reuse.kept import Kept
 
 SCHEMA = 3
 _MAGIC = b"diskwright record "
-_KEPT = ".kept"
+_KEPT, _LEAVES = ".kept", ".leaves"
 _DIGEST = 32
 _MOST = 4 << 30
 """Bytes; a million files take some 80 MB."""
@@ -175,6 +175,12 @@ def record_path(outdir: Path) -> Path | None:
         return None
     name = hashlib.sha256(os.fsencode(os.path.realpath(outdir))).hexdigest()[:32]
     return folder / "builds" / f"{name}.record"
+
+
+def leaves_path(outdir: Path) -> Path | None:
+    """Returns where the digests of an image's blocks are (`engine.reuse.leaves`)."""
+    path = record_path(outdir)
+    return path.with_suffix(_LEAVES) if path is not None else None
 
 
 def state_of(status: os.stat_result) -> FileState:
@@ -339,7 +345,8 @@ def forget(outdir: Path) -> None:
     if path is not None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-            path.with_suffix(_KEPT).unlink(missing_ok=True)
+            for suffix in (_KEPT, _LEAVES):
+                path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _collect(folder: Path) -> None:
@@ -347,7 +354,7 @@ def _collect(folder: Path) -> None:
     for note in folder.glob("*.where"):
         with contextlib.suppress(OSError):
             if not Path(os.fsdecode(note.read_bytes())).is_dir():
-                for suffix in (".record", _KEPT):
+                for suffix in (".record", _KEPT, _LEAVES):
                     note.with_suffix(suffix).unlink(missing_ok=True)
                 note.unlink()
 

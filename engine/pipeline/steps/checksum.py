@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.pipeline import summing
-from engine.pipeline.packing import digests, taken, verity_again
+from engine.pipeline.packing import digests
+from engine.pipeline.rehash import Changes, verity_again
 from engine.pipeline.remembering import gather
 from engine.pipeline.steps.names import announce, current_image, finish_image
+from engine.pipeline.taking import take_all
 from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA
+from engine.provenance.fsverity import FsVerity
 from engine.provenance.inputs import read_sums, summed
+from engine.reuse.leaves import opened
+from engine.reuse.record import leaves_path
 from engine.tools import runner
 
 _ADVICE = '`output.sums = "fsverity"` reads what changed'
@@ -70,26 +75,31 @@ async def _of_image(work: Work, path: Path, kinds: Sequence[str]) -> dict[str, s
             lambda report: summing.sha256(path, report, work.cancelled)
         )
         wanted = []
-    takers = await work.thread(
-        lambda report: (
-            work.repeats.taken(path, wanted, parts, report, work.cancelled)
-            if parts
-            else taken(path, wanted, report, work.cancelled)
+    takers = reuse.takers(kinds, work.staging.folder)
+    if parts:
+        takers |= await work.thread(
+            lambda report: work.repeats.taken(path, wanted, parts, report, work.cancelled)
         )
-    )
+    elif reading := [takers[kind] for kind in wanted]:
+        await work.thread(lambda report: take_all(path, reading, report, work.cancelled))
     if reuse.touched is not None and "sha256" in kinds:
         seconds = time.monotonic() - begun
         work.note(f"SHA-256 has read the whole image in {seconds:.1f} s; {_ADVICE}")
-    if "fsverity" in kinds and reuse.touched is not None and spared and before is not None:
-        record, touched = reuse.record, reuse.touched
-        assert record is not None
-        takers["fsverity"] = await work.thread(
-            lambda report: verity_again(
-                path, record.tree, before.state.size, touched, work.cancelled
-            )
-        )  # fmt: skip
+    verity = takers.get("fsverity")
+    if spared and before is not None and isinstance(verity, FsVerity):
+        await work.thread(lambda report: _again(work, path, before.state.size, verity))
     reuse.keep_tree(takers.get("fsverity"))
     return known | {kind: takers[kind].digest() for kind in kinds if kind not in known}
+
+
+def _again(work: Work, path: Path, size: int, verity: FsVerity) -> None:
+    """Has the digest computed of an image that was updated, by what changed of it."""
+    reuse, record = work.reuse, work.reuse.record
+    assert record is not None
+    assert reuse.touched is not None
+    changes = Changes(size, reuse.touched, reuse.moved)
+    with opened(leaves_path(work.staging.outdir), record.tree, size) as leaves:
+        verity_again(path, record.tree, leaves, changes, verity, work.cancelled)
 
 
 async def _inputs(work: Work) -> None:

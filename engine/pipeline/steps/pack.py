@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.inspect.image import open_image
 from engine.inspect.unused import unused
-from engine.pipeline.packing import DIGESTS, Compressor, verify_packed
+from engine.pipeline.packing import Compressor, verify_packed
 from engine.pipeline.steps.names import announce, current_image, finish_image
 from engine.pipeline.taking import Taker, take_all
 from engine.pipeline.work import Work
@@ -51,7 +51,7 @@ def _pass(
     """Reads the image once; returns its digests and its block map."""
     planned = work.plan.output
     size = image.stat().st_size
-    sums = {kind: DIGESTS[kind]() for kind in work.plan.sums.image}
+    sums = work.reuse.takers(work.plan.sums.image, work.staging.folder)
     takers: list[Taker] = [*sums.values()]
     mapper = None
     if planned.block_map is not None:

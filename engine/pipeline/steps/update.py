@@ -233,7 +233,7 @@ def _assemble(work: Work) -> None:
         patch = takeover.compare(old, made, kept, work.cancelled)
         if work.cancelled():
             return
-        reuse.touched = patch.touched
+        reuse.touched, reuse.moved = patch.touched, patch.moved
         if takeover.cloned(old, base):
             reuse.manner = "clone"
         elif takeover.in_place(patch, kept, old):

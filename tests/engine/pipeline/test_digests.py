@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.pipeline.packing import digests, taken, verity_again
-from engine.provenance.fsverity import BLOCK, GROUP, FsVerity
+from engine.pipeline.packing import digests
+from engine.provenance.fsverity import BLOCK, FsVerity
 from tests.engine.pipeline.test_sparse import MIB, holey, never
 
 SHAPES: list[tuple[int, tuple[tuple[int, int], ...]]] = [
@@ -55,37 +54,3 @@ def test_holes_are_zeros_wherever_they_are(pieces: list[tuple[bool, int]]) -> No
             parts.data(memoryview(data))
 
     assert whole.digest() == parts.digest()
-
-
-@given(st.data(), st.integers(0, 3 * GROUP), st.integers(0, 3 * GROUP))
-@settings(max_examples=15)
-def test_a_changed_file_is_hashed_where_it_changed(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, before: int, after: int
-) -> None:
-    places = st.integers(0, max(before, after, 1))
-    file = tmp_path_factory.mktemp("changed") / "file"
-    drawn = data.draw(st.lists(places, max_size=4))
-    holey(file, before, *((at, 10) for at in drawn if at + 10 < before))
-    (old,) = taken(file, ("fsverity",), lambda done, total: None, never).values()
-    assert isinstance(old, FsVerity)
-    old.digest()
-    touched = []
-    os.truncate(file, after)
-    with file.open("r+b") as stream:
-        for at in data.draw(st.lists(places, max_size=4)):
-            if at + 10 < after:
-                stream.seek(at)
-                stream.write(data.draw(st.sampled_from([bytes(10), b"new" * 3 + b"s"])))
-                touched.append((at, at + 10))
-
-    again = verity_again(file, old.groups, before, touched, never)
-
-    whole = digests(file, ("fsverity",), lambda done, total: None, never)
-    assert again.digest() == whole["fsverity"]
-    anew = taken(file, ("fsverity",), lambda done, total: None, never)["fsverity"]
-    assert isinstance(anew, FsVerity)
-    anew.digest()  # which ends the last group, as it did for the other
-    zeros = hashlib.sha256(hashlib.sha256(bytes(BLOCK)).digest() * (GROUP // BLOCK)).digest()
-    assert {n: one for n, one in again.groups.items() if one != zeros} == {
-        n: one for n, one in anew.groups.items() if one != zeros
-    }
