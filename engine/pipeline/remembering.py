@@ -252,5 +252,5 @@ def _files(volume: VolumePlan, reuse: Reuse, sums: Mapping[int, bytes]) -> bytes
     assert volume.filesystem is not None
     manifest = volume.filesystem.manifest
     if (known := _settled(manifest)) is not None:
-        sums = known.sums()
+        sums = known.sums
     return places.dumps(manifest, sums) if places is not None else b""

@@ -134,36 +134,14 @@ def line_of(entry: Entry, data: bytes) -> bytes:
     return line + b"\n"
 
 
-def entry_of(line: bytes) -> tuple[Entry, bytes, bytes]:
-    """Returns the entry that `line_of` made a line of, without its origin and its holes.
-
-    Returns:
-        The entry, the path of the first name of its inode, and its data's digest.
-    """
-    *fields, rest = line.split(b"\0", 8)
-    path, mode, uid, gid, mtime, size, rdev, target = [
-        field[field.index(b":") + 1 :] for field in fields
-    ]
-    link, rest = _field(rest)
-    data, rest = _field(rest)
-    entry = Entry(
-        path, int(mode), uid=int(uid), gid=int(gid), mtime_ns=int(mtime), size=int(size),
-        rdev=int(rdev), target=target,
-    )  # fmt: skip
-    if len(rest) > 1:
-        parts = []
-        while len(rest) > 1:
-            part, rest = _field(rest)
-            parts.append(part)
-        entry.xattrs = tuple(zip(parts[::2], parts[1::2], strict=True))
-    return entry, link, data
-
-
-def _field(text: bytes) -> tuple[bytes, bytes]:
-    """Returns the first field of a text, and what is behind it."""
-    length, _, rest = text.partition(b":")
-    end = int(length)
-    return rest[:end], rest[end + 1 :]
+def data_in(line: bytes, entry: Entry) -> bytes:
+    """Returns the digest of its data from a line of a regular file (`line_of`)."""
+    end = (
+        len(line)
+        - 2
+        - sum(len(_FIELD % (len(part), part)) for pair in entry.xattrs for part in pair)
+    )
+    return line[end - hashlib.sha256().digest_size : end]
 
 
 def sum_line(entry: Entry, data: bytes) -> bytes:

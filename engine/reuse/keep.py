@@ -12,6 +12,7 @@ from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import MADE, original
 from engine.provenance.inputs import line_of, sum_line
+from engine.reuse.fields import Fields
 from engine.reuse.kept import BUILDER, NOWHERE, Content, From, Kept
 from engine.reuse.lines import Lines
 
@@ -30,7 +31,7 @@ def keep(volume: str, manifest: Manifest, sums: Mapping[int, bytes]) -> Kept | N
     """
     try:
         return _keep(volume, manifest, sums)
-    except _Odd:
+    except (_Odd, OverflowError):
         return None
 
 
@@ -60,6 +61,7 @@ def _keep(volume: str, manifest: Manifest, sums: Mapping[int, bytes]) -> Kept:
     counts = manifest.counts
     return Kept(
         id=volume,
+        fields=Fields.of(manifest.entries),
         lines=Lines.of([line_of(entry, sums.get(id(entry), b"")) for entry in manifest.entries]),
         stamps=stamps.tobytes(),
         origins=origins.tobytes(),

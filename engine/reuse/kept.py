@@ -1,14 +1,15 @@
 """The entries of a volume as a record keeps them, and what was computed of all of them.
 
-So an update neither walks nor measures nor sums up again what stayed: it has a line for each, that
-of the digest of the volume (`engine.provenance.inputs.line_of`), and changes those few lines whose
-entries changed.
+So an update neither walks nor measures nor sums up again what stayed: it has the fields of each,
+from which an entry is made, and a line for each, that of the digest of the volume
+(`engine.provenance.inputs.line_of`), and changes those few whose entries changed.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from engine.reuse.fields import Fields
 from engine.reuse.lines import Lines
 
 NOWHERE = -1
@@ -55,6 +56,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         id: Of the volume.
+        fields: Of its entries.
         lines: Of its entries.
         stamps: Of each, 8 bytes (`engine.manifest.folder.stamp_of`); 0 where it has none.
         origins: Of each, the number of its source, 4 bytes.
@@ -70,6 +72,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     """
 
     id: str
+    fields: Fields
     lines: Lines
     stamps: bytes
     origins: bytes

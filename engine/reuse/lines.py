@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Self
 
 import msgspec
@@ -40,6 +40,10 @@ class Lines(msgspec.Struct, frozen=True, array_like=True, dict=True):
 
     def __getitem__(self, index: int) -> bytes:
         return self.data[self._starts[index] : self._starts[index + 1]]
+
+    def __iter__(self) -> Iterator[bytes]:
+        data, starts = self.data, self._starts
+        return (data[begin:end] for begin, end in pairwise(starts))
 
     def replaced(self, changes: Mapping[int, bytes]) -> Self:
         """Returns the lines with some of them changed, by their index."""

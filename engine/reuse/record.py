@@ -24,7 +24,7 @@ from engine.events import Artifact, readable
 from engine.manifest.folder import GRAIN_NS, is_recent
 from engine.reuse.kept import Kept
 
-SCHEMA = 3
+SCHEMA = 4
 _MAGIC = b"diskwright record "
 _KEPT, _LEAVES = ".kept", ".leaves"
 _DIGEST = 32

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import overload
 
 import msgspec
@@ -22,12 +23,21 @@ from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Counts, Manifest
 from engine.manifest.memory import MADE
 from engine.packed import numbers
-from engine.provenance.inputs import Digest, entry_of, line_of, sum_line
+from engine.provenance.inputs import Digest, data_in, line_of, sum_line
 from engine.reuse.kept import BUILDER, Content, Kept
+
+_FEW = 32
+"""Entries that are made one by one when all are asked for in turn."""
 
 
 class Rows:
-    """The entries of a volume by their number, each made once."""
+    """The entries of a volume by their number, each made once: one by one, or all together.
+
+    Attributes:
+        kept: The volume.
+        sources: What is numbered so in it.
+        changed: By number: entries as they were, and as they are.
+    """
 
     def __init__(self, kept: Kept) -> None:
         """Prepares it.
@@ -41,6 +51,7 @@ class Rows:
         )
         self.changed: dict[int, tuple[Entry, Entry]] = {}
         self._made: dict[int, Entry] = {}
+        self._all: list[Entry] = []
 
     @cached_property
     def _stamps(self) -> array[int]:
@@ -51,18 +62,38 @@ class Rows:
         return numbers("i", self.kept.origins)
 
     def __len__(self) -> int:
-        return len(self.kept.lines)
+        return len(self.kept.fields)
 
     def __getitem__(self, index: int) -> Entry:
+        if self._all:
+            return self._all[index]
         entry = self._made.get(index)
         if entry is None:
             entry = self._made[index] = self._entry(index)
         return entry
 
+    def __iter__(self) -> Iterator[Entry]:
+        """Yields the first few one by one, since that may be all that is asked for."""
+        few = 0 if self._all else min(_FEW, len(self))
+        for index in range(few):
+            yield self[index]
+        if few < len(self):
+            yield from islice(self._all_of_them(), few, None)
+
+    def _all_of_them(self) -> Sequence[Entry]:
+        """Returns all entries, which takes a fraction of what one by one would."""
+        if not self._all:
+            self._all = self._entries()
+            self._made.clear()
+        return self._all
+
     def change(self, index: int, entry: Entry) -> None:
         """Puts an entry as it is now in the place of what it was."""
         self.changed[index] = self[index], entry
-        self._made[index] = entry
+        if self._all:
+            self._all[index] = entry
+        else:
+            self._made[index] = entry
 
     def source(self, number: int) -> Source | None:
         """Returns a source by its number."""
@@ -72,27 +103,44 @@ class Rows:
 
     def at(self, path: bytes) -> int | None:
         """Returns the number of the entry at a path."""
-        key = order(path)
-        index = bisect_left(range(len(self)), key, key=lambda at: order(self._path(at)))
-        return index if index < len(self) and self._path(index) == path else None
-
-    def _path(self, index: int) -> bytes:
-        line = self.kept.lines[index]
-        return line[line.index(b":") + 1 : line.index(b"\0")]
+        names, key = self.kept.fields.names, order(path)
+        index = bisect_left(names, key, key=order)
+        return index if index < len(names) and names[index] == path else None
 
     def _entry(self, index: int) -> Entry:
-        entry, link, _ = entry_of(self.kept.lines[index])
+        kept = self.kept
+        entry = kept.fields.entry(index)
         entry.source = self.source(self._origins[index])
-        entry.extents = self.kept.extents.get(index)
+        entry.extents = kept.extents.get(index)
         if entry.source is MADE:
-            entry.stamp = self.kept.made[index]
+            entry.stamp = kept.made[index]
         elif entry.source is not None:
             entry.stamp = self._stamps[index]
-        if link:
-            first = self.at(link)
-            assert first is not None
-            entry.link_to = self[first]
+        if link := kept.fields.links.get(index):
+            entry.link_to = self[self._first(link)]
         return entry
+
+    def _entries(self) -> list[Entry]:
+        kept = self.kept
+        found = kept.fields.entries()
+        sources = {number: self.source(number) for number in set(self._origins)}
+        for entry, number, stamp in zip(found, self._origins, self._stamps, strict=True):
+            if number >= 0:
+                entry.source, entry.stamp = sources[number], stamp
+        for index, data in kept.made.items():
+            found[index].source, found[index].stamp = MADE, data
+        for index, extents in kept.extents.items():
+            found[index].extents = extents
+        for index, entry in self._made.items():
+            found[index] = entry
+        for index, link in kept.fields.links.items():
+            found[index].link_to = found[self._first(link)]
+        return found
+
+    def _first(self, path: bytes) -> int:
+        index = self.at(path)
+        assert index is not None
+        return index
 
 
 class _Entries(Sequence[Entry]):
@@ -123,7 +171,7 @@ class _Entries(Sequence[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         left_out = set(self._without)
-        return (self._rows[at] for at in range(len(self._rows)) if at not in left_out)
+        return (entry for at, entry in enumerate(self._rows) if at not in left_out)
 
 
 class Remembered(Manifest):
@@ -171,12 +219,14 @@ class Remembered(Manifest):
         """
         self.new = sums
         kept, rows = self.rows.kept, self.rows
-        lines, stamps = {}, numbers("q", kept.stamps)
+        lines: dict[int, bytes] = {}
+        stamps = numbers("q", kept.stamps)
         for index, (_, new) in rows.changed.items():
             lines[index] = line_of(new, sums.get(id(new), b""))
             stamps[index] = new.stamp if isinstance(new.stamp, int) else 0
         self.settled = msgspec.structs.replace(
             kept,
+            fields=kept.fields.replaced({at: new for at, (_, new) in rows.changed.items()}),
             lines=kept.lines.replaced(lines),
             stamps=stamps.tobytes(),
             contents=tuple(self._content(one, sums) for one in kept.contents),
@@ -212,14 +262,16 @@ class Remembered(Manifest):
             for one in self.settled.contents
         }
 
-    def sums(self) -> dict[int, bytes]:
-        """Returns the digests of all files by `id` of the entry, once it is settled."""
+    @cached_property
+    def sums(self) -> Mapping[int, bytes]:
+        """SHA-256 of all files' data by `id` of the entry, once it is settled."""
         assert self.settled is not None
-        found = {}
-        for index, entry in enumerate(self.entries):
-            if has_data(entry):
-                found[id(entry)] = entry_of(self.settled.lines[index])[2]
-        return found
+        lines = self.settled.lines
+        return {
+            id(entry): data_in(line, entry)
+            for entry, line in zip(self.entries, lines, strict=True)
+            if has_data(entry)
+        }
 
 
 class Before(Manifest):

@@ -110,7 +110,7 @@ def _known(work: Work, known: Sums) -> None:
             continue
         planned = work.plan.volume(name).filesystem
         if planned is not None and isinstance(planned.manifest, Remembered):
-            reuse.sums.update(planned.manifest.sums())
+            reuse.sums.update(planned.manifest.sums)
         else:
             reuse.sums.update(sums)
 

@@ -63,7 +63,7 @@ def test_a_record_comes_back(outdir: Path) -> None:
         (lambda data: data[:30], "damaged"),
         (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "damaged"),
         (lambda data: b"#!/bin/sh\n" + data, "not a record"),
-        (lambda data: data.replace(b"record 3\n", b"record 1\n", 1), "another version"),
+        (lambda data: data.replace(b"record 4\n", b"record 1\n", 1), "another version"),
         (lambda data: b"", "not a record"),
     ],
 )  # fmt: skip
