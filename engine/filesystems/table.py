@@ -5,8 +5,9 @@ A format's folder has these modules: `driver` with `DRIVERS` (a `Driver` by form
 or None if it is not of this format. It may have `check`, as `engine.filesystems.driver.Check` says,
 `kept`, whose function of that name is a `Keep`, `patch`, which is an
 `engine.filesystems.patching.Patcher`, `soundness`, whose `examine` looks for damage that the reader
-does not meet, and `native`, whose `library_version` is that of the C library that its writer
-computes with. A writer may have `settle`.
+does not meet, `reader_copies`, as `engine.image.copied` says, and `native`, whose
+`library_version` is that of the C library that its writer computes with. A writer may have
+`settle`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from engine.filesystems.driver import Check, Driver, FilesystemPlan, Request, Wr
 from engine.filesystems.patching import Patcher
 from engine.filesystems.paxstream import Keep, everything
 from engine.image.container import BadImage
+from engine.image.copied import Copied
 from engine.image.reading import Content, Examination, Window
 from engine.manifest.manifest import Manifest
 from engine.spec.filesystems import FILESYSTEMS
@@ -129,10 +131,31 @@ def probe(window: Window) -> tuple[Content | None, str]:
         try:
             found: Content | None = _module(folder, "reader").probe(window)
         except (BadImage, struct.error) as error:
-            return None, str(error)
+            return None, "; ".join(filter(None, (str(error), _copied(folder, window))))
         if found is not None:
             return found, ""
     return None, ""
+
+
+def copied(window: Window) -> str:
+    """Returns what a copy of a superblock says of a window in which nothing is recognised, or "".
+
+    Old copies outlive the file system that they are of, so they mean nothing below another one.
+    """
+    if window.size < _LEAST:
+        return ""
+    folders = dict.fromkeys(row.folder for row in FILESYSTEMS.values() if row.recognisable)
+    return next(filter(None, (_copied(folder, window) for folder in folders)), "")
+
+
+def _copied(folder: str, window: Window) -> str:
+    if not folder or find_spec(f"{__package__}.{folder}.reader_copies") is None:
+        return ""
+    try:
+        found: Copied | None = _module(folder, "reader_copies").copied(window)
+    except BadImage:
+        return ""  # the container is damaged there: who reads the bytes is told
+    return "" if found is None else found.sentence
 
 
 def examine(content: Content) -> Examination:

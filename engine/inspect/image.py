@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.filesystems.table import probe
+from engine.filesystems.table import copied, probe
 from engine.image.container import BadImage, Disk, open_disk
 from engine.image.identify import Foreign, identify
 from engine.image.reading import Content, Filesystem, Window, holds_files
@@ -94,8 +94,7 @@ def _parts(disk: Disk, table: Table) -> Iterator[Part]:
     if table.kind == "none":
         window = Window(disk, 0, disk.size)
         found, trouble = probe(window)
-        foreign = None if trouble else _foreign(window, found)
-        yield Part("disk", None, window, found, trouble, foreign)
+        yield _part("disk", None, window, found, trouble)
         return
     left = disk.size
     for partition in table.partitions:
@@ -108,9 +107,17 @@ def _parts(disk: Disk, table: Table) -> Iterator[Part]:
             left -= getattr(found, "table_size", 0)
             if left < 0:
                 found, trouble = None, "its FAT is where those of other partitions are"
-            foreign = None if trouble else _foreign(window, found)
-            name = f"partition {partition.number}"
-            yield Part(name, partition, window, found, trouble, foreign)
+            yield _part(f"partition {partition.number}", partition, window, found, trouble)
+
+
+def _part(
+    name: str, partition: Partition | None, window: Window, found: Content | None, trouble: str
+) -> Part:
+    """Returns a part with what is known of it where no reader knows it, or not all of it."""
+    foreign = None if trouble else _foreign(window, found)
+    if found is None and foreign is None and not trouble:
+        trouble = copied(window)
+    return Part(name, partition, window, found, trouble, foreign)
 
 
 def _foreign(window: Window, content: Content | None) -> Foreign | None:

@@ -26,7 +26,7 @@ from engine.image.container import BadImage
 from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Numbered, Window
 
-_MAGIC = 0xEF53
+MAGIC = 0xEF53
 _EXTENTS_FEATURE, _WIDE, _JOURNAL_DEVICE = 0x40, 0x80, 0x8
 _HAS_JOURNAL, _NEEDS_JOURNAL = 0x4, 0x4
 _DESCRIPTOR_SUMS, _SHARED_BLOCKS = 0x10, 0x4000
@@ -38,7 +38,7 @@ _MAX_NAMES = 1 << 22
 """Of one directory; they are sorted in memory."""
 _MAX_ATTRIBUTES = 1 << 18
 """Bytes of all values of one inode."""
-_SUPERBLOCK_AT = 1024
+SUPERBLOCK_AT = 1024
 
 
 class ExtFilesystem(Numbered):
@@ -54,9 +54,9 @@ class ExtFilesystem(Numbered):
     def __init__(self, window: Window, *, recovered: int = 0, stale: str = "") -> None:
         self._window = window
         self.recovered, self.stale = recovered, stale
-        raw = window.read(_SUPERBLOCK_AT, 1024)
+        raw = window.read(SUPERBLOCK_AT, 1024)
         self.superblock = raw
-        if struct.unpack_from("<H", raw, 0x38)[0] != _MAGIC:
+        if struct.unpack_from("<H", raw, 0x38)[0] != MAGIC:
             raise BadFilesystem("no ext superblock")
         self.inodes, blocks_low = struct.unpack_from("<II", raw, 0)
         free_low, self.free_inodes, self.first_block, log = struct.unpack_from("<IIII", raw, 0x0C)
@@ -356,8 +356,8 @@ def probe(window: Window) -> ExtFilesystem | None:
     Raises:
         BadFilesystem: It is there, and damaged.
     """
-    magic = window.read(_SUPERBLOCK_AT + 0x38, 2)
-    if magic != struct.pack("<H", _MAGIC):
+    magic = window.read(SUPERBLOCK_AT + 0x38, 2)
+    if magic != struct.pack("<H", MAGIC):
         return None
     found = ExtFilesystem(window)
     return _through_journal(found, window) if found.needs_journal else found
