@@ -28,6 +28,12 @@ _PREFIX = struct.Struct("<II")
 _INODE = struct.Struct(f"<IIHHIIIIIHHIII60sIIIIHHHHHHHHIIIIIII{INODE_AREA}s")
 """The prefix and the inode."""
 
+_FILE = struct.Struct("<I4xHHIIII4xHHII4x60s")
+"""The prefix and the inode up to the end of its map: all that most files differ in, but `_MORE`."""
+
+_MORE = struct.Struct("<HHHHII")
+"""What `_SEAL` has, and the extra bits of the times of change and modification."""
+
 _SEAL = struct.Struct("<HHHH")
 """The checksum's halves, and between them a reserved field and the size of the extra fields."""
 
@@ -75,6 +81,41 @@ class InodePacker:
         self._buffer = bytearray(_PREFIX.size + INODE_SIZE)
         self._view = memoryview(self._buffer)[_PREFIX.size :]
         self._checksum = checksum_of(seed, self._buffer)
+        # What files have in common stays in a buffer of their own.
+        self.pack(0, 0, 0, 0, 0, 0, 0, 0, 0, b"")
+        self._files = bytearray(self._buffer)
+        self._file = memoryview(self._files)[_PREFIX.size :]
+        self._file_checksum = checksum_of(seed, self._files)
+
+    def file(
+        self, number: int, mode: int, uid: int, gid: int, size: int, mtime_ns: int, sectors: int,
+        block_map: bytes,
+    ) -> memoryview:  # fmt: skip
+        """Returns what `pack` does of a file with one name, extents and no attributes; quicker."""
+        seconds, nanoseconds = divmod(mtime_ns, _NS)
+        if (
+            (uid | gid) >> 16
+            or (size | sectors) >> 32
+            or not _FIRST_SECOND <= seconds <= _LAST_SECOND
+        ):
+            return self.pack(
+                number, mode, uid, gid, size, mtime_ns, 1, sectors, EXTENTS_FLAG, block_map
+            )
+        buffer, (stamp, stamp_extra) = self._files, self._stamp
+        _FILE.pack_into(
+            buffer, 0, number, mode, uid, size, stamp, stamp, seconds & 0xFFFFFFFF, gid, 1,
+            sectors, EXTENTS_FLAG, block_map,
+        )  # fmt: skip
+        _MORE.pack_into(
+            buffer, _PREFIX.size + _SEAL_OFFSET, 0, 0, EXTRA_INODE_SIZE, 0,
+            stamp_extra, nanoseconds << 2 | (seconds + 2**31) >> 32,
+        )  # fmt: skip
+        if self._checksums:
+            checksum = self._file_checksum()
+            _SEAL.pack_into(
+                self._file, _SEAL_OFFSET, checksum & 0xFFFF, 0, EXTRA_INODE_SIZE, checksum >> 16
+            )
+        return self._file
 
     def pack(
         self,

@@ -39,6 +39,8 @@ class InodeTable:
         self._per_group = inodes_per_group
         self._locate = locate
         self._groups: dict[int, _Group] = {}
+        self._here = _Group(0)
+        self._first = -inodes_per_group
 
     def expect(self, numbers: Iterable[Range]) -> None:
         """Announces all inodes that will come."""
@@ -80,13 +82,18 @@ class InodeTable:
 
     def put(self, number: int, inode: memoryview) -> None:
         """Takes an inode."""
-        group, index = divmod(number - 1, self._per_group)
-        table = self._groups[group]
-        table.data[index * INODE_SIZE : (index + 1) * INODE_SIZE] = inode
+        index = number - self._first
+        if not 0 <= index < self._per_group:
+            group, index = divmod(number - 1, self._per_group)
+            self._first = number - index
+            self._here = self._groups[group]
+        table = self._here
+        at = index * INODE_SIZE
+        table.data[at : at + INODE_SIZE] = inode
         table.missing -= 1
         if not table.missing:
             self._sink.write_blocks(table.block, table.data)
-            del self._groups[group]
+            del self._groups[(number - 1) // self._per_group]
 
     def _group(self, number: int) -> _Group:
         if number not in self._groups:

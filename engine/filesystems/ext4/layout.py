@@ -114,13 +114,15 @@ class Layout:
         free_inodes = list(books.free_inodes(superblock.inodes + 1))
         _enough("inodes", need.inodes, sum(count for _, count in free_inodes))
         numbers = list(_first(free_inodes, need.inodes))
-        self._numbers = chain.from_iterable(range(first, first + n) for first, n in numbers)
+        self._inodes = [range(first, first + count) for first, count in numbers]
+        self._numbers = chain.from_iterable(self._inodes)
         kept = [(ROOT_INODE, 1)]
         if manifest.get(LOST_FOUND) is not None:
             kept.append((FIRST_INODE, 1))
         table.expect([*kept, *numbers])
         self._links = Counter(id(entry.link_to) for entry in manifest if entry.link_to is not None)
         self._shared: dict[int, int] = {}
+        self._opened: list[int] = []
         self._placed: Placed = lambda entry, place: None
         self.map_blocks = 0
 
@@ -165,6 +167,10 @@ class Layout:
         assert not self._early.left, "measure counted other blocks than were laid out"
         for first, count in self._blocks.taken():
             self._books.use_blocks(first, count)
+        opened = set(self._opened)
+        others = (number for number in chain.from_iterable(self._inodes) if number not in opened)
+        self._books.use_inodes(others, directories=False)
+        self._books.use_inodes(self._opened, directories=True)
 
     def _open(self, entry: Entry, holder: _Directory, stack: list[_Directory]) -> int:
         """Begins a directory below another; returns its inode's number."""
@@ -173,20 +179,29 @@ class Layout:
             number = FIRST_INODE
         else:
             number = next(self._numbers)
-            self._books.use_inode(number, directory=True)
+            self._opened.append(number)
         stack.append(_Directory(entry, number, holder.number))
         return number
 
     def _file(self, entry: Entry, kind: int) -> int:
         """Writes the inode of anything but a directory; returns its number."""
         number = next(self._numbers)
-        self._books.use_inode(number, directory=False)
         names = 1
         if id(entry) in self._links:
             self._shared[id(entry)] = number
             names += self._links[id(entry)]
         if kind == stat.S_IFREG:
-            self._put(entry, number, entry.size, names, *self._place(entry, number))
+            block_map, used, flags = self._place(entry, number)
+            if names == 1 and flags == EXTENTS_FLAG and not entry.xattrs:  # most files
+                self._table.put(
+                    number,
+                    self._packer.file(
+                        number, entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns,
+                        used * _SECTORS, block_map,
+                    ),
+                )  # fmt: skip
+            else:
+                self._put(entry, number, entry.size, names, block_map, used, flags)
         elif kind == stat.S_IFLNK:
             self._put(entry, number, len(entry.target), names, *self._symlink(entry))
         else:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_uint, c_ulong, c_void_p
 from functools import cache
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -246,9 +248,10 @@ class Bookkeeping:
         """Marks a run of blocks as used, in the bitmap and in every count."""
         self._native.quick.ext2fs_block_alloc_stats_range(self._handle, first, count, 1)
 
-    def use_inode(self, number: int, *, directory: bool) -> None:
-        """Marks an inode as used, in the bitmap and in every count."""
-        self._mark_inode(self._handle, number, 1, directory)
+    def use_inodes(self, numbers: Iterable[int], *, directories: bool) -> None:
+        """Marks inodes as used, in the bitmap and in every count."""
+        calls = map(self._mark_inode, repeat(self._handle), numbers, repeat(1), repeat(directories))
+        deque(calls, maxlen=0)  # a call each, and no step of the interpreter between
 
     def inode_table(self, group: int) -> int:
         """Returns the first block of a group's inode table."""
