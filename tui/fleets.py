@@ -24,7 +24,7 @@ from engine.fleet.events import (
     Said,
     State,
 )
-from engine.fleet.plan import Planners
+from engine.fleet.planners import Planners
 from engine.fleet.prepare import Prepared, prepare
 from engine.fleet.read import read_fleet
 from engine.problem import Problem, Refused
@@ -203,6 +203,7 @@ class FleetSession:
         try:
             async with AsyncExitStack() as stack:
                 if self.workers:
+                    self._planners.forget()
                     local = local_workers(self.workers, prepared.outdir)
                     executor = await stack.enter_async_context(local)
                 run = Run(prepared, executor, self._queue.append)

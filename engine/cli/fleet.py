@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from engine.fleet.events import FleetEmit, FleetEvent
     from engine.fleet.job import StoreUse
     from engine.fleet.model import Wrong
-    from engine.fleet.plan import FleetPlan, Planners
+    from engine.fleet.plan import FleetPlan
+    from engine.fleet.planners import Planners
     from engine.fleet.prepare import Prepared
     from engine.fleet.run import FleetResult
 
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.fleet.events import encode
     from engine.fleet.job import StoreUse
     from engine.fleet.narration import FleetNarration
-    from engine.fleet.plan import Planners
+    from engine.fleet.planners import Planners
     from engine.pipeline.store import Store
 
     if args.store is not None:
@@ -131,6 +132,7 @@ async def _work(
         if wanted and len(prepared.kept) < len(prepared.fleet.rows):
             from engine.fleet.cluster import local_workers, running_cluster
 
+            planners.forget()
             executor = await stack.enter_async_context(
                 running_cluster(args.scheduler)
                 if args.scheduler is not None

@@ -18,13 +18,14 @@ from pathlib import Path
 import msgspec
 
 import engine
-from engine.fleet.job import EPOCH
 from engine.fleet.model import Row
 from engine.manifest.patterns import glob, is_glob
 from engine.spec.model import Boot, ImageSpec, Nix
 from engine.spec.paths import home
 from engine.tools.installed import find
 from engine.tools.table import TOOLS
+
+EPOCH = "SOURCE_DATE_EPOCH"
 
 _GRAIN_NS = 20_000_000
 """Two changes of a file this close may get the same time: Linux takes that of its last tick."""
@@ -43,7 +44,7 @@ class Identities:
 
     def of(self, row: Row) -> str:
         """Returns the digest of all that a row's image comes from; "" where only building tells."""
-        if not _files_alone(row.spec):
+        if not files_alone(row.spec):
             return ""
         described = (
             _program(), self._tools, self._environment.get(EPOCH), str(row.base), row.spec,
@@ -122,7 +123,7 @@ def _walk(top: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
                 folders.append(name)
 
 
-def _files_alone(spec: ImageSpec) -> bool:
+def files_alone(spec: ImageSpec) -> bool:
     """Whether an image comes from nothing but the files that its spec names, and from tools."""
     boot = msgspec.structs.replace(spec.boot, loader=None, kernel=None, initrd=None, cmdline=None)
     return (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +16,10 @@ import msgspec
 from engine import __version__
 from engine.events import Artifact, Emit
 from engine.fleet.events import DONE, State
+from engine.fleet.identity import EPOCH
 from engine.fleet.model import Row
-from engine.fleet.plan import AT_ONCE, Planners
+from engine.fleet.plan import AT_ONCE, BEGUN
+from engine.fleet.planners import Planners
 from engine.manifest.scan import ScanCancelled
 from engine.pipeline import realise
 from engine.pipeline.build import BuildResult, build
@@ -27,8 +31,6 @@ from engine.plan.model import Plan
 from engine.problem import Refused, errors
 from engine.spec.model import ImageSpec
 from engine.tools.failure import out_of_space
-
-EPOCH = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         stays: The store is kept for later builds.
         limit: Bytes that it may take, or None.
         shared: Volumes that other images have, too: by id a name for what makes them the same.
+        later: Those of them that another row is to make.
         room: Bytes that it takes of the output folder at the most.
     """
 
@@ -76,6 +79,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stays: bool = False
     limit: int | None = None
     shared: dict[str, str] = {}
+    later: tuple[str, ...] = ()
     room: int = 0
 
     @classmethod
@@ -87,6 +91,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         force: bool,
         use: StoreUse,
         shared: Mapping[str, str],
+        later: Iterable[str] = (),
         room: int,
     ) -> Job:
         """Returns the task of a row."""
@@ -94,7 +99,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             name=row.name, where=row.where, file=row.file, spec=row.spec,
             base=str(row.base.absolute()), outdir=str(outdir.absolute()), force=force,
             epoch=os.environ.get(EPOCH), store=str(use.folder.absolute()) if use.folder else "",
-            stays=use.stays, limit=use.limit, shared=dict(shared), room=room,
+            stays=use.stays, limit=use.limit, shared=dict(shared), later=tuple(later), room=room,
         )  # fmt: skip
 
     @property
@@ -177,15 +182,39 @@ class Executor(Protocol):
         ...
 
 
+class _Turn:
+    """The right of one build to be carried out; it is given back while it waits for another."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns = turns
+        self._held = False
+
+    async def take(self) -> None:
+        await self._turns.acquire()
+        self._held = True
+
+    def give(self) -> None:
+        if self._held:
+            self._held = False
+            self._turns.release()
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        self.give()
+        yield
+        await self.take()  # not after a cancel, which needs none
+
+
 class InProcess:
-    """Builds in this process, two images at a time.
+    """Builds in this process, a few images at a time.
 
     A build uses all processors where it is large. Where it is small, or takes most of its bytes
-    from another, it waits for programs and the disk in between, and the next one goes on then.
+    from another, it waits for programs and the disk in between, and the next one goes on then. So
+    it does while one waits for what another one makes.
     """
 
     workers = 1
-    slots: int | None = AT_ONCE
+    slots: int | None = BEGUN
 
     def __init__(self, planners: Planners | None = None) -> None:
         """Prepares it.
@@ -194,11 +223,17 @@ class InProcess:
             planners: What has read sources already, which are then not read again.
         """
         self._builder = Builder(planners)
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def build(self, job: Job, say: Emit, begun: Callable[[str], None]) -> Outcome:
         """See `Executor.build`."""
-        begun("")
-        return await self._builder.build(job, say)
+        turn = _Turn(self._turns)
+        await turn.take()
+        try:
+            begun("")
+            return await self._builder.build(job, say, turn.aside)
+        finally:
+            turn.give()
 
 
 class Builder:
@@ -213,23 +248,31 @@ class Builder:
         self._versions = Versions()
         self._shelves: dict[str, Shelf] = {}
 
-    async def build(self, job: Job, say: Emit) -> Outcome:
+    async def build(
+        self,
+        job: Job,
+        say: Emit,
+        aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> Outcome:
         """Builds one image in this process, and answers for whatever goes wrong.
 
         Args:
             job: The task.
             say: Takes the build's events.
+            aside: Left while it waits for another build.
 
         Raises:
             asyncio.CancelledError: The task was cancelled; nothing is left.
         """
-        outcome = _unfit(job) or await self._run(job, say)
+        outcome = _unfit(job) or await self._run(job, say, aside)
         if outcome.state not in DONE:
             # Perhaps a source changed after it was read: the next rows look for themselves.
             self._planners = Planners()
         return outcome
 
-    async def _run(self, job: Job, say: Emit) -> Outcome:
+    async def _run(
+        self, job: Job, say: Emit, aside: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> Outcome:
         begun = time.monotonic()
         try:
             plan = await _planned(job, self._planners)
@@ -242,7 +285,7 @@ class Builder:
             problems = errors(plan.problems)
             if problems:
                 raise Refused(problems)
-            sharing = Sharing(self._shelf(job), job.shared)
+            sharing = Sharing(self._shelf(job), job.shared, job.later, aside)
             result = await build(
                 plan, say, outdir=Path(job.outdir), force=job.force, sharing=sharing,
                 update=job.force and not job.store, versions=self._versions,

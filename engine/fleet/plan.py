@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import heapq
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import msgspec
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.table import DRIVERS
 from engine.fleet.model import Fleet, Gathered, Row, Wrong
+from engine.fleet.planners import Planners
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.manifest.progress import IsCancelled
@@ -23,12 +23,14 @@ from engine.nix.roots import is_unbuilt
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.preflight import peak_bytes
 from engine.plan.steps import IMAGE, VOLUME
-from engine.planning import Planner
 from engine.problem import Problem, errors
 from engine.spec.filesystems import FILESYSTEMS
 
-AT_ONCE = 2
+AT_ONCE = 4
 """Images that one process builds at a time."""
+
+BEGUN = 8
+"""Images of which it has begun to build, most of which wait for what another one makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,40 +125,6 @@ class FleetPlan:
         )
 
 
-class Planners:
-    """Plans rows one after the other, on any thread, and reads what they have in common once."""
-
-    def __init__(self) -> None:
-        self._planners: dict[Path, Planner] = {}
-        self._lock = threading.Lock()
-
-    def plan(
-        self,
-        row: Row,
-        outdir: Path | None,
-        *,
-        force: bool,
-        cancelled: IsCancelled | None = None,
-    ) -> Plan:
-        """Returns the plan of a row, its problems with the place of each key.
-
-        Args:
-            row: The row.
-            outdir: Folder of its image, so that its room and contents are looked at too.
-            force: Outputs that exist may be replaced.
-            cancelled: Asked now and then whether to stop.
-
-        Raises:
-            engine.manifest.scan.ScanCancelled: It was asked to stop.
-        """
-        with self._lock:
-            planner = self._planners.setdefault(row.base, Planner(row.base))
-            resolved = planner.resolve(row.spec)
-            sources = planner.read(resolved.settings, cancelled=cancelled)
-            plan = planner.plan(resolved, sources, outdir, force=force)
-        return dataclasses.replace(plan, problems=tuple(row.locate(plan.problems)))
-
-
 def plan_fleet(
     fleet: Fleet,
     *,
@@ -192,7 +160,9 @@ def plan_fleet(
     for number, row in enumerate(rows):
         progress(number, len(rows))
         folder = outdir / row.name if outdir is not None else None
-        plan = planners.plan(row, folder, force=replaceable(row.name), cancelled=cancelled)
+        plan = planners.plan(
+            row, folder, force=replaceable(row.name), keep=True, cancelled=cancelled
+        )
         # What nix must build first is built when the row's turn comes.
         if is_unbuilt(plan.problems):
             plan = dataclasses.replace(plan, problems=())
@@ -306,5 +276,5 @@ def _unshared(rows: Sequence[RowPlan]) -> Iterator[str]:
 def total_space(rows: Iterable[RowPlan]) -> int:
     """Returns about how many bytes the output folder needs for all rows, some built at a time."""
     known = list(rows)
-    beyond = heapq.nlargest(AT_ONCE, (max(row.peak - row.written, 0) for row in known))
+    beyond = heapq.nlargest(BEGUN, (max(row.peak - row.written, 0) for row in known))
     return sum(row.written for row in known) + sum(beyond)

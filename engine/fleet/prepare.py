@@ -11,7 +11,8 @@ from engine.fleet import record
 from engine.fleet.events import DONE
 from engine.fleet.identity import Identities
 from engine.fleet.model import Fleet, Gathered, Wrong
-from engine.fleet.plan import FleetPlan, Planners, plan_fleet, total_space
+from engine.fleet.plan import FleetPlan, plan_fleet, total_space
+from engine.fleet.planners import Planners
 from engine.fleet.record import RowRecord
 from engine.manifest.progress import IsCancelled, ScanCancelled
 from engine.plan.outdir import refusals

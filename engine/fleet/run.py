@@ -93,6 +93,7 @@ class Run:
         self._prepared = prepared
         self._store = store or StoreUse()
         self._shared = _shared(prepared.plan)
+        self._makers: dict[str, str] = {}
         self._rooms = {row.row.name: row.peak for row in prepared.plan.rows}
         self._executor = executor
         self._emit = emit
@@ -237,7 +238,8 @@ class Run:
         force = name in self._prepared.replaceable
         job = Job.of(
             row, self._prepared.outdir / name, force=force, use=self._store,
-            shared=self._shared.get(name, {}), room=self._rooms.get(name, 0),
+            shared=self._shared.get(name, {}), later=self._later(name),
+            room=self._rooms.get(name, 0),
         )  # fmt: skip
         begun = self.elapsed
 
@@ -255,6 +257,14 @@ class Run:
             self._end(Outcome(name=name, state="cancelled", seconds=seconds))
             raise
         self._end(outcome)
+
+    def _later(self, name: str) -> tuple[str, ...]:
+        """Returns the volumes of a row that one before it is to make."""
+        shared = self._shared.get(name, {})
+        return tuple(
+            volume for volume, alike in shared.items()
+            if self._makers.setdefault(alike, name) != name
+        )  # fmt: skip
 
     def _end(self, outcome: Outcome) -> None:
         prepared, name = self._prepared, outcome.name

@@ -177,7 +177,7 @@ async def _build(
     plan: Plan, emit: Recorder, staging: Staging, sharing: Sharing, reuse: Reuse,
     versions: Versions,
 ) -> BuildResult:  # fmt: skip
-    running = steps_of(plan, update=reuse.update)
+    running = sharing.ordered(steps_of(plan, update=reuse.update))
     emit(BuildStarted(plan=to_json(replace(plan, steps=running))))
     run = _Run(plan, running, emit, staging, sharing, reuse, versions)
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -14,9 +16,9 @@ from engine.manifest.manifest import Manifest
 from engine.manifest.memory import MADE
 from engine.pipeline.repeats import Hashed, Part, Repeats
 from engine.pipeline.sparse import copy_data
-from engine.pipeline.store import Damaged, Store, Stored
+from engine.pipeline.store import Claim, Damaged, Store, Stored
 from engine.pipeline.work import Work
-from engine.plan.model import VolumePlan
+from engine.plan.model import StepPlan, VolumePlan
 from engine.provenance.inputs import Summed, read_sums, summed
 from engine.reuse import maker
 from engine.reuse.key import volume_key
@@ -30,6 +32,9 @@ _MOST_READ = 8
 
 _WORTH = MIB
 """Bytes written from which on a volume is put into a store."""
+
+_LOOK_SECONDS = 0.01
+"""Between two looks whether another build has made a volume."""
 
 
 class Shelf:
@@ -76,15 +81,19 @@ class Sharing:
         shelf: The store, or None for a build on its own.
         shared: Volumes that other builds have, too: by id a name for what makes them the same,
             under which one build waits for another that makes it.
+        later: Those that another build is to make: what this one has for itself comes first.
+        aside: Left while it waits for another build, so that somebody else takes its turn.
         taken: Bytes that were taken over, by id of the volume.
         repeats: The volumes of the image that are in the store.
     """
 
     shelf: Shelf | None = None
     shared: Mapping[str, str] = field(default_factory=dict)
+    later: Collection[str] = ()
+    aside: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
     taken: dict[str, int] = field(default_factory=dict)
     repeats: Repeats = field(default_factory=Repeats)
-    _locks: dict[str, contextlib.ExitStack] = field(default_factory=dict)
+    _claims: dict[str, Claim] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.shelf is not None:
@@ -97,9 +106,23 @@ class Sharing:
 
     def close(self) -> None:
         """Lets go of all that others may wait for."""
-        for stack in self._locks.values():
-            stack.close()
-        self._locks.clear()
+        for volume in list(self._claims):
+            self._release(volume)
+
+    def ordered(self, steps: Sequence[StepPlan]) -> tuple[StepPlan, ...]:
+        """Returns the steps of a build, those last among their like whose volume comes later."""
+        if not self.later or any(step.argv and step.verb == "populate" for step in steps):
+            return tuple(steps)
+        ordered: list[StepPlan] = []
+        late: list[StepPlan] = []
+        for step in steps:
+            if step.verb not in _OF_VOLUME:
+                ordered += late
+                late.clear()
+            (late if step.verb in _OF_VOLUME and step.volume in self.later else ordered).append(
+                step
+            )
+        return (*ordered, *late)
 
     async def perform(self, work: Work, step: Callable[[Work], Awaitable[None]]) -> None:
         """Carries out a step, or what takes its place: a volume of the store needs none."""
@@ -121,19 +144,21 @@ class Sharing:
         versions = await work.versions_of(maker.tools(work.plan, volume))
         try:
             await self._wait(work)
-            stored = await work.thread(lambda report: _fetch(work, shelf, versions))
+            found = await work.thread(lambda report: _find(work, shelf, versions))
+            if found is None:
+                return False
+            # It is there for good: whoever waits need not wait for the copy as well.
+            self._release(volume.id)
+            await work.thread(lambda report: _fetch(work, found))
         except Damaged as damage:
             work.note(f"the store's {volume.title} was damaged and is thrown out: {damage}")
             return False
         except OSError as error:
             work.note(f"the store cannot be read: {error.strerror}")
             return False
-        if stored is None:
-            return False
-        self.taken[volume.id] = stored.data
-        self._note(work, stored.key)
-        self._release(volume.id)
-        work.note(f"{volume.title}: taken over from the store, {human(stored.data)}")
+        self.taken[volume.id] = found.stored.data
+        self._note(work, found.stored.key)
+        work.note(f"{volume.title}: taken over from the store, {human(found.stored.data)}")
         return True
 
     async def _put(self, work: Work) -> None:
@@ -167,27 +192,40 @@ class Sharing:
     async def _wait(self, work: Work) -> None:
         """Waits while another build makes the same volume; holding one, it waits for no other."""
         shelf, name = self.shelf, self.shared.get(work.volume.id)
-        if shelf is None or name is None or self._locks:
+        if shelf is None or name is None or self._claims:
             return
+        volume = work.volume.id
         # Known before it is held: another volume may come here meanwhile.
-        stack = self._locks[work.volume.id] = contextlib.ExitStack()
-        try:
-            await work.thread(
-                lambda report: stack.enter_context(shelf.store.lock(name, work.cancelled))
-            )
-        except BaseException:
-            self._release(work.volume.id)
-            raise
+        self._claims[volume] = shelf.store.claim(name) or Claim()
+        if not self._claims[volume].held:
+            async with self.aside():
+                self._claims[volume] = await _claimed(shelf.store, name)
         await work.thread(lambda report: shelf.renew())
 
     def _release(self, volume: str) -> None:
-        stack = self._locks.pop(volume, None)
-        if stack is not None:
-            stack.close()
+        claim = self._claims.pop(volume, None)
+        if claim is not None:
+            claim.release()
 
 
-def _fetch(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> Stored | None:
-    """Copies a volume into the image, if it is there.
+async def _claimed(store: Store, name: str) -> Claim:
+    while True:
+        claim = store.claim(name)
+        if claim is not None:
+            return claim
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A volume of the store, and what it was filled from."""
+
+    stored: Stored
+    summed: Summed
+
+
+def _find(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> _Found | None:
+    """Returns a volume that the store has.
 
     Only what its key cannot be told without is read: files that changed, and those of our own
     making; where that is much of it, making the volume tells it along the way.
@@ -208,11 +246,14 @@ def _fetch(work: Work, shelf: Shelf, versions: Mapping[str, str]) -> Stored | No
             shelf.summed[manifest] = found
     key = volume_key(work.plan, work.volume, {}, versions, contents=found.whole)
     stored = shelf.store.get(key, work.cancelled) if key is not None else None
-    if stored is None:
-        return None
+    return None if stored is None else _Found(stored, found)
+
+
+def _fetch(work: Work, found: _Found) -> None:
+    """Copies a volume of the store into the image."""
+    stored = found.stored
     _copy(stored.path, work.image, work.offset, stored.length, work.cancelled)
-    work.inputs.summed[work.volume.id] = found
-    return stored
+    work.inputs.summed[work.volume.id] = found.summed
 
 
 def _copy(

@@ -8,8 +8,9 @@
     STORE/tmp/                    what is on its way in or out
 
 An entry appears by one rename and never changes, so any number of writers may share the folder,
-and two that make the same entry make the same bytes. It is verified before it is believed; one
-that is damaged is thrown out. The collector removes what was not used for longest.
+and two that make the same entry make the same bytes. It is verified before it is believed, by its
+digest or, in a store of one run alone, by its file being as it was left; one that is damaged is
+thrown out. The collector removes what was not used for longest.
 """
 
 from __future__ import annotations
@@ -48,9 +49,12 @@ _WAIT_SECONDS = 0.02
 
 
 class _Entry(msgspec.Struct, frozen=True):
+    """What is said of the data: a digest of it or, where the store does not stay, `_state`."""
+
     schema: int
     length: int
-    sha256: str
+    sha256: str = ""
+    state: tuple[int, ...] = ()
 
 
 class _Mark(msgspec.Struct, frozen=True):
@@ -74,6 +78,24 @@ class Stored:
     data: int
 
 
+@dataclass(slots=True)
+class Claim:
+    """The right to make an entry, which nobody else has meanwhile."""
+
+    _handle: int = -1
+
+    @property
+    def held(self) -> bool:
+        """Whether it is had, and not given back."""
+        return self._handle >= 0
+
+    def release(self) -> None:
+        """Gives it back; others go on."""
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+
 class Damaged(Exception):
     """An entry is not what was put there, as the message says; it has been thrown out."""
 
@@ -84,7 +106,7 @@ class Store:
     Args:
         folder: Made if it is not there.
         limit: Bytes on disk above which what was not used for longest is removed, or None.
-        stays: It is to outlast a loss of power.
+        stays: It is to outlast the run, and a loss of power.
 
     Raises:
         Refused: The folder cannot be used, or is something else.
@@ -151,7 +173,7 @@ class Store:
             status = os.fstat(handle)
             state = _state(status)
             if self._verified.get(key) != (entry.sha256, *state):
-                why = _differs(handle, status.st_size, entry, cancelled)
+                why = _differs(handle, status, entry, cancelled)
                 if cancelled():
                     return None
                 if why:
@@ -187,13 +209,14 @@ class Store:
                 self._sync(target.fileno())
             handle = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                digest = _digest(handle, length, cancelled)
+                digest = _digest(handle, length, cancelled) if self.stays else ""
                 state = _state(os.fstat(handle))
             finally:
                 os.close(handle)
             if cancelled():
                 return False
-            self._write(made / _ENTRY, msgspec.json.encode(_Entry(SCHEMA, length, digest)) + b"\n")
+            entry = _Entry(SCHEMA, length, digest, () if self.stays else state)
+            self._write(made / _ENTRY, msgspec.json.encode(entry) + b"\n")
             place.parent.mkdir(exist_ok=True)
             try:
                 made.rename(place)
@@ -244,21 +267,24 @@ class Store:
         Raises:
             OSError: They cannot be written.
         """
-        with self.lock(f"digests-{_machine()}", lambda: False):
+        while (claim := self.claim(f"digests-{_machine()}")) is None:
+            time.sleep(_WAIT_SECONDS)
+        try:
             self._write(self._known, self.digests().joined(digests).dumps())
+        finally:
+            claim.release()
 
-    @contextlib.contextmanager
-    def lock(self, name: str, cancelled: Callable[[], bool]) -> Iterator[bool]:
-        """Waits until nobody else makes what goes by a name, and keeps others waiting.
-
-        Yields:
-            Whether it is ours: not so after a cancel, or where the file system knows no locks.
-        """
+    def claim(self, name: str) -> Claim | None:
+        """Returns the right to make what goes by a name, or None while somebody else has it."""
         handle = os.open(self.folder / _LOCKS / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            yield _locked(handle, cancelled)
-        finally:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             os.close(handle)
+            return None
+        except OSError:  # a file system without locks: two may make the same
+            pass
+        return Claim(handle)
 
     @property
     def _known(self) -> Path:
@@ -313,19 +339,6 @@ def _state(status: os.stat_result) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _locked(handle: int, cancelled: Callable[[], bool]) -> bool:
-    while not cancelled():
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_WAIT_SECONDS)
-        except OSError:
-            return False
-        else:
-            return True
-    return False
-
-
 def _machine() -> str:
     """Returns a name of this machine: inodes and devices mean something on one alone."""
     try:
@@ -336,10 +349,15 @@ def _machine() -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _differs(handle: int, size: int, entry: _Entry, cancelled: Callable[[], bool]) -> str:
+def _differs(
+    handle: int, status: os.stat_result, entry: _Entry, cancelled: Callable[[], bool]
+) -> str:
     """Returns how data differs from what its description says, or ""."""
+    size = status.st_size
     if size != entry.length:
         return f"it has {size} bytes, and had {entry.length}"
+    if entry.state:
+        return "" if _state(status) == entry.state else "its file has changed"
     return "" if _digest(handle, size, cancelled) == entry.sha256 else "its bytes have changed"
 
 

@@ -182,6 +182,11 @@ def changes(record: Record, most: int) -> list[list[int]] | None:
     return found
 
 
+def untouched(sources: Iterable[SourceRecord]) -> bool:
+    """Whether all files and directories are what they were."""
+    return all(_changed(one, os.lstat, most=0) == [] for one in sources)
+
+
 def _changed(
     source: SourceRecord, look: Callable[..., os.stat_result], most: int
 ) -> list[int] | None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from engine.cli.main import main
-from engine.fleet.plan import Planners, plan_fleet
+from engine.fleet.plan import plan_fleet
+from engine.fleet.planners import Planners
 from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.render import to_json, to_text
 from engine.manifest.manifest import Manifest
 from engine.manifest.progress import ScanCancelled
 from engine.plan.model import Plan
-from engine.planning import plan_spec
+from engine.planning import Planner, Resolved, Sources, plan_spec
 from tests.engine.fleet.conftest import Yard
 
 SEED = "0d5b7a3e-9a56-4c57-8f0e-2f6f3a0c6b11"
@@ -78,6 +80,45 @@ def test_a_folder_that_rows_bring_for_a_volume_of_their_own_parts_nobody(yard: Y
     assert manifest(one, "own") is not manifest(two, "own")
     (yard.folder / "own/2").chmod(0o700)
     assert plan_fleet(fleet).shares == ()
+
+
+def test_a_plan_is_made_again_only_where_something_of_the_row_changed(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    plan = Planner.plan
+
+    def counted(
+        self: Planner, resolved: Resolved, sources: Sources, outdir: Path | None, *, force: bool
+    ) -> Plan:
+        made.append(resolved.settings.name)
+        return plan(self, resolved, sources, outdir, force=force)
+
+    monkeypatch.setattr(Planner, "plan", counted)
+    for serial in "1234":
+        yard.write(f"own/{serial}/x", serial)
+    contents = '[[row.contents]]\nsource = "own/{serial}/"\ntarget = "/"\n'
+    yard.rows(*"1234", more=contents)
+    yard.settle()
+    fleet, planners = read_fleet(yard.fleet), Planners()
+    plan_fleet(fleet, outdir=yard.out, planners=planners)
+    assert made == ["node-1", "node-2", "node-3", "node-4"]
+
+    (yard.folder / "own/2/x").write_text("longer")
+    (yard.folder / "own/3/y").write_text("new")
+    made.clear()
+    plans = [planners.plan(row, yard.out / row.name, force=False) for row in fleet.rows]
+    assert made == ["node-2", "node-3"]
+    assert [plan.settings.name for plan in plans] == [row.name for row in fleet.rows]
+    assert any(entry.path == b"y" for entry in manifest(plans[2], "root"))
+    # A kept plan serves once, and only who asks for the same.
+    made.clear()
+    planners.plan(fleet.rows[0], yard.out / "node-1", force=False)
+    plan_fleet(fleet, outdir=yard.out, planners=planners)
+    planners.plan(fleet.rows[0], yard.out / "node-1", force=True)
+    planners.forget()
+    planners.plan(fleet.rows[1], yard.out / "node-2", force=False)
+    assert made == ["node-1", *(row.name for row in fleet.rows), "node-1", "node-2"]
 
 
 def test_planning_ends_between_rows_whose_sources_are_known(yard: Yard) -> None:

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from engine.cli.main import main
-from engine.events import Log
+from engine.events import Log, StepStarted
+from engine.fleet import job
 from engine.fleet.events import FleetEvent, Said
 from engine.fleet.job import InProcess, StoreUse
 from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.run import FleetResult, Run
 from engine.pipeline.build import build as build_image
+from engine.pipeline.sharing import Sharing
 from engine.pipeline.store import Store
+from engine.plan.model import StepPlan
 from engine.planning import plan_spec
 from tests.engine.fleet.conftest import Yard
 
@@ -100,6 +103,55 @@ def test_rows_with_volumes_of_their_own_are_what_builds_of_their_own_make(shared
             json.loads((one / "manifest.json").read_text())["inputs"] for one in (out, theirs)
         ]
         assert inputs[0] == inputs[1]
+
+
+async def test_who_waits_for_a_volume_gives_way_to_the_next_row(
+    shared: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "AT_ONCE", 1)
+    prepared = prepare(read_fleet(shared.fleet, [SEED]), shared.out)
+    use = StoreUse(shared.folder / "store")
+    claim = Store(shared.folder / "store", stays=False).claim(
+        prepared.plan.rows[0].volumes[0].likeness
+    )
+    assert claim is not None
+    begun: list[str] = []
+
+    def emit(event: FleetEvent) -> None:
+        match event:
+            case Said(event=StepStarted(id="make-root")):
+                begun.append(event.image)
+                if len(begun) == 3:
+                    asyncio.get_running_loop().call_later(0.05, claim.release)
+
+    result = await Run(prepared, InProcess(), emit, use).run()
+    assert [row.state for row in result.rows] == ["ok"] * 3
+    assert begun == ["node-1", "node-2", "node-3"]
+    assert sorted(row.reused > 0 for row in result.rows) == [False, True, True]
+
+
+def test_what_another_row_makes_comes_after_what_is_the_rows_own() -> None:
+    def step(verb: str, volume: str = "", *argv: str) -> StepPlan:
+        name = f"{verb}-{volume}".removesuffix("-")
+        commands = (argv,) if argv else ()
+        return StepPlan(id=name, verb=verb, volume=volume, title=name, bytes=0, argv=commands)
+
+    steps = [
+        step("table"), step("make", "root"), step("populate", "root"), step("make", "own"),
+        step("populate", "own"), step("hook"), step("check", "root"), step("check", "own"),
+        step("checksum"),
+    ]  # fmt: skip
+
+    def ordered(*later: str, steps: list[StepPlan] = steps) -> list[str]:
+        return [one.id for one in Sharing(later=later).ordered(steps)]
+
+    assert ordered() == [one.id for one in steps]
+    assert ordered("root") == [
+        "table", "make-own", "populate-own", "make-root", "populate-root", "hook", "check-own",
+        "check-root", "checksum",
+    ]  # fmt: skip
+    guest = [*steps[:2], step("populate", "root", "qemu"), *steps[3:]]
+    assert ordered("root", steps=guest) == [one.id for one in guest]
 
 
 def test_a_store_that_stays_serves_the_next_fleet(shared: Yard) -> None:

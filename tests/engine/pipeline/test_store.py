@@ -152,13 +152,34 @@ def test_a_cancel_leaves_nothing(tmp_path: Path, image: Path) -> None:
     assert list((store.folder / "tmp").iterdir()) == []
 
 
-def test_one_waits_for_another_and_not_after_a_cancel(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    with store.lock("a", never) as first, store.lock("a", lambda: True) as second:
-        assert first
-        assert not second
-    with store.lock("a", lambda: False) as third:
-        assert third
+def test_one_makes_an_entry_at_a_time(tmp_path: Path) -> None:
+    store, other = Store(tmp_path / "store"), Store(tmp_path / "store")
+    first = store.claim("a")
+    assert first is not None
+    assert first.held
+    assert store.claim("a") is None
+    assert other.claim("a") is None
+    assert other.claim("b") is not None
+    first.release()
+    first.release()
+    assert not first.held
+    assert other.claim("a") is not None
+
+
+def test_an_entry_of_one_run_is_believed_while_its_file_stays_as_it_is(
+    tmp_path: Path, image: Path
+) -> None:
+    store = Store(tmp_path / "store", stays=False)
+    store.put(key(1), image, 0, 8 * MIB, never)
+    other = Store(tmp_path / "store", stays=False)
+    stored = other.get(key(1), never)
+    assert stored is not None
+
+    with stored.path.open("r+b") as stream:
+        stream.write(b"x")
+    with pytest.raises(Damaged, match="its file has changed"):
+        other.get(key(1), never)
+    assert other.get(key(1), never) is None
 
 
 def test_what_is_no_store_stays_as_it_is(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""Plans of rows: what they share is read once, and a plan that still holds is not made again.
+
+A fleet is planned as a whole before anything is written, and its last row may be built hours later.
+A plan is made again then, unless a look at each file and directory of the row's own says that
+nothing has changed. What rows share is looked at with the first of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from weakref import WeakSet
+
+from engine.fleet.identity import files_alone
+from engine.fleet.model import Row
+from engine.manifest.manifest import Manifest
+from engine.manifest.progress import IsCancelled
+from engine.plan.model import Plan
+from engine.plan.preflight import peak_bytes
+from engine.planning import Planner
+from engine.problem import errors
+from engine.reuse import sources
+from engine.reuse.record import SourceRecord
+
+_MOST_PLANS = 1000
+_MOST_ENTRIES = 50_000
+"""Of rows' own volumes, in all plans that are kept; one takes some 500 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A plan for later, and what it was made of."""
+
+    asked: tuple[object, ...]
+    plan: Plan
+    entries: int
+    sources: tuple[SourceRecord, ...]
+
+    def holds(self, row: Row, outdir: Path | None, *, force: bool) -> bool:
+        """Whether it would be made again just so."""
+        return (
+            _asked(row, outdir, force=force) == self.asked
+            and sources.untouched(self.sources)
+            and _has_room(self.plan, outdir)
+        )
+
+
+def _asked(row: Row, outdir: Path | None, *, force: bool) -> tuple[object, ...]:
+    """Returns all that a plan is asked for with."""
+    where = outdir and outdir.absolute()
+    return row.spec, row.base.absolute(), row.where, row.file, where, force
+
+
+def _has_room(plan: Plan, outdir: Path | None) -> bool:
+    if outdir is None:
+        return True
+    there = next(path for path in (outdir.absolute(), *outdir.absolute().parents) if path.exists())
+    status = os.statvfs(there)
+    return status.f_bavail * status.f_frsize >= peak_bytes(plan)
+
+
+class Planners:
+    """Plans rows one after the other, on any thread, and reads what they have in common once."""
+
+    def __init__(self) -> None:
+        self._planners: dict[Path, Planner] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._entries = 0
+        self._seen: WeakSet[Manifest] = WeakSet()
+        self._lock = threading.Lock()
+
+    def plan(
+        self,
+        row: Row,
+        outdir: Path | None,
+        *,
+        force: bool,
+        keep: bool = False,
+        cancelled: IsCancelled | None = None,
+    ) -> Plan:
+        """Returns the plan of a row, its problems with the place of each key.
+
+        Args:
+            row: The row.
+            outdir: Folder of its image, so that its room and contents are looked at too.
+            force: Outputs that exist may be replaced.
+            keep: It will be asked for once more.
+            cancelled: Asked now and then whether to stop.
+
+        Raises:
+            engine.manifest.scan.ScanCancelled: It was asked to stop.
+        """
+        with self._lock:
+            kept = self._taken(row.name)
+            if not keep and kept is not None and kept.holds(row, outdir, force=force):
+                return kept.plan
+            base = row.base.absolute()
+            planner = self._planners.setdefault(base, Planner(base))
+            resolved = planner.resolve(row.spec)
+            read = planner.read(resolved.settings, cancelled=cancelled)
+            plan = planner.plan(resolved, read, outdir, force=force)
+            plan = dataclasses.replace(plan, problems=tuple(row.locate(plan.problems)))
+            if keep:
+                self._keep(row, outdir, plan, force=force)
+        return plan
+
+    def forget(self) -> None:
+        """Drops the plans that are kept: others will build."""
+        with self._lock:
+            self._kept.clear()
+            self._entries = 0
+
+    def _taken(self, name: str) -> _Kept | None:
+        kept = self._kept.pop(name, None)
+        if kept is not None:
+            self._entries -= kept.entries
+        return kept
+
+    def _keep(self, row: Row, outdir: Path | None, plan: Plan, *, force: bool) -> None:
+        """Keeps a plan, if all that it follows from can be looked at again and is not too much."""
+        manifests = {volume.filesystem.manifest for volume in plan.volumes if volume.filesystem}
+        own = [manifest for manifest in manifests if manifest not in self._seen]
+        entries = sum(map(len, own))
+        self._seen.update(own)
+        if errors(plan.problems) or not files_alone(row.spec) or len(self._kept) >= _MOST_PLANS:
+            return
+        if self._entries + entries > _MOST_ENTRIES:
+            return
+        looked = sources.seen(plan, own)
+        if own and not looked:
+            return
+        asked = _asked(row, outdir, force=force)
+        self._kept[row.name] = _Kept(asked, plan, entries, looked)
+        self._entries += entries
