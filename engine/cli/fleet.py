@@ -33,7 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--workers", type=_count, metavar="N",
-        help="build by N processes of this machine (default: two images at a time in this one)",
+        help="build by N processes of this machine (default: four images at a time in this one)",
     )  # fmt: skip
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="build on the workers of a Dask cluster that runs"
