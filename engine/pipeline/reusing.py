@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.patching import Patched
@@ -78,7 +77,6 @@ class Reuse:
         moved: Of them, what the old image has elsewhere.
         tree: Digests of parts of the image, by their number (`engine.provenance.fsverity`).
         leaves: Takes those of its blocks.
-        manner: How the image was put together.
         fillings: What was told of files' places, a volume each.
         plan: As it was before anything was written, where a record of the build is to be left.
         gathered: For that record, or why there can be none.
@@ -104,7 +102,6 @@ class Reuse:
     moved: list[Reused] = field(default_factory=list)
     tree: dict[int, bytes] = field(default_factory=dict)
     leaves: LeafWriter | None = None
-    manner: Literal["", "clone", "in place", "copy"] = ""
     fillings: list[Filling] = field(default_factory=list)
     plan: Plan | None = None
     gathered: Gathered | OSError | None = None

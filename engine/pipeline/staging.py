@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from engine.pipeline.takeover import Patch, Undo
+from engine.pipeline.undo import Undo
 from engine.plan.outdir import look
 from engine.plan.outputs import RECORD
 from engine.problem import Problem, Refused
@@ -141,7 +141,7 @@ class Staging:
             if stat.S_ISREG(path.lstat().st_mode) and not cancelled():
                 _sync(path, os.O_NOFOLLOW)
 
-    def borrow(self, path: Path, part: Path, undo: Undo, patch: Patch) -> None:
+    def borrow(self, path: Path, part: Path, undo: Undo) -> int:
         """Moves an output of the last build here, to be changed in place.
 
         Until `publish` is over, `discard` puts it back as it was. Where the build is killed or
@@ -151,15 +151,16 @@ class Staging:
         Args:
             path: The output.
             part: Its name here.
-            undo: Keeps what the patch overwrites.
-            patch: What will change.
+            undo: Has kept what will be overwritten.
+
+        Returns:
+            The file, open for writing until the build is over.
 
         Raises:
             OSError: It cannot be moved.
         """
         image = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            undo.keep(image, patch)
             path.replace(part)
         except OSError:
             os.close(image)
@@ -167,9 +168,22 @@ class Staging:
         self._borrowed = _Borrowed(path, image, undo, os.fstat(image).st_mtime_ns)
         _sync(self.outdir, os.O_DIRECTORY)
         _sync(self.folder, os.O_DIRECTORY)
+        return image
+
+    def give_back(self) -> None:
+        """Puts an output back that was to be changed in place, unless somebody has its name.
+
+        Raises:
+            OSError: It does not go back; nothing has its name then.
+        """
+        borrowed, self._borrowed = self._borrowed, None
+        if borrowed is not None:
+            try:
+                self._give_back(borrowed)
+            finally:
+                os.close(borrowed.image)
 
     def _give_back(self, borrowed: _Borrowed) -> None:
-        """Puts an output back that was to be changed in place, unless somebody has its name."""
         inode = os.fstat(borrowed.image).st_ino
         here = [path for path in self.folder.rglob("*") if path.lstat().st_ino == inode]
         if not here:
@@ -290,11 +304,8 @@ class Staging:
 
     def discard(self) -> None:
         """Removes the hidden folder and everything in it but what is not its own."""
-        if self._borrowed is not None:
-            with contextlib.suppress(OSError):  # then nothing has its name
-                self._give_back(self._borrowed)
-            os.close(self._borrowed.image)
-            self._borrowed = None
+        with contextlib.suppress(OSError):  # then nothing has its name
+            self.give_back()
         _remove(self.folder)
 
 

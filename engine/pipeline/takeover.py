@@ -1,20 +1,20 @@
 """Puts a new image together from one that is there and what was made anew.
 
 The build has made a whole image but for ranges that the old one already has (`Reused`); those are
-holes in it. What is written here are the differences alone, in one of three ways:
+holes in it. What is written here are the differences alone, in one of these ways:
 
     clone     the old image is cloned (FICLONE) where the file system can share blocks, and the
               clone is changed
     in place  the old image itself is moved away from its name and changed: for large ones on file
               systems without clones. What is overwritten is kept until the end, so that a build
               that fails or is cancelled puts the old image back
+    shift     the same, where data moves: the file system moves blocks without copying them
+              (`engine.pipeline.shifting`)
     copy      what is kept is copied into what was made anew
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,24 +23,20 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from engine.image.whole import read_whole, write_whole
+from engine.pipeline.falloc import UNABLE, punch
 from engine.pipeline.sparse import copy_data, data_ranges
 
-Manner = Literal["clone", "in place", "copy"]
+Manner = Literal["clone", "in place", "shift", "copy"]
 
 WORTH = 64 << 20
 """Bytes kept from which on an image is changed in place: less is copied in no time."""
 
-_MOST_WRITTEN = 256 << 20
+MOST_WRITTEN = 256 << 20
 """Bytes up to which an image is changed in place: what is overwritten is kept meanwhile."""
 
 _BLOCK = 4096
 _CHUNK = 1 << 20
 _FICLONE = 0x40049409
-_KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02
-_UNABLE = frozenset(
-    {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM}
-)
-"""What is said where a call is not for these files: the work is done another way."""
 
 Range = tuple[int, int]
 """First byte, and the one behind the last."""
@@ -92,6 +88,11 @@ class Patch:
     def written(self) -> int:
         """Bytes to write."""
         return sum(end - start for start, end in self.writes)
+
+    @property
+    def overwritten(self) -> list[Range]:
+        """All of the old image that is gone once it was changed in its place, in order."""
+        return sorted((*self.writes, *self.zeros, *self.cut))
 
     @property
     def touched(self) -> list[Range]:
@@ -190,28 +191,6 @@ def apply(
         take(old, target, one, cancelled)
 
 
-def punch(file: int, start: int, end: int) -> None:
-    """Makes a range of a file zero, as a hole where the file system has them."""
-    result = _libc().fallocate(
-        file, _PUNCH_HOLE | _KEEP_SIZE, ctypes.c_longlong(start), ctypes.c_longlong(end - start)
-    )
-    if not result:
-        return
-    number = ctypes.get_errno()
-    if number not in _UNABLE:
-        raise OSError(number, os.strerror(number))
-    for at in range(start, end, _CHUNK):
-        write_whole(file, bytes(min(_CHUNK, end - at)), at)
-
-
-def _libc() -> ctypes.CDLL:
-    library = ctypes.CDLL(None, use_errno=True)
-    library.fallocate.argtypes = (
-        ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong,
-    )  # fmt: skip
-    return library
-
-
 def take(old: int, target: int, kept: Reused, cancelled: Callable[[], bool]) -> None:
     """Takes a range over into a file with zeros there: shares blocks, or copies; keeps holes."""
     copy_data(
@@ -226,7 +205,7 @@ def cloned(old: int, path: Path) -> bool:
         fcntl.ioctl(target, _FICLONE, old)
     except OSError as error:
         path.unlink()
-        if error.errno not in _UNABLE:
+        if error.errno not in UNABLE:
             raise
         return False
     finally:
@@ -235,13 +214,13 @@ def cloned(old: int, path: Path) -> bool:
 
 
 def alone(file: int) -> bool:
-    """Whether nobody else has a file open, and it has one name: it may be changed in place.
+    """Whether a file may be changed in place: nobody else has it open, and it has one name.
 
     A write lease is granted only where no other descriptor is open (fcntl(2)); where there are no
     leases, the answer is no.
     """
     status = os.fstat(file)
-    if status.st_nlink != 1:
+    if status.st_nlink != 1 or not os.access(f"/proc/self/fd/{file}", os.W_OK):
         return False
     try:
         fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
@@ -251,46 +230,13 @@ def alone(file: int) -> bool:
     return True
 
 
-@dataclass(slots=True)
-class Undo:
-    """What an image in place had where it is overwritten, in a file, until the build is over.
-
-    Attributes:
-        path: The file; made anew.
-    """
-
-    path: Path
-    _ranges: list[Range] = field(default_factory=list)
-    _size: int = 0
-
-    def keep(self, image: int, patch: Patch) -> None:
-        """Keeps what a patch overwrites."""
-        self._size = os.fstat(image).st_size
-        with self.path.open("xb") as file:
-            for start, end in sorted((*patch.writes, *patch.zeros, *patch.cut)):
-                last = min(end, self._size)
-                if start < last:
-                    self._ranges.append((start, last))
-                    for at in range(start, last, _CHUNK):
-                        file.write(read_whole(image, min(_CHUNK, last - at), at))
-
-    def undo(self, image: int) -> None:
-        """Puts everything back and has it reach the device.
-
-        Raises:
-            OSError: It does not go back.
-        """
-        os.ftruncate(image, self._size)
-        with self.path.open("rb") as file:
-            for start, end in self._ranges:
-                for at in range(start, end, _CHUNK):
-                    write_whole(image, file.read(min(_CHUNK, end - at)), at)
-        os.fsync(image)
-
-
 def in_place(patch: Patch, kept: Iterable[Reused], file: int) -> bool:
     """Whether an image is better changed in place than copied, and may be."""
-    worth = sum(one.length for one in kept) >= WORTH
     lost = sum(end - start for start, end in (*patch.zeros, *patch.cut))
-    little = patch.written + lost <= _MOST_WRITTEN
-    return worth and little and not patch.moved and alone(file)
+    little = patch.written + lost <= MOST_WRITTEN
+    return not patch.moved and little and worth(kept) and alone(file)
+
+
+def worth(kept: Iterable[Reused]) -> bool:
+    """Whether so much is kept that copying it takes time."""
+    return sum(one.length for one in kept) >= WORTH

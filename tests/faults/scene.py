@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 from engine.events import Emit
-from engine.pipeline import takeover
+from engine.pipeline import shifting, takeover
 from engine.pipeline.build import BuildResult, build
 from engine.pipeline.reusing import steps_of
 from engine.pipeline.steps import STEPS
@@ -45,6 +45,7 @@ class Kind:
         system: Whether a NixOS system's own installer is to install its loader.
         again: Steps that do something else here than in the kinds before.
         update: Whether each build updates what one before it left.
+        moves: Whether that had a smaller file, so that data moves in the image.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Kind:
     system: bool = False
     again: frozenset[str] = frozenset()
     update: bool = False
+    moves: bool = False
 
 
 PLAIN = Kind(name="plain", overrides=("output.format=qcow2", "hooks.after_build=true"))
@@ -114,8 +116,17 @@ HYPERVISOR = Kind(
     again=frozenset({"convert"}),
 )
 UPDATE = Kind(name="update", overrides=("layout.table=efi",), update=True)
+MOVES = Kind(
+    name="moves",
+    overrides=("layout.table=efi",),
+    update=True,
+    moves=True,
+    # What moves is not copied where the file system of the test can do without.
+    again=frozenset({"take-over"}),
+)
 KINDS = (
-    PLAIN, UPDATE, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE, APPLIANCE, CLOUD, HYPERVISOR,
+    PLAIN, UPDATE, MOVES, LOADER, DELIVERY, INSTALLER, GUEST, OTHERWISE, APPLIANCE, CLOUD,
+    HYPERVISOR,
 )  # fmt: skip
 """Together they have every step that there is."""
 
@@ -167,6 +178,9 @@ class Scene:
         self.spec = write_spec(sources, esp=self.kind.esp)
         # Where a loader has no file of its own.
         (sources / "esp" / "EFI" / "BOOT").rename(sources / "esp" / "EFI" / "TOOL")
+        if self.kind.moves:
+            (self.tree / "hole").unlink()  # a file whose holes would have to be looked up
+            (self.tree / "etc" / "motd").write_bytes(b"hello\n" * 2000)
         _add_kernel(self.tree)
         _add_packages(self.tree)
         self.read = [
@@ -216,6 +230,7 @@ class Scene:
             # As where an image is large and blocks are not shared: changed in its place.
             mock.patch.object(takeover, "WORTH", 0),
             mock.patch.object(takeover, "cloned", return_value=False),
+            mock.patch.object(shifting, "COST", 0),
         ):
             yield
 
@@ -268,7 +283,7 @@ class Scene:
             return
         source = self.read[0]
         now, times = source.read_bytes(), source.stat()
-        source.write_bytes(now.upper())
+        source.write_bytes(now.upper() if not self.kind.moves else now[:1])
         result = asyncio.run(self.start(lambda event: None))
         assert result.status == "ok", f"the build to be updated failed: {result.message}"
         source.write_bytes(now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from engine.events import AnyEvent, Log
+from engine.pipeline.falloc import movable
 from tests.faults.injection import FAULTS, FULL
-from tests.faults.scene import KINDS, STEP_IDS, UPDATE, Scene
+from tests.faults.scene import KINDS, MOVES, STEP_IDS, UPDATE, Kind, Scene
 
 ROOT = Path(__file__).parents[2]
 QUICK = {
@@ -105,8 +107,12 @@ def test_the_scenes_have_every_step_that_there_is(
     assert count >= ALL_COMBINATIONS
 
 
-def test_the_update_that_is_struck_changes_the_last_image_in_its_place(tmp_path: Path) -> None:
-    scene = Scene(tmp_path / UPDATE.name, UPDATE)
+@pytest.mark.parametrize("kind", [UPDATE, MOVES], ids=lambda kind: kind.name)
+def test_the_update_that_is_struck_changes_the_last_image_in_its_place(
+    tmp_path: Path, kind: Kind
+) -> None:
+    able = kind is UPDATE or movable(tmp_path, os.statvfs(tmp_path).f_bsize)
+    scene = Scene(tmp_path / kind.name, kind)
     said: list[AnyEvent] = []
     with scene.entered():
         scene.prepare()
@@ -114,7 +120,8 @@ def test_the_update_that_is_struck_changes_the_last_image_in_its_place(tmp_path:
 
     assert result.status == "ok"
     notes = [event.text for event in said if isinstance(event, Log) and event.id == "take-over"]
-    assert "changed in its place" in notes[-1]
+    assert ("changed in its place" in notes[-1]) is able
+    assert ("what moved was not copied" in notes[-1]) is (able and kind is MOVES)
 
 
 @pytest.mark.parametrize("faults", [("eacces",), ("enospc",), REST], ids=lambda names: names[0])

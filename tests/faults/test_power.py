@@ -21,8 +21,10 @@ from engine.cli.main import main
 from engine.flash.medium import Medium
 from engine.image.container.disk import RawDisk
 from engine.image.table import Table, read_table
-from engine.pipeline import takeover
+from engine.pipeline import shifting, takeover
 from engine.pipeline.build import build
+from engine.pipeline.falloc import movable
+from engine.pipeline.shifting import Shift
 from engine.provenance.sums import SHA256
 from engine.units import MIB
 from tests.support.disks import gpt_disk
@@ -114,18 +116,32 @@ def test_what_is_replaced_is_old_or_new(tmp_path: Path) -> None:
     assert final(watch) == [new]
 
 
-@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("manner", ["copy", "in place", "shift"])
 def test_an_updated_image_is_the_old_or_the_new_one_or_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, in_place: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manner: str
 ) -> None:
-    monkeypatch.setattr(takeover, "WORTH", 0 if in_place else 1 << 40)
+    monkeypatch.setattr(takeover, "WORTH", 1 << 40 if manner == "copy" else 0)
+    monkeypatch.setattr(shifting, "COST", 0)
     monkeypatch.setattr(takeover, "cloned", lambda old, path: False)
+    if manner == "shift" and not movable(tmp_path, os.statvfs(tmp_path).f_bsize):
+        manner = "copy"
     spec = write_spec(tmp_path)
+    (tmp_path / "tree" / "hole").unlink()  # a file whose holes would have to be looked up
+    (tmp_path / "tree" / "more").write_bytes(bytes(range(1, 251)) * 200)
     out = tmp_path / "out"
     building(tmp_path, "demo.toml", out, force=False)
     old = digests(out)
-    (tmp_path / "tree" / "etc" / "motd").write_text("HELLO\n")
+    grown = "HELLO\n" * 2000 if manner == "shift" else "HELLO\n"
+    (tmp_path / "tree" / "etc" / "motd").write_text(grown)
     plan = plan_of(spec, outdir=out, force=True)
+    shifted: list[Shift] = []
+    real = Shift.apply
+
+    def noted(shift: Shift, file: int) -> None:
+        shifted.append(shift)
+        real(shift, file)
+
+    monkeypatch.setattr(Shift, "apply", noted)
     with Watch(out) as watch:
         result = asyncio.run(build(plan, lambda event: None, outdir=out, update=True))
     assert result.status == "ok"
@@ -139,7 +155,8 @@ def test_an_updated_image_is_the_old_or_the_new_one_or_gone(
         assert state.keys() >= {SHA256.name, "manifest.json"}
         if state[SHA256.name] == new[SHA256.name] or state["manifest.json"] == new["manifest.json"]:
             assert state[IMAGE] == new[IMAGE], f"the record is ahead after {after}"
-    assert gone is in_place
+    assert gone is (manner != "copy")
+    assert bool(shifted) is (manner == "shift")
     assert final(watch) == [new]
 
 

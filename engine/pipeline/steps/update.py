@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from engine.filesystems.patching import NoPatch
 from engine.filesystems.table import patcher
@@ -13,9 +10,10 @@ from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import takeover
+from engine.pipeline.assembling import assemble
 from engine.pipeline.remembering import Sums, keys, summed, sums_of
 from engine.pipeline.reusing import believed, whole_image
-from engine.pipeline.takeover import Reused, Undo
+from engine.pipeline.takeover import Manner, Reused
 from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
 from engine.provenance.inputs import read_sums
@@ -32,7 +30,12 @@ _MOST_READ = 4
 _LITTLE = 64 << 20
 """Bytes that are read for it in any case."""
 
-_BASE, _UNDO = "base.part", "undo.part"
+_HOW: Mapping[Manner, str] = {
+    "clone": "a clone of it was changed",
+    "in place": "it was changed in its place",
+    "shift": "it was changed in its place, and what moved was not copied",
+    "copy": "what stays was copied",
+}
 
 
 async def compare(work: Work) -> None:
@@ -209,47 +212,22 @@ async def take_over(work: Work) -> None:
     if files:
         kept = sum(one.kept for one in reuse.fillings)
         work.note(f"{kept} of {files} files with data are not read again")
-    await work.thread(lambda report: _assemble(work))
-    touched = reuse.touched
-    if touched is not None:
-        differs = human(sum(end - start for start, end in touched))
-        how = {
-            "clone": "a clone of it was changed",
-            "in place": "it was changed in its place",
-            "copy": "what stays was copied",
-        }[reuse.manner]  # fmt: skip
-        work.note(f"{differs} differ from the last image; {how}")
+    work.note(await work.thread(lambda report: _assemble(work)))
 
 
-def _assemble(work: Work) -> None:
-    reuse, staging = work.reuse, work.staging
+def _assemble(work: Work) -> str:
+    """Puts the image together; returns a sentence that says how."""
+    reuse = work.reuse
     assert reuse.record is not None
-    path = staging.outdir / reuse.record.image
-    kept = takeover.joined(reuse.kept)
-    base = staging.folder / _BASE
-    with ExitStack() as stack:
-        old = _opened(stack, path, os.O_RDONLY | os.O_NOFOLLOW)
-        made = _opened(stack, work.image, os.O_RDWR)
-        patch = takeover.compare(old, made, kept, work.cancelled)
-        if work.cancelled():
-            return
-        reuse.touched, reuse.moved = patch.touched, patch.moved
-        if takeover.cloned(old, base):
-            reuse.manner = "clone"
-        elif takeover.in_place(patch, kept, old):
-            reuse.manner = "in place"
-            staging.borrow(path, base, Undo(staging.folder / _UNDO), patch)
-        else:
-            reuse.manner = "copy"
-            for one in kept:
-                takeover.take(old, made, one, work.cancelled)
-            return
-        target = _opened(stack, base, os.O_RDWR)
-        takeover.apply(patch, old, made, target, work.cancelled)
-    base.replace(work.image)
-
-
-def _opened(stack: ExitStack, path: Path, flags: int) -> int:
-    descriptor = os.open(path, flags | os.O_CLOEXEC)
-    stack.callback(os.close, descriptor)
-    return descriptor
+    patch, manner = assemble(
+        work.staging, work.staging.outdir / reuse.record.image, takeover.joined(reuse.kept),
+        work.cancelled,
+    )  # fmt: skip
+    if work.cancelled():
+        return "cancelled"
+    reuse.touched, reuse.moved = patch.touched, patch.moved
+    moved = sum(one.length for one in patch.moved)
+    differs = f"{human(patch.written)} differ from the last image"
+    if moved:
+        differs += f" and {human(moved)} moved in it"
+    return f"{differs}; {_HOW[manner]}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 from pathlib import Path
 
@@ -12,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.pipeline import takeover
-from engine.pipeline.takeover import Reused, Undo
+from engine.pipeline.takeover import Reused
+from engine.pipeline.undo import Undo
 
 BLOCK = 4096
 SIZE = 24
@@ -75,7 +74,7 @@ def test_the_image_is_the_new_one(
         assert (folder / "old").read_bytes() == b"".join(bytes([b]) * BLOCK for b in before)
         if not patch.moved:
             undo = Undo(folder / "undo")
-            undo.keep(old, patch)
+            undo.keep(old, patch.overwritten)
             takeover.apply(patch, old, new, old, never)
             assert (folder / "old").read_bytes() == wanted
             undo.undo(old)
@@ -124,23 +123,3 @@ def test_a_file_that_another_holds_open_or_names_is_not_changed_in_place(tmp_pat
             assert not takeover.alone(mine.fileno())
         os.link(path, tmp_path / "other")
         assert not takeover.alone(mine.fileno())
-
-
-def test_a_range_is_zero_where_there_are_no_holes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "image"
-    path.write_bytes(b"x" * 3 * BLOCK)
-
-    class Without:
-        """A C library whose file system has no holes."""
-
-        @staticmethod
-        def fallocate(*_: object) -> int:
-            ctypes.set_errno(errno.EOPNOTSUPP)
-            return -1
-
-    monkeypatch.setattr(takeover, "_libc", Without)
-    with path.open("r+b") as file:
-        takeover.punch(file.fileno(), BLOCK, 2 * BLOCK)
-    assert path.read_bytes() == b"x" * BLOCK + bytes(BLOCK) + b"x" * BLOCK
