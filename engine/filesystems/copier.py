@@ -12,8 +12,9 @@ import signal
 import stat
 import sys
 import traceback
+from array import array
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from engine.filesystems.placed import Place, write_source
 from engine.filesystems.populate import REPORT_EVERY
@@ -24,17 +25,23 @@ from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.folder import FolderSource, Reader
 from engine.tools.messages import receive, send
 
-_PLAIN = 256 << 10
-"""Bytes of a file that is read by one call, and of what is written by one."""
-_BUFFER = _PLAIN + (64 << 10)
+PLAIN = 512 << 10
+"""Bytes of the largest file that is read by one call."""
+_WRITE = 256 << 10
+"""Bytes that are written by one call (see `engine.filesystems.sink`)."""
+_BUFFER = _WRITE + PLAIN + (64 << 10)
 """Whole blocks of any size have room."""
+
+Plain = tuple[bytes, "array[int]", "array[int]", "array[int]"]
+"""Files of at most `PLAIN` bytes without holes, in one piece: their paths in the image with NUL
+between them, sizes, stamps and first blocks (0 of those without data)."""
 
 File = tuple[bytes, int, tuple[tuple[int, int], ...] | None, object, Place | None]
 """Path in the image, size, extents and stamp of an entry, and the place of its data."""
 
 Answer = (
     tuple[Literal["bytes"], int]
-    | tuple[Literal["done"], int, list[bytes]]
+    | tuple[Literal["done"], int, bytes]
     | tuple[Literal["changed", "fault"], str]
     | tuple[Literal["failed"], int | None, str | None, str | None]
 )
@@ -49,16 +56,18 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the build, which ends this
     descriptor, origin, block_size, summed = map(int, sys.argv[1:])
     sources: dict[int, FolderSource] = {}
+    image = _Image(descriptor, origin, block_size, memoryview(bytearray(_BUFFER)))
     try:
         while (batch := _receive()) is not None:
-            index, source, files = batch
+            index, source, plain, others = batch
             if source is not None:
                 sources[index] = source
             try:
-                sums = DataSums() if summed else None
-                with Sink(descriptor, origin, block_size, threaded=False) as sink:
-                    answer = _copy(sources[index], files, sink, sums)
-                _send(("done", *answer))
+                done, digests = _copy_plain(sources[index], plain, image, summed=bool(summed))
+                if others:
+                    more, theirs = _copy_any(sources[index], others, image, summed=bool(summed))
+                    done, digests = done + more, digests + theirs
+                _send(("done", done, b"".join(digests)))
             except SourceChanged as error:
                 _send(("changed", str(error)))
             except OSError as error:
@@ -69,64 +78,40 @@ def main() -> None:
         os._exit(1)  # nobody is left to be told
 
 
-def _copy(
-    source: FolderSource, files: list[File], sink: Sink, sums: DataSums | None
-) -> tuple[int, list[bytes]]:
-    """Copies a batch; returns the bytes not yet reported, and each file's sum where wanted."""
-    plain = [file for file in files if _is_plain(file)]
-    done, digests = _copy_plain(source, plain, sink, summed=sums is not None)
-    if len(plain) < len(files):
-        others = [file for file in files if not _is_plain(file)]
-        more, theirs = _copy_any(source, others, sink, sums)
-        done += more
-        both = iter(digests), iter(theirs)
-        digests = [next(both[not _is_plain(file)]) for file in files] if sums is not None else []
-    return done, digests
-
-
-def _is_plain(file: File) -> bool:
-    """Whether a file is read by one call and lies in one piece, as most do."""
-    _, size, extents, _, place = file
-    return extents is None and size <= _PLAIN and (isinstance(place, int) or not size)
-
-
 def _copy_plain(
-    source: FolderSource, files: list[File], sink: Sink, *, summed: bool
+    source: FolderSource, files: Plain, image: _Image, *, summed: bool
 ) -> tuple[int, list[bytes]]:
-    """Does as `_copy` with plain files: each is read to where it is written from."""
+    """Copies files, each read to where it is written from; returns their bytes, and their sums."""
+    paths, sizes, stamps, places = files
     digests: list[bytes] = []
-    if not files:
+    if not sizes:
         return 0, digests
-    view, zeros, block_size = (
-        memoryview(bytearray(_BUFFER)),
-        bytes(sink.block_size),
-        sink.block_size,
-    )
-    start = used = done = 0
-    with Reader(source, files[0][0]) as reader:
-        for path, size, _, stamp, place in files:
-            assert not isinstance(place, list)
-            begin = (place or 0) * block_size
-            if size and (begin != start + used or used + size > _PLAIN):
-                write_whole(sink.descriptor, view[:used], sink.origin + start)
+    view, block_size = image.buffer, image.block_size
+    zeros = bytes(block_size)
+    start = used = 0
+    with Reader(source, paths.partition(b"\0")[0]) as reader:
+        fill = reader.fill
+        for path, size, stamp, place in zip(paths.split(b"\0"), sizes, stamps, places, strict=True):
+            begin = place * block_size
+            if size and (begin != start + used or used >= _WRITE):
+                image.write(start, used)
                 start, used = begin, 0
             end = used + size
             piece = view[used:end]
-            reader.fill(path, stamp, piece)
+            fill(path, stamp, piece)
             if summed:
                 digests.append(sha256(piece).digest())
             if size:
                 used = end + -size % block_size
                 view[end:used] = zeros[: used - end]
-                done += size
-    write_whole(sink.descriptor, view[:used], sink.origin + start)
-    return done, digests
+    image.write(start, used)
+    return sum(sizes), digests
 
 
 def _copy_any(
-    source: FolderSource, files: list[File], sink: Sink, sums: DataSums | None
+    source: FolderSource, files: list[File], image: _Image, *, summed: bool
 ) -> tuple[int, list[bytes]]:
-    """Does as `_copy` with files of any kind."""
+    """Copies files of any kind; returns the bytes not yet reported, and their sums."""
     entries: list[Entry] = []
     places: dict[int, Place] = {}
     for path, size, extents, stamp, place in files:
@@ -137,29 +122,53 @@ def _copy_any(
         if place:
             places[id(entry)] = place
     done = 0
+    sums = DataSums()
 
     def took(entry: Entry, offset: int, data: memoryview) -> None:
         nonlocal done
-        if sums is not None:
+        if summed:
             sums.take(entry, offset, data)
         done += len(data)
         if done >= REPORT_EVERY:
             _send(("bytes", done))
             done = 0
 
-    write_source(source, entries, places, sink, took)
-    if sums is None:
+    with Sink(image.descriptor, image.origin, image.block_size, threaded=False) as sink:
+        write_source(source, entries, places, sink, took)
+    if not summed:
         return done, []
     found = sums.of(entries)
     return done, [found[id(entry)] for entry in entries]
 
 
-def _receive() -> tuple[int, FolderSource | None, list[File]] | None:
+class _Image(NamedTuple):
+    """Where files go.
+
+    Attributes:
+        descriptor: The image.
+        origin: Byte of it where the file system begins.
+        block_size: Of that.
+        buffer: Of `_BUFFER` bytes, which is there once for all.
+    """
+
+    descriptor: int
+    origin: int
+    block_size: int
+    buffer: memoryview
+
+    def write(self, start: int, used: int) -> None:
+        """Writes the beginning of the buffer to a byte of the file system."""
+        for at in range(0, used, _WRITE):
+            piece = self.buffer[at : min(at + _WRITE, used)]
+            write_whole(self.descriptor, piece, self.origin + start + at)
+
+
+def _receive() -> tuple[int, FolderSource | None, Plain, list[File]] | None:
     """Returns the next message, or None at the end."""
     data = receive(sys.stdin.buffer)
     if data is None:
         return None
-    batch: tuple[int, FolderSource | None, list[File]] = pickle.loads(data)  # noqa: S301 # from copiers
+    batch: tuple[int, FolderSource | None, Plain, list[File]] = pickle.loads(data)  # noqa: S301 # from copiers
     return batch
 
 

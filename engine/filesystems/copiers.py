@@ -12,10 +12,11 @@ import pickle
 import selectors
 import signal
 import subprocess
+from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from engine.filesystems.copier import Answer, File
+from engine.filesystems.copier import PLAIN, Answer, File
 from engine.filesystems.placed import Place
 from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, SourceChanged
@@ -26,14 +27,12 @@ from engine.tools.messages import complete, framed
 from engine.tools.processors import processors
 from engine.tools.program import isolated_command
 
-Copied = Callable[[int, list[tuple[Entry, bytes]]], None]
-"""Called with bytes that were written since, and with files that are complete and their sums, where
-these are wanted."""
+Copied = Callable[[int, list[Entry], list[bytes]], None]
+"""Called with bytes that were written since, and with files that are complete and their sums, which
+are none of both where no sums are wanted."""
 
 _MOST = 8
 """Processes: beyond, the storage device or the layout is what takes the time."""
-_BATCH_FILES, _BATCH_BYTES = 256, 4 << 20
-"""A batch is as long as the first, and as large as the second and one more file."""
 _AHEAD = 2
 """Batches that a process has: one at work, one waiting."""
 _MOST_WAITING = 16
@@ -42,6 +41,7 @@ _WORTH_IT = 128 << 20
 """Bytes of data from which processes gain more than they take to begin."""
 _FILE_COSTS = 20 << 10
 """Bytes that could be copied in the time that opening and closing a file takes."""
+_DIGEST = 32
 _PATIENCE = 0.05
 """Seconds between two looks at whether to end."""
 
@@ -83,7 +83,6 @@ class Copiers:
         self._cancelled = cancelled
         self._selector = selectors.DefaultSelector()
         self._waiting: deque[_Batch] = deque()
-        self._batch: _Batch | None = None
         self._sources: dict[int, int] = {}
         self._crew: list[_Copier] = []
         arguments = (str(descriptor), str(origin), str(block_size), str(int(summed)))
@@ -96,13 +95,17 @@ class Copiers:
         for copier in self._crew:
             self._selector.register(copier.answers, selectors.EVENT_READ, copier)
 
-    def put(self, entry: Entry, origin: Entry, place: Place | None) -> None:
-        """Has a file copied.
+    def put(
+        self, entries: Sequence[Entry], places: Sequence[Place | None]
+    ) -> tuple[list[Entry], list[Place | None]]:
+        """Has files copied.
 
         Args:
-            entry: The file, as `copied` will be told of it.
-            origin: From `of_folder`.
-            place: Where its data goes, if it has any.
+            entries: Regular files, as `copied` will be told of them.
+            places: Where the data of each goes, if it has any.
+
+        Returns:
+            Those whose data no folder has, and their places.
 
         Raises:
             SourceChanged: A file is not what was scanned; names it.
@@ -110,32 +113,37 @@ class Copiers:
             Cancelled: `cancelled` said so.
             OSError: Reading a source or writing the image failed.
         """
-        source = origin.source
-        assert isinstance(source, FolderSource)
-        batch = self._batch
-        if batch is None or batch.source is not source or batch.is_full:
-            self._submit()
-            index = self._sources.setdefault(id(source), len(self._sources))
-            batch = self._batch = _Batch(source, index)
-        batch.put(entry, origin, place)
+        batches: dict[int, _Batch] = {}
+        others: list[Entry] = []
+        theirs: list[Place | None] = []
+        for entry, place in zip(entries, places, strict=True):
+            source = entry.source
+            origin = entry if type(source) is FolderSource else of_folder(entry)
+            if origin is None:
+                others.append(entry)
+                theirs.append(place)
+                continue
+            batch = batches.get(id(origin.source))
+            if batch is None:
+                source = origin.source
+                assert isinstance(source, FolderSource)
+                index = self._sources.setdefault(id(source), len(self._sources))
+                batch = batches[id(source)] = _Batch(source, index)
+            batch.put(entry, origin, place)
+        self._waiting += batches.values()
+        self._pump(0)
+        while len(self._waiting) > _MOST_WAITING:
+            self._pump(_PATIENCE)
+        return others, theirs
 
     def finish(self) -> None:
         """Waits until all is copied. Raises as `put` does."""
-        self._submit()
         while self._waiting or any(copier.batches for copier in self._crew):
             self._pump(_PATIENCE)
 
     def pump(self) -> None:
         """Hands out and takes in what can be at once. Raises as `put` does."""
         self._pump(0)
-
-    def _submit(self) -> None:
-        if self._batch is not None:
-            self._waiting.append(self._batch)
-            self._batch = None
-            self._pump(0)
-            while len(self._waiting) > _MOST_WAITING:
-                self._pump(_PATIENCE)
 
     def _pump(self, patience: float) -> None:
         if self._cancelled():
@@ -151,10 +159,10 @@ class Copiers:
     def _take(self, copier: _Copier, message: Answer) -> None:
         match message:
             case ("bytes", done):
-                self._copied(done, [])
+                self._copied(done, [], [])
             case ("done", done, sums):
                 batch = copier.batches.popleft()
-                self._copied(done, list(zip(batch.entries, sums, strict=bool(sums))))
+                self._copied(done, batch.entries if sums else [], divided(sums))
             case ("changed", text):
                 raise SourceChanged(text)
             case ("failed", number, text, name):
@@ -174,28 +182,48 @@ class Copiers:
 class _Batch:
     """Files of one source that a process copies in one go."""
 
-    __slots__ = ("_bytes", "_files", "entries", "index", "source")
-
     def __init__(self, source: FolderSource, index: int) -> None:
         self.source = source
         self.index = index
-        self.entries: list[Entry] = []
+        self._plain: list[Entry] = []
+        self._paths: list[bytes] = []
+        self._sizes, self._stamps, self._places = array("q"), array("q"), array("q")
+        self._others: list[Entry] = []
         self._files: list[File] = []
-        self._bytes = 0
 
     @property
-    def is_full(self) -> bool:
-        return len(self.entries) >= _BATCH_FILES or self._bytes >= _BATCH_BYTES
+    def entries(self) -> list[Entry]:
+        """All files, in the order of the sums."""
+        return self._plain + self._others
 
     def put(self, entry: Entry, origin: Entry, place: Place | None) -> None:
-        self.entries.append(entry)
-        self._files.append((origin.path, origin.size, origin.extents, origin.stamp, place))
-        self._bytes += entry.size
+        """Takes a file; see `Copiers.put`."""
+        size, stamp = origin.size, origin.stamp
+        if (
+            size <= PLAIN
+            and origin.extents is None
+            and type(stamp) is int
+            and (type(place) is int or not size)
+        ):
+            self._plain.append(entry)
+            self._paths.append(origin.path)
+            self._sizes.append(size)
+            self._stamps.append(stamp)
+            self._places.append(place if type(place) is int else 0)
+        else:
+            self._others.append(entry)
+            self._files.append((origin.path, size, origin.extents, stamp, place))
 
     def message(self, *, known: bool) -> bytes:
         """Returns what a process is sent; it may know the source already."""
         source = None if known else self.source.bare()
-        return framed(pickle.dumps((self.index, source, self._files)))
+        plain = b"\0".join(self._paths), self._sizes, self._stamps, self._places
+        return framed(pickle.dumps((self.index, source, plain, self._files)))
+
+
+def divided(sums: bytes) -> list[bytes]:
+    """Returns SHA-256s that lie one behind the other."""
+    return [sums[at : at + _DIGEST] for at in range(0, len(sums), _DIGEST)]
 
 
 class _Copier:

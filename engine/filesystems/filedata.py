@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from engine.filesystems.copiers import Copiers, of_folder, pay
+from engine.filesystems.copiers import Copiers, pay
 from engine.filesystems.placed import Place, write_source
 from engine.filesystems.populate import REPORT_EVERY, Cancelled, DataObserver, Progress, refuse
 from engine.filesystems.sink import Sink
 from engine.manifest.entry import Entry, Source
+
+_BATCH_FILES, _BATCH_BYTES = 256, 4 << 20
+"""Files are handed on once they are as many as the first, or hold as much as the second."""
 
 
 class FileData:
@@ -46,6 +49,9 @@ class FileData:
         self._done = self._reported = 0
         self._places: dict[int, Place] = {}
         self._sources: dict[int, tuple[Source, list[Entry]]] = {}
+        self._entries: list[Entry] = []
+        self._their_places: list[Place | None] = []
+        self._size = 0
         few, little = observer.spared() if observer is not None else (0, 0)
         self._copiers: Copiers | None = None
         if pay(files - few, total - little):
@@ -77,19 +83,30 @@ class FileData:
             PopulateFailed: Nothing has its data, or a process ended early.
             SourceChanged, Cancelled, OSError: As `finish` does.
         """
-        if entry.source is None:
-            if entry.size:
-                raise refuse(entry, "a file with data but without a source")
-            return
-        if self._observer is not None and self._observer.placed(entry, place):
-            self._report(entry.size)
-            return
-        if self._copiers is not None and (origin := of_folder(entry)) is not None:
-            self._copiers.put(entry, origin, place)
-            return
-        if place:
-            self._places[id(entry)] = place
-        self._sources.setdefault(id(entry.source), (entry.source, []))[1].append(entry)
+        self._entries.append(entry)
+        self._their_places.append(place)
+        self._size += entry.size
+        if len(self._entries) >= _BATCH_FILES or self._size >= _BATCH_BYTES:
+            self._submit()
+
+    def _submit(self) -> None:
+        """Has those files written that were put."""
+        entries, places = self._entries, self._their_places
+        self._entries, self._their_places, self._size = [], [], 0
+        if self._observer is not None and (spared := self._observer.placed(entries, places)):
+            self._report(sum(entries[at].size for at in spared))
+            left = [at for at in range(len(entries)) if at not in spared]
+            entries, places = [entries[at] for at in left], [places[at] for at in left]
+        if self._copiers is not None:
+            entries, places = self._copiers.put(entries, places)
+        for entry, place in zip(entries, places, strict=True):
+            if entry.source is None:
+                if entry.size:
+                    raise refuse(entry, "a file with data but without a source")
+                continue
+            if place:
+                self._places[id(entry)] = place
+            self._sources.setdefault(id(entry.source), (entry.source, []))[1].append(entry)
 
     def finish(self) -> None:
         """Writes all that was put and is not written yet.
@@ -99,6 +116,7 @@ class FileData:
             Cancelled: `cancelled` said so.
             OSError: Reading a source or writing the image failed.
         """
+        self._submit()
         for source, files in self._sources.values():
             write_source(source, files, self._places, self._sink, self._took)
         if self._copiers is not None:
@@ -113,10 +131,9 @@ class FileData:
         if self._cancelled():
             raise Cancelled
 
-    def _copied(self, done: int, files: Sequence[tuple[Entry, bytes]]) -> None:
+    def _copied(self, done: int, files: Sequence[Entry], digests: Sequence[bytes]) -> None:
         if self._observer is not None:
-            for entry, digest in files:
-                self._observer.adopt(entry, digest)
+            self._observer.adopt_all(files, digests)
         self._report(done)
 
     def _report(self, more: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from engine.manifest.entry import Entry, SourceChanged
@@ -25,10 +25,13 @@ class DataObserver(Protocol):
         """Takes the next piece of a file, which begins at a byte of it."""
         ...
 
-    def placed(self, entry: Entry, place: Place | None) -> bool:
-        """Takes where the data of a file goes, if it has any; returns whether it is not needed.
+    def placed(self, entries: Sequence[Entry], places: Sequence[Place | None]) -> Collection[int]:
+        """Takes where the data of files goes, of those that have any; returns what is not needed.
 
         Only formats whose files have whole blocks of their own tell it.
+
+        Returns:
+            Positions in what was given.
         """
         ...
 
@@ -36,8 +39,8 @@ class DataObserver(Protocol):
         """Returns about how many files, and bytes of them, `placed` will answer so of."""
         ...
 
-    def adopt(self, entry: Entry, digest: bytes) -> None:
-        """Takes a file's SHA-256, as `engine.manifest.datasums` computes it, in place of data."""
+    def adopt_all(self, entries: Iterable[Entry], digests: Iterable[bytes]) -> None:
+        """Takes files' SHA-256, as `engine.manifest.datasums` computes it, in place of data."""
         ...
 
 

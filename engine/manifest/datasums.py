@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from engine.manifest.entry import Entry
 
@@ -39,9 +39,13 @@ class DataSums:
         """Takes the sum of a file that is not read here, as another's `of` gave it."""
         self._whole[id(entry)] = digest
 
-    def placed(self, entry: Entry, place: object) -> bool:
-        """Whether the data of a file need not be written where it goes: it always is."""
-        return False
+    def adopt_all(self, entries: Iterable[Entry], digests: Iterable[bytes]) -> None:
+        """Does as `adopt` with many files."""
+        self._whole.update(zip(map(id, entries), digests, strict=True))
+
+    def placed(self, entries: Sequence[Entry], places: Sequence[object]) -> Collection[int]:
+        """Returns which files' data need not be written where it goes: all of it is."""
+        return ()
 
     def spared(self) -> tuple[int, int]:
         """Returns how many files, and bytes, are not written: none."""

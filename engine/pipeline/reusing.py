@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -216,9 +216,9 @@ class Filling:
         self._known = reuse.known(volume) if reuse.update else None
         self.take = sums.take
 
-    def adopt(self, entry: Entry, digest: bytes) -> None:
-        """Takes a file's digest in place of its data."""
-        self._sums.adopt(entry, digest)
+    def adopt_all(self, entries: Iterable[Entry], digests: Iterable[bytes]) -> None:
+        """Takes files' digests in place of their data."""
+        self._sums.adopt_all(entries, digests)
 
     def spared(self) -> tuple[int, int]:
         """Returns how many files, and bytes, the old image has."""
@@ -232,14 +232,20 @@ class Filling:
         ]
         return len(sizes), sum(sizes)
 
-    def placed(self, entry: Entry, place: Place | None) -> bool:
-        """Takes the place of a file, if it has data; whether the old image has that data."""
-        if not place:
-            return self._known is not None and self._reuse.digests.of(entry) is not None
-        self._places.put(entry, place)
-        self.files += 1
+    def placed(self, entries: Sequence[Entry], places: Sequence[Place | None]) -> Collection[int]:
+        """Takes the places of files; returns which of them have data that the old image has."""
+        self._places.put(entries, places)
+        self.files += len(places) - places.count(None)
         if self._known is None:
-            return False
+            return ()
+        pairs = enumerate(zip(entries, places, strict=True))
+        return {at for at, (entry, place) in pairs if self._has(entry, place)}
+
+    def _has(self, entry: Entry, place: Place | None) -> bool:
+        """Whether the old image has the data of a file, which is then kept."""
+        assert self._known is not None
+        if not place:
+            return self._reuse.digests.of(entry) is not None
         old, known = self._known
         digest = self._reuse.sums.get(id(entry))
         if digest is None or known.block_size != self._size:

@@ -40,9 +40,11 @@ class Places:
         self._block_size = block_size
         self._places: dict[int, Place] = {}
 
-    def put(self, entry: Entry, place: Place) -> None:
-        """Takes the place of a file."""
-        self._places[id(entry)] = place
+    def put(self, entries: Iterable[Entry], places: Iterable[Place | None]) -> None:
+        """Takes the places of files; those without data have none."""
+        self._places.update(
+            (id(entry), place) for entry, place in zip(entries, places, strict=True) if place
+        )
 
     def dumps(self, entries: Iterable[Entry], sums: Mapping[int, bytes]) -> bytes:
         """Returns them for a record.

@@ -16,7 +16,7 @@ D1, D2 = b"1" * 32, b"2" * 32
 def stored(place: Place, size: int, digest: bytes = D1) -> Known:
     places = Places(SIZE)
     entry = Entry(b"x", 0o100644, size=size)
-    places.put(entry, place)
+    places.put([entry], [place])
     return Known(places.dumps([entry], {id(entry): digest}))
 
 

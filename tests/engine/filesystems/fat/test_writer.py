@@ -6,7 +6,7 @@ import re
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -384,7 +384,7 @@ class Noted(DataSums):
     def take(self, entry: Entry, offset: int, data: memoryview) -> None:
         self.pieces.append((entry.path, offset))
 
-    def adopt(self, entry: Entry, digest: bytes) -> None:
+    def adopt_all(self, entries: Iterable[Entry], digests: Iterable[bytes]) -> None:
         raise AssertionError("every piece is taken")
 
 
