@@ -77,7 +77,7 @@ class FolderSource:
     ) -> None:
         self.folder = folder
         self._skip = len(target) + 1 if target else 0
-        self._names = names or {}
+        self._names = {} if names is None else names
         self.recent: set[int] = set()
         self.walked: Sequence[Entry] = ()
 
@@ -93,7 +93,8 @@ class FolderSource:
 
     def below(self, path: bytes) -> bytes:
         """Returns the path below the folder of what is at a path in the image."""
-        return self._names.get(path) or path[self._skip :]
+        found = self._names.get(path)
+        return path[self._skip :] if found is None else found
 
     def identity(self, entry: Entry) -> int | None:
         """Returns the stamp of a file, unless it may have changed since without a trace."""

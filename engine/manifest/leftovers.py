@@ -17,6 +17,9 @@ from engine.problem import Problem
 _MARKS = frozenset((b".dockerenv", b"run/.containerenv"))
 _MOUNTED_OVER = frozenset((b"etc/hostname", b"etc/hosts", b"etc/resolv.conf"))
 _DEVICES = frozenset((b"dev/console",))
+PLACES = _MARKS | _MOUNTED_OVER | _DEVICES
+"""Paths whose entries decide what is said."""
+
 _ENOUGH = 2
 """Of places that were mounted over, where nothing else says that it was a container."""
 

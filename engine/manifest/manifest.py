@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -118,11 +118,7 @@ class Manifest:
     @cached_property
     def holes(self) -> str:
         """A digest of where the holes of files are, computed once."""
-        digest = hashlib.sha256()
-        for entry in self.entries:
-            if entry.extents is not None:
-                digest.update(b"%d:%s %r\n" % (len(entry.path), entry.path, entry.extents))
-        return digest.hexdigest()
+        return holes_of((one.path, one.extents) for one in self.entries if one.extents is not None)
 
     def _from(self, key: bytes) -> int:
         """Returns the position of the first entry whose place in the order is not before a key."""
@@ -131,17 +127,34 @@ class Manifest:
     @cached_property
     def counts(self) -> Counts:
         """Totals, computed once."""
-        files = directories = symlinks = others = links = data = 0
-        for entry in self.entries:
-            if entry.link_to is not None:
-                links += 1
-            elif entry.is_directory:
-                directories += 1
-            elif entry.is_regular:
-                files += 1
-                data += entry.size
-            elif entry.is_symlink:
-                symlinks += 1
-            else:
-                others += 1
-        return Counts(files, directories, symlinks, others, links, data)
+        return counts_of(self.entries)
+
+
+def counts_of(entries: Iterable[Entry]) -> Counts:
+    """Returns the totals of some entries."""
+    files = directories = symlinks = others = links = data = 0
+    for entry in entries:
+        if entry.link_to is not None:
+            links += 1
+        elif entry.is_directory:
+            directories += 1
+        elif entry.is_regular:
+            files += 1
+            data += entry.size
+        elif entry.is_symlink:
+            symlinks += 1
+        else:
+            others += 1
+    return Counts(files, directories, symlinks, others, links, data)
+
+
+def holes_of(files: Iterable[tuple[bytes, tuple[tuple[int, int], ...]]]) -> str:
+    """Returns a digest of where the holes of some files are.
+
+    Args:
+        files: Their paths and where their data is, in order.
+    """
+    digest = hashlib.sha256()
+    for path, extents in files:
+        digest.update(b"%d:%s %r\n" % (len(path), path, extents))
+    return digest.hexdigest()

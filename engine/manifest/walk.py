@@ -265,6 +265,42 @@ class Walk:
             return None, []
         return (None if self._shared or not found else found[0]), names
 
+    def below(
+        self, source: FolderSource, folder: bytes, names: list[bytes], image: bytes
+    ) -> list[Entry]:
+        """Walks some names of a directory and what is below them, in manifest order.
+
+        Args:
+            source: Of the directory.
+            folder: Path of the directory in it.
+            names: Sorted; those that are to be left out are left out.
+            image: Path of the directory in the image.
+        """
+        path = source.place(folder)
+        pending: list[Item] = []
+        try:
+            with Descent(source.folder) as descent:
+                fd = descent.enter(folder)
+                before = folder + b"/" if folder else b""
+                above = image + b"/" if image else b""
+                pending += self._look(source, fd, names, _Place(path, before, above))[::-1]
+                while pending:
+                    item = pending.pop()
+                    if isinstance(item, list):
+                        self.entries += item
+                    elif isinstance(item, Entry) and item.is_directory:
+                        self._enter(descent, source, item, pending)
+                    elif isinstance(item, Entry):
+                        self.entries.append(item)
+        except OSError as error:
+            self.failed(path, error)
+        return self.entries
+
+    @property
+    def has_links(self) -> bool:
+        """Whether something that was looked at is one of several names of an inode."""
+        return bool(self._shared)
+
     def _children(self, descent: Descent, parent: Entry, folder: bytes) -> list[Entry]:
         """Returns the entries directly in a directory, sorted by name."""
         source = parent.source

@@ -119,7 +119,7 @@ def _gathered(plan: Plan, reuse: Reuse, sums: DataSums) -> Gathered:
         manifest = volume.filesystem.manifest
         if (before := _settled(manifest)) is not None:
             kept.append(before.settled)
-            reuse.digests.learn((new for _, new in before.changed.values()), before.new)
+            reuse.digests.learn(before.fresh, before.new)
         else:
             kept.append(keep(volume.id, manifest, known[volume.id]) if sources else None)
             reuse.digests.learn(manifest, known[volume.id])

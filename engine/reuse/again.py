@@ -1,29 +1,24 @@
-"""Looks again at those few sources that changed, in place of a scan of all of them."""
+"""Looks again at what changed of the sources, in place of a scan of all of them."""
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import msgspec
+from dataclasses import dataclass
 
 from engine.manifest import owners
-from engine.manifest.entry import Entry
 from engine.manifest.findings import Findings
 from engine.manifest.folder import FolderSource
-from engine.manifest.mounted import mounted_at
+from engine.manifest.oci.recognise import is_image_folder
 from engine.manifest.progress import Ticker
 from engine.manifest.scan import Scanned, rules_of
-from engine.manifest.volumes import Mounts, place
 from engine.manifest.walk import Rules, Walk
-from engine.packed import numbers
 from engine.reuse import remembered
 from engine.reuse.kept import Kept
+from engine.reuse.listed import Listed
 from engine.reuse.record import Record, SourceRecord
-from engine.reuse.remembered import Rows
+from engine.reuse.trees import Scan, Trees
 from engine.spec.settings import ContentSettings, Settings
-
-_NEVER = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +46,22 @@ def look_again(
         settings: The spec, resolved.
 
     Returns:
-        None where more changed than the data and the time of files, and the time of directories
-        whose names stay: a scan tells what that means.
+        None where it is not certain what a scan would make of a change.
     """
     if {one.id for one in kept} != {one.id for one in settings.volumes}:
         return None
     if any(_named(content) for content in settings.contents):
         return None  # the tables of users and groups may be what changed
-    look = _Look(settings, {one.id: Rows(one) for one in kept}, mounted_at(settings.volumes))
-    sources = []
-    for source, changed in zip(record.sources, changes, strict=True):
-        after = look.source(source, changed) if changed else source
-        if after is None:
-            return None
-        sources.append(after)
-    manifests = {name: remembered.manifest(rows) for name, rows in look.rows.items()}
+    try:
+        trees = Trees(kept, settings, record.sources)
+        sources = [
+            _source(trees, settings, source, changed) if changed else source
+            for source, changed in zip(record.sources, changes, strict=True)
+        ]
+        rows = trees.edited()
+    except Scan:
+        return None
+    manifests = {name: remembered.manifest(one) for name, one in rows.items()}
     return Again(Scanned(manifests, {}), tuple(sources))
 
 
@@ -73,100 +69,84 @@ def _named(content: ContentSettings) -> bool:
     return any(name and owners.numeric(name) is None for name in (content.user, content.group))
 
 
-@dataclass(slots=True)
-class _Look:
-    """One look at what changed.
+def _source(
+    trees: Trees, settings: Settings, source: SourceRecord, changed: Sequence[int]
+) -> SourceRecord:
+    """Looks at what changed of a source; returns what was seen.
 
-    Attributes:
-        settings: The spec, resolved.
-        rows: By id of the volume, its entries.
-        at: Where volumes are mounted.
+    Raises:
+        Scan: It takes one.
     """
+    where = (one for one in settings.contents if f"contents[{one.index}]" == source.where)
+    content = next(where, None)
+    if content is None or is_image_folder(source.folder):
+        raise Scan
+    if bool(content.user) != bool(content.group):
+        raise Scan  # a walk gives none of the two
+    rules = rules_of(settings, content, Findings())
+    listed = Listed(source)
+    look = _Look(trees, content, rules, source.folder, listed)
+    for number in changed:
+        if not listed.is_gone(number):
+            look.entry(number)
+    return listed.record()
 
-    settings: Settings
-    rows: dict[str, Rows]
-    at: Mounts
-    _names: dict[int, list[bytes]] = field(default_factory=dict)
 
-    def source(self, source: SourceRecord, changed: Sequence[int]) -> SourceRecord | None:
-        """Looks at what changed of a source; returns what was seen, or None."""
-        content = next(
-            (one for one in self.settings.contents if f"contents[{one.index}]" == source.where),
-            None,
-        )
-        if content is None:
-            return None
-        findings = Findings()
-        rules = rules_of(self.settings, content, findings)
-        names = source.names.split(b"\0")[:-1]
-        stamps = numbers("q", source.stamps)
-        for number in changed:
-            stamp = self._entry(source, content, rules, names, number)
-            if stamp is None:
-                return None
-            stamps[number] = stamp
-        return msgspec.structs.replace(source, stamps=stamps.tobytes())
+class _Look:
+    """One look at what changed of a source."""
 
-    def _entry(
-        self, source: SourceRecord, content: ContentSettings, rules: Rules,
-        names: Sequence[bytes], number: int,
-    ) -> int | None:  # fmt: skip
-        """Looks at an entry; returns its stamp for the record."""
-        name = names[number]
-        path = source.target if not number else b"/".join(filter(None, (source.target, name)))
-        home, inside = (content.volume, path) if content.volume else place(path, self.at)
-        rows = self.rows.get(home)
-        index = rows.at(inside) if rows is not None else None
-        if rows is None or index is None:
-            return None
-        old = rows[index]
-        folder = FolderSource(source.folder)
-        if not isinstance(old.source, FolderSource) or old.link_to is not None:
-            return None
-        if old.source.place(old.source.origin(old)) != folder.place(name):
-            return None  # something else is there
-        findings = Findings()
-        walk = Walk(rules, Ticker(), findings)
-        new, inside_now = walk.again(folder, name)
-        if new is None or list(findings) or not _alike(old, new):
-            return None
-        if new.is_directory:
-            if path and path in self.at:
-                return None  # it is two directories, one of them the root of a volume
-            if inside_now != _inside(names, number):
-                return None
+    def __init__(
+        self, trees: Trees, content: ContentSettings, rules: Rules, folder: bytes, listed: Listed
+    ) -> None:
+        self._trees = trees
+        self._content = content
+        self._rules = rules
+        self._folder = folder
+        self._listed = listed
+
+    def entry(self, number: int) -> None:
+        """Looks at something that changed.
+
+        Raises:
+            Scan: It takes one.
+        """
+        name, path = self._listed.names[number], self._listed.path(number)
+        folder, walk = FolderSource(self._folder), self._walk()
+        new, names = walk.again(folder, name)
+        if new is None or list(walk.findings):
+            raise Scan
+        old = self._trees.entry(self._content, path)
+        if old is None or stat.S_IFMT(old.mode) != stat.S_IFMT(new.mode):
+            raise Scan
         assert isinstance(new.stamp, int)
         recent = new.stamp in folder.recent
-        if recent:
-            old.source.recent.add(new.stamp)
-        new.path, new.source = old.path, old.source
-        rows.change(index, new)
-        return _NEVER if recent else new.stamp
+        self._listed.stamp(number, new.stamp, recent=recent)
+        self._trees.change(self._content, path, new, self._folder, name, recent=recent)
+        if new.is_directory:
+            self._names(number, names)
 
+    def _names(self, number: int, names: list[bytes]) -> None:
+        """Takes the names in a directory as they are."""
+        inside = self._listed.inside(number)
+        for name in inside.keys() - set(names):
+            for at in self._listed.remove(inside[name]):
+                path, below = self._listed.path(at), self._listed.names[at]
+                self._trees.remove(self._content, path, self._folder, below)
+        more = [name for name in names if name not in inside]
+        if more:
+            self._more(self._listed.names[number], self._listed.path(number), more)
 
-def _alike(old: Entry, new: Entry) -> bool:
-    """Whether an entry is what it was but for its data and its time."""
-    if not (old.is_regular or old.is_directory) or bool(old.size) != bool(new.size):
-        return False
-    return (
-        (old.mode, old.uid, old.gid, old.xattrs, old.rdev, old.target, None, None)
-        == (new.mode, new.uid, new.gid, new.xattrs, new.rdev, new.target, old.extents, new.extents)
-    )  # fmt: skip
+    def _more(self, folder: bytes, image: bytes, names: list[bytes]) -> None:
+        """Takes names that were not there, or were left out."""
+        source, walk = FolderSource(self._folder, self._listed.target), self._walk()
+        found = walk.below(source, folder, names, image)
+        if walk.has_links or list(walk.findings):
+            raise Scan
+        for entry in found:
+            assert isinstance(entry.stamp, int)
+            path, below, recent = entry.path, source.origin(entry), entry.stamp in source.recent
+            self._listed.add(below, entry.stamp, recent=recent)
+            self._trees.add(self._content, path, entry, self._folder, below, recent=recent)
 
-
-def _inside(names: Sequence[bytes], number: int) -> list[bytes]:
-    """Returns the names in a directory, as they were listed.
-
-    Args:
-        names: Paths in the folder, each directory before what is in it.
-        number: Of the directory.
-    """
-    prefix = names[number] + b"/" if names[number] else b""
-    found = []
-    at = number + 1
-    while at < len(names) and names[at].startswith(prefix):
-        below = names[at][len(prefix) :]
-        if b"/" not in below:
-            found.append(below)
-        at += 1
-    return found
+    def _walk(self) -> Walk:
+        return Walk(self._rules, Ticker(), Findings())

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.manifest.entry import Entry
 from engine.packed import numbers
+from engine.reuse.splice import Splice
 
 Rare = tuple[bytes, int, tuple[tuple[bytes, bytes], ...]]
 """Target, device number and extended attributes."""
@@ -128,6 +129,21 @@ class Fields(msgspec.Struct, frozen=True, array_like=True, dict=True):
             times=times.tobytes(),
             sizes=sizes.tobytes(),
             rare=rare,
+        )
+
+    def spliced(self, splice: Splice, new: Sequence[Entry]) -> Self:
+        """Returns the fields without those of some entries, and with those of others."""
+        others = type(self).of(new)
+        come = dict(enumerate(splice.places))
+        return type(self)(
+            b"\0".join(splice.listed(self.names, others.names)),
+            splice.packed(self.modes, others.modes, 4),
+            splice.packed(self.uids, others.uids, 4),
+            splice.packed(self.gids, others.gids, 4),
+            splice.packed(self.times, others.times, 8),
+            splice.packed(self.sizes, others.sizes, 8),
+            splice.keyed(self.rare) | {come[at]: one for at, one in others.rare.items()},
+            splice.keyed(self.links) | {come[at]: one for at, one in others.links.items()},
         )
 
 

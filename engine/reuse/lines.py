@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Self
@@ -12,6 +12,7 @@ from typing import Self
 import msgspec
 
 from engine.packed import numbers
+from engine.reuse.splice import Splice
 
 
 class Lines(msgspec.Struct, frozen=True, array_like=True, dict=True):
@@ -58,6 +59,20 @@ class Lines(msgspec.Struct, frozen=True, array_like=True, dict=True):
             at = starts[index + 1]
             lengths[index] = len(line)
         return type(self)(b"".join((*parts, view[at:])), lengths.tobytes())
+
+    def spliced(self, splice: Splice, new: Sequence[bytes]) -> Self:
+        """Returns the lines without some of them, and with others."""
+        starts, view = self._starts, memoryview(self.data)
+        parts: list[bytes | memoryview] = []
+        begin, coming = 0, iter(new)
+        for at, gone, come in splice.cuts:
+            parts.append(view[starts[begin] : starts[at]])
+            if come:
+                parts.append(next(coming))
+            begin = at + gone
+        parts.append(view[starts[begin] :])
+        lengths = splice.packed(self.lengths, array("I", map(len, new)).tobytes(), 4)
+        return type(self)(b"".join(parts), lengths)
 
     @property
     def sha256(self) -> str:

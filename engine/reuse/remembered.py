@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -24,6 +24,7 @@ from engine.manifest.manifest import Counts, Manifest
 from engine.manifest.memory import MADE
 from engine.packed import numbers
 from engine.provenance.inputs import Digest, data_in, line_of, sum_line
+from engine.reuse.edited import Came, edited
 from engine.reuse.kept import BUILDER, Content, Kept
 
 _FEW = 32
@@ -37,19 +38,26 @@ class Rows:
         kept: The volume.
         sources: What is numbered so in it.
         changed: By number: entries as they were, and as they are.
+        come: By number: entries that were not there.
+        gone: Entries that are not there any more.
     """
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Kept, sources: Sequence[FolderSource] | None = None) -> None:
         """Prepares it.
 
         Args:
             kept: The volume.
+            sources: What is numbered so, where there is something already.
         """
         self.kept = kept
-        self.sources = tuple(
-            FolderSource(one.folder, one.target, one.names) for one in kept.sources
+        self.sources = (
+            tuple(FolderSource(one.folder, one.target, one.names) for one in kept.sources)
+            if sources is None
+            else tuple(sources)
         )
         self.changed: dict[int, tuple[Entry, Entry]] = {}
+        self.come: dict[int, Entry] = {}
+        self.gone: tuple[Entry, ...] = ()
         self._made: dict[int, Entry] = {}
         self._all: list[Entry] = []
 
@@ -94,6 +102,21 @@ class Rows:
             self._all[index] = entry
         else:
             self._made[index] = entry
+
+    def edited(self, gone: Collection[int], come: Sequence[Came]) -> Rows:
+        """Returns the volume without some entries and with others; see `engine.reuse.edited`."""
+        kept, splice = edited(self.kept, {at: self[at] for at in gone}, come)
+        rows = Rows(kept, self.sources)
+        rows.gone = tuple(self[at] for at in gone)
+        rows.changed = splice.keyed(self.changed)
+        rows.come = {at: one.entry for at, one in zip(splice.places, come, strict=True)}
+        rows._made = splice.keyed(self._made) | rows.come
+        return rows
+
+    @property
+    def new(self) -> dict[int, Entry]:
+        """By number: what is not as it was, as it is."""
+        return {at: one for at, (_, one) in self.changed.items()} | self.come
 
     def source(self, number: int) -> Source | None:
         """Returns a source by its number."""
@@ -211,17 +234,27 @@ class Remembered(Manifest):
         """By number: entries as they were, and as they are."""
         return self.rows.changed
 
+    @property
+    def fresh(self) -> Collection[Entry]:
+        """Entries that changed or came, as they are."""
+        return self.rows.new.values()
+
+    @property
+    def same_names(self) -> bool:
+        """Whether no entry came or went."""
+        return not self.rows.come and not self.rows.gone
+
     def settle(self, sums: Mapping[int, bytes]) -> None:
-        """Takes the digests of the files that changed.
+        """Takes the digests of the files that changed or came.
 
         Args:
-            sums: By `id` of the entry, of every changed file with data.
+            sums: By `id` of the entry, of every such file with data.
         """
         self.new = sums
         kept, rows = self.rows.kept, self.rows
         lines: dict[int, bytes] = {}
         stamps = numbers("q", kept.stamps)
-        for index, (_, new) in rows.changed.items():
+        for index, new in rows.new.items():
             lines[index] = line_of(new, sums.get(id(new), b""))
             stamps[index] = new.stamp if isinstance(new.stamp, int) else 0
         self.settled = msgspec.structs.replace(
@@ -238,11 +271,12 @@ class Remembered(Manifest):
     def _content(self, content: Content, sums: Mapping[int, bytes]) -> Content:
         files = numbers("I", content.files)
         lines, grown = {}, 0
-        for index, (old, new) in self.rows.changed.items():
+        for index, new in self.rows.new.items():
             at = bisect_left(files, index)
             if at < len(files) and files[at] == index:
                 lines[at] = sum_line(new, sums[id(new)])
-                grown += new.size - old.size
+                if index in self.rows.changed:
+                    grown += new.size - self.rows.changed[index][0].size
         return msgspec.structs.replace(
             content, lines=content.lines.replaced(lines), size=content.size + grown
         )

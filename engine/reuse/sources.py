@@ -171,7 +171,7 @@ def changes(record: Record, most: int) -> list[list[int]] | None:
         most: So many of one source at most.
 
     Returns:
-        None where there are more, or something is gone.
+        None where there are more, or a source cannot be entered.
     """
     found = []
     for source in record.sources:
@@ -190,10 +190,10 @@ def untouched(sources: Iterable[SourceRecord]) -> bool:
 def _changed(
     source: SourceRecord, look: Callable[..., os.stat_result], most: int
 ) -> list[int] | None:
-    """Returns what is not what it was. The loop of a rebuild without work.
+    """Returns what is not what it was, or is gone. The loop of a rebuild without work.
 
     Returns:
-        At most one more than asked for; None where something is gone.
+        At most one more than asked for; None where the folder cannot be entered.
     """
     stamps = numbers("q", source.stamps)
     names = source.names.split(b"\0")
@@ -204,24 +204,26 @@ def _changed(
         return None
     try:
         for number, (name, stamp) in enumerate(zip(names, stamps, strict=False)):
-            status = look(name or b".", dir_fd=folder)
-            if (
-                hash(
-                    (
-                        status.st_dev,
-                        status.st_ino,
-                        status.st_size,
-                        status.st_mtime_ns,
-                        status.st_ctime_ns,
+            try:
+                status = look(name or b".", dir_fd=folder)
+                if (
+                    hash(
+                        (
+                            status.st_dev,
+                            status.st_ino,
+                            status.st_size,
+                            status.st_mtime_ns,
+                            status.st_ctime_ns,
+                        )
                     )
-                )
-                != stamp
-            ):
-                changed.append(number)
-                if len(changed) > most:
-                    break
-    except OSError:
-        return None
+                    == stamp
+                ):
+                    continue
+            except OSError:
+                pass
+            changed.append(number)
+            if len(changed) > most:
+                break
     finally:
         os.close(folder)
     return changed

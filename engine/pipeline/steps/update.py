@@ -92,7 +92,11 @@ def _patch(work: Work) -> None:
         if by is None or not isinstance(manifest, Remembered):
             continue
         stays = all(by.blocks(one) == by.blocks(other) for one, other in manifest.changed.values())
-        if not stays or old.shape != volume_shape(plan, volume, reuse.versions or {}):
+        if (
+            not manifest.same_names
+            or not stays
+            or old.shape != volume_shape(plan, volume, reuse.versions or {})
+        ):
             continue
         try:
             found = by.patches(
@@ -125,7 +129,7 @@ def _manifests(work: Work) -> list[Manifest]:
 def _new(manifest: Manifest) -> Iterable[Entry]:
     """Returns the entries whose digests the last record may not have."""
     if isinstance(manifest, Remembered):
-        return [new for _, new in manifest.changed.values()]
+        return manifest.fresh
     return manifest
 
 

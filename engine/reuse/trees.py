@@ -1,0 +1,323 @@
+"""The volumes of the last build, whose entries change as the sources did.
+
+Where an entry goes that was not there depends on what else is brought to its volume: another source
+may bring the same path, or a link that leads elsewhere. So this says what an edit makes of a volume
+only where every source's entries are where their paths say, and no other source brings that path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from engine.manifest.entry import Entry, order
+from engine.manifest.folder import FolderSource
+from engine.manifest.leftovers import PLACES
+from engine.manifest.mounted import mounted_at
+from engine.manifest.volumes import place
+from engine.packed import numbers
+from engine.reuse.edited import Came
+from engine.reuse.fields import fits
+from engine.reuse.kept import Kept
+from engine.reuse.listed import Listed
+from engine.reuse.record import SourceRecord
+from engine.reuse.remembered import Rows
+from engine.spec.settings import ContentSettings, Settings
+
+_OPEN = 0o005
+"""Permission to enter the root directory, without which a scan warns."""
+
+
+class Scan(Exception):
+    """It is not certain what a scan would make of a change."""
+
+
+class Trees:
+    """All volumes."""
+
+    def __init__(
+        self, kept: Sequence[Kept], settings: Settings, sources: Sequence[SourceRecord]
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            kept: What the last build had of them.
+            settings: The spec, resolved.
+            sources: What that build saw of them.
+        """
+        self._settings = settings
+        self._sources = sources
+        self._at = mounted_at(settings.volumes)
+        self._points = [(one.mount or "").strip("/").encode() for one in settings.volumes]
+        self._trees = {one.id: _Tree(one) for one in kept}
+
+    def entry(self, content: ContentSettings, path: bytes) -> Entry | None:
+        """Returns what was at a path of the image, where a content entry brings something to it.
+
+        Raises:
+            Scan: Nothing may be there.
+        """
+        tree, inside = self._place(content, path)
+        index = tree.rows.at(inside)
+        return None if index is None else tree.rows[index]
+
+    def change(
+        self, content: ContentSettings, path: bytes, new: Entry, origin: bytes, below: bytes,
+        *, recent: bool,
+    ) -> None:  # fmt: skip
+        """Takes an entry as it is now, of the kind that it was.
+
+        Args:
+            content: That brings it.
+            path: In the image.
+            new: The entry.
+            origin: The folder that it comes from.
+            below: Path in that.
+            recent: It had just changed when it was looked at.
+
+        Raises:
+            Scan: It takes one.
+        """
+        tree, inside = self._place(content, path)
+        index = tree.rows.at(inside)
+        if index is None or not fits(new):
+            raise Scan
+        if new.is_directory and path and path in self._at:
+            raise Scan  # it is two directories, one of them the root of a volume
+        old = tree.rows[index]
+        if not isinstance(old.source, FolderSource) or old.link_to is not None:
+            raise Scan
+        new.path = inside
+        if not _from(old.source, inside, origin, below):
+            if not self._straight or not old.is_directory or content.mode or content.user:
+                raise Scan
+            return  # another source brought the directory first
+        if not inside and new.mode & _OPEN != _OPEN:
+            raise Scan
+        if _alike(old, new):
+            new.source = old.source
+            if recent:
+                assert isinstance(new.stamp, int)
+                old.source.recent.add(new.stamp)
+            tree.rows.change(index, new)
+            return
+        if not inside:
+            raise Scan
+        self.remove(content, path, origin, below, swapped=True)
+        self.add(content, path, new, origin, below, recent=recent)
+
+    def remove(
+        self, content: ContentSettings, path: bytes, origin: bytes, below: bytes,
+        *, swapped: bool = False,
+    ) -> None:  # fmt: skip
+        """Takes an entry away.
+
+        Args:
+            content: That brought it.
+            path: In the image.
+            origin: The folder that it came from.
+            below: Path in that.
+            swapped: Another one of its kind comes.
+
+        Raises:
+            Scan: It takes one.
+        """
+        tree, inside = self._place(content, path)
+        self._check(content, path, inside)
+        index = tree.rows.at(inside)
+        if index is None:
+            raise Scan
+        old = tree.rows[index]
+        if not isinstance(old.source, FolderSource) or not _from(old.source, inside, origin, below):
+            raise Scan
+        tree.gone[index] = swapped
+
+    def add(
+        self, content: ContentSettings, path: bytes, new: Entry, origin: bytes, below: bytes,
+        *, recent: bool,
+    ) -> None:  # fmt: skip
+        """Takes an entry where nothing is.
+
+        Raises:
+            Scan: It takes one.
+        """
+        tree, inside = self._place(content, path)
+        self._check(content, path, inside)
+        index = tree.rows.at(inside)
+        if (index is not None and index not in tree.gone) or not fits(new):
+            raise Scan
+        if not tree.has_directory(inside.rpartition(b"/")[0]):
+            raise Scan
+        number = tree.source_of(f"contents[{content.index}]", origin)
+        new.path, new.source = inside, tree.rows.sources[number]
+        if recent:
+            assert isinstance(new.stamp, int)
+            tree.rows.sources[number].recent.add(new.stamp)
+        tree.come[inside] = Came(new, number, below)
+
+    def edited(self) -> dict[str, Rows]:
+        """Returns the volumes as they are, by id.
+
+        Raises:
+            Scan: It takes one.
+        """
+        return {name: tree.edited() for name, tree in self._trees.items()}
+
+    def _place(self, content: ContentSettings, path: bytes) -> tuple[_Tree, bytes]:
+        home, inside = (content.volume, path) if content.volume else place(path, self._at)
+        tree = self._trees.get(home)
+        if tree is None:
+            raise Scan
+        return tree, inside
+
+    def _check(self, content: ContentSettings, path: bytes, inside: bytes) -> None:
+        """Raises Scan unless a path is of one source alone, and nothing is said of it."""
+        if not self._straight or inside in PLACES or not inside:
+            raise Scan
+        if not content.volume and any(
+            point == path or point.startswith(path + b"/") for point in self._points
+        ):
+            raise Scan
+        where = f"contents[{content.index}]"
+        for one in self._listed:
+            if one.where != where and path in one.paths:
+                raise Scan
+
+    @cached_property
+    def _listed(self) -> list[_Paths]:
+        """What the sources brought; of one source it need not be known."""
+        return [_Paths(one) for one in self._sources] if len(self._sources) > 1 else []
+
+    @cached_property
+    def _straight(self) -> bool:
+        """Whether every source's entries are where their paths say."""
+        settings = self._settings
+        rules = settings.rules
+        if rules.merges_in_order or rules.chowns_targets or rules.loses_dotfiles:
+            return False
+        if any(content.replace for content in settings.contents):
+            return False
+        contents = {f"contents[{one.index}]": one for one in settings.contents}
+        if not all(one.where in contents for one in self._sources):
+            return False
+        for point in filter(None, self._at):
+            above, _, name = point.rpartition(b"/")
+            home, inside = place(above, self._at)
+            tree = self._trees.get(home)
+            if tree is None or not tree.has_directory(b"/".join(filter(None, (inside, name)))):
+                return False
+        return all(self._is_straight(contents[one.where], one) for one in self._listed)
+
+    def _is_straight(self, content: ContentSettings, listed: _Paths) -> bool:
+        for path, name in listed.paths.items():
+            tree, inside = self._place(content, path)
+            index = tree.index.get(inside)
+            if index is None:
+                return False
+            if not tree.is_directory(index) and not tree.comes_from(index, listed.folder, name):
+                return False
+        return True
+
+
+class _Paths:
+    """The paths in the image of what a source brought."""
+
+    def __init__(self, source: SourceRecord) -> None:
+        self.where, self.folder = source.where, source.folder
+        listed = Listed(source)
+        self.paths: Mapping[bytes, bytes] = {
+            listed.path(number): name for number, name in enumerate(listed.names)
+        }
+
+
+class _Tree:
+    """One volume.
+
+    Attributes:
+        rows: Its entries, some of them changed.
+        gone: Numbers of entries that are not there any more, and whether others of their kind are.
+        come: By path, those that were not there.
+    """
+
+    def __init__(self, kept: Kept) -> None:
+        self.rows = Rows(kept)
+        self.gone: dict[int, bool] = {}
+        self.come: dict[bytes, Came] = {}
+
+    @cached_property
+    def index(self) -> dict[bytes, int]:
+        """Numbers by path."""
+        return {name: at for at, name in enumerate(self.rows.kept.fields.names)}
+
+    def is_directory(self, index: int) -> bool:
+        """Whether an entry is one."""
+        return self.rows[index].is_directory
+
+    def comes_from(self, index: int, folder: bytes, name: bytes) -> bool:
+        """Whether an entry is of a source; a further name of an inode may stand for the first."""
+        source = self.rows.source(self._origins[index])
+        fields = self.rows.kept.fields
+        if not isinstance(source, FolderSource) or source.folder != folder:
+            return False
+        return index in fields.links or source.below(fields.names[index]) == name
+
+    @cached_property
+    def _origins(self) -> Sequence[int]:
+        return numbers("i", self.rows.kept.origins)
+
+    def has_directory(self, path: bytes) -> bool:
+        """Whether there is, or will be, a directory."""
+        if path in self.come:
+            return self.come[path].entry.is_directory
+        index = self.rows.at(path)
+        return index is not None and index not in self.gone and self.is_directory(index)
+
+    def source_of(self, where: str, folder: bytes) -> int:
+        """Returns the number of a source of a folder that a content entry has here.
+
+        Raises:
+            Scan: It has none.
+        """
+        for one in self.rows.kept.contents:
+            if one.where == where:
+                for number in one.sources:
+                    if self.rows.sources[number].folder == folder:
+                        return number
+        raise Scan
+
+    def edited(self) -> Rows:
+        """Returns its entries as they are.
+
+        Raises:
+            Scan: Something that stays is below what went, or is a name of its inode.
+        """
+        if not self.gone and not self.come:
+            return self.rows
+        fields = self.rows.kept.fields
+        for index, path in fields.links.items():
+            if index not in self.gone and self.rows.at(path) in self.gone:
+                raise Scan
+        for index, swapped in self.gone.items():
+            below = index + 1
+            if swapped or below >= len(fields.names):
+                continue
+            if fields.names[below].startswith(fields.names[index] + b"/") and (
+                below not in self.gone or self.gone[below]
+            ):
+                raise Scan
+        come = sorted(self.come.values(), key=lambda one: order(one.entry.path))
+        return self.rows.edited(self.gone, come)
+
+
+def _from(source: FolderSource, path: bytes, folder: bytes, below: bytes) -> bool:
+    """Whether what a source has for a path is that of a folder."""
+    return source.folder == folder and source.below(path) == below
+
+
+def _alike(old: Entry, new: Entry) -> bool:
+    """Whether an entry has the names, attributes and holes that it had."""
+    if not (old.is_regular or old.is_directory) or bool(old.size) != bool(new.size):
+        return False
+    return (old.xattrs, old.rdev, old.target, None, None) == (
+        new.xattrs, new.rdev, new.target, old.extents, new.extents,
+    )  # fmt: skip

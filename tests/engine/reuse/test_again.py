@@ -1,0 +1,369 @@
+"""What a look at a few changes tells is what a scan of everything tells, to the last field."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.filesystems.table import figures
+from engine.manifest.entry import Entry
+from engine.manifest.folder import FolderSource
+from engine.manifest.manifest import Manifest
+from engine.manifest.memory import original
+from engine.plan.model import Plan
+from engine.planning import plan_spec
+from engine.provenance.inputs import of_filesystem, of_sources, read_sums
+from engine.reuse.again import Again, look_again
+from engine.reuse.keep import keep
+from engine.reuse.kept import Kept
+from engine.reuse.listed import NEVER
+from engine.reuse.record import Record, SourceRecord
+from engine.reuse.remembered import Remembered
+from engine.reuse.sources import changes, seen
+from engine.spec.load import load
+
+ALONE = """\
+schema = 1
+name = "demo"
+layout.table = "gpt"
+contents = [{ source = "tree", target = "/" }]
+[[volume]]
+id = "root"
+"""
+MANY = """\
+schema = 1
+name = "demo"
+[[contents]]
+source = "tree"
+target = "/"
+exclude = ["*.o", "/dir1/cache"]
+[[contents]]
+source = "over"
+target = "/dir0"
+user = "7"
+group = "8"
+[[contents]]
+source = "single"
+target = "/opt/app/single"
+mode = "0640"
+[[contents]]
+source = "esp"
+target = "/"
+volume = "esp"
+[[volume]]
+id = "data"
+mount = "/srv"
+format = "ext4"
+"""
+LINKED = MANY.replace('target = "/dir0"', 'target = "/lib/dir0"')
+SPECS = {"alone": ALONE, "many": MANY, "linked": LINKED}
+
+
+def make(folder: Path, spec: str, draw: random.Random) -> Path:
+    tree, over = folder / "tree", folder / "over"
+    for number in range(24):
+        place = tree / f"dir{number % 3}" / ("deep" if number % 2 else ".")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"file{number}").write_bytes(draw.randbytes(draw.choice([0, 5, 9000])))
+    (tree / "dir1" / "cache").mkdir()
+    (tree / "dir1" / "cache" / "left-out").write_bytes(b"1")
+    (tree / "dir2" / "left-out.o").write_bytes(b"1")
+    (tree / "srv" / "below").mkdir(parents=True)
+    (tree / "srv" / "served").write_bytes(draw.randbytes(50))
+    (tree / "srv" / "below" / "file").write_bytes(draw.randbytes(50))
+    with (tree / "holes").open("wb") as file:
+        file.truncate(1 << 18)
+        file.seek(1 << 17)
+        file.write(draw.randbytes(9000))
+    (tree / "link").symlink_to("dir0/file0")
+    (tree / "usr" / "lib" / "dir0").mkdir(parents=True)
+    (tree / "lib").symlink_to("usr/lib")
+    os.link(tree / "dir1" / "deep" / "file1", tree / "same")
+    (over / "deep").mkdir(parents=True)
+    (over / "deep" / "over").write_bytes(b"over")
+    (over / "more").mkdir()
+    (over / "more" / "file").write_bytes(b"more")
+    (folder / "single").write_bytes(b"single")
+    (folder / "esp").mkdir()
+    (folder / "esp" / "loader.efi").write_bytes(draw.randbytes(70))
+    path = folder / "demo.toml"
+    path.write_text(spec)
+    return path
+
+
+class Last:
+    """What the last build would have left."""
+
+    def __init__(self, spec: Path) -> None:
+        self.spec = load(spec)
+        self.plan = self.planned(None)
+        self.settings = self.plan.settings
+        self.kept = tuple(kept_of(self.plan))
+        self.record = Record(
+            outdir="", spec="", design="", image="", outputs=(), volumes=(), digests=b"", tree={},
+            sources=seen_by(self.plan), machine=(),
+        )  # fmt: skip
+
+    def planned(self, again: Again | None) -> Plan:
+        look = (lambda settings: again.scanned) if again is not None else None
+        return plan_spec(self.spec.spec, base=self.spec.base, look=look)
+
+    def again(self, most: int = 1000) -> Again | None:
+        found = changes(self.record, most)
+        if found is None:
+            return None
+        return look_again(self.record, self.kept, found, self.settings)
+
+
+def manifests(plan: Plan) -> dict[str, Manifest]:
+    return {one.id: one.filesystem.manifest for one in plan.volumes if one.filesystem is not None}
+
+
+def kept_of(plan: Plan) -> list[Kept]:
+    found = []
+    for name, manifest in manifests(plan).items():
+        kept = keep(name, manifest, read_sums(manifest).of(manifest))
+        assert kept is not None
+        found.append(kept)
+    return found
+
+
+def seen_by(plan: Plan) -> tuple[SourceRecord, ...]:
+    return seen(plan, manifests(plan).values())
+
+
+def told(entry: Entry) -> tuple[object, ...]:
+    """Returns all that an entry says."""
+    first = original(entry)
+    origin: object = first.source
+    if isinstance(first.source, FolderSource):
+        origin = first.source.place(first.source.origin(first))
+    return (
+        entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.target,
+        entry.rdev, entry.xattrs, entry.extents,
+        entry.link_to and entry.link_to.path, origin, first.stamp,
+    )  # fmt: skip
+
+
+def kept_says(kept: Kept) -> tuple[object, ...]:
+    """Returns what is kept, but for how sources are numbered."""
+    return (
+        kept.id, kept.fields, kept.lines.data, kept.lines.lengths, kept.stamps, kept.extents,
+        kept.inserted, kept.made, kept.counts, kept.size, kept.holes, kept.needs,
+        {one.where: (one.files, one.lines.data, one.lines.lengths, one.size)
+         for one in kept.contents},
+    )  # fmt: skip
+
+
+def the_same_as_a_scan(last: Last, again: Again) -> None:
+    looked, scanned = last.planned(again), last.planned(None)
+    assert looked.problems == scanned.problems
+    for name, there in manifests(scanned).items():
+        here = manifests(looked)[name]
+        assert list(map(told, here)) == list(map(told, there))
+        assert here.counts == there.counts
+        assert here.holes == there.holes
+        assert figures(here) == figures(there)
+        data = read_sums(there).of(there)
+        assert isinstance(here, Remembered)
+        here.settle(read_sums(here.fresh).of(here.fresh))
+        assert here.settled is not None
+        assert here.digest == of_filesystem(there, data)
+        assert here.digests == {
+            where: of_sources(there, data, sources)
+            for where, sources in there.origins.items()
+            if where and sources
+        }
+        files = {entry.path: here.sums[id(entry)] for entry in here if id(entry) in here.sums}
+        assert files == {entry.path: data[id(entry)] for entry in there if id(entry) in data}
+        wanted = keep(name, there, data)
+        assert wanted is not None
+        assert kept_says(here.settled) == kept_says(wanted)
+    for one, other in zip(again.sources, seen_by(scanned), strict=True):
+        assert (one.folder, one.where, one.target) == (other.folder, other.where, other.target)
+        assert one.names == other.names
+        pairs = zip(
+            memoryview(one.stamps).cast("q"), memoryview(other.stamps).cast("q"), strict=True
+        )
+        assert all(mine == theirs or NEVER in {mine, theirs} for mine, theirs in pairs)
+
+
+Change = Callable[[Path, random.Random], object]
+
+
+def anything(folder: Path, draw: random.Random) -> Path:
+    return draw.choice(sorted(one for top in TOPS for one in (folder / top).rglob("*")))
+
+
+def directory(folder: Path, draw: random.Random) -> Path:
+    found = [one for top in TOPS for one in (folder / top).rglob("*")]
+    places = [one for one in found if one.is_dir() and not one.is_symlink()]
+    return draw.choice(sorted([*places, *(folder / top for top in TOPS)]))
+
+
+def regular(folder: Path, draw: random.Random) -> Path:
+    found = [one for top in (*TOPS, "single") for one in (folder, *(folder / top).rglob("*"))]
+    files = [one for one in found if one.is_file() and not one.is_symlink()]
+    return draw.choice(sorted({*files, folder / "single"} - {folder / "demo.toml"}))
+
+
+def drop(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def instead(path: Path) -> None:
+    drop(path)
+    path.symlink_to(".")
+
+
+def relinked(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("else")
+
+
+def fresh(folder: Path, draw: random.Random) -> Path:
+    names = ["a", "new", "new.o", "file0", "deep", "zz", "served", "over", "cache", "more", "lib"]
+    path = directory(folder, draw) / draw.choice(names)
+    if os.path.lexists(path):
+        path = path.with_name(f"{path.name}-{draw.randrange(99)}")
+    return path
+
+
+TOPS = ("tree", "over", "esp")
+CHANGES: dict[str, Change] = {
+    "data": lambda folder, draw: regular(folder, draw).write_bytes(draw.randbytes(9000)),
+    "empty": lambda folder, draw: regular(folder, draw).write_bytes(b""),
+    "grown": lambda folder, draw: (path := regular(folder, draw)).write_bytes(
+        path.read_bytes() + draw.randbytes(7)
+    ),
+    "new": lambda folder, draw: fresh(folder, draw).write_bytes(draw.randbytes(9)),
+    "folder": lambda folder, draw: fresh(folder, draw).mkdir(),
+    "tree": lambda folder, draw: shutil.copytree(
+        directory(folder, draw), folder / "aside", symlinks=True
+    ).rename(fresh(folder, draw)),
+    "removed": lambda folder, draw: drop(anything(folder, draw)),
+    "renamed": lambda folder, draw: (path := anything(folder, draw)).rename(
+        path.with_name(f"renamed{draw.randrange(99)}")
+    ),
+    "mode": lambda folder, draw: regular(folder, draw).chmod(draw.choice([0o600, 0o755])),
+    "mode of a directory": lambda folder, draw: directory(folder, draw).chmod(
+        draw.choice([0o711, 0o755, 0o700])
+    ),
+    "time": lambda folder, draw: os.utime(regular(folder, draw), ns=(0, draw.randrange(10**18))),
+    "attribute": lambda folder, draw: os.setxattr(
+        regular(folder, draw), "user.note", draw.randbytes(draw.randrange(1, 200))
+    ),
+    "hard link": lambda folder, draw: os.link(regular(folder, draw), fresh(folder, draw)),
+    "symbolic link": lambda folder, draw: fresh(folder, draw).symlink_to(
+        "x" * draw.choice([1, 90])
+    ),
+    "link instead": lambda folder, draw: instead(anything(folder, draw)),
+    "holes": lambda folder, draw: os.truncate(regular(folder, draw), 1 << 17),
+}  # fmt: skip
+
+
+def settle(folder: Path) -> None:
+    """Waits until nothing is recent, and has every file its blocks."""
+    os.sync()
+    time.sleep(0.03)
+    assert folder.is_dir()
+
+
+def rounds(folder: Path, name: str, seed: str, count: int) -> int:
+    """Holds looks after some changes against scans; returns how often one told all."""
+    draw = random.Random(seed)
+    known = 0
+    for number in range(count):
+        place = folder / f"{number}"
+        place.mkdir()
+        spec = make(place, SPECS[name], draw)
+        if draw.random() < 0.8:
+            settle(place)
+        last = Last(spec)
+        for _ in range(draw.choice([1, 1, 2, 4])):
+            CHANGES[draw.choice(sorted(CHANGES))](place, draw)
+        again = last.again()
+        if again is not None:
+            known += 1
+            the_same_as_a_scan(last, again)
+    return known
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_random_changes_are_told_as_a_scan_tells_them(tmp_path: Path, name: str) -> None:
+    rounds(tmp_path, name, name, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "least"), [("alone", 20), ("many", 15), ("linked", 3)])
+def test_many_random_changes_are_told_as_a_scan_tells_them(
+    tmp_path: Path, name: str, least: int
+) -> None:
+    assert rounds(tmp_path, name, f"more {name}", 60) >= least
+
+
+Edit = Callable[[Path], object]
+
+TOLD: dict[str, Edit] = {
+    "a new file": lambda tree: (tree / "dir0" / "new").write_bytes(b"new"),
+    "a new tree": lambda tree: shutil.copytree(tree / "dir0", tree / "dir1" / "copy"),
+    "a new file that is left out": lambda tree: (tree / "dir1" / "cache" / "x").write_bytes(b"x"),
+    "a new file in another volume": lambda tree: (tree / "srv" / "below" / "x").write_bytes(b"x"),
+    "a removed file": lambda tree: (tree / "dir0" / "file0").unlink(),
+    "a removed tree": lambda tree: shutil.rmtree(tree / "dir2" / "deep"),
+    "a renamed directory": lambda tree: (tree / "dir2" / "deep").rename(tree / "dir2" / "other"),
+    "a mode": lambda tree: (tree / "dir0" / "file0").chmod(0o600),
+    "an attribute": lambda tree: os.setxattr(tree / "dir2" / "file2", "user.note", bytes(9)),
+    "another link": lambda tree: relinked(tree / "link"),
+    "other holes": lambda tree: os.truncate(tree / "holes", 2 << 18),
+    "a file of another source": lambda tree: (tree.parent / "over/more/y").write_bytes(b"y"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", TOLD)
+def test_what_is_told_without_a_scan(tmp_path: Path, what: str) -> None:
+    spec = make(tmp_path, MANY, random.Random(1))
+    settle(tmp_path)
+    last = Last(spec)
+    TOLD[what](tmp_path / "tree")
+    settle(tmp_path)
+    again = last.again()
+    assert again is not None
+    the_same_as_a_scan(last, again)
+
+
+SCANNED: dict[str, Edit] = {
+    "a name of an inode with several": lambda tree: (tree / "same").chmod(0o600),
+    "the first name of an inode": lambda tree: (tree / "dir1" / "deep" / "file1").unlink(),
+    "another kind of entry": lambda tree: instead(tree / "dir0" / "file0"),
+    "a path that another source has": lambda tree: (tree / "dir0" / "more").mkdir(),
+    "what another source is below": lambda tree: shutil.rmtree(tree / "dir0"),
+    "a mount point": lambda tree: shutil.rmtree(tree / "srv"),
+    "the directory that others lie in": lambda tree: (tree / "opt").mkdir(),
+    "what a container leaves": lambda tree: (tree / ".dockerenv").touch(),
+    "a root that nobody may enter": lambda tree: tree.chmod(0o700),
+    "what cannot be taken": lambda tree: os.mknod(tree / "s", stat.S_IFSOCK | 0o600),
+    "a container's image": lambda tree: [
+        (tree / name).write_bytes(b"{}") for name in ("oci-layout", "index.json")
+    ],
+    "a source that is gone": lambda tree: (tree.parent / "single").unlink(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SCANNED)
+def test_what_only_a_scan_tells(tmp_path: Path, what: str) -> None:
+    spec = make(tmp_path, MANY, random.Random(1))
+    settle(tmp_path)
+    last = Last(spec)
+    SCANNED[what](tmp_path / "tree")
+    assert last.again() is None
