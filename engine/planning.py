@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from engine.nix.cache import NixCache
 from engine.nix.gather import NixContents, gather, settled
 from engine.plan import signing
 from engine.plan.differences import differences
-from engine.plan.host import probe
+from engine.plan.host import Machine, machine, probe
 from engine.plan.model import Plan
 from engine.plan.plan import make_plan
 from engine.problem import Problem, errors
@@ -65,13 +66,18 @@ class Planner:
     Every method but `resolve` may take a while; `read` may run on another thread than `plan`.
     """
 
-    def __init__(self, base: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, base: Path, environment: Mapping[str, str] | None = None, *, look_once: bool = False
+    ) -> None:
         """Prepares it.
 
         Args:
             base: Folder that relative sources start from.
             environment: The environment, this process's by default.
+            look_once: What is installed on the machine is taken to stay as it is.
         """
+        self._look_once = look_once
+        self._machines: dict[Hashable, Machine] = {}
         self.base = base
         self.environment = dict(os.environ if environment is None else environment)
         self._scans = ScanCache()
@@ -137,15 +143,25 @@ class Planner:
             update: Those of an earlier build may be.
         """
         settings, problems = resolved.settings, resolved.problems
+        look = partial(
+            probe, outdir=outdir, force=force, update=update, known=self._machine(settings)
+        )
         if not sources.answer(settings):
-            host = probe(settings, outdir, force=force, update=update)
-            return make_plan(settings, sources.contents.volumes, host, problems)
+            return make_plan(settings, sources.contents.volumes, look(settings), problems)
         settings = settled(settings, sources.brought)
-        host = probe(settings, outdir, force=force, update=update)
         problems = (*problems, *sources.brought.problems, *signing.problems(settings))
         return make_plan(
-            settings, sources.installed.volumes, host, problems, sources.installed.boot
+            settings, sources.installed.volumes, look(settings), problems, sources.installed.boot
         )
+
+    def _machine(self, settings: Settings) -> Machine | None:
+        """Returns what is known to be installed, if that is not to be looked for again."""
+        if not self._look_once:
+            return None
+        asked = settings.boot.firmware, settings.boot.firmware_variables, settings.output.sign
+        if asked not in self._machines:
+            self._machines[asked] = machine(settings)
+        return self._machines[asked]
 
     def differences(self, spec: ImageSpec, plan: Plan, sources: Sources) -> tuple[str, ...]:
         """Returns, a sentence each, what the other set of rules would do otherwise."""

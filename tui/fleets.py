@@ -193,8 +193,9 @@ class FleetSession:
             await self._replay()
             return
         # Here, because the pipeline takes a third of a second to import.
+        from engine.fleet.builder import InProcess
         from engine.fleet.cluster import local_workers
-        from engine.fleet.job import Executor, InProcess
+        from engine.fleet.job import Executor
         from engine.fleet.run import Run
 
         prepared = self._prepared

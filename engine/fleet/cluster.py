@@ -27,13 +27,16 @@ from engine.fleet.job import Job, Outcome
 from engine.fleet.task import begin, carry_out, dismiss
 from engine.problem import Problem, Refused
 from engine.tools.extras import FLEET, extra_hint
-from engine.units import sized
+from engine.units import counted, sized
 
 if TYPE_CHECKING:
     from distributed import Client, Scheduler
 
 DISK = "disk"
 """The resource of workers that says how many bytes they have for images."""
+
+_AHEAD = 2
+"""Jobs handed over for each worker of this machine: one that runs, one that waits to be next."""
 
 _STOP_SECONDS = 12.0
 _TRIES = 3
@@ -53,25 +56,63 @@ async def local_workers(count: int, outdir: Path) -> AsyncIterator[OnDask]:
         Refused: Dask is not installed.
     """
     distributed = _module()
-    room = _free(outdir)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(dismiss)
         begin(count)
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="diskwright-"))
-        cluster = distributed.LocalCluster(
-            n_workers=count, threads_per_worker=1, processes=False, asynchronous=True,
-            dashboard_address=None, memory_limit=None,
-            local_directory=scratch, silence_logs=logging.CRITICAL, resources={DISK: room},
-        )  # fmt: skip
+        stack.enter_context(_calmed())
         try:
+            cluster = _local_cluster(distributed, count, Path(scratch), _free(outdir))
             await stack.enter_async_context(cluster)
             client = distributed.Client(cluster, asynchronous=True, set_as_default=False)
             await stack.enter_async_context(client)
         except (RuntimeError, OSError, TimeoutError) as error:
-            message = f"{count} workers could not be started: {error}"
-            hint = "leave out --workers to build in one process"
+            message = f"{counted(count, 'worker')} could not be started: {_said(error)}"
+            hint = "try once more, or leave out --workers to build in the command's own process"
             raise Refused([Problem("workers-not-started", "error", "", message, hint)]) from None
-        yield await OnDask.on(client)
+        yield await OnDask.on(client, slots=_AHEAD * count)
+
+
+def _said(error: BaseException) -> str:
+    """Returns what went wrong first: Dask wraps one error in another."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__
+
+
+def _calmed() -> contextlib.AbstractContextManager[object]:
+    """Has Dask's workers of this process not watch each other all the time."""
+    import dask
+
+    return dask.config.set(
+        {
+            "distributed.worker.profile.enabled": False,
+            "distributed.scheduler.active-memory-manager.start": False,
+            "distributed.admin.system-monitor.interval": "10s",
+            "distributed.admin.tick.interval": "1s",
+            "distributed.admin.tick.limit": "1h",
+        }
+    )
+
+
+def _local_cluster(
+    distributed: ModuleType, count: int, scratch: Path, room: int
+) -> contextlib.AbstractAsyncContextManager[object]:
+    """Returns a cluster within this process, which nobody can reach from outside."""
+    dumb = {"start_http_server": lambda *given, **named: None}
+    common = {"protocol": "inproc://", "dashboard": False}
+    options = common | {
+        "nthreads": 1, "memory_limit": None, "local_directory": str(scratch),
+        "silence_logs": logging.CRITICAL, "resources": {DISK: room},
+    }  # fmt: skip
+    worker = {"cls": type("Worker", (distributed.Worker,), dumb), "options": options}
+    cluster: contextlib.AbstractAsyncContextManager[object] = distributed.SpecCluster(
+        scheduler={"cls": type("Scheduler", (distributed.Scheduler,), dumb), "options": common},
+        workers=dict.fromkeys(range(count), worker),
+        asynchronous=True,
+        silence_logs=logging.CRITICAL,
+    )
+    return cluster
 
 
 @contextlib.asynccontextmanager
@@ -126,13 +167,15 @@ class OnDask:
 
     Attributes:
         workers: How many there are at the beginning.
-        slots: As many jobs as there are may be handed over.
+        slots: How many jobs may be handed over at a time. A cluster that grows with its work is to
+            see all of them.
     """
 
-    slots: int | None = None
-
-    def __init__(self, client: Client, rooms: Mapping[str, float]) -> None:
+    def __init__(
+        self, client: Client, rooms: Mapping[str, float], slots: int | None = None
+    ) -> None:
         self.workers = len(rooms)
+        self.slots = slots
         self._client = cast("Any", client)  # which is typed in part only
         self._count = 0
         self._rooms = dict(rooms)
@@ -141,8 +184,12 @@ class OnDask:
         self._client.subscribe_topic(self._topic, self._heard)
 
     @classmethod
-    async def on(cls, client: Client) -> OnDask:
+    async def on(cls, client: Client, *, slots: int | None = None) -> OnDask:
         """Returns the executor on a client's cluster.
+
+        Args:
+            client: Of the cluster.
+            slots: How many jobs may be handed over at a time; None for all.
 
         Raises:
             Refused: It has no workers.
@@ -153,7 +200,7 @@ class OnDask:
             message = "the cluster of Dask has no workers"
             hint = "start some with `dask worker ADDRESS`"
             raise Refused([Problem("no-workers", "error", "", message, hint)])
-        return cls(client, rooms)
+        return cls(client, rooms, slots)
 
     async def build(self, job: Job, say: Emit, begun: Callable[[str], None]) -> Outcome:
         """See `engine.fleet.job.Executor.build`."""
@@ -198,14 +245,13 @@ class OnDask:
 
         def heard(message: dict[str, Any]) -> None:
             nonlocal running
-            if message["over"]:
-                over.set()
-                return
-            if not message["lines"]:
+            if message["kind"] == "begun":
                 running = True
                 begun(message["by"])
             for line in message["lines"]:
                 say(events.decode(line))
+            if message["kind"] == "over":
+                over.set()
 
         self._listeners[job.name] = heard
         limited = any(self._rooms.values())

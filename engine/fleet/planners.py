@@ -98,7 +98,7 @@ class Planners:
             if not keep and kept is not None and kept.holds(row, outdir, force=force):
                 return kept.plan
             base = row.base.absolute()
-            planner = self._planners.setdefault(base, Planner(base))
+            planner = self._planners.setdefault(base, Planner(base, look_once=True))
             resolved = planner.resolve(row.spec)
             read = planner.read(resolved.settings, cancelled=cancelled)
             plan = planner.plan(resolved, read, outdir, force=force)

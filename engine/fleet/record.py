@@ -19,6 +19,8 @@ SCHEMA = 1
 
 _PART = ".fleet.json.diskwright-part"
 _MOST_BYTES = 1 << 30
+_MOST_WAITING = 1000
+"""Events that wait to be written."""
 
 
 class RowRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,17 +186,32 @@ class Journal:
         except OSError as error:
             raise _unwritable(path, error) from None
         self._broken = False
+        self._waiting: list[bytes] = []
 
-    def write(self, line: bytes) -> None:
-        """Adds an event."""
-        if not self._broken:
-            try:
-                os.write(self._file.fileno(), line + b"\n")
-            except OSError:
-                self._broken = True
+    def write(self, line: bytes, *, soon: bool = False) -> None:
+        """Adds an event.
+
+        Args:
+            line: The event.
+            soon: It need not be there at once, but goes with the next one or a `flush`.
+        """
+        self._waiting.append(line + b"\n")
+        if not soon or len(self._waiting) > _MOST_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        data = memoryview(b"".join(self._waiting))
+        self._waiting.clear()
+        try:
+            while data and not self._broken:
+                data = data[os.write(self._file.fileno(), data) :]
+        except OSError:
+            self._broken = True
 
     def close(self) -> None:
         """Ends it."""
+        self.flush()
         self._file.close()
 
 

@@ -108,6 +108,7 @@ class Run:
         self._saved = 0.0
         self._trouble = ""
         self._journal: record.Journal | None = None
+        self._flushing: asyncio.Handle | None = None
 
     @property
     def elapsed(self) -> float:
@@ -172,6 +173,7 @@ class Run:
             yield
         finally:
             self._journal.close()
+            self._journal = None
 
     @contextlib.contextmanager
     def _shelved(self) -> Iterator[None]:
@@ -298,8 +300,17 @@ class Run:
     def _say(self, event: FleetEvent) -> None:
         event = at(event, self.elapsed)
         if self._journal is not None:
-            self._journal.write(encode(event))
+            soon = isinstance(event, Said)
+            self._journal.write(encode(event), soon=soon)
+            if soon and self._flushing is None:
+                # Events come in bunches: they are written together.
+                self._flushing = asyncio.get_running_loop().call_soon(self._flush)
         self._emit(event)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        if self._journal is not None:
+            self._journal.flush()
 
     def _finish(self, status: Literal["ok", "failed", "cancelled"]) -> FleetResult:
         rows = tuple(self._records.values())

@@ -15,7 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from itertools import zip_longest
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,6 +36,9 @@ _BUSY_SECONDS = 20.0
 _BUSY = "is in use by another build"
 _GIVEN_UP = frozenset({"cancelled", "resumed", "released", "forgotten"})
 _OUTCOME = msgspec.json.Decoder(Ended)
+
+Kind = Literal["begun", "said", "over"]
+"""Of a message: the first of a task, one with events, the last with the rest of them."""
 
 _idle: list[_Process] = []
 _lock = threading.Lock()
@@ -127,36 +132,41 @@ def carry_out(data: bytes, topic: str) -> bytes:
     job = msgspec.json.decode(data, type=Job)
     key = worker.get_current_task()
 
-    def tell(lines: list[bytes], *, over: bool = False) -> None:
+    def tell(kind: Kind, lines: list[bytes]) -> None:
         message = {
-            "image": job.name, "by": str(worker.name), "over": over,
+            "image": job.name, "by": str(worker.name), "kind": kind,
             "lines": [line.decode() for line in lines],
         }  # fmt: skip
         worker.log_event(topic, message)
+
+    rest: list[bytes] = []  # goes with the last message
 
     def given_up() -> bool:
         task = worker.state.tasks.get(key)
         return task is None or task.state in _GIVEN_UP
 
-    tell([])
+    tell("begun", [])
     begun = time.monotonic()
     try:
         while True:
-            outcome = _once(job, tell, given_up)
+            outcome = _once(job, partial(tell, "said"), given_up, rest)
             waited = time.monotonic() - begun
             if _BUSY not in (outcome.message or "") or waited > _BUSY_SECONDS or given_up():
                 break
             time.sleep(0.5)  # the build of a worker that was lost is about to end
     finally:
-        tell([], over=True)
+        tell("over", _thinned(rest))
     return msgspec.json.encode(msgspec.structs.replace(outcome, worker=str(worker.name)))
 
 
-def _once(job: Job, tell: Callable[[list[bytes]], None], given_up: Callable[[], bool]) -> Outcome:
+def _once(
+    job: Job, tell: Callable[[list[bytes]], None], given_up: Callable[[], bool],
+    waiting: list[bytes],
+) -> Outcome:  # fmt: skip
+    """Has a process of ours build; what it said last is left in `waiting`."""
     process = _taken()
     try:
         process.send(job)
-        waiting: list[bytes] = []
         told = time.monotonic()
         while True:
             lines = process.lines(_FLUSH_SECONDS)
@@ -164,14 +174,14 @@ def _once(job: Job, tell: Callable[[list[bytes]], None], given_up: Callable[[], 
                 raise BrokenPipeError
             for line in lines:
                 if line.startswith(b'{"event":"outcome"'):
-                    tell(waiting)
                     with _lock:
                         _idle.append(process)
                     return _OUTCOME.decode(line).outcome
                 waiting.append(line)
             if waiting and time.monotonic() - told > _FLUSH_SECONDS:
                 tell(_thinned(waiting))
-                waiting, told = [], time.monotonic()
+                waiting.clear()
+                told = time.monotonic()
             if given_up():
                 process.stop()
                 return Outcome(name=job.name, state="cancelled")
@@ -209,6 +219,6 @@ def _thinned(lines: list[bytes]) -> list[bytes]:
     progress = b'{"event":"progress"'
     return [
         line
-        for line, following in zip(lines, [*lines[1:], b""], strict=True)
+        for line, following in zip_longest(lines, lines[1:], fillvalue=b"")
         if not (line.startswith(progress) and following.startswith(progress))
     ]

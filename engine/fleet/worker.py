@@ -7,6 +7,7 @@ nothing. So it never outlives whoever started it, however that ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -15,7 +16,8 @@ import msgspec
 
 from engine import events
 from engine.events import AnyEvent
-from engine.fleet.job import Builder, Job, Outcome
+from engine.fleet.builder import Builder
+from engine.fleet.job import Job, Outcome
 
 
 class Ended(msgspec.Struct, frozen=True, tag_field="event", tag="outcome"):
@@ -26,6 +28,53 @@ class Ended(msgspec.Struct, frozen=True, tag_field="event", tag="outcome"):
 
 _LINE = 1 << 26
 
+_FLUSH_SECONDS = 0.1
+"""What happens is told so often at the most: a write for each event wakes the reader each time."""
+
+
+class _Out:
+    """Lines for whoever reads, gathered for a moment."""
+
+    def __init__(self, handle: int) -> None:
+        self._file = os.fdopen(handle, "wb", buffering=0)
+        self._lines: list[bytes] = []
+        self._due: asyncio.TimerHandle | None = None
+
+    def say(self, event: AnyEvent) -> None:
+        """Takes an event of a build."""
+        self._lines.append(events.encode(event))
+        if self._due is None:
+            self._due = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
+
+    def end(self, outcome: Outcome) -> None:
+        """Writes the last line of a job, behind what was said.
+
+        Raises:
+            BrokenPipeError: Nobody reads any more.
+        """
+        self._lines.append(msgspec.json.encode(Ended(outcome)))
+        self._write()
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._due is not None:
+            self._due.cancel()
+        self._file.close()
+
+    def _flush(self) -> None:
+        # Where nobody reads any more, standard input is about to end as well.
+        with contextlib.suppress(BrokenPipeError):
+            self._write()
+
+    def _write(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        data = memoryview(b"".join(line + b"\n" for line in self._lines))
+        self._lines.clear()
+        while data:
+            data = data[self._file.write(data) :]
+
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
@@ -34,24 +83,20 @@ async def _serve() -> None:
         lambda: asyncio.StreamReaderProtocol(jobs), sys.stdin
     )
     # What libraries or tools print must not get between the lines.
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    out = _Out(os.dup(1))
     os.dup2(2, 1)
     builder = Builder()
-
-    def say(event: AnyEvent) -> None:
-        out.write(events.encode(event) + b"\n")
-
     try:
         line = await jobs.readline()
         while line:
             job = msgspec.json.decode(line, type=Job)
             following = asyncio.ensure_future(jobs.readline())
-            build = asyncio.ensure_future(builder.build(job, say))
+            build = asyncio.ensure_future(builder.build(job, out.say))
             try:
                 await asyncio.wait((build, following), return_when=asyncio.FIRST_COMPLETED)
                 if not build.done() and not following.result():
                     return  # nobody is there any more
-                out.write(msgspec.json.encode(Ended(await build)) + b"\n")
+                out.end(await build)
                 line = await following
             finally:
                 for task in (build, following):

@@ -86,8 +86,27 @@ class Host:
     firmware: Mapping[str, Firmware] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the machine has, whatever is built where (`Host`)."""
+
+    distribution: Distribution | None
+    tools: dict[str, Installed]
+    firmware: Mapping[str, Firmware]
+
+
+def machine(settings: Settings) -> Machine:
+    """Looks what is installed; the settings name more than the usual."""
+    return Machine(distribution(), installed() | _extras() | _signer(settings), _firmware(settings))
+
+
 def probe(
-    settings: Settings, outdir: Path | None = None, *, force: bool = False, update: bool = False
+    settings: Settings,
+    outdir: Path | None = None,
+    *,
+    force: bool = False,
+    update: bool = False,
+    known: Machine | None = None,
 ) -> Host:
     """Looks at the machine.
 
@@ -96,10 +115,12 @@ def probe(
         outdir: The output folder, which need not exist.
         force: Outputs that exist may be replaced.
         update: Those of an earlier build may be.
+        known: What is installed, from a look before.
     """
+    has = known or machine(settings)
     return Host(
-        distribution=distribution(),
-        tools=installed() | _extras() | _signer(settings),
+        distribution=has.distribution,
+        tools=has.tools,
         outdir=outdir,
         volume=None if outdir is None else volume(outdir),
         occupied=VACANT if outdir is None else _occupied(settings, outdir),
@@ -108,7 +129,7 @@ def probe(
         force=force,
         update=update,
         held=0 if outdir is None or not update else _held(outdir / output_plan(settings).disk),
-        firmware=_firmware(settings),
+        firmware=has.firmware,
     )
 
 

@@ -86,6 +86,36 @@ def test_two_workers_build_what_one_process_builds(yard: Yard) -> None:
     none_left()
 
 
+def listening() -> list[str]:
+    """Returns the addresses at which this process waits for others."""
+    inodes = set()
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the folder itself is gone
+            inodes.add(str(handle.readlink()))
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/self/net", table).read_text().splitlines()[1:]:
+            # proc(5): slot, local and remote address, state (0A: LISTEN), ..., inode
+            words = line.split()
+            if words[3] == "0A" and f"socket:[{words[9]}]" in inodes:
+                found.append(words[1])
+    return found
+
+
+def test_workers_of_this_machine_have_no_port_and_do_not_get_into_each_others_way(
+    yard: Yard,
+) -> None:
+    before = listening()
+
+    async def both() -> list[str]:
+        async with local_workers(2, yard.out) as one, local_workers(1, yard.out) as two:
+            assert (one.workers, two.workers) == (2, 1)
+            return listening()
+
+    assert asyncio.run(both()) == before
+    none_left()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard, workers: int) -> None:
     yard.rows("1", "2", "3")

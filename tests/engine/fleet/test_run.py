@@ -18,8 +18,9 @@ from engine.cli.main import main
 from engine.events import Emit, StepStarted
 from engine.fleet import cluster, record
 from engine.fleet import task as tasks
+from engine.fleet.builder import InProcess
 from engine.fleet.events import FleetEvent, FleetFinished, RowFinished, RowStarted, Said
-from engine.fleet.job import InProcess, Job, Outcome
+from engine.fleet.job import Job, Outcome
 from engine.fleet.narration import FleetNarration
 from engine.fleet.plan import AT_ONCE
 from engine.fleet.prepare import prepare

@@ -11,9 +11,10 @@ import pytest
 
 from engine.cli.main import main
 from engine.events import Log, StepStarted
-from engine.fleet import job
+from engine.fleet import builder
+from engine.fleet.builder import InProcess
 from engine.fleet.events import FleetEvent, Said
-from engine.fleet.job import InProcess, StoreUse
+from engine.fleet.job import StoreUse
 from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.run import FleetResult, Run
@@ -108,7 +109,7 @@ def test_rows_with_volumes_of_their_own_are_what_builds_of_their_own_make(shared
 async def test_who_waits_for_a_volume_gives_way_to_the_next_row(
     shared: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "AT_ONCE", 1)
+    monkeypatch.setattr(builder, "AT_ONCE", 1)
     prepared = prepare(read_fleet(shared.fleet, [SEED]), shared.out)
     use = StoreUse(shared.folder / "store")
     claim = Store(shared.folder / "store", stays=False).claim(

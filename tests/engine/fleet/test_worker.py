@@ -16,6 +16,7 @@ from engine.fleet.cluster import OnDask
 from engine.fleet.job import Job, Outcome, StoreUse
 from engine.fleet.read import read_fleet
 from engine.fleet.task import _thinned
+from engine.spec.model import Hooks
 from tests.engine.fleet.conftest import Yard
 
 
@@ -64,8 +65,9 @@ def test_one_process_builds_several_and_ends_when_nobody_listens(
     assert (refused["state"], refused["elsewhere"]) == ("refused", True)
     give(process, job(yard, "node-2", base="/nowhere"))
     assert "does not see the folder /nowhere" in outcome(process)["message"]
-    give(process, job(yard, "node-3"))
-    next(one for one in answers(process) if one["event"] == "step-started")
+    sleeping = msgspec.structs.replace(job(yard).spec, hooks=Hooks(after_build="sleep 30"))
+    give(process, job(yard, "node-3", spec=sleeping))
+    next(one for one in answers(process) if one.get("id") == "hook")
     assert process.stdin is not None
     process.stdin.close()  # as when the worker is killed
 
