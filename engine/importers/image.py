@@ -18,7 +18,7 @@ from engine.image.mounted import MountedView
 from engine.image.reading import Filesystem, Node, Window, is_divided
 from engine.importers.draft import Draft, mount_of
 from engine.importers.files import extract_all
-from engine.importers.image_mounts import with_mounts
+from engine.importers.image_mounts import swap_files, with_mounts
 from engine.importers.image_volumes import Disk, disk_of
 from engine.importers.model import (
     Candidate,
@@ -190,8 +190,11 @@ def of_image(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]
             left.append(f"what is in {part.name} is not carried over: it cannot be read")
     for entry in disk.volumes:
         if entry.id in filesystems:
-            left += _unmounted(entry, filesystems[entry.id])
-            filesystems[entry.id] = _shown(entry, filesystems[entry.id])
+            stored = filesystems[entry.id]
+            left += _unmounted(entry, stored)
+            filesystems[entry.id] = _shown(entry, stored)
+            if mount_of(entry) == "/":
+                left += swap_files(stored, filesystems[entry.id])
     raw = {name: part.window for name, part in parts.items() if _is_raw(name, part, disk)}
     boots = any(loader["where"] == _BOOT_SECTOR for loader in report["loaders"])
     if boots:
@@ -248,6 +251,8 @@ def _bare(image: Image, report: dict[str, Any]) -> tuple[ImageSpec, Takeover]:
     for entry in spec.volume if files else ():
         left += _unmounted(entry, files["root"])
         files["root"] = _shown(entry, files["root"])
+    if files:
+        left += swap_files(part.filesystem, files["root"])
     return spec, Takeover(files, {}, tuple(left))
 
 

@@ -15,8 +15,10 @@ from engine.disk.subvolumes import Arrangement, Subvolume, below, subvolume_in, 
 from engine.image.container import BadImage
 from engine.image.reading import Filesystem, is_divided
 from engine.inspect.image import Part
+from engine.problem import printable
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.model import VolumeEntry
+from engine.units import human
 
 _MOST = 1 << 16
 _MOST_TOPS = 16
@@ -42,7 +44,9 @@ def with_mounts(
         return volumes
     places: dict[str, str] = {}
     inside: dict[str, dict[str, str]] = {}
-    for device, place, options in _lines(_text(filesystem)):
+    for device, place, _, options in _lines(_text(filesystem)):
+        if not place:
+            continue
         volume = next((one.id for one in volumes if _is(parts[one.id], device)), None)
         if volume is None:
             continue
@@ -55,6 +59,31 @@ def with_mounts(
         _divided(_mounted(one, places.get(one.id, "")), parts[one.id], inside.get(one.id, {}))
         for one in volumes
     )
+
+
+def swap_files(stored: Filesystem, mounted: Filesystem) -> Iterator[str]:
+    """Yields a sentence for each swap file that the root's fstab names: what, where, what to do.
+
+    Args:
+        stored: The root as it is on the disk.
+        mounted: As its subvolumes show it once they are mounted.
+    """
+    for device, _, kind, _ in _lines(_text(stored)):
+        if kind != "swap" or not device.startswith("/") or device.startswith("/dev/"):
+            continue
+        try:
+            node = mounted.lookup(device.strip("/").encode())
+        except (BadImage, struct.error):
+            node = None
+        if node is None:
+            found = "which is not in this file system: make it at the first boot, or"
+        else:
+            found = (
+                f"{human(node.size)}; a copy of it may have holes, which swapon refuses: leave it "
+                "out (exclude) and make it at the first boot, or"
+            )
+        name = printable(device)
+        yield f'/etc/fstab names the swap file {name}, {found} add a volume with role = "swap"'
 
 
 def _divided(volume: VolumeEntry, part: Part, places: Mapping[str, str]) -> VolumeEntry:
@@ -120,16 +149,17 @@ def _subvolume(options: list[str], part: Part) -> str:
         return ""
 
 
-def _lines(text: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Yields device, mount point and options of each line that has a mount point."""
+def _lines(text: str) -> Iterator[tuple[str, str, str, list[str]]]:
+    """Yields device, mount point ("" for none), type and options of each line."""
     for line in text.splitlines():
         fields = line.split()
         if len(fields) < 3 or fields[0].startswith("#"):
             continue
         place = unescaped(fields[1])
-        if place.startswith("/") and ".." not in PurePosixPath(place).parts:
-            options = fields[3].split(",") if len(fields) > 3 else []
-            yield unescaped(fields[0]), str(PurePosixPath(place)), options
+        options = fields[3].split(",") if len(fields) > 3 else []
+        mounted = place.startswith("/") and ".." not in PurePosixPath(place).parts
+        place = str(PurePosixPath(place)) if mounted else ""
+        yield unescaped(fields[0]), place, fields[2], options
 
 
 def _is(part: Part, device: str) -> bool:

@@ -101,3 +101,30 @@ def test_a_subvolume_is_known_by_its_path_or_its_id(
         volumes = (VolumeEntry(id="root", format="btrfs"),)
         (found,) = image_mounts.with_mounts(volumes, {"root": part})
     assert ("@home:/home" in (found.subvolumes or ())) == known
+
+
+@pytest.mark.parametrize("table", ["none", "gpt"])
+def test_a_swap_file_is_told_with_what_to_do(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "etc").mkdir(parents=True)
+    (tree / "var").mkdir()
+    (tree / "var" / "swap file").write_bytes(bytes(65536))
+    (tree / "etc" / "fstab").write_text(
+        "/var/swap\\040file none swap sw 0 0\n/absent swap swap defaults 0 0\n"
+        "/dev/sda9 none swap sw 0 0\n#/old none swap sw\n"
+    )
+    volume = '[[volume]]\nid = "root"\nfree = "4MiB"\n' if table == "gpt" else ""
+    (tmp_path / "d.toml").write_text(
+        f'schema = 1\nname = "d"\nlayout.table = "{table}"\nsize.additional = "1MiB"\n{volume}'
+        '[[contents]]\nsource = "tree"\ntarget = "/"\n'
+    )
+    main(["build", str(tmp_path / "d.toml"), "-o", str(tmp_path / "out"), "--quiet"])
+    capsys.readouterr()
+    assert main(["import", str(tmp_path / "out" / "d.img"), "-o", str(tmp_path / "o.toml")]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "swap file" in line]
+    first, second = told
+    assert "the swap file /var/swap file, 64.0 KiB; a copy of it may have holes" in first
+    assert "the swap file /absent, which is not in this file system: make it at the first" in second
+    assert all('add a volume with role = "swap"' in line for line in told)
