@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from rich.text import Text
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -237,6 +237,13 @@ class DiskwrightApp(App[int]):
         self.config.save()
 
     # ------------------------------------------------------------------ documents
+
+    async def on_event(self, event: events.Event) -> None:
+        typed = isinstance(event, events.Key | events.Paste) and not event.is_forwarded
+        screen = self.screen_stack[-1] if typed and self.screen_stack else None
+        if isinstance(screen, DesignScreen) and screen.held.takes(event):
+            return
+        await super().on_event(event)
 
     @property
     def designing(self) -> DesignScreen | None:

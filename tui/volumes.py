@@ -208,6 +208,15 @@ def files_in(planned: VolumePlan) -> int:
     return 0 if planned.filesystem is None else planned.filesystem.manifest.counts.files
 
 
+def _purpose(volume: Volume) -> str:
+    """Returns what a volume is for, or "" where that says nothing of it."""
+    if volume.role == "data":
+        return ""
+    if volume.role == "root" and not volume.mount:
+        return "Another root file system, mounted nowhere"
+    return ROLES[volume.role].purpose
+
+
 def problem_of(preview: Preview, volume: Volume) -> Problem | None:
     """Returns the worst problem of a volume."""
     for problem in preview.problems:
@@ -227,7 +236,7 @@ def sentence(preview: Preview, name: str) -> str:
     problem = problem_of(preview, volume)
     if problem is not None:
         return f"{problem.severity.title()}: {visible(problem.message)}"
-    parts = [] if volume.role == "data" else [ROLES[volume.role].purpose]
+    parts = list(filter(None, [_purpose(volume)]))
     plan = preview.plan
     planned = None if plan is None or preview.stale else _find(plan, name)
     if planned is not None:

@@ -22,7 +22,7 @@ from tests.tui.conftest import MakeApp, settled, shown, type_text
 from tui.screens.kind import KindScreen
 from tui.screens.volume import VolumeScreen
 from tui.volume_form import VolumeForm
-from tui.volumes import kinds, rows
+from tui.volumes import kinds, rows, sentence
 from tui.widgets.breakdown_bar import BreakdownBar
 from tui.widgets.choices import Choices
 from tui.widgets.map_parts import grounds, groups
@@ -365,3 +365,13 @@ async def test_a_read_only_root_is_one_step_to_the_immutable_example(make_app: M
         ]
         await pilot.press("ctrl+z")
         assert (await settled(pilot)).spec == spec
+
+
+async def test_a_second_root_is_not_called_the_root(make_app: MakeApp) -> None:
+    second = VolumeEntry(id="root-b", role="root", size="64MiB")
+    app = make_app(ImageSpec(layout=Layout(table="efi"), size=SMALL, volume=(second,)))
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await settled(pilot)
+        assert sentence(screen.preview, "root").startswith("The root file system; ")
+        other = sentence(screen.preview, "root-b")
+        assert other.startswith("Another root file system, mounted nowhere; 64.0 MiB")

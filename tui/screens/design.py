@@ -21,6 +21,7 @@ from tui.designing import DesignSession
 from tui.document import Document
 from tui.fields import OUTDIR
 from tui.glyphs import UNICODE, Glyphs
+from tui.held_keys import HeldKeys
 from tui.keys import bindings
 from tui.panes.base import Pane, rail_steps
 from tui.panes.boot import BootPane
@@ -90,6 +91,7 @@ class DesignScreen(Screen[None]):
         self.set_reactive(DesignScreen.step, step)
         self._sight = Sight(self, self.design, self._enter)
         self._left = False
+        self.held = HeldKeys()
 
     # ------------------------------------------------------------------ what is on it
 
@@ -165,9 +167,24 @@ class DesignScreen(Screen[None]):
         if message.step == "+":
             await self.action_next_step()
             return
-        await self.show_step(message.step)
         if message.enter:
+            await self._go_into(message.step)
+        else:
+            await self.show_step(message.step)
+
+    async def _go_into(self, step: str) -> None:
+        """Shows a step and goes into it; what is typed meanwhile is for its form."""
+        self.held.hold()
+        try:
+            await self.show_step(step)
             self._enter()
+        finally:
+            # The application gives the focus, and then the keys, in the order of its messages.
+            self.app.call_later(self._release)
+
+    async def _release(self) -> None:
+        for event in self.held.release():
+            await self.app.on_event(event)
 
     def _enter(self) -> None:
         widget = self.pane.first_focus()
@@ -176,8 +193,7 @@ class DesignScreen(Screen[None]):
 
     async def action_step(self, index: int) -> None:
         """Shows a step by its position."""
-        await self.show_step(PANES[index].STEP)
-        self._enter()
+        await self._go_into(PANES[index].STEP)
 
     def _position(self) -> int:
         return [pane.STEP for pane in PANES].index(self.step)
