@@ -31,6 +31,9 @@ _UNBROKEN_BLOCKS = 24_576
 """A run of this many blocks or fewer meets metadata at most three times: where a group with a
 backup starts, where a run of bitmaps and inode tables starts, and at the journal."""
 
+_SMALL = BLOCK_SIZE * 12
+"""Bytes of a file whose blocks need no map outside the inode in any format."""
+
 _TYPE, _REGULAR, _DIRECTORY, _SYMLINK = 0o170000, 0o100000, 0o040000, 0o120000
 
 
@@ -129,20 +132,47 @@ class _Tally:
         self.inodes = self.data = self.mapping = self.breakable = self.bytes = 0
         self.symlinks = self.xattrs = 0
         self.directories: dict[bytes, Entry] = {}
-        self.records: dict[bytes, int] = {b"": record_length(len(LOST_FOUND))}
-        self.longest: dict[bytes, int] = {b"": record_length(len(LOST_FOUND))}
+        # By path of the directory: the sum of its records' lengths, and the greatest.
+        self.records: dict[bytes, list[int]] = {b"": [record_length(len(LOST_FOUND))] * 2}
         self.links: dict[int, int] = {}
         self.unwritable: list[Unwritable] = []
 
     def of(self, manifest: Manifest) -> Need:
         """Walks a manifest."""
+        above, records = b"", self.records[b""]
+        inodes = blocks = size_of_all = 0
         for entry in manifest.entries:
-            if entry.path:
-                self._name(entry)
-            if entry.link_to is None:
-                self._inode(entry)
-            else:
+            path = entry.path
+            parent, _, name = path.rpartition(b"/")
+            if parent != above:
+                above, records = parent, self.records.setdefault(parent, [0, 0])
+            if path and path != LOST_FOUND:
+                length = len(name) + 11 & ~3  # `record_length`
+                records[0] += length
+                if length > records[1]:
+                    records[1] = length
+                if len(name) > MAX_NAME:
+                    self._refuse(entry, f"a name of {len(name)} bytes, {MAX_NAME} at most")
+            elif path and not entry.is_directory:
+                self._refuse(entry, "e2fsck needs a directory of this name")
+            size = entry.size
+            if entry.link_to is not None:
                 self._link(entry, entry.link_to)
+            elif (
+                entry.mode & _TYPE == _REGULAR
+                and size <= _SMALL
+                and entry.extents is None
+                and not entry.xattrs
+                and path != LOST_FOUND
+            ):  # most files: no map outside the inode
+                inodes += 1
+                blocks += -(-size // BLOCK_SIZE)
+                size_of_all += size
+            else:
+                self._inode(entry)
+        self.inodes += inodes
+        self.data += blocks
+        self.bytes += size_of_all
         return Need(
             inodes=self.inodes,
             data_blocks=self.data,
@@ -154,22 +184,6 @@ class _Tally:
             data_bytes=self.bytes,
             unwritable=tuple(self.unwritable),
         )
-
-    def _name(self, entry: Entry) -> None:
-        path = entry.path
-        if path == LOST_FOUND:
-            if not entry.is_directory:
-                self._refuse(entry, "e2fsck needs a directory of this name")
-            return
-        slash = path.rfind(b"/")
-        parent = path[:slash] if slash > 0 else b""
-        length = len(path) - slash - 1
-        record = record_length(length)
-        self.records[parent] = self.records.get(parent, 0) + record
-        if record > self.longest.get(parent, 0):
-            self.longest[parent] = record
-        if length > MAX_NAME:
-            self._refuse(entry, f"a name of {length} bytes, {MAX_NAME} at most")
 
     def _inode(self, entry: Entry) -> None:
         if entry.path and entry.path != LOST_FOUND:
@@ -202,7 +216,7 @@ class _Tally:
 
     def _file(self, entry: Entry) -> None:
         size, ranges = entry.size, entry.extents
-        if ranges is None and size <= BLOCK_SIZE * 12:  # most files: no map outside the inode
+        if ranges is None and size <= _SMALL:
             self.data += -(-size // BLOCK_SIZE)
             self.bytes += size
             return
@@ -226,7 +240,7 @@ class _Tally:
         for path, entry in self.directories.items():
             # mke2fs has made these two, with one block and four.
             there = {b"": 1, LOST_FOUND: LOST_FOUND_BLOCKS}.get(path, 0)
-            total, longest = self.records.get(path, 0), self.longest.get(path, 0)
+            total, longest = self.records.get(path, (0, 0))
             try:
                 packed = shape(total, longest, self.ext, minimum=there or 1)
             except DirectoryTooLarge as error:
