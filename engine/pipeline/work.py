@@ -33,7 +33,7 @@ from engine.tools.environment import tool_environment
 
 T = TypeVar("T")
 
-_PROGRESS_INTERVAL = 0.05
+_PROGRESS_INTERVAL = 0.1
 # Tools run in the hidden folder and see plain relative names: no character of the output
 # folder's name can then be taken for an offset ("?"), a drive ("@@") or a protocol (":").
 _PLACES = {
@@ -129,12 +129,17 @@ class Work:
         self.emit(Log(id=self.step.id, stream="note", text=text))
 
     def progress(self, done: int, total: int, unit: str = "bytes") -> None:
-        """Reports progress, at most twenty times a second and always at the end."""
+        """Reports progress, at most ten times a second and always at the end."""
+        if self._due(done, total):
+            self.emit(Progress(id=self.step.id, done=done, total=total, unit=unit))
+
+    def _due(self, done: int, total: int) -> bool:
+        """Whether progress is to be told of now."""
         now = time.monotonic()
         if done < total and now - self._said < _PROGRESS_INTERVAL:
-            return
+            return False
         self._said = now
-        self.emit(Progress(id=self.step.id, done=done, total=total, unit=unit))
+        return True
 
     async def tool(
         self,
@@ -178,7 +183,10 @@ class Work:
         loop = asyncio.get_running_loop()
 
         def report(done: int, total: int) -> None:
-            loop.call_soon_threadsafe(self.progress, done, total)
+            if self._due(done, total):  # each call wakes the event loop's thread
+                loop.call_soon_threadsafe(
+                    self.emit, Progress(id=self.step.id, done=done, total=total, unit="bytes")
+                )
 
         return await in_thread(lambda _: call(report), self._stop)
 
