@@ -1,18 +1,17 @@
 """What a process of `copiers` runs: reads files, sums them up and writes them to their places.
 
-It takes batches on standard input and answers on standard output, each message a pickle of plain
-values. It ends where its input does: with whoever started it.
+It takes batches on standard input and answers on standard output, each message a marshalled tuple
+of plain values. It ends where its input does: with whoever started it. It imports little, as
+there is one for each processor.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
-import pickle
 import signal
 import stat
 import sys
-import traceback
-from array import array
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
@@ -22,7 +21,8 @@ from engine.filesystems.sink import Sink
 from engine.image.whole import write_whole
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry, SourceChanged
-from engine.manifest.folder import FolderSource, Reader
+from engine.manifest.folder import Bare, FolderSource, Reader
+from engine.packed import numbers
 from engine.tools.messages import receive, send
 
 PLAIN = 512 << 10
@@ -32,9 +32,9 @@ _WRITE = 256 << 10
 _BUFFER = _WRITE + PLAIN + (64 << 10)
 """Whole blocks of any size have room."""
 
-Plain = tuple[bytes, "array[int]", "array[int]", "array[int]"]
+Plain = tuple[bytes, bytes, bytes, bytes]
 """Files of at most `PLAIN` bytes without holes, in one piece: their paths in the image with NUL
-between them, sizes, stamps and first blocks (0 of those without data)."""
+between them, and 8 bytes each of their sizes, stamps and first blocks (0 of those without data)."""
 
 File = tuple[bytes, int, tuple[tuple[int, int], ...] | None, object, Place | None]
 """Path in the image, size, extents and stamp of an entry, and the place of its data."""
@@ -61,7 +61,7 @@ def main() -> None:
         while (batch := _receive()) is not None:
             index, source, plain, others = batch
             if source is not None:
-                sources[index] = source
+                sources[index] = FolderSource.of(source)
             try:
                 done, digests = _copy_plain(sources[index], plain, image, summed=bool(summed))
                 if others:
@@ -73,6 +73,8 @@ def main() -> None:
             except OSError as error:
                 _send(("failed", error.errno, error.strerror, error.filename))
             except Exception:
+                import traceback
+
                 _send(("fault", traceback.format_exc()))
     except BrokenPipeError:
         os._exit(1)  # nobody is left to be told
@@ -82,7 +84,7 @@ def _copy_plain(
     source: FolderSource, files: Plain, image: _Image, *, summed: bool
 ) -> tuple[int, list[bytes]]:
     """Copies files, each read to where it is written from; returns their bytes, and their sums."""
-    paths, sizes, stamps, places = files
+    paths, (sizes, stamps, places) = files[0], (numbers("q", column) for column in files[1:])
     digests: list[bytes] = []
     if not sizes:
         return 0, digests
@@ -163,14 +165,14 @@ class _Image(NamedTuple):
             write_whole(self.descriptor, piece, self.origin + start + at)
 
 
-def _receive() -> tuple[int, FolderSource | None, Plain, list[File]] | None:
+def _receive() -> tuple[int, Bare | None, Plain, list[File]] | None:
     """Returns the next message, or None at the end."""
     data = receive(sys.stdin.buffer)
     if data is None:
         return None
-    batch: tuple[int, FolderSource | None, Plain, list[File]] = pickle.loads(data)  # noqa: S301 # from copiers
+    batch: tuple[int, Bare | None, Plain, list[File]] = marshal.loads(data)  # noqa: S302 # from copiers
     return batch
 
 
 def _send(message: Answer) -> None:
-    send(1, pickle.dumps(message))
+    send(1, marshal.dumps(message))

@@ -10,6 +10,8 @@ import errno
 import os
 from collections.abc import Iterator
 
+BLOCK = 4096
+"""Bytes of the pieces in which an image is looked at for holes and by block maps."""
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
 

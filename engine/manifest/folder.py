@@ -10,7 +10,6 @@ from typing import Self
 
 from engine.manifest.descent import Descent
 from engine.manifest.entry import Entry, SourceChanged
-from engine.manifest.findings import shown
 
 _CHUNK = 1 << 20
 """Bytes read at once; a smaller file is read whole, by one call."""
@@ -32,6 +31,9 @@ COARSE_NS = 2_000_000_000
 """The same where times are kept in whole seconds, or in two of them (FAT, ext3, some servers)."""
 
 _SECOND_NS = 1_000_000_000
+
+Bare = tuple[bytes, int, dict[bytes, bytes]]
+"""Of a source: the folder, how much of an entry's path is not in it, and paths that are others."""
 
 
 def is_recent(ctime_ns: int, now_ns: int) -> bool:
@@ -81,10 +83,16 @@ class FolderSource:
         self.recent: set[int] = set()
         self.walked: Sequence[Entry] = ()
 
-    def bare(self) -> FolderSource:
-        """Returns a source of the same files that does not know what was seen of them."""
-        other = FolderSource(self.folder, names=self._names)
-        other._skip = self._skip
+    def bare(self) -> Bare:
+        """Returns all that finds its files, and nothing of what was seen of them."""
+        return self.folder, self._skip, dict(self._names)
+
+    @classmethod
+    def of(cls, bare: Bare) -> Self:
+        """Returns a source of the same files as one that is gone, or another process's."""
+        folder, skip, names = bare
+        other = cls(folder, names=names)
+        other._skip = skip
         return other
 
     def origin(self, entry: Entry) -> bytes:
@@ -166,6 +174,8 @@ class FolderSource:
         return OSError(error.errno, os.strerror(error.errno or 0), self._described(path))
 
     def _described(self, path: bytes) -> str:
+        from engine.manifest.findings import shown  # not for a process that has nothing to tell
+
         return shown(self.place(self.below(path)))
 
 

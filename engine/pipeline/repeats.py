@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from engine.image.whole import BLOCK
 from engine.pipeline.taking import Sum, take_range
 from engine.plan.model import Plan
-from engine.provenance.bmap import BLOCK
 from engine.provenance.fsverity import GROUP, FsVerity
 
 _MOST = 64

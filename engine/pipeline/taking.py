@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from engine.image.whole import fill_whole, zeros
+from engine.image.whole import BLOCK, fill_whole, zeros
 from engine.pipeline.sparse import data_ranges
-from engine.provenance.bmap import BLOCK
 
 _CHUNK = 1 << 20
 _HOLE_AT_ONCE = 1 << 30

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-BLOCK = 4096
+from engine.image.whole import BLOCK
+
 _PIECE = 1 << 20
 _ZEROS = memoryview(bytes(_PIECE))
 _NO_SUM = "0" * 64

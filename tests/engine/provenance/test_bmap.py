@@ -11,8 +11,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from engine.compare.diff import compare
+from engine.image.whole import BLOCK
 from engine.pipeline.build import build
-from engine.provenance.bmap import BLOCK, MappedRange, Mapper
+from engine.provenance.bmap import MappedRange, Mapper
 from tests.support.specs import plan_of, write_spec
 from tests.support.tools import run_tool
 
