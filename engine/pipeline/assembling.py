@@ -15,9 +15,8 @@ from engine.pipeline.staging import Staging
 from engine.pipeline.takeover import Manner, Patch, Range, Reused
 from engine.pipeline.undo import Undo
 
-_MOST_SHIFTS = 64
-_MOST_EXTENTS = 20_000
-"""Of an image: a shift renumbers every one behind it."""
+_MOST_RENUMBERED = 1_000_000
+"""Extents of an image times shifts: each renumbers those behind it, and leaves one more."""
 
 _BASE, _UNDO = "base.part", "undo.part"
 
@@ -74,15 +73,18 @@ def _possible(staging: Staging, old: int, made: int, kept: Sequence[Reused]) -> 
     how = shifts(kept, block)
     written = os.fstat(made).st_blocks * 512 + sum(one.length for one in how.rest)
     lost = sum(end - start for start, end in _data(old, how.left(os.fstat(old).st_size)))
-    if max(written, lost) > takeover.MOST_WRITTEN or len(how.shifts) > _MOST_SHIFTS:
+    if max(written, lost) > takeover.MOST_WRITTEN:
         return None
+    if not how.shifts:
+        return how
     try:
-        fits = not how.shifts or len(extents(old)) <= _MOST_EXTENTS
+        renumbered = len(how.shifts) * (len(extents(old)) + len(how.shifts))
     except OSError as error:
         if error.errno not in UNABLE:
             raise
         return None
-    return how if fits and (not how.shifts or movable(staging.folder, block)) else None
+    few = renumbered <= _MOST_RENUMBERED
+    return how if few and movable(staging.folder, block) else None
 
 
 def _shifted(

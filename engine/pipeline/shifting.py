@@ -14,10 +14,12 @@ from typing import NamedTuple
 from engine.pipeline.falloc import collapse, insert
 from engine.pipeline.takeover import Range, Reused
 
-COST = 1 << 20
+COST = 256 << 10
 """Bytes that are as well copied as moved by one shift."""
-_MOST_RUNS = 256
-"""Runs that are thought about, the longest; the time for it grows with their square."""
+_MOST_RUNS = 4000
+"""Runs that are thought about, the longest."""
+_LOOK_BACK = 64
+"""Runs before one that it may follow. What is out of order is a few files, as a rule."""
 
 
 class Shift(NamedTuple):
@@ -117,7 +119,7 @@ def _chain(runs: Sequence[Reused]) -> list[Reused]:
     for number, one in enumerate(runs):
         shift = one.new - one.old
         best, where = -COST if shift else 0, -1
-        for other in range(number):
+        for other in range(max(number - _LOOK_BACK, 0), number):
             there = runs[other]
             if there.old + there.length <= one.old:
                 gain = saved[other] - (COST if there.new - there.old != shift else 0)

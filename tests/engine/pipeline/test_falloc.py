@@ -69,19 +69,20 @@ def test_a_folder_says_whether_its_files_can_be_moved_within(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_extents_are_those_written_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [0, 3, 600])
+def test_extents_are_those_written_to(tmp_path: Path, count: int) -> None:
     path = tmp_path / "file"
-    with path.open("wb") as file:
-        for at in (0, 3 * BLOCK, 4 * BLOCK):
+    wanted = {2 * number * BLOCK for number in range(count)} | {3 * BLOCK}
+    with path.open("wb", buffering=0) as file:
+        for at in wanted:
             file.seek(at)
             file.write(b"x" * BLOCK)
-        file.truncate(20 * BLOCK)
-        file.flush()
+        file.truncate(2000 * BLOCK)
         try:
             found = falloc.extents(file.fileno())
         except OSError as error:  # of a file system that does not say
             if error.errno not in falloc.UNABLE:
                 raise
             return
-    covered = {at for here, _, length in found for at in range(here, here + length, BLOCK)}
-    assert covered == {0, 3 * BLOCK, 4 * BLOCK}
+    assert {at for here, _, length in found for at in range(here, here + length, BLOCK)} == wanted
+    assert found == sorted(found)

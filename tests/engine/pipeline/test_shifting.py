@@ -95,7 +95,7 @@ def test_a_hole_is_put_in_where_a_file_grew_and_islands_stay() -> None:
         Reused(40 * mib + 8192, 40 * mib, 60 * mib - 8192),
         Reused(101 * mib, 100 * mib - 8192, 8192),  # which went past an island
         Reused(101 * mib + 8192, 101 * mib, 50 * mib),
-        Reused(200 * mib, 200 * mib, mib // 2),  # what comes last is not worth a shift
+        Reused(200 * mib, 200 * mib, mib // 8),  # what comes last is not worth a shift
     ]
     how = shifts(kept, 4096)
     assert how.shifts == [Shift(40 * mib, 8192)]
