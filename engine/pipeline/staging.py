@@ -183,6 +183,16 @@ class Staging:
             finally:
                 os.close(borrowed.image)
 
+    def _make_room(self) -> None:
+        """Removes what giving back does not need: it may need room on a disk that is full."""
+        if self._borrowed is not None:
+            inode = os.fstat(self._borrowed.image).st_ino
+            for path in self.folder.rglob("*"):
+                status = path.lstat()
+                needed = path == self._borrowed.undo.path or status.st_ino == inode
+                if stat.S_ISREG(status.st_mode) and not needed:
+                    path.unlink()
+
     def _give_back(self, borrowed: _Borrowed) -> None:
         inode = os.fstat(borrowed.image).st_ino
         here = [path for path in self.folder.rglob("*") if path.lstat().st_ino == inode]
@@ -305,6 +315,7 @@ class Staging:
     def discard(self) -> None:
         """Removes the hidden folder and everything in it but what is not its own."""
         with contextlib.suppress(OSError):  # then nothing has its name
+            self._make_room()
             self.give_back()
         _remove(self.folder)
 

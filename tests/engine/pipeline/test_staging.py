@@ -10,6 +10,7 @@ import pytest
 
 from engine.pipeline import staging as staging_module
 from engine.pipeline.staging import Staging, locked
+from engine.pipeline.undo import Undo
 from engine.problem import Refused
 from tests.support.folders import contents_of
 
@@ -264,3 +265,30 @@ def test_a_hidden_folder_of_others_is_not_used(tmp_path: Path) -> None:
 
     with pytest.raises(FileExistsError):
         Staging(tmp_path, "demo").begin()
+
+
+def test_an_output_changed_in_place_goes_back_on_a_disk_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = Staging(tmp_path, "demo", update=True)
+    staging.begin()
+    image = tmp_path / "demo.img"
+    image.write_bytes(b"what it was")
+    undo = Undo(staging.folder / "undo.part")
+    with image.open("rb") as file:
+        undo.keep(file.fileno(), [(0, 11)])
+    written = staging.borrow(image, staging.folder / "base.part", undo)
+    os.pwrite(written, b"the new one", 0)
+    staging.image.write_bytes(b"takes room")
+    real = Undo.undo
+
+    def with_room(self: Undo, file: int) -> None:
+        if staging.image.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(self, file)
+
+    monkeypatch.setattr(Undo, "undo", with_room)
+    staging.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["demo.img"]
+    assert image.read_bytes() == b"what it was"
+    assert staging.returned == "demo.img"
