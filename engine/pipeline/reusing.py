@@ -224,12 +224,8 @@ class Filling:
         """Returns how many files, and bytes, the old image has."""
         if self._known is None:
             return 0, 0
-        known, sums = self._known[1], self._reuse.sums
-        sizes = [
-            entry.size
-            for entry in self._entries
-            if id(entry) in sums and known.has(sums[id(entry)])
-        ]
+        has, get = self._known[1].has, self._reuse.sums.get
+        sizes = [entry.size for entry in self._entries if has(get(id(entry), b""))]
         return len(sizes), sum(sizes)
 
     def placed(self, entries: Sequence[Entry], places: Sequence[Place | None]) -> Collection[int]:

@@ -12,6 +12,7 @@ from engine.manifest.manifest import Manifest
 
 _FIELD = b"%d:%s\0"
 _FIELDS = _FIELD * 10
+_SHA256 = hashlib.sha256().digest_size
 _AT_ONCE = 256
 """Lines that are hashed together."""
 
@@ -136,12 +137,11 @@ def line_of(entry: Entry, data: bytes) -> bytes:
 
 def data_in(line: bytes, entry: Entry) -> bytes:
     """Returns the digest of its data from a line of a regular file (`line_of`)."""
-    end = (
-        len(line)
-        - 2
-        - sum(len(_FIELD % (len(part), part)) for pair in entry.xattrs for part in pair)
-    )
-    return line[end - hashlib.sha256().digest_size : end]
+    if not entry.xattrs:
+        return line[-2 - _SHA256 : -2]
+    behind = sum(len(_FIELD % (len(part), part)) for pair in entry.xattrs for part in pair)
+    end = len(line) - len(b"\0\n") - behind
+    return line[end - _SHA256 : end]
 
 
 def sum_line(entry: Entry, data: bytes) -> bytes:

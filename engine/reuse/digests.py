@@ -10,6 +10,7 @@ A file of them holds a header, the identities, and the digests in the same order
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,10 @@ from engine.packed import numbers
 
 _SIZE = 32
 _MAGIC = b"diskwright digests 1\n"
-_WORD = 8
+_NUMBER = struct.Struct("=q")
+_WORD = _NUMBER.size
+_FEW = 256
+"""Digests that are looked for one by one."""
 
 
 class BadDigests(ValueError):
@@ -29,18 +33,41 @@ class BadDigests(ValueError):
 
 
 class Digests:
-    """SHA-256 by identity, of the data as `engine.provenance.inputs.DataSums` takes it."""
+    """SHA-256 by identity, of the data as `engine.provenance.inputs.DataSums` takes it.
+
+    What was read from a file stays packed while only a few are asked for.
+    """
 
     def __init__(self, known: Mapping[int, bytes] | None = None) -> None:
         self._known = dict(known or {})
+        self._identities = self._digests = b""
+        self._few = _FEW
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._unpacked())
 
     def of(self, entry: Entry) -> bytes | None:
         """Returns the digest of a regular file's data, or None where it has to be read."""
         number = identity(entry)
-        return None if number is None else self._known.get(number)
+        return None if number is None else self._of(number)
+
+    def _of(self, number: int) -> bytes | None:
+        if self._identities and number not in self._known:
+            if not self._few:
+                return self._unpacked().get(number)
+            self._few -= 1
+            at = _place(self._identities, number)
+            return None if at is None else self._digests[at * _SIZE : (at + 1) * _SIZE]
+        return self._known.get(number)
+
+    def _unpacked(self) -> dict[int, bytes]:
+        if self._identities:
+            found = self._digests
+            digests = (found[at : at + _SIZE] for at in range(0, len(found), _SIZE))
+            packed = zip(numbers("q", self._identities), digests, strict=True)
+            self._known = {**dict(packed), **self._known}
+            self._identities = self._digests = b""
+        return self._known
 
     def learn(self, entries: Iterable[Entry], sums: Mapping[int, bytes]) -> None:
         """Takes digests that were just computed.
@@ -58,7 +85,7 @@ class Digests:
 
     def joined(self, others: Digests) -> Digests:
         """Returns these and others."""
-        return Digests({**self._known, **others._known})
+        return Digests({**self._unpacked(), **others._unpacked()})
 
     def known(self, manifest: Manifest) -> tuple[DataSums, list[Entry]]:
         """Returns the digests of a manifest's files, and the files that have to be read for theirs.
@@ -78,8 +105,11 @@ class Digests:
     def dumps(self) -> bytes:
         """Returns them for a file: 40 bytes each."""
         return b"".join(
-            (_header(), array("q", self._known).tobytes(), b"".join(self._known.values()))
-        )
+            (
+                _header(), self._identities, array("q", self._known).tobytes(),
+                self._digests, *self._known.values(),
+            )
+        )  # fmt: skip
 
     @classmethod
     def loads(cls, data: bytes) -> Digests:
@@ -94,10 +124,18 @@ class Digests:
         count, rest = divmod(len(data) - len(header), _WORD + _SIZE)
         if rest:
             raise BadDigests("the digests are cut short")
-        start = len(header) + count * _WORD
-        identities = numbers("q", data[len(header) : start])
-        digests = (data[at : at + _SIZE] for at in range(start, len(data), _SIZE))
-        return cls(dict(zip(identities, digests, strict=True)))
+        found, start = cls(), len(header) + count * _WORD
+        found._identities, found._digests = data[len(header) : start], data[start:]
+        return found
+
+
+def _place(identities: bytes, number: int) -> int | None:
+    """Returns which of some packed identities is a number."""
+    wanted = _NUMBER.pack(number)
+    at = identities.find(wanted)
+    while at > 0 and at % _WORD:  # parts of two of them
+        at = identities.find(wanted, at + 1)
+    return None if at < 0 else at // _WORD
 
 
 def _header() -> bytes:

@@ -6,6 +6,7 @@ again. Everything else sees an ordinary manifest.
 
 from __future__ import annotations
 
+import stat
 from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ from engine.packed import numbers
 from engine.provenance.inputs import Digest, data_in, line_of, sum_line
 from engine.reuse.edited import Came, edited
 from engine.reuse.kept import BUILDER, Content, Kept
+
+_TYPE, _REGULAR = 0o170000, stat.S_IFREG
 
 _FEW = 32
 """Entries that are made one by one when all are asked for in turn."""
@@ -300,11 +303,10 @@ class Remembered(Manifest):
     def sums(self) -> Mapping[int, bytes]:
         """SHA-256 of all files' data by `id` of the entry, once it is settled."""
         assert self.settled is not None
-        lines = self.settled.lines
         return {
             id(entry): data_in(line, entry)
-            for entry, line in zip(self.entries, lines, strict=True)
-            if has_data(entry)
+            for entry, line in zip(self.entries, self.settled.lines, strict=True)
+            if entry.mode & _TYPE == _REGULAR and entry.link_to is None
         }
 
 

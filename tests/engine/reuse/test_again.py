@@ -20,6 +20,7 @@ from engine.manifest.memory import original
 from engine.plan.model import Plan
 from engine.planning import plan_spec
 from engine.provenance.inputs import of_filesystem, of_sources, read_sums
+from engine.reuse import sources
 from engine.reuse.again import Again, look_again
 from engine.reuse.keep import keep
 from engine.reuse.kept import Kept
@@ -367,3 +368,21 @@ def test_what_only_a_scan_tells(tmp_path: Path, what: str) -> None:
     last = Last(spec)
     SCANNED[what](tmp_path / "tree")
     assert last.again() is None
+
+
+def test_two_processes_see_the_changes_that_one_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make(tmp_path, MANY, random.Random(1))
+    settle(tmp_path)
+    last = Last(spec)
+    for path in ("tree/dir0/file0", "tree/same", "over/more/file", "single"):
+        (tmp_path / path).write_bytes(b"other")
+    (tmp_path / "tree" / "dir2" / "file2").unlink()
+    alone = changes(last.record, 1000)
+    assert alone is not None
+    assert sum(map(len, alone)) == 7  # two of one inode, and a directory without a name
+    monkeypatch.setattr(sources, "_WORTH_IT", 0)
+    monkeypatch.setattr(sources, "may_fork", lambda: True)
+    assert changes(last.record, 1000) == alone
+    assert changes(last.record, 1) is None

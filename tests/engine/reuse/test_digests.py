@@ -103,10 +103,33 @@ def test_where_the_holes_lie_is_part_of_the_identity() -> None:
 @given(st.dictionaries(st.integers(-(2**63), 2**63 - 1), st.binary(min_size=32, max_size=32)))
 def test_what_is_stored_is_what_is_loaded(known: dict[int, bytes]) -> None:
     stored = Digests(known).dumps()
-    assert Digests.loads(stored)._known == known
+    loaded = Digests.loads(stored)
+    assert {number: loaded._of(number) for number in known} == known
+    assert len(loaded) == len(known)
     for wrong in (stored[:-1], b"", stored[1:], stored + b"\0"):
         with pytest.raises(BadDigests):
             Digests.loads(wrong)
+
+
+@given(
+    st.dictionaries(
+        st.integers(-3, 3).map(lambda number: number << 8),
+        st.binary(min_size=32, max_size=32),
+        min_size=1,
+    ),
+    st.integers(-(1 << 20), 1 << 20),
+    st.sampled_from([0, 1, 1000]),
+)
+def test_a_few_are_found_without_taking_all_apart(
+    known: dict[int, bytes], wanted: int, few: int
+) -> None:
+    loaded = Digests.loads(Digests(known).dumps())
+    loaded._few = few
+    for number in (wanted, *known, wanted):  # parts of two numbers may look like another
+        assert loaded._of(number) == known.get(number)
+    more = {7: bytes(32), **known}
+    joined = Digests.loads(loaded.joined(Digests({7: bytes(32)})).dumps())
+    assert {number: joined._of(number) for number in more} == more
 
 
 def test_digests_are_those_of_the_data(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""Work in a fork: its answer, or the same found out here where the fork gave none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.tools.beside import Beside
+
+
+def children() -> list[str]:
+    return Path("/proc/thread-self/children").read_text().split()
+
+
+@pytest.mark.parametrize("answer", [[], list(range(100_000)), None])
+def test_what_the_other_process_found_comes_back(answer: list[int] | None) -> None:
+    here = os.getpid()
+    with Beside(lambda: answer if os.getpid() != here else [-1]) as other:
+        assert other.result() == answer
+    assert children() == []
+
+
+def test_what_the_other_process_does_not_say_is_found_out_here() -> None:
+    here = os.getpid()
+
+    def work() -> list[int]:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [7]
+
+    with Beside(work) as other:
+        assert other.result() == [7]
+    assert children() == []
+
+
+def test_it_ends_with_the_context() -> None:
+    def work() -> list[int]:
+        time.sleep(60)
+        return []
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Beside(work):
+        raise KeyboardInterrupt
+    assert time.monotonic() - begun < 30
+    assert children() == []
