@@ -74,7 +74,7 @@ def read_fleet(path: Path, overrides: Sequence[str] = ()) -> Fleet:
     """
     text = read_text(path)
     table = parse(text, str(path))
-    check_schema(table, str(path))
+    check_schema(table, str(path), text)
     lines = key_lines(text)
     reading = _Reading(path.parent, overrides, _text(table, "name"), _text(table, "base"))
     for problem in _shape(table):
@@ -259,7 +259,7 @@ def _read_base(path: Path, reading: _Reading) -> _Base | None:
     try:
         text = read_text(path)
         table = parse(text, str(path))
-        check_schema(table, str(path))
+        check_schema(table, str(path), text)
     except Refused as refused:
         for problem in refused.problems:
             reading.found.add(problem)

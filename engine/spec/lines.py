@@ -52,6 +52,8 @@ def key_lines(text: str) -> dict[str, int]:
 
 def line_of(lines: Mapping[str, int], path: str) -> int | None:
     """Returns the line of a key path, or of what it is part of; None where neither is there."""
+    if f"{path}[0]" in lines:
+        return lines[f"{path}[0]"]  # of a list of tables the first header
     while path and path not in lines:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
     return lines.get(path)

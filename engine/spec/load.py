@@ -103,7 +103,7 @@ def _load(
 ) -> tuple[ImageSpec, tuple[str, ...]]:
     table = parse(text, file)
     set_paths, problems = apply_overrides(table, overrides)
-    check_schema(table, file)
+    check_schema(table, file, text)
     spec, wrong = converted(table, thorough=bool(problems))
     problems += wrong
     if problems:
@@ -191,13 +191,14 @@ def parse(text: str, file: str | None) -> dict[str, object]:
     raise Refused([Problem("toml-syntax", "error", "", message, hint, file=file)])
 
 
-def check_schema(table: Mapping[str, object], file: str | None) -> None:
+def check_schema(table: Mapping[str, object], file: str | None, text: str) -> None:
     """Raises Refused where a file is written for another version of Diskwright."""
     schema = table.get("schema", SCHEMA)
     if type(schema) is int and schema != SCHEMA:
         message = f"is {show(schema)}; this version of Diskwright reads schema {SCHEMA}"
         hint = "use the version that wrote the file" if schema > SCHEMA else f"write {SCHEMA}"
-        raise Refused([Problem("unknown-schema", "error", "schema", message, hint, file=file)])
+        problem = Problem("unknown-schema", "error", "schema", message, hint)
+        raise Refused([_located(problem, file, (), key_lines(text))])
 
 
 def _inside(path: str, problems: Sequence[Problem]) -> bool:

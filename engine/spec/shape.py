@@ -5,6 +5,7 @@ msgspec stops at the first error; this walks the same struct definitions key by 
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import types
 import typing
@@ -92,20 +93,42 @@ def show(value: object) -> str:
     return text if len(text) <= 90 else f"{text[:87]}..."
 
 
-def nearest(word: str, valid: Iterable[str]) -> str | None:
-    """Returns the valid word most like `word`, or None if none is near."""
+def nearest(word: str, valid: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Returns the valid word most like `word`, or None if none is near.
+
+    Args:
+        cutoff: Which part of the letters they have in common at least.
+    """
     choices = list(valid)
     folded = {choice.lower(): choice for choice in reversed(choices)}
-    found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else None
 
 
+_SAME = {
+    **dict.fromkeys(("dest", "destination", "dst", "to", "into"), "target"),
+    **dict.fromkeys(("src", "from", "file", "path", "input"), "source"),
+    **dict.fromkeys(("owner", "uid"), "user"), "gid": "group", "mode_bits": "mode",
+    **dict.fromkeys(("mountpoint", "mount_point", "where"), "mount"),
+    **dict.fromkeys(("fs", "fstype", "filesystem", "fs_type"), "format"),
+    **dict.fromkeys(("partuuid", "part_uuid"), "guid"), "partlabel": "name",
+    **dict.fromkeys(("append", "options", "kernel_params", "args"), "cmdline"),
+    **dict.fromkeys(("bootloader", "boot_loader"), "loader"),
+}  # fmt: skip
+"""What other tools call a key, where its section has that."""
+_ELSEWHERE = 0.75
+"""How like a key of another section must be: one beside is meant sooner."""
+
+
 def _nearest_key(path: str, name: str, siblings: Iterable[str]) -> str | None:
+    same = _SAME.get(name.lower().replace("-", "_"))
+    if same and same in set(siblings):
+        return same
     beside = nearest(name, siblings)
     if beside is not None:
         return beside
     elsewhere = {known.rpartition(".")[2]: known for known in reversed(key_paths())}
-    leaf = nearest(name, elsewhere)
+    leaf = nearest(name, elsewhere, cutoff=_ELSEWHERE)
     if leaf is not None and elsewhere[leaf] != path:
         return elsewhere[leaf]
     return None
@@ -138,12 +161,34 @@ def _wrong_type(path: str, value: object, expected: str) -> Problem:
         hint = f"write {value.lower()} without quotes"
     elif expected == "a list of text" and isinstance(value, str):
         hint = f"write [{show(value)}]"
-    elif "text" in expected and isinstance(value, int | float):
+    elif isinstance(value, float) and expected == _SIZE:
+        hint = f'write it with its unit: "{value}GiB"'
+    elif "text" in expected and isinstance(value, int | float) and type(value) is not bool:
         hint = f'write "{show(value)}"'
+    elif expected == _NAMES[int]:
+        hint = _as_integer(value)
     return Problem("wrong-type", "error", path, f"is {show(value)}, but must be {expected}", hint)
 
 
 _BOOLEANS = ("true", "false")
+_SIZE = f"{_NAMES[int]} or {_NAMES[str]}"
+
+
+def _as_integer(value: object) -> str:
+    """Returns how to write as an integer what is one, or a moment, in another spelling."""
+    try:
+        if isinstance(value, str):
+            if value.strip().isdecimal():
+                return f"write {int(value)} without quotes"
+            value = dt.datetime.fromisoformat(value)
+        elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            value = dt.datetime.combine(value, dt.time())
+        if not isinstance(value, dt.datetime):
+            return ""
+        moment = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return f"in seconds since 1970, that is {int(moment.timestamp())}"
+    except (ValueError, OverflowError):
+        return ""
 
 
 def check_value(value: object, declared: object, path: str) -> Iterator[Problem]:

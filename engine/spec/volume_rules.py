@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from engine.disk.roles import ROLES
 from engine.problem import Fix, Problem
-from engine.spec import subvolume_rules, verity_rules
+from engine.spec import subvolume_rules, verity_rules, volume_places
 from engine.spec.choices import VOLUME_COMPRESSIONS, VOLUME_FORMATS
 from engine.spec.filesystems import FILESYSTEMS, Filesystem, has_serial
 from engine.spec.identity import is_uuid
 from engine.spec.model import ImageSpec, VolumeEntry
 from engine.spec.refusals import bad_choice, edit, error
 from engine.spec.settings import Settings
-from engine.spec.shape import nearest, show
+from engine.spec.shape import show
 from engine.units import GRAMMAR, format_exact, parse_size
 
 FLAGS = ("read-only", "no-auto", "grow-file-system", "legacy-boot")
@@ -104,9 +104,12 @@ def _sizes(path: str, entry: VolumeEntry) -> Iterator[Problem]:
 
 
 def _texts(path: str, entry: VolumeEntry) -> Iterator[Problem]:
-    if entry.mount and (not entry.mount.startswith("/") or ".." in entry.mount.split("/")):
+    upwards = ".." in (entry.mount or "").split("/")
+    if entry.mount and (upwards or not entry.mount.startswith("/")):
         yield error(
-            "bad-mount", f"{path}.mount", f"is {show(entry.mount)}, which is not an absolute path",
+            "bad-mount", f"{path}.mount",
+            f"is {show(entry.mount)}, which "
+            + ('leads upwards by ".."' if upwards else "is not an absolute path"),
             'write it as in "/home", or "" for nowhere',
         )  # fmt: skip
     if entry.type and not is_uuid(entry.type) and not _MBR_TYPE.fullmatch(entry.type):
@@ -142,9 +145,7 @@ def check_together(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         )  # fmt: skip
         return
     yield from _count(settings)
-    yield from _references(spec, settings)
-    yield from _mounts(settings)
-    yield from _homeless(settings)
+    yield from volume_places.check(spec, settings)
     yield from _contradictions(settings)
     yield from _growth(spec, settings)
     yield from verity_rules.check(spec, settings)
@@ -176,69 +177,6 @@ def _count(settings: Settings) -> Iterator[Problem]:
             f"has {partitions} partitions; a table of this kind holds {limit}",
             "leave some out",
         )  # fmt: skip
-
-
-def _references(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
-    """Ids that a key names and nothing has."""
-    there = {volume.id: volume for volume in settings.volumes}
-    places = [(f"volume[{i}].after", entry.after) for i, entry in enumerate(spec.volume)]
-    places += [(f"volume[{i}].verity", entry.verity) for i, entry in enumerate(spec.volume)]
-    places += [(f"contents[{i}].volume", entry.volume) for i, entry in enumerate(spec.contents)]
-    for path, name in places:
-        if name and name not in there:
-            near = nearest(name, there)
-            yield error(
-                "no-such-volume", path,
-                f"is {show(name)}, but the volumes are {', '.join(there) or 'none'}",
-                f"did you mean {show(near)}?" if near else "",
-                edit(f"Take {near}", (path, near)) if near else None,
-            )  # fmt: skip
-
-
-def _mounts(settings: Settings) -> Iterator[Problem]:
-    taken: dict[str, str] = {}
-    for volume in settings.volumes:
-        if not volume.mount:
-            continue
-        place = "/" + volume.mount.strip("/")
-        if place in taken and volume.path:
-            yield error(
-                "mount-taken", f"{volume.path}.mount",
-                f"is {show(place)}, where the volume {taken[place]} is mounted",
-                'give it another place, or "" for nowhere',
-                edit("Mount it nowhere", (f"{volume.path}.mount", "")),
-            )  # fmt: skip
-        taken.setdefault(place, volume.id)
-    for volume in settings.volumes:
-        if volume.mount and volume.mount != "/" and "/" not in taken and volume.path:
-            yield error(
-                "mount-without-root", f"{volume.path}.mount",
-                f"is {show(volume.mount)}, and no volume is mounted at /",
-                'add a root, or write "" for nowhere',
-                edit("Mount it nowhere", (f"{volume.path}.mount", "")),
-            )  # fmt: skip
-
-
-def _homeless(settings: Settings) -> Iterator[Problem]:
-    """Contents that lie in no volume, since nothing is mounted above them."""
-    mounts = ["/" + volume.mount.strip("/") for volume in settings.volumes if volume.mount]
-    for content in settings.contents:
-        target = content.target.decode(errors="replace")
-        if content.volume or any(_is_below(target, mount) for mount in mounts):
-            continue
-        names = [volume.id for volume in settings.volumes if volume.format != "none"]
-        yield error(
-            "contents-without-volume", f"contents[{content.index}].volume",
-            f"is missing: no volume is mounted at or above {show(target)}",
-            "name the volume that it goes to",
-            edit(f"Put it into {names[0]}", (f"contents[{content.index}].volume", names[0]))
-            if names
-            else None,
-        )  # fmt: skip
-
-
-def _is_below(path: str, mount: str) -> bool:
-    return mount == "/" or path == mount or path.startswith(f"{mount}/")
 
 
 def _contradictions(settings: Settings) -> Iterator[Problem]:
@@ -286,6 +224,14 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
                 "type-unfit", f"{path}.type",
                 f"is {show(volume.type)}, and a partition of this table has {kind} for a type",
                 "", _leave_out(f"{path}.type"),
+            )  # fmt: skip
+        loads = settings.boot.loader != "none"  # then the loader's own rule refuses it
+        if volume.role == "esp" and row is not None and row.files and not (row.firmware or loads):
+            yield Problem(
+                "firmware-cannot-read", "warning", f"{path}.format",
+                f"is {volume.format}, and UEFI reads the ESP through the firmware, which reads FAT "
+                "only",
+                "take vfat", edit(f"Make {volume.id} FAT", (f"{path}.format", "vfat")),
             )  # fmt: skip
         yield from _label(path, volume.format, volume.label)
         yield from _identifier(path, volume.format, volume.uuid)

@@ -72,7 +72,7 @@ SHAPES = [
         "unknown-key",
         "contents[0].owner",
         '"root"',
-        "valid here",
+        'did you mean "user"',
     ),
     ("schema = 2\nnew = 1", "unknown-schema", "schema", "2", "version that wrote"),
     ("schema = 0", "unknown-schema", "schema", "0", "write 1"),
