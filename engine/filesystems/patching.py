@@ -14,8 +14,23 @@ from engine.manifest.manifest import Manifest
 Piece = tuple[int, int, int]
 """Of a file: a byte of it, the byte of the volume where that is, how many."""
 
-Changes = Collection[tuple[Entry, Entry]]
+Pairs = Collection[tuple[Entry, Entry]]
 """Files and directories as they were, and as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is not as it was.
+
+    Attributes:
+        changed: Of the same paths.
+        gone: Entries that are not there any more.
+        come: Entries that were not there; of a path that one had that is gone, perhaps.
+    """
+
+    changed: Pairs
+    gone: Collection[Entry] = ()
+    come: Collection[Entry] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +78,12 @@ class Patcher(Protocol):
         Args:
             manifest: The entries as they are.
             figures: Of what they were.
-            changes: Those that are others now.
+            changes: What is not as it was.
         """
         ...
 
     def patches(
-        self, image: Path, offset: int, size: int, changes: Changes, *, epoch: int
+        self, image: Path, offset: int, size: int, changes: Pairs, *, epoch: int
     ) -> list[Patched]:
         """Returns what has to change in a file system for entries to become others.
 

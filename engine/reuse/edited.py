@@ -42,8 +42,8 @@ def edited(kept: Kept, gone: Mapping[int, Entry], come: Sequence[Came]) -> tuple
         come: In order. None is where something is that stays.
 
     Returns:
-        What is kept, where all lines of those that came are empty and nothing is measured, and
-        what became of the numbers.
+        What is kept, where the lines of those that came are empty and what was measured is as it
+        was, and what became of the numbers.
     """
     names, new = kept.fields.names, [one.entry for one in come]
     at = [bisect_left(names, order(one.path), key=order) for one in new]
@@ -71,7 +71,7 @@ def edited(kept: Kept, gone: Mapping[int, Entry], come: Sequence[Came]) -> tuple
         inserted=tuple(splice.numbers(kept.inserted)),
         made=splice.keyed(kept.made),
         counts=tuple(counts),
-        needs={},
+        needs=kept.needs,
         size=counts[-1],
         holes=holes_of((fields.names[number], extents[number]) for number in sorted(extents)),
     )

@@ -17,6 +17,7 @@ from typing import overload
 
 import msgspec
 
+from engine.filesystems.patching import Changes
 from engine.filesystems.table import figures, patchers
 from engine.manifest.datasums import has_data
 from engine.manifest.entry import Entry, Source, order
@@ -84,8 +85,11 @@ class Rows:
         return entry
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yields the first few one by one, since that may be all that is asked for."""
-        few = 0 if self._all else min(_FEW, len(self))
+        """Yields all; the first few one by one, since that may be all that is asked for."""
+        return iter(self._all) if self._all else self._one_by_one()
+
+    def _one_by_one(self) -> Iterator[Entry]:
+        few = min(_FEW, len(self))
         for index in range(few):
             yield self[index]
         if few < len(self):
@@ -197,6 +201,8 @@ class _Entries(Sequence[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         left_out = set(self._without)
+        if not left_out:
+            return iter(self._rows)
         return (entry for at, entry in enumerate(self._rows) if at not in left_out)
 
 
@@ -229,8 +235,9 @@ class Remembered(Manifest):
         counts = Counts(*kept.counts)
         self.counts = replace(counts, data_bytes=counts.data_bytes + grown)
         self.holes = kept.holes
+        changes = Changes(rows.changed.values(), rows.gone, rows.come.values())
         for one in patchers():
-            one.restore(self, kept.needs, rows.changed.values())
+            one.restore(self, kept.needs, changes)
 
     @property
     def changed(self) -> Mapping[int, tuple[Entry, Entry]]:

@@ -9,7 +9,7 @@ two, which may deepen its extent tree. `Need.breakable_blocks` bounds that.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from weakref import WeakKeyDictionary
 
 from engine.filesystems.ext4.directory import DirectoryTooLarge, record_length, shape
@@ -24,6 +24,7 @@ from engine.filesystems.ext4.format import (
     ExtFormat,
 )
 from engine.filesystems.ext4.xattr import place
+from engine.filesystems.patching import Changes
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 
@@ -85,6 +86,9 @@ class Need:
         )
 
 
+FIGURES = tuple(one.name for one in fields(Need) if one.name != "unwritable")
+"""Names of all that is counted."""
+
 _measured: WeakKeyDictionary[Manifest, dict[str, Need]] = WeakKeyDictionary()
 
 
@@ -92,7 +96,7 @@ def measure(manifest: Manifest, ext: ExtFormat = EXT4) -> Need:
     """Returns what a manifest takes; computed once for each manifest and format."""
     by_format = _measured.setdefault(manifest, {})
     if ext.name not in by_format:
-        by_format[ext.name] = _Tally(ext).of(manifest)
+        by_format[ext.name] = _Tally(ext).of(manifest.entries)
     return by_format[ext.name]
 
 
@@ -101,27 +105,29 @@ def measured(manifest: Manifest) -> dict[str, Need]:
     return _measured.setdefault(manifest, {})
 
 
-def adjusted(need: Need, ext: ExtFormat, changes: Iterable[tuple[Entry, Entry]]) -> Need:
-    """Returns what a manifest takes once the data of some of its files has another size.
+def adjusted(need: Need, ext: ExtFormat, manifest: Manifest, changes: Changes) -> Need:
+    """Returns what a manifest takes once some of its entries are others.
+
+    What others take is counted on both sides where it is needed for the names in a directory.
 
     Args:
-        need: Before.
+        need: Before, when nothing was unwritable.
         ext: The format.
-        changes: Files as they were, and as they are.
+        manifest: The entries as they are.
+        changes: What is not as it was.
     """
-    before, after = _Tally(ext), _Tally(ext)
-    for old, new in changes:
-        if old.is_regular:
-            before._file(old)
-            after._file(new)
-    return replace(
-        need,
-        data_blocks=need.data_blocks + after.data - before.data,
-        extent_blocks=need.extent_blocks + after.mapping - before.mapping,
-        breakable_blocks=need.breakable_blocks + after.breakable - before.breakable,
-        data_bytes=need.data_bytes + after.bytes - before.bytes,
-        unwritable=tuple(after.unwritable),
-    )
+    come = {one.path: one for one in changes.come}
+    gone = {one.path: one for one in changes.gone}
+    after = {new.path: new for _, new in changes.changed} | come
+    for path in {one.parent for one in (*come.values(), *gone.values()) if one.path}:
+        there = manifest.get(path)
+        if there is not None:
+            after |= {path: there} | {one.path: one for one in manifest.within(path)}
+    before = {path: one for path, one in after.items() if path not in come}
+    before |= {old.path: old for old, _ in changes.changed} | gone
+    was, now = _Tally(ext).of(before.values()), _Tally(ext).of(after.values())
+    sums = {one: getattr(need, one) + getattr(now, one) - getattr(was, one) for one in FIGURES}
+    return Need(**sums, unwritable=now.unwritable)
 
 
 class _Tally:
@@ -137,11 +143,11 @@ class _Tally:
         self.links: dict[int, int] = {}
         self.unwritable: list[Unwritable] = []
 
-    def of(self, manifest: Manifest) -> Need:
-        """Walks a manifest."""
+    def of(self, entries: Iterable[Entry]) -> Need:
+        """Counts entries, a directory with what is in it or without."""
         above, records = b"", self.records[b""]
         inodes = blocks = size_of_all = 0
-        for entry in manifest.entries:
+        for entry in entries:
             path = entry.path
             parent, _, name = path.rpartition(b"/")
             if parent != above:

@@ -8,13 +8,12 @@ would have written of the old entry.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from engine.filesystems.ext4.format import BLOCK_SIZE, FORMATS, INODE_SIZE
 from engine.filesystems.ext4.inode import BLOCK_MAP_OFFSET, InodePacker
-from engine.filesystems.ext4.measure import Need, adjusted, measured
+from engine.filesystems.ext4.measure import FIGURES, Need, adjusted, measured
 from engine.filesystems.ext4.native import LibraryError
 from engine.filesystems.ext4.reader import ExtFilesystem
 from engine.filesystems.ext4.reader_inodes import inode_of
@@ -24,7 +23,7 @@ from engine.filesystems.ext4.superblock import (
     UnsupportedFilesystem,
     parse,
 )
-from engine.filesystems.patching import Changes, NoPatch, Patched, Piece
+from engine.filesystems.patching import Changes, NoPatch, Pairs, Patched, Piece
 from engine.filesystems.populate import Cancelled, DataObserver
 from engine.image.container.disk import BadImage, RawDisk
 from engine.image.reading import BadFilesystem, Window
@@ -37,8 +36,6 @@ _SECTORS, _SECTORS_HIGH = (28, 4), (116, 2)
 _AREA = 160
 """Where in an inode its attributes begin, behind the fields that are written."""
 
-_NEED = tuple(one.name for one in fields(Need) if one.name != "unwritable")
-
 
 def blocks(entry: Entry) -> int:
     """See `Patcher.blocks`."""
@@ -48,7 +45,7 @@ def blocks(entry: Entry) -> int:
 def figures(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     """See `Patcher.figures`."""
     return {
-        name: tuple(getattr(need, each) for each in _NEED)
+        name: tuple(getattr(need, each) for each in FIGURES)
         for name, need in measured(manifest).items()
         if not need.unwritable
     }
@@ -57,11 +54,11 @@ def figures(manifest: Manifest) -> dict[str, tuple[int, ...]]:
 def restore(manifest: Manifest, figures: Mapping[str, Sequence[int]], changes: Changes) -> None:
     """See `Patcher.restore`."""
     for name, numbers in figures.items():
-        named: dict[str, Any] = dict(zip(_NEED, numbers, strict=True))
-        measured(manifest)[name] = adjusted(Need(**named), FORMATS[name], changes)
+        named: dict[str, Any] = dict(zip(FIGURES, numbers, strict=True))
+        measured(manifest)[name] = adjusted(Need(**named), FORMATS[name], manifest, changes)
 
 
-def patches(image: Path, offset: int, size: int, changes: Changes, *, epoch: int) -> list[Patched]:
+def patches(image: Path, offset: int, size: int, changes: Pairs, *, epoch: int) -> list[Patched]:
     """See `Patcher.patches`."""
     try:
         with RawDisk(image) as disk:

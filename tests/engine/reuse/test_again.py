@@ -34,6 +34,7 @@ ALONE = """\
 schema = 1
 name = "demo"
 layout.table = "gpt"
+layout.filesystem = "ext3"
 contents = [{ source = "tree", target = "/" }]
 [[volume]]
 id = "root"
@@ -63,7 +64,7 @@ id = "data"
 mount = "/srv"
 format = "ext4"
 """
-LINKED = MANY.replace('target = "/dir0"', 'target = "/lib/dir0"')
+LINKED = MANY.replace('target = "/dir0"', 'target = "/lib/dir0"').replace('"ext4"', '"ext2"')
 SPECS = {"alone": ALONE, "many": MANY, "linked": LINKED}
 
 
