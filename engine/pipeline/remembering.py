@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +30,7 @@ from engine.reuse.record import (
     leaves_path,
     load,
     save,
+    save_kept,
     settled,
 )
 from engine.reuse.remembered import Remembered
@@ -95,39 +97,77 @@ def keys(plan: Plan, reuse: Reuse, sums: Sums) -> dict[str, str]:
     return found
 
 
-def gather(reuse: Reuse, sums: DataSums) -> None:
-    """Gathers what a record says of all that went in, if one is to be left: it takes a while.
+class Noted(NamedTuple):
+    """What a record says of the entries.
+
+    Attributes:
+        sums: Of their data.
+        sources: What was seen of where they come from.
+        kept: By id of the volume; None where they are not kept.
+    """
+
+    sums: Sums
+    sources: tuple[SourceRecord, ...]
+    kept: Mapping[str, Kept | None]
+
+
+def note(reuse: Reuse, sums: DataSums) -> Noted | None:
+    """Returns what a record says of the entries, if one is to be left: it takes a while.
+
+    Args:
+        reuse: Gets why there can be no record.
+        sums: Of all files' data.
+    """
+    plan = reuse.plan
+    if plan is None:
+        return None
+    try:
+        sources = _sources(plan, reuse) if reuse.asked else ()
+    except OSError as error:  # the build itself does not need it
+        reuse.gathered = error
+        return None
+    known = sums_of(plan, sums)
+    kept: dict[str, Kept | None] = {}
+    for volume in plan.volumes:
+        if volume.filesystem is not None:
+            manifest = volume.filesystem.manifest
+            before = _settled(manifest)
+            if before is not None:
+                kept[volume.id] = before.settled
+            else:
+                kept[volume.id] = keep(volume.id, manifest, known[volume.id]) if sources else None
+    return Noted(known, sources, kept)
+
+
+def gather(reuse: Reuse, noted: Noted) -> None:
+    """Gathers what else a record says of all that went in, once that is summed up.
 
     Args:
         reuse: Gets it.
-        sums: Of all files' data.
+        noted: From `note`.
     """
-    if reuse.plan is not None:
-        try:
-            reuse.gathered = _gathered(reuse.plan, reuse, sums)
-        except OSError as error:  # the build itself does not need it
-            reuse.gathered = error
+    assert reuse.plan is not None
+    try:
+        reuse.gathered = _gathered(reuse.plan, reuse, noted)
+    except OSError as error:
+        reuse.gathered = error
 
 
-def _gathered(plan: Plan, reuse: Reuse, sums: DataSums) -> Gathered:
-    known = sums_of(plan, sums)
-    sources = _sources(plan, reuse) if reuse.asked else ()
-    kept: list[Kept | None] = []
+def _gathered(plan: Plan, reuse: Reuse, noted: Noted) -> Gathered:
+    known, sources, kept = noted
     for volume in plan.volumes:
         if volume.filesystem is None:
             continue
         manifest = volume.filesystem.manifest
         if (before := _settled(manifest)) is not None:
-            kept.append(before.settled)
             reuse.digests.learn(before.fresh, before.new)
         else:
-            kept.append(keep(volume.id, manifest, known[volume.id]) if sources else None)
             reuse.digests.learn(manifest, known[volume.id])
     # Nobody asks for these any more: they would take tens of megabytes beside what follows.
     digests, reuse.digests = reuse.digests.dumps(), Digests()
     raw = not whole_image(plan)
     made = keys(plan, reuse, known) if raw else {}
-    whole = tuple(one for one in kept if one is not None)
+    whole = tuple(one for one in kept.values() if one is not None)
     return Gathered(
         design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
         volumes=tuple(
@@ -165,6 +205,7 @@ def leave(
     if isinstance(gathered, OSError):
         raise gathered
     assert gathered is not None
+    kept = save_kept(outdir, gathered.kept)  # first, as `settled` may have to wait a moment
     record = Record(
         outdir="",
         spec=reuse.asked,
@@ -189,8 +230,9 @@ def leave(
         tree=reuse.tree if raw else {},
         sources=gathered.sources,
         machine=gathered.machine,
+        kept=kept,
     )
-    save(outdir, record, gathered.kept)
+    save(outdir, record)
     install(
         reuse.leaves.finish() if reuse.leaves is not None and raw else None, leaves_path(outdir)
     )
@@ -207,7 +249,7 @@ def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
             reuse.record, spec=reuse.asked, sources=_sources(plan, reuse), machine=_machine(plan)
         )
         if now != reuse.record:
-            save(outdir, now, ())
+            save(outdir, msgspec.structs.replace(now, kept=save_kept(outdir, ())))
 
 
 def seen_again(outdir: Path, name: str) -> None:
@@ -222,7 +264,7 @@ def seen_again(outdir: Path, name: str) -> None:
         msgspec.structs.replace(one, state=settled(outdir / name)) if one.name == name else one
         for one in record.outputs
     )
-    save(outdir, msgspec.structs.replace(record, outputs=outputs), None)
+    save(outdir, msgspec.structs.replace(record, outputs=outputs))
 
 
 def _sources(plan: Plan, reuse: Reuse) -> tuple[SourceRecord, ...]:

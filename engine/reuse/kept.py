@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.provenance.inputs import Digest, Summed
 from engine.reuse.fields import Fields
 from engine.reuse.lines import Lines
 
@@ -85,3 +86,14 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     needs: dict[str, tuple[int, ...]]
     size: int
     holes: str
+
+    @property
+    def summed(self) -> Summed:
+        """Digests of what it holds, as `engine.provenance.inputs.summed` returns them."""
+        return Summed(
+            Digest(len(self.fields), self.size, self.lines.sha256),
+            {
+                one.where: Digest(len(one.lines), one.size, one.lines.sha256)
+                for one in self.contents
+            },
+        )

@@ -287,14 +287,12 @@ def _decoded(data: memoryview) -> Iterator[Kept]:
         yield Kept(**found)
 
 
-def save(outdir: Path, record: Record, kept: Sequence[Kept] | None = ()) -> None:
+def save(outdir: Path, record: Record) -> None:
     """Leaves a record for the next build, and removes those of folders that are gone.
 
     Args:
         outdir: The output folder.
         record: Of what it holds.
-        kept: The entries of all volumes; nothing where they are not kept, None where those of the
-            record before stand.
 
     Raises:
         OSError: It cannot be written.
@@ -303,8 +301,7 @@ def save(outdir: Path, record: Record, kept: Sequence[Kept] | None = ()) -> None
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    digest = record.kept if kept is None else _save_kept(path.with_suffix(_KEPT), kept)
-    body = _ENCODER.encode(msgspec.structs.replace(record, outdir=_named(outdir), kept=digest))
+    body = _ENCODER.encode(msgspec.structs.replace(record, outdir=_named(outdir)))
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
         with open(part, "xb", opener=_private) as file:
@@ -319,11 +316,23 @@ def save(outdir: Path, record: Record, kept: Sequence[Kept] | None = ()) -> None
     _collect(path.parent)
 
 
-def _save_kept(path: Path, kept: Sequence[Kept]) -> bytes:
-    """Writes the entries of volumes; returns the digest. A record of another says nothing of it."""
+def save_kept(outdir: Path, kept: Sequence[Kept]) -> bytes:
+    """Leaves the entries of all volumes, which no record but one with their digest speaks of.
+
+    Returns:
+        The digest (`Record.kept`); nothing where there are no entries.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    record = record_path(outdir)
+    if record is None:
+        return b""
+    path = record.with_suffix(_KEPT)
     if not kept:
         path.unlink(missing_ok=True)
         return b""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_suffix(f".{os.getpid()}.kept-part")
     digest = hashlib.sha256()
     try:

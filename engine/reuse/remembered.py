@@ -25,7 +25,7 @@ from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Counts, Manifest
 from engine.manifest.memory import MADE
 from engine.packed import numbers
-from engine.provenance.inputs import Digest, data_in, line_of, sum_line
+from engine.provenance.inputs import Digest, Summed, data_in, line_of, sum_line
 from engine.reuse.edited import Came, edited
 from engine.reuse.kept import BUILDER, Content, Kept
 
@@ -291,20 +291,20 @@ class Remembered(Manifest):
             content, lines=content.lines.replaced(lines), size=content.size + grown
         )
 
-    @cached_property
+    @property
     def digest(self) -> Digest:
         """That of `engine.provenance.inputs.of_filesystem`, once it is settled."""
-        assert self.settled is not None
-        return Digest(len(self), self.settled.size, self.settled.lines.sha256)
+        return self._summed.whole
+
+    @property
+    def digests(self) -> Mapping[str, Digest]:
+        """Those of `engine.provenance.inputs.of_sources` by content entry, once it is settled."""
+        return self._summed.contents
 
     @cached_property
-    def digests(self) -> dict[str, Digest]:
-        """Those of `engine.provenance.inputs.of_sources` by content entry, once it is settled."""
+    def _summed(self) -> Summed:
         assert self.settled is not None
-        return {
-            one.where: Digest(len(one.lines), one.size, one.lines.sha256)
-            for one in self.settled.contents
-        }
+        return self.settled.summed
 
     @cached_property
     def sums(self) -> Mapping[int, bytes]:

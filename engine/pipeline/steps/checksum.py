@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engine.pipeline import summing
 from engine.pipeline.packing import digests
 from engine.pipeline.rehash import Changes, verity_again
-from engine.pipeline.remembering import gather
+from engine.pipeline.remembering import gather, note
 from engine.pipeline.steps.names import announce, current_image, finish_image
 from engine.pipeline.taking import take_all
 from engine.pipeline.versions import tools_of
@@ -18,6 +18,7 @@ from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA
 from engine.provenance.fsverity import FsVerity
 from engine.provenance.inputs import read_sums, summed
+from engine.reuse.kept import Kept
 from engine.reuse.leaves import opened
 from engine.reuse.record import leaves_path
 from engine.tools import runner
@@ -111,12 +112,16 @@ async def _inputs(work: Work) -> None:
 
 
 def _gather(work: Work) -> None:
-    _digest(work)
-    gather(work.reuse, work.inputs.data)
+    noted = note(work.reuse, work.inputs.data)
+    _digest(work, noted.kept if noted is not None else {})
+    if noted is not None:
+        gather(work.reuse, noted)
 
 
-def _digest(work: Work) -> None:
+def _digest(work: Work, kept: Mapping[str, Kept | None]) -> None:
     """Sums up what each file system was filled from, as it was hashed on its way.
+
+    What a record keeps has the lines that a digest is over.
 
     What an installer made may have taken the place of planned files: they are read.
     """
@@ -130,6 +135,8 @@ def _digest(work: Work) -> None:
         manifest = volume.filesystem.manifest
         read = bool(work.loader_files.get(volume.id))
         known = None if read else work.inputs.summed.get(volume.id)
+        if known is None and not read and (lines := kept.get(volume.id)) is not None:
+            known = lines.summed
         if known is None:
             data = read_sums(manifest, work.cancelled) if read else work.inputs.data
             known = summed(manifest, data.of(manifest))
