@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Sequence
 
 from engine.disk import placement
 from engine.disk.volume import Scheme
+from engine.importers import room
 from engine.importers.confuse import Option, Section
 from engine.importers.draft import Draft
 from engine.importers.genimage_config import Config, bytes_of
@@ -41,12 +40,14 @@ _SETTINGS = "genimage's own settings"
 def moved(
     scheme: Scheme, places: Sequence[tuple[Option | None, VolumeEntry | None]], draft: Draft
 ) -> None:
-    """Notes partitions that have an offset and come to lie elsewhere."""
+    """Keeps room before the first partition; notes those with an offset that lie elsewhere."""
     inside = [(option, entry) for option, entry in places if entry and entry.offset is None]
+    first = bytes_of(inside[0][0].value) if inside and inside[0][0] is not None else None
+    if first and first > room.begins(scheme, draft.volumes):
+        room.keep(scheme, first, draft)
     sizes = [parse_size(entry.size) if entry.size else None for _, entry in inside]
     named = [(str(index), size or MIB) for index, size in enumerate(sizes)]
-    first = placement.behind(scheme, [size for _, size in named], list(_outside(places)))
-    placed = placement.place(scheme, 512, named, first)
+    placed = placement.place(scheme, 512, named, room.begins(scheme, draft.volumes))
     known = True
     for (option, _), size, place in zip(inside, sizes, placed, strict=True):
         start = place.start * 512 if known else None
@@ -59,21 +60,6 @@ def moved(
                 draft.note(option.where, f"offset = {option.value}",
                            f"partitions follow each other at whole MiB; {here}")  # fmt: skip
         known = known and size is not None
-
-
-def _outside(
-    places: Sequence[tuple[Option | None, VolumeEntry | None]],
-) -> Iterator[tuple[int, int]]:
-    """Yields the ranges outside of all partitions, as far as the files are there to be measured."""
-    for _, entry in places:
-        if entry is None or entry.offset is None:
-            continue
-        length = parse_size(entry.size) if entry.size else 1
-        if entry.source:
-            with suppress(OSError, ValueError):
-                length = Path(entry.source).stat().st_size
-        start = parse_size(entry.offset) or 0
-        yield start, start + (length or 1)
 
 
 def unknown(section: Section, known: set[str], draft: Draft) -> None:

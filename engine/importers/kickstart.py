@@ -19,6 +19,7 @@ COMMANDS = ("part", "partition", "bootloader", "include")
 _MOST_INCLUDES = 16
 FLAGS = {
     "active", "no-table", "use-uuid", "use-label", "hidden", "mbr", "no-fstab-update",
+    "grow", "asprimary", "recommended",
 }  # fmt: skip
 _MANY = {"exclude-path", "include-path"}
 _VALUES = {
@@ -68,8 +69,14 @@ def commands(
     """Yields the commands of a file, with those of the files that it includes in their place."""
     if candidate.text is None:
         raise refused(f"{candidate.path} is not a text")
+    section = ""
     for number, line in lines(candidate.text):
         where = Place(candidate.path.name, number)
+        if section or line.startswith("%"):
+            if not section:
+                draft.note(where, f"the section {line.split()[0]}", "it is an installer's")
+            section = "" if line == "%end" or line.startswith("%include") else line
+            continue
         try:
             words = shlex.split(expanded(line, environment), comments=True)
         except ValueError as error:
@@ -77,10 +84,11 @@ def commands(
             continue
         if not words:
             continue
+        if words[0] not in COMMANDS:
+            draft.note(where, f"the command {words[0]}", "wic has no such")
+            continue
         command = _command(words, where, draft)
-        if command.name not in COMMANDS:
-            draft.note(where, f"the command {command.name}", "wic has no such")
-        elif command.name == "include":
+        if command.name == "include":
             yield from _included(command, candidate, environment, draft, depth)
         else:
             yield command

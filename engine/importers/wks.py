@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.disk.gpt import FIRST_USABLE
 from engine.disk.roles import ROLES
+from engine.importers import room
 from engine.importers.draft import Draft, Place, mounts, size_text
 from engine.importers.kickstart import COMMANDS, FLAGS, Command, commands, lines, number_of, size_of
 from engine.importers.model import Candidate, Imported
@@ -37,6 +38,9 @@ _NOT = {
     "type": "from the fifth on, partitions of an MBR are logical ones",
     "no-fstab-update": "layout.fstab decides for the whole disk",
     "timeout": "a loader's menu waits as long as its own default",
+    "grow": "the disk is as large as its volumes need; size.disk and the key grow give it the rest",
+    "asprimary": "the first partitions of an MBR are primary ones",
+    "recommended": "how large swap is goes by no machine",
     "configfile": "a loader's menu is made from the kernels of the contents",
 }
 _FORMATS = {"msdos": "vfat", "efi": "vfat"}
@@ -45,6 +49,8 @@ _BY_MOUNT = {
 }
 _MICROSOFT_DATA = "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7"
 _MBR_FAT = "0x0c"
+_MEMBER = re.compile(r"(pv|raid|btrfs)\.\S*")
+"""What kickstart files of installers call a member of LVM, of a RAID or of a Btrfs."""
 
 
 def recognise(candidate: Candidate) -> bool:
@@ -111,14 +117,18 @@ def _partition(command: Command, disk: _Disk, root: str, file: Path, draft: Draf
     if command.get("no-table"):
         _outside(command, disk, raw, draft)
         return ""
-    disk.partitions += 1
     mount = command.words[0] if command.words else ""
+    if _MEMBER.fullmatch(mount):
+        draft.note(command.where, f"part {mount}", "Diskwright makes neither LVM nor RAID",
+                   "a [[volume]] with the mount point takes the place of that")  # fmt: skip
+        return ""
+    disk.partitions += 1
     role, type_ = _role(command, disk, mount, draft)
     format_ = "none" if source == "rawcopy" else _format(command, role, mount, draft)
     if format_ == "vfat" and role not in {"esp", "xbootldr"} and type_ is None:
         type_ = _MICROSOFT_DATA if disk.gpt else _MBR_FAT
     size, free, least = _sizes(command, source, draft)
-    _alignment(command, draft)
+    start = _alignment(command, draft, first=disk.partitions == 1)
     mounted = _mount(command, mount, format_, draft)
     entry = draft.add(
         VolumeEntry(
@@ -139,6 +149,8 @@ def _partition(command: Command, disk: _Disk, root: str, file: Path, draft: Draf
             source=raw,
         )
     )
+    if start and not room.keep("gpt" if disk.gpt else "mbr", start, draft):
+        draft.note(command.where, f"the place at byte {start}", "what is before it does not fit")
     disk.at = None
     add_files(command, source, entry.id, root, file, draft)
     return loader_of(command, source, params, draft)
@@ -276,13 +288,18 @@ def _usual_sizes(commands: list[Command], draft: Draft) -> None:
         )  # fmt: skip
 
 
-def _alignment(command: Command, draft: Draft) -> None:
+def _alignment(command: Command, draft: Draft, *, first: bool) -> int:
+    """Returns the byte where the first partition begins, or 0; notes what other ones ask for."""
     align = number_of(command, "align", draft)
+    at = size_of(command, "offset", draft, KIB) or (align or 0) * KIB
+    if first and at > MIB and at % MIB == 0:
+        return at
     if align and 1024 % align:
         draft.note(command.where, f"--align {align}", "partitions begin at whole MiB")
-    if command.get("offset"):
+    if command.get("offset") and (not first or at != MIB):
         draft.note(command.where, f"--offset {command.get('offset')}",
                    "partitions follow each other at whole MiB")  # fmt: skip
+    return 0
 
 
 def _fsuuid(command: Command, format_: str, draft: Draft) -> str | None:

@@ -6,6 +6,7 @@ documentation, wic's canned files, genimage's test configurations.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tomllib
 from pathlib import Path
@@ -131,3 +132,48 @@ def test_a_loader_comes_along_where_there_are_contents(
     main(["import", str(given / "efi.wks"), "--root", "/tree"])
 
     assert tomllib.loads(capsys.readouterr().out)["boot"]["loader"] == "grub"
+
+
+HEAD = 'image d.img {{ hdimage {{ partition-table-type = "{table}" }}\n{rest} }}\n'
+LOADER = 'partition l {{ in-partition-table = false\n image = "l.bin"\n offset = {} }}\n'
+TINY = "partition a { size = 1M\n offset = 16M }"
+FIRST = {
+    "gpt": (HEAD.format(table="gpt", rest="partition a { size = 8M\n offset = 8M }"), 8),
+    "mbr, logical": (
+        HEAD.format(table="mbr", rest="\n".join(
+            f"partition p{n} {{ size = 4M\n {'offset = 4M' if n == 0 else ''} }}" for n in range(6)
+        )), 4,
+    ),
+    "tiny": (HEAD.format(table="gpt", rest=TINY), 16),
+    "behind a loader": (HEAD.format(table="gpt", rest=LOADER.format("1M") + TINY), 16),
+    "a loader that is not there": (
+        HEAD.format(table="gpt",
+                    rest=LOADER.format("32K") + "partition a { size = 64M\n offset = 8M }"), 8,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FIRST)
+def test_the_first_partition_begins_where_its_offset_says(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, start = FIRST[case]
+    (tmp_path / "d.cfg").write_text(text)
+    assert main(["import", str(tmp_path / "d.cfg"), "-o", str(tmp_path / "d.toml")]) == 0
+    assert "offset" not in capsys.readouterr().err
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "l.bin").write_bytes(bytes(3 << 20 if "not there" in case else 512))
+    assert main(["plan", str(tmp_path / "d.toml"), "--json"]) == 0
+    partitions = json.loads(capsys.readouterr().out)["partitions"]
+    assert partitions[0]["start"] * 512 == start << 20
+
+
+@pytest.mark.parametrize(("place", "start"), [("--align 4096", 4), ("--offset 8M", 8), ("", 1)])
+def test_wic_aligns_the_first_partition(
+    place: str, start: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d.wks").write_text(f"part /data --fstype=ext4 --fixed-size 16M {place}\n")
+    assert main(["import", str(tmp_path / "d.wks"), "-o", str(tmp_path / "d.toml")]) == 0
+    assert main(["plan", str(tmp_path / "d.toml"), "--json"]) == 0
+    partitions = json.loads(capsys.readouterr().out)["partitions"]
+    assert partitions[0]["start"] * 512 == start << 20
