@@ -1,6 +1,6 @@
 """Times fleets against single builds, and two workers against one.
 
-    python -m benchmarks.fleet [--total 300] [--rows 100] [--folder DIR] [--sums KIND]
+    python -m benchmarks.fleet [--total 300] [--rows 100] [--large 64] [--folder DIR] [--sums KIND]
 
 Three figures, each a ratio within one run; processor time stands beside the clock's, for machines
 that do other things as well:
@@ -9,7 +9,9 @@ that do other things as well:
                    of `--total` MiB, and a volume of each row's own with a twentieth of that. Where
                    the folder's file system shares blocks (XFS, Btrfs), the root is written once;
                    elsewhere no fleet can be faster than a copy of its images, which is timed too.
-    workers        `--rows` images of 8 MiB of their own on one worker, and on two
+    workers        `--rows` images of 8 MiB of their own on one worker, and on two; the same with
+                   an eighth as many of `--large` MiB. One worker may use all processors: its
+                   programs and writers run beside it. So it is timed on one processor as well.
     second run     the same fleet again, nothing changed, a row
 
 Starting Python and Dask counts in all of them, but not in the time a row of the second run, which
@@ -58,12 +60,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--total", type=int, default=300, help="MiB of the shared root")
     parser.add_argument("--rows", type=int, default=100, help="images for one and two workers")
+    parser.add_argument("--large", type=int, default=64, help="MiB of an eighth as many images")
     parser.add_argument("--folder", type=Path, help="where everything lies")
     parser.add_argument("--sums", default="sha256", choices=("sha256", "fsverity", "none"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         variants(Path(name) / "variants", args.total, args.sums)
-        workers(Path(name) / "workers", args.rows, args.sums)
+        workers(Path(name) / "workers", args.rows, 8, args.sums)
+        if args.large:
+            workers(Path(name) / "large", max(args.rows // 8, 2), args.large, args.sums)
 
 
 def variants(folder: Path, total: int, sums: str) -> None:
@@ -98,17 +103,26 @@ def variants(folder: Path, total: int, sums: str) -> None:
     )
 
 
-def workers(folder: Path, rows: int, sums: str) -> None:
-    """One worker against two."""
-    yard(folder, 1, own=8, rows=rows, sums=sums)
-    one = timed(folder, "fleet", "fleet.toml", "-o", "one", "--workers", "1")
-    shutil.rmtree(folder / "one")
-    two = timed(folder, "fleet", "fleet.toml", "-o", "two", "--workers", "2")
-    again = timed(folder, "fleet", "fleet.toml", "-o", "two")
+def workers(folder: Path, rows: int, own: int, sums: str) -> None:
+    """One worker, one on a processor alone, and two; images of so many MiB of their own."""
+    yard(folder, 1, own=own, rows=rows, sums=sums)
+    first = str(min(os.sched_getaffinity(0)))
+    one = timed(folder, "fleet", "fleet.toml", "-o", "out", "--workers", "1")
+    shutil.rmtree(folder / "out")
+    words = ("fleet", "fleet.toml", "-o", "out", "--workers", "1")
+    alone = timed(folder, *words, before=("taskset", "-c", first))
+    shutil.rmtree(folder / "out")
+    two = timed(folder, "fleet", "fleet.toml", "-o", "out", "--workers", "2")
+    again = timed(folder, "fleet", "fleet.toml", "-o", "out")
+    shutil.rmtree(folder / "out")
     print(
-        f"{rows} rows: {one.clock:.2f} s on one worker, {two.clock:.2f} s on two; "
+        f"{rows} rows of {own} MiB: {one.clock:.2f} s on one worker, {two.clock:.2f} s on two; "
         f"{one.clock / two.clock:.2f} times as fast (1.8); "
         f"of processors {one.cpu:.2f} s and {two.cpu:.2f} s"
+    )
+    print(
+        f"one worker on one processor: {alone.clock:.2f} s, of it {alone.cpu:.2f} s; two are "
+        f"{alone.clock / two.clock:.2f} times as fast"
     )
     print(
         f"second run of {rows}: {again.clock:.2f} s, {again.cpu:.2f} s of a processor; "
@@ -150,9 +164,10 @@ class Seconds(NamedTuple):
     cpu: float
 
 
-def timed(folder: Path, *words: str) -> Seconds:
-    """Runs Diskwright; returns what it took."""
-    return measured(folder, sys.executable, "-P", "-m", "engine.cli", *words, "--quiet")
+def timed(folder: Path, *words: str, before: tuple[str, ...] = ()) -> Seconds:
+    """Runs Diskwright, by a command that comes before if there is one; returns what it took."""
+    command = (*before, sys.executable, "-P", "-m", "engine.cli", *words, "--quiet")
+    return measured(folder, *command)
 
 
 def measured(folder: Path, *command: str) -> Seconds:

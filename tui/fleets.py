@@ -282,11 +282,12 @@ class FleetSession:
         size = human(sum(row.bytes for row in self.rows.values()))
         if self.phase == "refused":
             return f"Nothing is built: {counted(len(self.problems), 'problem')}"
+        by = f" by {self.workers} workers" if self.workers else ""
         if self.phase == "planned":
-            by = f" by {self.workers} workers" if self.workers else ""
             images = counted(len(self.rows), "image")
             return f"{images}, {size} of disks; F5 builds them{by}: {states}"
-        return f"{states} after {self.time:.0f} s"
+        again = f"; F5 builds{by}" if by and self.phase == "over" else ""
+        return f"{states} after {self.time:.0f} s{again}"
 
     @property
     def outcome(self) -> Literal["", "ok", "failed"]:

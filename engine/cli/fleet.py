@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from engine.fleet.run import FleetResult
 
 
+_NAMED = 5
+"""Images that are named at the end where more are missing."""
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `fleet`."""
     parser.add_argument("fleet", type=named_path, metavar="FLEET", help="the fleet, a TOML file")
@@ -181,7 +185,7 @@ def _counter() -> Callable[[int, int], None]:
 
 
 def _answer(args: argparse.Namespace, result: FleetResult | None) -> int:
-    """Prints the outputs; returns the exit code."""
+    """Prints the outputs, and what is missing; returns the exit code."""
     if result is None:
         return exits.CANCELLED
     if result.trouble:
@@ -190,7 +194,25 @@ def _answer(args: argparse.Namespace, result: FleetResult | None) -> int:
         for row in result.rows:
             for made in row.outputs:
                 print(made.line(args.output / row.image))
+    sys.stdout.flush()
+    _show_missing(result)
     return exits.DONE if result.status == "ok" and not result.trouble else exits.FAILED
+
+
+def _show_missing(result: FleetResult) -> None:
+    """Names what was not built once more, at the end: the reasons may have scrolled away."""
+    from engine.fleet.events import DONE
+    from engine.units import counted
+
+    missing = [row.image for row in result.rows if row.state not in DONE]
+    if not missing:
+        return
+    named = ", ".join(missing[:_NAMED])
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    images = counted(len(result.rows), "image")
+    print(f"error: {len(missing)} of {images} not built: {named}{more}", file=sys.stderr)
+    hint = "once that is mended, the same command builds what is missing"
+    print(f"  hint: {hint}", file=sys.stderr)
 
 
 def show_plan(args: argparse.Namespace) -> int:

@@ -83,11 +83,12 @@ class FleetNarration:
 
     def _row(self, event: RowFinished) -> None:
         image = event.image
+        before = self._states.get(image)
         self._states[image] = event.state
         self._doing.pop(image, None)
         tail = self._tails.pop(image, ())
-        if event.state == "unchanged":
-            return
+        if event.state == "unchanged" or (event.state == "cancelled" and before == "waiting"):
+            return  # the last line counts them
         where = f" on {event.worker}" if event.worker else ""
         if event.state == "ok":
             reused = f", {human(event.reused)} taken over" if event.reused else ""

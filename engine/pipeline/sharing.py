@@ -198,6 +198,7 @@ class Sharing:
         # Known before it is held: another volume may come here meanwhile.
         self._claims[volume] = shelf.store.claim(name) or Claim()
         if not self._claims[volume].held:
+            work.note(f"waiting: another build makes the {work.volume.title}")
             async with self.aside():
                 self._claims[volume] = await _claimed(shelf.store, name)
         await work.thread(lambda report: shelf.renew())

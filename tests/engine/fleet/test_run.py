@@ -19,7 +19,15 @@ from engine.events import Emit, StepStarted
 from engine.fleet import cluster, record
 from engine.fleet import task as tasks
 from engine.fleet.builder import InProcess
-from engine.fleet.events import FleetEvent, FleetFinished, RowFinished, RowStarted, Said
+from engine.fleet.events import (
+    FleetEvent,
+    FleetFinished,
+    FleetStarted,
+    RowFinished,
+    RowOutline,
+    RowStarted,
+    Said,
+)
 from engine.fleet.job import Job, Outcome
 from engine.fleet.narration import FleetNarration
 from engine.fleet.plan import AT_ONCE
@@ -380,6 +388,35 @@ async def test_a_repainted_line_is_wiped_at_the_end(yard: Yard) -> None:
 
     lines = screen.getvalue().rsplit("\r\x1b[K", 1)[-1].splitlines()
     assert lines[-1].endswith("1 ok")
+
+
+def test_what_is_missing_is_named_once_more_at_the_end(
+    yard: Yard, capsys: pytest.CaptureFixture[str]
+) -> None:
+    yard.rows(*"123456789", more='"hooks.after_build" = "test {serial} -lt 3"\n')
+    words = ["fleet", str(yard.fleet), "-o", str(yard.out)]
+
+    assert main(words) == 1
+    *_, missing, hint = capsys.readouterr().err.splitlines()
+    named = ", ".join(f"node-{number}" for number in range(3, 8))
+    assert missing == f"error: 7 of 9 images not built: {named} and 2 more"
+    assert hint == "  hint: once that is mended, the same command builds what is missing"
+
+
+def test_a_cancel_names_only_rows_that_had_begun() -> None:
+    import io
+
+    said = io.StringIO()
+    narration = FleetNarration(said)
+    narration(FleetStarted(fleet="f", rows=(RowOutline(image="a"), RowOutline(image="b"))))
+    narration(RowStarted(image="a"))
+    for image in "ab":
+        narration(RowFinished(image=image, state="cancelled", seconds=0.1))
+    narration(FleetFinished(status="cancelled", seconds=0.5, states={"cancelled": 2}))
+
+    assert said.getvalue().splitlines() == [
+        "==> a", "\u2717 a cancelled", "cancelled in 0.50 s: 2 cancelled",
+    ]  # fmt: skip
 
 
 def test_records_are_read_back_as_written(tmp_path: Path) -> None:

@@ -117,15 +117,19 @@ async def test_who_waits_for_a_volume_gives_way_to_the_next_row(
     )
     assert claim is not None
     begun: list[str] = []
+    waiting: list[str] = []
 
     def emit(event: FleetEvent) -> None:
         match event:
+            case Said(event=Log(text="waiting: another build makes the root file system")):
+                waiting.append(event.image)
             case Said(event=StepStarted(id="make-root")):
                 begun.append(event.image)
                 if len(begun) == 3:
                     asyncio.get_running_loop().call_later(0.05, claim.release)
 
     result = await Run(prepared, InProcess(), emit, use).run()
+    assert waiting == begun
     assert [row.state for row in result.rows] == ["ok"] * 3
     assert begun == ["node-1", "node-2", "node-3"]
     assert sorted(row.reused > 0 for row in result.rows) == [False, True, True]
