@@ -29,7 +29,7 @@ from engine.spec.filesystems import FILESYSTEMS
 AT_ONCE = 4
 """Images that one process builds at a time."""
 
-BEGUN = 8
+BEGUN = 12
 """Images of which it has begun to build, most of which wait for what another one makes."""
 
 

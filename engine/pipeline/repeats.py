@@ -46,9 +46,16 @@ class Part:
 
 
 class Hashed:
-    """What was computed of parts, in one process."""
+    """What was computed of parts, in one process.
+
+    Attributes:
+        states: Of SHA-256 behind a part, by the digest of all before it.
+        branches: Of Merkle trees.
+        reading: Parts that somebody computes a state of just now.
+    """
 
     def __init__(self) -> None:
+        self.reading: set[Part] = set()
         self.states: dict[tuple[str, Part], Sum] = {}
         self.branches: dict[tuple[str, int], dict[int, bytes]] = {}
         self._turns: dict[tuple[str, Part], threading.Lock] = {}
@@ -117,7 +124,11 @@ class Repeats:
                 with self.hashed.turn(before, cancelled):
                     after = self.hashed.states.get(before)
                     if after is None:
-                        take(taker, part.start, part.end)
+                        self.hashed.reading.add(part)
+                        try:
+                            take(taker, part.start, part.end)
+                        finally:
+                            self.hashed.reading.discard(part)
                         if cancelled():
                             return taker
                         after = self.hashed.states[before] = taker.copy()

@@ -132,6 +132,8 @@ class Sharing:
                 return
         elif verb == "make" and await self._take(work):
             return
+        if verb == "checksum":
+            await self._others_read()
         await step(work)
         if verb == "check" and name:
             await self._put(work)
@@ -202,6 +204,16 @@ class Sharing:
             async with self.aside():
                 self._claims[volume] = await _claimed(shelf.store, name)
         await work.thread(lambda report: shelf.renew())
+
+    async def _others_read(self) -> None:
+        """Lets others take its turn while another build computes what the digest goes on from."""
+        parts, hashed = self.repeats.parts, self.repeats.hashed
+        if not hashed.reading.isdisjoint(parts):
+            async with self.aside():
+                while True:
+                    await asyncio.sleep(_LOOK_SECONDS)
+                    if hashed.reading.isdisjoint(parts):
+                        break
 
     def _release(self, volume: str) -> None:
         claim = self._claims.pop(volume, None)

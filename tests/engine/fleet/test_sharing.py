@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -19,8 +23,10 @@ from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.run import FleetResult, Run
 from engine.pipeline.build import build as build_image
+from engine.pipeline.repeats import Part
 from engine.pipeline.sharing import Sharing
 from engine.pipeline.store import Store
+from engine.pipeline.work import Work
 from engine.plan.model import StepPlan
 from engine.planning import plan_spec
 from tests.engine.fleet.conftest import Yard
@@ -133,6 +139,30 @@ async def test_who_waits_for_a_volume_gives_way_to_the_next_row(
     assert [row.state for row in result.rows] == ["ok"] * 3
     assert begun == ["node-1", "node-2", "node-3"]
     assert sorted(row.reused > 0 for row in result.rows) == [False, True, True]
+
+
+async def test_who_waits_for_the_digest_of_a_part_gives_way_too() -> None:
+    went: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def aside() -> AsyncIterator[None]:
+        went.append("aside")
+        yield
+        went.append("back")
+
+    async def step(work: Work) -> None:
+        went.append("step")
+
+    part = Part("key", 0, 4096)
+    sharing = Sharing(aside=aside)
+    sharing.repeats.parts.append(part)
+    work = cast("Work", SimpleNamespace(step=SimpleNamespace(verb="checksum", volume="")))
+    await sharing.perform(work, step)
+    assert went == ["step"]
+    sharing.repeats.hashed.reading.add(part)
+    asyncio.get_running_loop().call_later(0.05, sharing.repeats.hashed.reading.clear)
+    await sharing.perform(work, step)
+    assert went == ["step", "aside", "back", "step"]
 
 
 def test_what_another_row_makes_comes_after_what_is_the_rows_own() -> None:
