@@ -3,10 +3,11 @@
     python -m benchmarks.update [--folder DIR] [--files 70000] [--total 1400] [--rounds 3]
 
 A GPT disk with an ESP and an ext4 root that holds one tree of many files. Each round builds it from
-nothing, then updates it after nothing changed, after the contents of one file changed, after a file
-of another size, and after an entry of the ESP changed. Ratios are to the build from nothing of the
-same digest: SHA-256 reads the whole image every time, fs-verity what changed. Best of all rounds,
-by the clock; processor time stands beside it, for machines that do other things as well.
+nothing, then updates it after nothing changed, after the contents of one file changed, after one
+and after a hundred of another size, after a new one, and after an entry of the ESP changed. Ratios
+are to the build from nothing of the same digest: SHA-256 reads the whole image every time,
+fs-verity what changed. Best of all rounds, by the clock; processor time stands beside it, for
+machines that do other things as well.
 The outputs are compared with those of a build from nothing in every round.
 """
 
@@ -84,6 +85,21 @@ def another_size(folder: Path) -> None:
         file.write(os.urandom(4096))
 
 
+def many_of_another_size(folder: Path) -> None:
+    """Has a hundred files, evenly spread, take a block more."""
+    files = sorted((folder / "root").rglob("*.dat"))
+    for path in files[:: max(len(files) // 100, 1)]:
+        with path.open("ab") as file:
+            file.write(os.urandom(4096))
+
+
+def new_file(folder: Path) -> None:
+    """Adds a file beside one in the middle."""
+    files = sorted((folder / "root").rglob("*.dat"))
+    path = files[len(files) // 2]
+    path.with_name(f"new-{time.time_ns()}.dat").write_bytes(os.urandom(20_000))
+
+
 def changed_esp(folder: Path) -> None:
     """Changes a file of the ESP."""
     (folder / "esp" / "loader.conf").write_bytes(os.urandom(40))
@@ -93,6 +109,8 @@ CASES: dict[str, Callable[[Path], None]] = {
     "nothing changed": lambda folder: None,
     "one file changed": changed_file,
     "one file grew by a block": another_size,
+    "a hundred files grew": many_of_another_size,
+    "one file is new": new_file,
     "the other volume changed": changed_esp,
 }
 

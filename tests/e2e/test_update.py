@@ -22,8 +22,9 @@ from engine.cli import exits
 from engine.cli.main import main
 from engine.cli.standing import Standing
 from engine.events import AnyEvent, Log, StepFinished, StepStarted
-from engine.pipeline import takeover
+from engine.pipeline import shifting, takeover
 from engine.pipeline.build import BuildResult, build
+from engine.pipeline.falloc import movable
 from engine.pipeline.staging import Staging
 from engine.plan.outputs import RECORD
 from engine.planning import plan_spec
@@ -247,17 +248,22 @@ def rounds(tmp_path: Path, seed: int, count: int, monkeypatch: pytest.MonkeyPatc
     spec = make_tree(tmp_path, draw)
     out = tmp_path / "out"
     building(spec, out, update=False)
+    monkeypatch.setattr(shifting, "COST", 0)
+    able = movable(tmp_path, os.statvfs(tmp_path).f_bsize)
     for number in range(count):
         for name in draw.choices(sorted(CHANGES), k=draw.choice([0, 1, 1, 2, 5])):
             CHANGES[name](tmp_path / "tree", draw)
         if draw.random() < 0.15:
             monkeypatch.setattr(maker, "program", lambda number=number: f"program {number}")
-        monkeypatch.setattr(takeover, "WORTH", draw.choice([0, 1 << 40]))
+        worth = draw.choice([0, 1 << 40])
+        monkeypatch.setattr(takeover, "WORTH", worth)
         if draw.random() < 0.5:
             age(tmp_path)
         overrides = draw.choice(OVERRIDES)
         built = building(spec, out, *overrides, force=True)
         assert built.status == "ok", (seed, number)
+        copied = any("what stays was copied" in note for note in built.notes)
+        assert not (copied and able and not worth), (seed, number, built.notes)
         the_same_as_cold(spec, out, *overrides)
 
 
