@@ -96,11 +96,12 @@ def looked_into(path: Path) -> dict[str, Any]:
     Raises:
         Refused: It cannot be read.
     """
-    from engine.cli.images import refused
+    from engine.cli.images import no_texts, refused
     from engine.inspect.image import open_image
     from engine.inspect.report import image_report
 
     with refused():
+        no_texts(path)
         _refuse_compressed(path)
         image = open_image(path)
         with image.disk:

@@ -26,10 +26,11 @@ def run(args: argparse.Namespace) -> int:
     """Prints the differences; 3 if there are any."""
     import json
 
-    from engine.cli.images import refused
+    from engine.cli.images import no_texts, refused
     from engine.compare.diff import compare
 
     with refused():
+        no_texts(args.image_a, args.image_b)
         found = compare(args.image_a, args.image_b)
     if args.json:
         print(json.dumps(to_json(found), indent=1))

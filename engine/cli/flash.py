@@ -45,6 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes or compares; 3 if what is read is something else."""
+    from engine.cli.images import no_texts
     from engine.cli.signals import stoppable
     from engine.flash.destination import by_hand
     from engine.flash.machine import Machine
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         return _list(args, machine.disks())
     writing = args.yes or not args.verify
     try:
+        no_texts(args.image)
         with stoppable() as cancelled, _Progress("read") as progress:
             job = prepare(
                 args.image, args.device, machine, progress, cancelled,

@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Grows it; the image stays as it is until the new one is complete and checked."""
-    from engine.cli.images import refused
+    from engine.cli.images import no_texts, refused
     from engine.cli.narration import Painted, Plain
     from engine.grow.grow import grow
     from engine.grow.layout import growth
@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.tools.failure import StepFailed
 
     with refused():
+        no_texts(args.image)
         image = open_image(args.image)
     with image.disk:
         _raw_only(image)

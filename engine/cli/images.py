@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from engine.problem import Problem, Refused
 
@@ -26,3 +27,20 @@ def refused() -> Iterator[None]:
     except OSError as error:
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Refused([Problem("unreadable-image", "error", "", reason)]) from error
+
+
+def no_texts(*paths: Path) -> None:
+    """Refuses a spec, or another text, that was given for an image.
+
+    Raises:
+        Refused: One of the files is a text.
+    """
+    from engine.importers.table import text_instead
+
+    for path in paths:
+        try:
+            problem = text_instead(path) if path.is_file() else None
+        except Refused:
+            continue  # what cannot be read is told by who opens it
+        if problem is not None:
+            raise Refused([problem])

@@ -171,10 +171,11 @@ def _objections(image: Image, found: Growth) -> Iterator[Problem]:
     if image.around is not None:
         yield _problem("grow-format", f"{image.path.name} is {image.around.what} as well", "")
     if part.partition is None and content is None:
-        what = part.foreign.what if part.foreign is not None else "nothing that is known"
+        what = "neither partitions nor a file system that is known"
+        if part.foreign is not None:
+            what = f"no partitions but {part.foreign.what}"
         yield _problem(
-            "grow-format", f"{image.path.name} has no partitions, and in it is {what}",
-            "grow what is in it with its own tools",
+            "grow-format", f"{image.path.name} has {what}", "grow what is in it with its own tools",
         )  # fmt: skip
     if content is not None and not found.filesystem:
         why = _WHY_NOT.get(content.type, f"is {content.type}, which is grown only while mounted")

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import stat
 import struct
 from collections.abc import Iterator, Mapping
@@ -84,6 +85,10 @@ Listed = Mapping[str, Mapping[str, str]]
 
 
 def _listed(outdir: Path) -> dict[str, dict[str, str]]:
+    if outdir.is_file():
+        message = f"{outdir} is a file, not the output folder of a build"
+        hint = f"diskwright verify {shlex.quote(str(outdir.parent))}"
+        raise Refused([Problem("no-sums", "error", "", message, hint)])
     found: dict[str, dict[str, str]] = {}
     lists = 0
     for form in sums.FORMS:
