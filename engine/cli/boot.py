@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import exits
+from engine.cli.planning import named_path
 from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _MEMORY = 1024
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `boot`."""
-    parser.add_argument("image", metavar="IMAGE", type=Path, help="an image of any format")
+    parser.add_argument("image", metavar="IMAGE", type=named_path, help="an image of any format")
     parser.add_argument(
         "--firmware", choices=("bios", "uefi", "both"),
         help="what to boot it with (default: UEFI if the image has an ESP, else BIOS)",
@@ -39,7 +40,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help=f"seconds to wait for it, for each firmware (default: {_TIMEOUT:g})",
     )  # fmt: skip
     parser.add_argument(
-        "--efi-vars", metavar="FILE", type=Path, help="UEFI variables to start from; not changed"
+        "--efi-vars",
+        metavar="FILE",
+        type=named_path,
+        help="UEFI variables to start from; not changed",
     )
     parser.add_argument(
         "--memory", metavar="MIB", type=int, default=_MEMORY,

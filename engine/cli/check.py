@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments, load_spec
+from engine.cli.planning import add_spec_arguments, load_spec, named_path
 from engine.cli.signals import cancellable
 
 if TYPE_CHECKING:
@@ -20,7 +19,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_spec_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="leave both builds in DIR/first and DIR/second"
+        "--keep",
+        type=named_path,
+        metavar="DIR",
+        help="leave both builds in DIR/first and DIR/second",
     )
 
 

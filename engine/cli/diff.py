@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import exits
+from engine.cli.planning import named_path
 
 if TYPE_CHECKING:
     from engine.compare.diff import Comparison
@@ -17,8 +17,8 @@ _SHOWN_RANGES = 40
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `diff`."""
-    parser.add_argument("image_a", metavar="IMAGE_A", type=Path)
-    parser.add_argument("image_b", metavar="IMAGE_B", type=Path)
+    parser.add_argument("image_a", metavar="IMAGE_A", type=named_path)
+    parser.add_argument("image_b", metavar="IMAGE_B", type=named_path)
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
-from engine.cli.planning import load_spec
+from engine.cli.planning import load_spec, named_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `export`."""
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the spec or fleet, a TOML file")
+    parser.add_argument(
+        "spec", type=named_path, metavar="SPEC", help="the spec or fleet, a TOML file"
+    )
     parser.add_argument(
         "--format", choices=("nix", "repart"), default="nix",
         help="what to write: a call of make-disk-image (nix, the default), or a folder of "
         "partition definitions (repart)",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE",
+        "-o", "--output", type=named_path, metavar="FILE",
         help="the file to write (default: stdout), or for repart the folder",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace what an export wrote before")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
+from engine.cli.planning import named_path
 
 if TYPE_CHECKING:
     from engine.importers.model import Candidate, Imported
@@ -17,16 +18,20 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `import`."""
     parser.add_argument(
-        "file", type=Path, metavar="FILE",
+        "file", type=named_path, metavar="FILE",
         help="what to import, whatever its name: a repart.d folder, a kickstart file of wic, a "
         "configuration of genimage, a Nix file with a call of make-disk-image in it, the "
         "arguments alone as Nix or JSON, or a disk image",
     )  # fmt: skip
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="SPEC", help="the spec to write (default: stdout)"
+        "-o",
+        "--output",
+        type=named_path,
+        metavar="SPEC",
+        help="the spec to write (default: stdout)",
     )
     parser.add_argument(
-        "--root", type=Path, metavar="DIR",
+        "--root", type=named_path, metavar="DIR",
         help="the tree of files that systemd-repart, wic or genimage would be run on",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace a spec that exists")

@@ -6,10 +6,10 @@ import argparse
 import os
 import stat
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli import exits
+from engine.cli.planning import named_path
 from engine.disk.roles import ROOT_TYPES
 from engine.spec.filesystems import FILESYSTEMS
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `inspect`."""
-    parser.add_argument("image", metavar="IMAGE", type=Path, help="raw, qcow2, VDI or VHD")
+    parser.add_argument("image", metavar="IMAGE", type=named_path, help="raw, qcow2, VDI or VHD")
     parser.add_argument(
         "path",
         metavar="PATH",
@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     way.add_argument(
         "--extract",
         metavar="DEST",
-        type=Path,
+        type=named_path,
         help="copy what is at PATH (default: the whole root file system) to the new folder or file "
         "DEST; DEST.tar becomes an archive that keeps owners, devices and all permissions",
     )

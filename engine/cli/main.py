@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TypeGuard
 
 from engine import __version__
 from engine.cli import exits
@@ -53,9 +54,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return _missing(error)
     except Exception as error:
+        if _is_of_output(error):
+            print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return exits.FAILED
         _report(error)
         return exits.INTERNAL
     return code
+
+
+def _is_of_output(error: Exception) -> TypeGuard[OSError]:
+    """Whether an error came of writing standard output, which then fails again."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return False
+    try:
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError as again:
+        return again.errno == error.errno
+    return False
 
 
 def _dispatch(words: list[str]) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from engine.cli import exits
+from engine.cli.planning import named_path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `replay`."""
     parser.add_argument(
-        "record", type=Path, metavar="FILE",
+        "record", type=named_path, metavar="FILE",
         help="the build.jsonl of a build, or the fleet.jsonl of a fleet",
     )  # fmt: skip
     parser.add_argument(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from engine.cli.planning import named_path
 
 DEFAULT_PORT = 8000
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `serve`."""
-    parser.add_argument("spec", type=Path, nargs="?", metavar="SPEC", help="a spec to open")
+    parser.add_argument("spec", type=named_path, nargs="?", metavar="SPEC", help="a spec to open")
     parser.add_argument(
         "--host",
         default="127.0.0.1",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from engine.cli import exits
+from engine.cli.planning import named_path
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `verify`."""
-    parser.add_argument("outdir", type=Path, metavar="OUTDIR", help="output folder of a build")
+    parser.add_argument(
+        "outdir", type=named_path, metavar="OUTDIR", help="output folder of a build"
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,36 @@ def test_verify_is_told_the_folder_of_an_image(
         f"{image} is a file, not the output folder of a build (diskwright verify {tmp_path})"
         in said
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "TEXT", "-o", ""), ("inspect", ""), ("diff", "", "TEXT"), ("boot", ""),
+        ("verify", ""), ("export", "TEXT", "-o", ""), ("replay", ""), ("serve", ""),
+        ("inspect", "TEXT", "--extract", ""), ("check", "TEXT", "--keep", ""),
+    ],
+)  # fmt: skip
+def test_an_empty_path_is_no_folder(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "t"
+    text.write_text(TEXTS["a spec"])
+    with pytest.raises(SystemExit) as ended:
+        main([str(text) if word == "TEXT" else word for word in words])
+    assert ended.value.code == 2
+    assert "the path is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["plan", "explain"])
+def test_a_full_disk_under_the_output_is_no_fault_of_ours(verb: str, tmp_path: Path) -> None:
+    text = tmp_path / "t.toml"
+    text.write_text(TEXTS["a spec"])
+    words = [verb, *([str(text)] if verb == "plan" else [])]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "engine.cli", *words],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output cannot be written: No space left on device\n"

@@ -267,7 +267,7 @@ def test_what_is_in_it_and_not_known_here_is_named(
     assert "LUKS" in capsys.readouterr().err
     bare = tmp_path / "bare.img"
     bare.write_bytes(image.read_bytes()[5 * MIB :])
-    assert "in it is" in refusal(bare, capsys, "--to", "64MiB")
+    assert "no partitions but a LUKS" in refusal(bare, capsys, "--to", "64MiB")
 
 
 def test_a_journal_is_replayed_in_the_copy(disk: Path, tmp_path: Path) -> None:
