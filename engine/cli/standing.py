@@ -76,6 +76,7 @@ class Standing:
         record, changes = self._record, self._changes
         if record is None or changes is None:
             return None
+        self._record = self._changes = None  # they take tens of megabytes
         kept = load_kept(self._outdir, record)
         self.again = look_again(record, kept, changes, settings)
         return self.again.scanned if self.again is not None else None

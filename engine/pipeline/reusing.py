@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,7 +95,7 @@ class Reuse:
     filesystems: dict[str, Digest] = field(default_factory=dict)
     contents: dict[str, Digest] = field(default_factory=dict)
     digests: Digests = field(default_factory=Digests)
-    sums: dict[int, bytes] = field(default_factory=dict)
+    sums: Mapping[int, bytes] = field(default_factory=dict)
     taken_over: dict[str, VolumeRecord] = field(default_factory=dict)
     kept: list[Reused] = field(default_factory=list)
     touched: list[Range] | None = None

@@ -255,7 +255,7 @@ class Remembered(Manifest):
         return not self.rows.come and not self.rows.gone
 
     def settle(self, sums: Mapping[int, bytes]) -> None:
-        """Takes the digests of the files that changed or came.
+        """Takes the digests of the files that changed or came, once.
 
         Args:
             sums: By `id` of the entry, of every such file with data.
@@ -277,6 +277,7 @@ class Remembered(Manifest):
             needs=figures(self),
             size=self.counts.data_bytes,
         )
+        rows.kept = self.settled  # nobody asks for what was before
 
     def _content(self, content: Content, sums: Mapping[int, bytes]) -> Content:
         files = numbers("I", content.files)

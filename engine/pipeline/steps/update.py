@@ -116,10 +116,9 @@ def _known(work: Work, known: Sums) -> None:
         if name in reuse.taken_over or name in reuse.patches:
             continue
         planned = work.plan.volume(name).filesystem
-        if planned is not None and isinstance(planned.manifest, Remembered):
-            reuse.sums.update(planned.manifest.sums)
-        else:
-            reuse.sums.update(sums)
+        manifest = planned.manifest if planned is not None else None
+        more = manifest.sums if isinstance(manifest, Remembered) else sums
+        reuse.sums = {**reuse.sums, **more} if reuse.sums else more
 
 
 def _manifests(work: Work) -> list[Manifest]:
