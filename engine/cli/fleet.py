@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.store is not None:
         Store(args.store, args.store_limit)  # refused before anything is written, if it is none
-    planners = Planners()
+    planners = Planners(builds=args.workers is None and args.scheduler is None)
     with ExitStack() as stack:
         prepared = _prepared(args, planners, stack)
         show_wrong(prepared.errors if args.quiet else prepared.plan.wrong)
@@ -141,7 +141,6 @@ async def _work(
             else:
                 from engine.fleet.cluster import local_workers, running_cluster
 
-                planners.forget()
                 executor = await stack.enter_async_context(
                     running_cluster(args.scheduler)
                     if args.scheduler is not None

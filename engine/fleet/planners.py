@@ -63,9 +63,14 @@ def _has_room(plan: Plan, outdir: Path | None) -> bool:
 
 
 class Planners:
-    """Plans rows one after the other, on any thread, and reads what they have in common once."""
+    """Plans rows one after the other, on any thread, and reads what they have in common once.
 
-    def __init__(self) -> None:
+    Args:
+        builds: Who plans will build, too: plans are kept for that.
+    """
+
+    def __init__(self, *, builds: bool = True) -> None:
+        self._builds = builds
         self._planners: dict[Path, Planner] = {}
         self._kept: dict[str, _Kept] = {}
         self._entries = 0
@@ -103,7 +108,7 @@ class Planners:
             read = planner.read(resolved.settings, cancelled=cancelled)
             plan = planner.plan(resolved, read, outdir, force=force)
             plan = dataclasses.replace(plan, problems=tuple(row.locate(plan.problems)))
-            if keep:
+            if keep and self._builds:
                 self._keep(row, outdir, plan, force=force)
         return plan
 
