@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -206,6 +207,7 @@ def leave(
         raise gathered
     assert gathered is not None
     kept = save_kept(outdir, gathered.kept)  # first, as `settled` may have to wait a moment
+    reuse.gathered = gathered = replace(gathered, kept=())  # tens of megabytes
     record = Record(
         outdir="",
         spec=reuse.asked,

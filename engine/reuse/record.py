@@ -22,7 +22,8 @@ from msgspec.structs import fields
 
 from engine.events import Artifact, readable
 from engine.manifest.folder import GRAIN_NS, is_recent
-from engine.reuse.kept import Kept
+from engine.reuse.kept import Content, Kept
+from engine.reuse.lines import Lines
 
 SCHEMA = 4
 _MAGIC = b"diskwright record "
@@ -153,6 +154,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 _DECODER = msgspec.msgpack.Decoder(Record)
 _KEPT_DECODERS = [(one.name, msgspec.msgpack.Decoder(one.type)) for one in fields(Kept)]
 _LENGTH = struct.Struct("<Q")
+_BYTES, _BIN32, _ARRAY32 = struct.Struct(">BI"), 0xC6, 0xDD
+"""What is before a byte string or an array in MessagePack, and its first byte."""
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -272,9 +275,26 @@ def _encoded(kept: Sequence[Kept]) -> Iterator[bytes]:
     """Yields volumes field by field, each behind its length: all at once takes as much again."""
     for one in kept:
         for name, _ in _KEPT_DECODERS:
-            data = _ENCODER.encode(getattr(one, name))
-            yield _LENGTH.pack(len(data))
-            yield data
+            parts = list(_packed(getattr(one, name)))
+            yield _LENGTH.pack(sum(map(len, parts)))
+            yield from parts
+
+
+def _packed(value: object) -> Iterator[bytes]:
+    """Yields MessagePack of a value, of long byte strings themselves and not a copy."""
+    match value:
+        case bytes():
+            yield _BYTES.pack(_BIN32, len(value))
+            yield value
+        case Lines() | Content():
+            yield from _packed(tuple(getattr(value, name) for name in value.__struct_fields__))
+        case (Content() | bytes() | str(), *_):
+            assert isinstance(value, Sequence)
+            yield _BYTES.pack(_ARRAY32, len(value))
+            for item in value:
+                yield from _packed(item)
+        case _:
+            yield _ENCODER.encode(value)
 
 
 def _decoded(data: memoryview) -> Iterator[Kept]:

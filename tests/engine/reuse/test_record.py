@@ -8,17 +8,25 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from engine.manifest.entry import Entry
+from engine.manifest.folder import FolderSource
+from engine.manifest.manifest import Manifest
+from engine.provenance.inputs import summed
 from engine.reuse import record as module
+from engine.reuse.keep import keep
 from engine.reuse.record import (
     OutputRecord,
     Record,
     Unbelievable,
     cache_folder,
     load,
+    load_kept,
     record_path,
     save,
+    save_kept,
     settled,
     unchanged,
 )
@@ -54,6 +62,25 @@ def test_a_record_comes_back(outdir: Path) -> None:
     assert unchanged(outdir / "disk.img", found.outputs[0].state)
     assert path_of(outdir).stat().st_mode & 0o777 == 0o600
     assert sorted(one.suffix for one in path_of(outdir).parent.iterdir()) == [".record", ".where"]
+
+
+def test_entries_come_back(outdir: Path, tmp_path: Path) -> None:
+    source, other = FolderSource(b"/a"), FolderSource(b"/b", b"x")
+    entries = [Entry(b"", 0o40755)]
+    entries += [Entry(b"f%d" % at, 0o100644, size=at, source=source, stamp=at) for at in range(9)]
+    entries += [Entry(b"x", 0o40755, source=other), Entry(b"x/g", 0o100644, source=other, stamp=1)]
+    origins = {"contents[0]": (source,), "contents[1]": (other,)}
+    sums = {id(entry): b"%032d" % at for at, entry in enumerate(entries) if entry.is_regular}
+    kept = keep("root", Manifest(entries, origins=origins), sums)
+    bare = keep("data", Manifest(entries[:1]), {})
+    assert kept is not None
+    assert bare is not None
+    digest = save_kept(outdir, (kept, bare))
+    save(outdir, msgspec.structs.replace(made(outdir), kept=digest))
+    assert load_kept(outdir, load(outdir)) == (kept, bare)
+    assert kept.summed == summed(Manifest(entries, origins=origins), sums)
+    save_kept(outdir, ())
+    assert load_kept(outdir, load(outdir)) == ()
 
 
 @pytest.mark.parametrize(
