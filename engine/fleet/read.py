@@ -23,6 +23,8 @@ from engine.spec.values import MAX_NAME_BYTES
 _KEYS = ("schema", "base", "name", "rows", "row", "specs")
 _MARKS = frozenset(_KEYS) - {"schema", "name"}
 """Keys that a fleet has and a spec has not."""
+_MARKS_OF_SPECS = frozenset({"contents", "layout", "volume"})
+"""Keys of which a spec has one, and a fleet none."""
 
 _SPEC, _NAME, _ROW = "spec", "name", "row"
 """Columns with a meaning of their own, and the placeholder of a row's number."""
@@ -70,11 +72,15 @@ def read_fleet(path: Path, overrides: Sequence[str] = ()) -> Fleet:
         overrides: Texts "section.key=value", applied to each row in the end.
 
     Raises:
-        Refused: It is not TOML, or is written for another version.
+        Refused: It is not TOML, is written for another version, or is the spec of one image.
     """
     text = read_text(path)
     table = parse(text, str(path))
     check_schema(table, str(path), text)
+    if _is_spec(table):
+        message = "this is the spec of one image, not a fleet"
+        hint = f'build it with `diskwright build`; a fleet names it: base = "{path.name}"'
+        raise Refused([Problem("not-a-fleet", "error", "", message, hint, file=str(path))])
     lines = key_lines(text)
     reading = _Reading(path.parent, overrides, _text(table, "name"), _text(table, "base"))
     for problem in _shape(table):
@@ -86,6 +92,10 @@ def read_fleet(path: Path, overrides: Sequence[str] = ()) -> Fleet:
     for name, wrong in _columns(raw, reading):
         reading.found.add(wrong, name)
     return Fleet(path, rows, reading.found.all)
+
+
+def _is_spec(table: Mapping[str, object]) -> bool:
+    return not _MARKS & table.keys() and bool(_MARKS_OF_SPECS & table.keys())
 
 
 def _text(table: Mapping[str, object], key: str) -> str | None:

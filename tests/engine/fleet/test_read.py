@@ -188,6 +188,15 @@ def test_two_rows_of_one_name_are_told_by_their_places(yard: Yard) -> None:
     assert "a.csv:4" in line
 
 
+def test_the_spec_of_one_image_is_not_a_fleet(yard: Yard) -> None:
+    yard.write("fleet.toml", 'schema = 1\nname = "one"\nlayout.table = "gpt"\n')
+    with pytest.raises(Refused) as refused:
+        read_fleet(yard.fleet)
+    (problem,) = refused.value.problems
+    assert problem.message == "this is the spec of one image, not a fleet"
+    assert "diskwright build" in problem.hint
+
+
 def test_what_is_not_toml_is_refused(yard: Yard) -> None:
     yard.write("fleet.toml", "base = \n")
 
