@@ -17,15 +17,14 @@ import fcntl
 import marshal
 import os
 import select
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Self
 
 from engine.manifest.columns import Columns
 from engine.manifest.entry import Entry
+from engine.tools.forks import end, forked, may_fork
 from engine.tools.messages import complete, framed, receive, send
 from engine.tools.processors import processors
 
@@ -50,7 +49,6 @@ _TURN = 4
 _PATIENCE = 50
 """Milliseconds between two looks at whether to end."""
 _PIPE = 1 << 20
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Share:
@@ -99,7 +97,7 @@ class Helpers:
         self._out: list[Share] = []
         self._helpers: list[_Helper] = []
         self._poll = select.poll()
-        self._may_begin = processors() > 1 and threading.active_count() == 1
+        self._may_begin = may_fork()
         self._floor = 0
         self._turn = 0
         self._many = 1
@@ -218,18 +216,13 @@ class _Helper:
         self.answers, back = os.pipe()
         self.shares: deque[Share] = deque()
         self._in = bytearray()
-        # What a signal raises must not run this process's own code to its end in the other one.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        mine = self._orders, self.answers
         try:
-            self._process = os.fork()
-            if not self._process:
-                _serve(theirs, back, walker, (self._orders, self.answers))
+            self._process = forked(lambda: _serve(theirs, back, walker, mine))
         except OSError:
-            for descriptor in (theirs, self._orders, self.answers, back):
+            for descriptor in (theirs, back, *mine):
                 os.close(descriptor)
             raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(theirs)
         os.close(back)
         os.set_blocking(self._orders, False)
@@ -265,22 +258,13 @@ class _Helper:
         self.shares.clear()
         os.close(self._orders)
         os.close(self.answers)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._process, 0)
+        end(self._process)
 
 
-def _serve(orders: int, answers: int, walker: Walker, theirs: Sequence[int]) -> NoReturn:
-    """What a helper does; it never returns, and ends with the process that it is a fork of."""
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the other, which ends this
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        for descriptor in theirs:
-            os.close(descriptor)
-        with os.fdopen(orders, "rb") as reader:
-            while (order := receive(reader)) is not None:
-                send(answers, marshal.dumps(walker(marshal.loads(order))))  # noqa: S302 # from `give`
-    finally:
-        os._exit(0)
+def _serve(orders: int, answers: int, walker: Walker, others: Sequence[int]) -> None:
+    """What a helper does; it ends with the process that it is a fork of."""
+    for descriptor in others:
+        os.close(descriptor)
+    with os.fdopen(orders, "rb") as reader:
+        while (order := receive(reader)) is not None:
+            send(answers, marshal.dumps(walker(marshal.loads(order))))  # noqa: S302 # from `give`

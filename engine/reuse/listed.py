@@ -9,11 +9,8 @@ import msgspec
 
 from engine.manifest.entry import order
 from engine.packed import numbers
-from engine.reuse.record import SourceRecord
+from engine.reuse.record import NEVER, SourceRecord
 from engine.reuse.splice import Splice
-
-NEVER = 0
-"""Stamp of what had just changed when it was looked at: it is not believed to be the same."""
 
 
 class Listed:

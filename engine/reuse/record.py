@@ -86,6 +86,10 @@ class VolumeRecord(msgspec.Struct, frozen=True, array_like=True):
     shape: str = ""
 
 
+NEVER = 0
+"""Stamp of what had just changed when it was looked at: it is not believed to be the same."""
+
+
 class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
     """What was seen of one source (`engine.reuse.sources`).
 

@@ -24,20 +24,18 @@ from engine.manifest.manifest import Manifest
 from engine.manifest.memory import MADE, Elsewhere, original
 from engine.manifest.patterns import is_glob
 from engine.packed import numbers
-from engine.reuse.record import Record, SourceRecord, unchanged
+from engine.reuse.record import NEVER, Record, SourceRecord, unchanged
 from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.model import ImageSpec
-from engine.tools.beside import Beside, may_fork
+from engine.tools.beside import Beside
 from engine.tools.environment import search_path
+from engine.tools.forks import may_fork
 
 if TYPE_CHECKING:  # it takes a while to import, and an update without work needs none
     from engine.plan.model import Plan
 
 _WORTH_IT = 4096
 """Names from which a second process gains more than it takes to begin."""
-
-_NEVER = 0
-"""Stamp of what had just changed when it was looked at: it is not believed to be the same."""
 
 _VARIABLES = ("SOURCE_DATE_EPOCH", "out")
 """What a plan reads of the environment, besides the search path."""
@@ -90,7 +88,7 @@ def seen(plan: Plan, manifests: Iterable[Manifest]) -> tuple[SourceRecord, ...]:
         if isinstance(source, FolderSource):
             found.append(_folder(source, where.get(id(source), "")))
         elif isinstance(source, ArchiveSource):
-            stamp = _NEVER if source.recent else source.stamp
+            stamp = NEVER if source.recent else source.stamp
             found.append(_record(b"/", [source.path.lstrip(b"/")], [stamp]))
         elif source is not MADE and not isinstance(source, Elsewhere):
             return ()
@@ -103,11 +101,11 @@ def _linked(path: str) -> bool:
 
 
 def _folder(source: FolderSource, where: str) -> SourceRecord:
-    stamps = (one.stamp if isinstance(one.stamp, int) else _NEVER for one in source.walked)
+    stamps = (one.stamp if isinstance(one.stamp, int) else NEVER for one in source.walked)
     found = _record(
         source.folder,
         (source.origin(one) for one in source.walked),
-        [_NEVER if stamp in source.recent else stamp for stamp in stamps],
+        [NEVER if stamp in source.recent else stamp for stamp in stamps],
     )
     target = source.walked[0].path if source.walked else b""
     return msgspec.structs.replace(found, where=where, target=target)

@@ -16,11 +16,13 @@ from engine.manifest.patterns import excluder
 from engine.manifest.progress import ScanCancelled, Ticker
 from engine.manifest.walk import Rules, Walk
 from engine.spec.modes import parse_mode
+from engine.tools import forks
 
 
 def enable(monkeypatch: pytest.MonkeyPatch, count: int, most: int = 7) -> None:
     """Has so many helpers walk so many entries at once, from the first directory on."""
-    monkeypatch.setattr(helpers, "processors", lambda: count + 1)
+    for module in (helpers, forks):
+        monkeypatch.setattr(module, "processors", lambda: count + 1)
     monkeypatch.setattr(helpers, "_WORTH_IT", 0)
     monkeypatch.setattr(helpers, "_TURN", 1)
     monkeypatch.setattr(walk, "_SHARE", most)

@@ -24,8 +24,7 @@ from engine.reuse import sources
 from engine.reuse.again import Again, look_again
 from engine.reuse.keep import keep
 from engine.reuse.kept import Kept
-from engine.reuse.listed import NEVER
-from engine.reuse.record import Record, SourceRecord
+from engine.reuse.record import NEVER, Record, SourceRecord
 from engine.reuse.remembered import Remembered
 from engine.reuse.sources import changes, seen
 from engine.spec.load import load
