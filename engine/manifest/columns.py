@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine.manifest.entry import Entry
 from engine.manifest.folder import FolderSource
@@ -30,35 +30,49 @@ def columns(entries: Sequence[Entry]) -> Columns:
 
 
 def entries_of(found: Columns, source: FolderSource, uid: int, gid: int) -> list[Entry]:
-    """Returns the entries again, as those of a source and an owner.
+    """Returns the entries again, as those of a source and an owner."""
+    paths, modes, times, sizes, stamps, rare = found
+    count = len(paths)
+    entries = plain_entries(
+        paths, numbers("I", modes), [uid] * count, [gid] * count, times, numbers("q", sizes)
+    )
+    for entry, stamp in zip(entries, numbers("q", stamps), strict=True):
+        entry.source, entry.stamp = source, stamp
+    for at, (target, xattrs, rdev, extents) in rare.items():
+        entry = entries[at]
+        entry.target, entry.xattrs = target, xattrs  # type: ignore[assignment]
+        entry.rdev, entry.extents = rdev, extents  # type: ignore[assignment]
+    return entries
+
+
+def plain_entries(
+    paths: Iterable[bytes], modes: Iterable[int], uids: Iterable[int], gids: Iterable[int],
+    times: Iterable[int], sizes: Iterable[int],
+) -> list[Entry]:  # fmt: skip
+    """Returns entries of which nothing else is known.
 
     Fields are set one by one, as in a walk's inner loop: there are very many.
     """
     new, make = Entry.__new__, Entry
-    paths, modes, times, sizes, stamps, rare = found
     entries: list[Entry] = []
-    for path, mode, mtime_ns, size, stamp in zip(
-        paths, numbers("I", modes), times, numbers("q", sizes), numbers("q", stamps), strict=True
+    for path, mode, uid, gid, time, size in zip(
+        paths, modes, uids, gids, times, sizes, strict=True
     ):
         entry = new(make)
         entry.path = path
         entry.mode = mode
         entry.uid = uid
         entry.gid = gid
-        entry.mtime_ns = mtime_ns
+        entry.mtime_ns = time
         entry.size = size
         entry.target = b""
         entry.rdev = 0
         entry.xattrs = ()
         entry.extents = None
         entry.link_to = None
-        entry.source = source
-        entry.stamp = stamp
+        entry.source = None
+        entry.stamp = None
         entries.append(entry)
-    for at, (target, xattrs, rdev, extents) in rare.items():
-        entry = entries[at]
-        entry.target, entry.xattrs = target, xattrs  # type: ignore[assignment]
-        entry.rdev, entry.extents = rdev, extents  # type: ignore[assignment]
     return entries
 
 

@@ -9,6 +9,7 @@ from typing import Self
 
 import msgspec
 
+from engine.manifest.columns import plain_entries
 from engine.manifest.entry import Entry
 from engine.packed import numbers
 from engine.reuse.splice import Splice
@@ -84,25 +85,8 @@ class Fields(msgspec.Struct, frozen=True, array_like=True, dict=True):
         )  # fmt: skip
 
     def entries(self) -> list[Entry]:
-        """Returns all of them. Fields are set one by one: there are very many."""
-        new, make = Entry.__new__, Entry
-        found: list[Entry] = []
-        for path, mode, uid, gid, time, size in zip(self.names, *self._columns, strict=True):
-            entry = new(make)
-            entry.path = path
-            entry.mode = mode
-            entry.uid = uid
-            entry.gid = gid
-            entry.mtime_ns = time
-            entry.size = size
-            entry.target = b""
-            entry.rdev = 0
-            entry.xattrs = ()
-            entry.extents = None
-            entry.link_to = None
-            entry.source = None
-            entry.stamp = None
-            found.append(entry)
+        """Returns all of them; of what they come from and link to, nothing is said."""
+        found = plain_entries(self.names, *self._columns)
         for at, (target, rdev, xattrs) in self.rare.items():
             entry = found[at]
             entry.target, entry.rdev, entry.xattrs = target, rdev, xattrs
