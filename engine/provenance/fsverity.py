@@ -38,7 +38,7 @@ class FsVerity:
             they are not known.
     """
 
-    def __init__(self, keep: Callable[[bytes], object] = len) -> None:
+    def __init__(self, keep: Callable[[bytes], object] | None = None) -> None:
         self.groups: dict[int, bytes] = {}
         self._keep = keep
         self._size = 0
@@ -151,7 +151,8 @@ class FsVerity:
         number, rest = divmod(self._counts[0], _PER_BLOCK)
         if not rest and digest != self._zero(1):
             self.groups[number - 1] = digest
-            self._keep(leaves)
+            if self._keep is not None:
+                self._keep(leaves)
 
     def _add_zeros(self, count: int, level: int) -> None:
         """Adds so many subtrees of zeros whose roots are at a level."""

@@ -65,13 +65,17 @@ def _unmountable(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         yield Problem(
             "mount-without-files", "warning", f"{volume.path}.mount",
             f"is {show(entry.mount)}, and {row.title} holds no files that could be mounted there",
-            'write "" for nowhere', edit("Mount it nowhere", (f"{volume.path}.mount", "")),
+            'write "" for nowhere', _mounted_nowhere(volume.path),
         )  # fmt: skip
 
 
 def _entry(spec: ImageSpec, path: str) -> VolumeEntry | None:
     """Returns the entry that a key path names, or None for a volume of the preset."""
     return next((one for i, one in enumerate(spec.volume) if path == f"volume[{i}]"), None)
+
+
+def _mounted_nowhere(path: str) -> Fix:
+    return edit("Mount it nowhere", (f"{path}.mount", ""))
 
 
 def _mounts(settings: Settings) -> Iterator[Problem]:
@@ -85,7 +89,7 @@ def _mounts(settings: Settings) -> Iterator[Problem]:
                 "mount-taken", f"{volume.path}.mount",
                 f"is {show(place)}, where the volume {taken[place]} is mounted",
                 'give it another place, or "" for nowhere',
-                edit("Mount it nowhere", (f"{volume.path}.mount", "")),
+                _mounted_nowhere(volume.path),
             )  # fmt: skip
         taken.setdefault(place, volume.id)
     for volume in settings.volumes:
@@ -94,7 +98,7 @@ def _mounts(settings: Settings) -> Iterator[Problem]:
                 "mount-without-root", f"{volume.path}.mount",
                 f"is {show(volume.mount)}, and no volume is mounted at /",
                 'add a root, or write "" for nowhere',
-                edit("Mount it nowhere", (f"{volume.path}.mount", "")),
+                _mounted_nowhere(volume.path),
             )  # fmt: skip
 
 
