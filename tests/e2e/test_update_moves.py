@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import random
@@ -13,19 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from engine.events import AnyEvent, StepStarted
 from engine.pipeline import assembling, falloc, shifting, takeover
-from engine.pipeline.build import build
 from engine.pipeline.shifting import Shift
 from tests.e2e.test_update import (
     ROOT,
+    a_cancel_leaves_it,
     age,
     building,
     contents,
     make_tree,
     the_same_as_cold,
 )
-from tests.support.specs import plan_of
 
 MOVED = "it was changed in its place, and what moved was not copied"
 COPIED = "what stays was copied"
@@ -114,25 +111,8 @@ def test_a_shift_that_fails_leaves_the_last_image_or_is_done_without(
 def test_a_cancel_puts_everything_back(spec: Path, tmp_path: Path, step: str) -> None:
     out = tmp_path / "out"
     building(spec, out, update=False)
-    before = contents(out)
     grow(tmp_path / "tree", "dir1/file6", "dir3/file13")
-
-    async def cancelled() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-
-        def strike(event: AnyEvent) -> None:
-            if isinstance(event, StepStarted) and event.id == step:
-                task.cancel()
-
-        await build(plan_of(spec, outdir=out, force=True), strike, outdir=out, update=True)
-
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(cancelled())
-    assert contents(out) == before
-    assert not list(out.glob(".*"))
-    assert building(spec, out).status == "ok"
-    the_same_as_cold(spec, out)
+    a_cancel_leaves_it(spec, out, step)
 
 
 @pytest.mark.slow
