@@ -71,13 +71,19 @@ class Standing:
     def look(self, settings: Settings) -> Scanned | None:
         """Returns what a scan would, if the record and a look at what changed tell it."""
         from engine.reuse.again import look_again
-        from engine.reuse.record import load_kept
+        from engine.reuse.details import Details
+        from engine.reuse.record import Unbelievable, details_path
 
         record, changes = self._record, self._changes
         if record is None or changes is None:
             return None
         self._record = self._changes = None  # they take tens of megabytes
-        kept = load_kept(self._outdir, record)
+        path = details_path(self._outdir)
+        assert path is not None
+        try:
+            kept = Details(path, record.items).kept()
+        except Unbelievable:
+            return None
         self.again = look_again(record, kept, changes, settings)
         return self.again.scanned if self.again is not None else None
 

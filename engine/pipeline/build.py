@@ -106,7 +106,7 @@ async def build(
         for event in before:
             recorder.record(event)
         reuse = Reuse(update=update, asked=asked, sources=tuple(sources))
-        with contextlib.closing(sharing or Sharing()) as shared:
+        with contextlib.closing(reuse), contextlib.closing(sharing or Sharing()) as shared:
             if shared.shelf is None:
                 reuse.plan = plan
             return await _build(plan, recorder, staging, shared, reuse, versions or Versions())

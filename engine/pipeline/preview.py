@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.pipeline.reusing import believed, whole_image
+from engine.pipeline.reusing import believed, details, whole_image
 from engine.plan.model import Plan
 from engine.reuse.digests import BadDigests, Digests
 from engine.reuse.record import Unbelievable
@@ -40,7 +40,7 @@ def preview(plan: Plan, outdir: Path) -> Preview | None:
     """
     try:
         record = believed(outdir)
-        digests = Digests.loads(record.digests)
+        digests = Digests.loads(details(outdir, record).digests())
     except (Unbelievable, BadDigests):
         return None
     if whole_image(plan) or record.image != plan.output.disk:

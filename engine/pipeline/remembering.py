@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,31 +12,33 @@ from engine.events import Artifact
 from engine.manifest.datasums import DataSums
 from engine.manifest.manifest import Manifest
 from engine.pipeline.reusing import Gathered, Reuse, whole_image
+from engine.pipeline.versions import paths_of, tools_of
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.outputs import RECORD
 from engine.provenance import inputs
+from engine.reuse import maker
 from engine.reuse.design import design
+from engine.reuse.details import Detailed, write
 from engine.reuse.digests import Digests
 from engine.reuse.keep import keep
 from engine.reuse.kept import Kept
 from engine.reuse.key import volume_key, volume_shape
-from engine.reuse.leaves import install
+from engine.reuse.part import Part
 from engine.reuse.places import moved
 from engine.reuse.record import (
+    Items,
     OutputRecord,
     Record,
     SourceRecord,
     VolumeRecord,
+    details_path,
     leaves_path,
     load,
     save,
-    save_kept,
     settled,
 )
 from engine.reuse.remembered import Remembered
 from engine.reuse.sources import machine, seen
-from engine.tools.installed import find
-from engine.tools.table import TOOLS
 
 Sums = Mapping[str, Mapping[int, bytes]]
 """By id of the volume: SHA-256 of its files' data by `id` of the entry (`DataSums.of`)."""
@@ -140,21 +141,25 @@ def note(reuse: Reuse, sums: DataSums) -> Noted | None:
     return Noted(known, sources, kept)
 
 
-def gather(reuse: Reuse, noted: Noted) -> None:
+def gather(reuse: Reuse, noted: Noted, outdir: Path) -> None:
     """Gathers what else a record says of all that went in, once that is summed up.
+
+    The larger part is written at once, beside the checks, and gets its name once the outputs have
+    theirs.
 
     Args:
         reuse: Gets it.
         noted: From `note`.
+        outdir: The output folder.
     """
     assert reuse.plan is not None
     try:
-        reuse.gathered = _gathered(reuse.plan, reuse, noted)
+        reuse.gathered = _gathered(reuse.plan, reuse, noted, outdir)
     except OSError as error:
         reuse.gathered = error
 
 
-def _gathered(plan: Plan, reuse: Reuse, noted: Noted) -> Gathered:
+def _gathered(plan: Plan, reuse: Reuse, noted: Noted, outdir: Path) -> Gathered:
     known, sources, kept = noted
     for volume in plan.volumes:
         if volume.filesystem is None:
@@ -168,23 +173,34 @@ def _gathered(plan: Plan, reuse: Reuse, noted: Noted) -> Gathered:
     digests, reuse.digests = reuse.digests.dumps(), Digests()
     raw = not whole_image(plan)
     made = keys(plan, reuse, known) if raw else {}
+    volumes = [one for one in plan.volumes if raw and one.filesystem is not None]
+    files = {one.id: _files(one, reuse, known[one.id]) for one in volumes}
     whole = tuple(one for one in kept.values() if one is not None)
+    detailed = Detailed(digests, files, whole if len(whole) == len(kept) else ())
     return Gathered(
         design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
         volumes=tuple(
             VolumeRecord(
                 volume.id, made.get(volume.id, ""), plan.offset(volume.id), volume.bytes,
-                _files(volume, reuse, known[volume.id]),
                 volume_shape(plan, volume, reuse.versions or {}),
             )
-            for volume in plan.volumes
-            if raw and volume.filesystem is not None
+            for volume in volumes
         ),
-        digests=digests,
         sources=sources,
-        machine=_machine(plan) if reuse.asked else (),
-        kept=whole if len(whole) == len(kept) else (),
+        machine=_machine(plan, reuse) if reuse.asked else (),
+        items=_written(reuse, detailed, outdir),
     )  # fmt: skip
+
+
+def _written(reuse: Reuse, detailed: Detailed, outdir: Path) -> Items:
+    """Writes the larger part of a record; returns what that says of it."""
+    path = details_path(outdir)
+    if path is None:
+        return ()
+    part = Part(path)
+    reuse.parts.append(part)
+    with part.open() as file:
+        return write(file, detailed)
 
 
 def leave(
@@ -206,8 +222,6 @@ def leave(
     if isinstance(gathered, OSError):
         raise gathered
     assert gathered is not None
-    kept = save_kept(outdir, gathered.kept)  # first, as `settled` may have to wait a moment
-    reuse.gathered = gathered = replace(gathered, kept=())  # tens of megabytes
     record = Record(
         outdir="",
         spec=reuse.asked,
@@ -228,16 +242,26 @@ def leave(
             if name != RECORD
         ),
         volumes=gathered.volumes,
-        digests=gathered.digests,
         tree=reuse.tree if raw else {},
         sources=gathered.sources,
         machine=gathered.machine,
-        kept=kept,
+        versions=dict(reuse.versions or {}),
+        program=maker.program(),
+        items=gathered.items,
     )
+    _install(outdir, reuse)
     save(outdir, record)
-    install(
-        reuse.leaves.finish() if reuse.leaves is not None and raw else None, leaves_path(outdir)
-    )
+
+
+def _install(outdir: Path, reuse: Reuse) -> None:
+    """Gives what is beside a record its name, before there is a record that speaks of it."""
+    for part in reuse.parts:
+        part.install()
+    leaves = reuse.leaves.finish() if reuse.leaves is not None else None
+    if leaves is not None:
+        leaves.install()
+    elif (path := leaves_path(outdir)) is not None:
+        path.unlink(missing_ok=True)
 
 
 def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
@@ -248,10 +272,17 @@ def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
     """
     if reuse.record is not None and reuse.asked:
         now = msgspec.structs.replace(
-            reuse.record, spec=reuse.asked, sources=_sources(plan, reuse), machine=_machine(plan)
+            reuse.record,
+            spec=reuse.asked,
+            sources=_sources(plan, reuse),
+            machine=_machine(plan, reuse),
         )
         if now != reuse.record:
-            save(outdir, msgspec.structs.replace(now, kept=save_kept(outdir, ())))
+            detailed = Detailed(reuse.digests.dumps(), reuse.files, ())
+            items = _written(reuse, detailed, outdir)
+            for part in reuse.parts:
+                part.install()
+            save(outdir, msgspec.structs.replace(now, items=items))
 
 
 def seen_again(outdir: Path, name: str) -> None:
@@ -277,21 +308,20 @@ def _sources(plan: Plan, reuse: Reuse) -> tuple[SourceRecord, ...]:
     )
 
 
-def _machine(plan: Plan) -> tuple[SourceRecord, ...]:
-    names = {argv[0] for step in plan.steps for argv in step.argv} & TOOLS.keys()
-    return machine(path for name in names if (path := find(name)) is not None)
+def _machine(plan: Plan, reuse: Reuse) -> tuple[SourceRecord, ...]:
+    return reuse.machine or machine(paths_of(tools_of(plan)))
 
 
 def _files(volume: VolumePlan, reuse: Reuse, sums: Mapping[int, bytes]) -> bytes:
     if volume.id in reuse.taken_over:
-        return reuse.taken_over[volume.id].files
+        return reuse.files.get(reuse.taken_over[volume.id].id, b"")
     if volume.id in reuse.patches:
         manifest = volume.filesystem.manifest if volume.filesystem is not None else None
         assert isinstance(manifest, Remembered)
         changes = {
             one.first: manifest.new[id(one.entry)] for one in reuse.patches[volume.id] if one.pieces
         }
-        return moved(reuse.patched[volume.id].files, changes)
+        return moved(reuse.files[volume.id], changes)
     places = reuse.placed(volume)
     assert volume.filesystem is not None
     manifest = volume.filesystem.manifest

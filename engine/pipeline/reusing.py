@@ -17,23 +17,25 @@ from engine.pipeline.taking import Sum
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.fsverity import FsVerity
 from engine.provenance.inputs import Digest
+from engine.reuse.details import Details
 from engine.reuse.digests import Digests
-from engine.reuse.kept import Kept
 from engine.reuse.leaves import LeafWriter
+from engine.reuse.part import Part
 from engine.reuse.places import Known, Places
 from engine.reuse.record import (
+    Items,
     Record,
     SourceRecord,
     Unbelievable,
     VolumeRecord,
+    details_path,
+    leaves_path,
     load,
     unchanged,
 )
 
 COMPARE = StepPlan(id="compare", verb="compare", title="Compare with the last build")
 TAKE_OVER = StepPlan(id="take-over", verb="take-over", title="Take over what has not changed")
-
-_LEAVES = "leaves.part"
 
 _BEFORE = frozenset(
     {"check", "efi-variables", "convert", "hook", "prove", "wrap", "pack", "sbom", "checksum"}
@@ -50,10 +52,9 @@ class Gathered:
 
     design: str
     volumes: tuple[VolumeRecord, ...]
-    digests: bytes
     sources: tuple[SourceRecord, ...]
     machine: tuple[SourceRecord, ...]
-    kept: tuple[Kept, ...]
+    items: Items
 
 
 @dataclass(slots=True)
@@ -64,9 +65,11 @@ class Reuse:
         update: Whether anything is to be taken over.
         asked: What was asked for (`engine.reuse.sources.asked`), or "".
         record: Of the last build, once it is believed.
+        files: Where its files' data is, by volume (`engine.reuse.places`).
         cold: Why nothing is taken over of the image; "" where something may be.
         nothing: Everything is already as it should be.
         versions: Of the plan's tools, once somebody asked.
+        machine: What the program and its tools are files of, where the last build's are the same.
         filesystems, contents: Digests of what goes in, once they are known.
         digests: Of files, by identity.
         sums: Of this build's files with data, by id of the entry, as far as they are known before
@@ -80,6 +83,7 @@ class Reuse:
         fillings: What was told of files' places, a volume each.
         plan: As it was before anything was written, where a record of the build is to be left.
         gathered: For that record, or why there can be none.
+        parts: What is beside it, until that has its name.
         sources: What was seen of the sources, where they were not scanned for the plan.
         patches: Of volumes that are taken over but for these entries, by id.
         patched: These volumes, as they are in the old image.
@@ -89,9 +93,11 @@ class Reuse:
     asked: str = ""
     sources: tuple[SourceRecord, ...] = ()
     record: Record | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
     cold: str = ""
     nothing: bool = False
     versions: dict[str, str] | None = None
+    machine: tuple[SourceRecord, ...] = ()
     filesystems: dict[str, Digest] = field(default_factory=dict)
     contents: dict[str, Digest] = field(default_factory=dict)
     digests: Digests = field(default_factory=Digests)
@@ -105,20 +111,29 @@ class Reuse:
     fillings: list[Filling] = field(default_factory=list)
     plan: Plan | None = None
     gathered: Gathered | OSError | None = None
+    parts: list[Part] = field(default_factory=list)
     patches: dict[str, list[Patched]] = field(default_factory=dict)
     patched: dict[str, VolumeRecord] = field(default_factory=dict)
     _places: dict[str, Places] = field(default_factory=dict)
 
-    def takers(self, kinds: Iterable[str], folder: Path) -> dict[str, Sum | FsVerity]:
+    def close(self) -> None:
+        """Removes what was to be beside a record that there is not."""
+        if self.leaves is not None:
+            self.leaves.discard()
+        for part in self.parts:
+            part.discard()
+
+    def takers(self, kinds: Iterable[str], outdir: Path) -> dict[str, Sum | FsVerity]:
         """Returns what computes digests of the image, by algorithm.
 
         Args:
             kinds: The algorithms.
-            folder: Where digests of the image's blocks are gathered for the next update.
+            outdir: The output folder.
         """
         found = {kind: DIGESTS[kind]() for kind in kinds}
-        if "fsverity" in found and self.plan is not None:
-            self.leaves = LeafWriter(folder / _LEAVES)
+        path = leaves_path(outdir)
+        if "fsverity" in found and self.plan is not None and path is not None:
+            self.leaves = LeafWriter(Part(path))
             found["fsverity"] = FsVerity(self.leaves.keep)
         return found
 
@@ -146,8 +161,8 @@ class Reuse:
         if self.record is None or self.cold:
             return None
         for one in self.record.volumes:
-            if one.id == volume.id and one.files:
-                return one, Known(one.files)
+            if one.id == volume.id and self.files.get(one.id):
+                return one, Known(self.files[one.id])
         return None
 
 
@@ -184,6 +199,18 @@ def believed(outdir: Path) -> Record:
         listed = ", ".join(changed[:3]) + (" and more" if len(changed) > 3 else "")
         raise Unbelievable(f"{listed} changed since the last build, or went")
     return record
+
+
+def details(outdir: Path, record: Record) -> Details:
+    """Returns the larger part of the record of an output folder.
+
+    Raises:
+        Unbelievable: There is no place where it could be.
+    """
+    path = details_path(outdir)
+    if path is None:
+        raise Unbelievable("there is no cache to keep a record in")
+    return Details(path, record.items)
 
 
 class Filling:

@@ -23,6 +23,11 @@ def tools_of(plan: Plan) -> frozenset[str]:
     return frozenset({argv[0] for step in plan.steps for argv in step.argv} & TOOLS.keys())
 
 
+def paths_of(names: Iterable[str]) -> list[str]:
+    """Returns the paths of those tools that are installed."""
+    return [path for name in names if (path := find(name)) is not None]
+
+
 class Versions:
     """Versions of tools, asked once while their programs stay the files that they are."""
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from engine.provenance.fsverity import BLOCK, DIGEST, GROUP
+from engine.reuse.part import Part
 
 SIZE = GROUP // BLOCK * DIGEST
 """Bytes of a group's leaves."""
@@ -29,14 +29,14 @@ class LeafWriter:
     A file that cannot be written is done without: the next update reads more.
 
     Args:
-        path: The new file; it goes with the folder that it is in.
+        part: The new file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, part: Part) -> None:
+        self._part = part
         self._file: BinaryIO | None = None
         with contextlib.suppress(OSError):
-            self._file = path.open("xb")
+            self._file = part.open()
 
     def keep(self, leaves: bytes) -> None:
         """Takes those of the next group."""
@@ -44,23 +44,24 @@ class LeafWriter:
             try:
                 self._file.write(leaves)
             except OSError:
-                self._give_up()
+                self.discard()
 
-    def finish(self) -> Path | None:
+    def finish(self) -> Part | None:
         """Returns the file, once it is complete."""
         if self._file is not None:
             try:
                 self._file.close()
             except OSError:
-                self._give_up()
-        return self._path if self._file is not None else None
+                self.discard()
+        return self._part if self._file is not None else None
 
-    def _give_up(self) -> None:
+    def discard(self) -> None:
+        """Removes the file, unless it has its name."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
         self._file = None
-        self._path.unlink(missing_ok=True)
+        self._part.discard()
 
 
 class Leaves:
@@ -108,29 +109,3 @@ def opened(path: Path | None, groups: Mapping[int, bytes], size: int) -> Iterato
             with contextlib.suppress(OSError):
                 file = stack.enter_context(path.open("rb", buffering=0))
         yield Leaves(file.fileno() if file is not None else None, groups, size)
-
-
-def install(source: Path | None, target: Path | None) -> None:
-    """Puts a file of leaves in the place of the one before, which goes where there is none.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    if target is None:
-        return
-    if source is None:
-        target.unlink(missing_ok=True)
-        return
-    part = target.with_suffix(f".{os.getpid()}.leaves-part")
-    try:
-        with source.open("rb") as reader, open(part, "xb", opener=_private) as writer:
-            shutil.copyfileobj(reader, writer, 1 << 20)
-        part.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)

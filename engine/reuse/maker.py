@@ -6,7 +6,6 @@ import hashlib
 import sys
 import zlib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import zstandard
@@ -16,13 +15,26 @@ from engine.filesystems.table import library_versions
 from engine.plan.model import Plan, VolumePlan
 from engine.tools.table import TOOLS
 
+_known: list[str] = []
+"""The digest of this program's code, once it is known."""
 
-@cache
+
 def program() -> str:
     """Returns a digest of this program's code, and of the versions of what it computes with.
 
     Two programs of the same version may differ while one is worked on; their code tells.
     """
+    if not _known:
+        _known.append(_program())
+    return _known[0]
+
+
+def is_program(digest: str) -> None:
+    """Takes the digest from a build whose code was the same files."""
+    _known[:] = [digest]
+
+
+def _program() -> str:
     digest = hashlib.sha256()
     versions = (
         engine.__version__, sys.version, zlib.ZLIB_RUNTIME_VERSION, zstandard.ZSTD_VERSION,

@@ -11,21 +11,17 @@ import contextlib
 import hashlib
 import os
 import stat
-import struct
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from msgspec.structs import fields
 
 from engine.events import Artifact, readable
 from engine.manifest.folder import GRAIN_NS, is_recent
-from engine.reuse.kept import Content, Kept
-from engine.reuse.lines import Lines
+from engine.reuse.part import Part
 
-SCHEMA = 4
+SCHEMA = 5
 _MAGIC = b"diskwright record "
 _KEPT, _LEAVES = ".kept", ".leaves"
 _DIGEST = 32
@@ -74,7 +70,6 @@ class VolumeRecord(msgspec.Struct, frozen=True, array_like=True):
         key: See `engine.reuse.key`; "" where it has none.
         offset: Byte of the image where it begins.
         length: Bytes of it.
-        files: Where its files' data is (`engine.reuse.places`), or nothing.
         shape: See `engine.reuse.key`; "" where it has none.
     """
 
@@ -82,12 +77,14 @@ class VolumeRecord(msgspec.Struct, frozen=True, array_like=True):
     key: str
     offset: int
     length: int
-    files: bytes
     shape: str = ""
 
 
 NEVER = 0
 """Stamp of what had just changed when it was looked at: it is not believed to be the same."""
+
+Items = tuple[tuple[int, bytes], ...]
+"""Length and SHA-256 of each."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -118,11 +115,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         image: Name of the raw image, or "" where nothing can be taken over from it.
         outputs: Every file that the build left but its events.
         volumes: Of the image.
-        digests: Of files by identity (`engine.reuse.digests`).
         tree: Digests of the image's parts (`engine.provenance.fsverity`), where it has them.
         sources: All that was read or listed, where that is known to the last.
         machine: What the program and its tools are files of.
-        kept: SHA-256 of the file with the entries of all volumes (`load_kept`), or nothing.
+        versions: Of the tools.
+        program: A digest of the program's code (`engine.reuse.maker.program`).
+        items: Length and SHA-256 of each item beside the record (`engine.reuse.details`).
     """
 
     outdir: str
@@ -131,11 +129,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     image: str
     outputs: tuple[OutputRecord, ...]
     volumes: tuple[VolumeRecord, ...]
-    digests: bytes
     tree: dict[int, bytes]
     sources: tuple[SourceRecord, ...]
     machine: tuple[SourceRecord, ...]
-    kept: bytes = b""
+    versions: dict[str, str]
+    program: str
+    items: Items
 
     def output(self, name: str) -> OutputRecord | None:
         """Returns what is said of an output."""
@@ -156,10 +155,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 _DECODER = msgspec.msgpack.Decoder(Record)
-_KEPT_DECODERS = [(one.name, msgspec.msgpack.Decoder(one.type)) for one in fields(Kept)]
-_LENGTH = struct.Struct("<Q")
-_BYTES, _BIN32, _ARRAY32 = struct.Struct(">BI"), 0xC6, 0xDD
-"""What is before a byte string or an array in MessagePack, and its first byte."""
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -182,6 +177,12 @@ def record_path(outdir: Path) -> Path | None:
         return None
     name = hashlib.sha256(os.fsencode(os.path.realpath(outdir))).hexdigest()[:32]
     return folder / "builds" / f"{name}.record"
+
+
+def details_path(outdir: Path) -> Path | None:
+    """Returns where the larger part of a record is (`engine.reuse.details`)."""
+    path = record_path(outdir)
+    return path.with_suffix(_KEPT) if path is not None else None
 
 
 def leaves_path(outdir: Path) -> Path | None:
@@ -256,61 +257,6 @@ def load(outdir: Path) -> Record:
     return record
 
 
-def load_kept(outdir: Path, record: Record) -> tuple[Kept, ...]:
-    """Returns the entries of all volumes, or nothing where they are not known.
-
-    Args:
-        outdir: The output folder.
-        record: That of it.
-    """
-    path = record_path(outdir)
-    if path is None or not record.kept:
-        return ()
-    try:
-        data = path.with_suffix(_KEPT).read_bytes()
-    except OSError:
-        return ()
-    if hashlib.sha256(data).digest() != record.kept:
-        return ()
-    return tuple(_decoded(memoryview(data)))
-
-
-def _encoded(kept: Sequence[Kept]) -> Iterator[bytes]:
-    """Yields volumes field by field, each behind its length: all at once takes as much again."""
-    for one in kept:
-        for name, _ in _KEPT_DECODERS:
-            parts = list(_packed(getattr(one, name)))
-            yield _LENGTH.pack(sum(map(len, parts)))
-            yield from parts
-
-
-def _packed(value: object) -> Iterator[bytes]:
-    """Yields MessagePack of a value, of long byte strings themselves and not a copy."""
-    match value:
-        case bytes():
-            yield _BYTES.pack(_BIN32, len(value))
-            yield value
-        case Lines() | Content():
-            yield from _packed(tuple(getattr(value, name) for name in value.__struct_fields__))
-        case (Content() | bytes() | str(), *_):
-            assert isinstance(value, Sequence)
-            yield _BYTES.pack(_ARRAY32, len(value))
-            for item in value:
-                yield from _packed(item)
-        case _:
-            yield _ENCODER.encode(value)
-
-
-def _decoded(data: memoryview) -> Iterator[Kept]:
-    while data:
-        found: dict[str, Any] = {}
-        for name, decoder in _KEPT_DECODERS:
-            end = _LENGTH.size + _LENGTH.unpack_from(data)[0]
-            found[name] = decoder.decode(data[_LENGTH.size : end])
-            data = data[end:]
-        yield Kept(**found)
-
-
 def save(outdir: Path, record: Record) -> None:
     """Leaves a record for the next build, and removes those of folders that are gone.
 
@@ -324,52 +270,18 @@ def save(outdir: Path, record: Record) -> None:
     path = record_path(outdir)
     if path is None:
         return
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     body = _ENCODER.encode(msgspec.structs.replace(record, outdir=_named(outdir)))
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = Part(path)
     try:
-        with open(part, "xb", opener=_private) as file:
+        with part.open() as file:
             file.write(_header() + hashlib.sha256(body).digest())
             file.write(body)
         path.with_suffix(".where").write_bytes(os.fsencode(os.path.realpath(outdir)))
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+        part.install()
+    finally:
+        part.discard()
+    _remove_parts(path)
     _collect(path.parent)
-
-
-def save_kept(outdir: Path, kept: Sequence[Kept]) -> bytes:
-    """Leaves the entries of all volumes, which no record but one with their digest speaks of.
-
-    Returns:
-        The digest (`Record.kept`); nothing where there are no entries.
-
-    Raises:
-        OSError: They cannot be written.
-    """
-    record = record_path(outdir)
-    if record is None:
-        return b""
-    path = record.with_suffix(_KEPT)
-    if not kept:
-        path.unlink(missing_ok=True)
-        return b""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = path.with_suffix(f".{os.getpid()}.kept-part")
-    digest = hashlib.sha256()
-    try:
-        with open(part, "xb", opener=_private) as file:
-            for data in _encoded(kept):
-                digest.update(data)
-                file.write(data)
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
-    return digest.digest()
 
 
 def forget(outdir: Path) -> None:
@@ -378,8 +290,7 @@ def forget(outdir: Path) -> None:
     if path is not None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-            for suffix in (_KEPT, _LEAVES):
-                path.with_suffix(suffix).unlink(missing_ok=True)
+            _remove_beside(path)
 
 
 def _collect(folder: Path) -> None:
@@ -387,13 +298,21 @@ def _collect(folder: Path) -> None:
     for note in folder.glob("*.where"):
         with contextlib.suppress(OSError):
             if not Path(os.fsdecode(note.read_bytes())).is_dir():
-                for suffix in (".record", _KEPT, _LEAVES):
-                    note.with_suffix(suffix).unlink(missing_ok=True)
+                note.with_suffix(".record").unlink(missing_ok=True)
+                _remove_beside(note)
                 note.unlink()
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+def _remove_beside(path: Path) -> None:
+    for suffix in (_KEPT, _LEAVES):
+        path.with_suffix(suffix).unlink(missing_ok=True)
+    _remove_parts(path)
+
+
+def _remove_parts(path: Path) -> None:
+    """Removes what builds that were killed had begun to write beside a record."""
+    for part in path.parent.glob(f"{path.stem}.*-part"):
+        part.unlink(missing_ok=True)
 
 
 def _header() -> bytes:

@@ -135,6 +135,22 @@ def machine(tools: Iterable[str]) -> tuple[SourceRecord, ...]:
     return (_record(b"/", names, stamps),)
 
 
+def same_machine(record: Record, tools: Iterable[str]) -> bool:
+    """Whether the program and its tools are files that the last build had, unchanged.
+
+    Args:
+        record: Of that build.
+        tools: Paths of programs.
+    """
+    known = {name for one in record.machine for name in one.names.split(b"\0")}
+    wanted = (path.lstrip(b"/") for path in (*map(os.fsencode, tools), *_libraries()))
+    return known.issuperset(wanted) and _unchanged(record)
+
+
+def _unchanged(record: Record) -> bool:
+    return all(_changed(one, os.stat, most=0) == [] for one in record.machine)
+
+
 def _libraries() -> Iterator[bytes]:
     """Yields what is mapped into this process (proc(5), /proc/PID/maps)."""
     for line in Path("/proc/self/maps").read_bytes().splitlines():
@@ -161,7 +177,7 @@ def stands(record: Record, spec: str, outdir: Path) -> bool:
         bool(record.sources)
         and record.spec == spec
         and all(unchanged(outdir / one.name, one.state) for one in record.outputs)
-        and all(_changed(one, os.stat, most=0) == [] for one in record.machine)
+        and _unchanged(record)
     )
 
 

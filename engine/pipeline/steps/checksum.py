@@ -76,7 +76,7 @@ async def _of_image(work: Work, path: Path, kinds: Sequence[str]) -> dict[str, s
             lambda report: summing.sha256(path, report, work.cancelled)
         )
         wanted = []
-    takers = reuse.takers(kinds, work.staging.folder)
+    takers = reuse.takers(kinds, work.staging.outdir)
     if parts:
         takers |= await work.thread(
             lambda report: work.repeats.taken(path, wanted, parts, report, work.cancelled)
@@ -115,7 +115,7 @@ def _gather(work: Work) -> None:
     noted = note(work.reuse, work.inputs.data)
     _digest(work, noted.kept if noted is not None else {})
     if noted is not None:
-        gather(work.reuse, noted)
+        gather(work.reuse, noted, work.staging.outdir)
 
 
 def _digest(work: Work, kept: Mapping[str, Kept | None]) -> None:

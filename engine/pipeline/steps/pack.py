@@ -51,7 +51,7 @@ def _pass(
     """Reads the image once; returns its digests and its block map."""
     planned = work.plan.output
     size = image.stat().st_size
-    sums = work.reuse.takers(work.plan.sums.image, work.staging.folder)
+    sums = work.reuse.takers(work.plan.sums.image, work.staging.outdir)
     takers: list[Taker] = [*sums.values()]
     mapper = None
     if planned.block_map is not None:

@@ -12,16 +12,18 @@ from engine.manifest.manifest import Manifest
 from engine.pipeline import takeover
 from engine.pipeline.assembling import assemble
 from engine.pipeline.remembering import Sums, keys, summed, sums_of
-from engine.pipeline.reusing import believed, whole_image
+from engine.pipeline.reusing import believed, details, whole_image
 from engine.pipeline.takeover import Manner, Reused
-from engine.pipeline.versions import tools_of
+from engine.pipeline.versions import paths_of, tools_of
 from engine.pipeline.work import Work
 from engine.provenance.inputs import read_sums
+from engine.reuse import maker
 from engine.reuse.design import design
 from engine.reuse.digests import BadDigests, Digests
 from engine.reuse.key import volume_shape
-from engine.reuse.record import Unbelievable
+from engine.reuse.record import Record, Unbelievable
 from engine.reuse.remembered import Remembered
+from engine.reuse.sources import same_machine
 from engine.units import human
 
 _MOST_READ = 4
@@ -47,13 +49,15 @@ async def compare(work: Work) -> None:
     reuse = work.reuse
     try:
         record = await work.thread(lambda report: believed(work.staging.outdir))
-        reuse.digests = Digests.loads(record.digests)
+        larger = details(work.staging.outdir, record)
+        reuse.files = await work.thread(lambda report: larger.files())
+        reuse.digests = Digests.loads(await work.thread(lambda report: larger.digests()))
     except (Unbelievable, BadDigests) as error:
         reuse.cold = str(error)
         work.note(f"nothing is taken over: {error}")
         return
     reuse.record = record
-    reuse.versions = await work.versions_of(tools_of(work.plan))
+    reuse.versions = _versions(work, record) or await work.versions_of(tools_of(work.plan))
     known: Sums = {}
     sums = await work.thread(lambda report: _sums(work))
     if sums is None:
@@ -76,6 +80,16 @@ async def compare(work: Work) -> None:
     await work.thread(lambda report: _patch(work))
     _take_volumes(work)
     await work.thread(lambda report: _known(work, known))
+
+
+def _versions(work: Work, record: Record) -> dict[str, str]:
+    """Returns the versions of the plan's tools if the last build had the same machine, or none."""
+    names = tools_of(work.plan)
+    if not record.versions.keys() >= names or not same_machine(record, paths_of(names)):
+        return {}
+    work.reuse.machine = record.machine
+    maker.is_program(record.program)
+    return {name: record.versions[name] for name in sorted(names)}
 
 
 def _patch(work: Work) -> None:

@@ -19,7 +19,8 @@ from engine.pipeline.rehash import Changes, verity_again
 from engine.pipeline.takeover import Range, Reused
 from engine.pipeline.taking import take_all, take_range
 from engine.provenance.fsverity import BLOCK, GROUP, FsVerity
-from engine.reuse.leaves import SIZE, LeafWriter, install, opened
+from engine.reuse.leaves import SIZE, LeafWriter, opened
+from engine.reuse.part import Part
 from tests.engine.pipeline.test_sparse import never
 
 BLOCKS = GROUP // BLOCK
@@ -31,13 +32,18 @@ def quiet(done: int, total: int) -> None:
 
 def hashed(path: Path, leaves: Path) -> FsVerity:
     """Takes a whole file, and leaves the digests of its blocks."""
-    leaves.unlink(missing_ok=True)
-    writer = LeafWriter(leaves)
+    writer = LeafWriter(Part(leaves))
     verity = FsVerity(writer.keep)
     take_all(path, [verity], quiet, never)
     verity.digest()
-    assert writer.finish() == leaves
+    install(writer)
     return verity
+
+
+def install(writer: LeafWriter) -> None:
+    part = writer.finish()
+    assert part is not None
+    part.install()
 
 
 def holey(path: Path, size: int, pieces: list[tuple[int, bytes]]) -> None:
@@ -49,14 +55,13 @@ def holey(path: Path, size: int, pieces: list[tuple[int, bytes]]) -> None:
 
 
 def again(path: Path, before: FsVerity, leaves: Path, changes: Changes, left: Path) -> FsVerity:
-    left.unlink(missing_ok=True)
-    writer = LeafWriter(left)
+    writer = LeafWriter(Part(left))
     with opened(leaves, before.groups, changes.size) as known:
         found = verity_again(
             path, before.groups, known, changes, FsVerity(writer.keep), never
         )  # fmt: skip
     found.digest()
-    assert writer.finish() == left
+    install(writer)
     return found
 
 
@@ -197,25 +202,14 @@ def test_leaves_of_another_build_say_nothing(tmp_path: Path) -> None:
 
 
 def test_leaves_that_cannot_be_written_are_done_without(tmp_path: Path) -> None:
-    (tmp_path / "taken").mkdir()
-    writer = LeafWriter(tmp_path / "taken")
+    (tmp_path / "file").touch()
+    writer = LeafWriter(Part(tmp_path / "file" / "below"))
     writer.keep(bytes(SIZE))
     assert writer.finish() is None
-    full = LeafWriter(tmp_path / "full")
+    full = LeafWriter(Part(tmp_path / "full"))
     assert full._file is not None
     full._file.close()
     full._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
     full.keep(bytes(SIZE))
     assert full.finish() is None
-    assert not (tmp_path / "full").exists()
-
-
-def test_a_build_without_leaves_removes_those_before(tmp_path: Path) -> None:
-    source, target = tmp_path / "source", tmp_path / "target.leaves"
-    source.write_bytes(b"leaves")
-    install(source, target)
-    assert target.read_bytes() == b"leaves"
-    assert target.stat().st_mode & 0o077 == 0
-    install(None, target)
-    assert not target.exists()
-    install(source, None)  # where there is no cache
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

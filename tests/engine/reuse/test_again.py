@@ -108,8 +108,8 @@ class Last:
         self.settings = self.plan.settings
         self.kept = tuple(kept_of(self.plan))
         self.record = Record(
-            outdir="", spec="", design="", image="", outputs=(), volumes=(), digests=b"", tree={},
-            sources=seen_by(self.plan), machine=(),
+            outdir="", spec="", design="", image="", outputs=(), volumes=(), tree={},
+            sources=seen_by(self.plan), machine=(), versions={}, program="", items=(),
         )  # fmt: skip
 
     def planned(self, again: Again | None) -> Plan:
