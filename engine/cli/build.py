@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
@@ -48,13 +49,18 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Builds; prints the SHA-256 and path of each output."""
-    from contextlib import ExitStack
-
     loaded = loaded_for(args)
-    standing = Standing(args, loaded) if args.update else None
-    if standing is not None and standing.stands:
-        standing.say(args)
-        return exits.DONE
+    if not args.update:
+        return _made(args, loaded, None)
+    with Standing(args, loaded) as standing:
+        if standing.stands:
+            standing.say(args)
+            return exits.DONE
+        return _made(args, loaded, standing)
+
+
+def _made(args: argparse.Namespace, loaded: LoadedSpec, standing: Standing | None) -> int:
+    from contextlib import ExitStack
 
     from engine.cli.eventsfile import lines_to
     from engine.cli.narration import narration
@@ -62,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.pipeline import realise
     from engine.reuse.sources import asked
 
+    import_module("engine.pipeline.build")  # now, while another process looks at the sources
     plan = _plan(args, loaded, standing)
     realising = realise.wanted(plan)
     if not realising and _refused(plan, quiet=args.quiet):

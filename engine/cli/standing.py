@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from engine.events import AnyEvent
     from engine.manifest.scan import Scanned
     from engine.reuse.again import Again
+    from engine.reuse.looking import Look
     from engine.reuse.record import Record
     from engine.spec.load import LoadedSpec
     from engine.spec.settings import Settings
@@ -21,7 +24,7 @@ _MOST = 1000
 
 
 class Standing:
-    """What an update finds out before there is a plan, which alone would take longer.
+    """What an update finds out before there is a plan, which alone would take longer; a context.
 
     Attributes:
         again: What the sources hold now, once `look` has found it without a scan.
@@ -29,25 +32,36 @@ class Standing:
 
     def __init__(self, args: argparse.Namespace, loaded: LoadedSpec) -> None:
         """Looks at the record, at every output, and at every source."""
+        from engine.reuse.looking import Look
         from engine.reuse.record import Unbelievable, load
-        from engine.reuse.sources import asked, changes, stands
+        from engine.reuse.sources import asked, stands
 
         self.again: Again | None = None
         self._begun = time.monotonic()
         self._outdir = args.output
         self._record: Record | None = None
-        self._changes: list[list[int]] | None = None
+        self._look: Look | None = None
         try:
             record = load(args.output)
         except Unbelievable:
             return  # the build says why
         if stands(record, asked(loaded.spec, loaded.base), args.output):
-            self._record, self._changes = record, changes(record, _MOST)
+            self._record, self._look = record, Look(record.sources, _MOST)
 
-    @property
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        if self._look is not None:
+            self._look.close()
+
+    @cached_property
     def stands(self) -> bool:
         """Whether the last build has left just what this one would."""
-        return self._changes is not None and not any(self._changes)
+        return self._look is not None and not self._look.anything()
 
     def say(self, args: argparse.Namespace) -> None:
         """Says so."""
@@ -74,15 +88,19 @@ class Standing:
         from engine.reuse.details import Details
         from engine.reuse.record import Unbelievable, details_path
 
-        record, changes = self._record, self._changes
-        if record is None or changes is None:
+        record, look = self._record, self._look
+        if record is None or look is None:
             return None
-        self._record = self._changes = None  # they take tens of megabytes
         path = details_path(self._outdir)
         assert path is not None
         try:
             kept = Details(path, record.items).kept()
         except Unbelievable:
+            return None
+        changes = look.all()
+        self._record = self._look = None  # they take tens of megabytes
+        del look
+        if changes is None:
             return None
         self.again = look_again(record, kept, changes, settings)
         return self.again.scanned if self.again is not None else None

@@ -11,7 +11,7 @@ import hashlib
 import os
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,18 +24,14 @@ from engine.manifest.manifest import Manifest
 from engine.manifest.memory import MADE, Elsewhere, original
 from engine.manifest.patterns import is_glob
 from engine.packed import numbers
+from engine.reuse.looking import Look, among
 from engine.reuse.record import NEVER, Record, SourceRecord, unchanged
 from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.model import ImageSpec
-from engine.tools.beside import Beside
 from engine.tools.environment import search_path
-from engine.tools.forks import may_fork
 
 if TYPE_CHECKING:  # it takes a while to import, and an update without work needs none
     from engine.plan.model import Plan
-
-_WORTH_IT = 4096
-"""Names from which a second process gains more than it takes to begin."""
 
 _VARIABLES = ("SOURCE_DATE_EPOCH", "out")
 """What a plan reads of the environment, besides the search path."""
@@ -148,7 +144,11 @@ def same_machine(record: Record, tools: Iterable[str]) -> bool:
 
 
 def _unchanged(record: Record) -> bool:
-    return all(_changed(one, os.stat, most=0) == [] for one in record.machine)
+    for one in record.machine:
+        names, stamps = one.names.split(b"\0")[:-1], numbers("q", one.stamps)
+        if among(one.folder, names, stamps, range(len(names)), os.stat, most=0) != []:
+            return False
+    return True
 
 
 def _libraries() -> Iterator[bytes]:
@@ -181,81 +181,7 @@ def stands(record: Record, spec: str, outdir: Path) -> bool:
     )
 
 
-def changes(record: Record, most: int) -> list[list[int]] | None:
-    """Returns which files and directories of the sources changed: their numbers, by source.
-
-    Args:
-        record: Of the last build.
-        most: So many of one source at most.
-
-    Returns:
-        None where there are more, or a source cannot be entered.
-    """
-    found = []
-    for source in record.sources:
-        changed = _changed(source, os.lstat, most=most)
-        if changed is None or len(changed) > most:
-            return None
-        found.append(changed)
-    return found
-
-
-def untouched(sources: Iterable[SourceRecord]) -> bool:
+def untouched(sources: Sequence[SourceRecord]) -> bool:
     """Whether all files and directories are what they were."""
-    return all(_changed(one, os.lstat, most=0) == [] for one in sources)
-
-
-def _changed(
-    source: SourceRecord, look: Callable[..., os.stat_result], most: int
-) -> list[int] | None:
-    """Returns what is not what it was, or is gone.
-
-    Returns:
-        Some more than asked for, if there are; None where the folder cannot be entered.
-    """
-    names, stamps = source.names.split(b"\0")[:-1], numbers("q", source.stamps)
-    half = len(names) // 2 if len(names) > _WORTH_IT and may_fork() else 0
-    first, second = range(half), range(half, len(names))
-    if not half:
-        return _among(source.folder, names, stamps, second, look, most)
-    with Beside(lambda: _among(source.folder, names, stamps, second, look, most)) as other:
-        mine = _among(source.folder, names, stamps, first, look, most)
-        theirs = other.result()
-    return None if mine is None or theirs is None else mine + theirs
-
-
-def _among(
-    folder: bytes, names: Sequence[bytes], stamps: Sequence[int], some: range,
-    look: Callable[..., os.stat_result], most: int,
-) -> list[int] | None:  # fmt: skip
-    """Looks at some of the names. The loop of a rebuild without work."""
-    changed: list[int] = []
-    try:
-        within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        for number in some:
-            try:
-                status = look(names[number] or b".", dir_fd=within)
-                if (
-                    hash(
-                        (
-                            status.st_dev,
-                            status.st_ino,
-                            status.st_size,
-                            status.st_mtime_ns,
-                            status.st_ctime_ns,
-                        )
-                    )
-                    == stamps[number]
-                ):
-                    continue
-            except OSError:
-                pass
-            changed.append(number)
-            if len(changed) > most:
-                break
-    finally:
-        os.close(within)
-    return changed
+    with Look(sources, most=0) as look:
+        return not look.anything()

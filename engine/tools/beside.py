@@ -38,6 +38,10 @@ class Beside:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
+        self.close()
+
+    def close(self) -> None:
+        """Ends it, whatever has come of it."""
         os.close(self._answer)
         if self._process:
             end(self._process)

@@ -79,12 +79,15 @@ def building(
     """Builds as the command does it, but for what stands without a plan."""
     events: list[AnyEvent] = []
     loaded = load(spec, overrides)
-    standing = Standing(Namespace(output=out), loaded) if update else None
-    plan = plan_spec(
-        loaded.spec, base=loaded.base, outdir=out, force=True,
-        look=standing.look if standing is not None else None,
-    )  # fmt: skip
-    again = standing.again if standing is not None else None
+    again = None
+    if update:
+        with Standing(Namespace(output=out), loaded) as standing:
+            plan = plan_spec(
+                loaded.spec, base=loaded.base, outdir=out, force=True, look=standing.look
+            )  # fmt: skip
+            again = standing.again
+    else:
+        plan = plan_spec(loaded.spec, base=loaded.base, outdir=out, force=True)
     result = asyncio.run(
         build(
             plan, events.append, outdir=out, update=update, force=force or not update,

@@ -7,7 +7,7 @@ import random
 import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,14 @@ from engine.manifest.memory import original
 from engine.plan.model import Plan
 from engine.planning import plan_spec
 from engine.provenance.inputs import of_filesystem, of_sources, read_sums
-from engine.reuse import sources
+from engine.reuse import looking
 from engine.reuse.again import Again, look_again
 from engine.reuse.keep import keep
 from engine.reuse.kept import Kept
+from engine.reuse.looking import Look
 from engine.reuse.record import NEVER, Record, SourceRecord
 from engine.reuse.remembered import Remembered
-from engine.reuse.sources import changes, seen
+from engine.reuse.sources import seen
 from engine.spec.load import load
 
 ALONE = """\
@@ -117,7 +118,7 @@ class Last:
         return plan_spec(self.spec.spec, base=self.spec.base, look=look)
 
     def again(self, most: int = 1000) -> Again | None:
-        found = changes(self.record, most)
+        found = Look(self.record.sources, most).all()
         if found is None:
             return None
         return look_again(self.record, self.kept, found, self.settings)
@@ -379,10 +380,41 @@ def test_two_processes_see_the_changes_that_one_sees(
     for path in ("tree/dir0/file0", "tree/same", "over/more/file", "single"):
         (tmp_path / path).write_bytes(b"other")
     (tmp_path / "tree" / "dir2" / "file2").unlink()
-    alone = changes(last.record, 1000)
+    alone = Look(last.record.sources, 1000).all()
     assert alone is not None
     assert sum(map(len, alone)) == 7  # two of one inode, and a directory without a name
-    monkeypatch.setattr(sources, "_WORTH_IT", 0)
-    monkeypatch.setattr(sources, "may_fork", lambda: True)
-    assert changes(last.record, 1000) == alone
-    assert changes(last.record, 1) is None
+    monkeypatch.setattr(looking, "_WORTH_IT", 0)
+    monkeypatch.setattr(looking, "_PIECE", 3)
+    monkeypatch.setattr(looking, "may_fork", lambda: True)
+    for here in (0, 1, 5):  # pieces at which this process looks before the other answers
+        with Look(last.record.sources, 1000) as look:
+            for _ in range(here):
+                look._step()
+            assert look.anything()
+            assert look.all() == alone
+    with Look(last.record.sources, 1) as look:
+        assert look.all() is None
+
+
+def test_the_other_process_may_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make(tmp_path, MANY, random.Random(1))
+    settle(tmp_path)
+    last = Last(spec)
+    (tmp_path / "tree" / "same").write_bytes(b"other")
+    alone = Look(last.record.sources, 1000).all()
+    monkeypatch.setattr(looking, "_WORTH_IT", 0)
+    monkeypatch.setattr(looking, "_PIECE", 1)
+    monkeypatch.setattr(looking, "may_fork", lambda: True)
+    here, among = os.getpid(), looking.among
+
+    def dying(
+        folder: bytes, names: Sequence[bytes], stamps: Sequence[int], some: range,
+        look: Callable[..., os.stat_result], most: int,
+    ) -> list[int] | None:  # fmt: skip
+        if os.getpid() != here and some.start < 20:
+            os._exit(1)
+        return among(folder, names, stamps, some, look, most)
+
+    monkeypatch.setattr(looking, "among", dying)
+    with Look(last.record.sources, 1000) as look:
+        assert look.all() == alone
