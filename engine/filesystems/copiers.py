@@ -12,12 +12,14 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 
 from engine.filesystems.copier import PLAIN, Answer, File
-from engine.filesystems.placed import Place
+from engine.filesystems.placed import Place, first_block
 from engine.filesystems.populate import Cancelled, PopulateFailed
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.folder import FolderSource
@@ -31,12 +33,12 @@ Copied = Callable[[int, list[Entry], list[bytes]], None]
 """Called with bytes that were written since, and with files that are complete and their sums, which
 are none of both where no sums are wanted."""
 
+NONE = sys.maxsize
+"""A block beyond any."""
 _MOST = 8
 """Processes: beyond, the storage device or the layout is what takes the time."""
 _AHEAD = 2
 """Batches that a process has: one at work, one waiting."""
-_MOST_WAITING = 16
-"""Batches that wait for a process; more only take memory."""
 _WORTH_IT = 128 << 20
 """Bytes of data from which processes gain more than they take to begin."""
 _FILE_COSTS = 20 << 10
@@ -83,6 +85,7 @@ class Copiers:
         self._cancelled = cancelled
         self._selector = selectors.DefaultSelector()
         self._waiting: deque[_Batch] = deque()
+        self._unwritten = _Lowest()
         self._sources: dict[int, int] = {}
         self._crew: list[_Copier] = []
         arguments = (str(descriptor), str(origin), str(block_size), str(int(summed)))
@@ -131,10 +134,15 @@ class Copiers:
                 batch = batches[id(source)] = _Batch(source, index)
             batch.put(entry, origin, place)
         self._waiting += batches.values()
+        for batch in batches.values():
+            self._unwritten.add(batch.first)
         self._pump(0)
-        while len(self._waiting) > _MOST_WAITING:
-            self._pump(_PATIENCE)
         return others, theirs
+
+    @property
+    def first(self) -> int:
+        """The first block of what was put and is not written yet; `NONE` where all is."""
+        return self._unwritten.first
 
     def finish(self) -> None:
         """Waits until all is copied. Raises as `put` does."""
@@ -162,6 +170,7 @@ class Copiers:
                 self._copied(done, [], [])
             case ("done", done, sums):
                 batch = copier.batches.popleft()
+                self._unwritten.remove(batch.first)
                 self._copied(done, batch.entries if sums else [], divided(sums))
             case ("changed", text):
                 raise SourceChanged(text)
@@ -179,12 +188,39 @@ class Copiers:
             copier.wait()
 
 
+class _Lowest:
+    """The lowest of numbers that come and go."""
+
+    def __init__(self) -> None:
+        self._came: list[int] = []
+        self._went: list[int] = []
+
+    def add(self, number: int) -> None:
+        heappush(self._came, number)
+
+    def remove(self, number: int) -> None:
+        """Takes out one that is in."""
+        heappush(self._went, number)
+        while self._went and self._went[0] == self._came[0]:
+            heappop(self._went)
+            heappop(self._came)
+
+    @property
+    def first(self) -> int:
+        return self._came[0] if self._came else NONE
+
+
 class _Batch:
-    """Files of one source that a process copies in one go."""
+    """Files of one source that a process copies in one go.
+
+    Attributes:
+        first: The first block of their data; `NONE` where they have none.
+    """
 
     def __init__(self, source: FolderSource, index: int) -> None:
         self.source = source
         self.index = index
+        self.first = NONE
         self._plain: list[Entry] = []
         self._paths: list[bytes] = []
         self._sizes, self._stamps, self._places = array("q"), array("q"), array("q")
@@ -209,8 +245,13 @@ class _Batch:
             self._paths.append(origin.path)
             self._sizes.append(size)
             self._stamps.append(stamp)
-            self._places.append(place if type(place) is int else 0)
+            start = place if type(place) is int else 0
+            self._places.append(start)
+            if start and start < self.first:
+                self.first = start
         else:
+            if place:
+                self.first = min(self.first, first_block(place))
             self._others.append(entry)
             self._files.append((origin.path, size, origin.extents, stamp, place))
 

@@ -1,7 +1,8 @@
 """Carries the data of files from their sources to the places that a layout gave them.
 
 Files of folders go by processes of their own where there is enough to do for several processors
-(`copiers`); what an archive or the builder itself holds is read here, front to back.
+(`copiers`), from the first to the last, so that the beginning of the file system is complete long
+before its end. What an archive or the builder itself holds is read here, front to back.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from engine.filesystems.copiers import Copiers, pay
-from engine.filesystems.placed import Place, write_source
+from engine.filesystems.copiers import NONE, Copiers, pay
+from engine.filesystems.placed import Place, first_block, write_source
 from engine.filesystems.populate import REPORT_EVERY, Cancelled, DataObserver, Progress, refuse
 from engine.filesystems.sink import Sink
 from engine.manifest.entry import Entry, Source
@@ -24,7 +25,9 @@ class FileData:
     """Writes the data of a file system's files, each as soon as it has its place.
 
     Args:
-        sink: Into the file system.
+        descriptor: The image, open for writing.
+        origin: Byte of the image where the file system begins.
+        block_size: Bytes of its blocks.
         files: How many will come.
         total: Bytes that will come.
         progress: Called now and then.
@@ -34,19 +37,25 @@ class FileData:
 
     def __init__(
         self,
-        sink: Sink,
+        descriptor: int,
+        origin: int,
+        block_size: int,
+        *,
         files: int,
         total: int,
         progress: Progress,
         observer: DataObserver | None,
         cancelled: Callable[[], bool],
     ) -> None:
-        self._sink = sink
+        self._target = descriptor, origin, block_size
         self._total = total
         self._progress = progress
         self._observer = observer
         self._cancelled = cancelled
         self._done = self._reported = 0
+        self._laid_out = False
+        self._settled = 0
+        self._first = NONE
         self._places: dict[int, Place] = {}
         self._sources: dict[int, tuple[Source, list[Entry]]] = {}
         self._entries: list[Entry] = []
@@ -56,12 +65,7 @@ class FileData:
         self._copiers: Copiers | None = None
         if pay(files - few, total - little):
             self._copiers = Copiers(
-                sink.descriptor,
-                sink.origin,
-                sink.block_size,
-                self._copied,
-                cancelled,
-                summed=observer is not None,
+                *self._target, self._copied, cancelled, summed=observer is not None
             )
 
     def __enter__(self) -> Self:
@@ -106,10 +110,13 @@ class FileData:
                 continue
             if place:
                 self._places[id(entry)] = place
+                self._first = min(self._first, first_block(place))
             self._sources.setdefault(id(entry.source), (entry.source, []))[1].append(entry)
 
     def finish(self) -> None:
         """Writes all that was put and is not written yet.
+
+        To be called once all else of the file system is in the image.
 
         Raises:
             SourceChanged: A file is not what the manifest says; names it.
@@ -117,8 +124,13 @@ class FileData:
             OSError: Reading a source or writing the image failed.
         """
         self._submit()
-        for source, files in self._sources.values():
-            write_source(source, files, self._places, self._sink, self._took)
+        self._laid_out = True
+        self._settle()
+        if self._sources:
+            with Sink(*self._target) as sink:
+                for source, files in self._sources.values():
+                    write_source(source, files, self._places, sink, self._took)
+            self._first = NONE
         if self._copiers is not None:
             self._copiers.finish()
         self._progress(self._done, self._total)
@@ -135,6 +147,17 @@ class FileData:
         if self._observer is not None:
             self._observer.adopt_all(files, digests)
         self._report(done)
+        if self._laid_out:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Tells up to where all is in the image, where that is known before the end."""
+        if self._observer is None or self._copiers is None:
+            return
+        first = min(self._first, self._copiers.first)
+        if self._settled < first < NONE:
+            self._settled = first
+            self._observer.settled(first * self._target[2])
 
     def _report(self, more: int) -> bool:
         """Counts bytes; returns whether it was time to tell of them."""

@@ -16,6 +16,12 @@ Place = int | list[Piece]
 """Where the data of a file goes: its first block when it is dense and in one piece, else its
 pieces."""
 
+
+def first_block(place: Place) -> int:
+    """Returns the first block on the disk of some that there are."""
+    return place if isinstance(place, int) else min(disk for _, disk, _ in place)
+
+
 Took = Callable[[Entry, int, memoryview], None]
 """Called with every piece of data that was written: entry, offset in the file, bytes."""
 

@@ -39,6 +39,13 @@ class DataObserver(Protocol):
         """Returns about how many files, and bytes of them, `placed` will answer so of."""
         ...
 
+    def settled(self, end: int) -> None:
+        """Takes that all bytes of the file system before one are in the image, and stay there.
+
+        Only formats that write all but the data of files first tell it, now and then.
+        """
+        ...
+
     def adopt_all(self, entries: Iterable[Entry], digests: Iterable[bytes]) -> None:
         """Takes files' SHA-256, as `engine.manifest.datasums` computes it, in place of data."""
         ...

@@ -51,6 +51,9 @@ class DataSums:
         """Returns how many files, and bytes, are not written: none."""
         return 0, 0
 
+    def settled(self, end: int) -> None:
+        """Takes how much of a file system stays as it is, which sums do not depend on."""
+
     def of(self, entries: Iterable[Entry]) -> dict[int, bytes]:
         """Returns the sum of every regular file among the entries, by id of the entry."""
         sums = {id(entry): _EMPTY for entry in entries if has_data(entry)}

@@ -23,6 +23,7 @@ from engine.events import (
 )
 from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
+from engine.pipeline.following import Following
 from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
 from engine.pipeline.remembering import leave, renew, seen_again
@@ -179,9 +180,10 @@ async def _build(
 ) -> BuildResult:  # fmt: skip
     running = sharing.ordered(steps_of(plan, update=reuse.update))
     emit(BuildStarted(plan=to_json(replace(plan, steps=running))))
-    run = _Run(plan, running, emit, staging, sharing, reuse, versions)
+    following = Following(plan, running, staging.image, wanted=sharing.shelf is None)
+    run = _Run(plan, running, emit, staging, sharing, reuse, versions, following)
     try:
-        with steady(staging.folder):
+        with contextlib.closing(following), steady(staging.folder):
             await run_all(running, run.step, hashed=bool(plan.hash_trees))
         if reuse.plan is not None:
             await _leave(plan, staging, emit, reuse, run.artifacts)
@@ -209,7 +211,7 @@ class _Run:
 
     def __init__(
         self, plan: Plan, running: Sequence[StepPlan], emit: Recorder, staging: Staging,
-        sharing: Sharing, reuse: Reuse, versions: Versions,
+        sharing: Sharing, reuse: Reuse, versions: Versions, following: Following,
     ) -> None:  # fmt: skip
         self.artifacts: dict[str, Artifact] = {}
         self.inputs = Inputs()
@@ -220,6 +222,7 @@ class _Run:
         self._staging = staging
         self._sharing = sharing
         self._versions = versions
+        self._following = following
         self._proofs: list[Verdict] = []
         self._loader_files: dict[str, list[Entry]] = {}
         self._root_hashes: dict[str, str] = {}
@@ -237,10 +240,12 @@ class _Run:
             artifacts=self.artifacts, proofs=self._proofs, inputs=self.inputs,
             loader_files=self._loader_files, root_hashes=self._root_hashes,
             reuse=self._reuse, repeats=self._sharing.repeats, versions=self._versions,
+            following=self._following,
         )  # fmt: skip
         known = len(self._root_hashes)
         with _narrated(work, self._emit):
             await self._sharing.perform(work, STEPS[step.verb])
+        self._following.over(first)
         if len(self._root_hashes) > known:
             self._plan = with_root_hashes(self._plan, self._root_hashes)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -221,7 +221,10 @@ class Filling:
         kept: How many of them the old image has.
     """
 
-    def __init__(self, volume: VolumePlan, offset: int, reuse: Reuse, sums: DataSums) -> None:
+    def __init__(
+        self, volume: VolumePlan, offset: int, reuse: Reuse, sums: DataSums,
+        settled: Callable[[int], None],
+    ) -> None:  # fmt: skip
         """Prepares it.
 
         Args:
@@ -229,6 +232,7 @@ class Filling:
             offset: Byte of the image where it begins.
             reuse: Gets the places, and what is kept.
             sums: Takes the digests.
+            settled: Called with a byte of the image before which all of the volume stays as it is.
         """
         filesystem = volume.filesystem
         assert filesystem is not None
@@ -238,10 +242,15 @@ class Filling:
         self._offset = offset
         self._reuse = reuse
         self._sums = sums
+        self._tell = settled
         self._size = filesystem.block_size
         self._places = reuse.places(volume, filesystem)
         self._known = reuse.known(volume) if reuse.update else None
         self.take = sums.take
+
+    def settled(self, end: int) -> None:
+        """Tells how much of the volume stays as it is."""
+        self._tell(self._offset + end)
 
     def adopt_all(self, entries: Iterable[Entry], digests: Iterable[bytes]) -> None:
         """Takes files' digests in place of their data."""

@@ -62,6 +62,16 @@ def waits(step: StepPlan, earlier: StepPlan, *, hashed: bool) -> bool:
     return earlier.volume == step.volume
 
 
+def fills(step: StepPlan) -> bool:
+    """Whether a step writes to the image, and only to the place of its volume."""
+    return _kind(step) is _FILLS
+
+
+def writes_anywhere(step: StepPlan) -> bool:
+    """Whether a step may write anywhere in the image."""
+    return _kind(step) is None
+
+
 def _kind(step: StepPlan) -> frozenset[str] | None:
     """Returns the verbs that are of a kind with a step's, or None if it runs alone.
 

@@ -1,7 +1,8 @@
 """What a process of `summing` runs: computes SHA-256 of an open file.
 
-Its argument is the file's descriptor. On standard output it says how far it is, then the sum, or
-the number of the error that kept it from that, each a line.
+Its argument is the file's descriptor. On standard input it is told up to which byte it may read,
+again and again, a line each time. On standard output it says how far it is, then the sum, or the
+number of the error that kept it from that, each a line. It ends where its input does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ REPORT_EVERY = 32 << 20
 def main() -> None:
     """Serves the process that started this one, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the build, which ends this
-    descriptor, told, digest = int(sys.argv[1]), 0, Sum()
+    descriptor, told, at, digest = int(sys.argv[1]), 0, 0, Sum()
 
     def report(done: int, total: int) -> None:
         nonlocal told
@@ -29,7 +30,13 @@ def main() -> None:
 
     try:
         size = os.fstat(descriptor).st_size
-        take_range(descriptor, (0, size), [digest], lambda: False, report)
+        while at < size:
+            line = sys.stdin.buffer.readline()
+            if not line:
+                return
+            end = int(line)
+            take_range(descriptor, (at, end), [digest], lambda: False, report)
+            at = end
         _say(f"sum {digest.digest()}")
     except BrokenPipeError:
         os._exit(1)  # nobody is left to be told

@@ -18,6 +18,7 @@ from engine.filesystems.verity import driver
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import staging
+from engine.pipeline.following import Following
 from engine.pipeline.proof import Verdict
 from engine.pipeline.repeats import Repeats
 from engine.pipeline.reusing import Reuse
@@ -64,6 +65,7 @@ class Work:
         reuse: What is taken over from the last build, and gathered for the next.
         repeats: What the image has in common with others of this process.
         versions: Of tools, as far as this process has asked.
+        following: Computes the image's digest while others still write.
     """
 
     plan: Plan
@@ -71,6 +73,7 @@ class Work:
     staging: Staging
     emit: Emit
     earlier: Earlier
+    following: Following
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     proofs: list[Verdict] = field(default_factory=list)
     inputs: Inputs = field(default_factory=Inputs)

@@ -18,6 +18,9 @@ from unittest import mock
 import parted
 
 from engine.filesystems import copiers
+from engine.image.whole import BLOCK
+from engine.pipeline import following, summing
+from engine.pipeline.summing import Summing
 from tests.faults.scene import Scene
 from tests.support.processes import fake, written_pid
 
@@ -236,6 +239,25 @@ def _copier_killed(strike: Strike) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _summer_killed(strike: Strike) -> Iterator[None]:
+    """Has the digest follow even a small image, and its process die while that is written."""
+    allow = Summing.allow
+
+    def die(summing: Summing, end: int) -> bool:
+        summing._process.kill()
+        return allow(summing, end)
+
+    with (
+        mock.patch.object(following, "pays", return_value=True),
+        mock.patch.object(following, "_STEP", BLOCK),
+        mock.patch.object(summing, "WORTH_IT", 0),
+        mock.patch.object(summing, "processors", return_value=2),
+        mock.patch.object(Summing, "allow", die),
+    ):
+        yield
+
+
 FULL = Fault("enospc", _full, _EITHER, message="full.* bytes")
 """Needs a file system of its own."""
 
@@ -259,6 +281,7 @@ FAULTS = {
         Fault("output-removed", _hidden_removed, _FAILS),
         Fault("folder-removed", _folder_removed, _FAILS),
         Fault("copier-killed", _copier_killed, _EITHER, message="copies files was killed"),
+        Fault("summer-killed", _summer_killed, _EITHER, message="SHA-256 ended with status -9"),
         FULL,
     )
 }  # fmt: skip

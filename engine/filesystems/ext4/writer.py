@@ -2,7 +2,8 @@
 
 The layout of everything is decided from the manifest (`layout`), which writes all metadata. The
 data of a folder's file goes to its place as soon as that is known, by processes of their own where
-they pay; that of others follows in the order in which the sources give it
+they pay; that of others follows in the order in which the sources give it. The metadata is complete
+long before the data, so that whoever reads the image from its first byte can follow
 (`engine.filesystems.filedata`). libext2fs does the bookkeeping (`native`). The result is a
 function of the empty file system, the manifest and the epoch: the same bytes every time.
 """
@@ -64,7 +65,8 @@ def fill(
 ) -> None:
     """Fills the file system that mke2fs has just made at a byte of an image.
 
-    Nothing is synchronised to the storage device. On failure the file system is left unusable.
+    Nothing is synchronised to the storage device. On failure the file system is not to be used: its
+    metadata may be complete where data is missing.
 
     Args:
         image: A regular file; bytes that mke2fs left alone must be zero or unimportant.
@@ -112,22 +114,24 @@ class _Populate:
         packer = InodePacker(
             superblock.checksum_seed, self._epoch, checksums=superblock.format.checksums
         )
-        with (
-            Bookkeeping(self._image, self._offset) as books,
-            Sink(self._descriptor, self._offset, BLOCK_SIZE) as sink,
-        ):
-            copies = list(books.superblocks())
-            table = InodeTable(sink, superblock.inodes_per_group, books.inode_table)
-            layout = Layout(self._manifest, need, superblock, books, sink, table, packer)
-            table.load(self._descriptor, self._offset, packer)
-            with FileData(
-                sink, self._manifest.counts.files, need.data_bytes, progress, observer, cancelled
-            ) as data:
+        with FileData(
+            self._descriptor, self._offset, BLOCK_SIZE,
+            files=self._manifest.counts.files, total=need.data_bytes,
+            progress=progress, observer=observer, cancelled=cancelled,
+        ) as data:  # fmt: skip
+            with (
+                Bookkeeping(self._image, self._offset) as books,
+                Sink(self._descriptor, self._offset, BLOCK_SIZE) as sink,
+            ):
+                copies = list(books.superblocks())
+                table = InodeTable(sink, superblock.inodes_per_group, books.inode_table)
+                layout = Layout(self._manifest, need, superblock, books, sink, table, packer)
+                table.load(self._descriptor, self._offset, packer)
                 layout.write(data.put, cancelled)
-                data.finish()
-        for block in copies:
-            self._set_times(block)
-        self._check_counts(superblock, need, layout.map_blocks)
+            for block in copies:
+                self._set_times(block)
+            self._check_counts(superblock, need, layout.map_blocks)
+            data.finish()
 
     def _superblock(self, block: int) -> bytes:
         """Reads a copy of the superblock; the first lies behind the boot sectors of block 0."""

@@ -73,7 +73,7 @@ async def _of_image(work: Work, path: Path, kinds: Sequence[str]) -> dict[str, s
     known = {}
     if wanted == ["sha256"] and not parts and summing.pays(path):
         known["sha256"] = await work.thread(
-            lambda report: summing.sha256(path, report, work.cancelled)
+            lambda report: work.following.sha256(path, report, work.cancelled)
         )
         wanted = []
     takers = reuse.takers(kinds, work.staging.outdir)

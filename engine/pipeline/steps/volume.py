@@ -64,7 +64,10 @@ async def populate(work: Work) -> None:
     if FILESYSTEMS[planned.type].mounted:
         await fill.fill(work)
         return
-    filling = Filling(work.volume, work.offset, work.reuse, work.inputs.data)
+    filling = Filling(
+        work.volume, work.offset, work.reuse, work.inputs.data,
+        lambda end: work.following.settled(work.volume.id, end),
+    )  # fmt: skip
     try:
         await work.thread(
             lambda report: table.writer(planned.type).populate(

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.filesystems import copiers
 from engine.filesystems.copiers import Copiers, of_folder
@@ -197,3 +199,18 @@ def test_little_work_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert copiers.pay(10, 1000 * MIB)
     monkeypatch.setattr(copiers, "processors", lambda: 1)
     assert not copiers.pay(70_000, 1000 * MIB)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans())))
+def test_the_lowest_is_that_of_those_who_came_and_have_not_gone(
+    events: list[tuple[int, bool]],
+) -> None:
+    lowest, there = copiers._Lowest(), []
+    for number, comes in events:
+        if comes:
+            lowest.add(number)
+            there.append(number)
+        elif number in there:
+            lowest.remove(number)
+            there.remove(number)
+        assert lowest.first == min(there, default=copiers.NONE)

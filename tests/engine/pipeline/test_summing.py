@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.pipeline import summing
-from engine.pipeline.summing import pays, sha256
+from engine.pipeline.summing import Summing, pays, sha256
 from engine.tools.failure import StepFailed
 
 
@@ -88,6 +88,22 @@ def test_a_process_that_is_killed_fails_the_step(
 
     with pytest.raises(StepFailed, match="SHA-256 ended with status -9"):
         sha256(path, ignore, never)
+
+
+def test_it_reads_no_further_than_it_may(tmp_path: Path) -> None:
+    """Each part is written once the one before it may be read, over what would be read too soon."""
+    path, part = tmp_path / "image", 3 << 20
+    path.write_bytes(b"not yet" * part)
+    with path.open("r+b") as file, Summing(path) as summing:
+        for number in range(7):
+            file.seek(number * part)
+            file.write(random.Random(number).randbytes(part))
+            file.flush()
+            assert summing.allow((number + 1) * part)
+
+        found = summing.finish(ignore, never)
+
+    assert found == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
