@@ -15,6 +15,9 @@ Origin = Literal["given", "bootspec", "boot", "modules"]
 _LONGEST = 120
 """Characters of a file name made here, so that FAT's 255 hold it with all that goes around it."""
 _COUNTER = re.compile(r"\+(?=\d+(?:-\d+)?$)")
+_SKIPPED = re.compile(r"(^|[-.])[_+]+")
+"""What systemd-boot passes over when it compares names, except behind a mark that it has just read:
+with it there, names have no order ("a-_1" < "a-c" < "a-0r" < "a-_1")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +71,8 @@ def slug(text: str) -> str:
 
     systemd-boot reads a number behind a plus as the tries that are left ("6.1+3.conf").
     """
-    name = re.sub(r"[^A-Za-z0-9._+-]+", "-", text)[:_LONGEST].strip("-.") or "linux"
-    return _COUNTER.sub("_", name)
+    name = _SKIPPED.sub(r"\1", re.sub(r"[^A-Za-z0-9._+-]+", "-", text))[:_LONGEST]
+    return _COUNTER.sub("_", name.strip("-._+") or "linux")
 
 
 def distinct(names: Iterable[str]) -> list[str]:
