@@ -1,5 +1,8 @@
 """Sets what mkfs.btrfs draws at random or takes from the clock, and what the root directory is.
 
+It also takes out of the tree of free space what mkfs.btrfs leaves there of the block groups that it
+began with, which newer versions of `btrfs check` call an error (btrfs-progs, pull request 1017).
+
 Random are the UUIDs of the device, of the chunk tree and of the top subvolume. They stand in every
 node, those that mkfs.btrfs took on its way and left behind included; so every block that is a node
 by its checksum is gone through. Source: include/uapi/linux/btrfs_tree.h of the Linux kernel.
@@ -11,7 +14,7 @@ import os
 import stat
 import struct
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from engine.filesystems.driver import FilesystemPlan
@@ -27,8 +30,11 @@ _CHUNK_UUID = slice(0x40, 0x50)
 _OWNER_AT, _COUNT_AT, _LEVEL_AT, _ITEMS_AT, _ITEM = 0x58, 0x60, 0x64, 0x65, 25
 _POINTER = 33
 """Bytes of a pointer to a node below, with its key."""
-_FS_TREE, _TOP = 5, 256
-"""Ids of the top subvolume's tree, and of the directory at its top."""
+_GENERATION_AT = 0x50
+_CHUNK_TREE, _FS_TREE, _SPACE_TREE, _TOP = 3, 5, 10, 256
+"""Ids of trees, the last that of the directory at the top of the top subvolume."""
+_CHUNK = 228
+"""Type of a chunk's item: its key has its first address, its data begins with its length."""
 _INODE, _ROOT, _SUBVOLUME = 1, 132, 251
 """Types of items: an inode, the root of a tree, a subvolume by its UUID."""
 _INODE_TIMES, _ROOT_TIMES, _ROOT_UUID = (112, 124, 136, 148), (327, 339), 247
@@ -55,7 +61,7 @@ def settle(file: Path, planned: FilesystemPlan, epoch: int) -> None:
             raise PopulateFailed("mkfs.btrfs left no superblock")
         (size,) = struct.unpack_from("<I", head, _NODE_SIZE_AT)
         nodes = dict(_nodes(descriptor, size, head[_FSID]))
-        settled = _Settled(planned, epoch, _drawn(head, nodes))
+        settled = _Settled(planned, epoch, _drawn(head, nodes), _chunks(nodes))
         for place, node in nodes.items():
             write_whole(descriptor, settled.node(node), place)
         for place in _SUPERBLOCKS:
@@ -120,8 +126,34 @@ def _drawn(head: bytes, nodes: Mapping[int, bytes]) -> Mapping[str, bytes]:
     return {"device": head[_DEVICE_UUID], "chunks": chunks.pop(), "top": tops.pop()}
 
 
+def _owner(node: bytes) -> int:
+    """Returns the id of the tree that a node is of."""
+    (owner,) = struct.unpack_from("<Q", node, _OWNER_AT)
+    return int(owner)
+
+
+def _chunks(nodes: Mapping[int, bytes]) -> frozenset[tuple[int, int]]:
+    """Returns first and end address of each chunk there is, by the newest nodes of their tree."""
+    own = [node for node in nodes.values() if _owner(node) == _CHUNK_TREE]
+    newest = max(node[_GENERATION_AT : _GENERATION_AT + 8][::-1] for node in own)
+    found = set()
+    for node in own:
+        if node[_GENERATION_AT : _GENERATION_AT + 8][::-1] != newest:
+            continue
+        for key, _, kind, at in _items(node):
+            if kind == _CHUNK:
+                (start,) = struct.unpack_from("<Q", node, key + 9)
+                (length,) = struct.unpack_from("<Q", node, at)
+                found.add((start, start + length))
+    return frozenset(found)
+
+
 class _Settled:
-    def __init__(self, planned: FilesystemPlan, epoch: int, drawn: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, planned: FilesystemPlan, epoch: int, drawn: Mapping[str, bytes],
+        chunks: Collection[tuple[int, int]],
+    ) -> None:  # fmt: skip
+        self._chunks = chunks
         self._top = planned.manifest.get(b"")
         self._time = struct.pack("<qI", epoch, 0)
         own = uuid.UUID(planned.uuid)
@@ -135,7 +167,9 @@ class _Settled:
     def node(self, node: bytes) -> bytes:
         """Returns a node with our UUIDs and times."""
         changed = bytearray(self._renamed(node))
-        (owner,) = struct.unpack_from("<Q", changed, _OWNER_AT)
+        owner = _owner(node)
+        if owner == _SPACE_TREE and not node[_LEVEL_AT]:
+            self._spare(changed)
         for key, number, kind, at in list(_items(changed)):
             if kind == _SUBVOLUME and changed[key : key + 8] == self._key[0][:8]:
                 changed[key : key + 8] = self._key[1][:8]
@@ -148,6 +182,23 @@ class _Settled:
         first, end = _gap(changed)
         changed[first:end] = bytes(end - first)
         return _sealed(changed)
+
+    def _spare(self, leaf: bytearray) -> None:
+        """Takes out of a leaf of the tree of free space what lies in no chunk."""
+        kept = []
+        for key, start, _, at in _items(leaf):
+            (length,) = struct.unpack_from("<Q", leaf, key + 9)
+            if any(first <= start and start + length <= end for first, end in self._chunks):
+                (size,) = struct.unpack_from("<I", leaf, key + _ITEM - 4)
+                kept.append((leaf[key : key + 17], leaf[at : at + size]))
+        struct.pack_into("<I", leaf, _COUNT_AT, len(kept))
+        end = len(leaf)
+        for number, (name, data) in enumerate(kept):
+            end -= len(data)
+            leaf[end : end + len(data)] = data
+            item = _ITEMS_AT + number * _ITEM
+            leaf[item : item + 17] = name
+            struct.pack_into("<II", leaf, item + 17, end - _ITEMS_AT, len(data))
 
     def _renamed(self, block: bytes) -> bytes:
         for old, new in self._uuids.items():

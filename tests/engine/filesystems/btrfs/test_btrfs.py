@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,21 @@ def test_is_made_as_planned(size: int, tmp_path: Path) -> None:
     copies = sum(at + 4096 <= size for at in (0x10000, 0x4000000, 0x4000000000))
     assert supers.count("[match]") == 3 * copies  # checksum, magic number, metadata's UUID
     assert supers.count(f"fsid\t\t\t{writing.UUID}") == copies
+
+
+@pytest.mark.parametrize("size", [109 * MIB, 3 * GIB])
+def test_free_space_is_that_of_its_block_groups(size: int, tmp_path: Path) -> None:
+    file = settling.made(tmp_path / "btrfs", settling.planned("btrfs", size))
+
+    def ranges(tree: str, kind: str) -> list[tuple[int, int]]:
+        keys = re.findall(rf"key \((\d+) {kind} (\d+)\)", told("dump-tree", "-t", tree, file))
+        return [(int(start), int(start) + int(length)) for start, length in keys]
+
+    groups = ranges("extent", "BLOCK_GROUP_ITEM")
+    assert ranges("10", "FREE_SPACE_INFO") == groups
+    extents = ranges("10", "FREE_SPACE_EXTENT")
+    assert len(extents) >= len(groups)
+    assert all(any(a <= start and end <= z for a, z in groups) for start, end in extents)
 
 
 def test_is_the_same_every_time(tmp_path: Path) -> None:
