@@ -16,8 +16,11 @@ from hypothesis import settings
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="diskwright-cache-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
-settings.register_profile("any-machine", deadline=None)
-settings.load_profile("any-machine")
+# A change is judged by what it changed, not by the day: examples are the same each time.
+# `pytest --hypothesis-profile=explore` looks for others; docs/contributing.md says when.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("same")
 
 
 @pytest.hookimpl(wrapper=True)

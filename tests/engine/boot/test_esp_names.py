@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.boot.architecture import X86_64
@@ -173,6 +173,7 @@ _VERSION = st.text(st.sampled_from("0169.-+~_ rcoldRC^é"), min_size=1, max_size
 
 
 @settings(max_examples=150, deadline=None)
+@example(["C", "+1", "^0R"], "")
 @given(st.lists(_VERSION, min_size=1, max_size=4, unique=True), st.sampled_from(["", "a" * 32]))
 def test_the_first_is_what_starts_whatever_the_versions(versions: list[str], identity: str) -> None:
     found = find(
