@@ -180,7 +180,7 @@ class FleetSession:
     def _planned(self, cancelled: Callable[[], bool]) -> Prepared:
         assert self.outdir is not None
         fleet = read_fleet(self.path)
-        return prepare(fleet, self.outdir, planners=self._planners, cancelled=cancelled)
+        return prepare(fleet, self.outdir, outlines=self._planners.outlines, cancelled=cancelled)
 
     def _refused(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problem.line() for problem in problems)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
 from engine.cli.planning import named_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import ExitStack
 
     from engine.fleet.events import FleetEmit, FleetEvent
     from engine.fleet.job import Executor, StoreUse
     from engine.fleet.model import Wrong
-    from engine.fleet.plan import FleetPlan
+    from engine.fleet.plan import Ask, FleetPlan, ImageOutline
     from engine.fleet.planners import Planners
     from engine.fleet.prepare import Prepared
+    from engine.fleet.process import LocalProcesses
     from engine.fleet.run import FleetResult
+    from engine.manifest.progress import IsCancelled
 
 
 _NAMED = 5
@@ -90,14 +93,14 @@ def run(args: argparse.Namespace) -> int:
     from engine.fleet.events import encode
     from engine.fleet.job import StoreUse
     from engine.fleet.narration import FleetNarration
-    from engine.fleet.planners import Planners
-    from engine.pipeline.store import Store
 
     if args.store is not None:
+        from engine.pipeline.store import Store
+
         Store(args.store, args.store_limit)  # refused before anything is written, if it is none
-    planners = Planners(builds=args.workers is None and args.scheduler is None)
     with ExitStack() as stack:
-        prepared = _prepared(args, planners, stack)
+        means = _Means(args, stack)
+        prepared = means.prepared()
         show_wrong(prepared.errors if args.quiet else prepared.plan.wrong)
         if prepared.errors:
             return exits.REFUSED
@@ -113,63 +116,79 @@ def run(args: argparse.Namespace) -> int:
                 sink(event)
 
         use = StoreUse(args.store, stays=args.store is not None, limit=args.store_limit)
-        result = cancellable(_work(args, prepared, planners, emit, use))
+        result = cancellable(means.work(prepared, emit, use))
     return _answer(args, result)
 
 
-async def _work(
-    args: argparse.Namespace,
-    prepared: Prepared,
-    planners: Planners,
-    emit: FleetEmit,
-    use: StoreUse,
-) -> FleetResult:
-    """Builds by whatever was asked for, which is there as long as it takes."""
-    from contextlib import AsyncExitStack
+class _Means:
+    """What plans and builds; what only one of them takes is imported once there is work for it."""
 
-    from engine.fleet.job import Nobody
-    from engine.fleet.run import Run
+    def __init__(self, args: argparse.Namespace, stack: ExitStack) -> None:
+        self._args = args
+        self._stack = stack
+        self._local: LocalProcesses | None = None
 
-    async with AsyncExitStack() as stack:
-        executor: Executor = Nobody()
-        if len(prepared.kept) < len(prepared.fleet.rows):
-            # Each imports what it needs alone: the pipeline or Dask, a fifth of a second either.
-            if args.workers is None and args.scheduler is None:
-                from engine.fleet.builder import InProcess
+    @cached_property
+    def _planners(self) -> Planners:
+        from engine.fleet.planners import Planners
 
-                executor = InProcess(planners)
-            else:
-                from engine.fleet.cluster import local_workers, running_cluster
+        return Planners(builds=self._args.scheduler is None)
 
-                executor = await stack.enter_async_context(
-                    running_cluster(args.scheduler)
-                    if args.scheduler is not None
-                    else local_workers(args.workers, args.output)
-                )
-        return await Run(prepared, executor, emit, use).run()
+    def prepared(self) -> Prepared:
+        """Plans what has to be built: by the workers of this machine, if it is to have any."""
+        from engine.fleet.prepare import prepare
+        from engine.fleet.read import read_fleet
 
+        args = self._args
+        return prepare(
+            read_fleet(args.fleet, args.set), args.output, force=args.force, resume=args.resume,
+            outlines=self._outlines, missing=self._missing, progress=_counter(),
+        )  # fmt: skip
 
-def _prepared(args: argparse.Namespace, planners: Planners, stack: ExitStack) -> Prepared:
-    """Plans what has to be built; workers of this machine start meanwhile, if there is any."""
-    from engine.fleet.prepare import prepare
-    from engine.fleet.read import read_fleet
-
-    count = _counter()
-
-    def planned(done: int, total: int) -> None:
-        if args.workers is not None and total and not done:
-            from engine.fleet.cluster import require
-            from engine.fleet.task import begin, dismiss
+    def _missing(self) -> None:
+        """Starts a worker's process for a row, as long as there are fewer than are asked for."""
+        if self._args.workers is None:
+            return
+        if self._local is None:
+            from engine.fleet.cluster import imported_meanwhile, require
+            from engine.fleet.process import LocalProcesses
 
             require()
-            stack.callback(dismiss)
-            begin(min(args.workers, total))
-        count(done, total)
+            self._local = self._stack.enter_context(LocalProcesses(self._args.workers))
+            self._local.start()
+            self._stack.enter_context(imported_meanwhile())
+        else:
+            self._local.start()
 
-    return prepare(
-        read_fleet(args.fleet, args.set), args.output, force=args.force, resume=args.resume,
-        planners=planners, progress=planned,
-    )  # fmt: skip
+    def _outlines(
+        self, asked: Sequence[Ask], cancelled: IsCancelled | None
+    ) -> Iterator[tuple[str, ImageOutline]]:
+        return (self._local or self._planners).outlines(asked, cancelled)
+
+    async def work(self, prepared: Prepared, emit: FleetEmit, use: StoreUse) -> FleetResult:
+        """Builds by whatever was asked for, which is there as long as it takes."""
+        from contextlib import AsyncExitStack
+
+        from engine.fleet.job import Nobody
+        from engine.fleet.run import Run
+
+        args = self._args
+        async with AsyncExitStack() as stack:
+            executor: Executor = Nobody()
+            if len(prepared.kept) < len(prepared.fleet.rows):
+                if args.workers is None and args.scheduler is None:
+                    from engine.fleet.builder import InProcess
+
+                    executor = InProcess(self._planners)
+                else:
+                    from engine.fleet.cluster import local_workers, running_cluster
+
+                    executor = await stack.enter_async_context(
+                        running_cluster(args.scheduler)
+                        if args.scheduler is not None
+                        else local_workers(args.workers, args.output, self._local)
+                    )
+            return await Run(prepared, executor, emit, use).run()
 
 
 def _counter() -> Callable[[int, int], None]:

@@ -13,7 +13,7 @@ from engine import __version__
 from engine.events import Emit
 from engine.fleet.events import DONE, State
 from engine.fleet.job import Job, Made, Outcome
-from engine.fleet.plan import AT_ONCE, BEGUN
+from engine.fleet.plan import AT_ONCE, BEGUN, Ask, ImageOutline
 from engine.fleet.planners import Planners
 from engine.manifest.scan import ScanCancelled
 from engine.pipeline import realise
@@ -93,6 +93,17 @@ class Builder:
         self._versions = Versions()
         self._shelves: dict[str, Shelf] = {}
 
+    async def plan(self, job: Job) -> ImageOutline:
+        """Plans an image, which is kept for when it is built.
+
+        Raises:
+            asyncio.CancelledError: The task was cancelled.
+        """
+        ask = Ask(job.row, Path(job.outdir), job.force)
+        return await in_thread(
+            lambda stop: next(image for _, image in self._planners.outlines([ask], stop))
+        )
+
     async def build(
         self,
         job: Job,
@@ -129,7 +140,7 @@ class Builder:
                 plan = await _planned(job, Planners())
             problems = errors(plan.problems)
             if problems:
-                raise Refused(problems)
+                raise Refused(job.row.locate(problems))
             sharing = Sharing(self._shelf(job), job.shared, job.later, aside)
             result = await build(
                 plan, say, outdir=Path(job.outdir), force=job.force, sharing=sharing,

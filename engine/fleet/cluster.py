@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import tempfile
+import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -23,8 +27,11 @@ import msgspec
 
 from engine import events
 from engine.events import Emit
+from engine.fleet import chunks
+from engine.fleet.events import DONE
 from engine.fleet.job import Job, Outcome
-from engine.fleet.task import begin, carry_out, dismiss
+from engine.fleet.process import LocalProcesses
+from engine.fleet.task import carry_out, dismiss, lend
 from engine.problem import Problem, Refused
 from engine.tools.extras import FLEET, extra_hint
 from engine.units import counted, sized
@@ -36,14 +43,16 @@ DISK = "disk"
 """The resource of workers that says how many bytes they have for images."""
 
 _AHEAD = 2
-"""Jobs handed over for each worker of this machine: one that runs, one that waits to be next."""
+"""Tasks handed over for each worker of this machine: one that runs, one that waits to be next."""
 
 _STOP_SECONDS = 12.0
 _TRIES = 3
 
 
 @contextlib.asynccontextmanager
-async def local_workers(count: int, outdir: Path) -> AsyncIterator[OnDask]:
+async def local_workers(
+    count: int, outdir: Path, local: LocalProcesses | None = None
+) -> AsyncIterator[OnDask]:
     """Starts workers on this machine, for as long as it lasts.
 
     They are threads of this process that hand jobs to processes of ours: one less for each.
@@ -51,18 +60,22 @@ async def local_workers(count: int, outdir: Path) -> AsyncIterator[OnDask]:
     Args:
         count: How many.
         outdir: Where images go, whose free room the workers share.
+        local: Processes that run already, and may have planned rows.
 
     Raises:
         Refused: Dask is not installed.
     """
-    distributed = _module()
+    require()
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(dismiss)
-        begin(count)
+        if local is None:
+            local = stack.enter_context(LocalProcesses(count))
+            for _ in range(count):
+                local.start()
+        distributed = _module()
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="diskwright-"))
         stack.enter_context(_calmed())
         try:
-            cluster = _local_cluster(distributed, count, Path(scratch), _free(outdir))
+            cluster: Any = _local_cluster(distributed, count, Path(scratch), _free(outdir))
             await stack.enter_async_context(cluster)
             client = distributed.Client(cluster, asynchronous=True, set_as_default=False)
             await stack.enter_async_context(client)
@@ -70,7 +83,12 @@ async def local_workers(count: int, outdir: Path) -> AsyncIterator[OnDask]:
             message = f"{counted(count, 'worker')} could not be started: {_said(error)}"
             hint = "try once more, or leave out --workers to build in the command's own process"
             raise Refused([Problem("workers-not-started", "error", "", message, hint)]) from None
-        yield await OnDask.on(client, slots=_AHEAD * count)
+        workers = list(cluster.workers.values())
+        for worker, process in zip(workers, local.processes, strict=False):
+            stack.callback(dismiss, worker)
+            lend(worker, process)
+        planned = {name: workers[number].address for name, number in local.planned.items()}
+        yield await OnDask.on(client, planned=planned)
 
 
 def _said(error: BaseException) -> str:
@@ -155,6 +173,17 @@ def require() -> None:
         raise Refused([problem])
 
 
+@contextlib.contextmanager
+def imported_meanwhile() -> Iterator[None]:
+    """Has Dask imported, a third of a second, while this process waits for others."""
+    thread = threading.Thread(target=importlib.import_module, args=("distributed",))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 def _module() -> ModuleType:
     require()
     import distributed
@@ -162,34 +191,90 @@ def _module() -> ModuleType:
     return distributed
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A row that waits for its task, or is in one."""
+
+    job: Job
+    say: Emit
+    begin: Callable[[str], None]
+    ended: asyncio.Future[Outcome]
+    chunk: _Chunk | None = None
+    begun: bool = False
+    outcome: Outcome | None = None
+
+    def end(self, outcome: Outcome) -> None:
+        """Says how it ended, if nobody has."""
+        self.outcome = self.outcome or outcome
+        if not self.ended.done():
+            self.ended.set_result(outcome)
+
+
+@dataclass(slots=True, eq=False)
+class _Chunk:
+    """A task, of one row or of several small ones."""
+
+    key: str
+    rows: dict[str, _Asked]
+    future: Any
+    begun: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    watch: asyncio.Task[None] | None = None
+    stop: asyncio.Task[None] | None = None
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Takes what its worker tells."""
+        self.begun = True
+        if message["kind"] == "end":
+            self.over.set()
+            return
+        row = self.rows[message["image"]]
+        if row.outcome is not None:
+            return
+        if message["kind"] == "begun":
+            row.begun = True
+            row.begin(message["by"])
+        for line in message["lines"]:
+            row.say(events.decode(line))
+        if message["kind"] == "over":
+            row.end(msgspec.json.decode(message["outcome"], type=Outcome))
+
+
 class OnDask:
-    """Has workers of Dask build. Dask itself decides which, and tries again what a worker lost.
+    """Has workers of Dask build, small rows several in a task. Dask tries again what a worker lost.
+
+    Which worker gets a task is Dask's to decide; but a row of this machine goes to the worker whose
+    process has planned it, while that one has any.
 
     Attributes:
         workers: How many there are at the beginning.
-        slots: How many jobs may be handed over at a time. A cluster that grows with its work is to
-            see all of them.
+        slots: As many as there are rows. A cluster that grows with its work is to see all of it.
     """
 
+    slots: int | None = None
+
     def __init__(
-        self, client: Client, rooms: Mapping[str, float], slots: int | None = None
+        self, client: Client, rooms: Mapping[str, float], planned: Mapping[str, str] | None = None
     ) -> None:
         self.workers = len(rooms)
-        self.slots = slots
         self._client = cast("Any", client)  # which is typed in part only
         self._count = 0
         self._rooms = dict(rooms)
+        self._planned = planned
+        self._tasks = Counter[str]()
+        self._waiting: list[_Asked] = []
+        self._chunks: dict[str, _Chunk] = {}
         self._topic = f"diskwright-{uuid.uuid4().hex}"
-        self._listeners: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._client.subscribe_topic(self._topic, self._heard)
 
     @classmethod
-    async def on(cls, client: Client, *, slots: int | None = None) -> OnDask:
+    async def on(cls, client: Client, *, planned: Mapping[str, str] | None = None) -> OnDask:
         """Returns the executor on a client's cluster.
 
         Args:
             client: Of the cluster.
-            slots: How many jobs may be handed over at a time; None for all.
+            planned: Of workers of this machine, the address of the one whose process has planned a
+                row, by name.
 
         Raises:
             Refused: It has no workers.
@@ -200,7 +285,7 @@ class OnDask:
             message = "the cluster of Dask has no workers"
             hint = "start some with `dask worker ADDRESS`"
             raise Refused([Problem("no-workers", "error", "", message, hint)])
-        return cls(client, rooms, slots)
+        return cls(client, rooms, planned)
 
     async def build(self, job: Job, say: Emit, begun: Callable[[str], None]) -> Outcome:
         """See `engine.fleet.job.Executor.build`."""
@@ -215,7 +300,7 @@ class OnDask:
             # A full disk stays full, but a process that is gone is replaced on the same worker.
             if not others and outcome.state != "lost":
                 break
-            outcome = await self._once(job, say, begun, others or None)
+            outcome = await self._once(job, say, begun, others)
         return _with_losses(outcome, failed)
 
     def _too_large(self, job: Job) -> Outcome | None:
@@ -237,52 +322,102 @@ class OnDask:
     async def _once(
         self, job: Job, say: Emit, begun: Callable[[str], None], among: list[str] | None
     ) -> Outcome:
+        """Has a row built, in a task of its own where it is known which workers may."""
+        loop = asyncio.get_running_loop()
+        row = _Asked(job, say, begun, loop.create_future())
+        if among is not None:
+            self._submit([row], among)
+        else:
+            self._waiting.append(row)
+            loop.call_soon(self._hand_over)  # with all rows that are asked for now
+        try:
+            return await row.ended
+        except asyncio.CancelledError:
+            if row.chunk is not None:
+                chunk = row.chunk
+                chunk.stop = chunk.stop or asyncio.ensure_future(self._stop(chunk))
+                await chunk.stop
+            if row.outcome is not None and row.outcome.state in DONE:
+                return row.outcome  # its outputs had their names: it was too late for a cancel
+            raise
+
+    def _hand_over(self) -> None:
+        """Hands rows that wait to workers, the small ones several at a time."""
+        self._waiting = [row for row in self._waiting if not row.ended.done()]
+        if self._planned is None:
+            while self._waiting:
+                self._submit(self._next(self._waiting), [])
+            return
+        for address in self._rooms:
+            while self._waiting and self._tasks[address] < _AHEAD:
+                own = [row for row in self._waiting if self._planned.get(row.job.name) == address]
+                self._submit(self._next(own or self._waiting), [address])
+
+    def _next(self, rows: Sequence[_Asked]) -> list[_Asked]:
+        """Takes the rows of the next task from those that wait."""
+        count = chunks.first([row.job for row in rows], len(self._waiting), self.workers)
+        taken = list(rows[:count])
+        self._waiting = [row for row in self._waiting if row not in taken]
+        return taken
+
+    def _submit(self, rows: Sequence[_Asked], among: list[str]) -> None:
+        key = f"{rows[0].job.name}-{uuid.uuid4().hex}"
+        room = max(row.job.room for row in rows)
+        self._count += 1  # the order of the file
+        future = self._client.submit(
+            carry_out, msgspec.json.encode([row.job for row in rows]), self._topic, key, key=key,
+            resources={DISK: room} if any(self._rooms.values()) else None, workers=among or None,
+            pure=False, priority=-self._count,
+        )  # fmt: skip
+        chunk = self._chunks[key] = _Chunk(key, {row.job.name: row for row in rows}, future)
+        for row in rows:
+            row.chunk = chunk
+        self._tasks.update(among)
+        chunk.watch = asyncio.ensure_future(self._watch(chunk, among))
+
+    async def _watch(self, chunk: _Chunk, among: list[str]) -> None:
+        """Sees to it that each row of a task gets an answer."""
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
-        over = asyncio.Event()
-        running = False
-
-        def heard(message: dict[str, Any]) -> None:
-            nonlocal running
-            if message["kind"] == "begun":
-                running = True
-                begun(message["by"])
-            for line in message["lines"]:
-                say(events.decode(line))
-            if message["kind"] == "over":
-                over.set()
-
-        self._listeners[job.name] = heard
-        limited = any(self._rooms.values())
-        self._count += 1  # the order of the file
-        future = self._client.submit(
-            carry_out, msgspec.json.encode(job), self._topic, key=f"{job.name}-{uuid.uuid4().hex}",
-            resources={DISK: job.room} if limited else None, workers=among, pure=False,
-            priority=-self._count,
-        )  # fmt: skip
+        message, hint, again = "its worker has not answered", None, False
         try:
-            return msgspec.json.decode(await future, type=Outcome)
+            for data in await chunk.future:
+                outcome = msgspec.json.decode(data, type=Outcome)
+                chunk.rows[outcome.name].end(outcome)
         except KilledWorker as error:
             message = f"{error.allowed_failures + 1} workers were lost while they built it"
-            return Outcome(name=job.name, state="lost", message=message)
+            again = len(chunk.rows) > 1
         except FutureCancelledError:
             message = "the connection to the scheduler is lost"
             hint = "go on with --resume once it is back"
-            return Outcome(name=job.name, state="lost", message=message, hint=hint)
-        except asyncio.CancelledError:
-            with contextlib.suppress(OSError, TimeoutError):
-                await self._client.cancel([future], force=True)
-                if running:
-                    await asyncio.wait_for(over.wait(), _STOP_SECONDS)
-            raise
-        finally:
-            self._listeners.pop(job.name, None)
+        except Exception as fault:  # of Dask, or of a worker of another version
+            message = f"{type(fault).__name__}: {fault}"
+        self._tasks.subtract(among)
+        if chunk.stop is not None:
+            return  # cancelled: that waits for the last that its worker says
+        del self._chunks[chunk.key]
+        for row in chunk.rows.values():
+            if again and not row.begun and not row.ended.done():
+                self._submit([row], [])  # another one may be what kills workers
+            else:
+                row.end(Outcome(name=row.job.name, state="lost", message=message, hint=hint))
+        self._hand_over()
+
+    async def _stop(self, chunk: _Chunk) -> None:
+        """Cancels a task, and waits until nothing of it goes on."""
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._client.cancel([chunk.future], force=True)
+            if chunk.begun:
+                await asyncio.wait_for(chunk.over.wait(), _STOP_SECONDS)
+        self._chunks.pop(chunk.key, None)
+        if chunk.watch is not None:
+            await asyncio.wait([chunk.watch], timeout=_STOP_SECONDS)
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
-        listener = self._listeners.get(event[1]["image"])
-        if listener is not None:
-            listener(event[1])
+        chunk = self._chunks.get(event[1]["chunk"])
+        if chunk is not None:
+            chunk.hear(event[1])
 
 
 def _with_losses(outcome: Outcome, failed: Sequence[Outcome]) -> Outcome:

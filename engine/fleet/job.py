@@ -15,6 +15,7 @@ from engine.events import Artifact, Emit
 from engine.fleet.events import State
 from engine.fleet.identity import EPOCH
 from engine.fleet.model import Row
+from engine.fleet.plan import ImageOutline
 from engine.spec.model import ImageSpec
 
 
@@ -33,7 +34,7 @@ class StoreUse:
     limit: int | None = None
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     """What a worker needs to build one image; a few kilobytes.
 
     Attributes:
@@ -74,23 +75,31 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         outdir: Path,
         *,
         force: bool,
-        use: StoreUse,
-        shared: Mapping[str, str],
+        use: StoreUse | None = None,
+        shared: Mapping[str, str] | None = None,
         later: Iterable[str] = (),
-        room: int,
+        room: int = 0,
     ) -> Job:
         """Returns the task of a row."""
+        use = use or StoreUse()
         return cls(
             name=row.name, where=row.where, file=row.file, spec=row.spec,
             base=str(row.base.absolute()), outdir=str(outdir.absolute()), force=force,
             epoch=os.environ.get(EPOCH), store=str(use.folder.absolute()) if use.folder else "",
-            stays=use.stays, limit=use.limit, shared=dict(shared), later=tuple(later), room=room,
+            stays=use.stays, limit=use.limit, shared=dict(shared or {}), later=tuple(later),
+            room=room,
         )  # fmt: skip
 
     @property
     def row(self) -> Row:
         """The row, as planning takes it."""
         return Row(0, self.name, self.where, self.spec, Path(self.base), self.file)
+
+
+class Question(msgspec.Struct, frozen=True, tag="plan"):
+    """A job that is only to be planned, by the process that may be given it later."""
+
+    job: Job
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +149,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         if image.sha256 is not None:
             return f"sha256:{image.sha256}"
         return f"fsverity:sha256:{image.fsverity}" if image.fsverity is not None else ""
+
+
+class Planned(msgspec.Struct, frozen=True, tag_field="event", tag="planned"):
+    """The answer to a question."""
+
+    name: str
+    image: ImageOutline
+
+
+class Ended(msgspec.Struct, frozen=True, tag_field="event", tag="outcome"):
+    """The last line of a job."""
+
+    outcome: Outcome
 
 
 class Executor(Protocol):

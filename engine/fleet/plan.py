@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakKeyDictionary
+from typing import NamedTuple, Protocol
 
-import msgspec
-
-from engine.filesystems.driver import FilesystemPlan
-from engine.filesystems.table import DRIVERS
 from engine.fleet.model import Fleet, Gathered, Row, Wrong
-from engine.fleet.planners import Planners
-from engine.manifest.entry import Entry
-from engine.manifest.manifest import Manifest
 from engine.manifest.progress import IsCancelled
-from engine.nix.roots import is_unbuilt
-from engine.plan.model import Plan, VolumePlan
-from engine.plan.preflight import peak_bytes
-from engine.plan.steps import IMAGE, VOLUME
-from engine.problem import Problem, errors
-from engine.spec.filesystems import FILESYSTEMS
+from engine.problem import Problem
 
 AT_ONCE = 4
 """Images that one process builds at a time."""
@@ -53,24 +39,39 @@ class VolumeOutline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowPlan:
-    """What a row will be.
+class ImageOutline:
+    """What an image will be.
 
     Attributes:
         bytes: Of the disk.
         written: About how many of them are not a hole.
         peak: Bytes that the output folder needs at the most while it is built.
         outputs: File names of the image and what goes with it.
-        problems: What is wrong, with the place of each key.
+        problems: What is wrong with it.
     """
 
-    row: Row
     bytes: int
     written: int
     peak: int
     outputs: tuple[str, ...]
     volumes: tuple[VolumeOutline, ...]
     problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPlan(ImageOutline):
+    """What a row will be; its problems have the place of each key."""
+
+    row: Row
+
+    @classmethod
+    def of(cls, row: Row, image: ImageOutline) -> RowPlan:
+        """Returns the plan of a row from the outline of its image."""
+        return cls(
+            row=row, bytes=image.bytes, written=image.written, peak=image.peak,
+            outputs=image.outputs, volumes=image.volumes,
+            problems=tuple(row.locate(image.problems)),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +126,41 @@ class FleetPlan:
         )
 
 
+class Ask(NamedTuple):
+    """What a plan is asked for with.
+
+    Attributes:
+        row: The row.
+        outdir: Folder of its image, so that its room and contents are looked at too; or None.
+        force: Outputs that exist may be replaced.
+    """
+
+    row: Row
+    outdir: Path | None
+    force: bool
+
+
+class Outlines(Protocol):
+    """What plans rows, wherever."""
+
+    def __call__(
+        self, asked: Sequence[Ask], cancelled: IsCancelled | None
+    ) -> Iterator[tuple[str, ImageOutline]]:
+        """Yields the outline of each row with its name, as they are made.
+
+        Raises:
+            engine.manifest.scan.ScanCancelled: It was asked to stop.
+        """
+        ...
+
+
 def plan_fleet(
     fleet: Fleet,
     *,
     outdir: Path | None = None,
     replaceable: Callable[[str], bool] = lambda name: False,
     wanted: Callable[[str], bool] = lambda name: True,
-    planners: Planners | None = None,
+    outlines: Outlines | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     cancelled: IsCancelled | None = None,
 ) -> FleetPlan:
@@ -142,101 +171,44 @@ def plan_fleet(
         outdir: Where the fleet would be built; each image has a folder of its name in it.
         replaceable: Whether outputs of an image that are there may be replaced.
         wanted: Whether an image is to be planned at all.
-        planners: What reads the sources.
+        outlines: What plans the rows; this process without one.
         progress: Called with rows done and in all.
         cancelled: Asked now and then whether to stop.
 
     Raises:
         engine.manifest.scan.ScanCancelled: It was asked to stop.
     """
+    # What a row is called is wrong already: planning it would say the same in other words.
+    bad = {name for one in fleet.errors for name in one.rows}
+    asked = [
+        Ask(row, outdir and outdir / row.name, replaceable(row.name))
+        for row in fleet.rows
+        if row.name not in bad and wanted(row.name)
+    ]
+    images: dict[str, ImageOutline] = {}
+    progress(0, len(asked))
+    for name, image in (outlines or _here)(asked, cancelled) if asked else ():
+        images[name] = image
+        progress(len(images), len(asked))
+    planned = [RowPlan.of(ask.row, images[ask.row.name]) for ask in asked]
     found = Gathered()
     for wrong in fleet.wrong:
         found.note(wrong)
-    # What a row is called is wrong already: planning it would say the same in other words.
-    bad = {name for one in fleet.errors for name in one.rows}
-    rows = [row for row in fleet.rows if row.name not in bad and wanted(row.name)]
-    planners, likeness = planners or Planners(), _Likeness()
-    planned = []
-    for number, row in enumerate(rows):
-        progress(number, len(rows))
-        folder = outdir / row.name if outdir is not None else None
-        plan = planners.plan(
-            row, folder, force=replaceable(row.name), keep=True, cancelled=cancelled
-        )
-        # What nix must build first is built when the row's turn comes.
-        if is_unbuilt(plan.problems):
-            plan = dataclasses.replace(plan, problems=())
-        for problem in plan.problems:
-            found.add(problem, row.name)
-        planned.append(_outline(row, plan, likeness))
-    progress(len(rows), len(rows))
+    for row in planned:
+        for problem in row.problems:
+            found.add(problem, row.row.name)
     return FleetPlan(
         fleet.path, tuple(planned), found.all, tuple(_shares(planned)), tuple(_unshared(planned)),
     )  # fmt: skip
 
 
-def _outline(row: Row, plan: Plan, likeness: _Likeness) -> RowPlan:
-    volumes = tuple(likeness.outline(plan, volume) for volume in plan.volumes)
-    wrong = bool(errors(plan.problems))
-    return RowPlan(
-        row=row, bytes=plan.disk.bytes, written=sum(each.written for each in volumes),
-        peak=0 if wrong else peak_bytes(plan), outputs=plan.outputs, volumes=volumes,
-        problems=plan.problems,
-    )  # fmt: skip
+def _here(
+    asked: Sequence[Ask], cancelled: IsCancelled | None
+) -> Iterator[tuple[str, ImageOutline]]:
+    """Plans in this process; importing all that it takes costs a quarter second."""
+    from engine.fleet.planners import Planners
 
-
-class _Likeness:
-    """Digests of what volumes are made from, those of a manifest computed once."""
-
-    def __init__(self) -> None:
-        self._manifests: WeakKeyDictionary[Manifest, dict[str, str]] = WeakKeyDictionary()
-
-    def outline(self, plan: Plan, volume: VolumePlan) -> VolumeOutline:
-        """Returns what a fleet's plan has of a volume."""
-        filesystem = volume.filesystem
-        if filesystem is None or not filesystem.filled or FILESYSTEMS[filesystem.type].layer:
-            written = filesystem.written_bytes if filesystem is not None else 0
-            return VolumeOutline(id=volume.id, bytes=volume.bytes, written=written)
-        contents = self._contents(filesystem)
-        described = (
-            contents, filesystem.type, filesystem.label, filesystem.uuid, filesystem.size,
-            filesystem.block_size, filesystem.blocks, filesystem.inodes, filesystem.parts,
-            volume.bytes, plan.disk.sector_size, plan.identity.epoch, plan.settings.compat,
-            DRIVERS[filesystem.type].make(filesystem, IMAGE, 0, VOLUME),
-        )  # fmt: skip
-        return VolumeOutline(
-            id=volume.id,
-            bytes=volume.bytes,
-            written=filesystem.written_bytes,
-            likeness=hashlib.sha256(msgspec.json.encode(described)).hexdigest(),
-            contents=contents,
-        )
-
-    def _contents(self, filesystem: FilesystemPlan) -> str:
-        known = self._manifests.setdefault(filesystem.manifest, {})
-        if filesystem.type not in known:
-            known[filesystem.type] = _digest(filesystem.type, filesystem.manifest)
-        return known[filesystem.type]
-
-
-def _digest(kind: str, manifest: Manifest) -> str:
-    digest = hashlib.sha256(kind.encode())
-    for entry in manifest:
-        digest.update(repr(_described(entry)).encode())
-    return digest.hexdigest()
-
-
-def _described(entry: Entry) -> tuple[object, ...]:
-    """Returns all that is known of an entry without reading it; a folder has no data to know."""
-    origin = entry
-    while isinstance(origin.stamp, Entry):  # its bytes at another path
-        origin = origin.stamp
-    archive = getattr(origin.source, "stamp", None)
-    return (
-        entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.target,
-        entry.rdev, entry.xattrs, entry.extents, entry.link_to and entry.link_to.path,
-        origin.stamp if entry.size else None, archive if entry.size else None,
-    )  # fmt: skip
+    return Planners().outlines(asked, cancelled)
 
 
 def _shares(rows: Sequence[RowPlan]) -> Iterator[Share]:

@@ -7,15 +7,17 @@ nothing has changed. What rows share is looked at with the first of them.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
 from engine.fleet.identity import files_alone
 from engine.fleet.model import Row
+from engine.fleet.outline import Outliner
+from engine.fleet.plan import Ask, ImageOutline
 from engine.manifest.manifest import Manifest
 from engine.manifest.progress import IsCancelled
 from engine.plan.model import Plan
@@ -75,6 +77,7 @@ class Planners:
         self._kept: dict[str, _Kept] = {}
         self._entries = 0
         self._seen: WeakSet[Manifest] = WeakSet()
+        self._outliner = Outliner()
         self._lock = threading.Lock()
 
     def plan(
@@ -86,7 +89,7 @@ class Planners:
         keep: bool = False,
         cancelled: IsCancelled | None = None,
     ) -> Plan:
-        """Returns the plan of a row, its problems with the place of each key.
+        """Returns the plan of a row.
 
         Args:
             row: The row.
@@ -107,10 +110,17 @@ class Planners:
             resolved = planner.resolve(row.spec)
             read = planner.read(resolved.settings, cancelled=cancelled)
             plan = planner.plan(resolved, read, outdir, force=force)
-            plan = dataclasses.replace(plan, problems=tuple(row.locate(plan.problems)))
-            if keep and self._builds:
+            if keep:
                 self._keep(row, outdir, plan, force=force)
         return plan
+
+    def outlines(
+        self, asked: Sequence[Ask], cancelled: IsCancelled | None = None
+    ) -> Iterator[tuple[str, ImageOutline]]:
+        """See `engine.fleet.plan.Outlines`; what is planned is kept for when it is built."""
+        for row, outdir, force in asked:
+            plan = self.plan(row, outdir, force=force, keep=self._builds, cancelled=cancelled)
+            yield row.name, self._outliner.outline(plan)
 
     def forget(self) -> None:
         """Drops the plans that are kept: others will build."""

@@ -11,8 +11,7 @@ from engine.fleet import record
 from engine.fleet.events import DONE
 from engine.fleet.identity import Identities
 from engine.fleet.model import Fleet, Gathered, Wrong
-from engine.fleet.plan import FleetPlan, plan_fleet, total_space
-from engine.fleet.planners import Planners
+from engine.fleet.plan import FleetPlan, Outlines, plan_fleet, total_space
 from engine.fleet.record import RowRecord
 from engine.manifest.progress import IsCancelled, ScanCancelled
 from engine.plan.outdir import refusals
@@ -58,7 +57,8 @@ def prepare(
     *,
     force: bool = False,
     resume: bool = False,
-    planners: Planners | None = None,
+    outlines: Outlines | None = None,
+    missing: Callable[[], None] = lambda: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     cancelled: IsCancelled | None = None,
 ) -> Prepared:
@@ -69,7 +69,8 @@ def prepare(
         outdir: Where it goes.
         force: Files that exist may be replaced, whoever made them.
         resume: Rows that are done stay as they are, even where their sources have changed.
-        planners: What reads sources, which may go on to build from what it has read.
+        outlines: What plans rows; this process without one.
+        missing: Called for each row that has to be built, as soon as that is known.
         progress: Called with rows planned and in all.
         cancelled: Asked now and then whether to stop.
 
@@ -101,10 +102,12 @@ def prepare(
         inputs[row.name] = identities.of(row)
         if done and inputs[row.name] and known.inputs == inputs[row.name]:
             kept[row.name] = known
+        else:
+            missing()
     replaceable = {row.name for row in fleet.rows} if force else set(files)
     plan = plan_fleet(
         fleet, outdir=outdir, replaceable=replaceable.__contains__,
-        wanted=lambda name: name not in kept, planners=planners, progress=progress,
+        wanted=lambda name: name not in kept, outlines=outlines, progress=progress,
         cancelled=cancelled,
     )  # fmt: skip
     plan = _with_space(plan, outdir)

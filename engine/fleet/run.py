@@ -102,7 +102,8 @@ class Run:
             name: prepared.kept.get(name) or self._blank(name, "waiting") for name in self._rows
         }
         self._pending = [name for name in self._rows if name not in prepared.kept]
-        self._running: dict[asyncio.Task[None], str] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._ended: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._begun = time.monotonic()
         self._saved = 0.0
@@ -217,15 +218,14 @@ class Run:
             while self._pending and (slots is None or len(self._running) < slots):
                 name = self._pending.pop(0)
                 task = asyncio.ensure_future(self._row(self._rows[name]))
-                self._running[task] = name
-            woken = asyncio.ensure_future(self._wake.wait())
-            try:
-                await asyncio.wait([*self._running, woken], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                woken.cancel()
+                self._running.add(task)
+                task.add_done_callback(self._ended.append)
+                task.add_done_callback(lambda _: self._wake.set())
+            await self._wake.wait()
             self._wake.clear()
-            for task in [task for task in self._running if task.done()]:
-                del self._running[task]
+            while self._ended:
+                task = self._ended.pop()
+                self._running.discard(task)
                 task.result()  # a fault of ours: it ends everything
 
     async def _stop(self) -> None:

@@ -1,34 +1,26 @@
-"""What a Dask worker does for a row: it hands the job to a process of ours, and passes on events.
+"""What a Dask worker does for some rows: it hands the jobs to a process of ours, and tells events.
 
-The process is kept for the next job. It is told to stop when Dask has given the task up, and stops
+The process is kept for the next jobs. It is told to stop when Dask has given the task up, and stops
 by itself when this worker is gone.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import msgspec
 
-from engine.fleet.job import Job, Outcome
-from engine.fleet.worker import Ended
-from engine.tools.failure import signal_name
-from engine.tools.program import module_command
+from engine.fleet.job import Ended, Job, Outcome
+from engine.fleet.process import Process
 
-_FLUSH_SECONDS = 0.2
-_GRACE_SECONDS = 8.0
-"""What a build takes at the most to cancel, and a little more."""
+_LOOK_SECONDS = 0.2
+"""Time between two looks whether to stop, and between two messages of what is said."""
 
 _BUSY_SECONDS = 20.0
 """How long another worker's build, which was given up, may keep the folder of an image."""
@@ -36,182 +28,157 @@ _BUSY_SECONDS = 20.0
 _BUSY = "is in use by another build"
 _GIVEN_UP = frozenset({"cancelled", "resumed", "released", "forgotten"})
 _OUTCOME = msgspec.json.Decoder(Ended)
+_JOBS = msgspec.json.Decoder(list[Job])
 
-Kind = Literal["begun", "said", "over"]
-"""Of a message: the first of a task, one with events, the last with the rest of them."""
+Kind = Literal["begun", "said", "over", "end"]
+"""Of a message: the first of a row, one with events, the last with its outcome; the task's last."""
 
-_idle: list[_Process] = []
+_idle: WeakKeyDictionary[object, list[Process]] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-class _Process:
-    """One `engine.fleet.worker`."""
-
-    def __init__(self) -> None:
-        path = os.pathsep.join(filter(None, sys.path))
-        self.popen = subprocess.Popen(
-            module_command("engine.fleet.worker"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,
-        )
-        self._rest = b""
-
-    def send(self, job: Job) -> None:
-        """Begins a job."""
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(msgspec.json.encode(job) + b"\n")
-        self.popen.stdin.flush()
-
-    def lines(self, seconds: float) -> list[bytes] | None:
-        """Returns the lines that came within a time; None once the process is gone."""
-        assert self.popen.stdout is not None
-        handle = self.popen.stdout.fileno()
-        if not select.select((handle,), (), (), seconds)[0]:
-            return []
-        data = os.read(handle, 1 << 20)
-        if not data:
-            return None
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return lines
-
-    def dismiss(self) -> None:
-        """Lets it end by itself."""
-        assert self.popen.stdin is not None
-        with contextlib.suppress(OSError):
-            self.popen.stdin.close()
-
-    def stop(self) -> None:
-        """Has it cancel what it does and end; kills it where it does not."""
-        with contextlib.suppress(ProcessLookupError):
-            self.popen.send_signal(signal.SIGTERM)
-        try:
-            self.popen.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.popen.pid, signal.SIGKILL)
-            self.popen.wait()
-        for pipe in (self.popen.stdin, self.popen.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-
-
-def begin(count: int) -> None:
-    """Has so many processes wait, so that they are ready when the first jobs come."""
+def lend(worker: object, process: Process) -> None:
+    """Gives a worker a process that has nothing to do."""
     with _lock:
-        _idle.extend(_Process() for _ in range(count - len(_idle)))
+        _idle.setdefault(worker, []).append(process)
 
 
-def dismiss() -> None:
-    """Ends the processes that nobody needs any more."""
+def dismiss(worker: object) -> None:
+    """Ends the processes of a worker that nobody needs any more."""
     with _lock:
-        waiting = list(_idle)
-        _idle.clear()
+        waiting = _idle.pop(worker, [])
     for process in waiting:
         process.dismiss()
     for process in waiting:
         process.stop()
 
 
-def carry_out(data: bytes, topic: str) -> bytes:
-    """Builds one image on this worker.
+def _taken(worker: object) -> Process:
+    with _lock:
+        waiting = _idle.get(worker, [])
+        while waiting:
+            process = waiting.pop()
+            if process.is_alive:
+                return process
+            process.stop()
+    return Process()
+
+
+def carry_out(data: bytes, topic: str, chunk: str) -> list[bytes]:
+    """Builds images on this worker, one after the other.
 
     Args:
-        data: A `Job` as JSON.
-        topic: Of Dask's events, under which the build's are told.
+        data: A list of `Job` as JSON.
+        topic: Of Dask's events, under which what happens is told.
+        chunk: Of the events of this task, which tell who carries it out after a worker that was
+            lost what that one has built.
 
     Returns:
-        An `Outcome` as JSON.
+        An `Outcome` as JSON for each job that was carried out by this worker.
     """
     from distributed import get_worker
+    from distributed.utils import sync
 
     worker: Any = get_worker()
-    job = msgspec.json.decode(data, type=Job)
     key = worker.get_current_task()
-
-    def tell(kind: Kind, lines: list[bytes]) -> None:
-        message = {
-            "image": job.name, "by": str(worker.name), "kind": kind,
-            "lines": [line.decode() for line in lines],
-        }  # fmt: skip
-        worker.log_event(topic, message)
-
-    rest: list[bytes] = []  # goes with the last message
 
     def given_up() -> bool:
         task = worker.state.tasks.get(key)
         return task is None or task.state in _GIVEN_UP
 
-    tell("begun", [])
-    begun = time.monotonic()
-    try:
-        while True:
-            outcome = _once(job, partial(tell, "said"), given_up, rest)
-            waited = time.monotonic() - begun
-            if _BUSY not in (outcome.message or "") or waited > _BUSY_SECONDS or given_up():
-                break
-            time.sleep(0.5)  # the build of a worker that was lost is about to end
-    finally:
-        tell("over", _thinned(rest))
-    return msgspec.json.encode(msgspec.structs.replace(outcome, worker=str(worker.name)))
+    def tell(kind: Kind, image: str, lines: list[bytes], outcome: bytes = b"") -> None:
+        message = {
+            "chunk": chunk, "image": image, "by": str(worker.name), "kind": kind,
+            "lines": [line.decode() for line in lines], "outcome": outcome.decode(),
+        }  # fmt: skip
+        worker.log_event(topic if kind == "said" else [topic, chunk], message)
 
-
-def _once(
-    job: Job, tell: Callable[[list[bytes]], None], given_up: Callable[[], bool],
-    waiting: list[bytes],
-) -> Outcome:  # fmt: skip
-    """Has a process of ours build; what it said last is left in `waiting`."""
-    process = _taken()
+    before: dict[str, set[str]] = {}
+    for _, message in sync(worker.loop, worker.scheduler.events, topic=chunk):
+        before.setdefault(message["image"], set()).add(message["kind"])
+    outcomes = []
     try:
-        process.send(job)
-        told = time.monotonic()
-        while True:
-            lines = process.lines(_FLUSH_SECONDS)
-            if lines is None:
-                raise BrokenPipeError
-            for line in lines:
-                if line.startswith(b'{"event":"outcome"'):
-                    with _lock:
-                        _idle.append(process)
-                    return _OUTCOME.decode(line).outcome
-                waiting.append(line)
-            if waiting and time.monotonic() - told > _FLUSH_SECONDS:
-                tell(_thinned(waiting))
-                waiting.clear()
-                told = time.monotonic()
+        for job in _JOBS.decode(data):
+            if "over" in before.get(job.name, ()):
+                continue
             if given_up():
-                process.stop()
-                return Outcome(name=job.name, state="cancelled")
-    except BrokenPipeError:
-        process.stop()
-        message, hint = _ended(process.popen.returncode)
-        return Outcome(name=job.name, state="lost", message=message, hint=hint, elsewhere=True)
-    except BaseException:
-        process.stop()
-        raise
+                break
+            # What the worker before left of it is this fleet's own.
+            mine = msgspec.structs.replace(job, force=job.force or job.name in before)
+            tell("begun", job.name, [])
+            row = _Row(worker, mine, partial(tell, "said", job.name), given_up)
+            outcome = msgspec.structs.replace(row.built(), worker=str(worker.name))
+            outcomes.append(msgspec.json.encode(outcome))
+            tell("over", job.name, _thinned(row.unsaid), outcomes[-1])
+    finally:
+        tell("end", "", [])
+    return outcomes
 
 
-def _ended(status: int) -> tuple[str, str | None]:
-    """Returns how a process ended that owed an answer, and what may help."""
-    if status >= 0:
-        return f"the process that built it ended with status {status}", None
-    hint = "the kernel may have run out of memory; start fewer workers"
-    return f"the process that built it was killed ({signal_name(-status)})", (
-        hint if -status == signal.SIGKILL else None
-    )
+class _Row:
+    """A job that a process of ours carries out."""
 
+    def __init__(
+        self,
+        worker: object,
+        job: Job,
+        say: Callable[[list[bytes]], None],
+        given_up: Callable[[], bool],
+    ) -> None:
+        self._worker = worker
+        self._job = job
+        self._say = say
+        self._given_up = given_up
+        self.unsaid: list[bytes] = []  # goes with the last message
 
-def _taken() -> _Process:
-    with _lock:
-        while _idle:
-            process = _idle.pop()
-            if process.popen.poll() is None:
-                return process
+    def built(self) -> Outcome:
+        """Returns how the job ended."""
+        begun = time.monotonic()
+        while True:
+            outcome = self._once()
+            waited = time.monotonic() - begun
+            if _BUSY not in (outcome.message or "") or waited > _BUSY_SECONDS or self._given_up():
+                return outcome
+            time.sleep(0.5)  # the build of a worker that was lost is about to end
+
+    def _once(self) -> Outcome:
+        process = _taken(self._worker)
+        try:
+            process.send(msgspec.json.encode(self._job))
+            told = time.monotonic()
+            while True:
+                lines = process.lines(_LOOK_SECONDS)
+                if lines is None:
+                    raise BrokenPipeError
+                outcome = self._heard(lines)
+                if outcome is not None:
+                    lend(self._worker, process)
+                    return outcome
+                if self.unsaid and time.monotonic() - told > _LOOK_SECONDS:
+                    self._say(_thinned(self.unsaid))
+                    self.unsaid.clear()
+                    told = time.monotonic()
+                if self._given_up():
+                    # The outputs may have got their names already: then it is too late.
+                    late = self._heard(process.stop())
+                    return late or Outcome(name=self._job.name, state="cancelled")
+        except BrokenPipeError:
             process.stop()
-    return _Process()
+            message, hint = process.ended()
+            return Outcome(
+                name=self._job.name, state="lost", message=message, hint=hint, elsewhere=True
+            )
+        except BaseException:
+            process.stop()
+            raise
+
+    def _heard(self, lines: Iterable[bytes]) -> Outcome | None:
+        """Takes what the process says; returns the outcome once it has come."""
+        for line in lines:
+            if line.startswith(b'{"event":"outcome"'):
+                return _OUTCOME.decode(line).outcome
+            self.unsaid.append(line)
+        return None
 
 
 def _thinned(lines: list[bytes]) -> list[bytes]:

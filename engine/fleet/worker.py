@@ -1,7 +1,8 @@
-"""A process that builds images one after the other: a job a line on stdin, what happens on stdout.
+"""A process that plans and builds images, one after the other.
 
-It ends when its standard input does, or on SIGTERM; a build that runs is then cancelled and leaves
-nothing. So it never outlives whoever started it, however that ended.
+A job or a question is a line on standard input, what happens one on standard output. It ends when
+its standard input does, or on SIGTERM; a build that runs is then cancelled and leaves nothing. It
+never outlives whoever started it, however that ended.
 """
 
 from __future__ import annotations
@@ -17,14 +18,7 @@ import msgspec
 from engine import events
 from engine.events import AnyEvent
 from engine.fleet.builder import Builder
-from engine.fleet.job import Job, Outcome
-
-
-class Ended(msgspec.Struct, frozen=True, tag_field="event", tag="outcome"):
-    """The last line of a job."""
-
-    outcome: Outcome
-
+from engine.fleet.job import Ended, Job, Planned, Question
 
 _LINE = 1 << 26
 
@@ -46,13 +40,13 @@ class _Out:
         if self._due is None:
             self._due = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, answer: Ended | Planned) -> None:
         """Writes the last line of a job, behind what was said.
 
         Raises:
             BrokenPipeError: Nobody reads any more.
         """
-        self._lines.append(msgspec.json.encode(Ended(outcome)))
+        self._lines.append(msgspec.json.encode(answer))
         self._write()
 
     def close(self) -> None:
@@ -89,24 +83,35 @@ async def _serve() -> None:
     try:
         line = await jobs.readline()
         while line:
-            job = msgspec.json.decode(line, type=Job)
+            asked = msgspec.json.decode(line, type=Job | Question)
             following = asyncio.ensure_future(jobs.readline())
-            build = asyncio.ensure_future(builder.build(job, out.say))
+            answer = asyncio.ensure_future(_answer(builder, asked, out))
+            told = False
             try:
-                await asyncio.wait((build, following), return_when=asyncio.FIRST_COMPLETED)
-                if not build.done() and not following.result():
+                await asyncio.wait((answer, following), return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done() and not following.result():
                     return  # nobody is there any more
-                out.end(await build)
+                await asyncio.wait((answer,))
+                told = True
+                out.end(answer.result())
                 line = await following
             finally:
-                for task in (build, following):
+                for task in (answer, following):
                     task.cancel()
-                await asyncio.gather(build, following, return_exceptions=True)
+                ended, _ = await asyncio.gather(answer, following, return_exceptions=True)
+                if not told and isinstance(ended, Ended):
+                    out.end(ended)  # the outputs had their names: it was too late for a cancel
     except BrokenPipeError:
         return
     finally:
         transport.close()
         out.close()
+
+
+async def _answer(builder: Builder, asked: Job | Question, out: _Out) -> Ended | Planned:
+    if isinstance(asked, Question):
+        return Planned(asked.job.name, await builder.plan(asked.job))
+    return Ended(await builder.build(asked, out.say))
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import pytest
 from engine.cli.main import main
 from engine.events import StepStarted
 from engine.fleet.cluster import OnDask, local_workers, running_cluster
-from engine.fleet.events import FleetEvent, Said
+from engine.fleet.events import FleetEvent, RowFinished, RowStarted, Said
 from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.run import FleetResult, Run
@@ -139,6 +139,123 @@ def test_a_worker_that_is_killed_costs_its_row_a_second_try(yard: Yard, workers:
     none_left()
 
 
+def children() -> list[int]:
+    """Returns the processes of this one that build."""
+    lines = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True).stdout
+    words = [line.split() for line in lines.splitlines() if "engine.fleet.worker" in line]
+    return [int(pid) for pid, parent, *_ in words if parent == str(os.getpid())]
+
+
+def test_a_process_that_is_killed_within_a_task_costs_its_neighbours_nothing(yard: Yard) -> None:
+    yard.rows(*map(str, range(1, 13)))
+    ended: list[str] = []
+
+    def strike(executor: OnDask, event: FleetEvent) -> None:
+        match event:
+            case RowStarted(image="node-2") if len(ended) == 1:
+                (process,) = children()
+                os.kill(process, signal.SIGKILL)
+            case RowFinished():
+                ended.append(event.image)
+
+    result = asyncio.run(on_workers(yard, strike=strike, workers=1))
+
+    assert states(result) == {f"node-{number}": "ok" for number in range(1, 13)}
+    assert sorted(ended) == sorted(states(result))  # each once
+    assert len(yard.images()) == 12
+    assert list(yard.out.rglob("*part*")) == []
+    none_left()
+
+
+def test_a_row_that_fails_within_a_task_fails_alone(yard: Yard) -> None:
+    yard.rows(*map(str, range(1, 13)))
+    foreign = yard.out / "node-2/node-2.img"
+
+    def strike(executor: OnDask, event: FleetEvent) -> None:
+        match event:
+            case RowStarted(image="node-1"):
+                foreign.parent.mkdir()
+                foreign.write_bytes(b"mine")
+
+    result = asyncio.run(on_workers(yard, strike=strike, workers=1))
+
+    bad = [row for row in result.rows if row.state != "ok"]
+    assert [(row.image, row.state) for row in bad] == [("node-2", "refused")]
+    assert "exists" in str(bad[0].message)
+    assert foreign.read_bytes() == b"mine"
+
+
+@contextmanager
+def joined(address: str, folder: Path, *names: str) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Has workers join a cluster, each a process that can be killed; yields them by name."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    workers = {
+        name: subprocess.Popen(
+            [sys.executable, "-P", "-m", "dask", "worker", address, "--nthreads", "1", "--no-nanny",
+             "--name", name, "--no-dashboard", "--local-directory", str(folder / "scratch"),
+             "--resources", "disk=1e12", "--death-timeout", "60"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=folder,
+        )
+        for name in names
+    }  # fmt: skip
+    try:
+        yield workers
+    finally:
+        for worker in workers.values():
+            worker.terminate()
+            worker.wait(timeout=30)
+
+
+def test_a_worker_that_is_lost_within_a_task_has_its_rows_built_once(yard: Yard) -> None:
+    """What it finished stays, and another worker goes on with the rest."""
+    yard.rows(*map(str, range(1, 25)))
+    done: dict[str, int] = {}
+    started: list[str] = []
+    killed: list[str] = []
+
+    async def run() -> FleetResult:
+        prepared = prepare(read_fleet(yard.fleet), yard.out)
+        with (
+            cluster(yard.folder) as (address, _),
+            joined(address, yard.folder, "a", "b") as workers,
+        ):
+
+            def emit(event: FleetEvent) -> None:
+                match event:
+                    case RowStarted():
+                        started.append(event.image)
+                    case RowFinished():
+                        image = yard.out / event.image / f"{event.image}.img"
+                        done[event.image] = image.stat().st_ctime_ns
+                        if not killed:
+                            killed.append(event.worker)
+                            workers[event.worker].kill()
+
+            for _ in range(100):  # the workers may not be there yet
+                try:
+                    async with running_cluster(address) as executor:
+                        if executor.workers == 2:
+                            return await Run(prepared, executor, emit).run()
+                except Refused:
+                    pass
+                await asyncio.sleep(0.2)
+        raise AssertionError("no two workers came")
+
+    result = asyncio.run(run())
+
+    assert set(states(result).values()) == {"ok"}
+    (lost,) = killed
+    by_lost = [row.image for row in result.rows if row.worker == lost]
+    assert by_lost
+    assert {row.worker for row in result.rows} == {"a", "b"}
+    # Begun again was at most what ran when the worker went, of at most three rows of its task.
+    assert len(started) - len(result.rows) <= 1
+    for name, stamp in done.items():
+        assert (yard.out / name / f"{name}.img").stat().st_ctime_ns == stamp
+    assert list(yard.out.rglob("*part*")) == []
+    none_left()
+
+
 def test_workers_that_start_while_rows_are_planned_end_with_what_is_wrong(
     yard: Yard, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,20 +284,14 @@ def builder(folder: Path) -> int:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Starts a scheduler and a worker, as somebody else would; yields address and scheduler."""
+    """Starts a scheduler, as somebody else would; yields its address and process."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     file = folder / "scheduler.json"
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL,
                              "env": environment, "cwd": folder}  # fmt: skip
-    dask = [sys.executable, "-P", "-m", "dask"]
     scheduler = subprocess.Popen(
-        [*dask, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-         "--scheduler-file", str(file)], **quiet,
-    )  # fmt: skip
-    worker = subprocess.Popen(
-        [*dask, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--name", "far",
-         "--resources", "disk=1e12", "--no-dashboard", "--local-directory", str(folder / "scratch"),
-         "--death-timeout", "60"], **quiet,
+        [sys.executable, "-P", "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0",
+         "--no-dashboard", "--scheduler-file", str(file)], **quiet,
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
@@ -188,9 +299,8 @@ def cluster(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             time.sleep(0.1)
         yield json.loads(file.read_text())["address"], scheduler
     finally:
-        for process in (worker, scheduler):
-            process.terminate()
-            process.wait(timeout=30)
+        scheduler.terminate()
+        scheduler.wait(timeout=30)
 
 
 def test_a_scheduler_that_goes_costs_what_runs_and_the_rest_goes_on_later(yard: Yard) -> None:
@@ -199,7 +309,7 @@ def test_a_scheduler_that_goes_costs_what_runs_and_the_rest_goes_on_later(yard: 
     async def run() -> FleetResult:
         prepared = prepare(read_fleet(yard.fleet, [HOOK]), yard.out)
         reached: list[str] = []
-        with cluster(yard.folder) as (address, scheduler):
+        with cluster(yard.folder) as (address, scheduler), joined(address, yard.folder, "far"):
 
             def emit(event: FleetEvent) -> None:
                 match event:
@@ -240,6 +350,37 @@ def test_an_address_where_nobody_answers_is_refused(yard: Yard) -> None:
     assert "no scheduler of Dask answers at tcp://127.0.0.1:9" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not yard.out.exists()
+
+
+def test_a_cancel_within_a_task_keeps_what_is_done_and_resume_builds_the_rest(yard: Yard) -> None:
+    names = [f"node-{number}" for number in range(1, 25)]
+    yard.rows(*map(str, range(1, 25)))
+    command = [sys.executable, "-P", "-m", "engine.cli", "fleet", str(yard.fleet),
+               "-o", str(yard.out), "--workers", "2"]  # fmt: skip
+    process = subprocess.Popen(
+        [*command, "--events", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith('{"event":"row-finished"'):
+            process.send_signal(signal.SIGINT)
+            break
+    process.stdout.read()
+    process.stdout.close()
+
+    assert process.wait(timeout=60) == 130
+    none_left()
+    assert list(yard.out.rglob("*part*")) == []
+    rows = json.loads((yard.out / "fleet.json").read_text())["rows"]
+    done = [row["image"] for row in rows if row["state"] == "ok"]
+    assert done
+    assert {row["state"] for row in rows} == {"ok", "cancelled"}
+    assert sorted(yard.images()) == sorted(done)
+    before = {name: (yard.out / name / f"{name}.img").stat().st_ctime_ns for name in done}
+    assert subprocess.run([*command, "--resume", "--quiet"]).returncode == 0
+    assert sorted(yard.images()) == sorted(names)
+    for name, stamp in before.items():
+        assert (yard.out / name / f"{name}.img").stat().st_ctime_ns == stamp
 
 
 def test_a_cancel_ends_all_workers(yard: Yard) -> None:

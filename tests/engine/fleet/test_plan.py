@@ -103,7 +103,7 @@ def test_a_plan_is_made_again_only_where_something_of_the_row_changed(
     yard.rows(*"1234", more=contents)
     time.sleep(2 * GRAIN_NS / 1e9)  # what has just changed is not believed to stay
     fleet, planners = read_fleet(yard.fleet), Planners()
-    plan_fleet(fleet, outdir=yard.out, planners=planners)
+    plan_fleet(fleet, outdir=yard.out, outlines=planners.outlines)
     assert made == ["node-1", "node-2", "node-3", "node-4"]
 
     (yard.folder / "own/2/x").write_text("longer")
@@ -116,7 +116,7 @@ def test_a_plan_is_made_again_only_where_something_of_the_row_changed(
     # A kept plan serves once, and only who asks for the same.
     made.clear()
     planners.plan(fleet.rows[0], yard.out / "node-1", force=False)
-    plan_fleet(fleet, outdir=yard.out, planners=planners)
+    plan_fleet(fleet, outdir=yard.out, outlines=planners.outlines)
     planners.plan(fleet.rows[0], yard.out / "node-1", force=True)
     planners.forget()
     planners.plan(fleet.rows[1], yard.out / "node-2", force=False)

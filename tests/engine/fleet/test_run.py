@@ -16,8 +16,7 @@ import pytest
 
 from engine.cli.main import main
 from engine.events import Emit, StepStarted
-from engine.fleet import cluster, record
-from engine.fleet import task as tasks
+from engine.fleet import cluster, process, record
 from engine.fleet.builder import InProcess
 from engine.fleet.events import (
     FleetEvent,
@@ -111,7 +110,7 @@ def test_where_nothing_is_to_be_built_no_worker_is_asked(
     words = ["fleet", str(yard.fleet), "-o", str(yard.out), "--quiet"]
     assert main(words) == 0
     started: list[int] = []
-    monkeypatch.setattr(tasks, "begin", started.append)
+    monkeypatch.setattr(process.LocalProcesses, "start", lambda self: started.append(1))
     monkeypatch.setattr(cluster, "local_workers", lambda *given: started.append(given[0]))
 
     assert main([*words, "--workers", "2"]) == 0

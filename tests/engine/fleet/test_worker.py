@@ -6,17 +6,29 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Awaitable, Generator, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
 from typing import Any, cast
 
+import hypothesis
 import msgspec
 import pytest
+from distributed import KilledWorker
+from hypothesis import strategies as st
 
+from engine.fleet import chunks
+from engine.fleet.builder import Builder
 from engine.fleet.cluster import OnDask
 from engine.fleet.job import Job, Outcome, StoreUse
+from engine.fleet.plan import plan_fleet
+from engine.fleet.process import LocalProcesses
 from engine.fleet.read import read_fleet
 from engine.fleet.task import _thinned
-from engine.spec.model import Hooks
+from engine.manifest.folder import GRAIN_NS
+from engine.plan.model import Plan
+from engine.planning import Planner, Resolved, Sources
+from engine.spec.model import Hooks, ImageSpec
 from tests.engine.fleet.conftest import Yard
 
 
@@ -80,9 +92,9 @@ class _Future:
     def __init__(self, outcome: Outcome) -> None:
         self._outcome = outcome
 
-    def __await__(self) -> Generator[None, None, bytes]:
+    def __await__(self) -> Generator[None, None, list[bytes]]:
         yield
-        return msgspec.json.encode(self._outcome)
+        return [msgspec.json.encode(self._outcome)]
 
 
 class _Client:
@@ -92,6 +104,7 @@ class _Client:
         self.outcomes = list(outcomes)
         self.workers = workers
         self.asked: list[object] = []
+        self.tasks: list[list[str]] = []
 
     def subscribe_topic(self, topic: str, handler: object) -> None:
         """Tells nothing."""
@@ -99,8 +112,14 @@ class _Client:
     async def run_on_scheduler(self, function: object) -> dict[str, str]:
         return {f"tcp://{name}": name for name in self.workers}
 
-    def submit(self, *given: object, **more: object) -> _Future:
+    def submit(self, *given: object, **more: object) -> Awaitable[list[bytes]]:
         self.asked.append(more["workers"])
+        jobs = msgspec.json.decode(cast("bytes", given[1]), type=list[Job])
+        self.tasks.append([job.name for job in jobs])
+        return self.future(given[3], jobs)
+
+    def future(self, key: object, jobs: Sequence[Job]) -> Awaitable[list[bytes]]:
+        """Returns what becomes of a task."""
         return _Future(self.outcomes.pop(0))
 
 
@@ -139,6 +158,132 @@ def test_a_lost_process_is_replaced_where_there_is_no_other_worker(yard: Yard) -
         outcome = asyncio.run(executor.build(job(yard), lambda event: None, lambda worker: None))
         assert client.asked == asked
         assert (outcome.state, outcome.message) == ended
+
+
+SMALL = [
+    Job(name=str(number), where="", file="", spec=ImageSpec(), base="", outdir="", room=9 << 20)
+    for number in range(400)
+]
+
+
+@hypothesis.given(st.integers(1, 400), st.integers(1, 40))
+def test_tasks_shrink_so_that_all_workers_have_work_until_the_end(rows: int, workers: int) -> None:
+    waiting, counts = SMALL[:rows], []
+    while waiting:
+        counts.append(chunks.first(waiting, len(waiting), workers))
+        # So many are left for each worker, or every row is a task of its own.
+        assert counts[-1] == 1 or len(waiting) // counts[-1] >= 4 * workers
+        waiting = waiting[counts[-1] :]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) == rows
+
+
+def test_a_task_has_several_rows_only_where_they_are_small() -> None:
+    large = [msgspec.structs.replace(job, room=8 << 30) for job in SMALL]
+    hook = [
+        msgspec.structs.replace(job, spec=ImageSpec(hooks=Hooks(after_build="sleep 9")))
+        for job in SMALL
+    ]
+
+    assert chunks.first(SMALL, 400, 2) > 5
+    assert chunks.first(large, 400, 2) == chunks.first(hook, 400, 2) == 1
+
+
+async def all_of(executor: OnDask, jobs: Sequence[Job]) -> list[Outcome]:
+    async with asyncio.TaskGroup() as group:
+        builds = [
+            group.create_task(executor.build(job, lambda event: None, lambda worker: None))
+            for job in jobs
+        ]
+    return [build.result() for build in builds]
+
+
+async def test_rows_go_to_the_worker_that_planned_them_while_it_has_any() -> None:
+    class Answering(_Client):
+        async def future(self, key: object, jobs: Sequence[Job]) -> list[bytes]:
+            await asyncio.sleep(0 if self.asked[-1] == ["tcp://a"] else 0.001)
+            return [msgspec.json.encode(Outcome(name=job.name, state="ok")) for job in jobs]
+
+    planned = {job.name: "tcp://a" if int(job.name) < 10 else "tcp://b" for job in SMALL[:30]}
+    client = Answering()
+    executor = OnDask(cast("Any", client), {"tcp://a": 0, "tcp://b": 0}, planned)
+    outcomes = await all_of(executor, SMALL[:30])
+
+    assert [outcome.name for outcome in outcomes] == [job.name for job in SMALL[:30]]
+    assert sorted(chain(*client.tasks), key=int) == [job.name for job in SMALL[:30]]
+    given = list(zip(client.asked, client.tasks, strict=True))
+    assert all(workers == ["tcp://a"] for workers, rows in given if int(rows[0]) < 10)
+    # Who has built all that it has planned helps the other one.
+    assert any(workers == ["tcp://a"] for workers, rows in given if int(rows[0]) >= 10)
+    assert max(map(len, client.tasks)) > 1
+
+
+async def test_a_row_that_takes_workers_with_it_does_not_take_its_neighbours() -> None:
+    class Killing(_Client):
+        executor: OnDask
+
+        async def future(self, key: object, jobs: Sequence[Job]) -> list[bytes]:
+            ended = []
+            for job in jobs:
+                message = {"chunk": key, "image": job.name, "by": "a", "lines": [], "outcome": ""}
+                self.executor._heard((0.0, message | {"kind": "begun"}))
+                if job.name == "1":
+                    raise KilledWorker(f"{key}", cast("Any", None), 3)
+                ended.append(msgspec.json.encode(Outcome(name=job.name, state="ok")))
+                told = message | {"kind": "over", "outcome": ended[-1].decode()}
+                self.executor._heard((0.0, told))
+            return ended
+
+    client = Killing()
+    client.executor = OnDask(cast("Any", client), {"tcp://a": 0})
+    outcomes = await all_of(client.executor, SMALL[:12])
+
+    assert client.tasks[0] == ["0", "1", "2"]
+    assert ["2"] in client.tasks
+    states = {outcome.name: outcome.state for outcome in outcomes}
+    assert [name for name, state in states.items() if state != "ok"] == ["1"]
+    assert "4 workers were lost" in str(outcomes[1].message)
+
+
+async def test_what_a_process_has_planned_it_does_not_plan_again(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    plan = Planner.plan
+
+    def counted(
+        self: Planner, resolved: Resolved, sources: Sources, outdir: Path | None, *, force: bool
+    ) -> Plan:
+        made.append(resolved.settings.name)
+        return plan(self, resolved, sources, outdir, force=force)
+
+    monkeypatch.setattr(Planner, "plan", counted)
+    yard.rows("1", "2")
+    await asyncio.sleep(2 * GRAIN_NS / 1e9)  # what has just changed is not believed to stay
+    builder = Builder()
+    image = await builder.plan(msgspec.structs.replace(job(yard), room=0))
+    outcomes = [await builder.build(job(yard, f"node-{n}"), lambda event: None) for n in (1, 2)]
+
+    assert made == ["node-1", "node-2"]
+    assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
+    assert image.bytes == (yard.out / "node-1/node-1.img").stat().st_size
+
+
+def test_processes_plan_as_this_one_does_and_what_they_do_not_is_planned_here(yard: Yard) -> None:
+    yard.rows(*"12345", more='[[row.contents]]\nsource = "own/*"\ntarget = "/x/"\n')
+    fleet = read_fleet(yard.fleet)
+    here = plan_fleet(fleet, outdir=yard.out)
+    with LocalProcesses(1) as local:
+        local.start()
+        there = plan_fleet(fleet, outdir=yard.out, outlines=local.outlines)
+        assert local.planned == {row.name: 0 for row in fleet.rows}
+        local.start()
+        assert len(local.processes) == 1
+        local.processes[0].popen.kill()
+        assert plan_fleet(fleet, outdir=yard.out, outlines=local.outlines) == here
+
+    assert there == here
+    assert here.errors  # nothing is there to match, and every row's own line says so
 
 
 def test_what_no_worker_has_room_for_is_refused(yard: Yard) -> None:
