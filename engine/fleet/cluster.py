@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -348,8 +349,8 @@ class OnDask:
             while self._waiting:
                 self._submit(self._next(self._waiting), [])
             return
-        for address in self._rooms:
-            while self._waiting and self._tasks[address] < _AHEAD:
+        for ahead, address in product(range(_AHEAD), self._rooms):
+            if self._waiting and self._tasks[address] <= ahead:
                 own = [row for row in self._waiting if self._planned.get(row.job.name) == address]
                 self._submit(self._next(own or self._waiting), [address])
 

@@ -216,6 +216,7 @@ async def test_rows_go_to_the_worker_that_planned_them_while_it_has_any() -> Non
     # Who has built all that it has planned helps the other one.
     assert any(workers == ["tcp://a"] for workers, rows in given if int(rows[0]) >= 10)
     assert max(map(len, client.tasks)) > 1
+    assert client.asked[:4] == [["tcp://a"], ["tcp://b"]] * 2  # nobody waits for the first
 
 
 async def test_a_row_that_takes_workers_with_it_does_not_take_its_neighbours() -> None:
