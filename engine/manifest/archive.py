@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from engine.manifest.compressed import CORRUPT, HEAD, Descriptor, Stream, form_of, unpacked
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.findings import shown
 from engine.manifest.folder import stamp_of
+from engine.manifest.part import Part
 from engine.manifest.tar import BLOCK, BadArchive, is_header
 
 _CHUNK = 1 << 20
@@ -17,12 +18,22 @@ _PLAIN_BUFFER = 1 << 16
 
 
 class ArchiveSource:
-    """Members' data; entries carry its offset in the unpacked archive as stamp."""
+    """Members' data; entries carry its offset in the unpacked archive as stamp.
+
+    Attributes:
+        brought: All that came of it, once that is known.
+    """
 
     def __init__(self, path: bytes, stamp: int, *, recent: bool = False) -> None:
         self.path = path
         self.stamp = stamp
         self.recent = recent
+        self.brought: Part | None = None
+
+    @property
+    def files(self) -> Mapping[bytes, int | None]:
+        """What it was read from: stamps by path, None where that had just changed."""
+        return {self.path: None if self.recent else self.stamp}
 
     def identity(self, entry: Entry) -> int | None:
         """Returns what tells a member, unless the archive may have changed without a trace."""

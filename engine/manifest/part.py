@@ -32,6 +32,7 @@ class Part:
         replaces: What it brings takes the place of what parts before it brought.
         into: The directory that a file goes into, where its target named that.
         also: What else the content entry brings, such as a unit that runs what is in it.
+        about: What a container image says about itself, or "".
     """
 
     where: str = ""
@@ -47,6 +48,7 @@ class Part:
     replaces: bool = False
     into: bytes | None = None
     also: tuple[Part, ...] = ()
+    about: str = ""
 
 
 def with_parents(entries: Iterable[Entry], target: bytes, mtime_ns: int) -> list[Entry]:

@@ -13,26 +13,19 @@ from dataclasses import dataclass, replace
 
 from engine.disk.volume import Volume
 from engine.manifest import owners
-from engine.manifest.archive import is_archive
+from engine.manifest.content import key_of, part_of
 from engine.manifest.entry import Entry, Source
-from engine.manifest.findings import Edit, Findings, shown
+from engine.manifest.findings import Findings, shown
 from engine.manifest.leftovers import container_leftovers
 from engine.manifest.manifest import Manifest
 from engine.manifest.merge import Merged, merge
 from engine.manifest.mounted import mounted_at
-from engine.manifest.oci import recognise
-from engine.manifest.oci.describe import summary
-from engine.manifest.oci.service import service
-from engine.manifest.oci.unpack import unpack_image
-from engine.manifest.part import Kind, Part
-from engine.manifest.patterns import excluder, glob, is_glob
+from engine.manifest.part import Part
 from engine.manifest.progress import IsCancelled, OnProgress, ScanCancelled, Ticker
 from engine.manifest.quiet import without_collection
-from engine.manifest.unpack import unpack
 from engine.manifest.volumes import mount_points, mounts, split
 from engine.manifest.walk import Rules, Walk
 from engine.problem import Problem
-from engine.spec.modes import parse_mode
 from engine.spec.settings import ContentSettings, Settings
 
 __all__ = ["ContentCount", "ScanCache", "ScanCancelled", "Scanned", "scan"]
@@ -89,9 +82,13 @@ class ScanCache:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[Hashable, tuple[Part, ContentCount]] = {}
+        self._parts: dict[Hashable, Part] = {}
         self._shares: dict[Hashable, dict[str, Part]] = {}
         self._manifests: dict[str, _Known] = {}
+
+    def put(self, settings: Settings, content: ContentSettings, part: Part) -> None:
+        """Takes what a content entry of some settings brings, where that is known already."""
+        self._parts[key_of(settings, content)] = part
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +142,15 @@ def scan(
     keys: dict[str, list[tuple[Hashable, Hashable]]] = {one.id: [] for one in settings.volumes}
     shares: dict[Hashable, dict[str, Part]] = {}
     where = (tuple(sorted(at.items())), points)
-    fresh: dict[Hashable, tuple[Part, ContentCount]] = {}
+    fresh: dict[Hashable, Part] = {}
     roots = [volume.id for volume in settings.volumes if volume.role == "root"]
     main = roots[0] if roots else ""
     with without_collection():
         for content in settings.contents:
-            key = _key(settings, content)
-            part, count = cache._parts.get(key) or _scan_content(settings, content, ticker)
-            fresh[key] = part, count
-            counts[content.index] = count
+            key = key_of(settings, content)
+            part = cache._parts.get(key) or part_of(settings, content, ticker)
+            fresh[key] = part
+            counts[content.index] = _count(part)
             for number, each in enumerate((part, *part.also)):
                 part = replace(each, where=f"contents[{content.index}]")
                 known_as = content.index, key, number, where
@@ -209,6 +206,11 @@ def _keys(exact: Hashable, share: Part) -> tuple[Hashable, Hashable]:
     )  # fmt: skip
 
 
+def _count(part: Part) -> ContentCount:
+    sizes = [e.size for e in part.entries if e.mode & _TYPE == _REGULAR and e.link_to is None]
+    return ContentCount(len(part.entries), sum(sizes), part.about)
+
+
 def _payload(settings: Settings, volume: Volume, ticker: Ticker) -> Manifest:
     """Returns the file that a raw volume holds, as the one entry of a manifest."""
     findings = Findings()
@@ -225,163 +227,6 @@ def _payload(settings: Settings, volume: Volume, ticker: Ticker) -> Manifest:
     else:
         walk.single(source, _PAYLOAD)
     return Manifest(walk.entries, [found.problem(volume.path) for found in findings])
-
-
-def _key(settings: Settings, content: ContentSettings) -> Hashable:
-    """Returns all that a content entry's walk depends on."""
-    times = settings.identity.source_date_epoch, settings.identity.clamp_times
-    return replace(content, index=0), settings.compat, times
-
-
-def _newest_ns(settings: Settings) -> int | None:
-    return (
-        settings.identity.source_date_epoch * _SECOND_NS if settings.identity.clamp_times else None
-    )
-
-
-def _scan_content(
-    settings: Settings, content: ContentSettings, ticker: Ticker
-) -> tuple[Part, ContentCount]:
-    """Walks one content entry."""
-    findings = Findings()
-    rules = rules_of(settings, content, findings)
-    target = content.target.strip(b"/")
-    walk = Walk(rules, ticker, findings)
-    kind: Kind = "folder"
-    into: bytes | None = None
-    also: tuple[Part, ...] = ()
-    about = ""
-    if b".." in target.split(b"/"):
-        findings.add(
-            "target-climbs-out",
-            f"/{shown(target)} climbs above its root (..)",
-            "write the target without `..`",
-            key="target",
-        )
-    elif not is_glob(content.source) and not os.path.lexists(content.source):
-        findings.add(
-            "source-missing",
-            f"{shown(os.fsencode(content.source))} does not exist",
-            "check the path; a relative one is taken from the folder of the spec",
-        )
-    elif content.extract == "oci":
-        kind = "archive"
-        also, about = _container(content, target, walk)
-    elif content.extract:
-        kind = "archive"
-        unpack(os.fsencode(content.source), target, walk)
-    else:
-        if content.into and not is_glob(content.source) and not os.path.isdir(content.source):
-            into, target = target, _inside(target, content, walk)
-        kind = _walk(content, target, walk)
-        walk.tie()
-    part = Part(
-        origin=shown(os.fsencode(content.source)), kind=kind, target=target, entries=walk.entries,
-        heads=dict(walk.heads), findings=tuple(findings),
-        stated=bool(content.mode or content.user or content.group),
-        user=content.user, group=content.group, replaces=content.replace, into=into, also=also,
-    )  # fmt: skip
-    sizes = [e.size for e in walk.entries if e.mode & _TYPE == _REGULAR and e.link_to is None]
-    return part, ContentCount(len(walk.entries), sum(sizes), about)
-
-
-def _container(content: ContentSettings, target: bytes, walk: Walk) -> tuple[tuple[Part, ...], str]:
-    """Unpacks a container image; returns the unit that runs it, if asked for, and what it is."""
-    source = os.fsencode(content.source)
-    image = unpack_image(source, target, walk, image=content.image, platform=content.platform)
-    if image is None:
-        return (), ""
-    about = summary(image)
-    if not content.service:
-        return (), about
-    made = service(
-        content.service, image, walk.entries, target, walk.rules.made_ns, walk.findings
-    )  # fmt: skip
-    return (made,) if made is not None else (), about
-
-
-def _inside(target: bytes, content: ContentSettings, walk: Walk) -> bytes:
-    """Returns the place of a file that goes into a directory under its own name."""
-    source = os.fsencode(content.source)
-    name = os.path.basename(source)
-    if not target and is_archive(source):
-        walk.findings.add(
-            "archive-as-file",
-            f"{shown(source)} is an archive, and goes into the image as the file /{shown(name)}",
-            "set extract = true to have it unpacked; or name the file in the target",
-            key="extract",
-            severity="warning",
-            fix=Edit("Unpack it", "extract", True),
-        )
-    return target + b"/" + name if target else name
-
-
-def rules_of(settings: Settings, content: ContentSettings, findings: Findings) -> Rules:
-    """Returns what becomes of a content entry's metadata; what is wrong with it is a finding."""
-    mode = None
-    if content.mode:
-        try:
-            mode = parse_mode(content.mode, literal=settings.rules.literal_modes)
-        except ValueError as error:
-            findings.add("bad-mode", str(error), "correct the mode", key="mode")
-    newest = _newest_ns(settings)
-    uid, gid = owners.numeric(content.user), owners.numeric(content.group)
-    owner = (uid, gid) if uid is not None and gid is not None else None
-    made_ns = settings.identity.source_date_epoch * _SECOND_NS
-    rules = Rules(mode=mode, owner=owner, made_ns=made_ns, excluded=excluder(content.exclude))
-    return rules if newest is None else replace(rules, newest_ns=newest)
-
-
-def _walk(content: ContentSettings, target: bytes, walk: Walk) -> Kind:
-    """Walks a folder, a file or what a glob matches; returns which it was."""
-    source = os.fsencode(content.source)
-    if is_glob(content.source):
-        _walk_glob(source, target, walk)
-        return "glob"
-    if os.path.isdir(source):  # a link to a folder stands for the folder
-        if recognise.is_image_folder(source):
-            recognise.report(source, walk.findings, "warning" if target else "error")
-        walk.folder(source, target)
-        return "folder"
-    if not target:
-        walk.findings.add(
-            "file-as-root",
-            f"{shown(source)} is a file and cannot be the root directory",
-            f"name the file in the target, such as /{shown(os.path.basename(source))},"
-            " or set extract = true for an archive",
-            key="target",
-        )
-    else:
-        walk.single(source, target)
-    return "file"
-
-
-def _walk_glob(pattern: bytes, target: bytes, walk: Walk) -> None:
-    """Takes each match into the target directory, under its own name."""
-    matches = list(glob(pattern))
-    if not matches:
-        walk.findings.add(
-            "glob-without-match",
-            f"nothing matches {shown(pattern)}",
-            "check the pattern: `*` stands for any part of a name but a leading dot",
-        )
-    taken: dict[bytes, bytes] = {}
-    for path in sorted(matches, key=os.path.basename):
-        name = os.path.basename(path)
-        if name in taken:
-            walk.findings.add(
-                "duplicate-target",
-                f"{shown(taken[name])} and {shown(path)} would both be {shown(name)} in"
-                f" /{shown(target)}: only one of them can be there",
-                "narrow the pattern, or exclude one",
-            )
-            continue
-        taken[name] = path
-        place = target + b"/" + name if target else name
-        if os.path.isdir(path) and not os.path.islink(path):
-            walk.folder(path, place)
-        else:
-            walk.single(path, place)
 
 
 def _manifest(

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.manifest import owners
+from engine.manifest.content import rules_of
 from engine.manifest.findings import Findings
 from engine.manifest.folder import FolderSource
 from engine.manifest.oci.recognise import is_image_folder
 from engine.manifest.progress import Ticker
-from engine.manifest.scan import Scanned, rules_of
+from engine.manifest.scan import Scanned
 from engine.manifest.walk import Rules, Walk
 from engine.reuse import remembered
 from engine.reuse.kept import Kept

@@ -8,7 +8,7 @@ several platforms, and beside it each blob under the hexadecimal digits of its S
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -44,6 +44,13 @@ class DirectoryStore:
         else:
             descriptor = {"digest": f"sha256:{digest}", "size": len(manifest)}
             self._index = msgspec.json.encode({"manifests": [descriptor]})
+
+    @property
+    def files(self) -> Mapping[bytes, int | None]:
+        return self._store.files
+
+    def stamp(self, name: bytes) -> int:
+        return self._store.stamp(self._place(name))
 
     def has(self, name: bytes) -> bool:
         return name == INDEX or self._store.has(self._place(name))

@@ -6,14 +6,15 @@ import hashlib
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from engine.manifest.archive import Reader, is_compressed, open_archive
 from engine.manifest.compressed import Descriptor, Stream
 from engine.manifest.entry import SourceChanged
 from engine.manifest.findings import shown
-from engine.manifest.folder import stamp_of
+from engine.manifest.folder import is_recent, stamp_of
 from engine.manifest.oci.errors import BadImage
 from engine.manifest.tar import Member, members
 
@@ -36,6 +37,15 @@ class Store(Protocol):
     """
 
     path: bytes
+
+    @property
+    def files(self) -> Mapping[bytes, int | None]:
+        """What was looked at so far: stamps by path, None of what had just changed then."""
+        ...
+
+    def stamp(self, name: bytes) -> int:
+        """Returns the stamp of the file that a blob lies in, which was read before."""
+        ...
 
     def has(self, name: bytes) -> bool:
         """Whether there is such a blob."""
@@ -81,9 +91,20 @@ class FolderStore:
         self.path = path
         self._top = os.path.realpath(path)
         self._stamps: dict[bytes, int] = {}
+        self._files: dict[bytes, int | None] = {}
+
+    @property
+    def files(self) -> Mapping[bytes, int | None]:
+        """Blobs that were read, and the folders of all that were asked for."""
+        return self._files
+
+    def stamp(self, name: bytes) -> int:
+        """Returns the stamp of a blob that was read."""
+        return self._stamps[name]
 
     def has(self, name: bytes) -> bool:
         """Whether there is such a file."""
+        self._look_above(name)
         return os.path.isfile(self._place(name))
 
     def document(self, name: bytes) -> bytes:
@@ -106,6 +127,16 @@ class FolderStore:
             finally:
                 stream.close()
 
+    def _look_above(self, name: bytes) -> None:
+        """Keeps what the host says of the folder that has a name or lacks it, or would have it."""
+        above = os.path.join(self.path, name)
+        while (above := os.path.dirname(above)) not in self._files:
+            try:
+                self._files[above] = _settled(os.stat(above))
+            except OSError:
+                continue
+            return
+
     def _place(self, name: bytes) -> bytes:
         """Returns a file's path: links are followed (as skopeo makes them), but not out of it."""
         place = os.path.realpath(os.path.join(self._top, name))
@@ -125,7 +156,11 @@ class FolderStore:
         return fd
 
     def _check(self, name: bytes, fd: int) -> None:
-        stamp = stamp_of(os.fstat(fd))
+        status = os.fstat(fd)
+        stamp = stamp_of(status)
+        if name not in self._stamps:
+            self._look_above(name)
+            self._files[os.path.join(self.path, name)] = _settled(status)
         if self._stamps.setdefault(name, stamp) != stamp:
             where = shown(os.path.join(self.path, name))
             raise SourceChanged(f"{where} changed after it was scanned")
@@ -150,6 +185,7 @@ class ArchiveStore:
                     code="archive-no-file",
                 )
             self._stamp = stamp_of(status)
+            self._settled = _settled(status)
             self._packed = is_compressed(fd)
             source = open_archive(os.dup(fd), on_piece)
             try:
@@ -160,6 +196,15 @@ class ArchiveStore:
                 source.close()
         finally:
             os.close(fd)
+
+    @property
+    def files(self) -> Mapping[bytes, int | None]:
+        """The archive."""
+        return {self.path: self._settled}
+
+    def stamp(self, name: bytes) -> int:
+        """Returns the stamp of the archive."""
+        return self._stamp
 
     def has(self, name: bytes) -> bool:
         """Whether there is such a member."""
@@ -277,6 +322,11 @@ class Summed:
 
     def close(self) -> None:
         self._stream.close()
+
+
+def _settled(status: os.stat_result) -> int | None:
+    """Returns a stamp, or None where a further change may not show in it."""
+    return None if is_recent(status.st_ctime_ns, time.time_ns()) else stamp_of(status)
 
 
 def _normal(name: bytes) -> bytes:
