@@ -7,7 +7,7 @@ again (`Planner`, which keeps what an edit did not touch).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import msgspec
 
 from engine.boot import fstab
 from engine.boot.install import Installed, LoaderCache, install
+from engine.manifest.part import Part
 from engine.manifest.progress import IsCancelled, OnProgress
 from engine.manifest.scan import ScanCache, Scanned, scan
 from engine.nix.cache import NixCache
@@ -28,7 +29,7 @@ from engine.plan.plan import make_plan
 from engine.problem import Problem, errors
 from engine.spec.model import ImageSpec
 from engine.spec.resolve import resolve
-from engine.spec.settings import Settings
+from engine.spec.settings import ContentSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class Planner:
         settings: Settings,
         *,
         scanned: Scanned | None = None,
+        known: Iterable[tuple[ContentSettings, Part]] = (),
         progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
     ) -> Sources:
@@ -101,6 +103,7 @@ class Planner:
         Args:
             settings: The resolved spec.
             scanned: What a walk would find, where that is known.
+            known: What some content entries bring, which are not read then.
             progress: Called now and then while sources are walked.
             cancelled: Asked as often whether to stop.
 
@@ -108,6 +111,8 @@ class Planner:
             engine.manifest.scan.ScanCancelled: It was asked to stop.
         """
         brought = gather(settings, self.environment, self._stores)
+        for content, part in known:
+            self._scans.put(settings, content, part)
         contents = scanned or scan(
             settings,
             progress=progress,
@@ -183,6 +188,7 @@ def plan_spec(
     force: bool = False,
     update: bool = False,
     look: Callable[[Settings], Scanned | None] | None = None,
+    known: Callable[[Settings], Iterable[tuple[ContentSettings, Part]]] | None = None,
     progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Plan:
@@ -195,6 +201,7 @@ def plan_spec(
         force: Outputs that exist may be replaced.
         update: Those of an earlier build may be.
         look: Returns what a scan would, if that is known.
+        known: Returns what some content entries bring, where all is not known.
         progress: Called with entries and bytes found while sources are scanned.
         cancelled: Asked now and then whether to stop scanning.
 
@@ -204,8 +211,9 @@ def plan_spec(
     planner = Planner(base)
     resolved = planner.resolve(spec)
     scanned = look(resolved.settings) if look is not None else None
+    parts = known(resolved.settings) if known is not None and scanned is None else ()
     sources = planner.read(
-        resolved.settings, scanned=scanned, progress=progress, cancelled=cancelled
+        resolved.settings, scanned=scanned, known=parts, progress=progress, cancelled=cancelled
     )
     return planner.plan(resolved, sources, outdir, force=force, update=update)
 

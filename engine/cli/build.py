@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.cli.narration import Narration
     from engine.events import AnyEvent, Emit
     from engine.plan.model import Plan
-    from engine.reuse.record import SourceRecord
+    from engine.reuse.record import Seen
     from engine.spec.load import LoadedSpec
 
 
@@ -98,14 +98,15 @@ def _made(args: argparse.Namespace, loaded: LoadedSpec, standing: Standing | Non
             if _refused(plan, quiet=args.quiet):
                 return exits.REFUSED
         again = standing.again if standing is not None else None
-        sources = again.sources if again is not None else ()
-        return _build(args, plan, emit, asked(loaded.spec, loaded.base), sources, before)
+        seen = again.seen if again is not None else None
+        return _build(args, plan, emit, asked(loaded.spec, loaded.base), seen, before)
 
 
 def _plan(args: argparse.Namespace, loaded: LoadedSpec, standing: Standing | None) -> Plan:
-    look = standing.look if standing is not None else None
+    look, known = (standing.look, standing.known) if standing is not None else (None, None)
     return plan_for(
-        args, outdir=args.output, force=args.force, update=args.update, loaded=loaded, look=look
+        args, outdir=args.output, force=args.force, update=args.update, loaded=loaded, look=look,
+        known=known,
     )  # fmt: skip
 
 
@@ -120,14 +121,14 @@ def _refused(plan: Plan, *, quiet: bool) -> bool:
 
 def _build(
     args: argparse.Namespace, plan: Plan, emit: Emit, asked: str,
-    sources: Sequence[SourceRecord], before: Sequence[AnyEvent],
+    seen: Seen | None, before: Sequence[AnyEvent],
 ) -> int:  # fmt: skip
     from engine.pipeline.build import build
 
     result = cancellable(
         build(
             plan, emit, outdir=args.output, force=args.force, update=args.update,
-            asked=asked, sources=sources, before=before,
+            asked=asked, seen=seen, before=before,
         )
     )  # fmt: skip
     if result is None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.manifest.part import Part
     from engine.manifest.scan import Scanned
     from engine.plan.model import Plan
     from engine.problem import Refused
     from engine.spec.load import LoadedSpec
-    from engine.spec.settings import Settings
+    from engine.spec.settings import ContentSettings, Settings
 
 _NOT_TOML = {"spec-not-utf8", "spec-too-large", "toml-syntax", "spec-not-found"}
 """Codes of problems with a file that may be something else than a spec."""
@@ -123,6 +124,7 @@ def plan_for(
     update: bool = False,
     loaded: LoadedSpec | None = None,
     look: Callable[[Settings], Scanned | None] | None = None,
+    known: Callable[[Settings], Iterable[tuple[ContentSettings, Part]]] | None = None,
 ) -> Plan:
     """Returns the plan for a verb's arguments, its problems inside.
 
@@ -133,6 +135,7 @@ def plan_for(
         update: Those of an earlier build may be.
         loaded: The spec, once it is loaded.
         look: Returns what a scan would, if that is known.
+        known: Returns what some content entries bring, where all is not known.
 
     Raises:
         Refused: The spec cannot be read as one.
@@ -146,7 +149,7 @@ def plan_for(
     try:
         plan = plan_spec(
             loaded.spec, base=loaded.base, outdir=outdir, force=force, update=update,
-            look=look, progress=counter,
+            look=look, known=known, progress=counter,
         )  # fmt: skip
     finally:
         counter.close()

@@ -11,13 +11,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.events import AnyEvent
+    from engine.manifest.part import Part
     from engine.manifest.scan import Scanned
     from engine.reuse.again import Again
     from engine.reuse.looking import Look
-    from engine.reuse.record import Record
+    from engine.reuse.record import ArchiveRecord, Items, Record
     from engine.spec.load import LoadedSpec
-    from engine.spec.settings import Settings
+    from engine.spec.settings import ContentSettings, Settings
 
 _MOST = 1000
 """Changes of one source up to which it is not scanned anew."""
@@ -41,10 +44,13 @@ class Standing:
         self._outdir = args.output
         self._record: Record | None = None
         self._look: Look | None = None
+        self._archives: tuple[ArchiveRecord, ...] = ()
+        self._items: Items = ()
         try:
             record = load(args.output)
         except Unbelievable:
             return  # the build says why
+        self._archives, self._items = record.archives, record.items
         if stands(record, asked(loaded.spec, loaded.base), args.output):
             self._record, self._look = record, Look(record.sources, _MOST)
 
@@ -94,7 +100,8 @@ class Standing:
         path = details_path(self._outdir)
         assert path is not None
         try:
-            kept = Details(path, record.items).kept()
+            details = Details(path, record.items)
+            kept, brought = details.kept(), details.brought()
         except Unbelievable:
             return None
         changes = look.all()
@@ -102,8 +109,23 @@ class Standing:
         del look
         if changes is None:
             return None
-        self.again = look_again(record, kept, changes, settings)
+        self.again = look_again(record, kept, changes, settings, brought)
         return self.again.scanned if self.again is not None else None
+
+    def known(self, settings: Settings) -> Iterator[tuple[ContentSettings, Part]]:
+        """Returns what archives and container images bring that are what they were."""
+        from engine.reuse.brought import known
+        from engine.reuse.details import Details
+        from engine.reuse.record import Unbelievable, details_path
+
+        path = details_path(self._outdir)
+        if not self._archives or path is None:
+            return iter(())
+        try:
+            brought = Details(path, self._items).brought()
+        except Unbelievable:
+            return iter(())
+        return known(settings, self._archives, brought)
 
 
 def _standing(record: Record, outdir: Path, seconds: float) -> list[AnyEvent]:

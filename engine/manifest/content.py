@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from engine.manifest import owners
 from engine.manifest.archive import ArchiveSource, is_archive
+from engine.manifest.entry import Entry
 from engine.manifest.findings import Edit, Findings, shown
 from engine.manifest.oci import recognise
 from engine.manifest.oci.describe import summary
@@ -71,17 +72,48 @@ def part_of(settings: Settings, content: ContentSettings, ticker: Ticker) -> Par
             into, target = target, _inside(target, content, walk)
         kind = _walk(content, target, walk)
         walk.tie()
-    part = Part(
-        origin=shown(os.fsencode(content.source)), kind=kind, target=target, entries=walk.entries,
-        heads=dict(walk.heads), findings=tuple(findings),
-        stated=bool(content.mode or content.user or content.group),
-        user=content.user, group=content.group, replaces=content.replace, into=into, also=also,
-        about=about,
+    part = replace(
+        _bare_part(content), kind=kind, target=target, entries=walk.entries,
+        heads=dict(walk.heads), findings=tuple(findings), into=into, also=also, about=about,
     )  # fmt: skip
-    for source in {id(one.source): one.source for one in walk.entries}.values():
+    _tell(part)
+    return part
+
+
+def part_again(
+    content: ContentSettings, entries: list[Entry], also: tuple[Part, ...], about: str
+) -> Part:
+    """Returns what a content entry brings that unpacks, where it is known already.
+
+    Args:
+        content: The content entry.
+        entries: That came of it.
+        also: What else did.
+        about: What it says about itself.
+    """
+    heads = {id(one.link_to): one.link_to for one in entries if one.link_to is not None}
+    path = os.fsencode(content.source)
+    part = replace(
+        _bare_part(content), kind="archive", entries=entries, also=also, about=about,
+        heads={(path, at): head for at, head in heads.items()},
+    )  # fmt: skip
+    _tell(part)
+    return part
+
+
+def _bare_part(content: ContentSettings) -> Part:
+    return Part(
+        origin=shown(os.fsencode(content.source)), target=content.target.strip(b"/"),
+        stated=bool(content.mode or content.user or content.group),
+        user=content.user, group=content.group, replaces=content.replace,
+    )  # fmt: skip
+
+
+def _tell(part: Part) -> None:
+    """Has what was unpacked know all that came of it."""
+    for source in {id(one.source): one.source for one in part.entries}.values():
         if isinstance(source, (ArchiveSource, ImageSource)):
             source.brought = part
-    return part
 
 
 def _container(content: ContentSettings, target: bytes, walk: Walk) -> tuple[tuple[Part, ...], str]:

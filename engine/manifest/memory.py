@@ -7,7 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from engine.manifest.entry import Entry, identity
+from engine.manifest.entry import Entry, Source, identity
 from engine.manifest.folder import FolderSource, is_recent, stamp_of
 
 
@@ -26,7 +26,14 @@ class _Memory:
 
 
 class Elsewhere:
-    """A source whose entries carry another entry as stamp: its bytes at another path."""
+    """A source whose entries carry another entry as stamp: its bytes at another path.
+
+    Attributes:
+        behind: The sources of those, by `id`, where it stands for a few known ones.
+    """
+
+    def __init__(self) -> None:
+        self.behind: dict[int, Source] = {}
 
     def identity(self, entry: Entry) -> int | None:
         """Returns that of the entry whose bytes these are."""

@@ -64,6 +64,8 @@ class _Share:
     def add(self, entry: Entry, path: bytes) -> None:
         """Takes an entry at its path in the volume."""
         first = entry.link_to or entry
+        if first.source is not None:
+            self._source.behind[id(first.source)] = first.source
         there = self._inodes.get(id(first))
         if there is None:
             same = first is entry and path == entry.path

@@ -44,7 +44,7 @@ from engine.plan.preflight import peak_bytes, unique
 from engine.plan.verity import with_root_hashes
 from engine.problem import Problem, Refused, errors
 from engine.provenance.inputs import Inputs
-from engine.reuse.record import SourceRecord, Unbelievable
+from engine.reuse.record import Seen, Unbelievable
 from engine.tools import runner
 from engine.tools.failure import StepFailed, out_of_space
 
@@ -78,7 +78,7 @@ async def build(
     force: bool = False,
     update: bool = False,
     asked: str = "",
-    sources: Sequence[SourceRecord] = (),
+    seen: Seen | None = None,
     before: Sequence[AnyEvent] = (),
     sharing: Sharing | None = None,
     versions: Versions | None = None,
@@ -93,7 +93,7 @@ async def build(
         update: Replace those of an earlier build, and take over from them what has not changed.
         asked: What the plan was made of (`engine.reuse.sources.asked`), for an update that finds
             nothing to do before it has a plan.
-        sources: What was seen of the sources, where they were not scanned for the plan.
+        seen: What was seen of the sources, where they were not scanned for the plan.
         before: What was said before there was a plan; it only goes into the record.
         sharing: What it takes from a store, and puts there.
         versions: Of tools, which the builds of one process need ask for once.
@@ -106,7 +106,7 @@ async def build(
     with _prepared(plan, emit, outdir, force=force, update=update) as (recorder, staging):
         for event in before:
             recorder.record(event)
-        reuse = Reuse(update=update, asked=asked, sources=tuple(sources))
+        reuse = Reuse(update=update, asked=asked, seen=seen)
         with contextlib.closing(reuse), contextlib.closing(sharing or Sharing()) as shared:
             if shared.shelf is None:
                 reuse.plan = plan

@@ -16,7 +16,7 @@ from engine.pipeline.versions import paths_of, tools_of
 from engine.plan.model import Plan, VolumePlan
 from engine.plan.outputs import RECORD
 from engine.provenance import inputs
-from engine.reuse import maker
+from engine.reuse import brought, maker
 from engine.reuse.design import design
 from engine.reuse.details import Detailed, write
 from engine.reuse.digests import Digests
@@ -29,6 +29,7 @@ from engine.reuse.record import (
     Items,
     OutputRecord,
     Record,
+    Seen,
     SourceRecord,
     VolumeRecord,
     details_path,
@@ -38,7 +39,7 @@ from engine.reuse.record import (
     settled,
 )
 from engine.reuse.remembered import Remembered
-from engine.reuse.sources import machine, seen
+from engine.reuse.sources import in_manifests, machine, seen
 
 Sums = Mapping[str, Mapping[int, bytes]]
 """By id of the volume: SHA-256 of its files' data by `id` of the entry (`DataSums.of`)."""
@@ -104,12 +105,12 @@ class Noted(NamedTuple):
 
     Attributes:
         sums: Of their data.
-        sources: What was seen of where they come from.
+        seen: What was seen of where they come from.
         kept: By id of the volume; None where they are not kept.
     """
 
     sums: Sums
-    sources: tuple[SourceRecord, ...]
+    seen: Seen
     kept: Mapping[str, Kept | None]
 
 
@@ -124,7 +125,7 @@ def note(reuse: Reuse, sums: DataSums) -> Noted | None:
     if plan is None:
         return None
     try:
-        sources = _sources(plan, reuse) if reuse.asked else ()
+        found, archives = _seen(plan, reuse)
     except OSError as error:  # the build itself does not need it
         reuse.gathered = error
         return None
@@ -137,8 +138,10 @@ def note(reuse: Reuse, sums: DataSums) -> Noted | None:
             if before is not None:
                 kept[volume.id] = before.settled
             else:
-                kept[volume.id] = keep(volume.id, manifest, known[volume.id]) if sources else None
-    return Noted(known, sources, kept)
+                kept[volume.id] = (
+                    keep(volume.id, manifest, known[volume.id], archives) if found.sources else None
+                )
+    return Noted(known, found, kept)
 
 
 def gather(reuse: Reuse, noted: Noted, outdir: Path) -> None:
@@ -160,7 +163,7 @@ def gather(reuse: Reuse, noted: Noted, outdir: Path) -> None:
 
 
 def _gathered(plan: Plan, reuse: Reuse, noted: Noted, outdir: Path) -> Gathered:
-    known, sources, kept = noted
+    known, found, kept = noted
     for volume in plan.volumes:
         if volume.filesystem is None:
             continue
@@ -176,7 +179,7 @@ def _gathered(plan: Plan, reuse: Reuse, noted: Noted, outdir: Path) -> Gathered:
     volumes = [one for one in plan.volumes if raw and one.filesystem is not None]
     files = {one.id: _files(one, reuse, known[one.id]) for one in volumes}
     whole = tuple(one for one in kept.values() if one is not None)
-    detailed = Detailed(digests, files, whole if len(whole) == len(kept) else ())
+    detailed = Detailed(digests, files, whole if len(whole) == len(kept) else (), found.brought)
     return Gathered(
         design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
         volumes=tuple(
@@ -186,7 +189,8 @@ def _gathered(plan: Plan, reuse: Reuse, noted: Noted, outdir: Path) -> Gathered:
             )
             for volume in volumes
         ),
-        sources=sources,
+        sources=found.sources,
+        archives=found.archives,
         machine=_machine(plan, reuse) if reuse.asked else (),
         items=_written(reuse, detailed, outdir),
     )  # fmt: skip
@@ -244,6 +248,7 @@ def leave(
         volumes=gathered.volumes,
         tree=reuse.tree if raw else {},
         sources=gathered.sources,
+        archives=gathered.archives,
         machine=gathered.machine,
         versions=dict(reuse.versions or {}),
         program=maker.program(),
@@ -271,14 +276,16 @@ def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
         OSError: It cannot be written.
     """
     if reuse.record is not None and reuse.asked:
+        found, _ = _seen(plan, reuse)
         now = msgspec.structs.replace(
             reuse.record,
             spec=reuse.asked,
-            sources=_sources(plan, reuse),
+            sources=found.sources,
+            archives=found.archives,
             machine=_machine(plan, reuse),
         )
         if now != reuse.record:
-            detailed = Detailed(reuse.digests.dumps(), reuse.files, ())
+            detailed = Detailed(reuse.digests.dumps(), reuse.files, (), found.brought)
             items = _written(reuse, detailed, outdir)
             for part in reuse.parts:
                 part.install()
@@ -300,12 +307,18 @@ def seen_again(outdir: Path, name: str) -> None:
     save(outdir, msgspec.structs.replace(record, outputs=outputs))
 
 
-def _sources(plan: Plan, reuse: Reuse) -> tuple[SourceRecord, ...]:
-    if reuse.sources:
-        return reuse.sources
-    return seen(
-        plan, [one.filesystem.manifest for one in plan.volumes if one.filesystem is not None]
+def _seen(plan: Plan, reuse: Reuse) -> tuple[Seen, Mapping[int, int]]:
+    """Returns what was seen of all sources, and numbers of archives among it by `id`."""
+    if reuse.seen is not None:
+        return reuse.seen, {}
+    manifests = [one.filesystem.manifest for one in plan.volumes if one.filesystem is not None]
+    known = brought.keep(plan.settings, in_manifests(manifests))
+    found = Seen(
+        seen(plan, manifests) if reuse.asked else (),
+        tuple(record for _, record, _ in known),
+        [entries for _, _, entries in known],
     )
+    return found, {id(source): at for at, (source, _, _) in enumerate(known)}
 
 
 def _machine(plan: Plan, reuse: Reuse) -> tuple[SourceRecord, ...]:

@@ -23,8 +23,10 @@ from engine.reuse.leaves import LeafWriter
 from engine.reuse.part import Part
 from engine.reuse.places import Known, Places
 from engine.reuse.record import (
+    ArchiveRecord,
     Items,
     Record,
+    Seen,
     SourceRecord,
     Unbelievable,
     VolumeRecord,
@@ -53,6 +55,7 @@ class Gathered:
     design: str
     volumes: tuple[VolumeRecord, ...]
     sources: tuple[SourceRecord, ...]
+    archives: tuple[ArchiveRecord, ...]
     machine: tuple[SourceRecord, ...]
     items: Items
 
@@ -84,14 +87,14 @@ class Reuse:
         plan: As it was before anything was written, where a record of the build is to be left.
         gathered: For that record, or why there can be none.
         parts: What is beside it, until that has its name.
-        sources: What was seen of the sources, where they were not scanned for the plan.
+        seen: What was seen of the sources, where they were not scanned for the plan.
         patches: Of volumes that are taken over but for these entries, by id.
         patched: These volumes, as they are in the old image.
     """
 
     update: bool = False
     asked: str = ""
-    sources: tuple[SourceRecord, ...] = ()
+    seen: Seen | None = None
     record: Record | None = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     cold: str = ""

@@ -192,14 +192,12 @@ def _reference(plan: Plan) -> dict[str, int]:
 
 def container_images(plan: Plan) -> list[tuple[str, ContainerImage]]:
     """Returns the container images among the contents, by the entry that brings each."""
-    origins = {
-        where: sources
-        for volume in plan.volumes
-        if volume.filesystem is not None
-        for where, sources in volume.filesystem.manifest.origins.items()
-    }
-    return [
-        (where, image)
-        for where, sources in origins.items()
-        for image in describe.images(tuple(sources))
-    ]
+    found: list[tuple[str, ContainerImage]] = []
+    for volume in plan.volumes:
+        if volume.filesystem is None:
+            continue
+        for where, sources in volume.filesystem.manifest.origins.items():
+            # One that fills several volumes is listed once.
+            images = [(where, image) for image in describe.images(sources)]
+            found += [one for one in images if one not in found]
+    return found

@@ -6,6 +6,8 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from engine.manifest import owners
 from engine.manifest.content import rules_of
 from engine.manifest.findings import Findings
@@ -17,7 +19,7 @@ from engine.manifest.walk import Rules, Walk
 from engine.reuse import remembered
 from engine.reuse.kept import Kept
 from engine.reuse.listed import Listed
-from engine.reuse.record import Record, SourceRecord
+from engine.reuse.record import Record, Seen, SourceRecord
 from engine.reuse.trees import Scan, Trees
 from engine.spec.settings import ContentSettings, Settings
 
@@ -28,16 +30,17 @@ class Again:
 
     Attributes:
         scanned: What a scan would return, but for what it counts of content entries.
-        sources: What was seen of them, for the next record.
+        seen: What was seen of them, for the next record.
     """
 
     scanned: Scanned
-    sources: tuple[SourceRecord, ...]
+    seen: Seen
 
 
 def look_again(
-    record: Record, kept: Sequence[Kept], changes: Sequence[Sequence[int]], settings: Settings
-) -> Again | None:
+    record: Record, kept: Sequence[Kept], changes: Sequence[Sequence[int]], settings: Settings,
+    brought: Sequence[bytes | msgspec.Raw] = (),
+) -> Again | None:  # fmt: skip
     """Returns what the sources of the last build hold now.
 
     Args:
@@ -45,6 +48,7 @@ def look_again(
         kept: What it had of its volumes.
         changes: What changed since (`engine.reuse.sources.changes`).
         settings: The spec, resolved.
+        brought: What the archives among the sources brought (`engine.reuse.brought`).
 
     Returns:
         None where it is not certain what a scan would make of a change.
@@ -53,8 +57,11 @@ def look_again(
         return None
     if any(_named(content) for content in settings.contents):
         return None  # the tables of users and groups may be what changed
+    seen = Seen(record.sources, record.archives, brought)
+    if len(seen.archives) != len(brought):
+        return None
     try:
-        trees = Trees(kept, settings, record.sources)
+        trees = Trees(kept, settings, seen)
         sources = [
             _source(trees, settings, source, changed) if changed else source
             for source, changed in zip(record.sources, changes, strict=True)
@@ -63,7 +70,7 @@ def look_again(
     except Scan:
         return None
     manifests = {name: remembered.manifest(one) for name, one in rows.items()}
-    return Again(Scanned(manifests, {}), tuple(sources))
+    return Again(Scanned(manifests, {}), seen._replace(sources=tuple(sources)))
 
 
 def _named(content: ContentSettings) -> bool:
@@ -80,7 +87,7 @@ def _source(
     """
     where = (one for one in settings.contents if f"contents[{one.index}]" == source.where)
     content = next(where, None)
-    if content is None or is_image_folder(source.folder):
+    if content is None or content.extract or is_image_folder(source.folder):
         raise Scan
     if bool(content.user) != bool(content.group):
         raise Scan  # a walk gives none of the two

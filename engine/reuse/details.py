@@ -1,8 +1,9 @@
 """The larger part of a record: what only a build asks for that has something to make.
 
 A file beside the record, which has the length and SHA-256 of each item in it: the digests of files,
-the places of their data by volume, and the entries of each volume (`Kept`), field by field. An item
-is read, and held against its digest, when somebody asks for it.
+the places of their data by volume, what archives brought (`engine.reuse.brought`), and the entries
+of each volume (`Kept`), field by field. An item is read, and held against its digest, when somebody
+asks for it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from engine.reuse.record import Items, Unbelievable
 _FIELDS = [(one.name, msgspec.msgpack.Decoder(one.type)) for one in fields(Kept)]
 _FILES = msgspec.msgpack.Decoder(dict[str, bytes])
 _BYTES = msgspec.msgpack.Decoder(bytes)
-_BEFORE = 2
+_BROUGHT = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_BEFORE = 3
 """Items before the first volume's."""
 
 _HEAD, _BIN32, _ARRAY32 = 5, b"\xc6", b"\xdd"
@@ -37,11 +39,13 @@ class Detailed(NamedTuple):
         digests: Of files by identity (`engine.reuse.digests`).
         files: By id of the volume, where its files' data is (`engine.reuse.places`).
         kept: Entries of all volumes, or nothing.
+        brought: Entries of archives and container images.
     """
 
     digests: bytes
     files: Mapping[str, bytes]
     kept: Sequence[Kept]
+    brought: Sequence[bytes | msgspec.Raw] = ()
 
 
 class Details:
@@ -68,6 +72,11 @@ class Details:
     def files(self) -> Mapping[str, bytes]:
         """Returns the places of files' data; raises as `digests`."""
         found: dict[str, bytes] = next(self._read([_FILES], 1))
+        return found
+
+    def brought(self) -> list[msgspec.Raw]:
+        """Returns what archives and container images brought; raises as `digests`."""
+        found: list[msgspec.Raw] = next(self._read([_BROUGHT], 2))
         return found
 
     def kept(self) -> tuple[Kept, ...]:
@@ -116,6 +125,7 @@ def write(file: BinaryIO, detailed: Detailed) -> Items:
 def _values(detailed: Detailed) -> Iterable[object]:
     yield detailed.digests
     yield dict(detailed.files)
+    yield [msgspec.Raw(one) for one in detailed.brought]
     for one in detailed.kept:
         for name, _ in _FIELDS:
             yield getattr(one, name)

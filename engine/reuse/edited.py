@@ -15,7 +15,7 @@ from engine.manifest.datasums import has_data
 from engine.manifest.entry import Entry, order
 from engine.manifest.manifest import counts_of, holes_of
 from engine.packed import numbers
-from engine.reuse.kept import Content, From, Kept
+from engine.reuse.kept import Content, From, Kept, Unpacked
 from engine.reuse.splice import Splice, within
 
 
@@ -78,15 +78,19 @@ def edited(kept: Kept, gone: Mapping[int, Entry], come: Sequence[Came]) -> tuple
     return found, splice
 
 
-def _sources(kept: Kept, gone: Mapping[int, Entry], come: Sequence[Came]) -> tuple[From, ...]:
+def _sources(
+    kept: Kept, gone: Mapping[int, Entry], come: Sequence[Came]
+) -> tuple[From | Unpacked, ...]:
     """Returns the sources, which find what came."""
     found = list(kept.sources)
     there = numbers("i", kept.origins)
     for number, entry in gone.items():
-        if there[number] >= 0:
-            found[there[number]].names.pop(entry.path, None)
+        one = found[there[number]] if there[number] >= 0 else None
+        if isinstance(one, From):
+            one.names.pop(entry.path, None)
     for entry, number, below in come:
         one = found[number]
+        assert isinstance(one, From)  # nothing comes of an archive that stayed as it is
         skip = len(one.target) + 1 if one.target else 0
         if entry.path[skip:] != below:
             one.names[entry.path] = below

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
+from types import MappingProxyType
 
 from engine.filesystems.table import figures
 from engine.manifest.entry import Entry, Source
@@ -13,7 +14,7 @@ from engine.manifest.manifest import Manifest
 from engine.manifest.memory import MADE, original
 from engine.provenance.inputs import line_of, sum_line
 from engine.reuse.fields import Fields
-from engine.reuse.kept import BUILDER, NOWHERE, Content, From, Kept
+from engine.reuse.kept import BUILDER, NOWHERE, Content, From, Kept, Unpacked
 from engine.reuse.lines import Lines
 
 
@@ -21,25 +22,31 @@ class _Odd(Exception):
     """Something that is not kept: the next update reads all sources again."""
 
 
-def keep(volume: str, manifest: Manifest, sums: Mapping[int, bytes]) -> Kept | None:
-    """Returns what a record keeps of a volume; None where it has more than files of folders.
+def keep(
+    volume: str, manifest: Manifest, sums: Mapping[int, bytes],
+    archives: Mapping[int, int] = MappingProxyType({}),
+) -> Kept | None:  # fmt: skip
+    """Returns what a record keeps of a volume; None where it has more than files of sources.
 
     Args:
         volume: Its id.
         manifest: Its entries.
         sums: SHA-256 of their data by `id` (`DataSums.of`).
+        archives: Numbers of archives and container images in the record, by `id` of the source.
     """
     try:
-        return _keep(volume, manifest, sums)
+        return _keep(volume, manifest, sums, archives)
     except (_Odd, OverflowError):
         return None
 
 
-def _keep(volume: str, manifest: Manifest, sums: Mapping[int, bytes]) -> Kept:
+def _keep(
+    volume: str, manifest: Manifest, sums: Mapping[int, bytes], archives: Mapping[int, int]
+) -> Kept:
     if manifest.problems:
         raise _Odd
     inserted = _inserted(manifest)
-    numbers, sources = _sources(manifest.entries)
+    numbers, sources = _sources(manifest.entries, archives)
     origins = array("i")
     stamps = array("q")
     made: dict[int, bytes] = {}
@@ -56,8 +63,6 @@ def _keep(volume: str, manifest: Manifest, sums: Mapping[int, bytes]) -> Kept:
         if number == BUILDER:
             assert isinstance(stamp, bytes)
             made[index] = stamp
-    if not made.keys() <= set(inserted):
-        raise _Odd
     counts = manifest.counts
     return Kept(
         id=volume,
@@ -92,13 +97,15 @@ def _inserted(manifest: Manifest) -> tuple[int, ...]:
     return found
 
 
-def _sources(entries: Sequence[Entry]) -> tuple[dict[int, int], tuple[From, ...]]:
+def _sources(
+    entries: Sequence[Entry], archives: Mapping[int, int]
+) -> tuple[dict[int, int], tuple[From | Unpacked, ...]]:
     """Returns numbers of sources by their `id`, and what is numbered so."""
     distinct: dict[int, list[Entry]] = {}
     for entry in entries:
         distinct.setdefault(id(entry.source), []).append(entry)
     numbers: dict[int, int] = {}
-    found: list[From] = []
+    found: list[From | Unpacked] = []
     for number, some in distinct.items():
         source = some[0].source
         if source is None:
@@ -107,16 +114,20 @@ def _sources(entries: Sequence[Entry]) -> tuple[dict[int, int], tuple[From, ...]
             numbers[number] = BUILDER
         else:
             numbers[number] = len(found)
-            found.append(_from(source, some))
+            found.append(_from(source, some, archives))
     return numbers, tuple(found)
 
 
-def _from(source: Source, entries: Sequence[Entry]) -> From:
+def _from(source: Source, entries: Sequence[Entry], archives: Mapping[int, int]) -> From | Unpacked:
     """Returns what finds some entries of one source again.
 
     Those of a volume that is mounted somewhere come from further down in the folder.
     """
     folder = source if isinstance(source, FolderSource) else original(entries[0]).source
+    if id(folder) in archives:
+        if any(original(entry).source is not folder for entry in entries):
+            raise _Odd
+        return Unpacked(archives[id(folder)])
     if not isinstance(folder, FolderSource):
         raise _Odd
     if folder is source and len(entries) > 1:

@@ -20,7 +20,7 @@ BUILDER = -2
 """In place of a source: what the builder made."""
 
 
-class From(msgspec.Struct, frozen=True, array_like=True):
+class From(msgspec.Struct, frozen=True, array_like=True, tag="folder"):
     """A folder that entries come from (`engine.manifest.folder.FolderSource`).
 
     Attributes:
@@ -32,6 +32,16 @@ class From(msgspec.Struct, frozen=True, array_like=True):
     folder: bytes
     target: bytes
     names: dict[bytes, bytes]
+
+
+class Unpacked(msgspec.Struct, frozen=True, array_like=True, tag="archive"):
+    """An archive or a container image that entries come from.
+
+    Attributes:
+        number: Which of those that the record has (`engine.reuse.record.Seen.archives`).
+    """
+
+    number: int
 
 
 class Content(msgspec.Struct, frozen=True, array_like=True):
@@ -77,7 +87,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     lines: Lines
     stamps: bytes
     origins: bytes
-    sources: tuple[From, ...]
+    sources: tuple[From | Unpacked, ...]
     contents: tuple[Content, ...]
     extents: dict[int, tuple[tuple[int, int], ...]]
     inserted: tuple[int, ...]

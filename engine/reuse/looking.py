@@ -122,7 +122,7 @@ class Look:
         source, found = self._sources[number], self._found[number]
         if len(found) > self._most:
             return
-        changed = among(source.folder, source.names, source.stamps, some, os.lstat, self._most)
+        changed = among(source.folder, source.names, source.stamps, some, source.look, self._most)
         if changed is None:
             self._lost = True
         else:
@@ -134,6 +134,7 @@ class Look:
 class _Source:
     def __init__(self, source: SourceRecord) -> None:
         self.folder = source.folder
+        self.look = os.stat if source.followed else os.lstat
         self.names = source.names.split(b"\0")[:-1]
         self.stamps = numbers("q", source.stamps)
 

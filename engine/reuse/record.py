@@ -12,16 +12,18 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from engine.events import Artifact, readable
 from engine.manifest.folder import GRAIN_NS, is_recent
+from engine.manifest.oci.image import ContainerImage
 from engine.reuse.part import Part
 
-SCHEMA = 5
+SCHEMA = 6
 _MAGIC = b"diskwright record "
 _KEPT, _LEAVES = ".kept", ".leaves"
 _DIGEST = 32
@@ -96,6 +98,7 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
         stamps: Of each, 8 bytes.
         where: Key path of the content entry that names it, if one does.
         target: Path in the image of the first of the names, which the others are below.
+        followed: What a link leads to was looked at, not the link.
     """
 
     folder: bytes
@@ -103,6 +106,39 @@ class SourceRecord(msgspec.Struct, frozen=True, array_like=True):
     stamps: bytes
     where: str = ""
     target: bytes = b""
+    followed: bool = False
+
+
+class ArchiveRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """An archive or a container image that was read (`engine.reuse.brought`).
+
+    Attributes:
+        key: Of all that what it brings follows from besides its bytes.
+        path: Of the archive, or of the folder.
+        files: What the host says of the files that it was read from.
+        image: What the container image is; None for an archive.
+        layers: Stamps of the files that its layers lie in.
+    """
+
+    key: str
+    path: bytes
+    files: SourceRecord
+    image: ContainerImage | None = None
+    layers: tuple[int, ...] = ()
+
+
+class Seen(NamedTuple):
+    """What was seen of all sources.
+
+    Attributes:
+        sources: All that was read or listed, where that is known to the last.
+        archives: Of them, what need not be read again while it is what it was.
+        brought: What these brought (`engine.reuse.brought`).
+    """
+
+    sources: tuple[SourceRecord, ...] = ()
+    archives: tuple[ArchiveRecord, ...] = ()
+    brought: Sequence[bytes | msgspec.Raw] = ()
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -117,6 +153,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         volumes: Of the image.
         tree: Digests of the image's parts (`engine.provenance.fsverity`), where it has them.
         sources: All that was read or listed, where that is known to the last.
+        archives: Archives and container images, of which need not all be known.
         machine: What the program and its tools are files of.
         versions: Of the tools.
         program: A digest of the program's code (`engine.reuse.maker.program`).
@@ -131,6 +168,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     volumes: tuple[VolumeRecord, ...]
     tree: dict[int, bytes]
     sources: tuple[SourceRecord, ...]
+    archives: tuple[ArchiveRecord, ...]
     machine: tuple[SourceRecord, ...]
     versions: dict[str, str]
     program: str

@@ -27,12 +27,27 @@ from engine.manifest.memory import MADE
 from engine.packed import numbers
 from engine.provenance.inputs import Digest, Summed, data_in, line_of, sum_line
 from engine.reuse.edited import Came, edited
-from engine.reuse.kept import BUILDER, Content, Kept
+from engine.reuse.kept import BUILDER, Content, Kept, Unpacked
 
 _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 
 _FEW = 32
 """Entries that are made one by one when all are asked for in turn."""
+
+
+def sources_of(kept: Kept, archives: Sequence[Source]) -> list[Source]:
+    """Returns the sources of a volume.
+
+    Args:
+        kept: The volume.
+        archives: Those archives and container images that the record has.
+    """
+    return [
+        archives[one.number]
+        if isinstance(one, Unpacked)
+        else FolderSource(one.folder, one.target, one.names)
+        for one in kept.sources
+    ]
 
 
 class Rows:
@@ -46,19 +61,15 @@ class Rows:
         gone: Entries that are not there any more.
     """
 
-    def __init__(self, kept: Kept, sources: Sequence[FolderSource] | None = None) -> None:
+    def __init__(self, kept: Kept, sources: Sequence[Source]) -> None:
         """Prepares it.
 
         Args:
             kept: The volume.
-            sources: What is numbered so, where there is something already.
+            sources: What is numbered so in it (`sources_of`).
         """
         self.kept = kept
-        self.sources = (
-            tuple(FolderSource(one.folder, one.target, one.names) for one in kept.sources)
-            if sources is None
-            else tuple(sources)
-        )
+        self.sources = tuple(sources)
         self.changed: dict[int, tuple[Entry, Entry]] = {}
         self.come: dict[int, Entry] = {}
         self.gone: tuple[Entry, ...] = ()
@@ -223,8 +234,9 @@ class Remembered(Manifest):
             base: What it was before the builder's files were put in, if any were.
         """
         kept = rows.kept
+        # An archive may have several numbers: names of one inode have a source of their own.
         origins = {
-            one.where: tuple(rows.sources[number] for number in one.sources)
+            one.where: tuple(dict.fromkeys(filter(None, map(rows.source, one.sources))))
             for one in kept.contents
         }
         super().__init__(_Entries(rows), (), origins, base)

@@ -22,6 +22,7 @@ from engine.manifest.entry import Source
 from engine.manifest.folder import FolderSource, stamp_of
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import MADE, Elsewhere, original
+from engine.manifest.oci.source import ImageSource
 from engine.manifest.patterns import is_glob
 from engine.packed import numbers
 from engine.reuse.looking import Look, among
@@ -63,10 +64,25 @@ def seen(plan: Plan, manifests: Iterable[Manifest]) -> tuple[SourceRecord, ...]:
         return ()
     if settings.nix.system or settings.boot.loader != "none" or settings.hooks.after_build:
         return ()
-    if any(is_glob(one.source) or one.extract == "oci" for one in settings.contents):
+    if settings.nix.additional_paths or settings.nix.copy_channel or settings.nix.config_file:
+        return ()
+    if any(is_glob(one.source) for one in settings.contents):
         return ()
     if any(one.key or one.certificate or _linked(one.source) for one in settings.volumes):
         return ()
+    found = []
+    for source, where in in_manifests(manifests):
+        if isinstance(source, FolderSource):
+            found.append(_folder(source, where))
+        elif isinstance(source, (ArchiveSource, ImageSource)):
+            found.append(whole(source, where))
+        elif source is not MADE:
+            return ()
+    return tuple(found)
+
+
+def in_manifests(manifests: Iterable[Manifest]) -> list[tuple[Source, str]]:
+    """Returns all sources of some volumes, and of each the content entry that it is of."""
     sources: dict[int, Source] = {}
     where: dict[int, str] = {}
     for manifest in manifests:
@@ -79,16 +95,27 @@ def seen(plan: Plan, manifests: Iterable[Manifest]) -> tuple[SourceRecord, ...]:
                 sources[id(first.source)] = first.source
                 if first is not entry and id(entry.source) in where:
                     where.setdefault(id(first.source), where[id(entry.source)])
-    found = []
-    for source in sources.values():
-        if isinstance(source, FolderSource):
-            found.append(_folder(source, where.get(id(source), "")))
-        elif isinstance(source, ArchiveSource):
-            stamp = NEVER if source.recent else source.stamp
-            found.append(_record(b"/", [source.path.lstrip(b"/")], [stamp]))
-        elif source is not MADE and not isinstance(source, Elsewhere):
-            return ()
-    return tuple(found)
+    return [
+        (source, where.get(number, ""))
+        for number, source in sources.items()
+        if not isinstance(source, Elsewhere)
+    ]
+
+
+def whole(source: ArchiveSource | ImageSource, where: str) -> SourceRecord:
+    """Returns what was seen of the files that an archive or a container image was read from.
+
+    Args:
+        source: It.
+        where: Key path of the content entry that names it.
+    """
+    files = sorted(source.files.items())
+    found = _record(
+        b"/",
+        [path.lstrip(b"/") for path, _ in files],
+        [NEVER if stamp is None else stamp for _, stamp in files],
+    )
+    return msgspec.structs.replace(found, where=where, followed=True)
 
 
 def _linked(path: str) -> bool:

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
-from engine.manifest.entry import Entry, order
+from engine.manifest.entry import Entry, Source, order
 from engine.manifest.folder import FolderSource
 from engine.manifest.leftovers import PLACES
 from engine.manifest.mounted import mounted_at
 from engine.manifest.volumes import place
 from engine.packed import numbers
+from engine.reuse.brought import paths_of, source_of
 from engine.reuse.edited import Came
 from engine.reuse.fields import fits
-from engine.reuse.kept import Kept
+from engine.reuse.kept import NOWHERE, Kept
 from engine.reuse.listed import Listed
-from engine.reuse.record import SourceRecord
-from engine.reuse.remembered import Rows
+from engine.reuse.record import Seen, SourceRecord
+from engine.reuse.remembered import Rows, sources_of
 from engine.spec.settings import ContentSettings, Settings
 
 _OPEN = 0o005
@@ -36,20 +38,24 @@ class Trees:
     """All volumes."""
 
     def __init__(
-        self, kept: Sequence[Kept], settings: Settings, sources: Sequence[SourceRecord]
+        self,
+        kept: Sequence[Kept],
+        settings: Settings,
+        seen: Seen,
     ) -> None:
         """Prepares it.
 
         Args:
             kept: What the last build had of them.
             settings: The spec, resolved.
-            sources: What that build saw of them.
+            seen: What that build saw of the sources.
         """
         self._settings = settings
-        self._sources = sources
+        self._seen = seen
         self._at = mounted_at(settings.volumes)
         self._points = [(one.mount or "").strip("/").encode() for one in settings.volumes]
-        self._trees = {one.id: _Tree(one) for one in kept}
+        archives = [source_of(one) for one in seen.archives]
+        self._trees = {one.id: _Tree(one, archives) for one in kept}
 
     def entry(self, content: ContentSettings, path: bytes) -> Entry | None:
         """Returns what was at a path of the image, where a content entry brings something to it.
@@ -85,11 +91,12 @@ class Trees:
         if new.is_directory and path and path in self._at:
             raise Scan  # it is two directories, one of them the root of a volume
         old = tree.rows[index]
-        if not isinstance(old.source, FolderSource) or old.link_to is not None:
+        if old.source is None or old.link_to is not None:
             raise Scan
         new.path = inside
-        if not _from(old.source, inside, origin, below):
-            if not self._straight or not old.is_directory or content.mode or content.user:
+        if not isinstance(old.source, FolderSource) or not _from(old.source, inside, origin, below):
+            stated = content.mode or content.user or content.group
+            if not self._straight or not old.is_directory or stated:
                 raise Scan
             return  # another source brought the directory first
         if not inside and new.mode & _OPEN != _OPEN:
@@ -149,10 +156,12 @@ class Trees:
         if not tree.has_directory(inside.rpartition(b"/")[0]):
             raise Scan
         number = tree.source_of(f"contents[{content.index}]", origin)
-        new.path, new.source = inside, tree.rows.sources[number]
+        source = tree.rows.sources[number]
+        assert isinstance(source, FolderSource)
+        new.path, new.source = inside, source
         if recent:
             assert isinstance(new.stamp, int)
-            tree.rows.sources[number].recent.add(new.stamp)
+            source.recent.add(new.stamp)
         tree.come[inside] = Came(new, number, below)
 
     def edited(self) -> dict[str, Rows]:
@@ -186,7 +195,15 @@ class Trees:
     @cached_property
     def _listed(self) -> list[_Paths]:
         """What the sources brought; of one source it need not be known."""
-        return [_Paths(one) for one in self._sources] if len(self._sources) > 1 else []
+        sources, archives = self._seen.sources, self._seen.archives
+        if len(sources) < 2:
+            return []
+        found = [
+            _Paths(one.files.where, dict.fromkeys(paths_of(all_of_it)))
+            for one, all_of_it in zip(archives, self._seen.brought, strict=True)
+        ]
+        whole = {one.files.where for one in archives}
+        return found + [_listed(one) for one in sources if one.where not in whole]
 
     @cached_property
     def _straight(self) -> bool:
@@ -198,7 +215,7 @@ class Trees:
         if any(content.replace for content in settings.contents):
             return False
         contents = {f"contents[{one.index}]": one for one in settings.contents}
-        if not all(one.where in contents for one in self._sources):
+        if not all(one.where in contents for one in self._seen.sources):
             return False
         for point in filter(None, self._at):
             above, _, name = point.rpartition(b"/")
@@ -214,20 +231,34 @@ class Trees:
             index = tree.index.get(inside)
             if index is None:
                 return False
-            if not tree.is_directory(index) and not tree.comes_from(index, listed.folder, name):
+            if tree.is_directory(index):
+                continue
+            if name is None:
+                if not tree.is_of(index, listed.where):
+                    return False
+            elif not tree.comes_from(index, listed.folder, name):
                 return False
         return True
 
 
-class _Paths:
-    """The paths in the image of what a source brought."""
+class _Paths(NamedTuple):
+    """What a source brought.
 
-    def __init__(self, source: SourceRecord) -> None:
-        self.where, self.folder = source.where, source.folder
-        listed = Listed(source)
-        self.paths: Mapping[bytes, bytes] = {
-            listed.path(number): name for number, name in enumerate(listed.names)
-        }
+    Attributes:
+        where: Key path of its content entry.
+        paths: In the image, and those of a folder in that; an archive is known as a whole.
+        folder: That, if it is one.
+    """
+
+    where: str
+    paths: Mapping[bytes, bytes | None]
+    folder: bytes = b""
+
+
+def _listed(source: SourceRecord) -> _Paths:
+    listed = Listed(source)
+    paths = {listed.path(number): name for number, name in enumerate(listed.names)}
+    return _Paths(source.where, paths, source.folder)
 
 
 class _Tree:
@@ -239,8 +270,8 @@ class _Tree:
         come: By path, those that were not there.
     """
 
-    def __init__(self, kept: Kept) -> None:
-        self.rows = Rows(kept)
+    def __init__(self, kept: Kept, archives: Sequence[Source]) -> None:
+        self.rows = Rows(kept, sources_of(kept, archives))
         self.gone: dict[int, bool] = {}
         self.come: dict[bytes, Came] = {}
 
@@ -260,6 +291,18 @@ class _Tree:
         if not isinstance(source, FolderSource) or source.folder != folder:
             return False
         return index in fields.links or source.below(fields.names[index]) == name
+
+    def is_of(self, index: int, where: str) -> bool:
+        """Whether an entry is what a content entry brought at its path.
+
+        A link that the builder made has no source; two of them cannot be at one path.
+        """
+        number = self._origins[index]
+        return number == NOWHERE or number in self._sources_of.get(where, ())
+
+    @cached_property
+    def _sources_of(self) -> dict[str, tuple[int, ...]]:
+        return {one.where: one.sources for one in self.rows.kept.contents}
 
     @cached_property
     def _origins(self) -> Sequence[int]:
@@ -281,7 +324,8 @@ class _Tree:
         for one in self.rows.kept.contents:
             if one.where == where:
                 for number in one.sources:
-                    if self.rows.sources[number].folder == folder:
+                    source = self.rows.source(number)
+                    if isinstance(source, FolderSource) and source.folder == folder:
                         return number
         raise Scan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import os
 import random
 import shutil
@@ -32,6 +33,7 @@ from engine.reuse import maker
 from engine.reuse.record import FileState, record_path, state_of
 from engine.reuse.sources import asked
 from engine.spec.load import load
+from tests.support.containers import Made, hard_link, layer, layout, member
 from tests.support.specs import plan_of
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +85,8 @@ def building(
     if update:
         with Standing(Namespace(output=out), loaded) as standing:
             plan = plan_spec(
-                loaded.spec, base=loaded.base, outdir=out, force=True, look=standing.look
+                loaded.spec, base=loaded.base, outdir=out, force=True, look=standing.look,
+                known=standing.known,
             )  # fmt: skip
             again = standing.again
     else:
@@ -91,7 +94,7 @@ def building(
     result = asyncio.run(
         build(
             plan, events.append, outdir=out, update=update, force=force or not update,
-            asked=asked(loaded.spec, loaded.base), sources=again.sources if again else (),
+            asked=asked(loaded.spec, loaded.base), seen=again.seen if again else None,
         )
     )  # fmt: skip
     return Built(result, events, scanned=again is None)
@@ -189,6 +192,70 @@ def test_one_file_is_opened_and_the_rest_taken_over(
     assert set(opened) <= {"file2", "holes"}  # of a file with holes, where they are is looked up
     assert {"make-esp", "check-esp", "make-data", "populate-data"} <= set(built.skipped)
     the_same_as_cold(spec, out)
+
+
+def with_archives(spec: Path, draw: random.Random) -> None:
+    """Has a spec bring an archive and a container image as well."""
+    folder = spec.parent
+    members = [member(f"packed/{name}", data=draw.randbytes(40_000)) for name in "abc"]
+    some = [*members, hard_link("packed/d", "packed/a"), member("srv/packed", data=b"packed")]
+    (folder / "base.tar.gz").write_bytes(gzip.compress(layer(*some), mtime=0))
+    below = layer(member("bin/run", data=draw.randbytes(30_000), mode=0o755))
+    above = layer(member("bin/more", data=draw.randbytes(9000)), hard_link("bin/two", "bin/run"))
+    layout(folder / "layout", ("", Made([below, above], {"Entrypoint": ["/bin/run"]})))
+    with spec.open("a") as file:
+        file.write(
+            '[[contents]]\nsource = "base.tar.gz"\ntarget = "/"\nextract = true\n'
+            '[[contents]]\nsource = "layout"\ntarget = "/opt/box"\nextract = "oci"\n'
+            'service = "box"\n'
+        )
+    age(folder)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        (),
+        pytest.param(('output.sums="fsverity"',), marks=pytest.mark.slow),
+        pytest.param(('size.disk="100MiB"',), marks=pytest.mark.slow),
+    ],
+)
+def test_an_archive_that_stayed_as_it_was_is_not_read(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: tuple[str, ...]
+) -> None:
+    with_archives(spec, random.Random(2))
+    out = tmp_path / "out"
+    building(spec, out, update=False)
+    before = states(out)
+    packed = [tmp_path / "base.tar.gz", *(tmp_path / "layout").rglob("*")]
+    with monkeypatch.context() as unread:
+        unread.setattr(os, "open", refusing({os.fspath(one) for one in packed}))
+        assert "nothing has changed: the outputs stay as they are" in building(spec, out).notes
+        assert states(out) == before
+        (tmp_path / "tree" / "dir2" / "file2").write_bytes(b"changed")
+        (tmp_path / "tree" / "dir2" / "new").write_bytes(b"new" * 9000)
+        built = building(spec, out, *override)
+        assert built.status == "ok"
+        (tmp_path / "tree" / "dir2" / "link").symlink_to("new")
+        os.link(tmp_path / "tree" / "dir2" / "file2", tmp_path / "tree" / "hard")  # a scan
+        assert building(spec, out, *override).scanned
+    the_same_as_cold(spec, out, *override)
+    (tmp_path / "base.tar.gz").write_bytes(
+        gzip.compress(layer(member("packed/a", data=b"another")), mtime=0)
+    )
+    building(spec, out, *override)
+    the_same_as_cold(spec, out, *override)
+
+
+def refusing(packed: set[str]) -> Callable[..., int]:
+    """Returns what opens files, but for some."""
+    real = os.open
+
+    def opened(path: object, *rest: object, **named: object) -> int:
+        assert not isinstance(path, (str, bytes, os.PathLike)) or os.fsdecode(path) not in packed
+        return real(path, *rest, **named)  # type: ignore[arg-type]
+
+    return opened
 
 
 Change = Callable[[Path, random.Random], object]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from engine.manifest.entry import Source
+from engine.manifest.memory import Elsewhere
 from engine.manifest.oci.image import ContainerImage
 from engine.manifest.oci.source import ImageSource
 from engine.problem import printable
@@ -14,9 +16,15 @@ from engine.units import counted
 _MOST = 300
 
 
-def images(sources: tuple[Source, ...]) -> list[ContainerImage]:
-    """Returns the container images among the sources of a content entry's data."""
-    return [source.image for source in sources if isinstance(source, ImageSource)]
+def images(sources: Iterable[Source]) -> list[ContainerImage]:
+    """Returns the container images among the sources of a content entry's data, each once."""
+    found: dict[int, ContainerImage] = {}
+    for source in sources:
+        behind = source.behind.values() if isinstance(source, Elsewhere) else (source,)
+        for one in behind:
+            if isinstance(one, ImageSource):
+                found[id(one)] = one.image
+    return list(found.values())
 
 
 def summary(image: ContainerImage) -> str:

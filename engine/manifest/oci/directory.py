@@ -14,10 +14,16 @@ import msgspec
 
 from engine.manifest.compressed import Stream
 from engine.manifest.oci.recognise import INDEX, SAVED
-from engine.manifest.oci.store import Store
+from engine.manifest.oci.store import OnPiece, Store, open_store
 
 VERSION = b"version"
 _BLOBS = b"blobs/sha256/"
+
+
+def opened(path: bytes, on_piece: OnPiece) -> Store:
+    """Returns the blobs of an image in any of the forms; see `engine.manifest.oci.store`."""
+    store = open_store(path, on_piece)
+    return DirectoryStore(store) if is_directory(store) else store
 
 
 def is_directory(store: Store) -> bool:

@@ -63,7 +63,7 @@ class ImageSource:
     def describe(self, entry: Entry) -> str:
         """Returns the image's path, the layer and the entry's path in the image."""
         path = shown(self._store.path)
-        if not isinstance(entry.stamp, int):
+        if not entry.is_regular or not isinstance(entry.stamp, int):
             return f"{path} (/{shown(entry.path)})"
         layer = (entry.stamp >> _OFFSET_BITS) + 1
         return f"{path} (layer {layer} of {len(self.image.layers)}, /{shown(entry.path)})"

@@ -10,12 +10,12 @@ from engine.manifest.findings import shown
 from engine.manifest.links import relink
 from engine.manifest.member import EntryMaker
 from engine.manifest.oci.choose import choose
-from engine.manifest.oci.directory import DirectoryStore, is_directory
+from engine.manifest.oci.directory import opened
 from engine.manifest.oci.errors import BadImage
 from engine.manifest.oci.image import ContainerImage
 from engine.manifest.oci.layers import Content, Layered, read_layer
 from engine.manifest.oci.source import ImageSource
-from engine.manifest.oci.store import Store, open_store
+from engine.manifest.oci.store import Store
 from engine.manifest.part import with_parents
 from engine.manifest.tar import BadArchive, ForeignArchive
 from engine.manifest.walk import Walk
@@ -32,9 +32,7 @@ def unpack_image(
     """
     findings = walk.findings
     try:
-        store = open_store(path, lambda: walk.ticker.add(0, 0))
-        if is_directory(store):
-            store = DirectoryStore(store)
+        store = opened(path, lambda: walk.ticker.add(0, 0))
         chosen = choose(store, image, platform)
         layered = _layered(store, chosen, walk)
     except BadImage as error:

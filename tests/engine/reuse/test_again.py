@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import shutil
@@ -13,22 +14,25 @@ from pathlib import Path
 import pytest
 
 from engine.filesystems.table import figures
-from engine.manifest.entry import Entry
+from engine.manifest.archive import ArchiveSource
+from engine.manifest.entry import Entry, Source
 from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Manifest
 from engine.manifest.memory import original
+from engine.manifest.oci.source import ImageSource
 from engine.plan.model import Plan
 from engine.planning import plan_spec
 from engine.provenance.inputs import of_filesystem, of_sources, read_sums
-from engine.reuse import looking
+from engine.reuse import brought, looking, sources
 from engine.reuse.again import Again, look_again
 from engine.reuse.keep import keep
 from engine.reuse.kept import Kept
 from engine.reuse.looking import Look
-from engine.reuse.record import NEVER, Record, SourceRecord
+from engine.reuse.record import NEVER, ArchiveRecord, Record, SourceRecord
 from engine.reuse.remembered import Remembered
 from engine.reuse.sources import seen
 from engine.spec.load import load
+from tests.support.containers import Made, hard_link, layer, layout, member, symlink
 
 ALONE = """\
 schema = 1
@@ -65,7 +69,37 @@ mount = "/srv"
 format = "ext4"
 """
 LINKED = MANY.replace('target = "/dir0"', 'target = "/lib/dir0"').replace('"ext4"', '"ext2"')
-SPECS = {"alone": ALONE, "many": MANY, "linked": LINKED}
+PACKED = """\
+schema = 1
+name = "demo"
+[[contents]]
+source = "base.tar.gz"
+target = "/"
+extract = true
+exclude = ["*.o"]
+[[contents]]
+source = "layout"
+target = "/opt/box"
+extract = "oci"
+service = "box"
+[[contents]]
+source = "tree"
+target = "/"
+[[contents]]
+source = "over"
+target = "/etc"
+user = "7"
+group = "8"
+[[contents]]
+source = "esp"
+target = "/"
+volume = "esp"
+[[volume]]
+id = "data"
+mount = "/srv"
+format = "ext4"
+"""
+SPECS = {"alone": ALONE, "many": MANY, "linked": LINKED, "packed": PACKED}
 
 
 def make(folder: Path, spec: str, draw: random.Random) -> Path:
@@ -95,9 +129,25 @@ def make(folder: Path, spec: str, draw: random.Random) -> Path:
     (folder / "single").write_bytes(b"single")
     (folder / "esp").mkdir()
     (folder / "esp" / "loader.efi").write_bytes(draw.randbytes(70))
+    pack(folder, draw)
     path = folder / "demo.toml"
     path.write_text(spec)
     return path
+
+
+def pack(folder: Path, draw: random.Random) -> None:
+    """Makes an archive of files beside the tree's, and a container image."""
+    members = [
+        member("etc/"), member("etc/passwd", data=b"root:x:0:0::/:/bin/sh\n", mode=0o600),
+        member("etc/left-out.o", data=b"1"), hard_link("etc/again", "etc/passwd"),
+        symlink("etc/link", "passwd"), member("dir0/", mode=0o700, uid=3),
+        member("dir0/packed", data=draw.randbytes(draw.choice([0, 7, 9000])), uid=5, gid=6),
+        member("srv/packed", data=draw.randbytes(9)), hard_link("srv/again", "dir0/packed"),
+    ]  # fmt: skip
+    (folder / "base.tar.gz").write_bytes(gzip.compress(layer(*members), mtime=0))
+    below = layer(member("bin/"), member("bin/run", data=b"run", mode=0o755))
+    above = layer(member("bin/more", data=draw.randbytes(70)), hard_link("bin/two", "bin/run"))
+    layout(folder / "layout", ("", Made([below, above], {"Entrypoint": ["/bin/run"]})))
 
 
 class Last:
@@ -107,9 +157,11 @@ class Last:
         self.spec = load(spec)
         self.plan = self.planned(None)
         self.settings = self.plan.settings
+        self.known = parts_of(self.plan)
         self.kept = tuple(kept_of(self.plan))
         self.record = Record(
             outdir="", spec="", design="", image="", outputs=(), volumes=(), tree={},
+            archives=tuple(one for _, one, _ in self.known),
             sources=seen_by(self.plan), machine=(), versions={}, program="", items=(),
         )  # fmt: skip
 
@@ -121,17 +173,26 @@ class Last:
         found = Look(self.record.sources, most).all()
         if found is None:
             return None
-        return look_again(self.record, self.kept, found, self.settings)
+        known = [entries for _, _, entries in self.known]
+        return look_again(self.record, self.kept, found, self.settings, known)
 
 
 def manifests(plan: Plan) -> dict[str, Manifest]:
     return {one.id: one.filesystem.manifest for one in plan.volumes if one.filesystem is not None}
 
 
+def parts_of(plan: Plan) -> list[tuple[Source, ArchiveRecord, bytes]]:
+    return brought.keep(plan.settings, sources.in_manifests(manifests(plan).values()))
+
+
 def kept_of(plan: Plan) -> list[Kept]:
+    """Returns what is kept, and nothing where an archive had just changed."""
     found = []
+    archives = {id(source): at for at, (source, _, _) in enumerate(parts_of(plan))}
+    if len(archives) < sum(bool(one.extract) for one in plan.settings.contents):
+        return []
     for name, manifest in manifests(plan).items():
-        kept = keep(name, manifest, read_sums(manifest).of(manifest))
+        kept = keep(name, manifest, read_sums(manifest).of(manifest), archives)
         assert kept is not None
         found.append(kept)
     return found
@@ -147,10 +208,12 @@ def told(entry: Entry) -> tuple[object, ...]:
     origin: object = first.source
     if isinstance(first.source, FolderSource):
         origin = first.source.place(first.source.origin(first))
+    elif isinstance(first.source, (ArchiveSource, ImageSource)):
+        origin = type(first.source), dict(first.source.files)
     return (
         entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.target,
         entry.rdev, entry.xattrs, entry.extents,
-        entry.link_to and entry.link_to.path, origin, first.stamp,
+        entry.link_to and entry.link_to.path, origin, first.stamp or 0,
     )  # fmt: skip
 
 
@@ -185,10 +248,11 @@ def the_same_as_a_scan(last: Last, again: Again) -> None:
         }
         files = {entry.path: here.sums[id(entry)] for entry in here if id(entry) in here.sums}
         assert files == {entry.path: data[id(entry)] for entry in there if id(entry) in data}
-        wanted = keep(name, there, data)
+        archives = {id(source): at for at, (source, _, _) in enumerate(parts_of(scanned))}
+        wanted = keep(name, there, data, archives)
         assert wanted is not None
         assert kept_says(here.settled) == kept_says(wanted)
-    for one, other in zip(again.sources, seen_by(scanned), strict=True):
+    for one, other in zip(again.seen.sources, seen_by(scanned), strict=True):
         assert (one.folder, one.where, one.target) == (other.folder, other.where, other.target)
         assert one.names == other.names
         pairs = zip(
@@ -307,7 +371,9 @@ def test_random_changes_are_told_as_a_scan_tells_them(tmp_path: Path, name: str)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("alone", 20), ("many", 15), ("linked", 3)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("alone", 20), ("many", 15), ("linked", 3), ("packed", 8)]
+)
 def test_many_random_changes_are_told_as_a_scan_tells_them(
     tmp_path: Path, name: str, least: int
 ) -> None:
@@ -368,6 +434,59 @@ def test_what_only_a_scan_tells(tmp_path: Path, what: str) -> None:
     settle(tmp_path)
     last = Last(spec)
     SCANNED[what](tmp_path / "tree")
+    assert last.again() is None
+
+
+def beside(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"new")
+
+
+BESIDE: dict[str, Edit] = {
+    "a file's data": lambda tree: (tree / "dir0" / "file0").write_bytes(b"other"),
+    "a new file": lambda tree: (tree / "dir0" / "new").write_bytes(b"new"),
+    "a removed file": lambda tree: (tree / "dir0" / "file0").unlink(),
+    "a removed directory": lambda tree: shutil.rmtree(tree / "dir2" / "deep"),
+    "the mode of a directory that an archive brought first": lambda tree: (
+        tree / "dir0"
+    ).chmod(0o711),
+}  # fmt: skip
+REPACKED: dict[str, Edit] = {
+    "another archive": lambda tree: (tree.parent / "base.tar.gz").write_bytes(b""),
+    "an archive written again": lambda tree: (path := tree.parent / "base.tar.gz").write_bytes(
+        path.read_bytes()
+    ),
+    "an archive that is gone": lambda tree: (tree.parent / "base.tar.gz").unlink(),
+    "an archive's mode": lambda tree: (tree.parent / "base.tar.gz").chmod(0o600),
+    "another blob": lambda tree: (tree.parent / "layout/blobs/sha256/0").write_bytes(b""),
+    "another index": lambda tree: os.utime(tree.parent / "layout" / "index.json"),
+    "another layer": lambda tree: os.utime(
+        max((tree.parent / "layout/blobs/sha256").iterdir(), key=lambda one: one.stat().st_size)
+    ),
+    "a path that an archive brings": lambda tree: (tree / "dir0" / "packed").write_bytes(b""),
+    "a directory that an archive brought": lambda tree: beside(tree / "etc" / "new"),
+    "a path below a link of an archive": lambda tree: beside(tree / "etc" / "link" / "new"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BESIDE)
+def test_what_is_told_beside_archives(tmp_path: Path, what: str) -> None:
+    spec = make(tmp_path, PACKED, random.Random(1))
+    settle(tmp_path)
+    last = Last(spec)
+    BESIDE[what](tmp_path / "tree")
+    settle(tmp_path)
+    again = last.again()
+    assert again is not None
+    the_same_as_a_scan(last, again)
+
+
+@pytest.mark.parametrize("what", REPACKED)
+def test_what_only_a_scan_tells_of_archives(tmp_path: Path, what: str) -> None:
+    spec = make(tmp_path, PACKED, random.Random(1))
+    settle(tmp_path)
+    last = Last(spec)
+    REPACKED[what](tmp_path / "tree")
     assert last.again() is None
 
 

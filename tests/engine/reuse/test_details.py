@@ -35,9 +35,10 @@ def test_it_comes_back(tmp_path: Path) -> None:
     bare = keep("data", Manifest(entries[:1]), {})
     assert kept is not None
     assert bare is not None
-    detailed = Detailed(b"digests", {"root": b"places"}, (kept, bare))
+    detailed = Detailed(b"digests", {"root": b"places"}, (kept, bare), [b"\x01", b"\xa1a"])
     found = written(tmp_path / "record.kept", detailed)
-    assert Detailed(found.digests(), found.files(), found.kept()) == detailed
+    brought = [bytes(one) for one in found.brought()]
+    assert Detailed(found.digests(), found.files(), found.kept(), brought) == detailed
     assert kept.summed == summed(Manifest(entries, origins=origins), sums)
     assert (tmp_path / "record.kept").stat().st_mode & 0o777 == 0o600
     bare_of_all = written(tmp_path / "record.kept", Detailed(b"", {}, ()))
@@ -50,8 +51,9 @@ def test_an_item_is_believed_while_it_is_what_was_written(tmp_path: Path) -> Non
     data = path.read_bytes()
     path.write_bytes(data[:-1] + b"!")
     assert found.digests() == b"digests"
+    assert found.files() == {"root": b"places"}
     with pytest.raises(Unbelievable, match="damaged"):
-        found.files()
+        found.brought()
     path.write_bytes(data[:8])
     with pytest.raises(Unbelievable, match="damaged"):
         found.digests()
