@@ -40,7 +40,9 @@ _UNITS = _units()
 def _whole(number: str, factor: int) -> int:
     size = math.ceil(Fraction(number) * factor)
     if size > MAX_SIZE:
-        raise ValueError(f"{number} x {factor} bytes is more than a file can hold ({MAX_SIZE})")
+        raise ValueError(
+            f"{number} x {in_bytes(factor)} is more than a file can hold ({in_bytes(MAX_SIZE)})"
+        )
     return size
 
 
@@ -114,9 +116,14 @@ def human(size: int) -> str:
     return text.replace(" Bytes", " B").replace(" Byte", " B")
 
 
+def in_bytes(size: int) -> str:
+    """Returns an exact number of bytes for a person: "1,048,576 bytes", "1 byte"."""
+    return f"{size:,} byte{'' if size == 1 else 's'}"
+
+
 def sized(size: int) -> str:
-    """Returns a size for a sentence: rounded for the eye, and exact."""
-    return f"{human(size)} ({size} bytes)"
+    """Returns a size for a sentence, rounded and exact: "1.0 MiB (1,048,576 bytes)"."""
+    return f"{human(size)} ({in_bytes(size)})" if size >= KIB else in_bytes(size)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from engine.inspect.describe import KINDS, heading
+from engine.units import in_bytes
 
 _MOST = 8
 """Sentences under one name; an image may hold hundreds of kernels."""
@@ -51,7 +52,7 @@ def details_of(report: dict[str, Any]) -> tuple[Fact, ...]:
         *_facts("Entries", [_entry(entry) for entry in report["boot_entries"]]),
         *_facts("Kernels", [_kernel(kernel) for kernel in report["kernels"]]),
         *_facts("Loaders", [f"{x['where']}: {x['name']}" for x in report["loaders"]]),
-        Fact("File", f"{report['format']}, {report['file_bytes']:,} bytes"),
+        Fact("File", f"{report['format']}, {in_bytes(report['file_bytes'])}"),
     )
 
 

@@ -6,7 +6,7 @@ from engine.plan.model import Plan
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.rules import RULES
 from engine.spec.settings import Settings
-from engine.units import format_exact, human
+from engine.units import format_exact, human, in_bytes
 from tui.fieldspec import FieldSpec
 
 OUTDIR = "outdir"
@@ -26,7 +26,7 @@ def has_root(plan: Plan) -> bool:
 
 
 def _bytes(size: int) -> str:
-    return f"= {human(size)}, {size:,} bytes"
+    return f"= {human(size)}, {in_bytes(size)}"
 
 
 def _yes(flag: bool) -> str:
@@ -37,7 +37,7 @@ def _disk_echo(settings: Settings, plan: Plan | None) -> str:
     if settings.size.disk is None:
         return _bytes(plan.disk.bytes) if plan else ""
     if plan and plan.disk.bytes != settings.size.disk:
-        return f"{_bytes(settings.size.disk)}, rounded to {plan.disk.bytes:,} bytes"
+        return f"{_bytes(settings.size.disk)}, rounded to {in_bytes(plan.disk.bytes)}"
     return _bytes(settings.size.disk)
 
 
@@ -50,7 +50,7 @@ def _root_free_echo(settings: Settings, plan: Plan | None) -> str:
 def _boot_echo(settings: Settings, plan: Plan | None) -> str:
     partition = None if plan is None else plan.of_role("esp")
     if partition is not None and partition.bytes != settings.size.boot:
-        return f"{_bytes(settings.size.boot)}; the ESP gets {partition.bytes:,} bytes"
+        return f"{_bytes(settings.size.boot)}; the ESP gets {in_bytes(partition.bytes)}"
     return _bytes(settings.size.boot)
 
 

@@ -29,6 +29,7 @@ from engine.spec.model import Content, ImageSpec
 from engine.spec.resolve import resolve
 from engine.spec.settings import Settings
 from engine.spec.starters import STARTERS
+from engine.units import in_bytes
 from tui.document import Document
 from tui.fields import DEFAULT_OUTDIR, FIELDS, OUTDIR
 from tui.opening import Fleet, Importable, Sources, import_document, opened
@@ -298,7 +299,7 @@ class Interview:
             return exits.CANCELLED
         for artifact in result.artifacts:
             digest = " ".join(artifact.digest)
-            self.say(f"{visible(artifact.path)}, {artifact.bytes} bytes, {digest}".rstrip(", "))
+            self.say(f"{visible(artifact.path)}, {in_bytes(artifact.bytes)}, {digest}".rstrip(", "))
         return exits.DONE if result.status == "ok" else exits.FAILED
 
     async def _built(

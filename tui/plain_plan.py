@@ -9,7 +9,7 @@ from engine.plan.as_text import written_by_commands
 from engine.plan.booting import unbootable
 from engine.plan.model import Plan, VolumePlan
 from engine.problem import quote
-from engine.units import human
+from engine.units import human, in_bytes
 
 _TABLES = {"gpt": "GPT", "mbr": "MBR", "none": "no partition table"}
 
@@ -51,4 +51,4 @@ def _partition(volume: VolumePlan) -> str:
 
 def _size(size: int) -> str:
     """Returns a size as it is said, and exactly where that differs."""
-    return human(size) if size < 1024 else f"{human(size)}, {size} bytes"
+    return human(size) if size < 1024 else f"{human(size)}, {in_bytes(size)}"

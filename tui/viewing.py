@@ -21,6 +21,7 @@ from engine.importers.image import is_unknown, take, unknown_why, with_archives
 from engine.importers.model import IsCancelled, OnProgress, free_name
 from engine.inspect.extract import Extracted
 from engine.inspect.image import open_image
+from engine.units import in_bytes
 from tui.document import Document
 from tui.excerpt import MOST_BYTES
 from tui.image_summary import ImageSummary, summarize
@@ -64,7 +65,7 @@ class Place:
         """Its path, mode, owner and size."""
         node = self.node
         mode = stat.filemode(node.mode)
-        return f"/{visible(node.path)}\n{mode} {node.uid}:{node.gid}  {node.size:,} bytes"
+        return f"/{visible(node.path)}\n{mode} {node.uid}:{node.gid}  {in_bytes(node.size)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from engine.problem import Problem
 from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.model import VolumeEntry
 from engine.spec.settings import Settings
-from engine.units import format_exact, human
+from engine.units import format_exact, human, sized
 from tui.preview import Preview
 from tui.text import counted, visible
 
@@ -248,7 +248,7 @@ def sentence(preview: Preview, name: str) -> str:
 
 def gives(planned: VolumePlan) -> str:
     """Returns what the size of a volume comes to."""
-    text = f"{human(planned.bytes)} ({planned.bytes:,} bytes)"
+    text = sized(planned.bytes)
     inside = planned.filesystem
     if inside is None or not holds_files(inside.type):
         return text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.events import AnyEvent, Artifact, BuildFinished, Log, StepFinished, StepStarted
+from engine.units import in_bytes
 from tui import afterwards
 from tui.bridge import EventQueue, Job
 from tui.fields import FIELDS
@@ -208,7 +209,7 @@ def log_line(event: AnyEvent) -> LogLine | None:
         case StepFinished(status="skipped" | "cancelled"):
             return LogLine(event.time, event.id, "note", event.status)
         case Artifact():
-            text = f"{event.path}: {event.bytes:,} bytes, {' '.join(event.digest)}".rstrip(", ")
+            text = f"{event.path}: {in_bytes(event.bytes)}, {' '.join(event.digest)}".rstrip(", ")
             return LogLine(event.time, "", "note", text)
         case BuildFinished(status="failed"):
             return LogLine(event.time, event.step or "", "stderr", event.message or event.status)

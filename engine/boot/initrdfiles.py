@@ -15,6 +15,7 @@ from engine.boot.tree import data
 from engine.manifest.compressed import CORRUPT, HEAD, Stream, form_of, unpacked
 from engine.manifest.entry import Entry
 from engine.manifest.lookup import read
+from engine.units import in_bytes
 
 _MAGICS = (b"070701", b"070702")
 _HEADER = 110
@@ -123,7 +124,7 @@ def _archive(reader: _Reader) -> Iterator[tuple[bytes, bytes]]:
         size = int(header[_SIZE_AT : _SIZE_AT + 8], 16)
         length = int(header[_NAME_SIZE_AT : _NAME_SIZE_AT + 8], 16)
         if not 0 < length <= _LONGEST_NAME:
-            raise Unreadable(f"a name of {length} bytes in a cpio archive")
+            raise Unreadable(f"a name of {in_bytes(length)} in a cpio archive")
         name = reader.take(length).rstrip(b"\0")
         reader.skip(-(_HEADER + length) % 4)
         if name == _TRAILER:

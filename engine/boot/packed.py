@@ -18,6 +18,7 @@ import zstandard
 
 from engine.boot.architecture import Architecture, of_kernel
 from engine.manifest.entry import Entry, SourceChanged
+from engine.units import in_bytes
 
 IDENTIFY_BYTES = 1 << 20
 """What `identify` needs of a kernel; one block of bzip2 is 900,000 bytes."""
@@ -189,7 +190,7 @@ def unpacked(path: bytes, entry: Entry) -> Entry:
     for piece in _pieces(entry):
         size += len(piece)
         if size > _LARGEST:
-            raise BadKernel(f"{_named(entry)} unpacks to more than {_LARGEST} bytes")
+            raise BadKernel(f"{_named(entry)} unpacks to more than {in_bytes(_LARGEST)}")
     return Entry(
         path, stat.S_IFREG | 0o644, mtime_ns=entry.mtime_ns, size=size,
         source=_UNPACKED, stamp=entry,
@@ -209,7 +210,9 @@ class _Unpacked:
             except BadKernel as error:
                 raise SourceChanged(str(error)) from error
             if at != entry.size:
-                raise SourceChanged(f"{_named(original)} unpacks to {at} bytes, not {entry.size}")
+                raise SourceChanged(
+                    f"{_named(original)} unpacks to {in_bytes(at)}, not {entry.size:,}"
+                )
 
     def describe(self, entry: Entry) -> str:
         """Returns the origin of the packed file."""

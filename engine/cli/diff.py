@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli import exits
 from engine.cli.planning import named_path
+from engine.units import in_bytes
 
 if TYPE_CHECKING:
     from engine.compare.diff import Comparison
@@ -63,7 +64,7 @@ def to_text(found: Comparison) -> str:
     if found.identical:
         return "the two disks are identical, bit for bit"
     lines = [f"{d.where}: {d.a or '-'} | {d.b or '-'}" for d in found.fields]
-    lines += ["", f"{found.bytes} bytes differ:"] if found.ranges else []
+    lines += ["", f"{in_bytes(found.bytes)} differ:"] if found.ranges else []
     for piece in found.ranges[:_SHOWN_RANGES]:
         where = piece.a if piece.a == piece.b else f"{piece.a} | {piece.b}"
         lines.append(f"  {piece.start}..{piece.end - 1} ({piece.end - piece.start}): {where}")

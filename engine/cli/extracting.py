@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
+from engine.units import sized
 
 if TYPE_CHECKING:
     from engine.image.reading import Filesystem, Node
@@ -132,11 +133,10 @@ def _progress() -> Iterator[Show | None]:
 
 
 def _summary(done: Extracted, dest: Path) -> str:
-    from engine.units import human
 
     return (
         f"{dest}: files {done.files}, directories {done.directories}, symlinks {done.links}, "
-        f"data {human(done.bytes)} ({done.bytes} bytes)"
+        f"data {sized(done.bytes)}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.cli import exits
 from engine.cli.planning import named_path
 from engine.cli.signals import cancellable
+from engine.units import in_bytes
 
 if TYPE_CHECKING:
     from engine.grow.grow import Grown
@@ -90,7 +91,7 @@ def _print_json(image: Path, name: str, grown: Grown) -> None:
 def _change(before: int, after: int) -> str:
     from engine.units import human
 
-    return f"{human(before)} before, {human(after)} now ({after} bytes)"
+    return f"{human(before)} before, {human(after)} now ({in_bytes(after)})"
 
 
 def _failed(image: Path, message: str, hint: str) -> int:

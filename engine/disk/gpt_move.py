@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
+from engine.units import in_bytes
+
 _SIGNATURE = b"EFI PART"
 _SIZE_AT, _CRC_AT, _OWN_AT, _OTHER_AT, _LAST_AT = 12, 16, 24, 32, 48
 _ARRAY_AT, _ARRAY_CRC_AT = 72, 88
@@ -133,7 +135,7 @@ def read_gpt(head: bytes, sector: int) -> Gpt:
         raise ValueError("there is no GPT in its first sectors")
     size, stored = struct.unpack_from("<II", header, _SIZE_AT)
     if not _LEAST_HEADER <= size <= sector:
-        raise ValueError(f"the GPT header claims {size} bytes")
+        raise ValueError(f"the GPT header claims {in_bytes(size)}")
     if crc32(header[:_CRC_AT] + bytes(4) + header[_CRC_AT + 4 : size]) != stored:
         raise ValueError("the GPT header's checksum is wrong")
     array, count, width, stored = struct.unpack_from("<QIII", header, _ARRAY_AT)

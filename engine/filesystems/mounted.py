@@ -14,6 +14,7 @@ from engine.filesystems.driver import Drop, Refused
 from engine.filesystems.paxstream import Kept
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
+from engine.units import in_bytes
 
 _SECOND_NS = 1_000_000_000
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
@@ -89,16 +90,19 @@ class Limits:
         if stat.S_ISSOCK(entry.mode):
             yield "a socket, which the archive that it is filled from does not know"
         if len(entry.name) > _MAX_NAME:
-            yield f"a name of {len(entry.name)} bytes, {_MAX_NAME} at most"
+            yield f"a name of {in_bytes(len(entry.name))}, {_MAX_NAME:,} at most"
         if len(entry.target) > self.target:
-            yield f"a link target of {len(entry.target)} bytes, {self.target} at most"
+            yield f"a link target of {in_bytes(len(entry.target))}, {self.target:,} at most"
         if links > self.links:
             yield f"more than {self.links} names of one file"
         if _NOBODY in (entry.uid, entry.gid):
             yield f"the owner {_NOBODY}, which no kernel gives to a file"
         for name, value in self.kept(entry).xattrs:
             if len(name) + len(value) > self.attributes:
-                yield (f"an attribute of {len(name) + len(value)} bytes, {self.attributes} at most")
+                yield (
+                    f"an attribute of {in_bytes(len(name) + len(value))}, "
+                    f"{self.attributes:,} at most"
+                )
 
     def _holds(self, entry: Entry, name: bytes) -> bool:
         if name in _ACLS:

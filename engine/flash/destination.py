@@ -13,7 +13,7 @@ from typing import Literal
 from engine.flash.machine import BlockDevice, Machine
 from engine.flash.payload import Payload
 from engine.problem import Problem, printable
-from engine.units import human
+from engine.units import human, in_bytes
 
 Kind = Literal["device", "file", "new"]
 
@@ -139,8 +139,9 @@ def _size(payload: Payload, destination: Destination, needed: int) -> Iterator[P
         return
     yield _problem(
         "flash-too-small",
-        f"{destination.path} has {destination.bytes} bytes ({human(destination.bytes)}), the disk "
-        f"in {payload.path.name} {needed} ({human(needed)}): {needed - destination.bytes} too few",
+        f"{destination.path} has {in_bytes(destination.bytes)} ({human(destination.bytes)}), the "
+        f"disk in {payload.path.name} {needed:,} ({human(needed)}): "
+        f"{needed - destination.bytes:,} too few",
         "use a larger one, or build a smaller image",
     )
 

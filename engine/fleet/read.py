@@ -19,6 +19,7 @@ from engine.spec.overrides import apply_overrides, set_value
 from engine.spec.paths import declared_at, home, parse_path
 from engine.spec.shape import element_of, is_section, key_paths, nearest, show
 from engine.spec.values import MAX_NAME_BYTES
+from engine.units import in_bytes
 
 _KEYS = ("schema", "base", "name", "rows", "row", "specs")
 _MARKS = frozenset(_KEYS) - {"schema", "name"}
@@ -325,7 +326,7 @@ def _not_a_name(name: str) -> str:
     if name in _TAKEN:
         return f"is {show(name)}, which is the fleet's own record"
     if size > MAX_NAME_BYTES:
-        return f"has {size} bytes, and {MAX_NAME_BYTES} is the most"
+        return f"has {in_bytes(size)}, and {MAX_NAME_BYTES:,} is the most"
     return ""
 
 

@@ -12,7 +12,7 @@ from engine.disk.roles import role_of
 from engine.image.table import Partition
 from engine.inspect.image import Image, Part
 from engine.problem import Problem, Refused, printable
-from engine.units import MIB, ceil_to, human
+from engine.units import MIB, ceil_to, human, in_bytes
 
 _EXT = frozenset({"ext2", "ext3", "ext4"})
 _MANIFEST = "manifest.json"
@@ -68,8 +68,8 @@ def growth(image: Image, to: int, volume: str | None) -> Growth:
     if size <= image.disk.size:
         raise _refused(
             "grow-not-larger",
-            f"{image.path.name} has {image.disk.size} bytes ({human(image.disk.size)}), and "
-            f"{size} ({human(size)}) are not more",
+            f"{image.path.name} has {in_bytes(image.disk.size)} ({human(image.disk.size)}), and "
+            f"{size:,} ({human(size)}) are not more",
             "give a larger size, or +SIZE for that much more",
         )
     part = _chosen(image, volume)

@@ -11,6 +11,7 @@ from typing import Protocol, TypeGuard
 
 from engine.image.container.disk import BadImage, Disk
 from engine.image.fields import Record
+from engine.units import in_bytes
 
 _ENTRIES_COST = 32
 _FEW = 4
@@ -48,7 +49,9 @@ class Window:
             BadImage: The range does not lie in it.
         """
         if offset < 0 or length < 0 or offset + length > self.size:
-            raise BadImage(f"bytes {offset} to {offset + length} of a part of {self.size} bytes")
+            raise BadImage(
+                f"bytes {offset} to {offset + length} of a part of {in_bytes(self.size)}"
+            )
         return self.disk.read(self.start + offset, length)
 
     def read_entries(self, offset: int, length: int) -> bytes:

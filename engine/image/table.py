@@ -14,6 +14,7 @@ from typing import Literal
 from zlib import crc32
 
 from engine.image.container.disk import Disk
+from engine.units import in_bytes
 
 _GPT = b"EFI PART"
 _HEADER = struct.Struct("<8sIII4xQQQQ16sQIII")
@@ -220,7 +221,7 @@ def _header(disk: Disk, sector: int, at: int, which: str) -> _Header | None:
         return None
     findings = []
     if not 92 <= size <= sector:
-        findings.append(f"the {which} GPT header claims {size} bytes")
+        findings.append(f"the {which} GPT header claims {in_bytes(size)}")
     elif crc32(raw[:16] + bytes(4) + raw[20:size]) != stored:
         findings.append(f"the {which} GPT header's checksum is wrong")
     if own != at:

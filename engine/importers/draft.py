@@ -12,7 +12,7 @@ from engine.disk.roles import ROLES
 from engine.problem import Problem
 from engine.spec.filesystems import FILESYSTEMS
 from engine.spec.model import Content, VolumeEntry
-from engine.units import format_exact
+from engine.units import format_exact, in_bytes
 
 _LONGEST_ID = 32
 
@@ -115,7 +115,7 @@ class Draft:
         if size > row.label_bytes:
             self.note(
                 where, f'the label "{text}" of the file system',
-                f"it has {size} bytes, and {row.title} takes {row.label_bytes}",
+                f"it has {in_bytes(size)}, and {row.title} takes {row.label_bytes:,}",
             )  # fmt: skip
             return None
         return text

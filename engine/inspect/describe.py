@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from engine.units import human
+from engine.units import human, sized
 
 KINDS = {
     "type1": "type 1 entry",
@@ -29,8 +29,8 @@ def image_lines(report: dict[str, Any]) -> list[str]:
     disk = report["disk"]
     identifier = disk["guid"] or disk["signature"] or ""
     lines = [
-        f"{report['image']}: {report['format']}, disk of {human(disk['bytes'])} "
-        f"({disk['bytes']} bytes), table {disk['table']} {identifier}".rstrip()
+        f"{report['image']}: {report['format']}, disk of {sized(disk['bytes'])}, "
+        f"table {disk['table']} {identifier}".rstrip()
         + (", its protective MBR active" if disk["pmbr_boot"] else "")
     ]
     for partition in report["partitions"]:
@@ -40,7 +40,7 @@ def image_lines(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"{partition['number']}  {partition['role']}{name}{flags}: sectors "
             f"{partition['start']} to {partition['start'] + partition['sectors'] - 1}, "
-            f"{human(partition['bytes'])} ({partition['bytes']} bytes)"
+            f"{sized(partition['bytes'])}"
         )
         lines.append(f"   type {partition['type']}")
         if partition["guid"]:

@@ -25,7 +25,7 @@ from engine.manifest.findings import shown
 from engine.manifest.progress import Ticker
 from engine.manifest.tar import Ranges
 from engine.problem import Problem, Refused
-from engine.units import human
+from engine.units import human, in_bytes, sized
 
 ARCHIVE = ".tar"
 """A destination that ends so becomes an archive."""
@@ -104,7 +104,7 @@ def extract(
             reason = error.strerror or str(error)
             raise ExtractFailed(
                 f"{dest} cannot be written: {reason}, after {ticker.entries} entries with "
-                f"{human(ticker.bytes)} ({ticker.bytes} bytes)"
+                f"{sized(ticker.bytes)}"
             ) from error
         ticker.report()
     return Extracted(
@@ -190,7 +190,7 @@ class _Copy:
         """Makes one entry; whether it is a directory to be gone through."""
         self._ticker.add(1, 0)
         if len(path) >= _PATH_MAX:
-            raise BadFilesystem(f"its path has {len(path)} bytes, {_PATH_MAX - 1} at most")
+            raise BadFilesystem(f"its path has {in_bytes(len(path))}, {_PATH_MAX - 1:,} at most")
         if stat.S_ISDIR(node.mode):
             self._enter(node)
             self._sink.directory(path, node)
@@ -256,7 +256,7 @@ class _Copy:
         if needed > free:
             raise ExtractFailed(
                 f"{self._folder.parent} has no room for /{shown(node.path)}: it needs "
-                f"{human(needed)} ({needed} bytes), {human(free)} ({free} bytes) are free after "
+                f"{sized(needed)}, {sized(free)} are free after "
                 f"{human(self._ticker.bytes)} were written"
             )
 
@@ -287,8 +287,8 @@ class _Copy:
 def _refuse_without_room(dest: Path, needed: int, free: int) -> None:
     if needed > free:
         what = (
-            f"{dest.parent} has no room for {dest.name}: it needs at least {human(needed)} "
-            f"({needed} bytes), {human(free)} ({free} bytes) are free"
+            f"{dest.parent} has no room for {dest.name}: it needs at least {sized(needed)}, "
+            f"{sized(free)} are free"
         )
         hint = f"free at least {human(needed - free)} there, or name another place"
         raise Refused([Problem("no-room", "error", "", what, hint)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from engine.image.reading import BadFilesystem, Node
 from engine.inspect.files import Files, absolute
+from engine.units import in_bytes
 
 _HEADERS = 1 << 14
 _MAX_SECTION = 1 << 16
@@ -101,8 +102,9 @@ def read_sections(
     for section in places.values():
         if section.size > most or section.offset + section.size > _MAX_REACH:
             raise BadFilesystem(
-                f"{absolute(node.path)}: section {section.name.decode()} of {section.size} bytes "
-                f"at {section.offset} is not read; {most} within {_MAX_REACH} are"
+                f"{absolute(node.path)}: section {section.name.decode()} of "
+                f"{in_bytes(section.size)} at {section.offset} is not read; {most:,} within "
+                f"{_MAX_REACH:,} are"
             )
     data = {name: bytearray(section.size) for name, section in places.items()}
     end = max((section.offset + section.size for section in places.values()), default=0)

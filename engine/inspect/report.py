@@ -18,6 +18,7 @@ from engine.inspect.image import Image, Part
 from engine.inspect.sealed import seals
 from engine.inspect.survey import Survey, survey
 from engine.problem import printable, text
+from engine.units import in_bytes
 
 SCHEMA = 1
 
@@ -176,8 +177,8 @@ def _filesystem_findings(part: Part) -> Iterator[str]:
         return
     if filesystem.size > part.window.size:
         yield (
-            f"{part.name}: the {filesystem.type} file system of {filesystem.size} bytes is larger "
-            f"than the {part.window.size} bytes it is in; no kernel mounts it"
+            f"{part.name}: the {filesystem.type} file system of {in_bytes(filesystem.size)} is "
+            f"larger than the {in_bytes(part.window.size)} it is in; no kernel mounts it"
         )
     if not filesystem.clean:
         yield f"{part.name}: the {filesystem.type} file system was not unmounted cleanly"

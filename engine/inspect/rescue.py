@@ -11,6 +11,7 @@ from engine.image.container import BadImage
 from engine.image.reading import BadFilesystem, Filesystem, Listed, Node, Numbered, lists, walk
 from engine.manifest.tar import Ranges
 from engine.spec.filesystems import FILESYSTEMS
+from engine.units import in_bytes
 
 Damaged = Callable[[bytes, object], None]
 """Told the path of what cannot be read, or not whole, and why."""
@@ -85,7 +86,7 @@ def data_ranges(filesystem: Filesystem, node: Node) -> Ranges:
         return ((0, node.size),) if node.size else ()
     most = _LOGICAL_BLOCKS * filesystem.block_size
     if node.size > most:
-        raise BadFilesystem(f"a size of {node.size} bytes, {most} at most")
+        raise BadFilesystem(f"a size of {in_bytes(node.size)}, {most:,} at most")
     ranges: list[tuple[int, int]] = []
     end = 0
     for offset, _, length in node.extents:

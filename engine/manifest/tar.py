@@ -18,6 +18,7 @@ from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from engine.manifest.foreign import foreign
+from engine.units import in_bytes
 
 BLOCK = 512
 
@@ -332,7 +333,7 @@ def _checked(ranges: list[tuple[int, int]], size: int, at: int) -> Ranges:
 def _body(source: Input, length: int, limit: int, at: int) -> bytes:
     """Reads the body of an extended header."""
     if not 0 <= length <= limit:
-        raise BadArchive(f"the header at byte {at} claims {length} bytes, {limit} at most")
+        raise BadArchive(f"the header at byte {at} claims {in_bytes(length)}, {limit:,} at most")
     body = source.read(length)
     if len(body) < length:
         raise BadArchive(f"it ends at byte {source.position} in the middle of a header")

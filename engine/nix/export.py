@@ -14,7 +14,7 @@ from engine.spec.keys import KEYS
 from engine.spec.model import ImageSpec
 from engine.spec.settings import ContentSettings, Settings
 from engine.spec.shape import show as show_toml
-from engine.units import MIB, ceil_to
+from engine.units import MIB, ceil_to, in_bytes
 
 _ESP_START = 8 * MIB
 """Where the reference's ESP begins; its `bootSize` is the offset at which it ends."""
@@ -192,7 +192,7 @@ def _notes(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         yield _note(path, f"is {show_toml(value)}", "make-disk-image has no argument for it")
     if settings.size.disk is not None and settings.size.disk % MIB:
         reason = "make-disk-image counts whole MiB"
-        yield _note("size.disk", f"is {settings.size.disk} bytes", reason)
+        yield _note("size.disk", f"is {in_bytes(settings.size.disk)}", reason)
 
 
 def _note(path: str, what: str, why: str) -> Problem:

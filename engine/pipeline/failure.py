@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.tools.failure import StepFailed
-from engine.units import human
+from engine.units import human, sized
 
 _TIGHT = 1 << 20
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -50,8 +50,8 @@ def full(room: Room, reason: str) -> StepFailed:
     advice = f"free at least {human(missing)} there" if missing else "free some space there"
     return StepFailed(
         f"{room.folder} is on a file system that is full: the build takes up to "
-        f"{human(room.needed)} ({room.needed} bytes), {human(room.written)} were written and "
-        f"{human(available)} ({available} bytes) are left; {reason}",
+        f"{sized(room.needed)}, {human(room.written)} were written and "
+        f"{sized(available)} are left; {reason}",
         f"{advice}, or give another output folder",
     )
 

@@ -17,6 +17,7 @@ from engine.pipeline.taking import Sum, take_all
 from engine.provenance.fsverity import FsVerity
 from engine.tools.failure import StepFailed
 from engine.tools.processors import processors
+from engine.units import in_bytes
 
 _UNPACKED_AT_ONCE = 1 << 12
 """Bytes of a compressed image; zeros unpack to some thousand times as much."""
@@ -121,7 +122,7 @@ def verify_packed(path: Path, kind: str, size: int, cancelled: Callable[[], bool
     if not unpacker.eof:
         raise StepFailed("the compressed image does not unpack: it ends early")
     if total != size:
-        raise StepFailed(f"the compressed image unpacks to {total} bytes, not {size}")
+        raise StepFailed(f"the compressed image unpacks to {in_bytes(total)}, not {size:,}")
 
 
 class _Unpacker(Protocol):

@@ -10,6 +10,7 @@ from typing import Self
 import msgspec
 
 from engine.events import AnyEvent, Emit, Log, Progress, encode
+from engine.units import in_bytes
 
 LIMIT = 64 << 20
 """Bytes from which on a record leaves out what tools say: one may say things without end."""
@@ -58,7 +59,9 @@ class Recorder:
                 return
             self._write(event)
             if self._written > LIMIT:
-                text = f"the record has {LIMIT} bytes: logs and progress from here on are left out"
+                text = (
+                    f"the record has {in_bytes(LIMIT)}: logs and progress from here on are left out"
+                )
                 self._write(Log(time=event.time, id=event.id, stream="note", text=text))
         else:
             self._write(event)

@@ -33,6 +33,7 @@ from engine.image.whole import read_whole
 from engine.pipeline.sparse import copy_data, data_ranges
 from engine.problem import Problem, Refused
 from engine.reuse.digests import BadDigests, Digests
+from engine.units import in_bytes
 
 SCHEMA = 1
 _MARK, _VOLUMES, _DIGESTS, _LOCKS, _TMP = "store.json", "volumes", "digests", "locks", "tmp"
@@ -355,7 +356,7 @@ def _differs(
     """Returns how data differs from what its description says, or ""."""
     size = status.st_size
     if size != entry.length:
-        return f"it has {size} bytes, and had {entry.length}"
+        return f"it has {in_bytes(size)}, and had {entry.length:,}"
     if entry.state:
         return "" if _state(status) == entry.state else "its file has changed"
     return "" if _digest(handle, size, cancelled) == entry.sha256 else "its bytes have changed"

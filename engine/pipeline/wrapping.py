@@ -20,6 +20,7 @@ from engine.pipeline.gzipped import Gzip
 from engine.pipeline.sparse import data_ranges
 from engine.spec.formats import WrapKey
 from engine.tools.failure import StepFailed
+from engine.units import in_bytes
 
 _CHUNK = 1 << 20
 _END = bytes(2 * sparsetar.RECORD)
@@ -156,7 +157,7 @@ def gce(wrapping: Wrapping) -> str:
         file.write(stream.flush())
     if not wrapping.cancelled():
         _check_gce(wrapping, stored)
-    return f"disk.raw of {wrapping.capacity} bytes, {stored} of them stored, is the disk"
+    return f"disk.raw of {in_bytes(wrapping.capacity)}, {stored:,} of them stored, is the disk"
 
 
 def _read(
@@ -185,7 +186,7 @@ def _check_gce(wrapping: Wrapping, stored: int) -> None:
             member = archive.getmembers()[0]
             inside = cast("BinaryIO", archive.extractfile(member))
             if (member.name, member.size) != ("disk.raw", wrapping.capacity):
-                raise StepFailed(f"the archive holds {member.name} of {member.size} bytes")
+                raise StepFailed(f"the archive holds {member.name} of {in_bytes(member.size)}")
             held = data_ranges(disk.fileno(), 0, wrapping.capacity)
             for first, end in held:
                 for at in range(first, end, _CHUNK):

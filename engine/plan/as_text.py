@@ -17,7 +17,7 @@ from engine.plan.regions import view
 from engine.plan.tables import apportion, columns, narrowed, wrapped
 from engine.problem import quote
 from engine.spec.loaders import LOADERS, Loader
-from engine.units import format_exact, human
+from engine.units import counted, format_exact, human, in_bytes, sized
 
 _MAP_WIDTH = 72
 _BAR_WIDTH = 24
@@ -70,7 +70,7 @@ def _heading(plan: Plan, room: int | None) -> list[str]:
     described = {"gpt": "GPT", "mbr": "MBR", "none": "no partition table"}[disk.table]
     described += " (its protective MBR active)" if disk.pmbr_boot else ""
     lines = [
-        f"{plan.name}: {human(disk.bytes)} ({disk.bytes} bytes, {format_exact(disk.bytes)}), "
+        f"{plan.name}: {human(disk.bytes)} ({in_bytes(disk.bytes)}, {format_exact(disk.bytes)}), "
         f"{described}, sectors of {disk.sector_size} bytes"
     ]
     if identity is not None:
@@ -147,8 +147,8 @@ def _described(filesystem: FilesystemPlan) -> tuple[str, ...]:
 
 
 def _breakdown(plan: Plan, room: int | None) -> list[str]:
-    rows = [(share.label, human(share.bytes), str(share.bytes)) for share in plan.breakdown]
-    rows.append(("Total", human(plan.disk.bytes), str(plan.disk.bytes)))
+    rows = [(share.label, human(share.bytes), f"{share.bytes:,}") for share in plan.breakdown]
+    rows.append(("Total", human(plan.disk.bytes), f"{plan.disk.bytes:,}"))
     lines = columns(rows, right={1, 2})
     width = _BAR_WIDTH if room is None else min(_BAR_WIDTH, room - len(lines[0]) - 2)
     largest = max((share.bytes for share in plan.breakdown), default=0)
@@ -156,10 +156,8 @@ def _breakdown(plan: Plan, room: int | None) -> list[str]:
         lines[index] += f"  {'#' * max(1, share.bytes * width // largest)}" if width > 0 else ""
     if plan.has_root:
         root = plan.root
-        lines.append(
-            f"Free in the root: {human(root.free_bytes)} ({root.free_bytes} bytes), "
-            f"{root.free_inodes} inodes"
-        )
+        free = f"Free in the root: {sized(root.free_bytes)}, {counted(root.free_inodes, 'inode')}"
+        lines += wrapped(free, room)
     return lines
 
 
@@ -194,6 +192,7 @@ def _figures(plan: Plan) -> list[str]:
     figures = plan.reference
     if figures is None:
         return []
+    # As make-disk-image prints them, to be compared with its log.
     return [
         "Automatic disk size...",
         f"  Closure space use: {figures.diskUsage} bytes",

@@ -15,7 +15,7 @@ from engine.plan.wanted import Wanted
 from engine.problem import Fix, Problem, Scalar
 from engine.spec.filesystems import FILESYSTEMS, RAW
 from engine.spec.formats import FORMATS
-from engine.units import MIB, TIB, ceil_to, format_exact, sized
+from engine.units import MIB, TIB, ceil_to, format_exact, in_bytes, sized
 
 _LARGEST_DISK = 16 * TIB
 _HEADROOM = 16 * MIB
@@ -368,7 +368,7 @@ def unaligned(design: Design) -> Iterator[Problem]:
             "esp-unaligned" if one.volume.role == "esp" else "volume-unaligned",
             "error",
             _size_key(one),
-            f"the {title} has {size} bytes, which is not a multiple of {granularity}",
+            f"the {title} has {in_bytes(size)}, which is not a multiple of {granularity:,}",
             f"{text} is the next size that works",
             Fix(f"Make the {title} {text}", ((_size_key(one), text),)),
         )

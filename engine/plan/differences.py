@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from engine.filesystems.driver import FilesystemPlan
 from engine.plan.model import Plan, VolumePlan
-from engine.units import human
+from engine.units import human, in_bytes
 
 _SHORT = {"root": "root"}
 """What is called by another name than its role's title."""
@@ -21,7 +21,7 @@ def _differences(ours: Plan, theirs: Plan) -> Iterator[str]:
     if ours.disk.bytes != theirs.disk.bytes:
         yield (
             f"disk: {human(ours.disk.bytes)} here, {human(theirs.disk.bytes)} there "
-            f"({theirs.disk.bytes:,} bytes)"
+            f"({in_bytes(theirs.disk.bytes)})"
         )
     yield from _changed("partition table", ours.disk.table, theirs.disk.table)
     yield from _changed("disk GUID", ours.disk.guid, theirs.disk.guid)

@@ -19,7 +19,7 @@ from engine.plan.steps import VOLUME, written_bytes
 from engine.problem import Fix, Problem, errors
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.table import TOOLS, install_hint
-from engine.units import MIB, human
+from engine.units import MIB, human, sized
 
 _NAMED = 20
 """Entries of one kind that are reported each by name; the rest are only counted."""
@@ -259,16 +259,16 @@ def _space(plan: Plan, host: Host) -> Iterator[Problem]:
     if volume.free_bytes < needed <= volume.free_bytes + host.held:
         yield Problem(
             "output-full", "warning", "",
-            f"the update takes up to {human(needed)} ({needed} bytes) below {volume.path} if "
-            f"everything changed, where {human(volume.free_bytes)} ({volume.free_bytes} bytes) are "
+            f"the update takes up to {sized(needed)} below {volume.path} if "
+            f"everything changed, where {sized(volume.free_bytes)} are "
             "free; what stays of the last image takes none",
             "free some space if much has changed",
         )  # fmt: skip
     elif needed > volume.free_bytes:
         yield Problem(
             "output-full", "error", "",
-            f"the build takes up to {human(needed)} ({needed} bytes) below {volume.path}, where "
-            f"{human(volume.free_bytes)} ({volume.free_bytes} bytes) are free",
+            f"the build takes up to {sized(needed)} below {volume.path}, where "
+            f"{sized(volume.free_bytes)} are free",
             "free some space or choose another output folder",
         )  # fmt: skip
     elif volume.memory:

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator
 
 from engine.provenance.package import BadDatabase
+from engine.units import in_bytes
 
 _MAGIC, _MAGIC_AT = 0x061561, 12
 _VERSIONS = range(8, 11)
@@ -49,7 +50,9 @@ class _Hash:
         if magic != _MAGIC or version not in _VERSIONS or data[_ENCRYPTION_AT]:
             raise BadDatabase("not a hash of Berkeley DB in versions 8 to 10, unencrypted")
         if self._size not in _PAGE_SIZES or len(data) % self._size:
-            raise BadDatabase(f"{len(data)} bytes are not a whole number of pages of {self._size}")
+            raise BadDatabase(
+                f"{in_bytes(len(data))} are not a whole number of pages of {self._size:,}"
+            )
         self._seen: set[int] = set()
 
     def _numbers(self, form: str, at: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from engine.spec.rules import RULES
 from engine.spec.settings import Settings
 from engine.spec.shape import show
 from engine.spec.texts import shorten
+from engine.units import in_bytes
 
 
 def check(spec: ImageSpec, settings: Settings) -> tuple[Problem, ...]:
@@ -119,7 +120,7 @@ def _label(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         return
     short = shorten(label, limit)
     message = (
-        f"{show(label)} has {len(label.encode(errors='replace'))} bytes; "
+        f"{show(label)} has {in_bytes(len(label.encode(errors='replace')))}; "
         f"a label of {settings.layout.filesystem} has at most {limit}"
     )
     fix = edit(f"Shorten it to {short}", ("layout.label", short))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from engine.disk.volume import Firmware
 from engine.problem import Fix, Problem
 from engine.spec.formats import FORMATS, Format
-from engine.units import GIB, KIB, MIB, ceil_to, format_exact
+from engine.units import GIB, KIB, MIB, ceil_to, format_exact, in_bytes
 
 _UNITS = {GIB: "GiB", MIB: "MiB", KIB: "KiB"}
 _FIRMWARE = {"bios": "BIOS", "uefi": "UEFI"}
@@ -32,7 +32,7 @@ def size(format_: Format, disk: int) -> Iterator[Problem]:
             "format-size",
             "error" if rule.strict else "warning",
             "size.disk",
-            f"is {disk} bytes, not a whole number of {unit}, and {rule.reader} refuses such a "
+            f"is {in_bytes(disk)}, not a whole number of {unit}, and {rule.reader} refuses such a "
             f"{format_.title}",
             f"the next whole {unit} is {better}",
             Fix(f"Make it {better}", (("size.disk", better),)),

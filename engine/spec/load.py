@@ -17,10 +17,14 @@ from engine.spec.lines import key_lines, line_of
 from engine.spec.model import SCHEMA, Content, ImageSpec
 from engine.spec.overrides import apply_overrides
 from engine.spec.shape import check_section, show, sound_part
+from engine.units import in_bytes
 
 MAX_FILE_BYTES = 16 << 20
 """A spec beyond this is not a spec: somebody gave the image instead."""
 
+STDIN = Path("/dev/stdin")
+
+_DESCRIPTORS = {Path("/dev/fd"), Path("/proc/self/fd")}
 _POSITION = re.compile(r" \(at line (?P<line>\d+), column (?P<column>\d+)\)$")
 _OCTAL = re.compile(r"\s*(?P<key>[\w.-]+)\s*=\s*(?P<value>0[0-7]+)\s*(#.*)?")
 
@@ -69,7 +73,13 @@ def load(path: Path, overrides: Sequence[str] = (), contents: Sequence[Path] = (
     """
     text = read_text(path)
     spec, set_paths = _load(text, str(path), overrides)
-    return LoadedSpec(with_contents(spec, contents), path, path.absolute().parent, text, set_paths)
+    base = Path.cwd() if is_stream(path) else path.absolute().parent
+    return LoadedSpec(with_contents(spec, contents), path, base, text, set_paths)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path names an open stream of this process, which lies in no folder."""
+    return path == STDIN or (path.parent in _DESCRIPTORS and path.name.isdigit())
 
 
 def around(contents: Sequence[Path], overrides: Sequence[str] = ()) -> LoadedSpec:
@@ -153,7 +163,9 @@ def read_text(path: Path) -> str:
         raise _refuse("spec-not-found", path, f"is not a file name: {error}") from None
     if len(data) > MAX_FILE_BYTES:
         raise _refuse(
-            "spec-too-large", path, f"is over {MAX_FILE_BYTES} bytes; a spec is a short TOML file"
+            "spec-too-large",
+            path,
+            f"is over {in_bytes(MAX_FILE_BYTES)}; a spec is a short TOML file",
         )
     try:
         return data.decode()

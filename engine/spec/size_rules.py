@@ -12,7 +12,7 @@ from engine.spec.model import ImageSpec
 from engine.spec.refusals import edit, error, warning
 from engine.spec.settings import Settings
 from engine.spec.shape import show
-from engine.units import MIB, format_exact, numfmt_iec, parse_size
+from engine.units import MIB, format_exact, in_bytes, numfmt_iec, parse_size
 
 
 def used(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
@@ -51,7 +51,7 @@ def rounded(spec: ImageSpec, settings: Settings) -> Iterator[Problem]:
         better = format_exact(taken)
         yield Problem(
             "size-rounded", "warning", f"size.{name}",
-            f"{show(written)} is {asked} bytes, not a whole number of sectors; rounded up to "
+            f"{show(written)} is {in_bytes(asked)}, not a whole number of sectors; rounded up to "
             f"{better}",
             "", edit(f"Write {better}", (f"size.{name}", better)),
         )  # fmt: skip

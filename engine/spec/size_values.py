@@ -8,7 +8,7 @@ from engine.problem import Problem
 from engine.spec.model import ImageSpec
 from engine.spec.refusals import edit, error
 from engine.spec.rules import rules_of
-from engine.units import GRAMMAR, MIB, format_exact, parse_size
+from engine.units import GRAMMAR, MIB, format_exact, in_bytes, parse_size
 
 MAX_INODES = (1 << 32) - 1
 
@@ -44,7 +44,7 @@ def check(spec: ImageSpec) -> Iterator[Problem]:
                 better = format_exact(number * MIB)
                 yield error(
                     "boot-size-bytes", "size.boot",
-                    f"is {number} bytes: without a unit it counts bytes, and an ESP takes MiB",
+                    f"is {in_bytes(number)}: without a unit it counts bytes, and an ESP takes MiB",
                     f'write "{better}"', edit(f"Make it {better}", ("size.boot", better)),
                 )  # fmt: skip
     if size.inodes is not None and not 0 <= size.inodes <= MAX_INODES:

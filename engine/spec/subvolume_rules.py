@@ -13,6 +13,7 @@ from engine.spec.model import VolumeEntry
 from engine.spec.refusals import edit, error
 from engine.spec.settings import Settings
 from engine.spec.shape import nearest, show
+from engine.units import in_bytes
 
 _NAME = re.compile(r"[^\s:,\\\"']+")
 """What a mount option of fstab(5) and of the kernel's command line can name without escapes."""
@@ -63,7 +64,7 @@ def _malformed(text: str) -> str:
     if not all(_NAME.fullmatch(part) for part in parts):
         return "and a name has no blanks, commas, colons, quotes or backslashes"
     if any(len(part.encode(errors="replace")) > _MAX_NAME_BYTES for part in parts):
-        return f"and a name has {_MAX_NAME_BYTES} bytes at most"
+        return f"and a name has {in_bytes(_MAX_NAME_BYTES)} at most"
     if colon and (not mount.startswith("/") or ".." in mount.split("/")):
         return f"and {show(mount)} is not an absolute path"
     return ""

@@ -15,6 +15,7 @@ from engine.spec.paths import parse_path, value_at
 from engine.spec.refusals import bad_choice, edit, error
 from engine.spec.shape import fields_of, show
 from engine.spec.texts import control_character, shorten
+from engine.units import in_bytes
 
 MAX_NAME_BYTES = 200
 """Leaves room below NAME_MAX (255) for extensions and the suffix of a file being written."""
@@ -107,7 +108,7 @@ def _name(path: str, name: str | None) -> Iterator[Problem]:
     elif control := control_character(name):
         reason = f"is {show(name)}, which contains the control character {control}"
     elif size > MAX_NAME_BYTES:
-        reason = f"has {size} bytes; at most {MAX_NAME_BYTES} leave room for extensions"
+        reason = f"has {in_bytes(size)}; at most {MAX_NAME_BYTES:,} leave room for extensions"
     else:
         return
     clean = re.sub(r"[/\x00-\x1f\x7f-\x9f\u2028\u2029]+", "-", name).strip(" -.")

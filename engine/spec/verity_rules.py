@@ -12,7 +12,7 @@ from engine.spec.model import ImageSpec
 from engine.spec.refusals import edit, error
 from engine.spec.settings import Settings
 from engine.spec.shape import show
-from engine.units import MIB, ceil_to, format_exact
+from engine.units import MIB, ceil_to, format_exact, in_bytes
 
 _BLOCK = 4096
 """Bytes of a block of data: `engine.filesystems.verity.tree`."""
@@ -161,8 +161,8 @@ def _hashed(spec: ImageSpec, data: Volume, settings: Settings) -> Iterator[Probl
         path = f"{data.path}.size" if data.path else "size.boot"
         yield error(
             "verity-unaligned", path,
-            f"is {data.size} bytes, not a whole number of blocks of {_BLOCK} bytes, as a hash tree "
-            "has them",
+            f"is {in_bytes(data.size)}, not a whole number of blocks of {_BLOCK} bytes, as a "
+            "hash tree has them",
             f"{text} is the next size that works", edit(f"Make it {text}", (path, text)),
         )  # fmt: skip
     yield from _identifiers(spec, data, tree)

@@ -15,7 +15,7 @@ from engine.spec.model import ImageSpec, VolumeEntry
 from engine.spec.refusals import bad_choice, edit, error
 from engine.spec.settings import Settings
 from engine.spec.shape import show
-from engine.units import GRAMMAR, format_exact, parse_size
+from engine.units import GRAMMAR, format_exact, in_bytes, parse_size
 
 FLAGS = ("read-only", "no-auto", "grow-file-system", "legacy-boot")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -265,7 +265,8 @@ def _label(path: str, format_: str, label: str) -> Iterator[Problem]:
         short = label.encode(errors="replace")[: known.label_bytes].decode(errors="ignore")
         yield error(
             "label-too-long", f"{path}.label",
-            f"{show(label)} has {size} bytes; a label of {format_} has at most {known.label_bytes}",
+            f"{show(label)} has {in_bytes(size)}; a label of {format_} has at most "
+            f"{known.label_bytes:,}",
             "", edit(f"Shorten it to {short}", (f"{path}.label", short)),
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from engine.manifest.patterns import glob, is_glob
 from engine.pipeline.sparse import copy_range
 from engine.problem import Problem, Refused
 from engine.spec.settings import ContentSettings
+from engine.units import in_bytes
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -158,7 +159,7 @@ def _no_room(source: Path, into: Path) -> Refused:
                 "no-room",
                 "error",
                 "",
-                f"no room in {into} for a copy of {source}: {free} bytes are left",
+                f"no room in {into} for a copy of {source}: {in_bytes(free)} are left",
                 "name a larger folder for temporary files with TMPDIR",
             )
         ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.compare.diff import Comparison
 from engine.trust.check import Report
-from engine.units import human
+from engine.units import sized
 
 SCHEMA = 1
 
@@ -56,7 +56,7 @@ def to_text(report: Report, difference: Callable[[Comparison], str]) -> str:
     lines.append("")
     for output in report.outputs:
         verdict = "identical" if output.identical else "DIFFERS"
-        lines.append(f"{verdict}  {output.name}  {human(output.bytes)} ({output.bytes} bytes)")
+        lines.append(f"{verdict}  {output.name}  {sized(output.bytes)}")
         sums = (output.first,) if output.identical else (output.first, output.second)
         lines += [f"  {output.kind} {text or '(not made)'}" for text in sums]
     if report.foretold:

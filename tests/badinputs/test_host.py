@@ -58,7 +58,7 @@ def test_a_file_that_only_others_may_read(folder: Path) -> None:
     [
         (["{}/none.toml"], "there is no such file"),
         (["{}/tree"], "is a folder, not a spec file"),
-        (["{}/big"], "is over 16777216 bytes"),
+        (["{}/big"], "is over 16,777,216 bytes"),
         (["{}/spec.toml", "--set", "size.disk"], '"size.disk" has no ='),
         (["{}/spec.toml", "--set", "=4"], "has no key path before the ="),
         (["{}/spec.toml", "--set", "size.dsk=4"], 'size.dsk: unknown key, set to 4 (did you mean'),

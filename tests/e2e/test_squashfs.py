@@ -79,7 +79,7 @@ def test_a_place_below_the_bound_is_warned_of_and_used(
     spec = written(tmp_path, 'size = "1MiB"\ncompression = "gzip"')
     assert main.main(["build", str(spec), "-o", str(tmp_path / "out")]) == 0
     told = capsys.readouterr().err
-    assert "the root file system has 1.0 MiB (1048576 bytes), and its contents take up to" in told
+    assert "the root file system has 1.0 MiB (1,048,576 bytes), and its contents take up to" in told
     assert "5MiB are certain to be enough" in told
 
 

@@ -14,7 +14,7 @@ from textual.widgets import Button, DataTable, Input
 from engine.spec.model import Content as Entry
 from engine.spec.model import Nix
 from engine.spec.settings import Settings
-from engine.units import human
+from engine.units import human, sized
 from tui.keys import bindings
 from tui.panes.base import Pane
 from tui.preview import Preview
@@ -147,7 +147,7 @@ sources are read when the image is built, and the build stops if they changed me
         line.display = closure is not None
         if closure is not None:
             size = sum(path.nar_size for path in closure.paths)
-            line.show(f"{len(closure):,} store paths, {human(size)} ({size:,} bytes)")
+            line.show(f"{len(closure):,} store paths, {sized(size)}")
         empty = self.query_one("#entries-empty", Plain)
         empty.display = not preview.spec.contents and preview.closure is None
         empty.show("Nothing yet: the image would be empty. Press a to add a folder or an archive.")

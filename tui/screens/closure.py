@@ -17,7 +17,7 @@ from textual.widgets.tree import TreeNode
 
 from engine.nix.closure import Closure
 from engine.nix.summary import Duplicate, PathSize, Summary
-from engine.units import human
+from engine.units import human, in_bytes
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.text import pad, visible
@@ -100,7 +100,7 @@ Below stands why the path is in the image: the shortest chain of references to i
         saved = sum(found.bytes for found in duplicates)
         self.query_one("#closure-total", Plain).show(
             f"{len(self.closure):,} store paths, {human(self.summary.total)} "
-            f"({self.summary.total:,} bytes)"
+            f"({in_bytes(self.summary.total)})"
         )
         tree = self.query_one(ClosureTree)
         asked = tree.root.add("Asked for", None, expand=True)
@@ -137,7 +137,7 @@ Below stands why the path is in the image: the shortest chain of references to i
 
     def _why(self, item: Item) -> Content:
         if isinstance(item, Duplicate):
-            return Content(f"One version in place of all would save about {item.bytes:,} bytes.")
+            return Content(f"One version in place of all would save about {in_bytes(item.bytes)}.")
         if item is None:
             return Content("")
         arrow = f" {self.glyphs.arrow} "
@@ -148,7 +148,7 @@ Below stands why the path is in the image: the shortest chain of references to i
                 Content(visible(item.path)),
                 Content.assemble(("Here because: ", "$muted"), reason),
                 Content.styled(
-                    f"{item.own:,} bytes alone, {item.closure:,} with all it needs", "$muted"
+                    f"{in_bytes(item.own)} alone, {item.closure:,} with all it needs", "$muted"
                 ),
             ]
         )

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from engine.manifest.usage import Item, Usage
 from engine.plan.model import Plan
-from engine.units import human
+from engine.units import human, in_bytes
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.text import cut_left, pad, visible
@@ -73,7 +73,7 @@ Enter or Right goes into a folder, Left or Backspace out of it, Escape closes.
         total = self.usage.total(path)
         place = cut_left(f"/{visible(path)}", 40, self.glyphs.ellipsis)
         self.query_one("#usage-place", Plain).show(
-            f"{place}  {human(total.size)}  ({total.size:,} bytes, {total.entries:,} entries)"
+            f"{place}  {human(total.size)}  ({in_bytes(total.size)}, {total.entries:,} entries)"
         )
         listed = self.query_one(OptionList)
         listed.clear_options()

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
+from engine.units import in_bytes
 from tui.excerpt import Excerpt
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
@@ -65,7 +66,7 @@ class ViewScreen(Screen[None]):
 
     def on_mount(self) -> None:
         title = self.query_one(TitleBar)
-        title.file, title.figure = self.file, f"{self.excerpt.size:,} bytes, read only"
+        title.file, title.figure = self.file, f"{in_bytes(self.excerpt.size)}, read only"
         self._show()
         self._view.focus()
 

@@ -10,7 +10,7 @@ from textual.widgets import DataTable
 
 from engine.problem import Problem
 from engine.spec.model import Content as Entry
-from engine.units import human
+from engine.units import human, in_bytes
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
 from tui.text import cut, cut_left, visible
@@ -188,7 +188,7 @@ def sentence(preview: Preview, index: int) -> str:
         parts.append("Scanning")
     else:
         noun = "entry" if count.entries == 1 else "entries"
-        parts.append(f"Fine: {count.entries:,} {noun}, {count.bytes:,} bytes")
+        parts.append(f"Fine: {count.entries:,} {noun}, {in_bytes(count.bytes)}")
         parts.append(f"container image: {visible(count.about)}" if count.about else "")
     parts.append("unpacked" if entry.extract else "")
     parts.append("replaces what is there" if entry.replace else "")

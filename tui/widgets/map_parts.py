@@ -9,7 +9,7 @@ from itertools import accumulate
 from textual.content import Content
 
 from engine.disk.view import Region
-from engine.units import format_exact
+from engine.units import format_exact, in_bytes
 from tui.text import visible
 from tui.theme import COLOURS
 from tui.widgets.proportions import cells, even
@@ -149,7 +149,7 @@ def name_of(volume: str) -> str:
 
 def describe(region: Region) -> Content:
     """Returns the exact figures of a region, for tooltip and detail line."""
-    parts = [f"{name_of(region.id)}: {format_exact(region.bytes)} = {region.bytes:,} bytes"]
+    parts = [f"{name_of(region.id)}: {format_exact(region.bytes)} = {in_bytes(region.bytes)}"]
     if region.partition is not None:
         last = region.partition.start + region.partition.sectors - 1
         parts.append(f"sectors {region.partition.start:,} to {last:,}")

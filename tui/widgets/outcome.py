@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button
 
-from engine.units import human
+from engine.units import sized
 from tui.glyphs import UNICODE, Glyphs
 from tui.progress import BuildState
 from tui.text import cut_left, visible
@@ -90,7 +90,7 @@ class Outcome(Vertical):
             )
         ]
         for artifact in state.artifacts:
-            size = f"{human(artifact.bytes)} ({artifact.bytes:,} bytes)"
+            size = sized(artifact.bytes)
             lines.append(
                 Content.assemble(
                     (cut_left(visible(artifact.path), max(width - len(size) - 2, 16)), "bold"),

@@ -16,7 +16,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from engine.disk.view import DiskView, Region, regions
-from engine.units import human
+from engine.units import human, in_bytes
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.text import fit, pad, visible
@@ -184,7 +184,7 @@ def _width(columns: list[tuple[Column, list[str]]]) -> int:
 
 def details(region: Region, sector_size: int) -> list[tuple[str, str]]:
     """Returns every figure of a region as pairs of name and value."""
-    pairs = [("Size", f"{region.bytes:,} bytes")]
+    pairs = [("Size", in_bytes(region.bytes))]
     if region.id != region.role:
         pairs.append(("Role", region.role))
     partition, inside = region.partition, region.filesystem
@@ -201,8 +201,8 @@ def details(region: Region, sector_size: int) -> list[tuple[str, str]]:
     if inside is not None:
         pairs.append(("Label", inside.label or "-"))
         pairs.append(("UUID", inside.uuid))
-        pairs.append(("Blocks", f"{inside.blocks:,} of {inside.block_size:,} bytes"))
+        pairs.append(("Blocks", f"{inside.blocks:,} of {in_bytes(inside.block_size)}"))
         if inside.inodes:
             pairs.append(("Inodes", f"{inside.inodes:,}, {inside.free_inodes:,} free"))
-        pairs.append(("Free", f"{inside.free_bytes:,} bytes"))
+        pairs.append(("Free", in_bytes(inside.free_bytes)))
     return pairs

@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.reactive import reactive
 
 from engine.disk.view import DiskView
+from engine.units import in_bytes
 from tui.borders import borders, resize
 from tui.glyphs import UNICODE, Glyphs
 from tui.preview import Preview
@@ -90,4 +91,4 @@ class PreviewPanel(Vertical):
 def sentence(view: DiskView) -> str:
     """Returns the disk in a sentence."""
     kind = {"gpt": "GPT", "mbr": "MBR", "none": "Bare file system"}[view.table]
-    return f"{kind}, {view.bytes:,} bytes"
+    return f"{kind}, {in_bytes(view.bytes)}"

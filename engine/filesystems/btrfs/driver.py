@@ -20,7 +20,7 @@ from engine.filesystems.mounted import Held, touched
 from engine.filesystems.plain import grown, plain
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
-from engine.units import GIB, MIB, ceil_to
+from engine.units import GIB, MIB, ceil_to, in_bytes
 
 BLOCK_SIZE, NODE_SIZE = 4096, 16384
 
@@ -82,9 +82,9 @@ class BtrfsDriver:
 def _plan(request: Request, size: int, held: Held) -> FilesystemPlan:
     """Returns the file system in a place of so many bytes; see `Driver.fit`."""
     if size < SMALLEST:
-        raise DoesNotFit(f"{size} bytes are too few for Btrfs, which has {SMALLEST} at least")
+        raise DoesNotFit(f"{in_bytes(size)} are too few for Btrfs, which has {SMALLEST:,} at least")
     if size > _LARGEST:
-        raise DoesNotFit(f"{size} bytes are more than Btrfs is made with here", _LARGEST)
+        raise DoesNotFit(f"{in_bytes(size)} are more than Btrfs is made with here", _LARGEST)
     blocks = size // BLOCK_SIZE
     aside = 2 * min(blocks * BLOCK_SIZE // _METADATA_SHARE, _METADATA_MOST)
     return plain(

@@ -20,6 +20,7 @@ from engine.filesystems.btrfs.reader_superblock import AT, COPIES, MAGIC, MAGIC_
 from engine.filesystems.btrfs.reader_tree import Item, Key
 from engine.filesystems.crc32c import crc32c
 from engine.image.reading import BadFilesystem, Node, Numbered, Window, walk
+from engine.units import in_bytes
 
 _XATTR, _DIR_ITEM, _DIR_INDEX = 24, 84, 96
 _ROOT_BACKREF, _ROOT_REF = 144, 156
@@ -199,7 +200,7 @@ class BtrfsFilesystem(Numbered, Btrfs):
         extents: tuple[tuple[int, int, int], ...] = ()
         if stat.S_ISLNK(mode):
             if size > _MAX_TARGET:
-                raise BadFilesystem(f"Btrfs inode {inode}: a link target of {size} bytes")
+                raise BadFilesystem(f"Btrfs inode {inode}: a link target of {in_bytes(size)}")
             target = b"".join(self._files.piece(each) for each in self._files.extents(number, size))
         elif stat.S_ISREG(mode):
             extents = tuple(self._files.placed(number, size))
@@ -320,7 +321,7 @@ def _entries(item: Item) -> Iterator[tuple[bytes, Key, int, bytes]]:
         *key, _, more, length, kind = _ENTRY.unpack_from(raw, at)
         at += _ENTRY.size
         if not length or at + length + more > len(raw):
-            raise BadFilesystem(f"Btrfs: a name of {length} bytes in {item.key.object}")
+            raise BadFilesystem(f"Btrfs: a name of {in_bytes(length)} in {item.key.object}")
         name = raw[at : at + length]
         yield name, Key(*key), kind, raw[at + length : at + length + more]
         at += length + more

@@ -15,6 +15,7 @@ from engine.filesystems.btrfs.reader_packed import LARGEST, NAMES, unpack
 from engine.filesystems.btrfs.reader_superblock import Superblock
 from engine.filesystems.btrfs.reader_tree import Key
 from engine.image.reading import BadFilesystem, Node, Window
+from engine.units import in_bytes
 
 INODE_ITEM, INODE = 1, 160
 """Type of an item that is an inode, and its bytes."""
@@ -68,7 +69,7 @@ class FileData:
         for item in self._forest.items(number, _EXTENT, _EXTENT):
             start, raw = item.key.offset, item.data
             if len(raw) < _INLINE_HEAD:
-                raise BadFilesystem(f"Btrfs inode {inode}: a piece of {len(raw)} bytes")
+                raise BadFilesystem(f"Btrfs inode {inode}: a piece of {in_bytes(len(raw))}")
             unpacked, kind, encrypted, encoded, form = struct.unpack_from("<QBBHB", raw, 8)
             if encrypted or encoded:
                 raise BadFilesystem(f"Btrfs inode {inode}: encrypted data, which is not read here")
@@ -95,7 +96,7 @@ class FileData:
             whole = unpacked if kind else stored
             if offset + length > whole or end > END >> 1 or (kind and stored > LARGEST):
                 raise BadFilesystem(
-                    f"Btrfs inode {inode}: {length} bytes from {offset} on of {whole}"
+                    f"Btrfs inode {inode}: {in_bytes(length)} from {offset:,} on of {whole:,}"
                 )
             length = min(length, size - start)
             if length > 0:
@@ -147,7 +148,9 @@ class FileData:
         data = data[one.offset : one.offset + one.length]
         if len(data) != one.length:
             what = NAMES.get(one.kind, "inline data")
-            raise BadFilesystem(f"Btrfs: a piece of {what} has {len(data)} bytes, not {one.length}")
+            raise BadFilesystem(
+                f"Btrfs: a piece of {what} has {in_bytes(len(data))}, not {one.length:,}"
+            )
         return data
 
     def _read(self, logical: int, length: int, *, verified: bool) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from engine.filesystems.btrfs.reader_superblock import Superblock
 from engine.filesystems.btrfs.reader_tree import Item, Key, Trees
 from engine.image.reading import BadFilesystem, Window
+from engine.units import in_bytes
 
 TOP = 5
 """Id of the top subvolume."""
@@ -49,7 +50,7 @@ class Forest:
                 said.root, said.root_level, Key(tree, ROOT_ITEM, 0), Key(tree, ROOT_ITEM, END)
             ), None)  # fmt: skip
             if item is not None and len(item.data) < 239:
-                raise BadFilesystem(f"Btrfs tree {tree}: a root of {len(item.data)} bytes")
+                raise BadFilesystem(f"Btrfs tree {tree}: a root of {in_bytes(len(item.data))}")
             self._roots[tree] = None
             if item is not None:
                 directory, root = struct.unpack_from("<QQ", item.data, 168)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import zstandard
 
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 NAMES = {1: "zlib", 2: "lzo", 3: "zstd"}
 LARGEST = 1 << 17
@@ -36,7 +37,7 @@ def unpack(kind: int, data: bytes, limit: int, block_size: int) -> bytes:
     if call is None:
         raise BadFilesystem(f"Btrfs: data of compression {kind}, which is not known here")
     if limit > LARGEST:
-        raise BadFilesystem(f"Btrfs: {limit} bytes of compressed data in one piece")
+        raise BadFilesystem(f"Btrfs: {in_bytes(limit)} of compressed data in one piece")
     try:
         return call(data, limit, block_size)
     except (zlib.error, zstandard.ZstdError, IndexError, struct.error) as error:
@@ -65,7 +66,7 @@ def _lzo(data: bytes, limit: int, block_size: int) -> bytes:
         (length,) = struct.unpack_from("<I", data, at)
         at += _WORD
         if at + length > end:
-            raise BadFilesystem(f"Btrfs: a piece of LZO of {length} bytes goes past its end")
+            raise BadFilesystem(f"Btrfs: a piece of LZO of {in_bytes(length)} goes past its end")
         out += lzo1x(data[at : at + length], block_size)
         at += length
     return bytes(out[:limit])
@@ -120,9 +121,9 @@ def lzo1x(data: bytes, limit: int) -> bytes:
             at += 1
             state = code & 3
         if distance > len(out):
-            raise BadFilesystem(f"Btrfs: LZO copies from {distance} bytes before the beginning")
+            raise BadFilesystem(f"Btrfs: LZO copies from {in_bytes(distance)} before the beginning")
         if len(out) + length > limit:
-            raise BadFilesystem(f"Btrfs: LZO holds more than {limit} bytes")
+            raise BadFilesystem(f"Btrfs: LZO holds more than {in_bytes(limit)}")
         for _ in range(length):
             out.append(out[-distance])
         out += _literals(data, at, state)

@@ -16,6 +16,7 @@ from engine.filesystems.btrfs.reader_forest import END, Forest
 from engine.filesystems.btrfs.reader_superblock import Superblock
 from engine.filesystems.btrfs.reader_tree import Key
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 _EXTENT_TREE, _GROUP_TREE = 2, 11
 _EXTENT, _METADATA, _GROUP = 168, 169, 192
@@ -66,7 +67,8 @@ class Room:
             used, _, kind = struct.unpack_from("<QQQ", item.data)
             if used > item.key.offset:
                 raise BadFilesystem(
-                    f"Btrfs block group {item.key.object}: {used} of {item.key.offset} bytes used"
+                    f"Btrfs block group {item.key.object}: {used:,} of "
+                    f"{in_bytes(item.key.offset)} used"
                 )
             # A mixed block group holds both; it counts as one of data.
             name = "data" if kind & _DATA else "metadata"
@@ -88,7 +90,9 @@ class Room:
                 continue
             length = key.offset if key.type == _EXTENT else self._superblock.node_size
             if key.object < end or not length or key.object + length > END:
-                raise BadFilesystem(f"Btrfs: an extent of {length} bytes at address {key.object}")
+                raise BadFilesystem(
+                    f"Btrfs: an extent of {in_bytes(length)} at address {key.object}"
+                )
             end = key.object + length
             yield Taken(key.object, length, _what(item.data, skinny=key.type == _METADATA))
 
@@ -100,7 +104,7 @@ class Room:
 def _what(raw: bytes, *, skinny: bool) -> str:
     """Returns what an extent is; "" for data."""
     if len(raw) < _HEAD:
-        raise BadFilesystem(f"Btrfs: an extent's item of {len(raw)} bytes")
+        raise BadFilesystem(f"Btrfs: an extent's item of {in_bytes(len(raw))}")
     (flags,) = struct.unpack_from("<Q", raw, 16)
     if not flags & _IS_NODE:
         return ""

@@ -10,6 +10,7 @@ import uuid
 
 from engine.filesystems.btrfs.reader_checksums import Checksums
 from engine.image.reading import BadFilesystem, Window
+from engine.units import in_bytes
 
 AT, SIZE = 0x10000, 4096
 COPIES = (0x4000000, 0x4000000000)
@@ -48,7 +49,8 @@ class Superblock:
         self.checksums.verify(raw, "superblock")
         if self.block_size not in (1 << bits for bits in range(12, 17)) or self.used > self.size:
             raise BadFilesystem(
-                f"Btrfs superblock: {self.used} of {self.size} bytes in blocks of {self.block_size}"
+                f"Btrfs superblock: {self.used:,} of {in_bytes(self.size)} "
+                f"in blocks of {self.block_size}"
             )
         if self.node_size % self.block_size or not 0 < self.node_size <= _LARGEST_NODE:
             raise BadFilesystem(f"Btrfs superblock: nodes of {self.node_size} bytes")
@@ -62,5 +64,5 @@ class Superblock:
         self.node_uuid = raw[own : own + 16]
         (length,) = struct.unpack_from("<I", raw, 0xA0)
         if length > _CHUNKS_SIZE:
-            raise BadFilesystem(f"Btrfs superblock: {length} bytes of chunks")
+            raise BadFilesystem(f"Btrfs superblock: {in_bytes(length)} of chunks")
         self.system_chunks = raw[_CHUNKS_AT : _CHUNKS_AT + length]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from engine.filesystems.btrfs.reader_superblock import Superblock
 from engine.image.container import BadImage
 from engine.image.reading import BadFilesystem, Window
+from engine.units import in_bytes
 
 _HEAD, _ITEM, _POINTER, _KEY = 101, 25, 33, 17
 _PLACE_AT, _GENERATION_AT, _COUNT_AT, _LEVEL_AT = 0x30, 0x50, 0x60, 0x64
@@ -133,7 +134,7 @@ class Trees:
         (count,) = struct.unpack_from("<H", raw, at + 44)
         end: int = at + _CHUNK + count * _STRIPE
         if not 0 < count <= _MAX_STRIPES or end > len(raw) or not length:
-            raise BadFilesystem(f"Btrfs chunk {key.offset}: {count} stripes of {length} bytes")
+            raise BadFilesystem(f"Btrfs chunk {key.offset}: {count} stripes of {in_bytes(length)}")
         if len(self._chunks) >= _MAX_CHUNKS:
             raise BadFilesystem(f"Btrfs: more than {_MAX_CHUNKS} chunks")
         stripes = [
@@ -166,13 +167,16 @@ class Trees:
         index = bisect_right(self._starts, logical) - 1
         chunk = self._chunks[index] if index >= 0 else None
         if chunk is None or logical + length > chunk.start + chunk.length:
-            raise BadFilesystem(f"Btrfs: {length} bytes at address {logical}, which is in no chunk")
+            raise BadFilesystem(
+                f"Btrfs: {in_bytes(length)} at address {logical}, which is in no chunk"
+            )
         if chunk.refused:
             raise BadFilesystem(f"Btrfs: {chunk.refused}")
         found = [place + logical - chunk.start for place in chunk.places]
         if found[0] + length > self._window.size:
             raise BadFilesystem(
-                f"Btrfs: {length} bytes at byte {found[0]}, past the end at {self._window.size}"
+                f"Btrfs: {in_bytes(length)} at byte {found[0]:,}, "
+                f"past the end at {self._window.size:,}"
             )
         return found
 
@@ -229,7 +233,7 @@ class Trees:
             if not level:
                 first += _HEAD
                 if first + second > size or first < _HEAD + count * step:
-                    raise BadFilesystem(f"Btrfs {what}: an item of {second} bytes at {first}")
+                    raise BadFilesystem(f"Btrfs {what}: an item of {in_bytes(second)} at {first}")
             keys.append(key)
             pointers.append((first, second))
         return Node(raw, level, tuple(keys), tuple(pointers), place)

@@ -14,7 +14,7 @@ from engine.filesystems.driver import (
 )
 from engine.filesystems.erofs.format import BLOCK_SIZE, FIRST_INODE_AT, INODE_SIZE, MAX_BLOCKS
 from engine.filesystems.erofs.layout import Layout, layout
-from engine.units import MIB, ceil_to
+from engine.units import MIB, ceil_to, in_bytes
 
 
 class ErofsDriver:
@@ -65,7 +65,9 @@ class ErofsDriver:
 def _checked(made: Layout) -> Layout:
     if made.blocks > MAX_BLOCKS:
         most = MAX_BLOCKS * BLOCK_SIZE
-        raise DoesNotFit(f"the contents take {made.size} bytes of an EROFS, {most} at most", most)
+        raise DoesNotFit(
+            f"the contents take {in_bytes(made.size)} of an EROFS, {most:,} at most", most
+        )
     return made
 
 

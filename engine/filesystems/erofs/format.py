@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.image.crc32c import crc32c
+from engine.units import in_bytes
 
 BLOCK_SIZE = 4096
 BLOCK_BITS = 12
@@ -142,12 +143,12 @@ def xattr_trouble(xattrs: Attributes) -> str:
             return f"the extended attribute {name.decode(errors='replace')} is of an unknown kind"
         if len(split[1]) > 255 or len(value) > 0xFFFF:
             return (
-                f"an extended attribute with a name of {len(name)} bytes and a value of "
+                f"an extended attribute with a name of {in_bytes(len(name))} and a value of "
                 f"{len(value)}; 255 and 65535 at most"
             )
     total = xattr_bytes(xattrs)
     if total > _MOST_XATTRS:
-        return f"{total} bytes of extended attributes, {_MOST_XATTRS} at most"
+        return f"{in_bytes(total)} of extended attributes, {_MOST_XATTRS:,} at most"
     return ""
 
 

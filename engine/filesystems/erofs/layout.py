@@ -17,6 +17,7 @@ from engine.filesystems.erofs.chunks import Chunks, block_runs, chunks
 from engine.filesystems.erofs.format import BLOCK_SIZE, INODE_SIZE, SLOT
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
+from engine.units import in_bytes
 
 _SLOTS = BLOCK_SIZE // SLOT
 _ROOT = Entry(b"", stat.S_IFDIR | 0o755)
@@ -216,7 +217,7 @@ class _Room:
 def _trouble(entry: Entry) -> str:
     """Returns why the format cannot hold an inode, or ""."""
     if entry.is_symlink and len(entry.target) > erofs.MAX_TARGET:
-        return f"a link target of {len(entry.target)} bytes, {erofs.MAX_TARGET} at most"
+        return f"a link target of {in_bytes(len(entry.target))}, {erofs.MAX_TARGET:,} at most"
     if stat.S_ISCHR(entry.mode) or stat.S_ISBLK(entry.mode):
         major, minor = os.major(entry.rdev), os.minor(entry.rdev)
         if major > _MAX_MAJOR or minor > _MAX_MINOR:
@@ -225,7 +226,7 @@ def _trouble(entry: Entry) -> str:
 
 
 def _too_long(name: bytes) -> str:
-    return f"a name of {len(name)} bytes, {erofs.MAX_NAME} at most"
+    return f"a name of {in_bytes(len(name))}, {erofs.MAX_NAME:,} at most"
 
 
 def directories(plan: Layout) -> Iterator[tuple[Inode, Inode]]:

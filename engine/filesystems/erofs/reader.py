@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 
 from engine.image.crc32c import crc32c
 from engine.image.reading import BadFilesystem, Node, Numbered, Window, walk
+from engine.units import in_bytes
 
 _MAGIC = 0xE0F5E1E2
 _AT = 1024
@@ -185,7 +186,7 @@ class ErofsFilesystem(Numbered):
             extents = tuple(self._extents(number, layout, size, where, behind))
             if stat.S_ISLNK(mode):
                 if size > 4096:
-                    raise BadFilesystem(f"inode {number}: a link target of {size} bytes")
+                    raise BadFilesystem(f"inode {number}: a link target of {in_bytes(size)}")
                 target = b"".join(self._window.read(place, length) for _, place, length in extents)
         else:
             size = 0
@@ -252,12 +253,14 @@ class ErofsFilesystem(Numbered):
     def _block(self, number: int, block: int, length: int) -> int:
         at: int = block * self.block_size
         if at + length > self.room:
-            raise BadFilesystem(f"inode {number}: {length} bytes at block {block} of {self.blocks}")
+            raise BadFilesystem(
+                f"inode {number}: {in_bytes(length)} at block {block} of {self.blocks}"
+            )
         return at
 
     def names(self, node: Node) -> Iterator[tuple[bytes, int]]:
         if node.size > _MAX_DIRECTORY:
-            raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")
+            raise BadFilesystem(f"directory {node.path!r} of {in_bytes(node.size)}")
         if node.size and not node.extents:
             raise BadFilesystem(f"directory {node.path!r} is compressed, which is not read here")
         count = 0
@@ -276,12 +279,12 @@ class ErofsFilesystem(Numbered):
         if not size:
             return
         if size > _MAX_ATTRIBUTES:
-            raise BadFilesystem(f"attributes of {size} bytes")
+            raise BadFilesystem(f"attributes of {in_bytes(size)}")
         raw = self._window.read(at, size)
         shared = raw[4]
         first = 12 + shared * 4
         if first > size:
-            raise BadFilesystem(f"{shared} shared attributes in {size} bytes")
+            raise BadFilesystem(f"{shared} shared attributes in {in_bytes(size)}")
         for index in range(shared):
             (where,) = struct.unpack_from("<I", raw, 12 + index * 4)
             yield self._shared(where)
@@ -302,7 +305,7 @@ def _attribute(raw: bytes, at: int) -> tuple[tuple[bytes, bytes], int]:
     length, kind, size = struct.unpack_from("<BBH", raw, at)
     end = at + 4 + length + size
     if end > len(raw):
-        raise BadFilesystem(f"an attribute of {length} and {size} bytes does not fit")
+        raise BadFilesystem(f"an attribute of {length:,} and {in_bytes(size)} does not fit")
     # With bit 7 the kind counts prefixes that the file system itself has.
     prefix = _XATTRS.get(kind, b"prefix-%d." % kind)
     name = prefix + raw[at + 4 : at + 4 + length]
@@ -312,7 +315,7 @@ def _attribute(raw: bytes, at: int) -> tuple[tuple[bytes, bytes], int]:
 def _names(block: bytes) -> Iterator[tuple[bytes, int]]:
     """Yields the names in a block of a directory and the numbers of their inodes."""
     if len(block) < _DIRENT:
-        raise BadFilesystem(f"a directory block of {len(block)} bytes")
+        raise BadFilesystem(f"a directory block of {in_bytes(len(block))}")
     (first,) = struct.unpack_from("<H", block, 8)
     if first % _DIRENT or not _DIRENT <= first <= len(block):
         raise BadFilesystem(f"a directory block whose names begin at byte {first}")

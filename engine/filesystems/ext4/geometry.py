@@ -18,6 +18,7 @@ from engine.filesystems.ext4.format import (
     LOST_FOUND_BLOCKS,
     ExtFormat,
 )
+from engine.units import in_bytes
 
 _MIB = 1 << 20
 _TIB = 1 << 40
@@ -164,7 +165,7 @@ def geometry(
         raise GeometryError(f"{given} blocks, {MAX_BLOCKS} at most")
     wanted = default_inodes(size_bytes) if inodes is None else inodes
     if wanted * INODE_SIZE >= given * BLOCK_SIZE:
-        raise GeometryError(f"{wanted} inodes take more room than {size_bytes} bytes")
+        raise GeometryError(f"{wanted} inodes take more room than {in_bytes(size_bytes)}")
     split = _Split.of(given, max(wanted, FIRST_INODE + 1), ext)
     reserved = given * reserved_percent // 100 * split.reserving // given
     journal = journal_blocks(split.blocks) if ext.journal else 0
@@ -173,7 +174,7 @@ def geometry(
     first_files = 1 + LOST_FOUND_BLOCKS + 1
     free = split.blocks - split.overhead - first_files - journal - journal_map
     if free < 0:
-        raise GeometryError(f"no room for the metadata in {size_bytes} bytes")
+        raise GeometryError(f"no room for the metadata in {in_bytes(size_bytes)}")
     return Geometry(
         ext=ext,
         block_size=BLOCK_SIZE,

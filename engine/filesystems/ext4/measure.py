@@ -27,6 +27,7 @@ from engine.filesystems.ext4.xattr import place
 from engine.filesystems.patching import Changes
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
+from engine.units import in_bytes
 
 _UNBROKEN_BLOCKS = 24_576
 """A run of this many blocks or fewer meets metadata at most three times: where a group with a
@@ -158,7 +159,7 @@ class _Tally:
                 if length > records[1]:
                     records[1] = length
                 if len(name) > MAX_NAME:
-                    self._refuse(entry, f"a name of {len(name)} bytes, {MAX_NAME} at most")
+                    self._refuse(entry, f"a name of {in_bytes(len(name))}, {MAX_NAME:,} at most")
             elif path and not entry.is_directory:
                 self._refuse(entry, "e2fsck needs a directory of this name")
             size = entry.size
@@ -204,8 +205,8 @@ class _Tally:
         elif kind == _SYMLINK and len(entry.target) >= FAST_SYMLINK:
             self.symlinks += 1
             if len(entry.target) >= BLOCK_SIZE:
-                self._refuse(entry, f"a link target of {len(entry.target)} bytes, "
-                             f"{BLOCK_SIZE - 1} at most")  # fmt: skip
+                self._refuse(entry, f"a link target of {in_bytes(len(entry.target))}, "
+                             f"{BLOCK_SIZE - 1:,} at most")  # fmt: skip
 
     def _link(self, entry: Entry, first: Entry) -> None:
         links = self.links.get(id(first), 1) + 1
@@ -231,7 +232,7 @@ class _Tally:
         self.data += blocks
         self.bytes += size if ranges is None else sum(length for _, length in ranges)
         if size > self.ext.max_file_bytes:
-            self._refuse(entry, f"{size} bytes, {self.ext.max_file_bytes} at most")
+            self._refuse(entry, f"{in_bytes(size)}, {self.ext.max_file_bytes:,} at most")
         if not self.ext.extents:
             self.mapping += indirect_blocks(pieces)
             return

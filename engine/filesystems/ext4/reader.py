@@ -25,6 +25,7 @@ from engine.filesystems.ext4.reader_inodes import attribute_block, inode_of
 from engine.image.container import BadImage
 from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Numbered, Window
+from engine.units import in_bytes
 
 MAGIC = 0xEF53
 _EXTENTS_FEATURE, _WIDE, _JOURNAL_DEVICE = 0x40, 0x80, 0x8
@@ -294,7 +295,7 @@ class ExtFilesystem(Numbered):
             BadFilesystem: It is damaged, or too large.
         """
         if node.size > _MAX_DIRECTORY:
-            raise BadFilesystem(f"directory {node.path!r} of {node.size} bytes")
+            raise BadFilesystem(f"directory {node.path!r} of {in_bytes(node.size)}")
         names = 0
         raw = self.raw_inode(node.inode)
         (flags,) = struct.unpack_from("<I", raw, 32)
@@ -333,7 +334,7 @@ class ExtFilesystem(Numbered):
                 raise BadFilesystem(f"attribute block {block} does not match its checksum")
             found += [(each, data) for each in extattr.attributes(data, extattr.BLOCK_HEADER)]
         if sum(each.size for each, _ in found) > _MAX_ATTRIBUTES:
-            raise BadFilesystem(f"attributes of more than {_MAX_ATTRIBUTES} bytes")
+            raise BadFilesystem(f"attributes of more than {in_bytes(_MAX_ATTRIBUTES)}")
         for each, area in found:
             stored = area[each.place : each.place + each.size]
             if each.inode:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 MAGIC = 0xEA020000
 BLOCK_HEADER = 32
@@ -59,7 +60,7 @@ def attributes(area: bytes, at: int) -> Iterator[Attribute]:
         length, index, place, inode, size, _ = _ENTRY.unpack_from(area, at)
         stored = area[at + _ENTRY.size : at + _ENTRY.size + length]
         if size > MAX_VALUE or (not inode and place + size > len(area)):
-            raise BadFilesystem(f"attribute {stored!r}: {size} bytes at {place}")
+            raise BadFilesystem(f"attribute {stored!r}: {in_bytes(size)} at {place}")
         name = _ACLS.get(index) or _PREFIXES.get(index, b"?%d." % index) + stored
         yield Attribute(name, place, size, inode)
         at += _ENTRY.size + (length + 3 & ~3)

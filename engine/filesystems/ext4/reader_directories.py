@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 DOTS = frozenset({b".", b".."})
 
@@ -34,7 +35,7 @@ def records(
         inode, span, length, kind = struct.unpack_from("<IHBB", block, at)
         span = span or 65536
         if span < 8 or at + span > len(block):
-            raise BadFilesystem(f"directory {directory!r}: record of {span} bytes")
+            raise BadFilesystem(f"directory {directory!r}: record of {in_bytes(span)}")
         name = block[at + 8 : at + 8 + length]
         if inode and name:
             if encrypted and name not in DOTS:

@@ -15,6 +15,7 @@ from engine.filesystems.ext4.reader_inodes import attribute_block
 from engine.filesystems.ext4.soundness_index import BadIndex, Index
 from engine.image.container import BadImage
 from engine.image.reading import Findings, Node
+from engine.units import in_bytes
 
 _ROOT = 2
 _FIRST_AT, _RESERVED = 0x54, 11
@@ -160,7 +161,7 @@ class Inodes:
         if said * unit != blocks * ext.block_size:
             self._add(
                 "blocks",
-                f"inode {number} says that it has {said * unit} bytes of blocks, and has "
+                f"inode {number} says that it has {in_bytes(said * unit)} of blocks, and has "
                 f"{blocks * ext.block_size}",
             )
 

@@ -12,6 +12,7 @@ from engine.image.container.disk import RawDisk
 from engine.image.reading import BadFilesystem, Node, Window
 from engine.image.whole import zeros
 from engine.manifest.entry import Entry
+from engine.units import in_bytes
 
 _MOST = 5
 """Differences worth naming: the rest is of the same cause."""
@@ -102,7 +103,7 @@ def _difference(filesystem: FatFilesystem, node: Node, entry: Entry) -> str:
         return ""
     size = (entry.link_to or entry).size
     if node.size != size:
-        return f"has {node.size} bytes of {size}"
+        return f"has {in_bytes(node.size)} of {size:,}"
     try:
         written = _digest(data for _, data in filesystem.data(node))
     except BadFilesystem as error:

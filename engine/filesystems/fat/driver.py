@@ -22,7 +22,7 @@ from engine.filesystems.fat.geometry import (
     smallest,
 )
 from engine.filesystems.fat.measure import FatNeed, measure
-from engine.units import GIB, KIB, MIB, ceil_to
+from engine.units import GIB, KIB, MIB, ceil_to, in_bytes
 
 _LARGEST = 4 * GIB
 _DROPPED = "owners, extended attributes or hard links"
@@ -63,7 +63,7 @@ class FatDriver:
             else:
                 low = middle + 1
         if _free(geometry(low * MIB, sector_size=sector), need) < free:
-            raise DoesNotFit(f"no FAT file system holds {need.data_bytes + free} bytes")
+            raise DoesNotFit(f"no FAT file system holds {in_bytes(need.data_bytes + free)}")
         return low * MIB
 
     def fit(self, request: Request, size: int) -> FilesystemPlan:

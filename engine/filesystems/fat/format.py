@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.filesystems.fat.geometry import FATS, HEADS, TRACK, FatGeometry
+from engine.units import in_bytes
 
 FIRST_CLUSTER = 2
 READ_ONLY, VOLUME, DIRECTORY, ARCHIVE = 0x01, 0x08, 0x10, 0x20
@@ -76,7 +77,7 @@ def label_problem(label: str) -> str:
     except UnicodeEncodeError:
         return "a FAT label is kept in code page 437, which lacks one of its letters"
     if len(raw) > LABEL_BYTES:
-        return f"a FAT label has at most {LABEL_BYTES} bytes"
+        return f"a FAT label has at most {in_bytes(LABEL_BYTES)}"
     return ""
 
 

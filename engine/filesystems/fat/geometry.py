@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.units import in_bytes
+
 MIN_CLUSTERS_32 = 65_525
 """Fewer clusters than this are, by definition, not FAT32, whatever the label says."""
 MIN_CLUSTERS_16 = 4_087
@@ -120,7 +122,7 @@ def geometry(size: int, *, sector_size: int = 512, bits: int | None = 32) -> Fat
         if found:
             return max(found, key=lambda candidate: candidate.clusters)
         per_cluster *= 2
-    raise FatSizeError(f"no FAT file system fits {size} bytes")
+    raise FatSizeError(f"no FAT file system fits {in_bytes(size)}")
 
 
 def smallest(*, sector_size: int = 512, multiple: int = 1 << 20) -> int:
@@ -156,7 +158,7 @@ def _fit(
     found = _try(size, sector_size, sectors, bits, per_cluster, aligned=aligned)
     if found is None:
         raise FatSizeError(f"FAT{bits} with {per_cluster} sectors per cluster cannot span "
-                           f"{size} bytes")  # fmt: skip
+                           f"{in_bytes(size)}")  # fmt: skip
     return found
 
 

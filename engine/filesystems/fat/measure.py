@@ -22,6 +22,7 @@ from engine.filesystems.fat.geometry import (
 from engine.filesystems.fat.names import parse, reason_against
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
+from engine.units import in_bytes
 
 _OF_ROOT = 1  # the volume label
 _OF_OTHERS = 2  # "." and ".."
@@ -152,7 +153,7 @@ def _reason(entry: Entry) -> str:
         return "FAT has no devices, pipes or sockets"
     size = original(entry).size
     if size > MAX_FILE_BYTES:
-        return f"it has {size} bytes, and a file on FAT at most {MAX_FILE_BYTES}"
+        return f"it has {in_bytes(size)}, and a file on FAT at most {MAX_FILE_BYTES:,}"
     return reason_against(entry.name) if entry.path else ""
 
 

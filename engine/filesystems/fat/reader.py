@@ -15,6 +15,7 @@ from engine.filesystems.fat.reader_fields import boot_sector
 from engine.image.container import BadImage
 from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Window
+from engine.units import in_bytes
 
 _ENTRY = 32
 _DELETED, _END = 0xE5, 0x00
@@ -189,7 +190,9 @@ class FatFilesystem:
             yield at, self._window.read(self.place(cluster), take)
             at += take
         if at < node.size:
-            raise BadFilesystem(f"{node.path!r}: the chain ends after {at} of {node.size} bytes")
+            raise BadFilesystem(
+                f"{node.path!r}: the chain ends after {at:,} of {in_bytes(node.size)}"
+            )
 
     def clusters_of(self, node: Node) -> Iterator[int]:
         """Yields the clusters of a file or directory; none for a fixed root directory."""

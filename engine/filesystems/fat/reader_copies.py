@@ -12,6 +12,7 @@ from engine.filesystems.fat.reader import probe
 from engine.image.container import BadImage
 from engine.image.copied import Copied, with_copy
 from engine.image.reading import Window
+from engine.units import in_bytes
 
 _SECTOR, _COPY_AT = 6, 50
 _SIZE = 512
@@ -31,6 +32,6 @@ def copied(window: Window) -> Copied | None:
         if found is None or found.bits != 32 or found.sector != sector:
             continue
         if struct.unpack_from("<H", raw, _COPY_AT)[0] == _SECTOR and found.size <= window.size:
-            repair = f"copy {sector} bytes from there to the first byte of the file system"
+            repair = f"copy {in_bytes(sector)} from there to the first byte of the file system"
             return Copied(found, "boot sector", at, repair)
     return None

@@ -6,6 +6,7 @@ Source: Microsoft, "FAT32 File System Specification" 1.03.
 from __future__ import annotations
 
 from engine.image.fields import Field, flags, number, string
+from engine.units import in_bytes
 
 _BOOT_SECTOR: tuple[Field, ...] = (
     ("jump", 0, 3, bytes.hex), ("OEM name", 3, 8, string), ("sector size", 11, 2, number),
@@ -27,7 +28,7 @@ _BOOT_SECTOR_32: tuple[Field, ...] = (
 
 
 def _code(raw: bytes) -> str:
-    return f"{len(raw)} bytes of code"
+    return f"{in_bytes(len(raw))} of code"
 
 
 def boot_sector(bits: int) -> tuple[Field, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from engine.filesystems.fat.reader import FatFilesystem
 from engine.image.container import BadImage
 from engine.image.reading import Examination, Findings, Node
+from engine.units import in_bytes
 
 _MOST_ENTRIES = 50_000
 _MOST_TABLE = 64 << 20
@@ -30,7 +31,9 @@ def examine(fat: FatFilesystem) -> Examination:
     """Returns what is wrong with a file system, and what was not looked at."""
     found = Findings()
     if fat.table_size > _MOST_TABLE:
-        return found.with_unchecked(f"its tables of {fat.table_size} bytes and what they lead to")
+        return found.with_unchecked(
+            f"its tables of {in_bytes(fat.table_size)} and what they lead to"
+        )
     look = _Look(fat, found)
     look.tables()
     look.boot_sectors()
@@ -145,7 +148,8 @@ class _Look:
         if not folder and length is not None and length != needed:
             self._add(
                 "chain",
-                f"{_shown(node)} of {node.size} bytes needs {needed} clusters, and has {length}",
+                f"{_shown(node)} of {in_bytes(node.size)} "
+                f"needs {needed} clusters, and has {length}",
             )
 
     def _follow(self, node: Node) -> int | None:

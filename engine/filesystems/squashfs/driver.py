@@ -23,7 +23,7 @@ from engine.filesystems.paxstream import records_bytes
 from engine.filesystems.squashfs.kept import drops, kept
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
-from engine.units import MIB, ceil_to
+from engine.units import MIB, ceil_to, in_bytes
 
 BLOCK_SIZE = 128 << 10
 """Bytes of data that are compressed together: what tar2sqfs takes by default."""
@@ -74,7 +74,7 @@ class SquashfsDriver:
     def fit(self, request: Request, size: int) -> FilesystemPlan:
         """See `Driver.fit`; a place below the bound may still be large enough."""
         if size < PADDING:
-            raise DoesNotFit(f"{size} bytes are too few for a squashfs, which has {PADDING}")
+            raise DoesNotFit(f"{in_bytes(size)} are too few for a squashfs, which has {PADDING:,}")
         manifest = request.manifest
         most = bound(manifest)
         taken = min(most, size // PADDING * PADDING)
@@ -186,13 +186,13 @@ def _reason(entry: Entry) -> str:
     if stat.S_ISSOCK(entry.mode):
         return "a socket, which the archive that tar2sqfs reads does not know"
     if len(entry.name) > _MAX_NAME:
-        return f"a name of {len(entry.name)} bytes, {_MAX_NAME} at most"
+        return f"a name of {in_bytes(len(entry.name))}, {_MAX_NAME:,} at most"
     if len(entry.target) > _MAX_TARGET:
-        return f"a link target of {len(entry.target)} bytes, {_MAX_TARGET} at most"
+        return f"a link target of {in_bytes(len(entry.target))}, {_MAX_TARGET:,} at most"
     if sum(len(name) + len(value) for name, value in entry.xattrs) > _MAX_RECORDS // 2:
         size = records_bytes(entry, kept)
         if size > _MAX_RECORDS:
-            return f"attributes of {size} bytes, {_MAX_RECORDS} at most for tar2sqfs"
+            return f"attributes of {in_bytes(size)}, {_MAX_RECORDS:,} at most for tar2sqfs"
     major, minor = os.major(entry.rdev), os.minor(entry.rdev)
     if major > _MAX_MAJOR or minor > _MAX_MINOR:
         return f"the device {major}:{minor}, {_MAX_MAJOR}:{_MAX_MINOR} at most"

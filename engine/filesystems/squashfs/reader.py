@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from engine.filesystems.squashfs.reader_metadata import SIZE, Cursor, Metadata
 from engine.filesystems.squashfs.reader_packed import NAMES, unpack
 from engine.image.reading import BadFilesystem, Node, Numbered, Window
+from engine.units import in_bytes
 
 _MAGIC = b"hsqs"
 _MAJOR = b"\4\0"
@@ -99,7 +100,7 @@ class SquashFilesystem(Numbered):
         if number not in NAMES:
             raise BadFilesystem(f"superblock: compression {number}, which is not known here")
         if not _HEAD.size <= self.size <= window.size:
-            raise BadFilesystem(f"superblock: {self.size} bytes in a place of {window.size}")
+            raise BadFilesystem(f"superblock: {in_bytes(self.size)} in a place of {window.size:,}")
         self.compression = NAMES[number]
         # Each byte can be the whole of a block: that is all that compression leaves to be said.
         self.room: int = self.size * self.block_size
@@ -195,7 +196,7 @@ class SquashFilesystem(Numbered):
             case stat.S_IFLNK:
                 links, length = struct.unpack("<II", cursor.read(8))
                 if length > _MAX_TARGET:
-                    raise BadFilesystem(f"inode {ref:#x}: a link target of {length} bytes")
+                    raise BadFilesystem(f"inode {ref:#x}: a link target of {in_bytes(length)}")
                 target = cursor.read(length)
                 xattr = _word(cursor) if long else _NO_XATTRS
                 return _Inode(*common, links=links, size=length, target=target, xattr=xattr)
@@ -265,12 +266,12 @@ class SquashFilesystem(Numbered):
         """Returns a block of data of so many bytes."""
         stored = word & _STORED
         if at + stored > self.size or stored > self.block_size:
-            raise BadFilesystem(f"{stored} bytes of data at byte {at} of {self.size}")
+            raise BadFilesystem(f"{in_bytes(stored)} of data at byte {at} of {self.size:,}")
         data = self._window.read(at, stored)
         if not word & _PLAIN:
             data = unpack(self.compression, data, length)
         if len(data) != length:
-            raise BadFilesystem(f"the data at byte {at} is {len(data)} bytes, not {length}")
+            raise BadFilesystem(f"the data at byte {at} is {in_bytes(len(data))}, not {length:,}")
         return data
 
     def _fragment(self, number: int) -> bytes:
@@ -283,7 +284,7 @@ class SquashFilesystem(Numbered):
             at, word = struct.unpack_from("<QI", entry)
             stored = word & _STORED
             if at + stored > self.size or stored > self.block_size:
-                raise BadFilesystem(f"fragment {number}: {stored} bytes at byte {at}")
+                raise BadFilesystem(f"fragment {number}: {in_bytes(stored)} at byte {at}")
             data = self._window.read(at, stored)
             if not word & _PLAIN:
                 data = unpack(self.compression, data, self.block_size)
@@ -356,7 +357,7 @@ def _word(cursor: Cursor) -> int:
 def _value(cursor: Cursor) -> bytes:
     length = _word(cursor)
     if length > _MAX_VALUE:
-        raise BadFilesystem(f"an attribute of {length} bytes")
+        raise BadFilesystem(f"an attribute of {in_bytes(length)}")
     return cursor.read(length)
 
 

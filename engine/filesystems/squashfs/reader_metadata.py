@@ -9,6 +9,7 @@ import struct
 
 from engine.filesystems.squashfs.reader_packed import unpack
 from engine.image.reading import BadFilesystem, Window
+from engine.units import in_bytes
 
 SIZE = 8192
 """Bytes of a block of metadata once it is unpacked."""
@@ -43,11 +44,11 @@ class Metadata:
 
     def _read(self, at: int) -> tuple[bytes, int]:
         if not 0 <= at <= self._end - 2:
-            raise BadFilesystem(f"metadata at byte {at} of {self._end}")
+            raise BadFilesystem(f"metadata at byte {at} of {self._end:,}")
         (head,) = struct.unpack("<H", self._window.read(at, 2))
         length = head & ~_PLAIN
         if not 0 < length <= SIZE or at + 2 + length > self._end:
-            raise BadFilesystem(f"{length} bytes of metadata at byte {at} of {self._end}")
+            raise BadFilesystem(f"{in_bytes(length)} of metadata at byte {at} of {self._end:,}")
         data = self._window.read(at + 2, length)
         if not head & _PLAIN:
             data = unpack(self._compression, data, SIZE)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import zstandard
 
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 _XZ_MEMORY = 64 << 20
 _ZSTD_WINDOW = 8 << 20
@@ -31,7 +32,7 @@ def _lzma(data: bytes, limit: int) -> bytes:
 def _zstd(data: bytes, limit: int) -> bytes:
     size = zstandard.frame_content_size(data)
     if size > limit:  # a frame that gives its size is unpacked whole, whatever the limit
-        raise zstandard.ZstdError(f"{size} bytes")
+        raise zstandard.ZstdError(in_bytes(size))
     context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     return context.decompress(data, max_output_size=limit)
 

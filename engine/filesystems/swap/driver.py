@@ -13,7 +13,7 @@ from engine.filesystems.driver import (
     Sized,
 )
 from engine.filesystems.plain import plain
-from engine.units import MIB, ceil_to
+from engine.units import MIB, ceil_to, in_bytes
 
 PAGE_SIZE = 4096
 """Bytes of a page of the machine that will use it; the kernel takes no other (mm/swapfile.c)."""
@@ -53,10 +53,10 @@ class SwapDriver:
         pages = size // PAGE_SIZE
         if pages < _LEAST_PAGES:
             least = _LEAST_PAGES * PAGE_SIZE
-            raise DoesNotFit(f"{size} bytes are too few for swap, which has at least {least}")
+            raise DoesNotFit(f"{in_bytes(size)} are too few for swap, which has at least {least:,}")
         if pages > _MOST_PAGES:
             most = _MOST_PAGES * PAGE_SIZE
-            raise DoesNotFit(f"{size} bytes are more than swap can count", most)
+            raise DoesNotFit(f"{in_bytes(size)} are more than swap can count", most)
         return plain(
             request,
             "swap",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from engine.image.reading import BadFilesystem, Window
+from engine.units import in_bytes
 
 _SIGNATURE = b"verity\0\0"
 _SIZE = 512
@@ -55,7 +56,7 @@ class HashTree:
             if size < 512 or size > 1 << 19 or size & size - 1:
                 raise BadFilesystem(f"verity superblock: blocks of {size} bytes")
         if length > len(salt):
-            raise BadFilesystem(f"verity superblock: a salt of {length} bytes")
+            raise BadFilesystem(f"verity superblock: a salt of {in_bytes(length)}")
         if not blocks:
             raise BadFilesystem("verity superblock: a tree of no data")
         self.salt: bytes = salt[:length]

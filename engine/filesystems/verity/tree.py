@@ -14,6 +14,8 @@ import struct
 import uuid
 from dataclasses import dataclass
 
+from engine.units import in_bytes
+
 BLOCK_SIZE = 4096
 """Of data and of hashes."""
 DIGEST_SIZE = 32
@@ -47,7 +49,9 @@ def levels(data_bytes: int) -> list[Level]:
         ValueError: They are not a whole number of blocks, or none.
     """
     if data_bytes <= 0 or data_bytes % BLOCK_SIZE:
-        raise ValueError(f"{data_bytes} bytes are not a whole number of {BLOCK_SIZE}-byte blocks")
+        raise ValueError(
+            f"{in_bytes(data_bytes)} are not a whole number of {BLOCK_SIZE}-byte blocks"
+        )
     counts: list[tuple[int, int]] = []
     digests = data_bytes // BLOCK_SIZE
     while digests > 1:
@@ -83,7 +87,7 @@ def superblock(data_bytes: int, salt: bytes, identifier: str) -> bytes:
         ValueError: The salt is too long, or the UUID is not one.
     """
     if len(salt) > MAX_SALT:
-        raise ValueError(f"a salt of {len(salt)} bytes, {MAX_SALT} at most")
+        raise ValueError(f"a salt of {in_bytes(len(salt))}, {MAX_SALT:,} at most")
     return _SUPERBLOCK.pack(
         _SIGNATURE, _VERSION, _TYPE, uuid.UUID(identifier).bytes, _ALGORITHM, BLOCK_SIZE,
         BLOCK_SIZE, data_bytes // BLOCK_SIZE, len(salt), salt,

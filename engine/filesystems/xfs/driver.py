@@ -22,7 +22,7 @@ from engine.filesystems.mounted import Held, touched
 from engine.filesystems.plain import grown, plain
 from engine.filesystems.xfs.kept import LIMITS
 from engine.manifest.manifest import Manifest
-from engine.units import GIB, MIB, TIB, ceil_to
+from engine.units import GIB, MIB, TIB, ceil_to, in_bytes
 
 BLOCK_SIZE = 4096
 
@@ -101,9 +101,9 @@ class XfsDriver:
 def _plan(request: Request, size: int, held: Held) -> FilesystemPlan:
     """Returns the file system in a place of so many bytes; see `Driver.fit`."""
     if size < SMALLEST:
-        raise DoesNotFit(f"{size} bytes are too few for XFS, which has {SMALLEST} at least")
+        raise DoesNotFit(f"{in_bytes(size)} are too few for XFS, which has {SMALLEST:,} at least")
     if size > _LARGEST:
-        raise DoesNotFit(f"{size} bytes are more than XFS is made with here", _LARGEST)
+        raise DoesNotFit(f"{in_bytes(size)} are more than XFS is made with here", _LARGEST)
     blocks = size // BLOCK_SIZE
     taken = blocks * BLOCK_SIZE
     metadata = _structures(taken, request) - _LOG

@@ -23,6 +23,7 @@ from engine.filesystems.xfs.reader_log import state
 from engine.filesystems.xfs.reader_superblock import MAGIC, SIZE, parse, sector_size
 from engine.image.fields import Record
 from engine.image.reading import BadFilesystem, Node, Numbered, Window
+from engine.units import in_bytes
 
 _LINK = b"XSLM"
 _MAX_TARGET = 1024
@@ -173,13 +174,15 @@ class Xfs(Numbered):
     def _target(self, inode: Inode) -> bytes:
         """Returns what a symbolic link leads to."""
         if not 0 < inode.size <= _MAX_TARGET:
-            raise BadFilesystem(f"inode {inode.number}: a link target of {inode.size} bytes")
+            raise BadFilesystem(f"inode {inode.number}: a link target of {in_bytes(inode.size)}")
         if inode.data.form == LOCAL:
             target = inode.data.raw[: inode.size]
         else:
             target = b"".join(self._target_pieces(inode))[: inode.size]
         if len(target) != inode.size or b"\0" in target:
-            raise BadFilesystem(f"inode {inode.number}: its target is not of {inode.size} bytes")
+            raise BadFilesystem(
+                f"inode {inode.number}: its target is not of {in_bytes(inode.size)}"
+            )
         return target
 
     def _target_pieces(self, inode: Inode) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from engine.filesystems.xfs.reader_blocks import INDEX, REMOTE, Blocks
 from engine.filesystems.xfs.reader_inode import BTREE, EXTENTS, LOCAL, Fork, Inode, Inodes
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 _LOCAL, _TRUSTED, _SECURITY, _PARENT, _INCOMPLETE = 0x1, 0x2, 0x4, 0x8, 0x80
 _PREFIXES = {0: b"user.", _TRUSTED: b"trusted.", _SECURITY: b"security."}
@@ -59,7 +60,9 @@ class Attributes:
         for flags, name, value in self._stored(inode, fork):
             left -= _COST + len(name) + len(value)
             if left < 0:
-                raise BadFilesystem(f"inode {inode.number}: over {_MAX_BYTES} bytes of attributes")
+                raise BadFilesystem(
+                    f"inode {inode.number}: over {in_bytes(_MAX_BYTES)} of attributes"
+                )
             if flags & (_INCOMPLETE | _PARENT):
                 continue
             prefix = _PREFIXES.get(flags & ~_LOCAL)
@@ -127,7 +130,7 @@ class Attributes:
         first = 80 if self._checksums else 32
         where = f"inode {inode.number}: an attribute"
         if first + count * 8 > len(raw):
-            raise BadFilesystem(f"inode {inode.number}: {count} attributes in {len(raw)} bytes")
+            raise BadFilesystem(f"inode {inode.number}: {count} attributes in {in_bytes(len(raw))}")
         for index in range(count):
             at, flags = struct.unpack_from(">HB", raw, first + index * 8 + 4)
             if at + 9 > len(raw):
@@ -143,13 +146,13 @@ class Attributes:
                 value = b"" if skipped else self._value(inode, map_, logical, size)
                 size = len(value)
             if start + length + (size if flags & _LOCAL else 0) > len(raw) or len(value) != size:
-                raise BadFilesystem(f"{where} of {length} and {size} bytes at byte {at}")
+                raise BadFilesystem(f"{where} of {length:,} and {in_bytes(size)} at byte {at}")
             yield flags, raw[start : start + length], value
 
     def _value(self, inode: Inode, map_: dict[int, int], logical: int, size: int) -> bytes:
         """Returns a value that has blocks of its own."""
         if size > _MAX_VALUE:
-            raise BadFilesystem(f"inode {inode.number}: an attribute of {size} bytes")
+            raise BadFilesystem(f"inode {inode.number}: an attribute of {in_bytes(size)}")
         value = bytearray()
         while len(value) < size:
             block = map_.get(logical)
@@ -184,7 +187,7 @@ def unwrapped(
     _, at, size = struct.unpack_from(">4sII", raw)
     if raw[:4] != magic or at != offset or not 0 < size <= len(raw) - _REMOTE_HEADER:
         raise BadFilesystem(
-            f"{what} at {blocks.named(block)} begins with {raw[:4]!r}, {size} bytes at {at}"
+            f"{what} at {blocks.named(block)} begins with {raw[:4]!r}, {in_bytes(size)} at {at}"
         )
     blocks.sealed(raw, REMOTE, block, owner, what)
     return raw[_REMOTE_HEADER : _REMOTE_HEADER + size]
@@ -192,10 +195,10 @@ def unwrapped(
 
 def _in_inode(number: int, raw: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     if len(raw) < 4:
-        raise BadFilesystem(f"inode {number}: attributes in {len(raw)} bytes")
+        raise BadFilesystem(f"inode {number}: attributes in {in_bytes(len(raw))}")
     total, count = struct.unpack_from(">HB", raw)
     if not 4 <= total <= len(raw):
-        raise BadFilesystem(f"inode {number}: {total} bytes of attributes in {len(raw)}")
+        raise BadFilesystem(f"inode {number}: {in_bytes(total)} of attributes in {len(raw):,}")
     at = 4
     for _ in range(count):
         if at + 3 > total:
@@ -211,7 +214,7 @@ def _in_inode(number: int, raw: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 def _acl(number: int, value: bytes) -> bytes:
     """Returns an ACL as getxattr(2) does."""
     if len(value) < 4 or len(value) != 4 + int.from_bytes(value[:4], "big") * _ACL_ENTRY.size:
-        raise BadFilesystem(f"inode {number}: an ACL of {len(value)} bytes")
+        raise BadFilesystem(f"inode {number}: an ACL of {in_bytes(len(value))}")
     entries = (
         struct.pack("<HHI", tag & 0xFFFF, rights, who if tag in _NAMED else _NOBODY)
         for tag, who, rights in _ACL_ENTRY.iter_unpack(value[4:])

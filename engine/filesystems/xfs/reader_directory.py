@@ -15,6 +15,7 @@ from typing import NamedTuple
 from engine.filesystems.xfs.reader_blocks import DIRECTORY, Blocks
 from engine.filesystems.xfs.reader_inode import BTREE, EXTENTS, LOCAL, Extent, Inode, Inodes
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 _INDEX_BEGINS = 1 << 35
 """Byte of a directory at which its index begins."""
@@ -81,7 +82,7 @@ class Directories:
         if inode.data.form not in {EXTENTS, BTREE}:
             raise BadFilesystem(f"{where} is of form {inode.data.form}")
         if inode.size > _MAX_DIRECTORY:
-            raise BadFilesystem(f"{where} has {inode.size} bytes")
+            raise BadFilesystem(f"{where} has {in_bytes(inode.size)}")
         names = 0
         for unit in self.units(inode, 0, _INDEX_BEGINS):
             for each in self._in_block(inode, unit, where):
@@ -110,7 +111,7 @@ class Directories:
             left -= extent.blocks
             if left < 0:
                 raise BadFilesystem(
-                    f"directory {inode.number} has over {_MAX_DIRECTORY} bytes of blocks"
+                    f"directory {inode.number} has over {in_bytes(_MAX_DIRECTORY)} of blocks"
                 )
             while at < extent.blocks:
                 if not parts and extent.blocks - at >= each:
@@ -135,7 +136,7 @@ class Directories:
     def _in_inode(self, inode: Inode, where: str) -> Iterator[Named]:
         raw = inode.data.raw[: inode.size]
         if len(raw) < 6 or inode.size > len(inode.data.raw):
-            raise BadFilesystem(f"{where}: {inode.size} bytes in its inode")
+            raise BadFilesystem(f"{where}: {in_bytes(inode.size)} in its inode")
         wide = 8 if raw[1] else 4
         count, at = (raw[1] or raw[0]), 2 + wide
         typed = 1 if self._superblock.types else 0
@@ -182,7 +183,7 @@ class Directories:
             number, length = struct.unpack_from(">QB", raw, at)
             size = 9 + length + typed + 2 + 7 & ~7
             if at + size > end:
-                raise BadFilesystem(f"{name} has a name of {length} bytes at {at}")
+                raise BadFilesystem(f"{name} has a name of {in_bytes(length)} at {at}")
             kind = raw[at + 9 + length] if typed else 0
             yield Named(_checked(raw[at + 9 : at + 9 + length], where), number, kind, base + at)
             at += size

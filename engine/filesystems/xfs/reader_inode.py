@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from engine.filesystems.xfs.reader_blocks import Blocks, Layout, Tree
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 _MAGIC = b"IN"
 _KEPT = 1024
@@ -140,7 +141,7 @@ class Inodes:
         flags, generation = struct.unpack_from(">HI", raw, 90)
         (more,) = struct.unpack_from(">Q", raw, 120) if version == _V3 else (0,)
         if size >> 63:
-            raise BadFilesystem(f"inode {number} has a size of {size} bytes")
+            raise BadFilesystem(f"inode {number} has a size of {in_bytes(size)}")
         data, attributes = _forks(number, raw, form, wide=bool(more & _WIDE_COUNTS))
         return Inode(
             number=number, raw=raw, version=version, mode=mode, uid=uid, gid=gid,
@@ -201,7 +202,7 @@ class Inodes:
             if size > len(fork.raw):
                 raise BadFilesystem(
                     f"inode {inode.number}: {fork.count} pieces of its {fork.name} in "
-                    f"{len(fork.raw)} bytes"
+                    f"{in_bytes(len(fork.raw))}"
                 )
             yield fork.raw[:size]
             return

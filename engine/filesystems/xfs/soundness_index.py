@@ -16,6 +16,7 @@ from engine.filesystems.xfs.reader_blocks import DIRECTORY, INDEX
 from engine.filesystems.xfs.reader_directory import Named, Unit
 from engine.filesystems.xfs.reader_inode import Inode
 from engine.image.reading import BadFilesystem
+from engine.units import in_bytes
 
 _INDEX_BEGINS, _FREE_BEGINS, _FREE_ENDS = 1 << 35, 2 << 35, 3 << 35
 _SCALE = 3
@@ -77,7 +78,7 @@ def _in_one(xfs: Xfs, inode: Inode) -> list[tuple[int, int]] | None:
     (count,) = struct.unpack_from(">I", raw, len(raw) - 8)
     start = len(raw) - 8 - count * 8
     if start < 16:
-        raise BadFilesystem(f"an index of {count} names in {len(raw)} bytes")
+        raise BadFilesystem(f"an index of {count} names in {in_bytes(len(raw))}")
     return list(_ENTRY.iter_unpack(raw[start:-8]))
 
 
@@ -91,7 +92,7 @@ def _index_block(xfs: Xfs, inode: Inode, unit: Unit) -> tuple[int, list[tuple[in
     at, start = (12, 16) if which else (56, 64)
     (count,) = struct.unpack_from(">H", raw, at)
     if start + count * 8 > len(raw):
-        raise BadFilesystem(f"an index block of {count} names in {len(raw)} bytes")
+        raise BadFilesystem(f"an index block of {count} names in {in_bytes(len(raw))}")
     return kind, list(_ENTRY.iter_unpack(raw[start : start + count * 8]))
 
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from engine.units import in_bytes
+
 MAX_READ = 1 << 26
 """Bytes that one `read` may ask for."""
 _COST = 1 << 10
@@ -60,12 +62,12 @@ class Disk(ABC):
         if offset < 0 or length < 0 or offset + length > self.size:
             raise BadImage(
                 f"{self.path.name}: bytes {offset} to {offset + length} are outside the disk of "
-                f"{self.size} bytes"
+                f"{in_bytes(self.size)}"
             )
         self.spend(length + _COST)
         if length > MAX_READ:
             raise BadImage(
-                f"{self.path.name}: {length} bytes asked for at once, {MAX_READ} at most"
+                f"{self.path.name}: {in_bytes(length)} asked for at once, {MAX_READ:,} at most"
             )
         return self._read(offset, length)
 

@@ -16,6 +16,7 @@ import zstandard
 
 from engine.image.container.disk import BadImage, ClusteredDisk
 from engine.problem import printable
+from engine.units import in_bytes
 
 MAGIC = b"QFI\xfb"
 _HEADER = struct.Struct(">4sIQIIQIIQQIIQ")
@@ -66,7 +67,7 @@ class Qcow2Disk(ClusteredDisk):
         self._per_table = self.cluster // 8
         if -(-self.size // (self.cluster * self._per_table)) > l1_entries:
             self.close()
-            raise BadImage(f"{path.name}: the level 1 table is too small for {self.size} bytes")
+            raise BadImage(f"{path.name}: the level 1 table is too small for {in_bytes(self.size)}")
         if l1_entries and l1_offset >= self.file_size:
             self.close()
             raise BadImage(f"{path.name} is cut short: its level 1 table begins at {l1_offset}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.image.container.disk import BadImage, ClusteredDisk
+from engine.units import in_bytes
 
 MAGIC = b"\x7f\x10\xda\xbe"
 _TYPE_AT = 0x4C
@@ -43,7 +44,7 @@ class VdiDisk(ClusteredDisk):
             raise BadImage(f"{path.name}: VDI with {count} blocks of {self.cluster} bytes")
         if count * self.cluster < self.size:
             self.close()
-            raise BadImage(f"{path.name}: {count} VDI blocks can't hold {self.size} bytes")
+            raise BadImage(f"{path.name}: {count} VDI blocks can't hold {in_bytes(self.size)}")
         if map_at + count * 4 > self.file_size:
             self.close()
             raise BadImage(f"{path.name} is cut short: its map ends at {map_at + count * 4}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engine.image.container.disk import BadImage, ClusteredDisk, Disk, RawDisk
 from engine.problem import printable
+from engine.units import in_bytes
 
 COOKIE = b"conectix"
 _DYNAMIC_COOKIE = b"cxsparse"
@@ -111,7 +112,7 @@ class DynamicVhdDisk(ClusteredDisk):
             raise BadImage(f"{path.name}: VHD with {count} blocks of {self.cluster} bytes")
         if count * self.cluster < self.size:
             self.close()
-            raise BadImage(f"{path.name}: {count} VHD blocks can't hold {self.size} bytes")
+            raise BadImage(f"{path.name}: {count} VHD blocks can't hold {in_bytes(self.size)}")
         if table_at + count * 4 > self.file_size:
             self.close()
             raise BadImage(f"{path.name} is cut short: its table ends at {table_at + count * 4}")

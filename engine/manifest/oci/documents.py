@@ -16,6 +16,7 @@ from engine.manifest.oci.errors import BadImage
 from engine.manifest.oci.image import Config, Platform
 from engine.manifest.oci.store import Store
 from engine.problem import quote
+from engine.units import in_bytes
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})")
 _CONFIGS = (
@@ -110,8 +111,8 @@ def read_document(store: Store, descriptor: Descriptor) -> bytes:
     algorithm, _, value = descriptor.digest.partition(":")
     if len(data) != descriptor.size or hashlib.new(algorithm, data).hexdigest() != value:
         raise BadImage(
-            f"{descriptor.digest} is damaged: it has {len(data)} bytes of {descriptor.size}, or"
-            " another sum"
+            f"{descriptor.digest} is damaged: it has {in_bytes(len(data))} of "
+            f"{descriptor.size:,}, or another sum"
         )
     return data
 

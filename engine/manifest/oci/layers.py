@@ -23,6 +23,7 @@ from engine.manifest.oci.source import stamp
 from engine.manifest.oci.store import Summed
 from engine.manifest.tar import Member, members
 from engine.manifest.whiteouts import META_PREFIX, OPAQUE, PREFIX
+from engine.units import in_bytes
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ def read_layer(
     source.rest(0)
     packed.drain()
     if layer.size is not None and packed.size != layer.size:
-        raise BadImage(f"it has {packed.size} bytes, and the manifest says {layer.size}")
+        raise BadImage(f"it has {in_bytes(packed.size)}, and the manifest says {layer.size:,}")
     if wanted and packed.hexdigest() != wanted:
         raise BadImage(f"its sum is {packed.hexdigest()}, and the manifest says {wanted}")
     found, wanted = plain.hexdigest(), layer.diff_id.partition(":")[2]

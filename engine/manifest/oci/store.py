@@ -17,6 +17,7 @@ from engine.manifest.findings import shown
 from engine.manifest.folder import is_recent, stamp_of
 from engine.manifest.oci.errors import BadImage
 from engine.manifest.tar import Member, members
+from engine.units import in_bytes
 
 MOST_JSON = 16 << 20
 """Bytes of one document; the specification asks registries for 4 MiB (image-spec, manifest.md)."""
@@ -338,4 +339,4 @@ def _missing(name: bytes) -> BadImage:
 
 
 def _too_large(name: bytes) -> BadImage:
-    return BadImage(f"{shown(name)} is not a document of at most {MOST_JSON} bytes")
+    return BadImage(f"{shown(name)} is not a document of at most {in_bytes(MOST_JSON)}")

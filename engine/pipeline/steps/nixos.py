@@ -20,7 +20,7 @@ from engine.pipeline.work import Work
 from engine.plan import nixos
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.failure import StepFailed
-from engine.units import counted
+from engine.units import counted, in_bytes
 
 _ANY_STATUS = frozenset(range(256))
 _STORE = b"nix/store"
@@ -76,7 +76,7 @@ async def install(work: Work) -> None:
         _fits(work, mount)
     made = [entry for files in work.loader_files.values() for entry in files]
     size = sum(entry.size for entry in made)
-    work.note(f"the installer made {counted(len(made), 'file')}, {size} bytes")
+    work.note(f"the installer made {counted(len(made), 'file')}, {in_bytes(size)}")
 
 
 def _planned(work: Work, volume: str) -> FilesystemPlan:
@@ -153,5 +153,5 @@ def _fits(work: Work, mount: Mount) -> None:
         raise StepFailed(
             f"the installer's files take {short.needed} {short.resource} of the {volume.title}, "
             f"which has {short.available}",
-            f"make {key} at least {short.needed - short.available} bytes larger",
+            f"make {key} at least {in_bytes(short.needed - short.available)} larger",
         )

@@ -13,6 +13,7 @@ from engine.pipeline.steps.names import announce, current_image, finish_image
 from engine.pipeline.taking import Taker, take_all
 from engine.pipeline.work import Work
 from engine.provenance.bmap import Mapper
+from engine.units import in_bytes
 
 _PACKED = "packed.part"
 
@@ -32,7 +33,7 @@ async def pack(work: Work) -> None:
         await work.thread(
             lambda report: verify_packed(path, planned.compress, size, work.cancelled)
         )
-        work.note(f"read back: {planned.packed} unpacks to {size} bytes")
+        work.note(f"read back: {planned.packed} unpacks to {in_bytes(size)}")
     await work.earlier()
     image = finish_image(work)
     if planned.packed is not None:

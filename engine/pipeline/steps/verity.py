@@ -18,6 +18,7 @@ from engine.pipeline.sparse import copy_range
 from engine.pipeline.staging import ROOT_HASH_FILE, SIGNATURE_FILE
 from engine.pipeline.work import Work
 from engine.tools.failure import StepFailed
+from engine.units import in_bytes
 
 
 async def make(work: Work) -> None:
@@ -86,7 +87,8 @@ async def _sign(work: Work) -> None:
     data = dumps(root_hash, fingerprint(below.certificate), signature)
     if len(data) > work.filesystem.size:
         raise StepFailed(
-            f"the signature takes {len(data)} bytes, and there are {work.filesystem.size} for it"
+            f"the signature takes {in_bytes(len(data))}, and there are "
+            f"{work.filesystem.size:,} for it"
         )
     with work.image.open("r+b", buffering=0) as image:
         write_whole(image.fileno(), data, work.offset)

@@ -9,7 +9,7 @@ from engine.pipeline.sparse import copy_into
 from engine.pipeline.work import Work
 from engine.spec.filesystems import FILESYSTEMS
 from engine.tools.failure import StepFailed
-from engine.units import MIB, ceil_to, format_exact
+from engine.units import MIB, ceil_to, format_exact, in_bytes
 
 
 async def make(work: Work) -> None:
@@ -44,12 +44,12 @@ async def _fed(work: Work) -> None:
     size = made.stat().st_size
     if size > volume.bytes:
         raise StepFailed(
-            f"the contents of the {volume.title} take {size} bytes once they are compressed, and "
-            f"it has {volume.bytes}",
+            f"the contents of the {volume.title} take {in_bytes(size)} once they are "
+            f"compressed, and it has {volume.bytes:,}",
             f"{format_exact(ceil_to(size, MIB))} are enough for these contents",
         )
     title = FILESYSTEMS[planned.type].title
-    work.note(f"{planned.data_bytes} bytes of data became a {title} of {size} bytes")
+    work.note(f"{in_bytes(planned.data_bytes)} of data became a {title} of {in_bytes(size)}")
 
 
 async def _settled(work: Work) -> None:

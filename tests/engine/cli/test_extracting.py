@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_is_not_written(
 
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("error: /data: a size of 9223372036854775807 bytes")
+    assert err.startswith("error: /data: a size of 9,223,372,036,854,775,807 bytes")
 
 
 def test_a_damaged_entry_does_not_hide_the_others(
@@ -221,8 +221,8 @@ def test_a_destination_without_room(image: Path, tmp_path: Path, name: str) -> N
 
     assert ran.returncode == exits.REFUSED
     assert re.fullmatch(
-        r"error: \S+ has no room for \S+: it needs at least \S+ KiB \(\d+ bytes\), \S+ KiB "
-        r"\(\d+ bytes\) are free \(free at least \S+ KiB there, or name another place\)\n"
+        r"error: \S+ has no room for \S+: it needs at least \S+ KiB \([\d,]+ bytes\), \S+ KiB "
+        r"\([\d,]+ bytes\) are free \(free at least \S+ KiB there, or name another place\)\n"
         r"more: diskwright explain no-room\n",
         ran.stderr,
     )

@@ -70,7 +70,7 @@ def test_the_least_holds_it_and_what_is_less_does_not(
     ("entry", "reason"),
     [
         (Entry(b"s", stat.S_IFSOCK | 0o600), "a socket"),
-        (Entry(b"l", stat.S_IFLNK | 0o777, target=b"t" * 4095, size=4095), "target of 4095 bytes"),
+        (Entry(b"l", stat.S_IFLNK | 0o777, target=b"t" * 4095, size=4095), "target of 4,095 bytes"),
         (a_file(uid=(1 << 32) - 1), "the owner 4294967295"),
     ],
 )

@@ -116,8 +116,8 @@ def test_one_that_is_too_small(
     as_device(monkeypatch, {place: os.makedev(8, 32)})
     codes, text = refusal(image, place, fake.machine)
     assert codes == {"flash-too-small"}
-    assert f"has {8 * MIB} bytes" in text
-    assert f"{16 * MIB - 8 * MIB} too few" in text
+    assert f"has {8 * MIB:,} bytes" in text
+    assert f"{16 * MIB - 8 * MIB:,} too few" in text
     small = tmp_path / "small"
     small.write_bytes(b"x" * MIB)
     assert refusal(image, small, fake.machine)[0] == {"flash-too-small"}

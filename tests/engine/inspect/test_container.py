@@ -79,7 +79,7 @@ def test_every_container_reads_as_the_disk_it_was_made_from(
 
 
 def test_reading_outside_the_disk_is_refused_with_the_numbers(images: dict[str, Path]) -> None:
-    with open_disk(images["qcow2"]) as disk, pytest.raises(BadImage, match=str(SIZE)):
+    with open_disk(images["qcow2"]) as disk, pytest.raises(BadImage, match=f"{SIZE:,}"):
         disk.read(SIZE - 1, 2)
 
 

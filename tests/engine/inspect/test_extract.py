@@ -692,7 +692,9 @@ def test_room_that_others_take_meanwhile(
     monkeypatch.setattr(os, "statvfs", small)
     block = real(tmp_path).f_frsize
 
-    with pytest.raises(ExtractFailed, match=rf"no room for /etc/.*\({10 * block} bytes\) are free"):
+    with pytest.raises(
+        ExtractFailed, match=rf"no room for /etc/.*\({10 * block:,} bytes\) are free"
+    ):
         copied(image, tmp_path / f"dest{suffix}")
 
     assert list(tmp_path.iterdir()) == []

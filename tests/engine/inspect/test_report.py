@@ -46,7 +46,7 @@ def test_a_file_system_larger_than_its_place_is_found_with_the_figures(tmp_path:
     with image.open("r+b") as file:
         file.truncate(63 * MIB)
     (finding,) = findings(image)
-    assert f"{64 * MIB} bytes is larger than the {63 * MIB} bytes" in finding
+    assert f"{64 * MIB:,} bytes is larger than the {63 * MIB:,} bytes" in finding
 
 
 def test_one_that_was_not_unmounted_is_found(tmp_path: Path) -> None:

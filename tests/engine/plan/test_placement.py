@@ -89,7 +89,7 @@ def test_disk_that_ends_before_the_root() -> None:
     made = plan(settings("efi", disk="258MiB"))
     (problem,) = made.problems
     assert problem.code == "disk-too-small"
-    assert "takes 257.0 MiB (269484032 bytes)" in problem.message
+    assert "takes 257.0 MiB (269,484,032 bytes)" in problem.message
     assert made.partitions == ()
     assert [one.role for one in placed_on(259 * MIB, "efi")] == ["esp", "root"]
 

@@ -224,7 +224,7 @@ def test_entries_that_ext4_cannot_hold() -> None:
     problem = only(plan(settings(), Contents(root)))
     assert problem.code == "entry-unwritable"
     assert "/x" in problem.message
-    assert "5000" in problem.message
+    assert "5,000" in problem.message
 
 
 def test_many_entries_of_a_kind_are_counted() -> None:
@@ -287,7 +287,7 @@ def test_output_folder_without_room() -> None:
     volume = Volume(path=Path("/out"), type="ext4", free_bytes=2 * GIB)
     problem = only(plan(settings(), BIG, host(volume=volume)))
     assert problem.code == "output-full"
-    assert str(2 * GIB) in problem.message
+    assert f"{2 * GIB:,}" in problem.message
 
 
 def test_an_update_needs_no_room_for_what_stays() -> None:

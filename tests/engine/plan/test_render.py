@@ -102,14 +102,14 @@ def test_reference_figures_are_those_of_an_empty_tree() -> None:
 def test_text_says_what_json_says() -> None:
     made = plan(settings("hybrid", compat="make-disk-image", disk=1024), CONTENTS)
     text = to_text(made)
-    assert "1073741824 bytes" in text
+    assert "1,073,741,824 bytes" in text
     assert "97FD5997-F390-0B4A-A3F8-D106C1723AEA" in text
     for partition in made.partitions:
         assert f"{partition.start}" in text
         assert f"{partition.guid}" in text
     for share in made.breakdown:
         assert share.label in text
-        assert str(share.bytes) in text
+        assert f"{share.bytes:,}" in text
     assert "  Closure space use: " in text
 
 

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
 import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.units import GIB, KIB, MAX_SIZE, MIB, TIB, format_exact, human, numfmt_iec, parse_size
+import engine
+from engine.units import (
+    GIB,
+    KIB,
+    MAX_SIZE,
+    MIB,
+    TIB,
+    format_exact,
+    human,
+    in_bytes,
+    numfmt_iec,
+    parse_size,
+    sized,
+)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +144,46 @@ def test_human_is_binary_and_has_units() -> None:
     assert human(GIB) == "1.0 GiB"
     assert human(236 * MIB) == "236.0 MiB"
     assert human(12) == "12 B"
+
+
+@pytest.mark.parametrize(
+    ("size", "exact", "both"),
+    [
+        (0, "0 bytes", "0 bytes"),
+        (1, "1 byte", "1 byte"),
+        (1023, "1,023 bytes", "1,023 bytes"),
+        (1024, "1,024 bytes", "1.0 KiB (1,024 bytes)"),
+        (MIB, "1,048,576 bytes", "1.0 MiB (1,048,576 bytes)"),
+    ],
+)
+def test_a_number_of_bytes_for_a_person(size: int, exact: str, both: str) -> None:
+    assert (in_bytes(size), sized(size)) == (exact, both)
+
+
+_OF_A_UNIT = re.compile(r"\b(sectors|blocks|clusters|inodes|nodes|entries) of (2\^)?$")
+"""What is measured in units of a fixed size names that size: "sectors of 4096 bytes"."""
+
+
+def _texts(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yields the text before a placeholder that "bytes" follows, and its line."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.JoinedStr):
+            continue
+        parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+        for before, part, after in zip(["", *parts], parts, parts[1:], strict=False):
+            if part is None and re.match(r"\s+bytes?\b", str(after)):
+                yield str(before), node.lineno
+
+
+def test_every_number_of_bytes_is_written_by_one_function() -> None:
+    root = Path(engine.__file__).parent.parent
+    files = [path for room in ("engine", "tui") for path in (root / room).rglob("*.py")]
+    found = [
+        f"{path.relative_to(root)}:{line}"
+        for path in files
+        for text, line in _texts(ast.parse(path.read_text()))
+        if not _OF_A_UNIT.search(text)
+    ]
+    # The function itself, and the lines that are make-disk-image's own, word for word.
+    allowed = {"engine/units.py": 1, "engine/plan/as_text.py": 5}
+    assert Counter(place.rpartition(":")[0] for place in found) == allowed, found

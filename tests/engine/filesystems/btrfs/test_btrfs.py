@@ -102,7 +102,7 @@ def test_sizes_add_up(size: int, free: int) -> None:
 
 
 def test_what_is_too_small_is_told_with_the_least(tmp_path: Path) -> None:
-    with pytest.raises(DoesNotFit, match=f"{109 * MIB} at least"):
+    with pytest.raises(DoesNotFit, match=f"{109 * MIB:,} at least"):
         settling.planned("btrfs", 109 * MIB - 1)
     file = tmp_path / "small"
     with file.open("wb") as empty:

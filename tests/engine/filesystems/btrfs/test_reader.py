@@ -306,7 +306,7 @@ def test_a_superblock_of_nonsense_is_refused(images: dict[str, Path], tmp_path: 
     for at, value, says in (
         (0x94, struct.pack("<I", 12345), "nodes of 12345 bytes"),
         (0xC6, b"\x09", "levels"),
-        (0xA0, struct.pack("<I", 5000), "5000 bytes of chunks"),
+        (0xA0, struct.pack("<I", 5000), "5,000 bytes of chunks"),
         (0x90, struct.pack("<I", 512), "blocks of 512"),
     ):
         patched = bytearray(data)

@@ -129,7 +129,7 @@ def test_holds_nothing_at_all(tmp_path: Path) -> None:
     ("entry", "reason"),
     [
         (trees.file(b"n" * 256, 0), "a name of 256 bytes, 255 at most"),
-        (trees.symlink(b"l", b"t" * 4096), "a link target of 4096 bytes, 4095 at most"),
+        (trees.symlink(b"l", b"t" * 4096), "a link target of 4,096 bytes, 4,095 at most"),
         (Entry(b"d", stat.S_IFCHR, rdev=os.makedev(4096, 1)), "the device 4096:1, 4095:1048575"),
         (trees.file(b"x", 0, xattrs=((b"system.other", b""),)), "unknown kind"),
         (trees.file(b"x", 0, xattrs=((b"user.v", bytes(65_536)),)), "65535 at most"),

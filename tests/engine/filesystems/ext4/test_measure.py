@@ -149,9 +149,9 @@ def test_is_computed_once() -> None:
     ("entries", "ext", "reason"),
     [
         ([file(b"n" * 256, 0)], EXT4, "a name of 256 bytes, 255 at most"),
-        ([symlink(b"s", b"t" * 4096)], EXT4, "a link target of 4096 bytes, 4095 at most"),
-        ([file(b"f", 1 << 44)], EXT4, "17592186044416 bytes, 17592186040320 at most"),
-        ([file(b"f", 1 << 41)], EXT3, "2199023255552 bytes, 2194728287744 at most"),
+        ([symlink(b"s", b"t" * 4096)], EXT4, "a link target of 4,096 bytes, 4,095 at most"),
+        ([file(b"f", 1 << 44)], EXT4, "17,592,186,044,416 bytes, 17,592,186,040,320 at most"),
+        ([file(b"f", 1 << 41)], EXT3, "2,199,023,255,552 bytes, 2,194,728,287,744 at most"),
         (
             [file(b"f", 0, xattrs=((b"user.a", b"v" * 4100),))],
             EXT4,

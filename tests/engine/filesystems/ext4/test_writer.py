@@ -193,7 +193,7 @@ def test_stops_when_cancelled(asked: int, tmp_path: Path) -> None:
         ),
         (
             trees.manifest([trees.symlink(b"s", b"t" * 4096)]),
-            "/s: a link target of 4096 bytes, 4095 at most",
+            "/s: a link target of 4,096 bytes, 4,095 at most",
         ),
         (
             trees.manifest([trees.file(b"f", 1, xattrs=((b"user.a", b"v" * 5000),))]),

@@ -58,7 +58,7 @@ def test_nothing_where_all_is_as_planned(image: Path) -> None:
     ("entries", "message"),
     [
         ([one(), one(b"EFI/B")], "/EFI/B is missing"),
-        ([one(data=b"x" * 4999)], "/EFI/A has 5000 bytes of 4999"),
+        ([one(data=b"x" * 4999)], "/EFI/A has 5,000 bytes of 4,999"),
         ([one(data=b"x" * 4999 + b"y")], "/EFI/A has other bytes than its source"),
         ([one(at=EPOCH + 2)], f"/EFI/A has the time {EPOCH}, planned {EPOCH + 2}"),
         ([one(mode=0o444)], "/EFI/A is not read-only"),
@@ -74,7 +74,7 @@ def test_each_difference_is_named(image: Path, entries: list[Entry], message: st
 def test_what_a_guest_adds_and_touches_is_its_own(image: Path) -> None:
     assert found(image, [], alone=False) == []
     assert found(image, [one(at=EPOCH + 2)], alone=False) == []
-    assert found(image, [one(data=b"y")], alone=False) == ["/EFI/A has 5000 bytes of 1"]
+    assert found(image, [one(data=b"y")], alone=False) == ["/EFI/A has 5,000 bytes of 1"]
 
 
 def test_volume_id_and_label(image: Path) -> None:

@@ -50,7 +50,7 @@ def test_entries_of_a_name(name: str, entries: int) -> None:
     [
         (Entry(b"l", stat.S_IFLNK | 0o777, target=b"x", size=1), "symbolic links"),
         (entry(b"d", stat.S_IFCHR | 0o600, rdev=1), "devices"),
-        (entry(b"big", size=MAX_FILE_BYTES + 1), str(MAX_FILE_BYTES)),
+        (entry(b"big", size=MAX_FILE_BYTES + 1), f"{MAX_FILE_BYTES:,}"),
         (entry(b"\xff"), "UTF-8"),
         (entry(b"a:b"), "control characters"),
         (entry(b"dot."), "dot or a blank"),

@@ -155,10 +155,10 @@ def test_zeros_that_are_data_become_a_hole_and_read_as_zeros(tmp_path: Path) -> 
     ("entry", "reason"),
     [
         (trees.file(b"n" * 256, 0), "a name of 256 bytes, 255 at most"),
-        (trees.symlink(b"l", b"t" * 4096), "a link target of 4096 bytes, 4095 at most"),
+        (trees.symlink(b"l", b"t" * 4096), "a link target of 4,096 bytes, 4,095 at most"),
         (Entry(b"d", stat.S_IFCHR, rdev=os.makedev(4096, 1)), "the device 4096:1, 4095:1048575"),
         (Entry(b"s", stat.S_IFSOCK), "a socket"),
-        (trees.file(b"x", 0, xattrs=((b"user.v", bytes(65_536)),)), "65536 at most for tar2sqfs"),
+        (trees.file(b"x", 0, xattrs=((b"user.v", bytes(65_536)),)), "65,536 at most for tar2sqfs"),
     ],
 )
 def test_what_it_cannot_hold_is_named(entry: Entry, reason: str) -> None:

@@ -48,7 +48,7 @@ def test_sizes_are_whole_pages(size: int, pages: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 4096, 40_959, (1 << 44) + 4096])
 def test_refuses_what_no_kernel_takes(size: int) -> None:
-    with pytest.raises(DoesNotFit, match=str(size)):
+    with pytest.raises(DoesNotFit, match=f"{size:,}"):
         SwapDriver().fit(Request(manifest=EMPTY), size)
 
 

@@ -110,10 +110,10 @@ def test_size_of_a_gibibyte_is_what_was_measured() -> None:
 
 @pytest.mark.parametrize("size", [0, -4096, 1, 4095, 4097])
 def test_refuses_what_is_no_whole_number_of_blocks(size: int, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=str(size)):
+    with pytest.raises(ValueError, match=f"{size:,}"):
         hash_tree_size(size)
     (tmp_path / "image").write_bytes(bytes(8192))
-    with pytest.raises(ValueError, match=str(size)):
+    with pytest.raises(ValueError, match=f"{size:,}"):
         write_tree(tmp_path / "image", 0, size, 4096, SALT, UUID)
     assert (tmp_path / "image").read_bytes() == bytes(8192)
 

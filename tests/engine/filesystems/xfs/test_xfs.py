@@ -84,7 +84,7 @@ def test_sizes_add_up(size: int, free: int, sector_size: int) -> None:
 
 
 def test_what_is_too_small_is_told_with_the_least() -> None:
-    with pytest.raises(DoesNotFit, match=f"{300 * MIB} at least"):
+    with pytest.raises(DoesNotFit, match=f"{300 * MIB:,} at least"):
         settling.planned("xfs", 300 * MIB - 1)
 
 
