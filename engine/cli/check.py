@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `check`."""
-    add_spec_arguments(parser)
+    add_spec_arguments(parser, streams=False)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument(
         "--keep",

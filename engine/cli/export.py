@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.cli import exits
-from engine.cli.planning import load_spec, named_path
+from engine.cli.planning import load_spec, named_path, spec_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `export`."""
     parser.add_argument(
-        "spec", type=named_path, metavar="SPEC", help="the spec or fleet, a TOML file"
-    )
+        "spec", type=spec_path, metavar="SPEC",
+        help="the spec or fleet, a TOML file; - is standard input",
+    )  # fmt: skip
     parser.add_argument(
         "--format", choices=("nix", "repart"), default="nix",
         help="what to write: a call of make-disk-image (nix, the default), or a folder of "

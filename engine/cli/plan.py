@@ -7,7 +7,7 @@ import os
 import sys
 
 from engine.cli import exits
-from engine.cli.planning import add_spec_arguments, loaded_for, named_path, plan_for
+from engine.cli.planning import add_spec_arguments, loaded_for, named_path, plan_for, spec_path
 from engine.cli.problems import show_problems
 
 
@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="look at the specs alone, whose sources need not be there; print what is wrong",
     )
     parser.add_argument(
-        "more", type=named_path, nargs="*", metavar="SPEC", help="further specs for --check"
+        "more", type=spec_path, nargs="*", metavar="SPEC", help="further specs for --check"
     )
 
 

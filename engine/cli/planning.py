@@ -21,14 +21,22 @@ _NOT_TOML = {"spec-not-utf8", "spec-too-large", "toml-syntax", "spec-not-found"}
 """Codes of problems with a file that may be something else than a spec."""
 
 
-def add_spec_arguments(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    """Declares the spec, which `--contents` can stand for where it is optional."""
+def add_spec_arguments(
+    parser: argparse.ArgumentParser, *, optional: bool = False, streams: bool = True
+) -> None:
+    """Declares the spec.
+
+    Args:
+        optional: `--contents` can stand for it.
+        streams: It may come from standard input.
+    """
     parser.add_argument(
         "spec",
-        type=named_path,
+        type=spec_path if streams else spec_file,
         nargs="?" if optional else None,
         metavar="SPEC",
         help="the spec, a TOML file"
+        + ("; - reads it from standard input, its paths from the current folder" * streams)
         + ("; without one, an EFI disk around --contents" if optional else ""),
     )
     parser.add_argument(
@@ -46,6 +54,23 @@ def named_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
+
+
+def spec_path(text: str) -> Path:
+    """Returns the path of a spec; "-" is standard input."""
+    from engine.spec.load import STDIN
+
+    return STDIN if text == "-" else named_path(text)
+
+
+def spec_file(text: str) -> Path:
+    """Returns the path of a spec that other processes read, too."""
+    from engine.spec.load import is_stream
+
+    path = spec_path(text)
+    if is_stream(path):
+        raise argparse.ArgumentTypeError("must be a file, as two builds read it: save it first")
+    return path
 
 
 def loaded_for(args: argparse.Namespace) -> LoadedSpec:
@@ -74,9 +99,11 @@ def load_spec(
     Raises:
         Refused: It cannot be read as one.
     """
+    from engine.cli.streams import keep
     from engine.problem import Problem, Refused
     from engine.spec.load import load
 
+    keep(path)
     try:
         return load(path, overrides, contents)
     except Refused as refused:

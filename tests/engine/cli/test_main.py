@@ -295,3 +295,51 @@ def test_export_writes_a_nix_call_where_no_format_is_named(
     assert main.main(["export", str(spec)]) == exits.DONE
 
     assert "make-disk-image" in capsys.readouterr().out
+
+
+_PIPED = """\
+schema = 1
+name = "piped"
+[layout]
+table = "none"
+[size]
+additional = "1MiB"
+[[contents]]
+source = "tree"
+target = "/"
+"""
+
+
+def piped(folder: Path, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (*command(), *argv), cwd=folder, input=_PIPED, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_a_spec_from_standard_input_starts_from_the_current_folder(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "tree").mkdir()
+
+    built = piped(tmp_path, "build", name, "-o", "out", "--quiet")
+    again = piped(tmp_path, "build", name, "-o", "out", "--quiet", "--update")
+
+    assert (built.returncode, built.stderr) == (exits.DONE, "")
+    assert again.stdout == built.stdout
+    assert (tmp_path / "out/piped.img").exists()
+
+
+def test_what_takes_no_stream_says_so(tmp_path: Path) -> None:
+    refused = piped(tmp_path, "check", "-")
+
+    assert refused.returncode == exits.REFUSED
+    assert "must be a file, as two builds read it: save it first" in refused.stderr
+
+
+def test_a_standard_input_that_is_closed_is_refused(tmp_path: Path) -> None:
+    script = f"exec 0<&-; {sys.executable} -P -m engine.cli plan -"
+    ran = subprocess.run(("sh", "-c", script), capture_output=True, text=True)
+
+    assert ran.returncode == exits.REFUSED
+    assert ran.stderr.startswith("error: /dev/stdin: ")
