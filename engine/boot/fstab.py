@@ -5,17 +5,17 @@ Source: fstab(5), systemd.mount(5).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
+from engine.boot import fstab_lines
 from engine.boot.devices import Devices, device, is_numbered, mounts_as
+from engine.boot.fstab_lines import Line, unescaped
 from engine.boot.tree import read_text
 from engine.disk import verity
 from engine.disk.subvolumes import Subvolume, subvolume_in
 from engine.disk.volume import Volume
 from engine.manifest.entry import Entry, SourceChanged
 from engine.manifest.lookup import LeadsNowhere, resolve
-from engine.manifest.manifest import Listing
 from engine.manifest.memory import file_of
 from engine.manifest.mounted import Mounted
 from engine.problem import Fix, Problem
@@ -26,33 +26,30 @@ PATH = b"etc/fstab"
 _SECOND_NS = 1_000_000_000
 _HEAD = "# Written by Diskwright for the volumes of this image.\n"
 _NAMED = 5
-_OPTIONAL = frozenset({"noauto", "nofail"})
-"""Options of what a system boots without (systemd.mount(5))."""
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def text(
-    settings: Settings, root: Listing, devices: Devices
+    settings: Settings, tree: Mounted, devices: Devices
 ) -> tuple[str | None, tuple[Problem, ...]]:
     """Returns the fstab to write, if any, and what is wrong with the contents' own.
 
     Args:
         settings: The spec, resolved.
-        root: Contents of the root file system.
+        tree: The contents, as mounted.
         devices: What the image has.
     """
-    if settings.layout.fstab == "keep" or root.get(b"") is None:
+    if settings.layout.fstab == "keep" or tree.get(b"") is None:
         return None, ()
     try:
-        brought = read_text(root, PATH) or ""
-        resolve(root.get, PATH, may_miss=True)
+        brought = read_text(tree, PATH) or ""
+        resolve(tree.get, PATH, may_miss=True)
     except (LeadsNowhere, OSError, SourceChanged) as error:
         message = f"/etc/fstab of the contents cannot be read: {error}"
         return None, (Problem("fstab-unreadable", "warning", "layout.fstab", message),)
     own = possible(settings)
-    if settings.layout.fstab == "write" or (own and not any(map(_fields, brought.splitlines()))):
+    if settings.layout.fstab == "write" or (own and not any(fstab_lines.parsed(brought))):
         return _HEAD + "".join(f"{line}\n" for line in own), ()
-    return None, tuple(_unknown(brought, settings, devices))
+    return None, tuple(_wrong(brought, settings, tree, devices))
 
 
 def possible(settings: Settings) -> tuple[str, ...]:
@@ -108,56 +105,68 @@ def _options(volume: Volume, subvolume: Subvolume) -> Iterator[str]:
         yield "x-systemd.growfs"
 
 
-def _unknown(text: str, settings: Settings, devices: Devices) -> Iterator[Problem]:
-    """Yields what an fstab names and the image does not have."""
-    missing = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        fields = _fields(line)
-        if len(fields) < 3:
+def _wrong(text: str, settings: Settings, tree: Mounted, devices: Devices) -> Iterator[Problem]:
+    """Yields what an fstab names and the image does not have, and what no system understands."""
+    bad, missing, swap = [], [], []
+    for line in fstab_lines.parsed(text):
+        if line.optional:
             continue
-        options = fields[3].split(",") if len(fields) > 3 else []
-        why = "" if _OPTIONAL & set(options) else _lacking(fields, options, settings, devices)
-        if why:
-            missing.append(f"line {number}: {why}")
-    if not missing:
-        return
-    more = f", and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    yield Problem(
-        "fstab-unknown-device", "warning", "layout.fstab",
-        f"/etc/fstab of the contents names what this image does not have: "
-        f"{'; '.join(missing[:_NAMED])}{more}; a system that waits for it does not boot",
-        'layout.fstab = "write" writes one for the volumes of the image',
-        Fix("Write /etc/fstab anew", (("layout.fstab", "write"),)),
-    )  # fmt: skip
+        nonsense = fstab_lines.nonsense(line)
+        absent = "" if nonsense else fstab_lines.absent(line, tree)
+        if nonsense:
+            bad.append(f"line {line.number}: {nonsense}")
+        elif absent and line.type == "swap":
+            swap.append(f"line {line.number}: {absent}")
+        elif absent:
+            missing.append(f"line {line.number}: {absent}, for {line.place}")
+        elif why := _lacking(line, settings, devices):
+            missing.append(f"line {line.number}: {why}")
+    fix = Fix("Write /etc/fstab anew", (("layout.fstab", "write"),))
+    hint = 'layout.fstab = "write" writes one for the volumes of the image'
+    if missing:
+        yield Problem(
+            "fstab-unknown-device", "warning", "layout.fstab",
+            f"/etc/fstab of the contents names what this image does not have: "
+            f"{_listed(missing)}; a system that waits for it does not boot", hint, fix,
+        )  # fmt: skip
+    if bad:
+        yield Problem(
+            "fstab-bad-line", "warning", "layout.fstab",
+            f"/etc/fstab of the contents has lines that no system can follow: {_listed(bad)}",
+            f"correct them, or {hint}", fix,
+        )  # fmt: skip
+    if swap:
+        yield Problem(
+            "fstab-swap-file", "warning", "layout.fstab",
+            f"/etc/fstab of the contents names a swap file: {_listed(swap)}; the system runs "
+            "without that swap",
+            'add a volume with role = "swap" in its place, or have the system make the file when '
+            "it first boots",
+        )  # fmt: skip
 
 
-def _lacking(fields: list[str], options: list[str], settings: Settings, devices: Devices) -> str:
+def _listed(texts: list[str]) -> str:
+    more = f", and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return "; ".join(texts[:_NAMED]) + more
+
+
+def _lacking(line: Line, settings: Settings, devices: Devices) -> str:
     """Returns what a line names and the image does not have, or ""."""
-    what, name = f"{fields[0]} for {fields[1]}", unescaped(fields[0])
+    what, name = f"{line.device} for {line.place}", unescaped(line.device)
     if devices.lacks(name) or is_numbered(name):
-        meant = _meant(settings, fields[1], fields[2])
+        meant = _meant(settings, line.place, line.type)
         return what + (f" (here {devices.name(meant)})" if meant is not None else "")
     volume = devices.named(name)
     if volume is None or volume.format == "none":
         return ""
-    if not mounts_as(volume, fields[2]):
-        return f"{what} as {fields[2]} (here {volume.format})"
-    given = subvolume_in(options)
+    if not mounts_as(volume, line.type):
+        return f"{what} as {line.type} (here {volume.format})"
+    given = subvolume_in(line.options)
     there = [one.name for one in volume.subvolumes]
     if given and given not in there:
         here = f" (here {', '.join(there)})" if there else ""
         return f"the subvolume {given} of {what}{here}"
     return ""
-
-
-def unescaped(field: str) -> str:
-    """Returns a field as it is meant: blanks are octal numbers in it (fstab(5))."""
-    return _OCTAL.sub(lambda code: chr(int(code[1], 8)), field)
-
-
-def _fields(line: str) -> list[str]:
-    """Returns the fields of a line; none where it only has a comment."""
-    return [] if line.lstrip().startswith("#") else line.split()
 
 
 def _meant(settings: Settings, place: str, type_: str) -> Volume | None:

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 import msgspec
 
 from engine.boot.devices import tagged
-from engine.boot.fstab import PATH, unescaped
+from engine.boot.fstab import PATH
+from engine.boot.fstab_lines import unescaped
 from engine.disk.roles import ROLES, Role
 from engine.disk.subvolumes import Arrangement, Subvolume, below, subvolume_in, with_default
 from engine.image.container import BadImage

@@ -51,7 +51,7 @@ LABEL=root /mnt ext4 noauto 0 0
 
 
 def planned(folder: Path, spec: str, fstab: str | None = None) -> Plan:
-    (folder / "tree" / "etc").mkdir(parents=True)
+    (folder / "tree" / "etc").mkdir(parents=True, exist_ok=True)
     if fstab is not None:
         (folder / "tree" / "etc" / "fstab").write_text(fstab)
     planner = Planner(folder, {})
@@ -159,6 +159,70 @@ def test_a_line_is_held_against_what_the_volume_is(tmp_path: Path, line: str, to
     found = [one.message for one in made.problems if one.code == "fstab-unknown-device"]
     assert bool(found) == bool(told)
     assert not told or f": line 1: {told}" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("/swapfile none swap sw 0 0", "/swapfile, which nothing brings"),
+        ("/var/swap/one swap swap", "/var/swap/one, which nothing brings"),
+        ("/holes none swap sw", "/holes, which has holes, and swapon refuses such a file"),
+        ("/link none swap sw", ""),
+        (r"/my\040swap none swap sw", ""),
+        ("/swapfile none swap sw,nofail 0 0", ""),
+        ("/run/swap none swap sw", ""),
+        ("/dev/zram0 none swap sw", ""),
+    ],
+)
+def test_a_swap_file_that_nobody_brings_is_told(tmp_path: Path, line: str, told: str) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/my swap").write_bytes(bytes(range(256)) * 256)
+    (tmp_path / "tree/link").symlink_to("/my swap")
+    with (tmp_path / "tree/holes").open("wb") as file:
+        file.truncate(1 << 20)
+
+    made = planned(tmp_path, KINDS + CONTENTS, f"{line}\n")
+
+    found = [one for one in made.problems if one.code.startswith("fstab-")]
+    assert [one.code for one in found] == ["fstab-swap-file"] * bool(told)
+    assert not told or f": line 1: {told};" in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("sda1 / ext4 defaults 0 1", "sda1 is not a device"),
+        ("UUDI=11 / ext4 defaults 0 1", "UUDI=11 is not a device"),
+        ("UUID= / ext4 defaults 0 1", "UUID= is not a device"),
+        ("swapfile none swap sw 0 0", "swapfile is not a device"),
+        ("LABEL=rootfs data ext4", "data is not a mount point"),
+        ("/dev/sda1 /data", "2 of the 3 fields"),
+        ("yes", "1 of the 3 fields"),
+        ("sda1 /x ext4 noauto", ""),
+        ("server:/x /x nfs defaults", ""),
+        ("//server/x /x cifs", ""),
+        ("host9p /x 9p trans=virtio", ""),
+        ("proc /proc proc defaults", ""),
+        ("ID=nvme-x /x auto nofail", ""),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_told(tmp_path: Path, line: str, told: str) -> None:
+    made = planned(tmp_path, KINDS + CONTENTS, f"# what follows\n\n{line}\n")
+
+    found = [one for one in made.problems if one.code.startswith("fstab-")]
+    assert [one.code for one in found] == ["fstab-bad-line"] * bool(told)
+    assert not told or f": line 3: {told}" in found[0].message
+
+
+def test_a_folder_bound_elsewhere_has_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "tree/srv/there").mkdir(parents=True)
+    text = "/srv/there /a none bind\n/srv/not /b none defaults,rbind\n/img /c squashfs loop\n"
+
+    made = planned(tmp_path, KINDS + CONTENTS, text)
+
+    (problem,) = [one for one in made.problems if one.code.startswith("fstab-")]
+    assert "line 2: /srv/not, which nothing brings, for /b; line 3: /img, " in problem.message
+    assert "line 1" not in problem.message
 
 
 def test_a_volume_of_subvolumes_alone_has_a_kernel_looked_for(tmp_path: Path) -> None:
