@@ -14,8 +14,9 @@ from tui.panes.output import OutputPane
 from tui.widgets.messages import StepWanted
 
 
+@pytest.mark.parametrize("by", ["step", "field"])
 async def test_keys_wait_for_the_form_that_they_are_for(
-    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     begun, may_end = asyncio.Event(), asyncio.Event()
     make = OutputPane.make
@@ -35,7 +36,10 @@ async def test_keys_wait_for_the_form_that_they_are_for(
         assert isinstance(old, Input)
         before = old.value
 
-        screen.post_message(StepWanted("output", enter=True))
+        if by == "step":
+            screen.post_message(StepWanted("output", enter=True))
+        else:
+            screen.call_later(screen.go_to, "name")
         await begun.wait()
         app.post_message(Key("z", "z"))
         app.post_message(Paste("-pasted"))

@@ -370,14 +370,18 @@ class DesignScreen(Screen[None]):
         self.app.push_screen(ProblemsScreen(self.preview.problems, self.glyphs), act)
 
     async def go_to(self, path: str) -> None:
-        """Shows the step of a key path and focuses its field."""
-        await self.show_step(step_of(path))
+        """Shows the step of a key path and focuses its field; what is typed meanwhile is for it."""
 
         def focus() -> None:
             if not self.pane.focus_path(path):
                 self._enter()
+            self.app.call_later(self._release)
 
-        self.call_after_refresh(focus)
+        self.held.hold()
+        try:
+            await self.show_step(step_of(path))
+        finally:
+            self.call_after_refresh(focus)
 
     def action_fix(self) -> None:
         """Applies the fix that is nearest: of the focused field, of the step, of any."""
