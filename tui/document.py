@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +60,13 @@ class Document:
         if path == self.path and not overwrite and self._changed(path):
             raise ChangedOnDisk(errno.ESTALE, "the file changed on disk", str(path))
         text = dumps(spec, self.text)
-        temporary = path.with_name(f".{path.name}.part")
+        place = path.resolve()  # a link to the file stays one
+        temporary = place.with_name(f".{place.name}.part")
         try:
             temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
+            if place.exists():
+                shutil.copymode(place, temporary)
+            temporary.replace(place)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.cli import output
 from engine.problem import Problem, Refused
 
 
@@ -25,6 +26,8 @@ def refused() -> Iterator[None]:
     except BadImage as error:
         raise Refused([Problem("bad-image", "error", "", str(error))]) from error
     except OSError as error:
+        if output.is_cause(error):
+            raise
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise Refused([Problem("unreadable-image", "error", "", reason)]) from error
 

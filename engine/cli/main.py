@@ -11,10 +11,9 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TypeGuard
 
 from engine import __version__
-from engine.cli import exits
+from engine.cli import exits, output
 from engine.cli.problems import show_problems
 from engine.cli.verbs import OVERRIDING, VERBS, parser_for
 from engine.problem import Refused
@@ -38,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if _COMPLETING in os.environ:
         importlib.import_module("engine.cli.completion").answer()
     signal.signal(signal.SIGTERM, _interrupt)
+    output.show_all()
     try:
         code = _dispatch(words)
         sys.stdout.flush()
@@ -54,24 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return _missing(error)
     except Exception as error:
-        if _is_of_output(error):
+        if isinstance(error, OSError) and output.is_cause(error):
             print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return exits.FAILED
         _report(error)
         return exits.INTERNAL
     return code
-
-
-def _is_of_output(error: Exception) -> TypeGuard[OSError]:
-    """Whether an error came of writing standard output, which then fails again."""
-    if not isinstance(error, OSError) or error.filename is not None:
-        return False
-    try:
-        os.write(sys.stdout.fileno(), b"\n")
-    except OSError as again:
-        return again.errno == error.errno
-    return False
 
 
 def _dispatch(words: list[str]) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.cli import exits
 from engine.cli.planning import named_path
+from engine.cli.textfile import put
 
 if TYPE_CHECKING:
     from engine.problem import Refused
@@ -51,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
         print(text, end="")
         return exits.DONE
     try:
-        with args.output.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        put(args.output, text)
     except FileExistsError:
         raise _refused("spec-exists", f"{args.output} exists; it stays as it is") from None
     except OSError as error:

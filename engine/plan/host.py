@@ -174,7 +174,10 @@ def volume(folder: Path) -> Volume:
     there = folder.absolute()
     while not _exists(there) and there != there.parent:
         there = there.parent
-    stats = os.statvfs(there)
+    try:
+        stats = os.statvfs(there)
+    except OSError:  # a link that leads nowhere
+        return Volume(path=there, type="", free_bytes=0, usable=False)
     return Volume(
         path=there,
         type=_filesystem_type(there),

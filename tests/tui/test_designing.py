@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.planning import Planner
 from engine.spec.model import Content, ImageSpec
 from tui.designing import DesignSession
-from tui.document import Document
+from tui.document import Document, open_document
 from tui.preview import REFUSED
 
 
@@ -79,3 +79,19 @@ def test_undo_and_redo_name_what_they_did(home: Path) -> None:
     assert design.undo() == ""
     assert design.redo() == "disk size"
     assert design.spec.size.disk == "4GiB"
+
+
+def test_a_spec_is_saved_where_a_link_leads_with_its_mode(home: Path) -> None:
+    (home / "real").mkdir()
+    spec = home / "real/disk.toml"
+    spec.write_text("schema = 1\n")
+    spec.chmod(0o600)
+    link = home / "link.toml"
+    link.symlink_to("real/disk.toml")
+
+    document = open_document(link)
+    document.save(ImageSpec(name="renamed"), link)
+
+    assert link.is_symlink()
+    assert "renamed" in spec.read_text()
+    assert spec.stat().st_mode & 0o777 == 0o600
