@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
 
 from engine.events import (
@@ -26,6 +25,7 @@ from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.progress import clock
 from tui.proofs import Proof, badge
+from tui.screens.closing import Page
 from tui.screens.dialogs import ConfirmScreen
 from tui.screens.line import LineScreen
 from tui.screens.messages import FlashRequested, ImageRequested
@@ -44,7 +44,7 @@ BELL_AFTER = 30.0
 _LINES_OF_FAILURE = 20
 
 
-class BuildScreen(Screen[None]):
+class BuildScreen(Page[None]):
     """Shows one build."""
 
     CSS_PATH = "build.tcss"

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
@@ -20,6 +19,7 @@ from engine.nix.summary import Duplicate, PathSize, Summary
 from engine.units import human, in_bytes
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import pad, visible
 from tui.widgets.figure_tree import FigureTree
 from tui.widgets.labels import Plain
@@ -46,7 +46,7 @@ class ClosureTree(FigureTree[Item]):
         return " ".join(pad(size, _FIGURE, right=True) for size in sizes)
 
 
-class ClosureScreen(ModalScreen[None]):
+class ClosureScreen(Dialog[None]):
     """Three branches: what was asked for, what is large on its own, what is there twice."""
 
     HELP = """

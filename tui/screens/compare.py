@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input
 
 from engine.compare.diff import Comparison, compare
@@ -19,6 +18,7 @@ from tui.comparing import Compare, ComparisonSession, Left, NotComparable, summa
 from tui.differences import Differences
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Page
 from tui.text import cut_left, visible
 from tui.widgets.bars import KeyBar, TitleBar, aligned
 from tui.widgets.inputs import SafeInput
@@ -33,7 +33,7 @@ _TOLD_EVERY = 0.5
 """Seconds between two words on how far it is."""
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(Page[None]):
     """Three columns: what differs, here, there."""
 
     HELP = """

@@ -8,18 +8,18 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from tui.bridge import DRAIN_SECONDS
 from tui.consoles import EXPECTED, ConsoleSession
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.proofs import Proof, proofs_of
+from tui.screens.closing import Page
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.console import Console
 
 
-class ConsoleScreen(Screen[Proof | None]):
+class ConsoleScreen(Page[Proof | None]):
     """Boots an image; returns the proof that it did, once the expected was seen."""
 
     CSS_PATH = "build.tcss"

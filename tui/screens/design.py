@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.reactive import reactive
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
@@ -32,6 +31,7 @@ from tui.panes.review import ReviewPane
 from tui.panes.size import SizePane
 from tui.preview import Preview, step_of
 from tui.replanning import Replanner
+from tui.screens.closing import Page
 from tui.screens.design_sight import Sight
 from tui.screens.jump import JumpScreen, targets_of
 from tui.screens.messages import BuildRequested, DocumentChanged, SaveRequested, StartRequested
@@ -63,7 +63,7 @@ PANES: tuple[type[Pane], ...] = (
 )
 
 
-class DesignScreen(Screen[None]):
+class DesignScreen(Page[None]):
     """Shows the spec in panes; they post edits, the engine does the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("design")

@@ -11,11 +11,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from tui.help import KeyHelp, by_letter
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import visible, visible_lines
 from tui.widgets.inputs import SafeInput
 from tui.widgets.key_sheet import KeySheet
@@ -25,7 +25,7 @@ _HELP_COLUMNS = 110
 """Of the help, at most."""
 
 
-class ConfirmScreen(ModalScreen[str]):
+class ConfirmScreen(Dialog[str]):
     """Asks for one of several answers; Escape and the focus stand on the safe one, the first."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
@@ -61,7 +61,7 @@ class ConfirmScreen(ModalScreen[str]):
         self.dismiss(self._answers[0][0])
 
 
-class AskScreen(ModalScreen[str]):
+class AskScreen(Dialog[str]):
     """Asks for one line of text; Escape answers ""."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
@@ -93,7 +93,7 @@ class AskScreen(ModalScreen[str]):
         self.dismiss("")
 
 
-class DifferencesScreen(ModalScreen[None]):
+class DifferencesScreen(Dialog[None]):
     """Lines that differ, as `diff -u` has them; Escape closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")
@@ -121,7 +121,7 @@ class DifferencesScreen(ModalScreen[None]):
         self.dismiss(None)
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """What the focused thing is for, and the keys that act here."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("help")
@@ -154,7 +154,7 @@ class HelpScreen(ModalScreen[None]):
         self.dismiss(None)
 
 
-class KeysScreen(ModalScreen[KeyHelp | None]):
+class KeysScreen(Dialog[KeyHelp | None]):
     """Every key of a page in one screen, with a letter for each that is not one.
 
     Returns what was chosen, or None.

@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from engine.manifest.oci.recognise import is_image_archive, is_image_folder
@@ -19,6 +18,7 @@ from engine.spec.model import Content as Entry
 from engine.spec.modes import EXAMPLES
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.screens.picker import PickerScreen
 from tui.text import visible
 from tui.typed import pasted, typed_path
@@ -45,7 +45,7 @@ _EXTRACT: dict[str, bool | str | None] = {"no": None, "yes": True, "oci": "oci"}
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 
 
-class EntryScreen(ModalScreen[Entry | None]):
+class EntryScreen(Dialog[Entry | None]):
     """Returns the entry, or None where nothing is to change."""
 
     HELP = """

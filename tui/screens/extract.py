@@ -12,7 +12,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button
 
 from engine.image.container import BadImage
@@ -23,6 +22,7 @@ from engine.units import human
 from tui.extraction import summary
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import cut, cut_left, reason, visible
 from tui.widgets.labels import Plain
 
@@ -35,7 +35,7 @@ _LONGEST = 300
 """Cells of a path or of a sentence."""
 
 
-class ExtractScreen(ModalScreen[Extracted | None]):
+class ExtractScreen(Dialog[Extracted | None]):
     """Runs an extraction on a thread; Escape stops it, and nothing of it stays behind.
 
     Returns what was written, or None where nothing was.

@@ -12,20 +12,20 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.reactive import reactive
-from textual.screen import Screen
 
 from engine.spec.model import Content as Entry
 from tui.filing import ImageTree, Name, Names, Spot, copied, folder, why_not
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.preview import Preview
+from tui.screens.closing import Page
 from tui.text import cut_left, reason, visible
 from tui.widgets.bars import KeyBar, ProblemLine, TitleBar
 from tui.widgets.labels import Plain
 from tui.widgets.row_table import RowTable
 
 
-class FilingScreen(Screen[None]):
+class FilingScreen(Page[None]):
     """At the left this machine, at the right the image as it would become."""
 
     HELP = """

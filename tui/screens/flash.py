@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import Screen
 
 from engine.flash.machine import Machine
 from engine.image.container import BadImage
@@ -20,6 +19,7 @@ from engine.units import human
 from tui.flashing import Flashing, Offer, Offers
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Page
 from tui.screens.dialogs import AskScreen, ConfirmScreen
 from tui.text import reason, visible
 from tui.widgets.bars import KeyBar, TitleBar
@@ -35,7 +35,7 @@ _NONE = (
 )
 
 
-class FlashScreen(Screen[None]):
+class FlashScreen(Page[None]):
     """Lists the disks of the machine, and writes an image to one."""
 
     HELP = """

@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from engine.problem import Refused
 from tui.bridge import DRAIN_SECONDS
@@ -16,6 +15,7 @@ from tui.fleets import FleetRows, FleetSession, RowJob, RowState
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.screens.build import BuildScreen
+from tui.screens.closing import Page
 from tui.screens.dialogs import ConfirmScreen
 from tui.text import visible_lines
 from tui.widgets.bars import KeyBar, TitleBar
@@ -26,7 +26,7 @@ GROUP = "fleet"
 """Of the workers that build, which belong to the app: the screen may be left."""
 
 
-class FleetScreen(Screen[None]):
+class FleetScreen(Page[None]):
     """Shows one fleet, from its plan to its end."""
 
     CSS_PATH = "fleet.tcss"

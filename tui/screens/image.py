@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
@@ -23,6 +22,7 @@ from tui.extraction import summary
 from tui.glyphs import UNICODE, Glyphs
 from tui.image_summary import ImageSummary
 from tui.keys import bindings
+from tui.screens.closing import Page
 from tui.screens.dialogs import AskScreen
 from tui.screens.extract import ExtractScreen
 from tui.screens.messages import BootRequested, DocumentChosen, FlashRequested, ImageRequested
@@ -56,7 +56,7 @@ class FileTree(FigureTree[Place | None]):
         return pad(human(data.node.size), _SIZE, right=True)
 
 
-class ImageScreen(Screen[None]):
+class ImageScreen(Page[None]):
     """Shows an image with the map, table and figures of a plan; changes nothing in it."""
 
     HELP = """

@@ -9,17 +9,17 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button
 
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.opening import Import, Importable
+from tui.screens.closing import Dialog
 from tui.text import visible
 from tui.widgets.labels import Plain
 
 
-class ImportScreen(ModalScreen[bool]):
+class ImportScreen(Dialog[bool]):
     """Returns whether the spec is to be designed."""
 
     HELP = """

@@ -8,14 +8,14 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.widgets.labels import Plain
 
 
-class JumpScreen(ModalScreen[Widget | None]):
+class JumpScreen(Dialog[Widget | None]):
     """Returns the widget whose letter was pressed, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("jump")

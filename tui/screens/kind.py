@@ -9,11 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import pad
 from tui.volumes import Kind
 from tui.widgets.labels import Plain
@@ -21,7 +21,7 @@ from tui.widgets.labels import Plain
 _TITLE = 16
 
 
-class KindScreen(ModalScreen[Kind | None]):
+class KindScreen(Dialog[Kind | None]):
     """Returns what was chosen, or None."""
 
     HELP = """

@@ -7,16 +7,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import visible
 from tui.widgets.labels import Plain
 
 _MOST = 20_000
 
 
-class LineScreen(ModalScreen[None]):
+class LineScreen(Dialog[None]):
     """Shows one line, wrapped; Escape closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("dialog")

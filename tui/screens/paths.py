@@ -9,10 +9,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.screens.picker import PickerScreen
 from tui.text import visible
 from tui.typed import typed_path
@@ -21,7 +21,7 @@ from tui.widgets.labels import Plain
 from tui.widgets.suggest import PathSuggester
 
 
-class PathScreen(ModalScreen[Path | None]):
+class PathScreen(Dialog[Path | None]):
     """Returns a path, relative ones counted from a folder; None where none was given."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("path")

@@ -12,10 +12,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree
 
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import cut_left, visible
 from tui.typed import typed_path
 from tui.widgets.labels import Plain
@@ -37,7 +37,7 @@ class SafeTree(DirectoryTree):
         return [path for path in paths if path.is_file() or path.is_dir()]
 
 
-class PickerScreen(ModalScreen[str]):
+class PickerScreen(Dialog[str]):
     """Returns the chosen path, relative to the spec's folder where it is below it, or ""."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("picker")

@@ -9,20 +9,20 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from engine.problem import Problem
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import visible
 from tui.widgets.labels import Plain
 
 Answer = tuple[str, Problem]
 
 
-class ProblemsScreen(ModalScreen[Answer | None]):
+class ProblemsScreen(Dialog[Answer | None]):
     """Returns ("go" or "fix", problem), or None."""
 
     HELP = """

@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -26,6 +25,7 @@ from tui.document import Document
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.opening import Fleet, Sources, opened_all
+from tui.screens.closing import Page
 from tui.screens.messages import (
     ComparisonRequested,
     DocumentChosen,
@@ -48,7 +48,7 @@ _ROOM_FOR_NOTE = 60
 """Cells of the list from which size and age stand in it."""
 
 
-class StartScreen(Screen[None]):
+class StartScreen(Page[None]):
     """Offers ways to begin; the first line is the likeliest."""
 
     HELP = """

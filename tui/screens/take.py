@@ -11,13 +11,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input
 
 from engine.importers.image import Takeover
 from engine.importers.model import free_archives
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import visible
 from tui.typed import typed_path
 from tui.widgets.choices import Choice, Choices
@@ -29,7 +29,7 @@ _NAMES = {"root": "root", "esp": "the ESP"}
 _FEW = 2
 
 
-class TakeScreen(ModalScreen[dict[str, Path] | None]):
+class TakeScreen(Dialog[dict[str, Path] | None]):
     """Returns the archives to write, by partition; {} for none; None to do nothing at all."""
 
     HELP = """

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -19,6 +18,7 @@ from engine.plan.model import Plan
 from engine.units import human, in_bytes
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.text import cut_left, pad, visible
 from tui.widgets.labels import Plain
 from tui.widgets.proportions import cells
@@ -28,7 +28,7 @@ LONGEST = 2000
 _BAR = 12
 
 
-class UsageScreen(ModalScreen[None]):
+class UsageScreen(Dialog[None]):
     """A list of one folder, the largest first; Enter goes down, Left or Backspace up."""
 
     HELP = """

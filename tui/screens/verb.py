@@ -8,17 +8,17 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 
 from tui.bridge import DRAIN_SECONDS
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Page
 from tui.verbs import VerbSession
 from tui.widgets.bars import KeyBar, TitleBar
 from tui.widgets.log_pane import LogPane
 
 
-class VerbScreen(Screen[None]):
+class VerbScreen(Page[None]):
     """Runs `diskwright VERB SUBJECT` and shows what it prints."""
 
     CSS_PATH = "build.tcss"

@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.widgets import Input
 
 from engine.units import in_bytes
@@ -15,6 +14,7 @@ from tui.excerpt import Excerpt
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
 from tui.loglines import LogLine
+from tui.screens.closing import Page
 from tui.screens.line import LineScreen
 from tui.text import visible
 from tui.widgets.bars import KeyBar, TitleBar
@@ -36,7 +36,7 @@ cannot be printed shows as an escape and does nothing.
 """
 
 
-class ViewScreen(Screen[None]):
+class ViewScreen(Page[None]):
     """Shows the beginning of a file; changes nothing."""
 
     CSS_PATH = "build.tcss"

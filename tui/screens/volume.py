@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
@@ -19,6 +18,7 @@ from engine.problem import Problem
 from engine.spec.model import VolumeEntry
 from tui.glyphs import UNICODE, Glyphs
 from tui.keys import bindings
+from tui.screens.closing import Dialog
 from tui.screens.picker import PickerScreen
 from tui.text import visible
 from tui.volume_form import AMOUNTS, PATHS, ROWS, Row, VolumeForm
@@ -28,7 +28,7 @@ from tui.widgets.labels import Plain
 from tui.widgets.suggest import PathSuggester
 
 
-class VolumeScreen(ModalScreen[VolumeEntry | None]):
+class VolumeScreen(Dialog[VolumeEntry | None]):
     """Returns the entry, or None where nothing is to change."""
 
     HELP = """
