@@ -22,7 +22,7 @@ from engine.flash.medium import READ, Medium
 from engine.flash.outcome import Outcome, conclude, failed
 from engine.flash.payload import CHUNK, Cancelled, Payload, Report, is_zero
 from engine.image.container import BadImage
-from engine.pipeline.staging import place
+from engine.pipeline.moving import place
 from engine.units import MIB
 
 SAMPLES = 64

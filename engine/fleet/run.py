@@ -34,7 +34,7 @@ from engine.fleet.model import Row
 from engine.fleet.plan import FleetPlan, RowPlan
 from engine.fleet.prepare import Prepared
 from engine.fleet.record import RowRecord
-from engine.pipeline.staging import locked
+from engine.pipeline.locking import locked
 from engine.problem import Problem, Refused
 
 _SHELF = ".store.diskwright-part"

@@ -24,13 +24,14 @@ from engine.events import (
 from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
 from engine.pipeline.following import Following
+from engine.pipeline.locking import locked
 from engine.pipeline.proof import Verdict
 from engine.pipeline.record import Recorder
 from engine.pipeline.remembering import leave, renew, seen_again
 from engine.pipeline.reusing import Reuse, steps_of
 from engine.pipeline.schedule import Earlier, StepsFailed, run_all
 from engine.pipeline.sharing import Sharing
-from engine.pipeline.staging import Staging, locked
+from engine.pipeline.staging import Staging
 from engine.pipeline.steps import STEPS
 from engine.pipeline.threads import in_thread
 from engine.pipeline.versions import Versions

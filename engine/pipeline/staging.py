@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from engine.pipeline.locking import SUFFIX
+from engine.pipeline.moving import NO_LINKS, make_folders, place, remove, sync
 from engine.pipeline.undo import Undo
 from engine.plan.outdir import look
 from engine.plan.outputs import RECORD
-from engine.problem import Problem, Refused
-
-_NO_SYNC = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
-"""What file systems say that know no fsync(2), some of them for folders only."""
-
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-"""What file systems say that know no hard links (vfat, some FUSE and network ones)."""
-
-_SUFFIX = ".diskwright-part"
 
 IMAGE, OUTPUT = "image.part", "output.part"
 """In the hidden folder: the raw image in the making, the converted image."""
@@ -87,7 +78,7 @@ class Staging:
         self.published: list[str] = []
         self.returned = ""
         self._borrowed: _Borrowed | None = None
-        self.folder = outdir / f".{name}{_SUFFIX}"
+        self.folder = outdir / f".{name}{SUFFIX}"
         self.image = self.folder / IMAGE
 
     def begin(self) -> None:
@@ -139,7 +130,7 @@ class Staging:
         for name in self.finished():
             path = self.folder / name
             if stat.S_ISREG(path.lstat().st_mode) and not cancelled():
-                _sync(path, os.O_NOFOLLOW)
+                sync(path, os.O_NOFOLLOW)
 
     def borrow(self, path: Path, part: Path, undo: Undo) -> int:
         """Moves an output of the last build here, to be changed in place.
@@ -166,8 +157,8 @@ class Staging:
             os.close(image)
             raise
         self._borrowed = _Borrowed(path, image, undo, os.fstat(image).st_mtime_ns)
-        _sync(self.outdir, os.O_DIRECTORY)
-        _sync(self.folder, os.O_DIRECTORY)
+        sync(self.outdir, os.O_DIRECTORY)
+        sync(self.folder, os.O_DIRECTORY)
         return image
 
     def give_back(self) -> None:
@@ -201,7 +192,7 @@ class Staging:
         borrowed.undo.undo(borrowed.image)
         os.utime(borrowed.image, ns=(borrowed.mtime_ns, borrowed.mtime_ns))
         place(here[0], borrowed.path)
-        _sync(self.outdir, os.O_DIRECTORY)
+        sync(self.outdir, os.O_DIRECTORY)
         self.returned = borrowed.path.name
 
     def publish(self, last: tuple[str, ...], *, once: Collection[str] = ()) -> None:
@@ -233,7 +224,7 @@ class Staging:
             described = [name for name in names if name not in last]
             for group in (described, [name for name in last if name in names]):
                 for name in group:
-                    made += _make_folders(self.outdir, name)
+                    made += make_folders(self.outdir, name)
                     if self.force or name in replaceable:
                         self._replace(name)
                     else:
@@ -241,7 +232,7 @@ class Staging:
                     moved.append(name)
                 # Each group for itself: names may reach the device in any order until then.
                 for folder in sorted({one for name in group for one in PurePath(name).parents}):
-                    _sync(self.outdir / folder, os.O_DIRECTORY)
+                    sync(self.outdir / folder, os.O_DIRECTORY)
         except OSError:
             for name in reversed(moved):
                 self._take_back(name)
@@ -271,12 +262,12 @@ class Staging:
         if self._record_stays:
             return
         part, final = self.part(RECORD), self.outdir / RECORD
-        _sync(part, os.O_NOFOLLOW)
+        sync(part, os.O_NOFOLLOW)
         if (self.force and self._published) or look(self.outdir, (RECORD,)).ours:
             part.replace(final)
         else:
             place(part, final)
-        _sync(self.outdir, os.O_DIRECTORY)
+        sync(self.outdir, os.O_DIRECTORY)
 
     def _replaced(self, name: str) -> Path:
         """Returns where the output that one of this name replaces is kept."""
@@ -290,7 +281,7 @@ class Staging:
         except FileNotFoundError:
             pass
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in NO_LINKS:
                 raise
             if final.is_dir() and not final.is_symlink():
                 raise IsADirectoryError(
@@ -317,140 +308,12 @@ class Staging:
         with contextlib.suppress(OSError):  # then nothing has its name
             self._make_room()
             self.give_back()
-        _remove(self.folder)
+        remove(self.folder)
 
 
 def _there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 
-def place(path: Path, final: Path) -> None:
-    """Moves a file to a name that nothing has yet.
-
-    A second link fails where the name is taken (link(2)), unlike a rename. On a file system
-    without links an empty file takes the name first, which fails likewise.
-
-    Raises:
-        FileExistsError: Something has the name.
-    """
-    try:
-        os.link(path, final, follow_symlinks=False)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        try:
-            path.replace(final)
-        except OSError:
-            final.unlink()
-            raise
-    else:
-        with contextlib.suppress(OSError):  # the hidden folder goes as a whole
-            path.unlink()
-
-
-def _make_folders(outdir: Path, name: str) -> list[Path]:
-    """Makes the folders that an output lies in; returns the new ones.
-
-    Raises:
-        NotADirectoryError: Something else is there; a link is not followed out of the folder.
-    """
-    made = []
-    for parent in reversed(PurePath(name).parents[:-1]):
-        folder = outdir / parent
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            if folder.is_symlink() or not folder.is_dir():
-                raise NotADirectoryError(
-                    errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
-                ) from None
-        else:
-            made.append(folder)
-    return made
-
-
-def _sync(path: Path, flags: int) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        os.close(handle)
-
-
 def _in_the_making(name: str) -> bool:
     return any(part.endswith(".part") for part in name.split("/"))
-
-
-@contextlib.contextmanager
-def locked(outdir: Path) -> Iterator[None]:
-    """Makes the output folder, keeps it to this build and removes what a killed one left there.
-
-    The lock is on the folder itself, so no lock file stays behind and a dead build holds none.
-
-    Raises:
-        Refused: Another build is writing there, or it cannot be a folder that we write to.
-    """
-    try:
-        _make(outdir)
-        handle = os.open(outdir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _refused(
-            outdir, f"cannot be used: {error.strerror}", "give another with -o"
-        ) from None
-    try:
-        _lock(handle, outdir)
-        _sweep(outdir)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _make(outdir: Path) -> None:
-    """Makes a folder and those above that are missing, for good: their names are synced."""
-    missing = [folder for folder in (outdir, *outdir.parents) if not folder.exists()]
-    outdir.mkdir(parents=True, exist_ok=True)
-    for folder in reversed(missing):
-        _sync(folder.parent, os.O_DIRECTORY)
-
-
-def _lock(handle: int, outdir: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno == errno.EWOULDBLOCK:
-            raise _refused(
-                outdir, "is in use by another build", "wait for it, or give another with -o"
-            ) from None
-        # NFS locks files only; two builds into one folder are then the caller's affair.
-        if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
-            raise
-
-
-def _sweep(outdir: Path) -> None:
-    """Removes hidden folders of builds that were killed; the lock says that none is running."""
-    for stale in outdir.glob(f".*{_SUFFIX}"):
-        if stale.is_dir() and not stale.is_symlink():
-            _remove(stale)
-
-
-def _remove(folder: Path) -> None:
-    """Removes a folder of ours, also where a hook copied folders that may not be written to."""
-    with contextlib.suppress(OSError):
-        folder.chmod(stat.S_IRWXU)
-    for path, names, _ in os.walk(folder):
-        for inner in (Path(path, name) for name in names):
-            if not inner.is_symlink():  # chmod(2) would change what it leads to
-                with contextlib.suppress(OSError):
-                    inner.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _refused(outdir: Path, what: str, hint: str) -> Refused:
-    problem = Problem("output-folder", "error", "", f"the output folder {outdir} {what}", hint)
-    return Refused([problem])

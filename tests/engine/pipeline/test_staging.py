@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.pipeline import moving
 from engine.pipeline import staging as staging_module
-from engine.pipeline.staging import Staging, locked
+from engine.pipeline.locking import locked
+from engine.pipeline.staging import Staging
 from engine.pipeline.undo import Undo
 from engine.problem import Refused
 from tests.support.folders import contents_of
@@ -50,7 +52,7 @@ def test_what_describes_the_image_comes_last(
     for name in ("a/products", "demo.img", "manifest.json"):
         staging.write(name, b"")
     moved: list[str] = []
-    place = staging_module.place
+    place = moving.place
 
     def watch(path: Path, final: Path) -> None:
         moved.append(final.relative_to(staging.outdir).as_posix())
@@ -70,7 +72,7 @@ def test_outputs_are_on_the_device_before_they_have_names_and_the_names_after(
     staging.part("half").write_text("half")
     inodes = {path.stat().st_ino for path in files}
     done: list[str | int] = []
-    place = staging_module.place
+    place = moving.place
 
     def move(path: Path, final: Path) -> None:
         done.append("move")
