@@ -52,7 +52,8 @@ class Manifest:
     Immutable once made. `problems` are those the walk found; a manifest with errors is shown
     but never built. `origins` are the sources of data by the key path of the content entry that
     named them, "" for those of the builder. `base` is what it was before files of the builder's
-    were put in (`engine.boot.overlay`), if any were.
+    were put in (`engine.boot.overlay`), if any were. `owned` has the numbers of user and group that
+    a content entry gives to what it brings, by its key path.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Manifest:
         problems: Sequence[Problem] = (),
         origins: Mapping[str, Sequence[Source]] = MappingProxyType({}),
         base: Manifest | None = None,
+        owned: Mapping[str, tuple[int, int]] = MappingProxyType({}),
     ) -> None:
         self.entries = entries
+        self.owned = owned
         self.base = base
         self.problems = tuple(problems)
         self.origins = origins

@@ -12,7 +12,8 @@ from engine.manifest.memory import copy
 _LIMIT = 16 << 20
 """Bytes read of a table of accounts; far beyond any real one."""
 
-_USERS = b"etc/passwd"
+USERS, GROUPS = b"etc/passwd", b"etc/group"
+"""The tables, by their paths in an image."""
 _ROOT = "root"
 
 MAX_ID = 2**32 - 2
@@ -31,15 +32,15 @@ class Accounts:
 
     def uid(self, user: str, findings: Findings) -> int | None:
         """Returns a user's number, or None (found and reported)."""
-        return self._number(user, _USERS, "user", findings)
+        return self._number(user, USERS, "user", findings)
 
     def gid(self, group: str, findings: Findings) -> int | None:
         """Returns a group's number, or None (found and reported)."""
-        return self._number(group, b"etc/group", "group", findings)
+        return self._number(group, GROUPS, "group", findings)
 
     def primary_group(self, user: str) -> int:
         """Returns the number of a user's own group; 0 for one that the table does not have."""
-        self._tables.setdefault(_USERS, self._table(_USERS))
+        self._tables.setdefault(USERS, self._table(USERS))
         return self._groups.get(user, 0)
 
     def _number(self, name: str, path: bytes, key: str, findings: Findings) -> int | None:
@@ -87,7 +88,7 @@ class Accounts:
             if number is None:
                 continue
             table.setdefault(fields[0], number)
-            group = numeric(fields[3]) if path == _USERS and len(fields) > 3 else None
+            group = numeric(fields[3]) if path == USERS and len(fields) > 3 else None
             if group is not None:
                 for known in (fields[0], fields[2]):  # a user may be named by number
                     self._groups.setdefault(known, group)

@@ -245,7 +245,7 @@ def _manifest(
     merged = merge(parts, epoch_ns=epoch_ns, spec_order=rules.merges_in_order)
     problems = list(merged.problems)
     entries = merged.entries
-    chosen = _owners(parts, merged, system, problems, below_targets=rules.chowns_targets)
+    chosen, owned = _owners(parts, merged, system, problems, below_targets=rules.chowns_targets)
     if chosen:
         entries = owners.give(entries, chosen)
     if rules.loses_dotfiles:
@@ -254,7 +254,7 @@ def _manifest(
         problems.append(_closed_root(entries[0]))
     if is_root:
         problems += container_leftovers(entries)
-    return Manifest(entries, problems, _origins(parts))
+    return Manifest(entries, problems, _origins(parts), owned=owned)
 
 
 def _origins(parts: Sequence[Part]) -> dict[str, tuple[Source, ...]]:
@@ -276,9 +276,14 @@ def _owners(
     problems: list[Problem],
     *,
     below_targets: bool,
-) -> dict[int, owners.Owner]:
-    """Returns owners by id() of those entries that a part gives to a named user and group."""
+) -> tuple[dict[int, owners.Owner], dict[str, owners.Owner]]:
+    """Returns owners by id() of those entries that a part gives to a user and group.
+
+    Returns:
+        These, and owners by the content entry that gives them.
+    """
     chosen: dict[int, owners.Owner] = {}
+    owned: dict[str, owners.Owner] = {}
     tree = Manifest(merged.entries)
     accounts = owners.Accounts((tree if system is None else system).get)
     for part, placed in zip(parts, merged.placed, strict=True):
@@ -290,13 +295,14 @@ def _owners(
         problems.extend(found.problem(part.where) for found in findings)
         if uid is None or gid is None:
             continue
+        owned[part.where] = uid, gid
         given: Iterable[Entry] = placed
         if below_targets:  # the reference runs `chown -R` on the target once everything is there
             top = tree.get(part.target)
             given = (*([top] if top is not None else []), *tree.under(part.target))
         for entry in given:
             chosen[id(entry.link_to or entry)] = uid, gid
-    return chosen
+    return chosen, owned
 
 
 def _dotfiles(entries: Sequence[Entry]) -> list[Problem]:

@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -249,7 +249,8 @@ class Walk:
 
         Returns:
             The entry, its path in the image left to the caller, or None if it is gone, is left
-            out, cannot be read, or is one of several names of an inode; the names in it, sorted.
+            out or cannot be read; the names in it, sorted. One of several names of an inode is
+            among `shared`.
         """
         above, _, name = below.rpartition(b"/")
         names: list[bytes] = []
@@ -263,7 +264,7 @@ class Walk:
         except OSError as error:
             self.failed(source.place(below), error)
             return None, []
-        return (None if self._shared or not found else found[0]), names
+        return (found[0] if found else None), names
 
     def below(
         self, source: FolderSource, folder: bytes, names: list[bytes], image: bytes
@@ -297,9 +298,9 @@ class Walk:
         return self.entries
 
     @property
-    def has_links(self) -> bool:
-        """Whether something that was looked at is one of several names of an inode."""
-        return bool(self._shared)
+    def shared(self) -> Mapping[tuple[int, int], Sequence[Entry]]:
+        """What of all that was looked at is one of several names of an inode, by that."""
+        return self._shared
 
     def _children(self, descent: Descent, parent: Entry, folder: bytes) -> list[Entry]:
         """Returns the entries directly in a directory, sorted by name."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from engine.manifest import owners
 from engine.manifest.content import rules_of
+from engine.manifest.entry import Entry
 from engine.manifest.findings import Findings
 from engine.manifest.folder import FolderSource
 from engine.manifest.oci.recognise import is_image_folder
@@ -19,7 +19,7 @@ from engine.manifest.walk import Rules, Walk
 from engine.reuse import remembered
 from engine.reuse.kept import Kept
 from engine.reuse.listed import Listed
-from engine.reuse.record import Record, Seen, SourceRecord
+from engine.reuse.record import NEVER, Record, Seen, SourceRecord
 from engine.reuse.trees import Scan, Trees
 from engine.spec.settings import ContentSettings, Settings
 
@@ -55,15 +55,17 @@ def look_again(
     """
     if {one.id for one in kept} != {one.id for one in settings.volumes}:
         return None
-    if any(_named(content) for content in settings.contents):
-        return None  # the tables of users and groups may be what changed
+    owned = any(content.user or content.group for content in settings.contents)
+    if owned and settings.rules.chowns_targets:
+        return None  # an owner goes to what other content entries bring, too
     seen = Seen(record.sources, record.archives, brought)
     if len(seen.archives) != len(brought):
         return None
     try:
         trees = Trees(kept, settings, seen)
+        inodes: set[tuple[int, int]] = set()
         sources = [
-            _source(trees, settings, source, changed) if changed else source
+            _source(trees, settings, source, changed, inodes) if changed else source
             for source, changed in zip(record.sources, changes, strict=True)
         ]
         rows = trees.edited()
@@ -73,14 +75,18 @@ def look_again(
     return Again(Scanned(manifests, {}), seen._replace(sources=tuple(sources)))
 
 
-def _named(content: ContentSettings) -> bool:
-    return any(name and owners.numeric(name) is None for name in (content.user, content.group))
-
-
 def _source(
-    trees: Trees, settings: Settings, source: SourceRecord, changed: Sequence[int]
-) -> SourceRecord:
+    trees: Trees, settings: Settings, source: SourceRecord, changed: Sequence[int],
+    inodes: set[tuple[int, int]],
+) -> SourceRecord:  # fmt: skip
     """Looks at what changed of a source; returns what was seen.
+
+    Args:
+        trees: The volumes, which get it.
+        settings: The spec, resolved.
+        source: What was seen before.
+        changed: Numbers of names.
+        inodes: Those with several names that were come across in other sources; gets more.
 
     Raises:
         Scan: It takes one.
@@ -89,14 +95,15 @@ def _source(
     content = next(where, None)
     if content is None or content.extract or is_image_folder(source.folder):
         raise Scan
-    if bool(content.user) != bool(content.group):
-        raise Scan  # a walk gives none of the two
     rules = rules_of(settings, content, Findings())
+    if content.user or content.group:
+        rules = replace(rules, owner=trees.owner(content))
     listed = Listed(source)
     look = _Look(trees, content, rules, source.folder, listed)
     for number in changed:
         if not listed.is_gone(number):
             look.entry(number)
+    look.links(inodes)
     return listed.record()
 
 
@@ -111,6 +118,8 @@ class _Look:
         self._rules = rules
         self._folder = folder
         self._listed = listed
+        self._links: dict[tuple[int, int], dict[int, Entry]] = {}
+        self._recent: set[int] = set()
 
     def entry(self, number: int) -> None:
         """Looks at something that changed.
@@ -129,9 +138,40 @@ class _Look:
         assert isinstance(new.stamp, int)
         recent = new.stamp in folder.recent
         self._listed.stamp(number, new.stamp, recent=recent)
+        if walk.shared:
+            (inode,) = walk.shared
+            self._links.setdefault(inode, {})[number] = new
+            self._recent |= folder.recent
+            return
         self._trees.change(self._content, path, new, self._folder, name, recent=recent)
         if new.is_directory:
             self._names(number, names)
+
+    def links(self, inodes: set[tuple[int, int]]) -> None:
+        """Takes those inodes that have several names, each with all that it had.
+
+        Args:
+            inodes: That were come across in other sources; gets those of this one.
+
+        Raises:
+            Scan: It takes one.
+        """
+        listed = self._listed
+        for inode, names in self._links.items():
+            stamps = {entry.stamp for entry in names.values()}
+            before = {listed.stamp_of(number) for number in names}
+            if inode in inodes or len(stamps) > 1 or len(before) > 1 or NEVER in before:
+                raise Scan
+            (stamp,) = before
+            if self._trees.names_of(stamp) != len(names) or listed.names_of(stamp) != set(names):
+                raise Scan
+            self._trees.change_names(
+                self._content,
+                [(listed.path(at), listed.names[at], names[at]) for at in sorted(names)],
+                self._folder,
+                recent=not stamps.isdisjoint(self._recent),
+            )
+        inodes |= self._links.keys()
 
     def _names(self, number: int, names: list[bytes]) -> None:
         """Takes the names in a directory as they are."""
@@ -148,7 +188,7 @@ class _Look:
         """Takes names that were not there, or were left out."""
         source, walk = FolderSource(self._folder, self._listed.target), self._walk()
         found = walk.below(source, folder, names, image)
-        if walk.has_links or list(walk.findings):
+        if walk.shared or list(walk.findings):
             raise Scan
         for entry in found:
             assert isinstance(entry.stamp, int)

@@ -73,6 +73,7 @@ def edited(kept: Kept, gone: Mapping[int, Entry], come: Sequence[Came]) -> tuple
         counts=tuple(counts),
         needs=kept.needs,
         size=counts[-1],
+        owned=kept.owned,
         holes=holes_of((fields.names[number], extents[number]) for number in sorted(extents)),
     )
     return found, splice

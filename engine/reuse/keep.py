@@ -83,6 +83,7 @@ def _keep(
         needs=figures(manifest),
         size=counts.data_bytes,
         holes=manifest.holes,
+        owned=dict((manifest.base or manifest).owned),
     )
 
 

@@ -80,6 +80,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
         needs: By format, what was measured of them (`engine.filesystems.patching.Patcher.figures`).
         size: Of all data.
         holes: See `Manifest.holes`.
+        owned: See `Manifest.owned`.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Kept(msgspec.Struct, frozen=True, array_like=True):
     needs: dict[str, tuple[int, ...]]
     size: int
     holes: str
+    owned: dict[str, tuple[int, int]]
 
     @property
     def summed(self) -> Summed:

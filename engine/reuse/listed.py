@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left
 
@@ -32,6 +33,20 @@ class Listed:
     def path(self, number: int) -> bytes:
         """Returns the path in the image."""
         return b"/".join(filter(None, (self.target, self.names[number] if number else b"")))
+
+    def names_of(self, stamp: int) -> set[int]:
+        """Returns the numbers of names that had a stamp, as the names of one inode have."""
+        packed = self._source.stamps
+        wanted, found, at = stamp.to_bytes(8, sys.byteorder, signed=True), set(), -1
+        while (at := packed.find(wanted, at + 1)) >= 0:
+            if not at % 8:
+                found.add(at // 8)
+        return found
+
+    def stamp_of(self, number: int) -> int:
+        """Returns the stamp that a name had."""
+        packed = self._source.stamps[number * 8 : number * 8 + 8]
+        return int.from_bytes(packed, sys.byteorder, signed=True)
 
     def is_gone(self, number: int) -> bool:
         """Whether a name was removed."""

@@ -142,6 +142,11 @@ class Rows:
             return MADE
         return self.sources[number] if number >= 0 else None
 
+    def get(self, path: bytes) -> Entry | None:
+        """Returns the entry at a path."""
+        index = self.at(path)
+        return None if index is None else self[index]
+
     def at(self, path: bytes) -> int | None:
         """Returns the number of the entry at a path."""
         names, key = self.kept.fields.names, order(path)

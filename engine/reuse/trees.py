@@ -14,7 +14,9 @@ from typing import NamedTuple
 from engine.manifest.entry import Entry, Source, order
 from engine.manifest.folder import FolderSource
 from engine.manifest.leftovers import PLACES
+from engine.manifest.lookup import find
 from engine.manifest.mounted import mounted_at
+from engine.manifest.owners import GROUPS, USERS, numeric
 from engine.manifest.volumes import place
 from engine.packed import numbers
 from engine.reuse.brought import paths_of, source_of
@@ -56,6 +58,26 @@ class Trees:
         self._points = [(one.mount or "").strip("/").encode() for one in settings.volumes]
         archives = [source_of(one) for one in seen.archives]
         self._trees = {one.id: _Tree(one, archives) for one in kept}
+        self._tables = self._accounts() if _any_named(settings) else []
+
+    def owner(self, content: ContentSettings) -> tuple[int, int]:
+        """Returns the numbers of the owners that a content entry gives.
+
+        Raises:
+            Scan: They are not known.
+        """
+        where = f"contents[{content.index}]"
+        owned = (tree.rows.kept.owned.get(where) for tree in self._trees.values())
+        found = {one for one in owned if one is not None}
+        if len(found) != 1:
+            raise Scan
+        return found.pop()
+
+    def names_of(self, stamp: int) -> int:
+        """Returns how many names had a stamp, as the names of one inode have, in all sources."""
+        return sum(
+            len(Listed(one).names_of(stamp)) for one in self._seen.sources if not one.followed
+        )
 
     def entry(self, content: ContentSettings, path: bytes) -> Entry | None:
         """Returns what was at a path of the image, where a content entry brings something to it.
@@ -112,6 +134,43 @@ class Trees:
             raise Scan
         self.remove(content, path, origin, below, swapped=True)
         self.add(content, path, new, origin, below, recent=recent)
+
+    def change_names(
+        self, content: ContentSettings, names: Sequence[tuple[bytes, bytes, Entry]],
+        origin: bytes, *, recent: bool,
+    ) -> None:  # fmt: skip
+        """Takes an inode as it is now, which has several names and had the same.
+
+        Args:
+            content: That brings it.
+            names: All of them: the path in the image, that in the folder, and the entry.
+            origin: The folder.
+            recent: It had just changed when it was looked at.
+
+        Raises:
+            Scan: It takes one.
+        """
+        below = {name for _, name, _ in names}
+        inside: dict[str, list[tuple[int, Entry]]] = {}
+        for path, _, new in names:
+            home = content.volume or place(path, self._at)[0]
+            tree, new.path = self._place(content, path)
+            index = tree.rows.at(new.path)
+            if index is None or not fits(new):
+                raise Scan
+            old = tree.rows[index]
+            if not isinstance(old.source, FolderSource) or old.source.folder != origin:
+                raise Scan
+            # In another volume than the first, a name stands for that.
+            if old.source.below(new.path) not in below or not _alike(old, new):
+                raise Scan
+            new.source = old.source
+            if recent:
+                assert isinstance(new.stamp, int)
+                old.source.recent.add(new.stamp)
+            inside.setdefault(home, []).append((index, new))
+        for home, some in inside.items():
+            self._trees[home].change_names(some)
 
     def remove(
         self, content: ContentSettings, path: bytes, origin: bytes, below: bytes,
@@ -170,7 +229,17 @@ class Trees:
         Raises:
             Scan: It takes one.
         """
-        return {name: tree.edited() for name, tree in self._trees.items()}
+        found = {name: tree.edited() for name, tree in self._trees.items()}
+        if self._tables and self._accounts(found) != self._tables:
+            raise Scan
+        return found
+
+    def _accounts(self, volumes: Mapping[str, Rows] | None = None) -> list[int | None]:
+        """Returns what tells the tables of users and groups of all volumes, by their entries."""
+        if volumes is None:
+            volumes = {name: tree.rows for name, tree in self._trees.items()}
+        found = [find(rows.get, path) for rows in volumes.values() for path in (USERS, GROUPS)]
+        return [one if one is None else id(one) for one in found]
 
     def _place(self, content: ContentSettings, path: bytes) -> tuple[_Tree, bytes]:
         home, inside = (content.volume, path) if content.volume else place(path, self._at)
@@ -241,6 +310,12 @@ class Trees:
         return True
 
 
+def _any_named(settings: Settings) -> bool:
+    """Whether an owner is given by name, so that a table of the image says who that is."""
+    names = (name for one in settings.contents for name in (one.user, one.group))
+    return any(name and numeric(name) is None for name in names)
+
+
 class _Paths(NamedTuple):
     """What a source brought.
 
@@ -274,6 +349,18 @@ class _Tree:
         self.rows = Rows(kept, sources_of(kept, archives))
         self.gone: dict[int, bool] = {}
         self.come: dict[bytes, Came] = {}
+
+    def change_names(self, names: Sequence[tuple[int, Entry]]) -> None:
+        """Takes all names of an inode as they are, in order; raises Scan if there are others."""
+        links, paths = self.rows.kept.fields.links, self.rows.kept.fields.names
+        numbered = {index for index, _ in names}
+        head, first = names[0]
+        tied = {index for index, path in links.items() if path == paths[head]}
+        if head in links or tied != numbered - {head}:
+            raise Scan
+        for index, new in names:
+            new.link_to = first if index != head else None
+            self.rows.change(index, new)
 
     @cached_property
     def index(self) -> dict[bytes, int]:

@@ -247,6 +247,35 @@ def test_an_archive_that_stayed_as_it_was_is_not_read(
     the_same_as_cold(spec, out, *override)
 
 
+def test_all_names_of_an_inode_change_and_owners_have_names(spec: Path, tmp_path: Path) -> None:
+    tree, over = tmp_path / "tree", tmp_path / "over"
+    (tree / "etc").mkdir()
+    (tree / "etc" / "passwd").write_text("app:x:1007:1008::/:\n")
+    over.mkdir()
+    (over / "config").write_bytes(b"before")
+    file = tree / "dir1" / "file1"
+    file.write_bytes(b"before" * 1000)
+    with spec.open("a") as more:
+        more.write('[[contents]]\nsource = "over"\ntarget = "/opt"\n')
+        more.write('user = "app"\ngroup = "root"\n')
+    age(tmp_path)
+    out = tmp_path / "out"
+    building(spec, out, update=False)
+    (tree / "same").write_bytes(b"beside" * 1000)  # another name of it
+    (over / "config").write_bytes(b"behind")
+    age(tmp_path)
+    os.sync()
+    built = building(spec, out)
+    assert not built.scanned
+    assert any("taken over but for" in note for note in built.notes)
+    the_same_as_cold(spec, out)
+    (tree / "same").write_bytes(b"longer" * 9000)
+    (over / "new").write_bytes(b"new")
+    age(tmp_path)
+    assert not building(spec, out).scanned
+    the_same_as_cold(spec, out)
+
+
 def refusing(packed: set[str]) -> Callable[..., int]:
     """Returns what opens files, but for some."""
     real = os.open

@@ -68,7 +68,10 @@ def patches(image: Path, offset: int, size: int, changes: Pairs, *, epoch: int) 
                 superblock.checksum_seed, epoch, checksums=superblock.format.checksums
             )
             there = ExtFilesystem(window)
-            return [_patched(there, packer, old, new) for old, new in changes]
+            # All names of an inode change with the first.
+            return [
+                _patched(there, packer, old, new) for old, new in changes if new.link_to is None
+            ]
     except (BadFilesystem, BadImage, UnsupportedFilesystem, LibraryError) as error:
         raise NoPatch(str(error)) from error
 

@@ -99,7 +99,10 @@ id = "data"
 mount = "/srv"
 format = "ext4"
 """
-SPECS = {"alone": ALONE, "many": MANY, "linked": LINKED, "packed": PACKED}
+NAMED = MANY.replace('user = "7"\ngroup = "8"', 'user = "app"\ngroup = "staff"').replace(
+    'mode = "0640"', 'user = "app"\ngroup = "root"'
+)
+SPECS = {"named": NAMED, "alone": ALONE, "many": MANY, "linked": LINKED, "packed": PACKED}
 
 
 def make(folder: Path, spec: str, draw: random.Random) -> Path:
@@ -122,6 +125,11 @@ def make(folder: Path, spec: str, draw: random.Random) -> Path:
     (tree / "usr" / "lib" / "dir0").mkdir(parents=True)
     (tree / "lib").symlink_to("usr/lib")
     os.link(tree / "dir1" / "deep" / "file1", tree / "same")
+    os.link(tree / "dir0" / "deep" / "file3", folder / "outside")
+    (tree / "etc").mkdir()
+    (tree / "etc" / "accounts").write_text("root:x:0:0::/:\napp:x:1007:1008::/:\n")
+    (tree / "etc" / "passwd").symlink_to("accounts")
+    (tree / "etc" / "group").write_text("root:x:0:\nstaff:x:50:\n")
     (over / "deep").mkdir(parents=True)
     (over / "deep" / "over").write_bytes(b"over")
     (over / "more").mkdir()
@@ -138,9 +146,9 @@ def make(folder: Path, spec: str, draw: random.Random) -> Path:
 def pack(folder: Path, draw: random.Random) -> None:
     """Makes an archive of files beside the tree's, and a container image."""
     members = [
-        member("etc/"), member("etc/passwd", data=b"root:x:0:0::/:/bin/sh\n", mode=0o600),
-        member("etc/left-out.o", data=b"1"), hard_link("etc/again", "etc/passwd"),
-        symlink("etc/link", "passwd"), member("dir0/", mode=0o700, uid=3),
+        member("etc/"), member("etc/shadow", data=b"root:x:0:0::/:/bin/sh\n", mode=0o600),
+        member("etc/left-out.o", data=b"1"), hard_link("etc/again", "etc/shadow"),
+        symlink("etc/link", "shadow"), member("dir0/", mode=0o700, uid=3),
         member("dir0/packed", data=draw.randbytes(draw.choice([0, 7, 9000])), uid=5, gid=6),
         member("srv/packed", data=draw.randbytes(9)), hard_link("srv/again", "dir0/packed"),
     ]  # fmt: skip
@@ -221,7 +229,7 @@ def kept_says(kept: Kept) -> tuple[object, ...]:
     """Returns what is kept, but for how sources are numbered."""
     return (
         kept.id, kept.fields, kept.lines.data, kept.lines.lengths, kept.stamps, kept.extents,
-        kept.inserted, kept.made, kept.counts, kept.size, kept.holes, kept.needs,
+        kept.inserted, kept.made, kept.owned, kept.counts, kept.size, kept.holes, kept.needs,
         {one.where: (one.files, one.lines.data, one.lines.lengths, one.size)
          for one in kept.contents},
     )  # fmt: skip
@@ -290,6 +298,19 @@ def drop(path: Path) -> None:
 def instead(path: Path) -> None:
     drop(path)
     path.symlink_to(".")
+
+
+def linked_over(path: Path, name: Path) -> None:
+    """Puts another name of a file in the place of a file."""
+    name.unlink()
+    os.link(path, name)
+
+
+def alone(path: Path) -> None:
+    """Puts a file of the same bytes in the place of one of several names."""
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data)
 
 
 def relinked(path: Path) -> None:
@@ -372,7 +393,7 @@ def test_random_changes_are_told_as_a_scan_tells_them(tmp_path: Path, name: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "least"), [("alone", 20), ("many", 15), ("linked", 3), ("packed", 8)]
+    ("name", "least"), [("alone", 20), ("many", 15), ("linked", 3), ("packed", 8), ("named", 15)]
 )
 def test_many_random_changes_are_told_as_a_scan_tells_them(
     tmp_path: Path, name: str, least: int
@@ -394,6 +415,11 @@ TOLD: dict[str, Edit] = {
     "an attribute": lambda tree: os.setxattr(tree / "dir2" / "file2", "user.note", bytes(9)),
     "another link": lambda tree: relinked(tree / "link"),
     "other holes": lambda tree: os.truncate(tree / "holes", 2 << 18),
+    "the data of a file with several names": lambda tree: (tree / "same").write_bytes(b"other"),
+    "the mode of a file with several names": lambda tree: (tree / "same").chmod(0o600),
+    "the time of a file with several names": lambda tree: os.utime(tree / "same", (1, 1)),
+    "a file with a name outside": lambda tree: (tree / "dir0" / "deep" / "file3").chmod(0o600),
+    "another name elsewhere": lambda tree: os.link(tree / "dir2/file2", tree.parent / "away"),
     "a file of another source": lambda tree: (tree.parent / "over/more/y").write_bytes(b"y"),
 }  # fmt: skip
 
@@ -411,7 +437,18 @@ def test_what_is_told_without_a_scan(tmp_path: Path, what: str) -> None:
 
 
 SCANNED: dict[str, Edit] = {
-    "a name of an inode with several": lambda tree: (tree / "same").chmod(0o600),
+    "an attribute of an inode with several names": lambda tree: os.setxattr(
+        tree / "same", "user.note", b"1"
+    ),
+    "the data of what had no data": lambda tree: os.truncate(tree / "same", 0),
+    "a name that is another file's now": lambda tree: linked_over(
+        tree / "dir0" / "file0", tree / "same"
+    ),
+    "a name that is a file of its own now": lambda tree: alone(tree / "same"),
+    "one more name": lambda tree: os.link(tree / "same", tree / "dir0" / "third"),
+    "a name in another source": lambda tree: linked_over(
+        tree / "dir0" / "file0", tree.parent / "over" / "more" / "file"
+    ),
     "the first name of an inode": lambda tree: (tree / "dir1" / "deep" / "file1").unlink(),
     "another kind of entry": lambda tree: instead(tree / "dir0" / "file0"),
     "a path that another source has": lambda tree: (tree / "dir0" / "more").mkdir(),
@@ -438,8 +475,59 @@ def test_what_only_a_scan_tells(tmp_path: Path, what: str) -> None:
 
 
 def beside(path: Path) -> None:
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"new")
+
+
+def test_a_file_with_names_in_two_volumes_is_told(tmp_path: Path) -> None:
+    spec = make(tmp_path, MANY, random.Random(1))
+    file, names = tmp_path / "tree" / "dir2" / "file2", ("srv/one", "srv/below/two", "three")
+    file.write_bytes(b"first")
+    for name in names:
+        os.link(file, tmp_path / "tree" / name)
+    settle(tmp_path)
+    last = Last(spec)
+    file.write_bytes(b"other")
+    settle(tmp_path)
+    again = last.again()
+    assert again is not None
+    the_same_as_a_scan(last, again)
+
+
+ACCOUNTS: dict[str, tuple[Edit, bool]] = {
+    "a file of a named owner": (lambda tree: (tree.parent / "single").write_bytes(b"o"), True),
+    "a new one": (lambda tree: (tree.parent / "over/more/y").write_bytes(b"y"), True),
+    "a file beside the tables": (lambda tree: (tree / "etc" / "new").write_bytes(b"y"), True),
+    "the table of users": (lambda tree: (tree / "etc/accounts").write_text("app:x:9:9:\n"), False),
+    "the time of the table": (lambda tree: os.utime(tree / "etc" / "accounts"), False),
+    "the table of groups": (lambda tree: (tree / "etc/group").write_text("staff:x:3:\n"), False),
+    "no table of groups": (lambda tree: (tree / "etc" / "group").unlink(), False),
+    "a link to another table": (lambda tree: relinked(tree / "etc" / "passwd"), False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ACCOUNTS)
+def test_owners_by_name_are_known_while_the_tables_are(tmp_path: Path, what: str) -> None:
+    spec = make(tmp_path, NAMED, random.Random(1))
+    (tmp_path / "tree" / "else").write_text("app:x:1:1:\n")
+    settle(tmp_path)
+    last = Last(spec)
+    edit, told = ACCOUNTS[what]
+    edit(tmp_path / "tree")
+    settle(tmp_path)
+    again = last.again()
+    assert (again is not None) == told
+    if again is not None:
+        the_same_as_a_scan(last, again)
+
+
+def test_an_owner_that_goes_to_what_others_bring_takes_a_scan(tmp_path: Path) -> None:
+    words = 'compat = "make-disk-image"\ncontents = [{ user = "7", group = "8", '
+    spec = make(tmp_path, ALONE.replace("contents = [{ ", words), random.Random(1))
+    settle(tmp_path)
+    last = Last(spec)
+    (tmp_path / "tree" / "dir0" / "file2").write_bytes(b"other")
+    assert last.again() is None
 
 
 BESIDE: dict[str, Edit] = {
@@ -464,7 +552,7 @@ REPACKED: dict[str, Edit] = {
         max((tree.parent / "layout/blobs/sha256").iterdir(), key=lambda one: one.stat().st_size)
     ),
     "a path that an archive brings": lambda tree: (tree / "dir0" / "packed").write_bytes(b""),
-    "a directory that an archive brought": lambda tree: beside(tree / "etc" / "new"),
+    "a directory that an archive brought": lambda tree: beside(tree / "opt" / "box" / "new"),
     "a path below a link of an archive": lambda tree: beside(tree / "etc" / "link" / "new"),
 }  # fmt: skip
 
