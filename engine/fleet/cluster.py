@@ -329,8 +329,9 @@ class OnDask:
         if among is not None:
             self._submit([row], among)
         else:
+            if not self._waiting:
+                loop.call_soon(self._hand_over)  # with all rows that are asked for now
             self._waiting.append(row)
-            loop.call_soon(self._hand_over)  # with all rows that are asked for now
         try:
             return await row.ended
         except asyncio.CancelledError:
@@ -350,16 +351,17 @@ class OnDask:
                 self._submit(self._next(self._waiting), [])
             return
         for ahead, address in product(range(_AHEAD), self._rooms):
-            if self._waiting and self._tasks[address] <= ahead:
+            # The last rows go to who is free first.
+            if len(self._waiting) > ahead * self.workers and self._tasks[address] <= ahead:
                 own = [row for row in self._waiting if self._planned.get(row.job.name) == address]
                 self._submit(self._next(own or self._waiting), [address])
 
     def _next(self, rows: Sequence[_Asked]) -> list[_Asked]:
         """Takes the rows of the next task from those that wait."""
         count = chunks.first([row.job for row in rows], len(self._waiting), self.workers)
-        taken = list(rows[:count])
+        taken = dict.fromkeys(rows[:count])
         self._waiting = [row for row in self._waiting if row not in taken]
-        return taken
+        return list(taken)
 
     def _submit(self, rows: Sequence[_Asked], among: list[str]) -> None:
         key = f"{rows[0].job.name}-{uuid.uuid4().hex}"
