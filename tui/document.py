@@ -43,6 +43,8 @@ class Document:
 
     def is_saved(self, spec: ImageSpec) -> bool:
         """Whether the file holds this spec; an untouched preset has nothing to lose."""
+        if self.saved is not None and self.path is not None and _is_gone(self.path):
+            return False
         return spec == (self.saved if self.saved is not None else self.spec)
 
     def save(self, spec: ImageSpec, path: Path, *, overwrite: bool = False) -> None:
@@ -78,6 +80,16 @@ class Document:
             return self.text is not None and path.read_bytes() != self.text.encode()
         except FileNotFoundError:
             return False
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass  # nobody can tell
+    return False
 
 
 def differing_lines(before: str, spec: ImageSpec, names: tuple[str, str]) -> tuple[str, ...]:

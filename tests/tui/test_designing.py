@@ -95,3 +95,14 @@ def test_a_spec_is_saved_where_a_link_leads_with_its_mode(home: Path) -> None:
     assert link.is_symlink()
     assert "renamed" in spec.read_text()
     assert spec.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_spec_whose_file_is_gone_is_not_saved(home: Path) -> None:
+    spec = home / "disk.toml"
+    spec.write_text("schema = 1\n")
+    document = open_document(spec)
+    assert document.is_saved(document.spec)
+
+    spec.unlink()
+
+    assert not document.is_saved(document.spec)

@@ -212,7 +212,7 @@ sources are read when the image is built, and the build stops if they changed me
         return (
             f"In the image: {counted(counts.files, 'file')}, "
             f"{counted(counts.directories, 'folder')}, {counted(counts.symlinks, 'link')}, "
-            f"{human(counts.data_bytes)} ({counted(counts.data_bytes, 'byte')})"
+            f"{sized(counts.data_bytes)}"
         )
 
     def focus_path(self, path: str) -> bool:
