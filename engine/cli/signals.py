@@ -24,7 +24,10 @@ def cancellable(work: Coroutine[None, None, T]) -> T | None:
         except asyncio.CancelledError:
             return None
 
-    return asyncio.run(guarded())
+    try:
+        return asyncio.run(guarded())
+    finally:
+        work.close()  # a signal may come before it has begun
 
 
 @contextmanager

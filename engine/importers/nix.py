@@ -19,7 +19,8 @@ from engine.nix.values import Buildable, Opaque, Value, show_text
 
 _BLANK = r"(?:\s+|#[^\n]*(?:\n|\Z)|/\*.*?\*/)*"
 _BEGIN = re.compile(
-    _BLANK + r"(?:[{(]|(?:let|with|rec|assert|import|if)\b|builtins\.|[A-Za-z_][\w'-]*(?:\s*[:@]))",
+    _BLANK + r"(?:[{(]|(?:let|with|rec|assert|import|if)\b|builtins\.|"
+    r"[A-Za-z_][\w'-]*\s*(?:@|:\s*(?:[{(]|(?:let|with|rec|assert|import|if)\b|[\w'-]+[ \t]*[:@])))",
     re.DOTALL,
 )
 _SHOWN = 60

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from engine.importers.foreign import foreign
 from engine.importers.model import BringsFiles, Candidate, Imported, ImporterModule, refused
 from engine.problem import Problem
 from engine.spec.model import ImageSpec
@@ -27,11 +28,13 @@ class Importer:
         key: Its name.
         title: What it imports, for a list in a sentence.
         module: Where it lives (`engine.importers.model.ImporterModule`).
+        loose: Whether files of other tools begin in the same way.
     """
 
     key: str
     title: str
     module: str
+    loose: bool = False
 
     def load(self) -> ImporterModule:
         """Imports its module."""
@@ -43,8 +46,12 @@ IMPORTERS: tuple[Importer, ...] = (
     Importer("repart", "a repart.d folder", "engine.importers.repart"),
     Importer("wks", "a kickstart file of wic (.wks)", "engine.importers.wks"),
     Importer("genimage", "a configuration of genimage", "engine.importers.genimage"),
-    Importer("json", "make-disk-image's arguments as JSON", "engine.importers.json_arguments"),
-    Importer("nix", "a Nix file with a call of make-disk-image in it", "engine.importers.nix"),
+    Importer(
+        "json", "make-disk-image's arguments as JSON", "engine.importers.json_arguments", loose=True
+    ),
+    Importer(
+        "nix", "a Nix file with a call of make-disk-image in it", "engine.importers.nix", loose=True
+    ),
 )
 
 
@@ -64,6 +71,10 @@ def importer_of(candidate: Candidate) -> Importer:
         Refused: There is none, or it cannot be read.
     """
     importer = find(candidate)
+    if importer is None or importer.loose:
+        other = foreign(candidate)
+        if other is not None:
+            raise refused(f"{candidate.path} is {other.title}, which is not imported", other.hint)
     if importer is not None:
         return importer
     if is_spec(candidate.text):
@@ -72,7 +83,7 @@ def importer_of(candidate: Candidate) -> Importer:
             f"open it: diskwright {candidate.path}",
         )
     what = ", ".join(importer.title for importer in IMPORTERS)
-    raise refused(f"{candidate.path} is nothing that can be imported", f"what can be: {what}")
+    raise refused(f"{candidate.path} is not something that can be imported", f"what can be: {what}")
 
 
 def import_file(path: Path, environment: Mapping[str, str], root: Path | None = None) -> Imported:

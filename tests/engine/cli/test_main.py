@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
 import struct
 import subprocess
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 
 import pytest
 
-from engine.cli import exits, main, verbs
+from engine.cli import exits, main, signals, verbs
 from engine.events import BuildFinished, BuildStarted, decode
 from tests.support.command import command
 from tests.support.specs import write_spec
@@ -343,3 +345,22 @@ def test_a_standard_input_that_is_closed_is_refused(tmp_path: Path) -> None:
 
     assert ran.returncode == exits.REFUSED
     assert ran.stderr.startswith("error: /dev/stdin: ")
+
+
+def test_a_signal_before_the_work_begins_leaves_no_warning(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    async def work() -> None:
+        """Is never begun."""
+
+    def interrupted(coroutine: Coroutine[None, None, None]) -> None:
+        coroutine.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("asyncio.run", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        signals.cancellable(work())
+
+    gc.collect()
+    assert not recwarn.list

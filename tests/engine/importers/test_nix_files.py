@@ -141,7 +141,7 @@ def test_a_flakes_own_system_is_carried_over(tmp_path: Path) -> None:
         ('{ lib, ... }: { fileSystems."/".x = 1; }', "has no call of make-disk-image in it"),
         ("{ a = [ 1 ; }", "line 1"),
         ("{\n  a = 1;\n  b = ;\n}", "line 3"),
-        ('runCommand "make-disk-image" { } "x"', "nothing that can be imported"),
+        ('runCommand "make-disk-image" { } "x"', "not something that can be imported"),
         ("(f 1)", "has no call"),
     ],
 )

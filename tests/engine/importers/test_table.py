@@ -39,11 +39,11 @@ def test_the_content_tells_what_it_is(tmp_path: Path, key: str, data: bytes) -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "nothing that can be imported"),
-        ("lang en_US\npart / --size=1800\n", "nothing that can be imported"),
-        ("bootloader --ptable gpt\n", "nothing that can be imported"),
-        ("images {\n}\n", "nothing that can be imported"),
-        ("[Unit]\nType=root\n", "nothing that can be imported"),
+        ("", "not something that can be imported"),
+        ("lang en_US\npart / --size=1800\n", "not something that can be imported"),
+        ("bootloader --ptable gpt\n", "not something that can be imported"),
+        ("images {\n}\n", "not something that can be imported"),
+        ("[Unit]\nType=root\n", "not something that can be imported"),
         ('schema = 1\nname = "x"\n', "is a spec already"),
     ],
 )
@@ -60,10 +60,65 @@ def test_anything_else_is_refused_with_what_can_be_imported(
         assert all(importer.title in hint for importer in IMPORTERS)
 
 
+OTHERS = {
+    "mkosi": "[Distribution]\nDistribution=debian\n[Output]\nFormat=disk\n",
+    "image-builder": 'name = "base"\n[[packages]]\nname = "tmux"\n',
+    "image-builder as JSON": '{"name": "x", "customizations": {"hostname": "h"}}',
+    "kiwi": '<?xml version="1.0"?>\n<image schemaversion="7.4" name="x">\n</image>\n',
+    "debos": "architecture: arm64\nactions:\n  - action: debootstrap\n    suite: trixie\n",
+    "vmdb2": 'steps:\n  - mkimg: "{{ output }}"\n    size: 4G\n',
+    "live-build": "#!/bin/sh\nlb config noauto --distribution trixie\n",
+    "Packer": 'source "qemu" "x" {\n}\n',
+    "Packer as JSON": '{"builders": []}',
+    "disko": "{ disko.devices.disk.x = {}; }\n",
+    "Containerfile": "# syntax=docker/dockerfile:1\nARG X\nFROM debian\n",
+    "sfdisk": "label: gpt\n,512M,U\n,,L\n",
+    "installer": "d-i partman-auto/method string regular\n",
+}
+
+
+@pytest.mark.parametrize("tool", OTHERS)
+def test_a_file_of_another_tool_is_called_so_with_what_to_do(tmp_path: Path, tool: str) -> None:
+    file = tmp_path / "given"
+    file.write_text(OTHERS[tool])
+
+    with pytest.raises(Refused) as refused:
+        importer_of(Candidate(file))
+
+    (problem,) = refused.value.problems
+    assert tool.partition(" ")[0] in problem.message
+    assert "which is not imported" in problem.message
+    assert problem.hint
+
+
+@pytest.mark.parametrize(
+    ("member", "text"),
+    [
+        ("mkosi.conf", OTHERS["mkosi"]),
+        ("config.xml", OTHERS["kiwi"]),
+        ("auto/config", OTHERS["live-build"]),
+    ],
+)
+def test_so_is_a_folder_of_one(tmp_path: Path, member: str, text: str) -> None:
+    (tmp_path / member).parent.mkdir(exist_ok=True)
+    (tmp_path / member).write_text(text)
+
+    with pytest.raises(Refused, match="which is not imported"):
+        importer_of(Candidate(tmp_path))
+
+
+def test_yaml_is_not_taken_for_nix(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("version: 1\nstages:\n  - one\n")
+
+    with pytest.raises(Refused, match="not something that can be imported"):
+        importer_of(Candidate(file))
+
+
 def test_a_folder_is_one_of_definitions_by_what_its_files_say(tmp_path: Path) -> None:
     (tmp_path / "10-x.conf").write_text("[Unit]\n")
     (tmp_path / "20-root").write_text("[Partition]\n")
-    with pytest.raises(Refused, match="nothing that can be imported"):
+    with pytest.raises(Refused, match="not something that can be imported"):
         importer_of(Candidate(tmp_path))
 
     (tmp_path / "20-root.conf").write_text("[Partition]\n")
