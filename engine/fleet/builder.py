@@ -141,6 +141,8 @@ class Builder:
             problems = errors(plan.problems)
             if problems:
                 raise Refused(job.row.locate(problems))
+            if job.run and job.planned and self._planners.digest(plan) != job.planned:
+                return _otherwise(job)
             sharing = Sharing(self._shelf(job), job.shared, job.later, aside)
             result = await build(
                 plan, say, outdir=Path(job.outdir), force=job.force, sharing=sharing,
@@ -174,6 +176,12 @@ def _unfit(job: Job) -> Outcome | None:
         hint = "sources and output folder lie on a file system that all workers have"
     else:
         return None
+    return Outcome(name=job.name, state="refused", message=message, hint=hint, elsewhere=True)
+
+
+def _otherwise(job: Job) -> Outcome:
+    message = "what this worker sees of its sources is not what was planned"
+    hint = "all workers need the same files at the same paths; the same command plans them anew"
     return Outcome(name=job.name, state="refused", message=message, hint=hint, elsewhere=True)
 
 

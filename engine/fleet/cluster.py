@@ -293,6 +293,8 @@ class OnDask:
         refused = self._too_large(job)
         if refused is not None:
             return refused
+        if self._planned is None:
+            job = msgspec.structs.replace(job, run=self._topic)
         outcome = await self._once(job, say, begun, None)
         failed: list[Outcome] = []
         while outcome.elsewhere and len(failed) < _TRIES - 1:

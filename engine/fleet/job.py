@@ -50,6 +50,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
         shared: Volumes that other images have, too: by id a name for what makes them the same.
         later: Those of them that another row is to make.
         room: Bytes that it takes of the output folder at the most.
+        planned: Digest of what was planned (`ImageOutline.digest`), or "".
+        run: Of which run of a fleet it is, for a process that serves several: what such a one has
+            seen in another run is not believed, and it refuses what it sees otherwise than planned.
     """
 
     name: str
@@ -67,6 +70,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
     shared: dict[str, str] = {}
     later: tuple[str, ...] = ()
     room: int = 0
+    planned: str = ""
+    run: str = ""
 
     @classmethod
     def of(
@@ -79,6 +84,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
         shared: Mapping[str, str] | None = None,
         later: Iterable[str] = (),
         room: int = 0,
+        planned: str = "",
     ) -> Job:
         """Returns the task of a row."""
         use = use or StoreUse()
@@ -87,7 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag="build"):
             base=str(row.base.absolute()), outdir=str(outdir.absolute()), force=force,
             epoch=os.environ.get(EPOCH), store=str(use.folder.absolute()) if use.folder else "",
             stays=use.stays, limit=use.limit, shared=dict(shared or {}), later=tuple(later),
-            room=room,
+            room=room, planned=planned,
         )  # fmt: skip
 
     @property

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import msgspec
 
-from engine.filesystems.driver import FilesystemPlan
 from engine.filesystems.table import DRIVERS
 from engine.fleet.plan import ImageOutline, VolumeOutline
 from engine.manifest.entry import Entry
@@ -24,7 +24,7 @@ class Outliner:
     """Sums plans up; what a volume is made from is digested once for each manifest."""
 
     def __init__(self) -> None:
-        self._manifests: WeakKeyDictionary[Manifest, dict[str, str]] = WeakKeyDictionary()
+        self._manifests: WeakKeyDictionary[Manifest, _Digests] = WeakKeyDictionary()
 
     def outline(self, plan: Plan) -> ImageOutline:
         """Returns what a fleet's plan has of an image."""
@@ -34,15 +34,27 @@ class Outliner:
         return ImageOutline(
             bytes=plan.disk.bytes, written=sum(each.written for each in volumes),
             peak=0 if errors(problems) else peak_bytes(plan), outputs=plan.outputs,
-            volumes=volumes, problems=problems,
+            volumes=volumes, problems=problems, digest=self.digest(plan),
         )  # fmt: skip
+
+    def digest(self, plan: Plan) -> str:
+        """Returns what `ImageOutline.digest` is."""
+        if errors(plan.problems) or not plan.settings.identity.deterministic:
+            return ""
+        described = [
+            (volume.id, volume.bytes, self._digests(filesystem.manifest).seen if filesystem else "")
+            for volume in plan.volumes
+            for filesystem in (volume.filesystem,)
+        ]
+        return hashlib.sha256(msgspec.json.encode((plan.disk.bytes, described))).hexdigest()
 
     def _volume(self, plan: Plan, volume: VolumePlan) -> VolumeOutline:
         filesystem = volume.filesystem
         if filesystem is None or not filesystem.filled or FILESYSTEMS[filesystem.type].layer:
             written = filesystem.written_bytes if filesystem is not None else 0
             return VolumeOutline(id=volume.id, bytes=volume.bytes, written=written)
-        contents = self._contents(filesystem)
+        exact = self._digests(filesystem.manifest).exact
+        contents = f"{filesystem.type} {exact}"
         described = (
             contents, filesystem.type, filesystem.label, filesystem.uuid, filesystem.size,
             filesystem.block_size, filesystem.blocks, filesystem.inodes, filesystem.parts,
@@ -57,28 +69,37 @@ class Outliner:
             contents=contents,
         )
 
-    def _contents(self, filesystem: FilesystemPlan) -> str:
-        known = self._manifests.setdefault(filesystem.manifest, {})
-        if filesystem.type not in known:
-            known[filesystem.type] = _digest(filesystem.type, filesystem.manifest)
-        return known[filesystem.type]
+    def _digests(self, manifest: Manifest) -> _Digests:
+        known = self._manifests.get(manifest)
+        if known is None:
+            known = self._manifests[manifest] = _digests(manifest)
+        return known
 
 
-def _digest(kind: str, manifest: Manifest) -> str:
-    digest = hashlib.sha256(kind.encode())
+class _Digests(NamedTuple):
+    """Of a manifest: as every machine sees it, and with what tells files from others like them."""
+
+    seen: str
+    exact: str
+
+
+def _digests(manifest: Manifest) -> _Digests:
+    seen, exact = hashlib.sha256(), hashlib.sha256()
     for entry in manifest:
-        digest.update(repr(_described(entry)).encode())
-    return digest.hexdigest()
+        fields = (
+            entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size,
+            entry.target, entry.rdev, entry.xattrs, entry.link_to and entry.link_to.path,
+        )  # fmt: skip
+        described = repr(fields).encode()
+        seen.update(described)
+        exact.update(described)
+        exact.update(repr((entry.extents, *(_stamps(entry) if entry.size else ()))).encode())
+    return _Digests(seen.hexdigest(), exact.hexdigest())
 
 
-def _described(entry: Entry) -> tuple[object, ...]:
-    """Returns all that is known of an entry without reading it; a folder has no data to know."""
+def _stamps(entry: Entry) -> tuple[object, object]:
+    """Returns what tells an entry's data from others; a folder has no data to know."""
     origin = entry
     while isinstance(origin.stamp, Entry):  # its bytes at another path
         origin = origin.stamp
-    archive = getattr(origin.source, "stamp", None)
-    return (
-        entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.target,
-        entry.rdev, entry.xattrs, entry.extents, entry.link_to and entry.link_to.path,
-        origin.stamp if entry.size else None, archive if entry.size else None,
-    )  # fmt: skip
+    return origin.stamp, getattr(origin.source, "stamp", None)

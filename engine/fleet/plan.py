@@ -48,6 +48,8 @@ class ImageOutline:
         peak: Bytes that the output folder needs at the most while it is built.
         outputs: File names of the image and what goes with it.
         problems: What is wrong with it.
+        digest: Of layout and files, as far as they are the same on every machine that sees the same
+            sources; "" where they need not be.
     """
 
     bytes: int
@@ -56,6 +58,7 @@ class ImageOutline:
     outputs: tuple[str, ...]
     volumes: tuple[VolumeOutline, ...]
     problems: tuple[Problem, ...]
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ class RowPlan(ImageOutline):
         return cls(
             row=row, bytes=image.bytes, written=image.written, peak=image.peak,
             outputs=image.outputs, volumes=image.volumes,
-            problems=tuple(row.locate(image.problems)),
+            problems=tuple(row.locate(image.problems)), digest=image.digest,
         )  # fmt: skip
 
 

@@ -122,6 +122,10 @@ class Planners:
             plan = self.plan(row, outdir, force=force, keep=self._builds, cancelled=cancelled)
             yield row.name, self._outliner.outline(plan)
 
+    def digest(self, plan: Plan) -> str:
+        """Returns the digest of a plan, as its outline has it."""
+        return self._outliner.digest(plan)
+
     def forget(self) -> None:
         """Drops the plans that are kept: others will build."""
         with self._lock:

@@ -31,7 +31,7 @@ from engine.fleet.events import (
 )
 from engine.fleet.job import Executor, Job, Outcome, StoreUse
 from engine.fleet.model import Row
-from engine.fleet.plan import FleetPlan, RowPlan
+from engine.fleet.plan import FleetPlan
 from engine.fleet.prepare import Prepared
 from engine.fleet.record import RowRecord
 from engine.pipeline.locking import locked
@@ -94,7 +94,7 @@ class Run:
         self._store = store or StoreUse()
         self._shared = _shared(prepared.plan)
         self._makers: dict[str, str] = {}
-        self._rooms = {row.row.name: row.peak for row in prepared.plan.rows}
+        self._planned = {row.row.name: row for row in prepared.plan.rows}
         self._executor = executor
         self._emit = emit
         self._rows = {row.name: row for row in prepared.fleet.rows}
@@ -191,9 +191,8 @@ class Run:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _outlines(self) -> Iterator[RowOutline]:
-        planned = {row.row.name: row for row in self._prepared.plan.rows}
         for name in self._rows:
-            row: RowPlan | None = planned.get(name)
+            row = self._planned.get(name)
             kept = self._prepared.kept.get(name)
             yield RowOutline(
                 image=name,
@@ -238,10 +237,11 @@ class Run:
         name = row.name
         # What a run before it left behind is this fleet's own; a build that failed left nothing.
         force = name in self._prepared.replaceable
+        plan = self._planned.get(name)
         job = Job.of(
             row, self._prepared.outdir / name, force=force, use=self._store,
             shared=self._shared.get(name, {}), later=self._later(name),
-            room=self._rooms.get(name, 0),
+            room=plan.peak if plan else 0, planned=plan.digest if plan else "",
         )  # fmt: skip
         begun = self.elapsed
 

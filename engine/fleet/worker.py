@@ -18,6 +18,7 @@ import msgspec
 from engine import events
 from engine.events import AnyEvent
 from engine.fleet.builder import Builder
+from engine.fleet.identity import EPOCH
 from engine.fleet.job import Ended, Job, Planned, Question
 
 _LINE = 1 << 26
@@ -79,11 +80,14 @@ async def _serve() -> None:
     # What libraries or tools print must not get between the lines.
     out = _Out(os.dup(1))
     os.dup2(2, 1)
-    builder = Builder()
+    builder, run = Builder(), ""
     try:
         line = await jobs.readline()
         while line:
             asked = msgspec.json.decode(line, type=Job | Question)
+            if isinstance(asked, Job) and asked.run != run:
+                builder, run = Builder(), asked.run  # it is to see everything anew
+                _take_epoch(asked.epoch)
             following = asyncio.ensure_future(jobs.readline())
             answer = asyncio.ensure_future(_answer(builder, asked, out))
             told = False
@@ -106,6 +110,13 @@ async def _serve() -> None:
     finally:
         transport.close()
         out.close()
+
+
+def _take_epoch(epoch: str | None) -> None:
+    """Has this process plan by the environment of the command, wherever it runs."""
+    os.environ.pop(EPOCH, None)
+    if epoch is not None:
+        os.environ[EPOCH] = epoch
 
 
 async def _answer(builder: Builder, asked: Job | Question, out: _Out) -> Ended | Planned:

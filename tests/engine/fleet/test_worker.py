@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Generator, Iterator, Sequence
@@ -28,7 +29,7 @@ from engine.fleet.task import _thinned
 from engine.manifest.folder import GRAIN_NS
 from engine.plan.model import Plan
 from engine.planning import Planner, Resolved, Sources
-from engine.spec.model import Hooks, ImageSpec
+from engine.spec.model import Hooks, Identity, ImageSpec
 from tests.engine.fleet.conftest import Yard
 
 
@@ -268,6 +269,45 @@ async def test_what_a_process_has_planned_it_does_not_plan_again(
     assert made == ["node-1", "node-2"]
     assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
     assert image.bytes == (yard.out / "node-1/node-1.img").stat().st_size
+
+
+async def test_a_worker_elsewhere_refuses_what_it_sees_otherwise_than_planned(yard: Yard) -> None:
+    yard.rows("1", "2", "3")
+    planned = {row.row.name: row.digest for row in plan_fleet(read_fleet(yard.fleet)).rows}
+    assert all(planned.values())
+
+    async def built(name: str, run: str) -> Outcome:
+        task = job(yard, name, planned=planned[name], run=run)
+        return await Builder().build(task, lambda event: None)
+
+    # The same files elsewhere: other inodes, and times of their own change.
+    shutil.copytree(yard.folder / "tree", yard.folder / "copy")
+    shutil.rmtree(yard.folder / "tree")
+    (yard.folder / "copy").rename(yard.folder / "tree")
+    assert (await built("node-1", "a")).state == "ok"
+    yard.write("tree/etc/new", "new\n")
+    refused = await built("node-2", "a")
+    assert (refused.state, refused.elsewhere) == ("refused", True)
+    assert "not what was planned" in str(refused.message)
+    # On the command's own machine it is planned again.
+    assert (await built("node-2", "")).state == "ok"
+
+
+def test_a_process_that_stays_believes_nothing_of_another_run(
+    yard: Yard, process: subprocess.Popen[bytes]
+) -> None:
+    yard.rows("1", "2", "3")
+    give(process, job(yard, run="one"))
+    assert outcome(process)["state"] == "ok"
+    yard.write("tree/etc/new", "new\n")
+    for name, epoch in (("node-2", "1735689600"), ("node-3", "1")):
+        spec = msgspec.structs.replace(job(yard, name).spec, identity=Identity())
+        give(process, job(yard, name, run=name, epoch=epoch, spec=spec))
+        assert outcome(process)["state"] == "ok"
+        image = str(yard.out / name / f"{name}.img")
+        listed = subprocess.run(["debugfs", "-R", "ls -l /etc", image], capture_output=True).stdout
+        assert b"new" in listed
+        assert (b"1-Jan-1970" in listed) == (epoch == "1")
 
 
 def test_processes_plan_as_this_one_does_and_what_they_do_not_is_planned_here(yard: Yard) -> None:
