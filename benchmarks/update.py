@@ -1,6 +1,7 @@
 """Times `build --update` side by side with a build from nothing.
 
     python -m benchmarks.update [--folder DIR] [--files 70000] [--total 1400] [--rounds 3]
+                                [--archive 300]
 
 A GPT disk with an ESP and an ext4 root that holds one tree of many files. Each round builds it from
 nothing, then updates it after nothing changed, after the contents of one file changed, after one
@@ -8,6 +9,7 @@ and after a hundred of another size, after a new one, and after an entry of the 
 are to the build from nothing of the same digest: SHA-256 reads the whole image every time,
 fs-verity what changed. Best of all rounds, by the clock; processor time stands beside it, for
 machines that do other things as well.
+With `--archive`, an archive of so many MiB is unpacked beside the tree.
 The outputs are compared with those of a build from nothing in every round.
 """
 
@@ -19,6 +21,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,6 +42,11 @@ target = "/"
 source = "esp"
 target = "/"
 volume = "esp"
+"""
+_PACKED = """[[contents]]
+source = "packed.tar.gz"
+target = "/opt"
+extract = true
 """
 _SETTLED = 0.1
 """Seconds after which a file that changed is believed."""
@@ -115,9 +123,20 @@ CASES: dict[str, Callable[[Path], None]] = {
 }
 
 
+def packed(folder: Path, size: int) -> None:
+    """Packs files of so many bytes into an archive."""
+    many_files(folder / "packed", size // 20_000, size)
+    with tarfile.open(folder / "packed.tar.gz", "w:gz", compresslevel=1) as archive:
+        archive.add(folder / "packed", "packed")
+    shutil.rmtree(folder / "packed")
+
+
 def measure(folder: Path, rounds: int, sums: str) -> None:
     """Prints the figures of one kind of digest."""
-    (folder / "disk.toml").write_text(_SPEC.format(sums=sums), encoding="utf-8")
+    spec = _SPEC.format(sums=sums)
+    if (folder / "packed.tar.gz").exists():
+        spec += _PACKED
+    (folder / "disk.toml").write_text(spec, encoding="utf-8")
     found: dict[str, list[Timed]] = {name: [] for name in ("cold", *CASES)}
     for _ in range(rounds):
         found["cold"].append(cold(folder, "out"))
@@ -146,6 +165,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where trees and images are made")
     parser.add_argument("--files", type=int, default=70_000)
     parser.add_argument("--total", type=int, default=1400, help="MiB of all files")
+    parser.add_argument("--archive", type=int, default=0, help="MiB of files in an archive")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sums", action="append", choices=("sha256", "fsverity"))
     arguments = parser.parse_args()
@@ -158,6 +178,8 @@ def main() -> None:
         many_files(folder / "root", arguments.files, arguments.total * MIB)
         changed_esp(folder)
         read_once(folder / "root")
+        if arguments.archive:
+            packed(folder, arguments.archive * MIB)
         print(f"{arguments.files} files, {arguments.total} MiB, in {arguments.folder or name}")
         for sums in arguments.sums or ("sha256", "fsverity"):
             measure(folder, arguments.rounds, sums)
