@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
+import atexit
+import gc
 import importlib
 import os
 import signal
@@ -21,6 +22,10 @@ from engine.problem import Refused
 _TRACEBACK = "DISKWRIGHT_TRACEBACK"
 _COMPLETING = "_ARGCOMPLETE"
 """Is in the environment when a shell asks what could follow (see engine.cli.completion)."""
+_YOUNG = 50_000
+"""Objects between two runs of the garbage collector. What is imported stays; Python's own 700 have
+it look at all of that again and again."""
+
 _WIZARD_OPTIONS = frozenset({"--plain", "--ascii"})
 
 
@@ -37,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if _COMPLETING in os.environ:
         importlib.import_module("engine.cli.completion").answer()
     signal.signal(signal.SIGTERM, _interrupt)
+    gc.set_threshold(_YOUNG)
     output.show_all()
     try:
         code = _dispatch(words)
@@ -61,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(error)
         return exits.INTERNAL
     return code
+
+
+atexit.register(gc.freeze)  # the interpreter need not look for garbage when it ends
 
 
 def _dispatch(words: list[str]) -> int:
@@ -111,6 +120,8 @@ def _known(spec: Path | None) -> bool:
 
 
 def _unknown(words: list[str]) -> str:
+    import difflib  # of a mistake alone
+
     word = words[0]
     near = difflib.get_close_matches(word, VERBS, n=1)
     hint = f"did you mean `diskwright {near[0]}`?" if near else "see `diskwright --help`"

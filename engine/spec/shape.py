@@ -6,7 +6,6 @@ msgspec stops at the first error; this walks the same struct definitions key by 
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -99,6 +98,8 @@ def nearest(word: str, valid: Iterable[str], *, cutoff: float = 0.6) -> str | No
     Args:
         cutoff: Which part of the letters they have in common at least.
     """
+    import difflib  # of a mistake alone
+
     choices = list(valid)
     folded = {choice.lower(): choice for choice in reversed(choices)}
     found = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=cutoff)
