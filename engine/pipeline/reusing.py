@@ -12,7 +12,7 @@ from engine.filesystems.placed import Place
 from engine.manifest.datasums import DataSums
 from engine.manifest.entry import Entry
 from engine.pipeline.packing import DIGESTS
-from engine.pipeline.takeover import Range, Reused
+from engine.pipeline.takeover import Range, Reused, add
 from engine.pipeline.taking import Sum
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.fsverity import FsVerity
@@ -289,10 +289,9 @@ class Filling:
         if runs is None:
             return False
         size = self._size
-        self._reuse.kept += [
-            Reused(self._offset + there * size, old.offset + here * size, count * size)
-            for here, there, count in runs
-        ]
+        for here, there, count in runs:
+            one = Reused(self._offset + there * size, old.offset + here * size, count * size)
+            add(self._reuse.kept, one)
         self._sums.adopt(entry, digest)
         self.kept += 1
         return True

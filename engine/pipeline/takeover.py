@@ -60,12 +60,17 @@ def joined(kept: Iterable[Reused]) -> list[Reused]:
     """Returns ranges in order, those in one that follow one another in both images."""
     found: list[Reused] = []
     for one in sorted(kept):
-        last = found[-1] if found else None
-        if last and last.new + last.length == one.new and last.old + last.length == one.old:
-            found[-1] = Reused(last.new, last.old, last.length + one.length)
-        else:
-            found.append(one)
+        add(found, one)
     return found
+
+
+def add(kept: list[Reused], one: Reused) -> None:
+    """Adds a range, or makes the last one longer if it follows that in both images."""
+    last = kept[-1] if kept else None
+    if last and last.new + last.length == one.new and last.old + last.length == one.old:
+        kept[-1] = Reused(last.new, last.old, last.length + one.length)
+    else:
+        kept.append(one)
 
 
 @dataclass(slots=True)

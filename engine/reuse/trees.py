@@ -7,9 +7,10 @@ only where every source's entries are where their paths say, and no other source
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from itertools import zip_longest
 
 from engine.manifest.entry import Entry, Source, order
 from engine.manifest.folder import FolderSource
@@ -258,7 +259,7 @@ class Trees:
             raise Scan
         where = f"contents[{content.index}]"
         for one in self._listed:
-            if one.where != where and path in one.paths:
+            if one.where != where and one.has(path):
                 raise Scan
 
     @cached_property
@@ -267,12 +268,15 @@ class Trees:
         sources, archives = self._seen.sources, self._seen.archives
         if len(sources) < 2:
             return []
+        volumes = {f"contents[{one.index}]": one.volume for one in self._settings.contents}
         found = [
-            _Paths(one.files.where, dict.fromkeys(paths_of(all_of_it)))
+            _Paths(one.files.where, volumes[one.files.where], paths_of(all_of_it))
             for one, all_of_it in zip(archives, self._seen.brought, strict=True)
         ]
         whole = {one.files.where for one in archives}
-        return found + [_listed(one) for one in sources if one.where not in whole]
+        return found + [
+            _listed(one, volumes[one.where]) for one in sources if one.where not in whole
+        ]
 
     @cached_property
     def _straight(self) -> bool:
@@ -292,12 +296,15 @@ class Trees:
             tree = self._trees.get(home)
             if tree is None or not tree.has_directory(b"/".join(filter(None, (inside, name)))):
                 return False
-        return all(self._is_straight(contents[one.where], one) for one in self._listed)
+        # What of the largest is not where its path says is in the way of another, or below it.
+        smaller = sorted(self._listed, key=len)[:-1]
+        return all(self._is_straight(contents[one.where], one) for one in smaller)
 
     def _is_straight(self, content: ContentSettings, listed: _Paths) -> bool:
-        for path, name in listed.paths.items():
+        """Whether a source's entries are where their paths say, and in no other's way."""
+        for path, name in listed:
             tree, inside = self._place(content, path)
-            index = tree.index.get(inside)
+            index = tree.find(inside)
             if index is None:
                 return False
             if tree.is_directory(index):
@@ -307,7 +314,19 @@ class Trees:
                     return False
             elif not tree.comes_from(index, listed.folder, name):
                 return False
+            for one in self._listed:
+                theirs = self._path(one, tree, inside) if one is not listed else None
+                if theirs is not None and (one.has(theirs) or one.has_below(theirs)):
+                    return False
         return True
+
+    def _path(self, listed: _Paths, tree: _Tree, inside: bytes) -> bytes | None:
+        """Returns the path by which a source would bring what is in a volume, if it can."""
+        volume = tree.rows.kept.id
+        if listed.volume:
+            return inside if listed.volume == volume else None
+        point = next((at for at, home in self._at.items() if home == volume), None)
+        return None if point is None else b"/".join(filter(None, (point, inside)))
 
 
 def _any_named(settings: Settings) -> bool:
@@ -316,24 +335,55 @@ def _any_named(settings: Settings) -> bool:
     return any(name and numeric(name) is None for name in names)
 
 
-class _Paths(NamedTuple):
+class _Paths:
     """What a source brought.
 
-    Attributes:
+    Args:
         where: Key path of its content entry.
-        paths: In the image, and those of a folder in that; an archive is known as a whole.
+        volume: That it names, or "".
+        paths: In the image, or in that volume.
+        names: Those of a folder in that; an archive is known as a whole.
         folder: That, if it is one.
     """
 
-    where: str
-    paths: Mapping[bytes, bytes | None]
-    folder: bytes = b""
+    def __init__(
+        self, where: str, volume: str, paths: Sequence[bytes], names: Sequence[bytes] = (),
+        folder: bytes = b"",
+    ) -> None:  # fmt: skip
+        self.where, self.folder, self.volume = where, folder, volume
+        self._paths, self._names = paths, names
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yields each path, and that in the folder."""
+        return zip_longest(self._paths, self._names)
+
+    @cached_property
+    def _keys(self) -> list[bytes]:
+        return sorted(map(order, self._paths))
+
+    def has(self, path: bytes) -> bool:
+        """Whether a path is among them."""
+        return self._first(order(path)) == order(path)
+
+    def has_below(self, path: bytes) -> bool:
+        """Whether anything below a path is."""
+        below = order(path + b"/")
+        found = self._first(below)
+        return found is not None and found.startswith(below)
+
+    def _first(self, key: bytes) -> bytes | None:
+        """Returns the first of the keys that is not before another one."""
+        at = bisect_left(self._keys, key)
+        return self._keys[at] if at < len(self._keys) else None
 
 
-def _listed(source: SourceRecord) -> _Paths:
+def _listed(source: SourceRecord, volume: str) -> _Paths:
     listed = Listed(source)
-    paths = {listed.path(number): name for number, name in enumerate(listed.names)}
-    return _Paths(source.where, paths, source.folder)
+    paths = [listed.path(number) for number in range(len(listed.names))]
+    return _Paths(source.where, volume, paths, listed.names, source.folder)
 
 
 class _Tree:
@@ -363,9 +413,14 @@ class _Tree:
             self.rows.change(index, new)
 
     @cached_property
-    def index(self) -> dict[bytes, int]:
-        """Numbers by path."""
-        return {name: at for at, name in enumerate(self.rows.kept.fields.names)}
+    def _keys(self) -> list[bytes]:
+        return [*map(order, self.rows.kept.fields.names)]
+
+    def find(self, path: bytes) -> int | None:
+        """Returns the number of the entry at a path, for many of them."""
+        key = order(path)
+        at = bisect_left(self._keys, key)
+        return at if at < len(self._keys) and self._keys[at] == key else None
 
     def is_directory(self, index: int) -> bool:
         """Whether an entry is one."""
