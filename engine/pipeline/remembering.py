@@ -18,7 +18,7 @@ from engine.plan.outputs import RECORD
 from engine.provenance import inputs
 from engine.reuse import brought, maker
 from engine.reuse.design import design
-from engine.reuse.details import Detailed, write
+from engine.reuse.details import Rest, Writer
 from engine.reuse.digests import Digests
 from engine.reuse.keep import keep
 from engine.reuse.kept import Kept
@@ -179,7 +179,7 @@ def _gathered(plan: Plan, reuse: Reuse, noted: Noted, outdir: Path) -> Gathered:
     volumes = [one for one in plan.volumes if raw and one.filesystem is not None]
     files = {one.id: _files(one, reuse, known[one.id]) for one in volumes}
     whole = tuple(one for one in kept.values() if one is not None)
-    detailed = Detailed(digests, files, whole if len(whole) == len(kept) else (), found.brought)
+    rest = Rest(digests, files, found.brought)
     return Gathered(
         design=design(plan, reuse.filesystems, reuse.contents, reuse.versions or {}),
         volumes=tuple(
@@ -192,19 +192,46 @@ def _gathered(plan: Plan, reuse: Reuse, noted: Noted, outdir: Path) -> Gathered:
         sources=found.sources,
         archives=found.archives,
         machine=_machine(plan, reuse) if reuse.asked else (),
-        items=_written(reuse, detailed, outdir),
+        items=_written(reuse, whole if len(whole) == len(kept) else (), rest, outdir),
     )  # fmt: skip
 
 
-def _written(reuse: Reuse, detailed: Detailed, outdir: Path) -> Items:
-    """Writes the larger part of a record; returns what that says of it."""
+def keep_now(manifests: Iterable[Manifest], reuse: Reuse, outdir: Path) -> None:
+    """Writes what the record keeps of all volumes, and lets go of it.
+
+    Args:
+        manifests: Of the volumes. Nothing is done if not all are of the last record.
+        reuse: Goes on with what is written.
+        outdir: The output folder.
+    """
+    settled, path = [_settled(one) for one in manifests], details_path(outdir)
+    known = [one for one in settled if one is not None]
+    if path is None or len(known) < len(settled):
+        return
+    try:
+        writer = reuse.details = Writer(Part(path))
+        for one in known:
+            if one.settled is not None:
+                writer.keep(one.settled)
+    except OSError:  # it is tried again, and told, in the end
+        if reuse.details is not None:
+            reuse.details.discard()
+        reuse.details = None
+        return
+    for one in known:
+        one.release()
+
+
+def _written(reuse: Reuse, kept: Iterable[Kept], rest: Rest, outdir: Path) -> Items:
+    """Writes the larger part of a record, or the rest of it; returns what the record says of it."""
     path = details_path(outdir)
     if path is None:
         return ()
-    part = Part(path)
-    reuse.parts.append(part)
-    with part.open() as file:
-        return write(file, detailed)
+    if reuse.details is None:
+        reuse.details = Writer(Part(path))
+        for one in kept:
+            reuse.details.keep(one)
+    return reuse.details.finish(rest)
 
 
 def leave(
@@ -260,8 +287,8 @@ def leave(
 
 def _install(outdir: Path, reuse: Reuse) -> None:
     """Gives what is beside a record its name, before there is a record that speaks of it."""
-    for part in reuse.parts:
-        part.install()
+    if reuse.details is not None:
+        reuse.details.part.install()
     leaves = reuse.leaves.finish() if reuse.leaves is not None else None
     if leaves is not None:
         leaves.install()
@@ -285,10 +312,10 @@ def renew(plan: Plan, outdir: Path, reuse: Reuse) -> None:
             machine=_machine(plan, reuse),
         )
         if now != reuse.record:
-            detailed = Detailed(reuse.digests.dumps(), reuse.files, (), found.brought)
-            items = _written(reuse, detailed, outdir)
-            for part in reuse.parts:
-                part.install()
+            rest = Rest(reuse.digests.dumps(), reuse.files, found.brought)
+            items = _written(reuse, (), rest, outdir)
+            if reuse.details is not None:
+                reuse.details.part.install()
             save(outdir, msgspec.structs.replace(now, items=items))
 
 

@@ -17,7 +17,7 @@ from engine.pipeline.taking import Sum
 from engine.plan.model import Plan, StepPlan, VolumePlan
 from engine.provenance.fsverity import FsVerity
 from engine.provenance.inputs import Digest
-from engine.reuse.details import Details
+from engine.reuse.details import Details, Writer
 from engine.reuse.digests import Digests
 from engine.reuse.leaves import LeafWriter
 from engine.reuse.part import Part
@@ -86,7 +86,7 @@ class Reuse:
         fillings: What was told of files' places, a volume each.
         plan: As it was before anything was written, where a record of the build is to be left.
         gathered: For that record, or why there can be none.
-        parts: What is beside it, until that has its name.
+        details: What is beside it, until that has its name.
         seen: What was seen of the sources, where they were not scanned for the plan.
         patches: Of volumes that are taken over but for these entries, by id.
         patched: These volumes, as they are in the old image.
@@ -114,7 +114,7 @@ class Reuse:
     fillings: list[Filling] = field(default_factory=list)
     plan: Plan | None = None
     gathered: Gathered | OSError | None = None
-    parts: list[Part] = field(default_factory=list)
+    details: Writer | None = None
     patches: dict[str, list[Patched]] = field(default_factory=dict)
     patched: dict[str, VolumeRecord] = field(default_factory=dict)
     _places: dict[str, Places] = field(default_factory=dict)
@@ -123,8 +123,8 @@ class Reuse:
         """Removes what was to be beside a record that there is not."""
         if self.leaves is not None:
             self.leaves.discard()
-        for part in self.parts:
-            part.discard()
+        if self.details is not None:
+            self.details.discard()
 
     def takers(self, kinds: Iterable[str], outdir: Path) -> dict[str, Sum | FsVerity]:
         """Returns what computes digests of the image, by algorithm.
@@ -241,7 +241,7 @@ class Filling:
         assert filesystem is not None
         self.files = self.kept = 0
         reuse.fillings.append(self)
-        self._entries = filesystem.manifest
+        self._entries: Iterable[Entry] = filesystem.manifest
         self._offset = offset
         self._reuse = reuse
         self._sums = sums
@@ -258,6 +258,11 @@ class Filling:
     def adopt_all(self, entries: Iterable[Entry], digests: Iterable[bytes]) -> None:
         """Takes files' digests in place of their data."""
         self._sums.adopt_all(entries, digests)
+
+    def over(self) -> None:
+        """Lets go of tens of megabytes once the volume is filled."""
+        self._known = None
+        self._entries = ()
 
     def spared(self) -> tuple[int, int]:
         """Returns how many files, and bytes, the old image has."""

@@ -28,6 +28,7 @@ from engine.packed import numbers
 from engine.provenance.inputs import Digest, Summed, data_in, line_of, sum_line
 from engine.reuse.edited import Came, edited
 from engine.reuse.kept import BUILDER, Content, Kept, Unpacked
+from engine.reuse.lines import Lines
 
 _TYPE, _REGULAR = 0o170000, stat.S_IFREG
 
@@ -295,6 +296,13 @@ class Remembered(Manifest):
             size=self.counts.data_bytes,
         )
         rows.kept = self.settled  # nobody asks for what was before
+
+    def release(self) -> None:
+        """Lets go of what only the next record needs, once that has it."""
+        assert self.settled is not None
+        _ = self._summed
+        self.settled = msgspec.structs.replace(self.settled, lines=Lines(b"", b""), contents=())
+        self.rows.kept = self.settled
 
     def _content(self, content: Content, sums: Mapping[int, bytes]) -> Content:
         files = numbers("I", content.files)

@@ -11,7 +11,7 @@ from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import takeover
 from engine.pipeline.assembling import assemble
-from engine.pipeline.remembering import Sums, keys, summed, sums_of
+from engine.pipeline.remembering import Sums, keep_now, keys, summed, sums_of
 from engine.pipeline.reusing import believed, details, whole_image
 from engine.pipeline.takeover import Manner, Reused
 from engine.pipeline.versions import paths_of, tools_of
@@ -126,13 +126,15 @@ def _patch(work: Work) -> None:
 def _known(work: Work, known: Sums) -> None:
     """Keeps the digests of files of which more has to be known than that they changed."""
     reuse = work.reuse
-    for name, sums in known.items():
-        if name in reuse.taken_over or name in reuse.patches:
-            continue
+    anew = known.keys() - reuse.taken_over.keys() - reuse.patches.keys()
+    for name in anew:
+        sums = known[name]
         planned = work.plan.volume(name).filesystem
         manifest = planned.manifest if planned is not None else None
         more = manifest.sums if isinstance(manifest, Remembered) else sums
         reuse.sums = {**reuse.sums, **more} if reuse.sums else more
+    if anew:  # beside a volume that is laid out, all else that is known takes much memory
+        keep_now(_manifests(work), reuse, work.staging.outdir)
 
 
 def _manifests(work: Work) -> list[Manifest]:

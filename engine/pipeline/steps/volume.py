@@ -77,6 +77,8 @@ async def populate(work: Work) -> None:
         )  # fmt: skip
     except PopulateFailed as error:
         raise StepFailed(str(error)) from error
+    finally:
+        filling.over()
     for note in planned.notes:
         work.note(note)
 

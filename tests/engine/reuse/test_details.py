@@ -10,17 +10,19 @@ from engine.manifest.entry import Entry
 from engine.manifest.folder import FolderSource
 from engine.manifest.manifest import Manifest
 from engine.provenance.inputs import summed
-from engine.reuse.details import Detailed, Details, write
+from engine.reuse.details import Details, Rest, Writer
 from engine.reuse.keep import keep
+from engine.reuse.kept import Kept
 from engine.reuse.part import Part
 from engine.reuse.record import Unbelievable
 
 
-def written(path: Path, detailed: Detailed) -> Details:
-    part = Part(path)
-    with part.open() as file:
-        items = write(file, detailed)
-    part.install()
+def written(path: Path, *kept: Kept) -> Details:
+    writer = Writer(Part(path))
+    for one in kept:
+        writer.keep(one)
+    items = writer.finish(Rest(b"digests", {"root": b"places"}, [b"\x01", b"\xa1a"]))
+    writer.part.install()
     return Details(path, items)
 
 
@@ -35,19 +37,18 @@ def test_it_comes_back(tmp_path: Path) -> None:
     bare = keep("data", Manifest(entries[:1]), {})
     assert kept is not None
     assert bare is not None
-    detailed = Detailed(b"digests", {"root": b"places"}, (kept, bare), [b"\x01", b"\xa1a"])
-    found = written(tmp_path / "record.kept", detailed)
-    brought = [bytes(one) for one in found.brought()]
-    assert Detailed(found.digests(), found.files(), found.kept(), brought) == detailed
+    found = written(tmp_path / "record.kept", kept, bare)
+    assert found.kept() == (kept, bare)
+    assert (found.digests(), found.files()) == (b"digests", {"root": b"places"})
+    assert [bytes(one) for one in found.brought()] == [b"\x01", b"\xa1a"]
     assert kept.summed == summed(Manifest(entries, origins=origins), sums)
     assert (tmp_path / "record.kept").stat().st_mode & 0o777 == 0o600
-    bare_of_all = written(tmp_path / "record.kept", Detailed(b"", {}, ()))
-    assert bare_of_all.kept() == ()
+    assert written(tmp_path / "record.kept").kept() == ()
 
 
 def test_an_item_is_believed_while_it_is_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "record.kept"
-    found = written(path, Detailed(b"digests", {"root": b"places"}, ()))
+    found = written(path)
     data = path.read_bytes()
     path.write_bytes(data[:-1] + b"!")
     assert found.digests() == b"digests"
@@ -65,10 +66,9 @@ def test_an_item_is_believed_while_it_is_what_was_written(tmp_path: Path) -> Non
         Details(path, ()).digests()
 
 
-def test_a_part_that_is_not_wanted_goes(tmp_path: Path) -> None:
-    part = Part(tmp_path / "folder" / "record.kept")
-    with part.open() as file:
-        file.write(b"data")
-    part.discard()
-    part.discard()
+def test_what_is_not_wanted_goes(tmp_path: Path) -> None:
+    writer = Writer(Part(tmp_path / "folder" / "record.kept"))
+    writer.finish(Rest(b"digests", {}))
+    writer.discard()
+    writer.discard()
     assert list((tmp_path / "folder").iterdir()) == []
