@@ -67,7 +67,9 @@ def _made(args: argparse.Namespace, loaded: LoadedSpec, standing: Standing | Non
     from engine.events import encode
     from engine.pipeline import realise
     from engine.reuse.sources import asked
+    from engine.tools.memory import give_back_large
 
+    give_back_large()
     import_module("engine.pipeline.build")  # now, while another process looks at the sources
     plan = _plan(args, loaded, standing)
     realising = realise.wanted(plan)
