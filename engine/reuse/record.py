@@ -23,7 +23,7 @@ from engine.manifest.folder import GRAIN_NS, is_recent
 from engine.manifest.oci.image import ContainerImage
 from engine.reuse.part import Part
 
-SCHEMA = 7
+SCHEMA = 8
 _MAGIC = b"diskwright record "
 _KEPT, _LEAVES = ".kept", ".leaves"
 _DIGEST = 32
