@@ -22,6 +22,7 @@ from engine.manifest.entry import Entry, order
 from engine.manifest.findings import Findings, shown
 from engine.manifest.folder import COARSE_NS, FolderSource, is_recent
 from engine.manifest.helpers import Helpers, Item, Part, Share, Walker
+from engine.manifest.hostnames import assert_readable, attributes_of, extents_of, names_in
 from engine.manifest.patterns import Excluded
 from engine.manifest.progress import Ticker
 from engine.spec.modes import ModeRule
@@ -37,11 +38,7 @@ _SHARE = 500
 
 _ROOT = (0, 0)
 _ALWAYS = sys.maxsize
-_UNSUPPORTED = {errno.ENOTSUP, errno.ENOSYS}
-_NOT_FOR_US = {errno.ENODATA, errno.EPERM, errno.EACCES, *_UNSUPPORTED}
 _CHANGED_HINT = "wait until nothing writes to the source any more, then scan again"
-
-Attributes = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +257,7 @@ class Walk:
                 place = _Place(source.place(above), above + b"/" if above else b"", b"")
                 found = self._look(source, fd, [name or b"."], place)
                 if found and found[0].is_directory:
-                    names = _names(descent.enter(below))
+                    names = names_in(descent.enter(below))
         except OSError as error:
             self.failed(source.place(below), error)
             return None, []
@@ -309,7 +306,7 @@ class Walk:
         path = source.place(folder)
         try:
             fd = descent.enter(folder)
-            names = _names(fd)
+            names = names_in(fd)
         except OSError as error:
             self.failed(path, error)
             return []
@@ -365,9 +362,9 @@ class Walk:
                 if kind == _REGULAR:
                     entry.size = size
                     if status.st_blocks * _ST_BLOCK < size:
-                        entry.extents = _extents(fd, name, size)
+                        entry.extents = extents_of(fd, name, size)
                     if mode & _READ_BY_ALL != _READ_BY_ALL:
-                        _assert_readable(fd, name)
+                        assert_readable(fd, name)
                 elif kind == _SYMLINK:
                     entry.target = os.readlink(name, dir_fd=fd)
                     entry.size = len(entry.target)
@@ -381,9 +378,9 @@ class Walk:
                     # quickest to ask; it could be led astray, so the values come another way.
                     try:
                         if listxattr(hint + name, follow_symlinks=False):
-                            entry.xattrs = self._attributes(fd, name, device)
+                            entry.xattrs = attributes_of(fd, name, device, unsupported)
                     except OSError:
-                        entry.xattrs = self._attributes(fd, name, device)
+                        entry.xattrs = attributes_of(fd, name, device, unsupported)
                 if mode_rule is not None and kind != _SYMLINK:
                     entry.mode = mode_rule.apply(mode)
                     entry.xattrs = chmod_acls(entry.xattrs, entry.mode)
@@ -394,26 +391,6 @@ class Walk:
                 continue
             found.append(entry)
         return found
-
-    def _attributes(self, fd: int, name: bytes, device: int) -> Attributes:
-        """Returns the extended attributes that can be read, sorted by name."""
-        # There is no llistxattrat(2) to count on; this path cannot be led astray either.
-        path = b"/proc/self/fd/%d/%s" % (fd, name)
-        found = []
-        try:
-            for attribute in os.listxattr(path, follow_symlinks=False):
-                try:
-                    value = os.getxattr(path, attribute, follow_symlinks=False)
-                except OSError as error:
-                    if error.errno not in _NOT_FOR_US:
-                        raise
-                    continue
-                found.append((os.fsencode(attribute), value))
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED:
-                raise
-            self._unsupported.add(device)
-        return tuple(sorted(found))
 
     def _socket(self, path: bytes) -> None:
         self.findings.add(
@@ -444,43 +421,3 @@ class Walk:
                 f"{shown(path)} cannot be read ({reason})",
                 "check the disk or the network behind it, or exclude it",
             )
-
-
-def _names(fd: int) -> list[bytes]:
-    """Returns the names in an open directory, sorted by byte."""
-    names = os.listdir(fd)
-    if not names:
-        return []
-    # One conversion for all: a descriptor can only be listed as text.
-    listed = os.fsencode("\0".join(names)).split(b"\0")
-    listed.sort()
-    return listed
-
-
-def _assert_readable(fd: int, name: bytes) -> None:
-    if not os.access(name, os.R_OK, dir_fd=fd, effective_ids=True):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-
-def _extents(fd: int, name: bytes, size: int) -> tuple[tuple[int, int], ...] | None:
-    """Returns the data ranges of a file that takes less room than its size, None if dense."""
-    file_fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)
-    ranges: list[tuple[int, int]] = []
-    try:
-        at = 0
-        while at < size:
-            try:
-                start = os.lseek(file_fd, at, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
-                    break
-                if error.errno in {errno.EINVAL, *_UNSUPPORTED}:
-                    return None
-                raise
-            at = min(os.lseek(file_fd, start, os.SEEK_HOLE), size)
-            if start >= at:
-                break
-            ranges.append((start, at - start))
-    finally:
-        os.close(file_fd)
-    return None if ranges == [(0, size)] else tuple(ranges)
