@@ -18,8 +18,9 @@ import pytest
 
 from engine.cli.main import main
 from engine.events import StepStarted
-from engine.fleet.cluster import OnDask, local_workers, running_cluster
+from engine.fleet.cluster import local_workers, running_cluster
 from engine.fleet.events import FleetEvent, RowFinished, RowStarted, Said
+from engine.fleet.ondask import OnDask
 from engine.fleet.prepare import prepare
 from engine.fleet.read import read_fleet
 from engine.fleet.run import FleetResult, Run

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from engine.fleet import chunks
 from engine.fleet.builder import Builder
-from engine.fleet.cluster import OnDask
 from engine.fleet.job import Job, Outcome, StoreUse
+from engine.fleet.ondask import OnDask
 from engine.fleet.plan import plan_fleet
 from engine.fleet.process import LocalProcesses
 from engine.fleet.read import read_fleet
