@@ -60,3 +60,16 @@ async def test_what_closes_takes_along_what_lies_on_it(make_app: MakeApp) -> Non
         below.dismiss("no")
 
         await eventually(pilot, lambda: app.screen is screen)
+
+
+async def test_arrows_go_from_button_to_button(make_app: MakeApp) -> None:
+    app = make_app(ImageSpec(name="kept"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        answers: list[str | None] = []
+        await app.push_screen(sure(), answers.append)
+        await eventually(pilot, lambda: app.focused is not None)
+
+        await pilot.press("right", "enter")
+
+        await eventually(pilot, lambda: answers == ["yes"])

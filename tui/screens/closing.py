@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from textual import screen
+from textual import events, screen
 from textual.await_complete import AwaitComplete
+from textual.widgets import Button
 
 Result = TypeVar("Result")
 
@@ -19,7 +20,13 @@ class Page(screen.Screen[Result], Generic[Result]):
 
 
 class Dialog(screen.ModalScreen[Result], Generic[Result]):
-    """A screen that lies on another."""
+    """A screen that lies on another; arrows go from button to button, as Tab does."""
+
+    def on_key(self, event: events.Key) -> None:
+        """Moves the focus between buttons."""
+        if event.key in {"left", "right"} and isinstance(self.focused, Button):
+            event.stop()
+            (self.focus_next if event.key == "right" else self.focus_previous)(Button)
 
     def dismiss(self, result: Result | None = None) -> AwaitComplete:
         """Closes this dialog and what lies on it, unless it is closed already."""
