@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from engine.image.container import BadImage
+from engine.image.mounted import MountedView
 from engine.image.reading import Filesystem, Node, contents
 from engine.importers.files import extract_all
 from engine.importers.image import is_unknown, take, unknown_why, with_archives
@@ -117,6 +118,8 @@ class ImageSession:
                     for part in image.parts if part.filesystem is not None
                 ]  # fmt: skip
         likely = summary.takeover.filesystems.get("root") or (found[0][1] if found else None)
+        if isinstance(likely, MountedView):
+            likely = likely.stored
         self.parts = tuple(
             Part(visible(label), top, filesystem is likely) for label, filesystem, top in found
         )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
 from screenshots.make import LOOKS
 from screenshots.scenes import make_app, picture, tour
+from screenshots.waiting import PATIENCE, quiet
+from tests.engine.filesystems.btrfs.record import RECORDINGS as BTRFS
+from tests.engine.filesystems.xfs.record import RECORDINGS as XFS
 from tests.tui.snapshots.page import Look, seen
+from tui.screens.image import FileTree, ImageScreen
 from tui.theme import DARK, LIGHT
 
 PAGES = Path(__file__).parent / "pages"
@@ -36,6 +41,8 @@ class Walk(NamedTuple):
         )
 
 
+RECORDED = (("image-xfs", XFS, "newer"), ("image-btrfs", BTRFS, "other"))
+"""Pages of images that no build of ours makes: name, recordings, which of them."""
 WALKS = tuple(Walk(size, theme) for size in SIZES for theme in THEMES)
 
 
@@ -49,3 +56,12 @@ async def walk(one: Walk, folder: Path) -> AsyncIterator[tuple[str, Look, dict[s
         async for scene in tour(app, pilot, folder):
             names = one.pictures(scene)
             yield scene, seen(app), dict.fromkeys(names, picture(app)) if names else {}
+        for scene, recordings, name in RECORDED:
+            screen = ImageScreen(recordings.unpacked(name, Path("images")), app.glyphs)
+            await app.push_screen(screen)
+            async with asyncio.timeout(PATIENCE):
+                while not any(part.children for part in screen.query_one(FileTree).root.children):
+                    await pilot.pause(0.02)
+            await quiet(pilot)
+            yield scene, seen(app), {}
+            await pilot.press("escape")
