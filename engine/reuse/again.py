@@ -20,7 +20,8 @@ from engine.reuse import remembered
 from engine.reuse.kept import Kept
 from engine.reuse.listed import Listed
 from engine.reuse.record import NEVER, Record, Seen, SourceRecord
-from engine.reuse.trees import Scan, Trees
+from engine.reuse.tree import Scan
+from engine.reuse.trees import Trees
 from engine.spec.settings import ContentSettings, Settings
 
 

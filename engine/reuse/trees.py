@@ -7,34 +7,29 @@ only where every source's entries are where their paths say, and no other source
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import zip_longest
 
-from engine.manifest.entry import Entry, Source, order
+from engine.manifest.entry import Entry
 from engine.manifest.folder import FolderSource
 from engine.manifest.leftovers import PLACES
 from engine.manifest.lookup import find
 from engine.manifest.mounted import mounted_at
 from engine.manifest.owners import GROUPS, USERS, numeric
 from engine.manifest.volumes import place
-from engine.packed import numbers
 from engine.reuse.brought import paths_of, source_of
 from engine.reuse.edited import Came
 from engine.reuse.fields import fits
-from engine.reuse.kept import NOWHERE, Kept
+from engine.reuse.kept import Kept
 from engine.reuse.listed import Listed
-from engine.reuse.record import Seen, SourceRecord
-from engine.reuse.remembered import Rows, sources_of
+from engine.reuse.paths import Paths, listed_in
+from engine.reuse.record import Seen
+from engine.reuse.remembered import Rows
+from engine.reuse.tree import Scan, Tree, alike, is_from
 from engine.spec.settings import ContentSettings, Settings
 
 _OPEN = 0o005
 """Permission to enter the root directory, without which a scan warns."""
-
-
-class Scan(Exception):
-    """It is not certain what a scan would make of a change."""
 
 
 class Trees:
@@ -58,7 +53,7 @@ class Trees:
         self._at = mounted_at(settings.volumes)
         self._points = [(one.mount or "").strip("/").encode() for one in settings.volumes]
         archives = [source_of(one) for one in seen.archives]
-        self._trees = {one.id: _Tree(one, archives) for one in kept}
+        self._trees = {one.id: Tree(one, archives) for one in kept}
         self._tables = self._accounts() if _any_named(settings) else []
 
     def owner(self, content: ContentSettings) -> tuple[int, int]:
@@ -117,14 +112,14 @@ class Trees:
         if old.source is None or old.link_to is not None:
             raise Scan
         new.path = inside
-        if not isinstance(old.source, FolderSource) or not _from(old.source, inside, origin, below):
+        if not is_from(old.source, inside, origin, below):
             stated = content.mode or content.user or content.group
             if not self._straight or not old.is_directory or stated:
                 raise Scan
             return  # another source brought the directory first
         if not inside and new.mode & _OPEN != _OPEN:
             raise Scan
-        if _alike(old, new):
+        if alike(old, new):
             new.source = old.source
             if recent:
                 assert isinstance(new.stamp, int)
@@ -163,7 +158,7 @@ class Trees:
             if not isinstance(old.source, FolderSource) or old.source.folder != origin:
                 raise Scan
             # In another volume than the first, a name stands for that.
-            if old.source.below(new.path) not in below or not _alike(old, new):
+            if old.source.below(new.path) not in below or not alike(old, new):
                 raise Scan
             new.source = old.source
             if recent:
@@ -195,7 +190,7 @@ class Trees:
         if index is None:
             raise Scan
         old = tree.rows[index]
-        if not isinstance(old.source, FolderSource) or not _from(old.source, inside, origin, below):
+        if not is_from(old.source, inside, origin, below):
             raise Scan
         tree.gone[index] = swapped
 
@@ -242,7 +237,7 @@ class Trees:
         found = [find(rows.get, path) for rows in volumes.values() for path in (USERS, GROUPS)]
         return [one if one is None else id(one) for one in found]
 
-    def _place(self, content: ContentSettings, path: bytes) -> tuple[_Tree, bytes]:
+    def _place(self, content: ContentSettings, path: bytes) -> tuple[Tree, bytes]:
         home, inside = (content.volume, path) if content.volume else place(path, self._at)
         tree = self._trees.get(home)
         if tree is None:
@@ -263,19 +258,19 @@ class Trees:
                 raise Scan
 
     @cached_property
-    def _listed(self) -> list[_Paths]:
+    def _listed(self) -> list[Paths]:
         """What the sources brought; of one source it need not be known."""
         sources, archives = self._seen.sources, self._seen.archives
         if len(sources) < 2:
             return []
         volumes = {f"contents[{one.index}]": one.volume for one in self._settings.contents}
         found = [
-            _Paths(one.files.where, volumes[one.files.where], paths_of(all_of_it))
+            Paths(one.files.where, volumes[one.files.where], paths_of(all_of_it))
             for one, all_of_it in zip(archives, self._seen.brought, strict=True)
         ]
         whole = {one.files.where for one in archives}
         return found + [
-            _listed(one, volumes[one.where]) for one in sources if one.where not in whole
+            listed_in(one, volumes[one.where]) for one in sources if one.where not in whole
         ]
 
     @cached_property
@@ -300,7 +295,7 @@ class Trees:
         smaller = sorted(self._listed, key=len)[:-1]
         return all(self._is_straight(contents[one.where], one) for one in smaller)
 
-    def _is_straight(self, content: ContentSettings, listed: _Paths) -> bool:
+    def _is_straight(self, content: ContentSettings, listed: Paths) -> bool:
         """Whether a source's entries are where their paths say, and in no other's way."""
         for path, name in listed:
             tree, inside = self._place(content, path)
@@ -320,7 +315,7 @@ class Trees:
                     return False
         return True
 
-    def _path(self, listed: _Paths, tree: _Tree, inside: bytes) -> bytes | None:
+    def _path(self, listed: Paths, tree: Tree, inside: bytes) -> bytes | None:
         """Returns the path by which a source would bring what is in a volume, if it can."""
         volume = tree.rows.kept.id
         if listed.volume:
@@ -333,177 +328,3 @@ def _any_named(settings: Settings) -> bool:
     """Whether an owner is given by name, so that a table of the image says who that is."""
     names = (name for one in settings.contents for name in (one.user, one.group))
     return any(name and numeric(name) is None for name in names)
-
-
-class _Paths:
-    """What a source brought.
-
-    Args:
-        where: Key path of its content entry.
-        volume: That it names, or "".
-        paths: In the image, or in that volume.
-        names: Those of a folder in that; an archive is known as a whole.
-        folder: That, if it is one.
-    """
-
-    def __init__(
-        self, where: str, volume: str, paths: Sequence[bytes], names: Sequence[bytes] = (),
-        folder: bytes = b"",
-    ) -> None:  # fmt: skip
-        self.where, self.folder, self.volume = where, folder, volume
-        self._paths, self._names = paths, names
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yields each path, and that in the folder."""
-        return zip_longest(self._paths, self._names)
-
-    @cached_property
-    def _keys(self) -> list[bytes]:
-        return sorted(map(order, self._paths))
-
-    def has(self, path: bytes) -> bool:
-        """Whether a path is among them."""
-        return self._first(order(path)) == order(path)
-
-    def has_below(self, path: bytes) -> bool:
-        """Whether anything below a path is."""
-        below = order(path + b"/")
-        found = self._first(below)
-        return found is not None and found.startswith(below)
-
-    def _first(self, key: bytes) -> bytes | None:
-        """Returns the first of the keys that is not before another one."""
-        at = bisect_left(self._keys, key)
-        return self._keys[at] if at < len(self._keys) else None
-
-
-def _listed(source: SourceRecord, volume: str) -> _Paths:
-    listed = Listed(source)
-    paths = [listed.path(number) for number in range(len(listed.names))]
-    return _Paths(source.where, volume, paths, listed.names, source.folder)
-
-
-class _Tree:
-    """One volume.
-
-    Attributes:
-        rows: Its entries, some of them changed.
-        gone: Numbers of entries that are not there any more, and whether others of their kind are.
-        come: By path, those that were not there.
-    """
-
-    def __init__(self, kept: Kept, archives: Sequence[Source]) -> None:
-        self.rows = Rows(kept, sources_of(kept, archives))
-        self.gone: dict[int, bool] = {}
-        self.come: dict[bytes, Came] = {}
-
-    def change_names(self, names: Sequence[tuple[int, Entry]]) -> None:
-        """Takes all names of an inode as they are, in order; raises Scan if there are others."""
-        links, paths = self.rows.kept.fields.links, self.rows.kept.fields.names
-        numbered = {index for index, _ in names}
-        head, first = names[0]
-        tied = {index for index, path in links.items() if path == paths[head]}
-        if head in links or tied != numbered - {head}:
-            raise Scan
-        for index, new in names:
-            new.link_to = first if index != head else None
-            self.rows.change(index, new)
-
-    @cached_property
-    def _keys(self) -> list[bytes]:
-        return [*map(order, self.rows.kept.fields.names)]
-
-    def find(self, path: bytes) -> int | None:
-        """Returns the number of the entry at a path, for many of them."""
-        key = order(path)
-        at = bisect_left(self._keys, key)
-        return at if at < len(self._keys) and self._keys[at] == key else None
-
-    def is_directory(self, index: int) -> bool:
-        """Whether an entry is one."""
-        return self.rows[index].is_directory
-
-    def comes_from(self, index: int, folder: bytes, name: bytes) -> bool:
-        """Whether an entry is of a source; a further name of an inode may stand for the first."""
-        source = self.rows.source(self._origins[index])
-        fields = self.rows.kept.fields
-        if not isinstance(source, FolderSource) or source.folder != folder:
-            return False
-        return index in fields.links or source.below(fields.names[index]) == name
-
-    def is_of(self, index: int, where: str) -> bool:
-        """Whether an entry is what a content entry brought at its path.
-
-        A link that the builder made has no source; two of them cannot be at one path.
-        """
-        number = self._origins[index]
-        return number == NOWHERE or number in self._sources_of.get(where, ())
-
-    @cached_property
-    def _sources_of(self) -> dict[str, tuple[int, ...]]:
-        return {one.where: one.sources for one in self.rows.kept.contents}
-
-    @cached_property
-    def _origins(self) -> Sequence[int]:
-        return numbers("i", self.rows.kept.origins)
-
-    def has_directory(self, path: bytes) -> bool:
-        """Whether there is, or will be, a directory."""
-        if path in self.come:
-            return self.come[path].entry.is_directory
-        index = self.rows.at(path)
-        return index is not None and index not in self.gone and self.is_directory(index)
-
-    def source_of(self, where: str, folder: bytes) -> int:
-        """Returns the number of a source of a folder that a content entry has here.
-
-        Raises:
-            Scan: It has none.
-        """
-        for one in self.rows.kept.contents:
-            if one.where == where:
-                for number in one.sources:
-                    source = self.rows.source(number)
-                    if isinstance(source, FolderSource) and source.folder == folder:
-                        return number
-        raise Scan
-
-    def edited(self) -> Rows:
-        """Returns its entries as they are.
-
-        Raises:
-            Scan: Something that stays is below what went, or is a name of its inode.
-        """
-        if not self.gone and not self.come:
-            return self.rows
-        fields = self.rows.kept.fields
-        for index, path in fields.links.items():
-            if index not in self.gone and self.rows.at(path) in self.gone:
-                raise Scan
-        for index, swapped in self.gone.items():
-            below = index + 1
-            if swapped or below >= len(fields.names):
-                continue
-            if fields.names[below].startswith(fields.names[index] + b"/") and (
-                below not in self.gone or self.gone[below]
-            ):
-                raise Scan
-        come = sorted(self.come.values(), key=lambda one: order(one.entry.path))
-        return self.rows.edited(self.gone, come)
-
-
-def _from(source: FolderSource, path: bytes, folder: bytes, below: bytes) -> bool:
-    """Whether what a source has for a path is that of a folder."""
-    return source.folder == folder and source.below(path) == below
-
-
-def _alike(old: Entry, new: Entry) -> bool:
-    """Whether an entry has the names, attributes and holes that it had."""
-    if not (old.is_regular or old.is_directory) or bool(old.size) != bool(new.size):
-        return False
-    return (old.xattrs, old.rdev, old.target, None, None) == (
-        new.xattrs, new.rdev, new.target, old.extents, new.extents,
-    )  # fmt: skip
