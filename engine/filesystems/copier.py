@@ -32,6 +32,9 @@ _WRITE = 256 << 10
 _BUFFER = _WRITE + PLAIN + (64 << 10)
 """Whole blocks of any size have room."""
 
+_NICE = 3
+"""Of priority given up: who lays out, or hashes the image behind these, is who others wait for."""
+
 Plain = tuple[bytes, bytes, bytes, bytes]
 """Files of at most `PLAIN` bytes without holes, in one piece: their paths in the image with NUL
 between them, and 8 bytes each of their sizes, stamps and first blocks (0 of those without data)."""
@@ -54,6 +57,7 @@ def main() -> None:
     Its arguments are descriptor, origin, block size, and whether sums are wanted.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the build, which ends this
+    os.nice(_NICE)
     descriptor, origin, block_size, summed = map(int, sys.argv[1:])
     sources: dict[int, FolderSource] = {}
     image = _Image(descriptor, origin, block_size, memoryview(bytearray(_BUFFER)))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from engine.manifest.entry import Entry
 
 _EMPTY = hashlib.sha256().digest()
+_PATIENCE = 0.01
+"""Seconds between two looks whether a sum has come."""
 
 
 class DataSums:
@@ -53,6 +56,26 @@ class DataSums:
 
     def settled(self, end: int) -> None:
         """Takes how much of a file system stays as it is, which sums do not depend on."""
+
+    def awaited(self, entry: Entry, over: Callable[[], bool]) -> bytes | None:
+        """Returns the sum of a file, as `of` does, and waits for it while data still flows.
+
+        Args:
+            entry: Any.
+            over: Whether no more data will come.
+
+        Returns:
+            Nothing of what has no data.
+        """
+        while (found := self._whole.get(id(entry))) is None:
+            if not has_data(entry):
+                return None
+            if not entry.size:
+                return _EMPTY
+            if over():
+                return self.of((entry,))[id(entry)]
+            time.sleep(_PATIENCE)
+        return found
 
     def of(self, entries: Iterable[Entry]) -> dict[int, bytes]:
         """Returns the sum of every regular file among the entries, by id of the entry."""

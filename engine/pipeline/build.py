@@ -23,6 +23,7 @@ from engine.events import (
 )
 from engine.manifest.entry import Entry, SourceChanged
 from engine.pipeline import failure
+from engine.pipeline.ahead import Ahead
 from engine.pipeline.following import Following
 from engine.pipeline.locking import locked
 from engine.pipeline.proof import Verdict
@@ -34,7 +35,7 @@ from engine.pipeline.sharing import Sharing
 from engine.pipeline.staging import Staging
 from engine.pipeline.steps import STEPS
 from engine.pipeline.threads import in_thread
-from engine.pipeline.versions import Versions
+from engine.pipeline.versions import Versions, tools_of
 from engine.pipeline.work import Work
 from engine.pipeline.writeback import steady
 from engine.plan.as_json import to_json
@@ -185,7 +186,7 @@ async def _build(
     run = _Run(plan, running, emit, staging, sharing, reuse, versions, following)
     try:
         with contextlib.closing(following), steady(staging.folder):
-            await run_all(running, run.step, hashed=bool(plan.hash_trees))
+            await run.all()
         if reuse.plan is not None:
             await _leave(plan, staging, emit, reuse, run.artifacts)
     except StepsFailed as ended:
@@ -227,6 +228,17 @@ class _Run:
         self._proofs: list[Verdict] = []
         self._loader_files: dict[str, list[Entry]] = {}
         self._root_hashes: dict[str, str] = {}
+        asked = partial(versions.of, tools_of(plan), plan.identity.epoch, step="checksum")
+        self._ahead = Ahead(reuse, self.inputs.data, asked)
+
+    async def all(self) -> None:
+        """Carries out all steps; raises as `run_all`."""
+        if not self._reuse.update:  # which may find nothing to do
+            self._ahead.begin()
+        try:
+            await run_all(self._running, self.step, hashed=bool(self._plan.hash_trees))
+        finally:
+            await self._ahead.end()
 
     async def step(self, position: int, earlier: Earlier) -> None:
         """Carries out a step of the plan, or one that an update adds."""
@@ -241,7 +253,7 @@ class _Run:
             artifacts=self.artifacts, proofs=self._proofs, inputs=self.inputs,
             loader_files=self._loader_files, root_hashes=self._root_hashes,
             reuse=self._reuse, repeats=self._sharing.repeats, versions=self._versions,
-            following=self._following,
+            following=self._following, ahead=self._ahead,
         )  # fmt: skip
         known = len(self._root_hashes)
         with _narrated(work, self._emit):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ from engine.reuse.record import (
     settled,
 )
 from engine.reuse.remembered import Remembered
-from engine.reuse.sources import in_manifests, machine, seen
+from engine.reuse.sources import machine, seen
 
 Sums = Mapping[str, Mapping[int, bytes]]
 """By id of the volume: SHA-256 of its files' data by `id` of the entry (`DataSums.of`)."""
@@ -104,22 +105,21 @@ class Noted(NamedTuple):
     """What a record says of the entries.
 
     Attributes:
-        sums: Of their data.
         seen: What was seen of where they come from.
         kept: By id of the volume; None where they are not kept.
     """
 
-    sums: Sums
     seen: Seen
     kept: Mapping[str, Kept | None]
 
 
-def note(reuse: Reuse, sums: DataSums) -> Noted | None:
+def note(reuse: Reuse, sums: DataSums, over: Callable[[], bool]) -> Noted | None:
     """Returns what a record says of the entries, if one is to be left: it takes a while.
 
     Args:
         reuse: Gets why there can be no record.
-        sums: Of all files' data.
+        sums: Of files' data, which still come.
+        over: Whether all have come.
     """
     plan = reuse.plan
     if plan is None:
@@ -129,7 +129,6 @@ def note(reuse: Reuse, sums: DataSums) -> Noted | None:
     except OSError as error:  # the build itself does not need it
         reuse.gathered = error
         return None
-    known = sums_of(plan, sums)
     kept: dict[str, Kept | None] = {}
     for volume in plan.volumes:
         if volume.filesystem is not None:
@@ -139,12 +138,14 @@ def note(reuse: Reuse, sums: DataSums) -> Noted | None:
                 kept[volume.id] = before.settled
             else:
                 kept[volume.id] = (
-                    keep(volume.id, manifest, known[volume.id], archives) if found.sources else None
+                    keep(volume.id, manifest, partial(sums.awaited, over=over), archives)
+                    if found.sources
+                    else None
                 )
-    return Noted(known, found, kept)
+    return Noted(found, kept)
 
 
-def gather(reuse: Reuse, noted: Noted, outdir: Path) -> None:
+def gather(reuse: Reuse, noted: Noted, sums: DataSums, outdir: Path) -> None:
     """Gathers what else a record says of all that went in, once that is summed up.
 
     The larger part is written at once, beside the checks, and gets its name once the outputs have
@@ -153,17 +154,19 @@ def gather(reuse: Reuse, noted: Noted, outdir: Path) -> None:
     Args:
         reuse: Gets it.
         noted: From `note`.
+        sums: Of all files' data.
         outdir: The output folder.
     """
     assert reuse.plan is not None
     try:
-        reuse.gathered = _gathered(reuse.plan, reuse, noted, outdir)
+        known = sums_of(reuse.plan, sums)
+        reuse.gathered = _gathered(reuse.plan, reuse, noted, known, outdir)
     except OSError as error:
         reuse.gathered = error
 
 
-def _gathered(plan: Plan, reuse: Reuse, noted: Noted, outdir: Path) -> Gathered:
-    known, found, kept = noted
+def _gathered(plan: Plan, reuse: Reuse, noted: Noted, known: Sums, outdir: Path) -> Gathered:
+    found, kept = noted
     for volume in plan.volumes:
         if volume.filesystem is None:
             continue
@@ -339,7 +342,7 @@ def _seen(plan: Plan, reuse: Reuse) -> tuple[Seen, Mapping[int, int]]:
     if reuse.seen is not None:
         return reuse.seen, {}
     manifests = [one.filesystem.manifest for one in plan.volumes if one.filesystem is not None]
-    known = brought.keep(plan.settings, in_manifests(manifests))
+    known = brought.of_plan(plan, manifests)
     found = Seen(
         seen(plan, manifests) if reuse.asked else (),
         tuple(record for _, record, _ in known),
@@ -367,4 +370,4 @@ def _files(volume: VolumePlan, reuse: Reuse, sums: Mapping[int, bytes]) -> bytes
     manifest = volume.filesystem.manifest
     if (known := _settled(manifest)) is not None:
         sums = known.sums
-    return places.dumps(manifest, sums) if places is not None else b""
+    return places.dumps(sums) if places is not None else b""

@@ -18,6 +18,7 @@ from engine.filesystems.verity import driver
 from engine.manifest.entry import Entry
 from engine.manifest.manifest import Manifest
 from engine.pipeline import staging
+from engine.pipeline.ahead import Ahead
 from engine.pipeline.following import Following
 from engine.pipeline.proof import Verdict
 from engine.pipeline.repeats import Repeats
@@ -66,6 +67,7 @@ class Work:
         repeats: What the image has in common with others of this process.
         versions: Of tools, as far as this process has asked.
         following: Computes the image's digest while others still write.
+        ahead: Notes what goes in meanwhile.
     """
 
     plan: Plan
@@ -74,6 +76,7 @@ class Work:
     emit: Emit
     earlier: Earlier
     following: Following
+    ahead: Ahead
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     proofs: list[Verdict] = field(default_factory=list)
     inputs: Inputs = field(default_factory=Inputs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,8 +25,12 @@ from engine.packed import numbers
 from engine.reuse import maker
 from engine.reuse.fields import Fields
 from engine.reuse.record import ArchiveRecord
-from engine.reuse.sources import untouched, whole
+from engine.reuse.sources import in_manifests, untouched, whole
 from engine.spec.settings import ContentSettings, Settings
+
+if TYPE_CHECKING:
+    from engine.manifest.manifest import Manifest
+    from engine.plan.model import Plan
 
 
 class _Entries(msgspec.Struct, frozen=True, array_like=True):
@@ -65,6 +70,16 @@ class _Brought(msgspec.Struct, frozen=True, array_like=True):
 
 _DECODER = msgspec.msgpack.Decoder(_Brought)
 _ENCODER = msgspec.msgpack.Encoder()
+
+
+def of_plan(plan: Plan, manifests: Iterable[Manifest]) -> list[tuple[Source, ArchiveRecord, bytes]]:
+    """Returns what `keep` does of the archives and container images of a plan.
+
+    Args:
+        plan: What is built.
+        manifests: Of each volume.
+    """
+    return keep(plan.settings, in_manifests(manifests))
 
 
 def keep(

@@ -76,12 +76,18 @@ class Digests:
             entries: Regular files among them are taken, unless they changed shortly before.
             sums: By `id` of the entry, as `DataSums.of` gives them.
         """
+        identities, digests = array("q"), []
         for entry in entries:
             digest = sums.get(id(entry))
             if digest is not None:
                 number = identity(entry)
                 if number is not None:
-                    self._known[number] = digest
+                    identities.append(number)
+                    digests.append(digest)
+        if self._known or self._identities:
+            self._known.update(zip(identities, digests, strict=True))
+        else:  # packed, these take a quarter
+            self._identities, self._digests = identities.tobytes(), b"".join(digests)
 
     def joined(self, others: Digests) -> Digests:
         """Returns these and others."""

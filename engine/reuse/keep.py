@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from types import MappingProxyType
 
@@ -22,8 +22,12 @@ class _Odd(Exception):
     """Something that is not kept: the next update reads all sources again."""
 
 
+SumOf = Callable[[Entry], bytes | None]
+"""Returns SHA-256 of what a file holds, and nothing of what has no data."""
+
+
 def keep(
-    volume: str, manifest: Manifest, sums: Mapping[int, bytes],
+    volume: str, manifest: Manifest, sum_of: SumOf,
     archives: Mapping[int, int] = MappingProxyType({}),
 ) -> Kept | None:  # fmt: skip
     """Returns what a record keeps of a volume; None where it has more than files of sources.
@@ -31,18 +35,16 @@ def keep(
     Args:
         volume: Its id.
         manifest: Its entries.
-        sums: SHA-256 of their data by `id` (`DataSums.of`).
+        sum_of: Asked of each, in their order first.
         archives: Numbers of archives and container images in the record, by `id` of the source.
     """
     try:
-        return _keep(volume, manifest, sums, archives)
+        return _keep(volume, manifest, sum_of, archives)
     except (_Odd, OverflowError):
         return None
 
 
-def _keep(
-    volume: str, manifest: Manifest, sums: Mapping[int, bytes], archives: Mapping[int, int]
-) -> Kept:
+def _keep(volume: str, manifest: Manifest, sum_of: SumOf, archives: Mapping[int, int]) -> Kept:
     if manifest.problems:
         raise _Odd
     inserted = _inserted(manifest)
@@ -67,12 +69,12 @@ def _keep(
     return Kept(
         id=volume,
         fields=Fields.of(manifest.entries),
-        lines=Lines.of([line_of(entry, sums.get(id(entry), b"")) for entry in manifest.entries]),
+        lines=Lines.of(line_of(entry, sum_of(entry) or b"") for entry in manifest.entries),
         stamps=stamps.tobytes(),
         origins=origins.tobytes(),
         sources=sources,
         contents=tuple(
-            _content(manifest, where, some, numbers, sums)
+            _content(manifest, where, some, numbers, sum_of)
             for where, some in manifest.origins.items()
             if where and some
         ),
@@ -151,15 +153,19 @@ def _from(source: Source, entries: Sequence[Entry], archives: Mapping[int, int])
 
 def _content(
     manifest: Manifest, where: str, sources: Sequence[Source], numbers: Mapping[int, int],
-    sums: Mapping[int, bytes],
+    sum_of: SumOf,
 ) -> Content:  # fmt: skip
     wanted = {id(source) for source in sources}
-    files, lines, size = array("I"), [], 0
-    for index, entry in enumerate(manifest.entries):
-        digest = sums.get(id(entry))
-        if digest is not None and id(entry.source) in wanted:
-            files.append(index)
-            lines.append(sum_line(entry, digest))
-            size += entry.size
+    files, size = array("I"), 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal size
+        for index, entry in enumerate(manifest.entries):
+            if id(entry.source) in wanted and (digest := sum_of(entry)) is not None:
+                files.append(index)
+                size += entry.size
+                yield sum_line(entry, digest)
+
+    packed = Lines.of(lines())
     there = tuple(sorted(numbers[one] for one in wanted if one in numbers))
-    return Content(where, there, files.tobytes(), Lines.of(lines), size)
+    return Content(where, there, files.tobytes(), packed, size)

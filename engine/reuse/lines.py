@@ -6,6 +6,7 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from io import BytesIO
 from itertools import accumulate, pairwise
 from typing import Self
 
@@ -29,8 +30,9 @@ class Lines(msgspec.Struct, frozen=True, array_like=True, dict=True):
     @classmethod
     def of(cls, lines: Iterable[bytes]) -> Self:
         """Returns some lines."""
-        found = list(lines)
-        return cls(b"".join(found), array("I", map(len, found)).tobytes())
+        data = BytesIO()  # a list of them would take as much again
+        lengths = array("I", map(data.write, lines))
+        return cls(data.getvalue(), lengths.tobytes())
 
     @cached_property
     def _starts(self) -> array[int]:

@@ -38,28 +38,26 @@ class Places:
 
     def __init__(self, block_size: int) -> None:
         self._block_size = block_size
-        self._places: dict[int, Place] = {}
+        self._entries: list[Entry] = []
+        self._places: list[Place | None] = []
 
     def put(self, entries: Iterable[Entry], places: Iterable[Place | None]) -> None:
-        """Takes the places of files; those without data have none."""
-        self._places.update(
-            (id(entry), place) for entry, place in zip(entries, places, strict=True) if place
-        )
+        """Takes the places of files, each once; those without data have none."""
+        self._entries += entries
+        self._places += places
 
-    def dumps(self, entries: Iterable[Entry], sums: Mapping[int, bytes]) -> bytes:
+    def dumps(self, sums: Mapping[int, bytes]) -> bytes:
         """Returns them for a record.
 
         Args:
-            entries: Those of the manifest.
             sums: SHA-256 of their data by `id` (`DataSums.of`).
         """
         digests: list[bytes] = []
         firsts = array("q")
         pieces: list[list[Piece]] = []
-        for entry in entries:
-            place = self._places.get(id(entry))
+        for entry, place in zip(self._entries, self._places, strict=True):
             digest = sums.get(id(entry))
-            if place is None or digest is None:
+            if not place or digest is None:
                 continue
             digests.append(digest)
             if isinstance(place, int):

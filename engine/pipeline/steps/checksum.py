@@ -10,10 +10,9 @@ from pathlib import Path
 from engine.pipeline import summing
 from engine.pipeline.packing import digests
 from engine.pipeline.rehash import Changes, verity_again
-from engine.pipeline.remembering import gather, note
+from engine.pipeline.remembering import Noted, gather
 from engine.pipeline.steps.names import announce, current_image, finish_image
 from engine.pipeline.taking import take_all
-from engine.pipeline.versions import tools_of
 from engine.pipeline.work import Work
 from engine.plan.outputs import HYDRA
 from engine.provenance.fsverity import FsVerity
@@ -105,17 +104,14 @@ def _again(work: Work, path: Path, size: int, verity: FsVerity) -> None:
 
 async def _inputs(work: Work) -> None:
     """Sums up what went in, and gathers what the record for the next update says of it."""
-    reuse = work.reuse
-    if reuse.versions is None:
-        reuse.versions = await work.versions_of(tools_of(work.plan))
-    await work.thread(lambda report: _gather(work))
+    noted = await work.ahead.noted()
+    await work.thread(lambda report: _gather(work, noted))
 
 
-def _gather(work: Work) -> None:
-    noted = note(work.reuse, work.inputs.data)
+def _gather(work: Work, noted: Noted | None) -> None:
     _digest(work, noted.kept if noted is not None else {})
     if noted is not None:
-        gather(work.reuse, noted, work.staging.outdir)
+        gather(work.reuse, noted, work.inputs.data, work.staging.outdir)
 
 
 def _digest(work: Work, kept: Mapping[str, Kept | None]) -> None:

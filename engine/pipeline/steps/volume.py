@@ -64,10 +64,12 @@ async def populate(work: Work) -> None:
     if FILESYSTEMS[planned.type].mounted:
         await fill.fill(work)
         return
-    filling = Filling(
-        work.volume, work.offset, work.reuse, work.inputs.data,
-        lambda end: work.following.settled(work.volume.id, end),
-    )  # fmt: skip
+
+    def settled(end: int) -> None:
+        work.following.settled(work.volume.id, end)
+        work.ahead.laid_out()
+
+    filling = Filling(work.volume, work.offset, work.reuse, work.inputs.data, settled)
     try:
         await work.thread(
             lambda report: table.writer(planned.type).populate(

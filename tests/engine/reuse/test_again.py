@@ -8,7 +8,7 @@ import random
 import shutil
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -193,6 +193,11 @@ def parts_of(plan: Plan) -> list[tuple[Source, ArchiveRecord, bytes]]:
     return brought.keep(plan.settings, sources.in_manifests(manifests(plan).values()))
 
 
+def finder(sums: Mapping[int, bytes]) -> Callable[[Entry], bytes | None]:
+    """Returns what finds the sum of an entry."""
+    return lambda entry: sums.get(id(entry))
+
+
 def kept_of(plan: Plan) -> list[Kept]:
     """Returns what is kept, and nothing where an archive had just changed."""
     found = []
@@ -200,7 +205,7 @@ def kept_of(plan: Plan) -> list[Kept]:
     if len(archives) < sum(bool(one.extract) for one in plan.settings.contents):
         return []
     for name, manifest in manifests(plan).items():
-        kept = keep(name, manifest, read_sums(manifest).of(manifest), archives)
+        kept = keep(name, manifest, finder(read_sums(manifest).of(manifest)), archives)
         assert kept is not None
         found.append(kept)
     return found
@@ -257,7 +262,7 @@ def the_same_as_a_scan(last: Last, again: Again) -> None:
         files = {entry.path: here.sums[id(entry)] for entry in here if id(entry) in here.sums}
         assert files == {entry.path: data[id(entry)] for entry in there if id(entry) in data}
         archives = {id(source): at for at, (source, _, _) in enumerate(parts_of(scanned))}
-        wanted = keep(name, there, data, archives)
+        wanted = keep(name, there, finder(data), archives)
         assert wanted is not None
         assert kept_says(here.settled) == kept_says(wanted)
     for one, other in zip(again.seen.sources, seen_by(scanned), strict=True):

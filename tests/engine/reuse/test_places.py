@@ -17,7 +17,7 @@ def stored(place: Place, size: int, digest: bytes = D1) -> Known:
     places = Places(SIZE)
     entry = Entry(b"x", 0o100644, size=size)
     places.put([entry], [place])
-    return Known(places.dumps([entry], {id(entry): digest}))
+    return Known(places.dumps({id(entry): digest}))
 
 
 def test_data_in_one_piece_is_found_by_its_digest() -> None:
