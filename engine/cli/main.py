@@ -120,9 +120,13 @@ def _known(spec: Path | None) -> bool:
 
 
 def _unknown(words: list[str]) -> str:
-    import difflib  # of a mistake alone
 
     word = words[0]
+    if word == "-":
+        hint = "`diskwright plan -` and `build -` read a spec from standard input"
+        return f"error: the wizard opens a file, not standard input ({hint})"
+    import difflib  # of a mistake alone
+
     near = difflib.get_close_matches(word, VERBS, n=1)
     hint = f"did you mean `diskwright {near[0]}`?" if near else "see `diskwright --help`"
     return f"error: {word!r} is neither a verb nor a file ({hint})"

@@ -93,4 +93,4 @@ def python_hint(requirement: str, prefix: Path = Path(sys.prefix)) -> str:
         return f"pipx inject diskwright '{requirement}'"
     if (prefix / "uv-receipt.toml").exists():
         return f"uv tool install diskwright --with '{requirement}'"
-    return f"{sys.executable} -m pip install '{requirement}'"
+    return f"{sys.executable or 'python3'} -m pip install '{requirement}'"

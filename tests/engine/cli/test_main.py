@@ -339,6 +339,13 @@ def test_what_takes_no_stream_says_so(tmp_path: Path) -> None:
     assert "must be a file, as two builds read it: save it first" in refused.stderr
 
 
+def test_the_wizard_takes_no_stream_and_names_what_does(tmp_path: Path) -> None:
+    refused = piped(tmp_path, "-")
+
+    assert refused.returncode == exits.REFUSED
+    assert "`diskwright plan -` and `build -` read a spec from standard input" in refused.stderr
+
+
 def test_a_standard_input_that_is_closed_is_refused(tmp_path: Path) -> None:
     script = f"exec 0<&-; {sys.executable} -P -m engine.cli plan -"
     ran = subprocess.run(("sh", "-c", script), capture_output=True, text=True)
