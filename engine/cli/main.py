@@ -120,7 +120,6 @@ def _known(spec: Path | None) -> bool:
 
 
 def _unknown(words: list[str]) -> str:
-
     word = words[0]
     if word == "-":
         hint = "`diskwright plan -` and `build -` read a spec from standard input"
