@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from engine.problem import Problem, Refused
 
 SUFFIX = ".diskwright-part"
 """What the hidden folder of a build ends in."""
+
+_PATIENCE, _PAUSE = 0.5, 0.02
+"""Seconds. A killed build that was just starting a program holds the lock until that runs."""
 
 
 @contextlib.contextmanager
@@ -49,16 +53,22 @@ def _make(outdir: Path) -> None:
 
 
 def _lock(handle: int, outdir: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno == errno.EWOULDBLOCK:
-            raise _refused(
-                outdir, "is in use by another build", "wait for it, or give another with -o"
-            ) from None
-        # NFS locks files only; two builds into one folder are then the caller's affair.
-        if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
-            raise
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise _refused(
+                    outdir, "is in use by another build", "wait for it, or give another with -o"
+                ) from None
+            time.sleep(_PAUSE)
+        except OSError as error:
+            # NFS locks files only; two builds into one folder are then the caller's affair.
+            if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            return
 
 
 def _sweep(outdir: Path) -> None:

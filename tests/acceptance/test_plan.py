@@ -307,4 +307,4 @@ def test_text_shows_map_table_and_breakdown_on_stdout(desk: Desk) -> None:
     for partition in plan["partitions"]:
         assert partition["guid"] in ran.stdout
     for part in plan["size"]["breakdown"]:
-        assert re.search(rf"{re.escape(part['label'])} .* {part['bytes']} ", ran.stdout)
+        assert re.search(rf"{re.escape(part['label'])} .* {part['bytes']:,}", ran.stdout)

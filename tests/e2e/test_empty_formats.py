@@ -102,5 +102,5 @@ def test_a_place_that_is_too_small_is_told_with_the_least(
     assert main.main(["plan", str(spec)]) == 2
     told = capsys.readouterr().err
     assert "volume[1].size" in told
-    assert "314572800 at least" in told
+    assert "314,572,800 at least" in told
     assert "the smallest /var file system that works is 300MiB" in told

@@ -274,7 +274,9 @@ def test_a_disk_that_runs_full_is_told_by_its_figures(tmp_path: Path, kib: int, 
 
     lines = ran.stdout.splitlines()
     assert lines[0] in steps.split(), ran.stderr
-    assert re.search(r"is full: the build takes up to .* \(\d+ bytes\), .* were written", lines[1])
+    assert re.search(
+        r"is full: the build takes up to .* \([0-9,]+ bytes\), .* were written", lines[1]
+    )
     assert lines[2].startswith("free at least ")
     assert lines[3] == "['build.jsonl']"
 

@@ -89,7 +89,7 @@ def test_what_turns_out_too_large_ends_the_build_with_the_size_that_works(
     spec, out = written(tmp_path, 'size = "1MiB"', noise=3_000_000), tmp_path / "out"
     assert main.main(["build", str(spec), "-o", str(out), "--quiet"]) == 1
     told = capsys.readouterr().err
-    assert "and it has 1048576" in told
+    assert "and it has 1,048,576" in told
     assert "3MiB are enough for these contents" in told
     assert not (out / "disk.img").exists()
     spec.write_text(spec.read_text().replace("1MiB", "3MiB"))

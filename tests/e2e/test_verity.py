@@ -178,7 +178,7 @@ def test_a_tree_that_has_no_room_says_how_much_it_takes(tmp_path: Path) -> None:
     spec = spec.replace('verity = "root"', 'verity = "root"\nsize = "1MiB"')
     (problem,) = errors(planned(tree(tmp_path), spec).problems)
     assert (problem.code, problem.path) == ("volume-too-small", "volume[2].size")
-    assert f"({hash_tree_size(400 << 20)} bytes)" in problem.message
+    assert f"({hash_tree_size(400 << 20):,} bytes)" in problem.message
     assert "the smallest hash tree of the root that works is 4MiB" in problem.hint
     assert problem.fix is not None
     assert problem.fix.edits == (("volume[2].size", "4MiB"),)

@@ -236,9 +236,13 @@ async def test_a_cancel_ends_it_and_leaves_what_is_done(yard: Yard) -> None:
     yard.rows(*"12345")
     prepared = prepare(read_fleet(yard.fleet), yard.out)
 
+    finished = []
+
     def emit(event: FleetEvent) -> None:
         match event:
-            case Said(image="node-5", event=StepStarted()):  # so one of the others is done
+            case RowFinished():
+                finished.append(event.image)
+            case Said(event=StepStarted()) if finished:  # and this one is at work
                 task.cancel()
 
     task = asyncio.ensure_future(Run(prepared, InProcess(), emit).run())
@@ -249,9 +253,8 @@ async def test_a_cancel_ends_it_and_leaves_what_is_done(yard: Yard) -> None:
     rows = json.loads((yard.out / "fleet.json").read_text())["rows"]
     done = {row["image"] for row in rows if row["state"] == "ok"}
     assert done == yard.images().keys()
-    assert done
+    assert 0 < len(done) < len(rows)
     assert {row["state"] for row in rows if row["image"] not in done} == {"cancelled"}
-    assert "node-5" not in done
     after = states((await build(yard, resume=True))[0])
     assert after == {row["image"]: "unchanged" if row["image"] in done else "ok" for row in rows}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -161,6 +162,16 @@ def test_a_lock_ends_with_its_build(tmp_path: Path) -> None:
 
     with locked(tmp_path):
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_is_waited_for_where_a_killed_build_was_starting_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(left, fcntl.LOCK_EX)
+    monkeypatch.setattr("engine.pipeline.locking.time.sleep", lambda _: os.close(left))
+    with locked(tmp_path), pytest.raises(OSError, match="Bad file descriptor"):
+        os.close(left)  # it was waited for
 
 
 def test_an_output_that_cannot_be_moved_takes_the_others_back(forced: Staging) -> None:
