@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import places
 from engine.events import StepFinished, decode
 from tests.support.nixos import Lab, make_lab
 
@@ -56,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--paths", type=int, default=1500)
     parser.add_argument("--files", type=int, default=40, help="in each path")
-    parser.add_argument("--folder", type=Path, help="where store and image are made")
+    parser.add_argument("--folder", type=places.made, help="where store and image are made")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="closure-", dir=arguments.folder) as name:
         folder = Path(name)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import places
 from benchmarks.populate import MIB, many_files, read_once
 
 _UUID = "97fd5997-d90b-4aa3-8d16-0c1723aea73c"
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--total", type=int, default=300, help="MiB of all those files")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where the tree and the images are made")
+    parser.add_argument("--folder", type=places.made, help="where the tree and the images are made")
     arguments = parser.parse_args()
     if arguments.child:
         ours(*map(Path, arguments.child))

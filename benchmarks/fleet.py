@@ -31,6 +31,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import places
+
 MIB = 1 << 20
 _SEED = "0d5b7a3e-9a56-4c57-8f0e-2f6f3a0c6b11"
 _BASE = """schema = 1
@@ -61,7 +63,7 @@ def main() -> None:
     parser.add_argument("--total", type=int, default=300, help="MiB of the shared root")
     parser.add_argument("--rows", type=int, default=100, help="images for one and two workers")
     parser.add_argument("--large", type=int, default=64, help="MiB of an eighth as many images")
-    parser.add_argument("--folder", type=Path, help="where everything lies")
+    parser.add_argument("--folder", type=places.made, help="where everything lies")
     parser.add_argument("--sums", default="sha256", choices=("sha256", "fsverity", "none"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:

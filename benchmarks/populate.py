@@ -26,6 +26,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import places
+
 MIB = 1 << 20
 _SOME_FILES, _SOME_MIB = 10_000, 330
 """A tree of which processes of their own hardly pay."""
@@ -225,7 +227,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--child", nargs=3, metavar=("TREE", "IMAGE", "INODES"))
     parser.add_argument("--case", action="append", choices=("files", "some", "big", "names"))
-    parser.add_argument("--folder", type=Path, help="where trees and images are made")
+    parser.add_argument("--folder", type=places.made, help="where trees and images are made")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against", type=Path, help="time another checkout of Diskwright, too")
     parser.add_argument("--files", type=int, default=70_000)

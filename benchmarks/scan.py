@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks import places
 from engine.manifest.scan import Scanned, scan
 from engine.spec.model import ImageSpec
 from engine.spec.resolve import resolve
@@ -69,7 +70,9 @@ def main() -> None:
     """Prints times, ratio and memory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--entries", type=int, default=100_000)
-    parser.add_argument("--tree", type=Path, help="scan this folder instead of a made one")
+    parser.add_argument(
+        "--tree", type=places.existing, help="scan this folder instead of a made one"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     resolved, _ = resolve(ImageSpec(), Path("/"), {})

@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import places
 from benchmarks.populate import MIB, many_files
 from benchmarks.scan import make_tree
 
@@ -89,7 +90,7 @@ def row(what: str, figures: tuple[float, float, int, str]) -> None:
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--folder", type=Path, help="where trees and images are made")
+    parser.add_argument("--folder", type=places.made, help="where trees and images are made")
     parser.add_argument("--disk", type=int, nargs="*", default=[1, 16, 64, 256], help="GiB")
     parser.add_argument(
         "--entries", type=int, nargs="*", default=[10_000, 100_000, 300_000, 1_000_000]

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import places
 from benchmarks.populate import MIB, many_files, read_once
 
 _SPEC = """schema = 1
@@ -162,7 +163,7 @@ def measure(folder: Path, rounds: int, sums: str) -> None:
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--folder", type=Path, help="where trees and images are made")
+    parser.add_argument("--folder", type=places.made, help="where trees and images are made")
     parser.add_argument("--files", type=int, default=70_000)
     parser.add_argument("--total", type=int, default=1400, help="MiB of all files")
     parser.add_argument("--archive", type=int, default=0, help="MiB of files in an archive")
