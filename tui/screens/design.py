@@ -189,7 +189,9 @@ class DesignScreen(Page[None]):
     def _enter(self) -> None:
         widget = self.pane.first_focus()
         if widget is not None:
-            widget.focus()
+            # It is in sight: a form is seen from its top, or as it was left. Textual would take it
+            # to the middle of one that has no height yet.
+            widget.focus(scroll_visible=False)
 
     async def action_step(self, index: int) -> None:
         """Shows a step by its position."""

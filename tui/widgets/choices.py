@@ -124,8 +124,7 @@ class Choices(Widget, can_focus=True):
                 return
 
     def on_focus(self) -> None:
-        # A page that has just come has no layout yet, and no place to scroll to.
-        self.call_after_refresh(self._follow)
+        self._follow()
         self.refresh()
 
     def on_blur(self) -> None:
