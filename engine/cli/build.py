@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = loaded_for(args)
     if not args.update:
         return _made(args, loaded, None)
-    with Standing(args, loaded) as standing:
+    with contextlib.closing(Standing(args, loaded)) as standing:
         if standing.stands:
             standing.say(args)
             return exits.DONE

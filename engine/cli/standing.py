@@ -7,8 +7,7 @@ import sys
 import time
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,9 @@ _MOST = 1000
 
 
 class Standing:
-    """What an update finds out before there is a plan, which alone would take longer; a context.
+    """What an update finds out before there is a plan, which alone would take longer.
+
+    `close` is to be called whatever happens.
 
     Attributes:
         again: What the sources hold now, once `look` has found it without a scan.
@@ -54,13 +55,8 @@ class Standing:
         if stands(record, asked(loaded.spec, loaded.base), args.output):
             self._record, self._look = record, Look(record.sources, _MOST)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def close(self) -> None:
+        """Ends the look, wherever it is."""
         if self._look is not None:
             self._look.close()
 

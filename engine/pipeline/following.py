@@ -83,7 +83,7 @@ class Following:
         with self._lock:
             self._writing = []
             if self._summing is not None:
-                self._summing.end()
+                self._summing.close()
 
     def _advance(self) -> None:
         """Has the process read on, once that is worth it."""

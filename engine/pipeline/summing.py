@@ -7,13 +7,12 @@ build. The file may still be written behind what the process is allowed to read.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from engine.tools.failure import StepFailed
 from engine.tools.processors import processors
@@ -37,12 +36,12 @@ def sha256(path: Path, report: Callable[[int, int], None], cancelled: Callable[[
         StepFailed: The process ended early.
         OSError: The file cannot be read, or no process can be started.
     """
-    with Summing(path) as summing:
+    with contextlib.closing(Summing(path)) as summing:
         return summing.finish(report, cancelled)
 
 
 class Summing:
-    """The process, as a context that leaves none behind.
+    """The process; `close` is to be called whatever happens.
 
     Args:
         path: The file, which has its size already.
@@ -67,18 +66,7 @@ class Summing:
         self._size = status.st_size
         self._identity = status.st_dev, status.st_ino
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.end()
-
-    def end(self) -> None:
+    def close(self) -> None:
         """Ends the process wherever it is, and waits for that."""
         self._process.kill()
         self._process.communicate()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 from engine.packed import numbers
 from engine.reuse.record import SourceRecord
@@ -25,7 +23,7 @@ has, and whether either of them has found a change."""
 
 
 class Look:
-    """What of some sources is not what it was; a context, which ends the other process.
+    """What of some sources is not what it was; `close` ends the other process.
 
     One process begins with the first names, the other with the last, until they meet. So this one
     may do something else once it knows that there is a change.
@@ -51,15 +49,6 @@ class Look:
         self._other: Beside | None = None
         if names > _WORTH_IT and may_fork():
             self._other = Beside(self._backwards)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()
 
     def close(self) -> None:
         """Ends the other process."""

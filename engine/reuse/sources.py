@@ -7,6 +7,7 @@ change. So a rebuild that has nothing to do can tell so before it makes a plan.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -210,5 +211,5 @@ def stands(record: Record, spec: str, outdir: Path) -> bool:
 
 def untouched(sources: Sequence[SourceRecord]) -> bool:
     """Whether all files and directories are what they were."""
-    with Look(sources, most=0) as look:
+    with contextlib.closing(Look(sources, most=0)) as look:
         return not look.anything()

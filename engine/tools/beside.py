@@ -6,15 +6,13 @@ import contextlib
 import marshal
 import os
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from engine.tools.forks import end, forked
 from engine.tools.messages import receive, send
 
 
 class Beside:
-    """Work that another process does; a context that ends it."""
+    """Work that another process does; `close` is to be called whatever happens."""
 
     def __init__(self, work: Callable[[], list[int] | None]) -> None:
         """Begins it.
@@ -30,15 +28,6 @@ class Beside:
                 self._process = forked(lambda: send(back, marshal.dumps(work())))
         finally:
             os.close(back)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.close()
 
     def close(self) -> None:
         """Ends it, whatever has come of it."""

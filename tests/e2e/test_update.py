@@ -83,7 +83,7 @@ def building(
     loaded = load(spec, overrides)
     again = None
     if update:
-        with Standing(Namespace(output=out), loaded) as standing:
+        with contextlib.closing(Standing(Namespace(output=out), loaded)) as standing:
             plan = plan_spec(
                 loaded.spec, base=loaded.base, outdir=out, force=True, look=standing.look,
                 known=standing.known,

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.plan.model import Plan
+from engine.planning import Planner, Resolved, Sources
+
 BASE = """\
 schema = 1
 [layout]
@@ -69,3 +72,19 @@ class Yard:
 @pytest.fixture
 def yard(tmp_path: Path) -> Yard:
     return Yard(tmp_path)
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The name of each image that this process plans, as it does."""
+    names: list[str] = []
+    plan = Planner.plan
+
+    def noted(
+        self: Planner, resolved: Resolved, sources: Sources, outdir: Path | None, *, force: bool
+    ) -> Plan:
+        names.append(resolved.settings.name)
+        return plan(self, resolved, sources, outdir, force=force)
+
+    monkeypatch.setattr(Planner, "plan", noted)
+    return names

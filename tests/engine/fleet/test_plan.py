@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ from engine.manifest.folder import GRAIN_NS
 from engine.manifest.manifest import Manifest
 from engine.manifest.progress import ScanCancelled
 from engine.plan.model import Plan
-from engine.planning import Planner, Resolved, Sources, plan_spec
+from engine.planning import plan_spec
 from tests.engine.fleet.conftest import Yard
 
 SEED = "0d5b7a3e-9a56-4c57-8f0e-2f6f3a0c6b11"
@@ -85,18 +84,8 @@ def test_a_folder_that_rows_bring_for_a_volume_of_their_own_parts_nobody(yard: Y
 
 
 def test_a_plan_is_made_again_only_where_something_of_the_row_changed(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, planned: list[str]
 ) -> None:
-    made: list[str] = []
-    plan = Planner.plan
-
-    def counted(
-        self: Planner, resolved: Resolved, sources: Sources, outdir: Path | None, *, force: bool
-    ) -> Plan:
-        made.append(resolved.settings.name)
-        return plan(self, resolved, sources, outdir, force=force)
-
-    monkeypatch.setattr(Planner, "plan", counted)
     for serial in "1234":
         yard.write(f"own/{serial}/x", serial)
     contents = '[[row.contents]]\nsource = "own/{serial}/"\ntarget = "/"\n'
@@ -104,23 +93,23 @@ def test_a_plan_is_made_again_only_where_something_of_the_row_changed(
     time.sleep(2 * GRAIN_NS / 1e9)  # what has just changed is not believed to stay
     fleet, planners = read_fleet(yard.fleet), Planners()
     plan_fleet(fleet, outdir=yard.out, outlines=planners.outlines)
-    assert made == ["node-1", "node-2", "node-3", "node-4"]
+    assert planned == ["node-1", "node-2", "node-3", "node-4"]
 
     (yard.folder / "own/2/x").write_text("longer")
     (yard.folder / "own/3/y").write_text("new")
-    made.clear()
+    planned.clear()
     plans = [planners.plan(row, yard.out / row.name, force=False) for row in fleet.rows]
-    assert made == ["node-2", "node-3"]
+    assert planned == ["node-2", "node-3"]
     assert [plan.settings.name for plan in plans] == [row.name for row in fleet.rows]
     assert any(entry.path == b"y" for entry in manifest(plans[2], "root"))
     # A kept plan serves once, and only who asks for the same.
-    made.clear()
+    planned.clear()
     planners.plan(fleet.rows[0], yard.out / "node-1", force=False)
     plan_fleet(fleet, outdir=yard.out, outlines=planners.outlines)
     planners.plan(fleet.rows[0], yard.out / "node-1", force=True)
     planners.forget()
     planners.plan(fleet.rows[1], yard.out / "node-2", force=False)
-    assert made == ["node-1", *(row.name for row in fleet.rows), "node-1", "node-2"]
+    assert planned == ["node-1", *(row.name for row in fleet.rows), "node-1", "node-2"]
 
 
 def test_planning_ends_between_rows_whose_sources_are_known(yard: Yard) -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Generator, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any, cast
 
 import hypothesis
@@ -27,8 +26,6 @@ from engine.fleet.process import LocalProcesses
 from engine.fleet.read import read_fleet
 from engine.fleet.task import _thinned
 from engine.manifest.folder import GRAIN_NS
-from engine.plan.model import Plan
-from engine.planning import Planner, Resolved, Sources
 from engine.spec.model import Hooks, Identity, ImageSpec
 from tests.engine.fleet.conftest import Yard
 
@@ -248,25 +245,15 @@ async def test_a_row_that_takes_workers_with_it_does_not_take_its_neighbours() -
 
 
 async def test_what_a_process_has_planned_it_does_not_plan_again(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
+    yard: Yard, planned: list[str]
 ) -> None:
-    made: list[str] = []
-    plan = Planner.plan
-
-    def counted(
-        self: Planner, resolved: Resolved, sources: Sources, outdir: Path | None, *, force: bool
-    ) -> Plan:
-        made.append(resolved.settings.name)
-        return plan(self, resolved, sources, outdir, force=force)
-
-    monkeypatch.setattr(Planner, "plan", counted)
     yard.rows("1", "2")
     await asyncio.sleep(2 * GRAIN_NS / 1e9)  # what has just changed is not believed to stay
     builder = Builder()
     image = await builder.plan(msgspec.structs.replace(job(yard), room=0))
     outcomes = [await builder.build(job(yard, f"node-{n}"), lambda event: None) for n in (1, 2)]
 
-    assert made == ["node-1", "node-2"]
+    assert planned == ["node-1", "node-2"]
     assert [outcome.state for outcome in outcomes] == ["ok", "ok"]
     assert image.bytes == (yard.out / "node-1/node-1.img").stat().st_size
 

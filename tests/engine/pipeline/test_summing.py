@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -94,7 +95,7 @@ def test_it_reads_no_further_than_it_may(tmp_path: Path) -> None:
     """Each part is written once the one before it may be read, over what would be read too soon."""
     path, part = tmp_path / "image", 3 << 20
     path.write_bytes(b"not yet" * part)
-    with path.open("r+b") as file, Summing(path) as summing:
+    with path.open("r+b") as file, contextlib.closing(Summing(path)) as summing:
         for number in range(7):
             file.seek(number * part)
             file.write(random.Random(number).randbytes(part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import random
@@ -408,6 +409,22 @@ def test_many_random_changes_are_told_as_a_scan_tells_them(
 
 Edit = Callable[[Path], object]
 
+
+def last_of(folder: Path, words: str) -> Last:
+    """Returns the record of a spec whose sources are old enough to be believed."""
+    spec = make(folder, words, random.Random(1))
+    settle(folder)
+    return Last(spec)
+
+
+def told_as_by_a_scan(folder: Path, last: Last) -> None:
+    """Looks again after a change, which is to be told without a scan, as a scan tells it."""
+    settle(folder)
+    again = last.again()
+    assert again is not None
+    the_same_as_a_scan(last, again)
+
+
 TOLD: dict[str, Edit] = {
     "a new file": lambda tree: (tree / "dir0" / "new").write_bytes(b"new"),
     "a new tree": lambda tree: shutil.copytree(tree / "dir0", tree / "dir1" / "copy"),
@@ -431,14 +448,9 @@ TOLD: dict[str, Edit] = {
 
 @pytest.mark.parametrize("what", TOLD)
 def test_what_is_told_without_a_scan(tmp_path: Path, what: str) -> None:
-    spec = make(tmp_path, MANY, random.Random(1))
-    settle(tmp_path)
-    last = Last(spec)
+    last = last_of(tmp_path, MANY)
     TOLD[what](tmp_path / "tree")
-    settle(tmp_path)
-    again = last.again()
-    assert again is not None
-    the_same_as_a_scan(last, again)
+    told_as_by_a_scan(tmp_path, last)
 
 
 SCANNED: dict[str, Edit] = {
@@ -472,9 +484,7 @@ SCANNED: dict[str, Edit] = {
 
 @pytest.mark.parametrize("what", SCANNED)
 def test_what_only_a_scan_tells(tmp_path: Path, what: str) -> None:
-    spec = make(tmp_path, MANY, random.Random(1))
-    settle(tmp_path)
-    last = Last(spec)
+    last = last_of(tmp_path, MANY)
     SCANNED[what](tmp_path / "tree")
     assert last.again() is None
 
@@ -493,10 +503,7 @@ def test_a_file_with_names_in_two_volumes_is_told(tmp_path: Path) -> None:
     settle(tmp_path)
     last = Last(spec)
     file.write_bytes(b"other")
-    settle(tmp_path)
-    again = last.again()
-    assert again is not None
-    the_same_as_a_scan(last, again)
+    told_as_by_a_scan(tmp_path, last)
 
 
 ACCOUNTS: dict[str, tuple[Edit, bool]] = {
@@ -564,21 +571,14 @@ REPACKED: dict[str, Edit] = {
 
 @pytest.mark.parametrize("what", BESIDE)
 def test_what_is_told_beside_archives(tmp_path: Path, what: str) -> None:
-    spec = make(tmp_path, PACKED, random.Random(1))
-    settle(tmp_path)
-    last = Last(spec)
+    last = last_of(tmp_path, PACKED)
     BESIDE[what](tmp_path / "tree")
-    settle(tmp_path)
-    again = last.again()
-    assert again is not None
-    the_same_as_a_scan(last, again)
+    told_as_by_a_scan(tmp_path, last)
 
 
 @pytest.mark.parametrize("what", REPACKED)
 def test_what_only_a_scan_tells_of_archives(tmp_path: Path, what: str) -> None:
-    spec = make(tmp_path, PACKED, random.Random(1))
-    settle(tmp_path)
-    last = Last(spec)
+    last = last_of(tmp_path, PACKED)
     REPACKED[what](tmp_path / "tree")
     assert last.again() is None
 
@@ -586,9 +586,7 @@ def test_what_only_a_scan_tells_of_archives(tmp_path: Path, what: str) -> None:
 def test_two_processes_see_the_changes_that_one_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = make(tmp_path, MANY, random.Random(1))
-    settle(tmp_path)
-    last = Last(spec)
+    last = last_of(tmp_path, MANY)
     for path in ("tree/dir0/file0", "tree/same", "over/more/file", "single"):
         (tmp_path / path).write_bytes(b"other")
     (tmp_path / "tree" / "dir2" / "file2").unlink()
@@ -599,19 +597,17 @@ def test_two_processes_see_the_changes_that_one_sees(
     monkeypatch.setattr(looking, "_PIECE", 3)
     monkeypatch.setattr(looking, "may_fork", lambda: True)
     for here in (0, 1, 5):  # pieces at which this process looks before the other answers
-        with Look(last.record.sources, 1000) as look:
+        with contextlib.closing(Look(last.record.sources, 1000)) as look:
             for _ in range(here):
                 look._step()
             assert look.anything()
             assert look.all() == alone
-    with Look(last.record.sources, 1) as look:
+    with contextlib.closing(Look(last.record.sources, 1)) as look:
         assert look.all() is None
 
 
 def test_the_other_process_may_die(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = make(tmp_path, MANY, random.Random(1))
-    settle(tmp_path)
-    last = Last(spec)
+    last = last_of(tmp_path, MANY)
     (tmp_path / "tree" / "same").write_bytes(b"other")
     alone = Look(last.record.sources, 1000).all()
     monkeypatch.setattr(looking, "_WORTH_IT", 0)
@@ -628,5 +624,5 @@ def test_the_other_process_may_die(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return among(folder, names, stamps, some, look, most)
 
     monkeypatch.setattr(looking, "among", dying)
-    with Look(last.record.sources, 1000) as look:
+    with contextlib.closing(Look(last.record.sources, 1000)) as look:
         assert look.all() == alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -28,7 +29,7 @@ def _leaves_no_process() -> Iterator[None]:
 @pytest.mark.parametrize("answer", [[], list(range(100_000)), None])
 def test_what_the_other_process_found_comes_back(answer: list[int] | None) -> None:
     here = os.getpid()
-    with Beside(lambda: answer if os.getpid() != here else [-1]) as other:
+    with contextlib.closing(Beside(lambda: answer if os.getpid() != here else [-1])) as other:
         assert other.result() == answer
 
 
@@ -40,16 +41,16 @@ def test_what_the_other_process_does_not_say_is_found_out_here() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return [7]
 
-    with Beside(work) as other:
+    with contextlib.closing(Beside(work)) as other:
         assert other.result() == [7]
 
 
-def test_it_ends_with_the_context() -> None:
+def test_closing_it_ends_it() -> None:
     def work() -> list[int]:
         time.sleep(60)
         return []
 
     begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), Beside(work):
+    with pytest.raises(KeyboardInterrupt), contextlib.closing(Beside(work)):
         raise KeyboardInterrupt
     assert time.monotonic() - begun < 30
